@@ -1,0 +1,1 @@
+"""The contract between the parts: units, readings, frames, acks, orders, keys and topics."""

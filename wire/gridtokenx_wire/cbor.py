@@ -1,0 +1,54 @@
+"""CBOR (RFC 8949) as the contract uses it: integer-keyed maps, and typed arrays (RFC 8746)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import cbor2
+
+from gridtokenx_wire.errors import WireError
+
+# RFC 8746 §2.1, little endian: tag → struct format and width.
+UINT8 = 64
+UINT16 = 69
+SINT32 = 78
+SINT64 = 79
+_FORMATS = {UINT8: ("B", 1), UINT16: ("H", 2), SINT32: ("i", 4), SINT64: ("q", 8)}
+
+
+def encode(fields: dict[int, Any]) -> bytes:
+    """Deterministic encoding (RFC 8949 §4.2.1) of a map whose keys are small and ascending."""
+    assert list(fields) == sorted(fields)
+    return cbor2.dumps(fields)
+
+
+def decode_map(payload: bytes, keys: frozenset[int]) -> dict[int, Any]:
+    """A map with exactly `keys`. Raises WireError whatever the bytes are."""
+    try:
+        value = cbor2.loads(payload)
+    except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError, EOFError):
+        raise WireError("expected one well-formed CBOR item") from None
+    if type(value) is not dict or value.keys() != keys:
+        raise WireError("expected a map with exactly the keys of this message type")
+    return value
+
+
+def typed_array(tag: int, values: Sequence[int]) -> cbor2.CBORTag:
+    """`values` as a typed array. Raises WireError if one does not fit."""
+    try:
+        return cbor2.CBORTag(tag, struct.pack(f"<{len(values)}{_FORMATS[tag][0]}", *values))
+    except struct.error:
+        raise WireError(f"expected values that fit RFC 8746 tag {tag}") from None
+
+
+def read_typed_array(tag: int, value: object, count: int) -> tuple[int, ...]:
+    """The `count` integers of a typed array. Raises WireError if it is another one."""
+    letter, width = _FORMATS[tag]
+    if type(value) is not cbor2.CBORTag or value.tag != tag:
+        raise WireError(f"expected a typed array of RFC 8746 tag {tag}")
+    content = value.value
+    if type(content) is not bytes or len(content) != count * width:
+        raise WireError("expected columns of one length")
+    return struct.unpack(f"<{count}{letter}", content)

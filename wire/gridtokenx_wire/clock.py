@@ -1,0 +1,76 @@
+"""The clock that a process is given by its configuration.
+
+A demo or a bench hands the same scaled clock to all of its processes, so that a day passes in
+minutes for every one of them. Domain durations (poll intervals, order expiry) run on this clock;
+time-outs and backoffs of I/O run on real, monotonic time.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Literal, Protocol
+
+import msgspec
+
+
+class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[clock]`: absent means the system's clock.
+
+    A scaled clock shows `community_ms` at the wall time `wall_ms` and runs `speed` times as fast.
+    `offset_ms` makes one process's clock wrong on purpose.
+    """
+
+    source: Literal["system", "scaled"] = "system"
+    wall_ms: int = 0
+    community_ms: int = 0
+    speed: float = 1.0
+    offset_ms: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.speed <= 100_000:
+            raise ValueError("expected a speed above 0 and at most 100000")
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """Unix milliseconds, UTC, of community time."""
+        ...
+
+    def real_seconds(self, duration_ms: int) -> float:
+        """How many real seconds pass while `duration_ms` of community time do."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock, shifted by `offset_ms`."""
+
+    def __init__(self, offset_ms: int = 0) -> None:
+        self._offset_ms = offset_ms
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + self._offset_ms
+
+    def real_seconds(self, duration_ms: int) -> float:
+        return duration_ms / 1000
+
+
+class ScaledClock:
+    """Starts at a given community time and runs `speed` times as fast as the wall's clock."""
+
+    def __init__(self, config: ClockConfig) -> None:
+        self._config = config
+
+    def now_ms(self) -> int:
+        config = self._config
+        wall_ms = time.time_ns() / 1_000_000 - config.wall_ms
+        return config.community_ms + round(wall_ms * config.speed) + config.offset_ms
+
+    def real_seconds(self, duration_ms: int) -> float:
+        return duration_ms / 1000 / self._config.speed
+
+
+def make_clock(config: ClockConfig) -> Clock:
+    """The clock that `[clock]` asks for."""
+    if config.source == "scaled":
+        return ScaledClock(config)
+    return SystemClock(config.offset_ms)

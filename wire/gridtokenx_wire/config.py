@@ -1,0 +1,118 @@
+"""Strict config files: TOML into typed structs, each mistake one line that says what to write.
+
+Amounts in a config are decimal strings; their types here convert them to integer units.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from gridtokenx_wire import toml_lines
+from gridtokenx_wire.errors import ConfigError
+from gridtokenx_wire.keys import parse_public_key
+from gridtokenx_wire.units import format_decimal, parse_decimal, parse_grx, parse_kwh
+
+T = TypeVar("T")
+
+_AT = re.compile(r"(?s)(.*?)(?: - at `(?:key in )?\$\.?(.*?)`)?")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+
+
+class Kwh(int):
+    """Energy in µWh, written as a decimal string of kWh."""
+
+
+class Grx(int):
+    """Money in µGRX (or a price in µGRX for each kWh), written as a decimal string of GRX."""
+
+
+class Kilowatt(int):
+    """Power in W, written as a decimal string of kW."""
+
+
+class PublicKey(bytes):
+    """A raw Ed25519 public key, written as Base58."""
+
+
+def load_toml(path: Path, kind: type[T]) -> T:
+    """The config in `path`. Raises ConfigError with the file, the line and what was expected."""
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: expected a TOML file in UTF-8"]) from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: expected TOML: {error}"]) from None
+    try:
+        return msgspec.convert(document, kind, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise ConfigError([_explain(path, text, str(error))]) from None
+
+
+def finding(path: Path, key: str, expected: str) -> str:
+    """One line of a ConfigError for the value at `key`, such as `bus[0].meter[1].address`."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    line = toml_lines.find_line(toml_lines.line_index(text), toml_lines.parse_path(key))
+    return f"{path}:{line}: {key}: {expected}"
+
+
+def encode_hook(value: Any) -> Any:
+    """How the amounts above are written when a config becomes JSON (the inverse of loading)."""
+    match value:
+        case Kwh():
+            return format_decimal(value, 9)
+        case Grx():
+            return format_decimal(value, 6)
+        case Kilowatt():
+            return format_decimal(value, 3)
+    raise NotImplementedError(type(value))
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError(f"expected {_SPELLING[kind]} in quotes, got {value!r}")
+    if kind is PublicKey:
+        return PublicKey(parse_public_key(value))
+    try:
+        return kind(_PARSE[kind](value))
+    except ValueError as error:
+        raise ValueError(f"{error} ({_SPELLING[kind]})") from None
+
+
+_PARSE: dict[type, Callable[[str], int]] = {
+    Kwh: parse_kwh,
+    Grx: parse_grx,
+    Kilowatt: lambda text: parse_decimal(text, 3),
+}
+_SPELLING = {
+    Kwh: "a number of kWh",
+    Grx: "a number of GRX",
+    Kilowatt: "a number of kW",
+    PublicKey: "a Base58 public key",
+}
+
+
+def _explain(path: Path, text: str, message: str) -> str:
+    matched = _AT.fullmatch(message)
+    what, key = (matched[1], matched[2] or "") if matched else (message, "")
+    if unknown := _UNKNOWN.fullmatch(what):
+        key = f"{key}.{unknown[1]}" if key else unknown[1]
+        what = "unknown key; expected one of the keys in docs/configuration.md"
+    elif missing := _MISSING.fullmatch(what):
+        key = f"{key}.{missing[1]}" if key else missing[1]
+        what = "missing; this key is required"
+    line = toml_lines.find_line(toml_lines.line_index(text), toml_lines.parse_path(key))
+    return f"{path}:{line}: {key or 'file'}: {what[:1].lower()}{what[1:]}"

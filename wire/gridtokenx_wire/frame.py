@@ -1,0 +1,218 @@
+"""A frame: signed readings of one gateway, in a gapless chain.
+
+Its payload is deterministic CBOR, a map with these keys:
+
+     1  type, 1                       8  meters: their ids, text
+     2  version, 1                    9  meter of each reading: index into 8, uint16
+     3  device id, 16 bytes          10  time_ms, sint64
+     4  chain id, 8 bytes            11  import_uwh, sint64
+     5  seq, from 0, gapless         12  export_uwh, sint64
+     6  prev: SHA-256 of the frame   13  power_w, sint32
+        before it (32 zero bytes     14  flags, uint8 (ReadingFlag)
+        for the first)
+     7  clock: [synchronised, stepped, source]
+
+Keys 9 to 14 are columns, little-endian typed arrays (RFC 8746) of one length, 1 to 1000.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+from gridtokenx_wire import cbor, cose
+from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.keys import DEVICE_ID_BYTES
+from gridtokenx_wire.reading import Reading
+
+MAX_READINGS_PER_FRAME = 1000
+MAX_FRAME_BYTES = 65_536
+CHAIN_ID_BYTES = 8
+HASH_BYTES = 32
+GENESIS_PREV = bytes(HASH_BYTES)
+MAX_METER_ID = 64
+_TYPE = 1
+_VERSION = 1
+_KEYS = frozenset(range(1, 15))
+
+
+class ClockStatus(msgspec.Struct, frozen=True, gc=False):
+    """What the gateway knew of its own clock when it sealed the frame.
+
+    `source` says who sets it, such as `ntp`, `rtc`, `scaled`, `none`.
+    """
+
+    synchronised: bool
+    stepped: bool
+    source: str
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """A frame's content. The last six fields are columns: entry i belongs to reading i."""
+
+    device: bytes
+    chain: bytes
+    seq: int
+    prev: bytes
+    clock: ClockStatus
+    meters: list[str]
+    meter_index: tuple[int, ...]
+    time_ms: tuple[int, ...]
+    import_uwh: tuple[int, ...]
+    export_uwh: tuple[int, ...]
+    power_w: tuple[int, ...]
+    flags: tuple[int, ...]
+
+    def readings(self) -> list[Reading]:
+        """The frame as one value a reading, for whoever is not in a hurry."""
+        return [
+            Reading(self.meters[meter], *columns)
+            for meter, *columns in zip(
+                self.meter_index,
+                self.time_ms,
+                self.import_uwh,
+                self.export_uwh,
+                self.power_w,
+                self.flags,
+                strict=True,
+            )
+        ]
+
+
+def build_frame(
+    device: bytes,
+    chain: bytes,
+    seq: int,
+    prev: bytes,
+    clock: ClockStatus,
+    readings: Sequence[Reading],
+) -> Frame:
+    """Readings in columns. Raises WireError unless there are 1 to 1000 of them."""
+    if not 1 <= len(readings) <= MAX_READINGS_PER_FRAME:
+        raise WireError("expected 1 to 1000 readings")
+    meters = list(dict.fromkeys(reading.meter for reading in readings))
+    index = {meter: position for position, meter in enumerate(meters)}
+    return Frame(
+        device,
+        chain,
+        seq,
+        prev,
+        clock,
+        meters,
+        tuple(index[reading.meter] for reading in readings),
+        tuple(reading.time_ms for reading in readings),
+        tuple(reading.import_uwh for reading in readings),
+        tuple(reading.export_uwh for reading in readings),
+        tuple(reading.power_w for reading in readings),
+        tuple(reading.flags for reading in readings),
+    )
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """The payload to be signed."""
+    return cbor.encode(
+        {
+            1: _TYPE,
+            2: _VERSION,
+            3: frame.device,
+            4: frame.chain,
+            5: frame.seq,
+            6: frame.prev,
+            7: [frame.clock.synchronised, frame.clock.stepped, frame.clock.source],
+            8: frame.meters,
+            9: cbor.typed_array(cbor.UINT16, frame.meter_index),
+            10: cbor.typed_array(cbor.SINT64, frame.time_ms),
+            11: cbor.typed_array(cbor.SINT64, frame.import_uwh),
+            12: cbor.typed_array(cbor.SINT64, frame.export_uwh),
+            13: cbor.typed_array(cbor.SINT32, frame.power_w),
+            14: cbor.typed_array(cbor.UINT8, frame.flags),
+        }
+    )
+
+
+def decode_frame(payload: bytes) -> Frame:
+    """The content of a payload whose signature has been verified. Raises WireError."""
+    fields = cbor.decode_map(payload, _KEYS)
+    if fields[1] != _TYPE or fields[2] != _VERSION:
+        raise WireError("expected a frame of version 1")
+    device, chain, seq, prev, meters = fields[3], fields[4], fields[5], fields[6], fields[8]
+    _check_bytes(device, DEVICE_ID_BYTES)
+    _check_bytes(chain, CHAIN_ID_BYTES)
+    _check_bytes(prev, HASH_BYTES)
+    if type(seq) is not int or not 0 <= seq < 2**63:
+        raise WireError("expected a seq from 0 on")
+    _check_meters(meters)
+    count = _count(fields[14])
+    frame = Frame(
+        device,
+        chain,
+        seq,
+        prev,
+        _clock_status(fields[7]),
+        meters,
+        cbor.read_typed_array(cbor.UINT16, fields[9], count),
+        cbor.read_typed_array(cbor.SINT64, fields[10], count),
+        cbor.read_typed_array(cbor.SINT64, fields[11], count),
+        cbor.read_typed_array(cbor.SINT64, fields[12], count),
+        cbor.read_typed_array(cbor.SINT32, fields[13], count),
+        cbor.read_typed_array(cbor.UINT8, fields[14], count),
+    )
+    if max(frame.meter_index) >= len(meters):
+        raise WireError("expected every reading to name a meter of the frame")
+    if min(frame.time_ms) < 0 or min(frame.import_uwh) < 0 or min(frame.export_uwh) < 0:
+        raise WireError("expected times and registers from 0 on")
+    return frame
+
+
+def _check_bytes(value: object, size: int) -> None:
+    if type(value) is not bytes or len(value) != size:
+        raise WireError(f"expected {size} bytes")
+
+
+def _check_meters(meters: object) -> None:
+    if type(meters) is not list or not 1 <= len(meters) <= MAX_READINGS_PER_FRAME:
+        raise WireError("expected 1 to 1000 meter ids")
+    for meter in meters:
+        if type(meter) is not str or not 1 <= len(meter) <= MAX_METER_ID or not meter.isascii():
+            raise WireError("expected meter ids of 1 to 64 ASCII characters")
+
+
+def _count(flags: object) -> int:
+    content = getattr(flags, "value", None)
+    count = len(content) if type(content) is bytes else 0
+    if not 1 <= count <= MAX_READINGS_PER_FRAME:
+        raise WireError("expected 1 to 1000 readings")
+    return count
+
+
+def _clock_status(value: object) -> ClockStatus:
+    match value:
+        case [bool() as synchronised, bool() as stepped, str() as source] if len(source) <= 32:
+            return ClockStatus(synchronised, stepped, source)
+    raise WireError("expected a clock status [synchronised, stepped, source]")
+
+
+def seal_frame(frame: Frame, key: Ed25519PrivateKey) -> bytes:
+    """The signed frame, as it is stored and sent. Raises WireError if it is over 64 KiB."""
+    message = cose.sign(encode_frame(frame), key)
+    if len(message) > MAX_FRAME_BYTES:
+        raise WireError(f"expected at most {MAX_FRAME_BYTES} bytes, got {len(message)}")
+    return message
+
+
+def open_frame(message: bytes, key: Ed25519PublicKey) -> Frame:
+    """The content of a frame signed by `key`. Raises WireError."""
+    if len(message) > MAX_FRAME_BYTES:
+        raise WireError(f"expected at most {MAX_FRAME_BYTES} bytes")
+    return decode_frame(cose.verify(message, key))
+
+
+def frame_hash(message: bytes) -> bytes:
+    """SHA-256 of a whole signed frame: the `prev` of the frame after it."""
+    return hashlib.sha256(message).digest()

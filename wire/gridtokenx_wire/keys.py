@@ -1,0 +1,157 @@
+"""Ed25519 keys (RFC 8032): files, device ids and wallet addresses.
+
+A private key is a PKCS #8 PEM file of mode 0600, so `openssl pkey -in FILE -noout -text` reads it.
+A device id is the first 16 bytes of SHA-256 of the raw public key: it cannot be claimed without
+the key. A wallet's address, and the text form of any public key, is its Base58 (as on Solana).
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+import base58
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from gridtokenx_wire.errors import KeyFileError
+
+DEVICE_ID_BYTES = 16
+_FIELD_PRIME = 2**255 - 19
+# Points of order 1, 2, 4 and 8 would let one signature verify for many messages. libsodium refuses
+# them and OpenSSL does not, so they are refused as keys before either sees them. The y-coordinates,
+# non-canonical forms included: "Taming the many EdDSAs" (Chalkias et al., 2020), table 1.
+_SMALL_ORDER_Y = frozenset(
+    {
+        0,
+        1,
+        _FIELD_PRIME - 1,
+        _FIELD_PRIME,
+        _FIELD_PRIME + 1,
+        int("05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826", 16),
+        int("7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7", 16),
+    }
+)
+
+
+def create_private_key(path: Path) -> Ed25519PrivateKey:
+    """Makes a key and its file (mode 0600), whole or not at all.
+
+    Raises FileExistsError if there is a file, KeyFileError if none can be written.
+    """
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_secret(path, pem)
+    return key
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Writes a new file of mode 0600 that appears complete and durable, or not at all.
+
+    Raises FileExistsError if `path` exists, KeyFileError if it cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, path)  # unlike a rename, a link never replaces a file
+        finally:
+            draft.unlink()
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def read_secret(path: Path) -> bytes:
+    """The content of a file that only its owner can read. Raises KeyFileError."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise KeyFileError(f"{path}: expected a regular file")
+            if mode & 0o077:
+                got = f"{stat.S_IMODE(mode):04o}"
+                raise KeyFileError(f"{path}: expected mode 0600, got {got}; run: chmod 600 {path}")
+            return file.read(65_536)
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def load_private_key(path: Path) -> Ed25519PrivateKey:
+    """The Ed25519 private key in `path`. Raises KeyFileError."""
+    content = read_secret(path)
+    try:
+        key = load_pem_private_key(content, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeyFileError(f"{path}: expected an unencrypted PKCS #8 PEM private key") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileError(f"{path}: expected an Ed25519 key")
+    return key
+
+
+def raw_public_key(key: Ed25519PublicKey) -> bytes:
+    """The 32 bytes of RFC 8032 §5.1.5."""
+    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def raw_private_seed(key: Ed25519PrivateKey) -> bytes:
+    """The 32-byte seed of RFC 8032 §5.1.5, for a signer that is not `cryptography`."""
+    return key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+
+
+def device_id(key: Ed25519PublicKey | bytes) -> bytes:
+    """The 16 bytes that name the device holding this key."""
+    raw = key if isinstance(key, bytes) else raw_public_key(key)
+    return hashlib.sha256(raw).digest()[:DEVICE_ID_BYTES]
+
+
+def device_text(device: bytes) -> str:
+    """A device id as 26 characters of lower-case Base32 (RFC 4648 §6, no padding)."""
+    return base64.b32encode(device).decode().rstrip("=").lower()
+
+
+def public_key_text(key: Ed25519PublicKey | bytes) -> str:
+    """A public key as Base58; a wallet's address."""
+    raw = key if isinstance(key, bytes) else raw_public_key(key)
+    return base58.b58encode(raw).decode()
+
+
+@functools.lru_cache(maxsize=16_384)
+def parse_public_key(text: str) -> bytes:
+    """The 32 raw bytes of a Base58 public key. Raises ValueError saying what was expected."""
+    if len(text) > 64:
+        raise ValueError("expected a Base58 Ed25519 public key of 32 bytes")
+    try:
+        raw = base58.b58decode(text)
+    except ValueError:
+        raise ValueError("expected a Base58 Ed25519 public key") from None
+    if len(raw) != 32 or base58.b58encode(raw).decode() != text:
+        raise ValueError("expected a Base58 Ed25519 public key of 32 bytes")
+    if int.from_bytes(raw, "little") & ~(1 << 255) in _SMALL_ORDER_Y:
+        raise ValueError("expected a public key that is not of small order")
+    return raw

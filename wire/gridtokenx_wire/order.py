@@ -1,0 +1,178 @@
+"""A member's signed instruction: a compact JWS (RFC 7515) with `alg: Ed25519` (RFC 9864 §2.2).
+
+The payload is JSON, told apart by `kind`. The signing key is the wallet that the payload names:
+its address is the Base58 of the public key, so whoever can sign for it owns it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Literal
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.keys import parse_public_key
+from gridtokenx_wire.units import parse_grx, parse_kwh
+
+MAX_JWS_BYTES = 4096
+_TYP = "gridtokenx-order+jws"
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+class _Instruction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """What all instructions say. `id` is the client's: a retry repeats it with the same content."""
+
+    v: Literal[1]
+    community: str
+    wallet: str
+    id: str
+    issued_ms: int
+
+
+class Order(_Instruction, frozen=True, tag="order"):
+    """Buy or sell `quantity_kwh` at `price_grx_per_kwh` or better.
+
+    GTC rests until it is filled or cancelled; IOC trades what it can at once.
+    """
+
+    side: Literal["buy", "sell"]
+    quantity_kwh: str
+    price_grx_per_kwh: str
+    tif: Literal["GTC", "IOC"] = "GTC"
+    segment: Literal["realtime"] = "realtime"
+
+    @property
+    def quantity_uwh(self) -> int:
+        return parse_kwh(self.quantity_kwh)
+
+    @property
+    def price_ugrx(self) -> int:
+        return parse_grx(self.price_grx_per_kwh)
+
+
+class Cancel(_Instruction, frozen=True, tag="cancel"):
+    """Withdraw what is left of the order whose client id is `order`."""
+
+    order: str
+
+
+class Standing(_Instruction, frozen=True, tag="standing"):
+    """Trade without being asked, until `active` is false. One for each wallet and side.
+
+    sell: whatever GRID is free, above `keep_kwh`, at the price or more.
+    buy: what the wallet's meters have imported and it has not bought yet, at the price or less.
+    """
+
+    side: Literal["buy", "sell"]
+    price_grx_per_kwh: str
+    keep_kwh: str = "0"
+    active: bool = True
+
+    @property
+    def price_ugrx(self) -> int:
+        return parse_grx(self.price_grx_per_kwh)
+
+    @property
+    def keep_uwh(self) -> int:
+        return parse_kwh(self.keep_kwh)
+
+
+Instruction = Order | Cancel | Standing
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    alg: Literal["Ed25519"]
+    typ: Literal["gridtokenx-order+jws"] | None = None
+    kid: str | None = None
+
+
+class SignedInstruction(msgspec.Struct, frozen=True):
+    """A parsed JWS: not verified until `signature` over `signed` was, under `public_key`."""
+
+    instruction: Instruction
+    public_key: bytes
+    signed: bytes
+    signature: bytes
+
+
+_header_decoder = msgspec.json.Decoder(_Header)
+_payload_decoder = msgspec.json.Decoder(Instruction)
+_HEADER = base64.urlsafe_b64encode(msgspec.json.encode({"alg": "Ed25519", "typ": _TYP})).rstrip(
+    b"="
+)
+
+
+def sign_instruction(instruction: Instruction, key: Ed25519PrivateKey) -> str:
+    """The compact JWS. The caller puts the key's own wallet address into the instruction."""
+    payload = base64.urlsafe_b64encode(msgspec.json.encode(instruction)).rstrip(b"=")
+    signed = _HEADER + b"." + payload
+    signature = base64.urlsafe_b64encode(key.sign(signed)).rstrip(b"=")
+    return (signed + b"." + signature).decode()
+
+
+def parse_instruction(jws: bytes) -> SignedInstruction:
+    """Checks everything of a JWS but its signature. Raises WireError saying what was expected."""
+    if len(jws) > MAX_JWS_BYTES:
+        raise WireError(f"expected a JWS of at most {MAX_JWS_BYTES} bytes")
+    parts = jws.split(b".")
+    if len(parts) != 3:
+        raise WireError("expected a compact JWS: header.payload.signature")
+    header, payload, signature = (_base64url(part) for part in parts)
+    if parts[0] != _HEADER:
+        _decode_header(header)
+    try:
+        instruction = _payload_decoder.decode(payload)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise WireError(f"payload: {error}") from None
+    if len(signature) != 64:
+        raise WireError("expected an Ed25519 signature of 64 bytes")
+    if _ID.fullmatch(instruction.id) is None:
+        raise WireError("payload: expected an id of 1 to 64 letters, digits, '.', '_' or '-'")
+    try:
+        public_key = parse_public_key(instruction.wallet)
+    except ValueError as error:
+        raise WireError(f"payload: wallet: {error}") from None
+    return SignedInstruction(instruction, public_key, parts[0] + b"." + parts[1], signature)
+
+
+def _decode_header(header: bytes) -> None:
+    try:
+        _header_decoder.decode(header)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise WireError(f"header: {error}") from None
+
+
+def _base64url(part: bytes) -> bytes:
+    """RFC 7515 §2: the URL-safe alphabet without padding, and only its one canonical spelling."""
+    try:
+        content = binascii.a2b_base64(
+            part.translate(_FROM_URL) + b"=" * (-len(part) % 4), strict_mode=True
+        )
+    except binascii.Error:
+        raise WireError("expected Base64url without padding") from None
+    if b"+" in part or b"/" in part or b"=" in part:
+        raise WireError("expected Base64url without padding")
+    return content
+
+
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
+
+
+def open_instruction(jws: bytes) -> Instruction:
+    """The instruction of a JWS signed by the wallet that it names. Raises WireError."""
+    parsed = parse_instruction(jws)
+    try:
+        Ed25519PublicKey.from_public_bytes(parsed.public_key).verify(
+            parsed.signature, parsed.signed
+        )
+    except InvalidSignature:
+        raise WireError("expected a signature by the wallet") from None
+    return parsed.instruction

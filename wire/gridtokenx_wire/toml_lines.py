@@ -1,0 +1,61 @@
+"""Where in a TOML file a key path stands, for error messages that name a line.
+
+`tomllib` forgets positions. This reads only headers and the start of each `key =` line, which
+is what config files consist of; for anything else (inline tables, say) the line of the nearest
+enclosing key is given.
+"""
+
+from __future__ import annotations
+
+import re
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]\]?\s*(?:#.*)?")
+_KEY = re.compile(r"\s*([A-Za-z0-9_\-\"'.]+)\s*=")
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+
+Path = tuple[str | int, ...]
+
+
+def line_index(text: str) -> dict[Path, int]:
+    """Key path → line, from 1. Array tables have an index: ("bus", 0, "meter", 1, "address")."""
+    lines: dict[Path, int] = {(): 1}
+    counts: dict[Path, int] = {}
+    table: Path = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.fullmatch(line):
+            table = _table(header[2], counts, is_array=header[1] == "[[")
+            lines.setdefault(table, number)
+        elif key := _KEY.match(line):
+            lines.setdefault((*table, *_names(key[1])), number)
+    return lines
+
+
+def _names(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
+
+
+def _table(dotted: str, counts: dict[Path, int], *, is_array: bool) -> Path:
+    """The path of a header, with the indices of the array tables it stands in."""
+    path: Path = ()
+    *parents, last = _names(dotted)
+    for name in parents:
+        path = (*path, name)
+        if path in counts:
+            path = (*path, counts[path] - 1)
+    path = (*path, last)
+    if is_array:
+        counts[path] = counts.get(path, 0) + 1
+        path = (*path, counts[path] - 1)
+    return path
+
+
+def parse_path(text: str) -> Path:
+    """`bus[0].meter[1].address` as a path."""
+    return tuple(int(index) if index else name for name, index in _STEP.findall(text))
+
+
+def find_line(lines: dict[Path, int], path: Path) -> int:
+    """The line of `path`, or of the nearest thing around it that has one."""
+    while path not in lines:
+        path = path[:-1]
+    return lines[path]

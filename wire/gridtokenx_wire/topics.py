@@ -1,0 +1,33 @@
+"""MQTT topics. The community stands in the topic because it is the shard."""
+
+from __future__ import annotations
+
+_PREFIX = "gridtokenx/v1"
+
+
+def frames_topic(community: str, device: str) -> str:
+    """Gateway → backend: signed frames. `device` may be `+` in a subscription."""
+    return f"{_PREFIX}/{community}/devices/{device}/frames"
+
+
+def acks_topic(community: str, device: str) -> str:
+    """Backend → gateway: signed acks."""
+    return f"{_PREFIX}/{community}/devices/{device}/acks"
+
+
+def status_topic(community: str, device: str) -> str:
+    """Retained birth and last will of a gateway."""
+    return f"{_PREFIX}/{community}/devices/{device}/status"
+
+
+def feed_topic(community: str, name: str) -> str:
+    """Public JSON: trades, prices, validated energy."""
+    return f"{_PREFIX}/{community}/feed/{name}"
+
+
+def device_of_frames_topic(topic: str) -> str:
+    """The device in a frames topic, or "" if the topic is none."""
+    parts = topic.split("/")
+    if len(parts) == 6 and parts[3] == "devices" and parts[5] == "frames":
+        return parts[4]
+    return ""
