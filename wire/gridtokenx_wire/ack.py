@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 
 from gridtokenx_wire import cbor, cose
 from gridtokenx_wire.errors import WireError
-from gridtokenx_wire.frame import CHAIN_ID_BYTES
+from gridtokenx_wire.frame import CHAIN_ID_BYTES, MAX_READINGS_PER_FRAME
 from gridtokenx_wire.keys import DEVICE_ID_BYTES
 from gridtokenx_wire.verdict import Reason, Verdict
 
@@ -40,7 +40,9 @@ class Ack(msgspec.Struct, frozen=True, gc=False):
 
 
 def encode_ack(ack: Ack) -> bytes:
-    """The payload to be signed."""
+    """The payload to be signed. Raises WireError if there are more verdicts than a reader takes."""
+    if len(ack.verdicts) > MAX_VERDICTS:
+        raise WireError(f"expected at most {MAX_VERDICTS} verdicts in an ack")
     verdicts = [[verdict.seq, verdict.index, int(verdict.reason)] for verdict in ack.verdicts]
     return cbor.encode(
         {1: _TYPE, 2: _VERSION, 3: ack.device, 4: ack.chain, 5: ack.next_seq, 6: verdicts}
@@ -66,8 +68,9 @@ def decode_ack(payload: bytes) -> Ack:
 
 def _verdict(entry: Any) -> Verdict:
     match entry:
-        case [int() as seq, int() as index, int() as reason] if reason in _REASONS:
-            return Verdict(seq, index, Reason(reason))
+        case [seq, index, reason] if type(seq) is type(index) is type(reason) is int:
+            if 0 <= seq < 2**63 and 0 <= index < MAX_READINGS_PER_FRAME and reason in _REASONS:
+                return Verdict(seq, index, Reason(reason))
     raise WireError("expected verdicts [seq, index, reason]")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -26,10 +27,13 @@ def encode(fields: dict[int, Any]) -> bytes:
 
 def decode_map(payload: bytes, keys: frozenset[int]) -> dict[int, Any]:
     """A map with exactly `keys`. Raises WireError whatever the bytes are."""
+    stream = io.BytesIO(payload)
     try:
-        value = cbor2.loads(payload)
-    except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError, EOFError):
+        value = cbor2.load(stream, allow_indefinite=False, allow_duplicate_keys=False)
+    except (cbor2.CBORError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError):
         raise WireError("expected one well-formed CBOR item") from None
+    if stream.tell() != len(payload):  # a stream is left just behind the item; loads() hides it
+        raise WireError("expected nothing after the CBOR item")
     if type(value) is not dict or value.keys() != keys:
         raise WireError("expected a map with exactly the keys of this message type")
     return value

@@ -15,7 +15,7 @@ import msgspec
 
 from gridtokenx_wire import toml_lines
 from gridtokenx_wire.errors import ConfigError
-from gridtokenx_wire.keys import parse_public_key
+from gridtokenx_wire.keys import parse_public_key, public_key_text
 from gridtokenx_wire.units import format_decimal, parse_decimal, parse_grx, parse_kwh
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def load_toml(path: Path, kind: type[T]) -> T:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{path}: expected TOML: {error}"]) from None
     try:
-        return msgspec.convert(document, kind, dec_hook=_decode)
+        return msgspec.convert(document, kind, dec_hook=decode_hook)
     except msgspec.ValidationError as error:
         raise ConfigError([_explain(path, text, str(error))]) from None
 
@@ -78,10 +78,13 @@ def encode_hook(value: Any) -> Any:
             return format_decimal(value, 6)
         case Kilowatt():
             return format_decimal(value, 3)
+        case PublicKey():
+            return public_key_text(bytes(value))
     raise NotImplementedError(type(value))
 
 
-def _decode(kind: type, value: Any) -> Any:
+def decode_hook(kind: type, value: Any) -> Any:
+    """How msgspec reads the amounts and keys above. Raises ValueError saying what was expected."""
     if not isinstance(value, str):
         raise ValueError(f"expected {_SPELLING[kind]} in quotes, got {value!r}")
     if kind is PublicKey:

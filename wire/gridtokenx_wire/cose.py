@@ -45,8 +45,17 @@ def _byte_string(content: bytes) -> bytes:
 
 def sign(payload: bytes, key: Ed25519PrivateKey) -> bytes:
     """The COSE_Sign1 message that carries `payload`."""
-    content = _byte_string(payload)
-    return _HEAD + content + _TAIL + key.sign(_SIGNED_HEAD + content)
+    return assemble(payload, key.sign(to_be_signed(payload)))
+
+
+def to_be_signed(payload: bytes) -> bytes:
+    """The Sig_structure, for a signer of one's own."""
+    return _SIGNED_HEAD + _byte_string(payload)
+
+
+def assemble(payload: bytes, signature: bytes) -> bytes:
+    """The message of a payload and the signature over its `to_be_signed`."""
+    return _HEAD + _byte_string(payload) + _TAIL + signature
 
 
 def split(message: bytes) -> tuple[bytes, bytes, bytes]:

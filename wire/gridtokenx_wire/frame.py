@@ -37,6 +37,7 @@ CHAIN_ID_BYTES = 8
 HASH_BYTES = 32
 GENESIS_PREV = bytes(HASH_BYTES)
 MAX_METER_ID = 64
+MAX_CLOCK_SOURCE = 32
 _TYPE = 1
 _VERSION = 1
 _KEYS = frozenset(range(1, 15))
@@ -115,7 +116,12 @@ def build_frame(
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """The payload to be signed."""
+    """The payload to be signed. Raises WireError for what a reader would refuse.
+
+    Such a frame, once sealed and stored, would hold up the chain behind it for ever.
+    """
+    _check_columns(frame)
+    _check(frame)
     return cbor.encode(
         {
             1: _TYPE,
@@ -141,21 +147,14 @@ def decode_frame(payload: bytes) -> Frame:
     fields = cbor.decode_map(payload, _KEYS)
     if fields[1] != _TYPE or fields[2] != _VERSION:
         raise WireError("expected a frame of version 1")
-    device, chain, seq, prev, meters = fields[3], fields[4], fields[5], fields[6], fields[8]
-    _check_bytes(device, DEVICE_ID_BYTES)
-    _check_bytes(chain, CHAIN_ID_BYTES)
-    _check_bytes(prev, HASH_BYTES)
-    if type(seq) is not int or not 0 <= seq < 2**63:
-        raise WireError("expected a seq from 0 on")
-    _check_meters(meters)
     count = _count(fields[14])
     frame = Frame(
-        device,
-        chain,
-        seq,
-        prev,
+        fields[3],
+        fields[4],
+        fields[5],
+        fields[6],
         _clock_status(fields[7]),
-        meters,
+        fields[8],
         cbor.read_typed_array(cbor.UINT16, fields[9], count),
         cbor.read_typed_array(cbor.SINT64, fields[10], count),
         cbor.read_typed_array(cbor.SINT64, fields[11], count),
@@ -163,11 +162,33 @@ def decode_frame(payload: bytes) -> Frame:
         cbor.read_typed_array(cbor.SINT32, fields[13], count),
         cbor.read_typed_array(cbor.UINT8, fields[14], count),
     )
-    if max(frame.meter_index) >= len(meters):
+    _check(frame)
+    return frame
+
+
+def _check(frame: Frame) -> None:
+    """What the contract says of a frame whose columns are of one length."""
+    _check_bytes(frame.device, DEVICE_ID_BYTES)
+    _check_bytes(frame.chain, CHAIN_ID_BYTES)
+    _check_bytes(frame.prev, HASH_BYTES)
+    if type(frame.seq) is not int or not 0 <= frame.seq < 2**63:
+        raise WireError("expected a seq from 0 on")
+    if len(frame.clock.source) > MAX_CLOCK_SOURCE:
+        raise WireError("expected a clock source of at most 32 characters")
+    _check_meters(frame.meters)
+    if max(frame.meter_index) >= len(frame.meters):
         raise WireError("expected every reading to name a meter of the frame")
     if min(frame.time_ms) < 0 or min(frame.import_uwh) < 0 or min(frame.export_uwh) < 0:
         raise WireError("expected times and registers from 0 on")
-    return frame
+
+
+def _check_columns(frame: Frame) -> None:
+    columns = (frame.time_ms, frame.import_uwh, frame.export_uwh, frame.power_w, frame.flags)
+    count = len(frame.meter_index)
+    if not 1 <= count <= MAX_READINGS_PER_FRAME:
+        raise WireError("expected 1 to 1000 readings")
+    if any(len(column) != count for column in columns):
+        raise WireError("expected columns of one length")
 
 
 def _check_bytes(value: object, size: int) -> None:
@@ -179,8 +200,10 @@ def _check_meters(meters: object) -> None:
     if type(meters) is not list or not 1 <= len(meters) <= MAX_READINGS_PER_FRAME:
         raise WireError("expected 1 to 1000 meter ids")
     for meter in meters:
-        if type(meter) is not str or not 1 <= len(meter) <= MAX_METER_ID or not meter.isascii():
-            raise WireError("expected meter ids of 1 to 64 ASCII characters")
+        if type(meter) is not str or not 1 <= len(meter) <= MAX_METER_ID:
+            raise WireError("expected meter ids of 1 to 64 characters")
+        if not (meter.isascii() and meter.isprintable()):
+            raise WireError("expected meter ids of printable ASCII characters")
 
 
 def _count(flags: object) -> int:
@@ -193,7 +216,7 @@ def _count(flags: object) -> int:
 
 def _clock_status(value: object) -> ClockStatus:
     match value:
-        case [bool() as synchronised, bool() as stepped, str() as source] if len(source) <= 32:
+        case [bool() as synchronised, bool() as stepped, str() as source]:
             return ClockStatus(synchronised, stepped, source)
     raise WireError("expected a clock status [synchronised, stepped, source]")
 

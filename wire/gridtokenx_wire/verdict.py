@@ -33,8 +33,6 @@ class Reason(IntEnum):
     """A register moved further than the meter's maximum power allows."""
     IMPLAUSIBLE_POWER = 9
     """The power is beyond the meter's maximum."""
-    AMOUNT_OVERFLOW = 10
-    """The energy cannot be stored or minted in 64 bits."""
     CLOCK_UNSYNCHRONISED = 64
     """Taken while the gateway's clock was not synchronised."""
     PRODUCTION_RATIO = 65

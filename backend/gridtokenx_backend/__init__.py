@@ -1,0 +1,1 @@
+"""The backend: oracle, ledger, market, journal and API of one community."""

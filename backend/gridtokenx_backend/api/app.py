@@ -1,0 +1,54 @@
+"""The Litestar application."""
+
+from __future__ import annotations
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from gridtokenx_backend.api import instructions, market, operator, problems
+from gridtokenx_backend.api.metrics import metrics
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.writer import Overloaded
+
+_HANDLERS = [
+    market.health,
+    market.summary,
+    market.balances,
+    market.open_orders,
+    market.book,
+    market.trades,
+    instructions.submit_order,
+    instructions.cancel_order,
+    instructions.set_standing_order,
+    operator.devices,
+    operator.readings,
+    operator.pause_oracle,
+    operator.resume_oracle,
+    metrics,
+]
+
+
+def make_app(backend: Backend) -> Litestar:
+    """The API of a running backend. OpenAPI is at /schema/openapi.json."""
+    return Litestar(
+        route_handlers=_HANDLERS,
+        dependencies={"backend": Provide(lambda: backend, sync_to_thread=False)},
+        state=State({"backend": backend}),
+        exception_handlers={
+            problems.Problem: problems.respond,
+            Overloaded: problems.respond_overloaded,
+            HTTPException: problems.respond_http,
+        },
+        openapi_config=OpenAPIConfig(
+            title="GridTokenX",
+            version="1",
+            description="Orders, balances, book and trades of one energy community.",
+            path="/schema",
+            render_plugins=[JsonRenderPlugin()],
+        ),
+        logging_config=None,
+    )

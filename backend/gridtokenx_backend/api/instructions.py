@@ -1,0 +1,79 @@
+"""Signed instructions: orders, cancellations, standing orders."""
+
+from __future__ import annotations
+
+from litestar import Request, post
+from litestar.datastructures import State
+
+from gridtokenx_backend.api import problems
+from gridtokenx_backend.api.views import CancelView, OrderView, StandingView, instruction_view
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.core.inputs import OrderInput
+from gridtokenx_backend.core.outcomes import NotJournaled, OrderRefusal, Refused, Repeated
+from gridtokenx_backend.evidence import decode_outcome
+from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.order import (
+    MAX_JWS_BYTES,
+    Cancel,
+    Instruction,
+    Order,
+    Standing,
+    parse_instruction,
+)
+
+AnyRequest = Request[object, object, State]
+
+
+@post("/v1/orders", status_code=201, request_max_body_size=MAX_JWS_BYTES + 1)
+async def submit_order(request: AnyRequest, backend: Backend) -> OrderView:
+    """Places the order that a compact JWS in the body carries. A retry is answered as before."""
+    view = await _carry_out(request, backend, Order)
+    assert isinstance(view, OrderView)
+    return view
+
+
+@post("/v1/cancellations", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
+async def cancel_order(request: AnyRequest, backend: Backend) -> CancelView:
+    """Withdraws what is left of an open order."""
+    view = await _carry_out(request, backend, Cancel)
+    assert isinstance(view, CancelView)
+    return view
+
+
+@post("/v1/standing-orders", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
+async def set_standing_order(request: AnyRequest, backend: Backend) -> StandingView:
+    """Sets, changes or ends a wallet's standing order for one side."""
+    view = await _carry_out(request, backend, Standing)
+    assert isinstance(view, StandingView)
+    return view
+
+
+async def _carry_out(
+    request: AnyRequest, backend: Backend, expected: type[Instruction]
+) -> OrderView | CancelView | StandingView:
+    body = await request.body()
+    try:
+        signed = parse_instruction(body)
+    except WireError as error:
+        raise problems.refused(OrderRefusal.MALFORMED, str(error)) from None
+    if not isinstance(signed.instruction, expected):
+        kind = expected.__name__.lower()
+        raise problems.refused(OrderRefusal.MALFORMED, f"expected an instruction of kind {kind!r}")
+    job = (signed.public_key, signed.signature, signed.signed)
+    if not await backend.verifier.verify_one(job):
+        raise problems.refused(OrderRefusal.BAD_SIGNATURE, "expected a signature by the wallet")
+    ((result, seq, at_ms),) = await backend.writer.submit([OrderInput(body, signed.instruction)])
+    match result:
+        case Refused():
+            raise problems.refused(result.reason, result.detail)
+        case Repeated():
+            return await _as_before(backend, result.entry)
+    assert not isinstance(result, NotJournaled)
+    return instruction_view(result, seq, at_ms)
+
+
+async def _as_before(backend: Backend, seq: int) -> OrderView | CancelView | StandingView:
+    """The answer that this instruction got the first time."""
+    entry = await backend.journal.entry(seq)
+    assert entry is not None
+    return instruction_view(decode_outcome(entry.outcome), entry.seq, entry.at_ms)

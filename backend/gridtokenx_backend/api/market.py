@@ -1,0 +1,134 @@
+"""What everyone may read: health, balances of pseudonymous wallets, book, trades, totals."""
+
+from __future__ import annotations
+
+from litestar import get
+from litestar.params import Parameter
+
+from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.api.views import (
+    BalanceView,
+    BookView,
+    HealthView,
+    LevelView,
+    OrdersView,
+    StandingOrderView,
+    SummaryView,
+    TradesView,
+    open_order_view,
+    trade_view,
+)
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.core.book import BUY, SELL
+from gridtokenx_backend.core.ledger import GRID, GRX, REC
+from gridtokenx_backend.core.registry import Member
+from gridtokenx_wire.units import format_grx, format_kwh
+from gridtokenx_wire.verdict import Reason
+
+_DEPTH = 50
+
+
+@get("/v1/health")
+async def health(backend: Backend) -> HealthView:
+    """Whether readings and orders are taken, and what the community's time is."""
+    return health_of(backend)
+
+
+def health_of(backend: Backend) -> HealthView:
+    writer = backend.writer
+    return HealthView(
+        "degraded" if writer.degraded else "ok",
+        writer.degraded,
+        writer.community.name,
+        backend.clock.now_ms(),
+        writer.community.entries,
+        "paused" if writer.community.paused else "running",
+        "connected" if backend.source.connected else "disconnected",
+    )
+
+
+@get("/v1/summary")
+async def summary(backend: Backend) -> SummaryView:
+    """Totals since the community began."""
+    async with backend.writer.reading() as community:
+        counters = community.counters
+        return SummaryView(
+            community.at_ms,
+            counters.frames,
+            counters.accepted,
+            counters.rejected,
+            counters.quarantined,
+            {Reason(why).label: count for why, count in sorted(counters.refused.items())},
+            counters.quality_permille,
+            counters.minted_uwh,
+            counters.orders,
+            counters.trades,
+            counters.trades,  # delivery versus payment: every trade is settled where it is made
+            community.entries,
+        )
+
+
+@get("/v1/balances/{wallet:str}")
+async def balances(backend: Backend, wallet: str) -> BalanceView:
+    """What a wallet owns, and what of it open orders hold."""
+    async with backend.writer.reading() as community:
+        member = _member(community.members, wallet)
+        ledger = community.ledger
+        return BalanceView(
+            wallet,
+            member.name,
+            format_kwh(ledger.posted(wallet, GRID)),
+            format_kwh(ledger.held(wallet, GRID)),
+            format_grx(ledger.posted(wallet, GRX)),
+            format_grx(ledger.held(wallet, GRX)),
+            format_kwh(ledger.posted(wallet, REC)),
+        )
+
+
+@get("/v1/orders/{wallet:str}")
+async def open_orders(backend: Backend, wallet: str) -> OrdersView:
+    """A wallet's open orders, oldest first, and its standing orders."""
+    async with backend.writer.reading() as community:
+        member = _member(community.members, wallet)
+        orders = [
+            open_order_view(order)
+            for order in community.book.orders.values()
+            if order.wallet == wallet
+        ]
+        standing = [
+            StandingOrderView(side, format_grx(order.price_ugrx), format_kwh(order.keep_uwh))
+            for side, order in ((SELL, member.sell), (BUY, member.buy))
+            if order is not None
+        ]
+        return OrdersView(orders, standing)
+
+
+@get("/v1/book")
+async def book(backend: Backend) -> BookView:
+    """The best 50 prices of each side with all that rests there."""
+    async with backend.writer.reading() as community:
+        bids, asks = (
+            [
+                LevelView(format_grx(price), format_kwh(volume))
+                for price, volume in community.book.depth(side, _DEPTH)
+            ]
+            for side in (BUY, SELL)
+        )
+        return BookView(bids, asks)
+
+
+@get("/v1/trades")
+async def trades(
+    backend: Backend, limit: int = Parameter(default=100, ge=1, le=1000)
+) -> TradesView:
+    """The newest trades."""
+    rows = await backend.journal.trades(limit)
+    return TradesView([trade_view(row, row.seq, row.at_ms) for row in rows])
+
+
+def _member(members: dict[str, Member], wallet: str) -> Member:
+    member = members.get(wallet)
+    if member is None:
+        detail = "expected the wallet of a member"
+        raise Problem(404, "No such wallet", detail, "unknown_wallet")
+    return member

@@ -1,0 +1,63 @@
+"""Prometheus metrics, read from the parts when they are scraped: nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from litestar import Response, get
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gridtokenx_backend.backend import Backend
+from gridtokenx_wire.verdict import Reason
+
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Parts(Collector):
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def collect(self) -> Iterator[Metric]:
+        writer = self._backend.writer
+        counters = writer.community.counters
+        readings = CounterMetricFamily(
+            "gridtokenx_readings", "Readings by the oracle's verdict.", labels=["verdict"]
+        )
+        readings.add_metric([Reason.ACCEPTED.label], counters.accepted)
+        for why, count in counters.refused.items():
+            readings.add_metric([Reason(why).label], count)
+        yield readings
+        dropped = CounterMetricFamily(
+            "gridtokenx_frames_dropped",
+            "Frames that were not taken since the start, by reason.",
+            labels=["reason"],
+        )
+        for reason, count in self._backend.ingest.dropped.items():
+            dropped.add_metric([reason.value], count)
+        yield dropped
+        for name, text, total in (
+            ("frames", "Frames stored.", counters.frames),
+            ("minted_uwh", "GRID minted, in µWh.", counters.minted_uwh),
+            ("orders", "Orders accepted.", counters.orders),
+            ("trades", "Trades settled.", counters.trades),
+            ("journal_entries", "Entries of the journal.", writer.community.entries),
+        ):
+            yield CounterMetricFamily(f"gridtokenx_{name}", text, value=total)
+        for name, text, value in (
+            ("quality_permille", "Accepted readings of a thousand.", counters.quality_permille),
+            ("oracle_paused", "1 while the oracle is paused.", int(writer.community.paused)),
+            ("journal_degraded", "1 while nothing can be stored.", int(bool(writer.degraded))),
+            ("broker_connected", "1 while connected.", int(self._backend.source.connected)),
+            ("open_orders", "Orders resting in the book.", len(writer.community.book.orders)),
+        ):
+            yield GaugeMetricFamily(f"gridtokenx_{name}", text, value=value)
+
+
+@get("/metrics", include_in_schema=False)
+async def metrics(backend: Backend) -> Response[bytes]:
+    """What Prometheus scrapes."""
+    registry = CollectorRegistry()
+    registry.register(_Parts(backend))
+    return Response(generate_latest(registry), media_type=_CONTENT_TYPE)

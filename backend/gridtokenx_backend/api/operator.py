@@ -1,0 +1,128 @@
+"""What only the operator may see and do: devices, readings of a meter, the oracle's switch."""
+
+from __future__ import annotations
+
+import hmac
+
+import msgspec
+from litestar import get, post
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.handlers.base import BaseRouteHandler
+from litestar.params import Parameter
+
+from gridtokenx_backend.api.market import health_of
+from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.api.views import DeviceView, HealthView, ReadingsView, ReadingView
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.core.inputs import SwitchOracle, switch_oracle
+from gridtokenx_backend.core.outcomes import FrameAccepted
+from gridtokenx_backend.evidence import Entry, decode_outcome
+from gridtokenx_wire import cose
+from gridtokenx_wire.frame import decode_frame
+from gridtokenx_wire.keys import device_text
+from gridtokenx_wire.reading import ReadingFlag
+from gridtokenx_wire.units import format_kwh
+from gridtokenx_wire.verdict import Reason
+
+_MAX_FRAMES_READ = 2_000
+
+
+def operator_only(
+    connection: ASGIConnection[object, object, object, State], _: BaseRouteHandler
+) -> None:
+    """The guard: `Authorization: Bearer <operator.token>`."""
+    backend: Backend = connection.app.state.backend
+    given = connection.headers.get("authorization", "")
+    expected = f"Bearer {backend.operator_token}"
+    if not hmac.compare_digest(given.encode(), expected.encode()):
+        detail = "expected the header Authorization: Bearer with the operator's token"
+        raise Problem(401, "Only the operator may do this", detail, "unauthorized")
+
+
+@get("/v1/devices", guards=[operator_only])
+async def devices(backend: Backend) -> list[DeviceView]:
+    """All gateways: where their chains stand, and how good their readings were."""
+    async with backend.writer.reading() as community:
+        return [
+            DeviceView(
+                device_text(device.id),
+                device.site,
+                device.status,
+                device.chain.hex(),
+                device.next_seq,
+                device.accepted,
+                device.rejected,
+                device.quarantined,
+                device.quality_permille,
+            )
+            for device in community.devices.values()
+        ]
+
+
+@get("/v1/meters/{meter:str}/readings", guards=[operator_only])
+async def readings(
+    backend: Backend, meter: str, limit: int = Parameter(default=100, ge=1, le=1000)
+) -> ReadingsView:
+    """A meter's newest readings with their verdicts, out of the frames as they were signed.
+
+    The frames of a device are chained in the journal, so they are followed backwards.
+    """
+    async with backend.writer.reading() as community:
+        known = community.meters.get(meter)
+        if known is None:
+            raise Problem(404, "No such meter", "expected the id of a meter", "unknown_meter")
+        newest = community.devices[known.device].last_entry
+    found: list[ReadingView] = []
+    for _ in range(_MAX_FRAMES_READ):
+        entry = await backend.journal.entry(newest) if newest else None
+        if entry is None or len(found) >= limit:
+            break
+        found += _readings_in(entry, meter)
+        newest = entry.previous
+    return ReadingsView(meter, found[:limit])
+
+
+def _readings_in(entry: Entry, meter: str) -> list[ReadingView]:
+    """The readings of `meter` in a stored frame, newest first."""
+    outcome = decode_outcome(entry.outcome)
+    assert isinstance(outcome, FrameAccepted)
+    refused = dict(outcome.verdicts)
+    frame = decode_frame(cose.split(entry.input)[2])
+    views = [
+        ReadingView(
+            reading.time_ms,
+            format_kwh(reading.import_uwh),
+            format_kwh(reading.export_uwh),
+            None if reading.flags & ReadingFlag.NO_POWER else reading.power_w,
+            Reason(refused.get(index, Reason.ACCEPTED)).label,
+            entry.seq,
+        )
+        for index, reading in enumerate(frame.readings())
+        if reading.meter == meter
+    ]
+    return views[::-1]
+
+
+class _Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: str
+
+
+@post("/v1/oracle/pause", status_code=200, guards=[operator_only])
+async def pause_oracle(backend: Backend, data: _Why) -> HealthView:
+    """Takes no more frames until resumed; the gateways keep theirs and send them again."""
+    return await _switch(backend, data.reason, paused=True)
+
+
+@post("/v1/oracle/resume", status_code=200, guards=[operator_only])
+async def resume_oracle(backend: Backend, data: _Why) -> HealthView:
+    """Takes frames again."""
+    return await _switch(backend, data.reason, paused=False)
+
+
+async def _switch(backend: Backend, reason: str, *, paused: bool) -> HealthView:
+    if not 1 <= len(reason) <= 500:
+        detail = "expected a reason of 1 to 500 characters"
+        raise Problem(400, "A reason is needed", detail, "bad_request")
+    await backend.writer.submit([switch_oracle(SwitchOracle(paused, reason))])
+    return health_of(backend)

@@ -1,0 +1,72 @@
+"""Errors as problem documents (RFC 9457), each with the enum's `reason`."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+
+from gridtokenx_backend.core.outcomes import OrderRefusal
+from gridtokenx_backend.writer import Overloaded
+
+AnyRequest = Request[object, object, State]
+MEDIA_TYPE = "application/problem+json"
+_STATUS = {
+    OrderRefusal.MALFORMED: 400,
+    OrderRefusal.BAD_SIGNATURE: 401,
+    OrderRefusal.WRONG_COMMUNITY: 400,
+    OrderRefusal.UNKNOWN_WALLET: 404,
+    OrderRefusal.ID_REUSED: 409,
+    OrderRefusal.OUTSIDE_WINDOW: 400,
+    OrderRefusal.BAD_QUANTITY: 400,
+    OrderRefusal.BAD_PRICE: 400,
+    OrderRefusal.UNKNOWN_ORDER: 404,
+    OrderRefusal.INSUFFICIENT_BALANCE: 409,
+    OrderRefusal.BUSY: 429,
+}
+
+
+class Problem(Exception):
+    """Becomes the answer: `status`, a short `title`, what was expected, and the reason."""
+
+    def __init__(self, status: int, title: str, detail: str, reason: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.reason = reason
+
+
+def refused(reason: OrderRefusal, detail: str) -> Problem:
+    """The problem for an instruction that was refused."""
+    return Problem(_STATUS[reason], "The instruction was refused", detail, reason.value)
+
+
+def respond(_: AnyRequest, problem: Problem) -> Response[bytes]:
+    """Litestar's exception handler for Problem."""
+    body = msgspec.json.encode(
+        {
+            "type": f"urn:gridtokenx:problem:{problem.reason}",
+            "title": problem.title,
+            "status": problem.status,
+            "detail": problem.detail,
+            "reason": problem.reason,
+        }
+    )
+    headers = {"Retry-After": "1"} if problem.status in (429, 503) else None
+    return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def respond_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    """What Litestar itself refuses: an unknown path, a wrong method, a bad parameter."""
+    reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    if error.status_code == 401:
+        reason = "unauthorized"
+    title = "The request was refused"
+    return respond(request, Problem(error.status_code, title, error.detail, reason))
+
+
+def respond_overloaded(request: AnyRequest, error: Overloaded) -> Response[bytes]:
+    """The queue is full or the journal does not take anything."""
+    return respond(request, Problem(503, "Try again later", str(error), "unavailable"))

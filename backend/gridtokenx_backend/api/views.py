@@ -1,0 +1,208 @@
+"""What the API answers with: amounts as decimal strings, time as Unix milliseconds."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gridtokenx_backend.core.book import RestingOrder
+from gridtokenx_backend.core.outcomes import (
+    OrderAccepted,
+    OrderCancelled,
+    Outcome,
+    StandingAccepted,
+    Trade,
+)
+from gridtokenx_backend.journal import TradeRow
+from gridtokenx_wire.units import format_grx, format_kwh
+
+
+class TradeView(msgspec.Struct, frozen=True):
+    price_grx_per_kwh: str
+    quantity_kwh: str
+    gross_grx: str
+    fee_grx: str
+    buyer: str
+    seller: str
+    journal_seq: int
+    time_ms: int
+
+
+class OrderView(msgspec.Struct, frozen=True):
+    """`status` is resting, partly_filled (the rest of it rests), filled, or cancelled."""
+
+    order: str
+    status: str
+    filled_kwh: str
+    remaining_kwh: str
+    trades: list[TradeView]
+    journal_seq: int
+
+
+class CancelView(msgspec.Struct, frozen=True):
+    order: str
+    status: str
+    remaining_kwh: str
+    journal_seq: int
+
+
+class StandingView(msgspec.Struct, frozen=True):
+    side: str
+    active: bool
+    cancelled_orders: int
+    journal_seq: int
+
+
+class OpenOrderView(msgspec.Struct, frozen=True):
+    order: str
+    side: str
+    price_grx_per_kwh: str
+    quantity_kwh: str
+    remaining_kwh: str
+    standing: bool
+
+
+class StandingOrderView(msgspec.Struct, frozen=True):
+    side: str
+    price_grx_per_kwh: str
+    keep_kwh: str
+
+
+class OrdersView(msgspec.Struct, frozen=True):
+    orders: list[OpenOrderView]
+    standing: list[StandingOrderView]
+
+
+class BalanceView(msgspec.Struct, frozen=True):
+    """`grid` is energy, `grx` money; `_held` is the part that open orders hold in escrow."""
+
+    wallet: str
+    member: str
+    grid: str
+    grid_held: str
+    grx: str
+    grx_held: str
+    rec: str
+
+
+class LevelView(msgspec.Struct, frozen=True):
+    price_grx_per_kwh: str
+    quantity_kwh: str
+
+
+class BookView(msgspec.Struct, frozen=True):
+    """Best price first."""
+
+    bids: list[LevelView]
+    asks: list[LevelView]
+
+
+class TradesView(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    trades: list[TradeView]
+
+
+class HealthView(msgspec.Struct, frozen=True):
+    """`status` is ok or degraded, and then `detail` says why."""
+
+    status: str
+    detail: str
+    community: str
+    time_ms: int
+    journal_seq: int
+    oracle: str
+    broker: str
+
+
+class SummaryView(msgspec.Struct, frozen=True):
+    time_ms: int
+    frames: int
+    readings_accepted: int
+    readings_rejected: int
+    readings_quarantined: int
+    refused: dict[str, int]
+    quality_permille: int
+    minted_uwh: int
+    orders: int
+    trades: int
+    settlements: int
+    journal_seq: int
+
+
+class DeviceView(msgspec.Struct, frozen=True):
+    device: str
+    site: str
+    status: str
+    chain: str
+    next_seq: int
+    readings_accepted: int
+    readings_rejected: int
+    readings_quarantined: int
+    quality_permille: int
+
+
+class ReadingView(msgspec.Struct, frozen=True):
+    time_ms: int
+    import_kwh: str
+    export_kwh: str
+    power_w: int | None
+    verdict: str
+    journal_seq: int
+
+
+class ReadingsView(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    meter: str
+    readings: list[ReadingView]
+
+
+def client_id(key: str) -> str:
+    """The member's own id of an order, out of the core's key `wallet:id`."""
+    return key.partition(":")[2]
+
+
+def trade_view(trade: TradeRow | Trade, seq: int, at_ms: int) -> TradeView:
+    return TradeView(
+        format_grx(trade.price_ugrx),
+        format_kwh(trade.quantity_uwh),
+        format_grx(trade.gross_ugrx),
+        format_grx(trade.fee_ugrx),
+        trade.buyer,
+        trade.seller,
+        seq,
+        at_ms,
+    )
+
+
+def open_order_view(order: RestingOrder) -> OpenOrderView:
+    return OpenOrderView(
+        client_id(order.key),
+        order.side,
+        format_grx(order.price_ugrx),
+        format_kwh(order.quantity_uwh),
+        format_kwh(order.remaining_uwh),
+        order.standing,
+    )
+
+
+def instruction_view(
+    outcome: Outcome, seq: int, at_ms: int
+) -> OrderView | CancelView | StandingView:
+    """The answer to an instruction that became the journal's entry `seq`."""
+    match outcome:
+        case OrderAccepted():
+            return OrderView(
+                client_id(outcome.key),
+                outcome.status,
+                format_kwh(outcome.filled_uwh),
+                format_kwh(outcome.remaining_uwh),
+                [trade_view(trade, seq, at_ms) for trade in outcome.trades],
+                seq,
+            )
+        case OrderCancelled():
+            left = format_kwh(outcome.remaining_uwh)
+            return CancelView(client_id(outcome.key), "cancelled", left, seq)
+        case StandingAccepted():
+            return StandingView(outcome.side, outcome.active, len(outcome.cancelled), seq)
+    raise AssertionError(outcome)

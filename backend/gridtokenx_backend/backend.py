@@ -1,0 +1,23 @@
+"""The parts of a running backend, as the API and the metrics see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gridtokenx_backend.ingest import Ingest
+from gridtokenx_backend.journal import Journal
+from gridtokenx_backend.mqtt_source import MqttSource
+from gridtokenx_backend.verifier import Verifier
+from gridtokenx_backend.writer import Writer
+from gridtokenx_wire.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    writer: Writer
+    journal: Journal
+    verifier: Verifier
+    ingest: Ingest
+    source: MqttSource
+    clock: Clock
+    operator_token: str

@@ -1,0 +1,189 @@
+"""`backend.toml` and `community.toml`, strictly."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gridtokenx_backend.core.terms import CommunitySection, CommunityTerms
+from gridtokenx_wire.clock import ClockConfig
+from gridtokenx_wire.config import finding, load_toml
+from gridtokenx_wire.errors import ConfigError
+from gridtokenx_wire.keys import device_id, device_text
+from gridtokenx_wire.units import UWH_PER_KWH
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
+_CHAIN = re.compile(r"(?:[0-9a-f]{16})?", re.ASCII)
+
+
+class BackendSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`data` is the folder of journal, keys and token; both paths are relative to the file."""
+
+    community: str = "community.toml"
+    data: str = "data"
+    verify_workers: int = max(1, (os.cpu_count() or 2) - 1)
+    snapshot_every: int = 50_000
+
+
+class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """TLS with a client certificate, unless `insecure` says that plain text is meant."""
+
+    host: str = "127.0.0.1"
+    port: int = 8883
+    qos: Literal[0, 1] = 1
+    insecure: bool = False
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+class ApiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+class BackendConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    backend: BackendSection = BackendSection()
+    broker: BrokerSection = BrokerSection()
+    api: ApiSection = ApiSection()
+    clock: ClockConfig = ClockConfig()
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Both files, checked, with absolute paths."""
+
+    backend: BackendConfig
+    terms: CommunityTerms
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        return self.folder / self.backend.backend.data
+
+    @property
+    def ack_key(self) -> Path:
+        return self.data / "ack.key"
+
+    @property
+    def journal(self) -> Path:
+        return self.data / "journal.db"
+
+    @property
+    def operator_token(self) -> Path:
+        return self.data / "operator.token"
+
+    def path(self, name: str) -> Path:
+        """A path of the config, relative to its file."""
+        return self.folder / name
+
+
+def load_data_section(path: Path) -> Settings:
+    """The server's own config without the community's, for commands that only need the data."""
+    backend = load_toml(path, BackendConfig)
+    if lines := [finding(path, key, expected) for key, expected in _check_backend(backend)]:
+        raise ConfigError(lines)
+    return Settings(backend, CommunityTerms(CommunitySection("")), path.absolute().parent)
+
+
+def load_settings(path: Path) -> Settings:
+    """Both files. Raises ConfigError, a line for each finding."""
+    partial = load_data_section(path)
+    backend, folder = partial.backend, partial.folder
+    community = folder / backend.backend.community
+    terms = load_toml(community, CommunityTerms)
+    if lines := [finding(community, key, expected) for key, expected in check_terms(terms)]:
+        raise ConfigError(lines)
+    return Settings(backend, terms, folder)
+
+
+def _check_backend(config: BackendConfig) -> Iterator[tuple[str, str]]:
+    broker = config.broker
+    if not 1 <= broker.port <= 65535:
+        yield "broker.port", f"expected 1 to 65535, got {broker.port}"
+    if not 0 <= config.api.port <= 65535:
+        yield "api.port", f"expected 0 (take a free one) to 65535, got {config.api.port}"
+    if not broker.insecure and not (broker.ca and broker.cert and broker.key):
+        yield "broker", "expected ca, cert and key (files for TLS), or insecure = true"
+    if not 0 <= config.backend.verify_workers <= 64:
+        yield "backend.verify_workers", "expected 0 to 64"
+    if config.backend.snapshot_every < 1:
+        yield "backend.snapshot_every", "expected at least 1"
+
+
+def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
+    """(key path, what was expected) for everything that the types alone do not say."""
+    if _NAME.fullmatch(terms.community.name) is None:
+        yield "community.name", "expected 1 to 40 lower-case letters, digits or hyphens"
+    yield from _check_oracle(terms)
+    yield from _check_market(terms)
+    yield from _check_members(terms)
+    yield from _check_devices(terms)
+    yield from _check_meters(terms)
+
+
+def _check_oracle(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
+    for name in terms.oracle.__struct_fields__:
+        if getattr(terms.oracle, name) < 0:
+            yield f"oracle.{name}", "expected 0 or more seconds"
+
+
+def _check_market(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
+    market = terms.market
+    for name in ("lot_kwh", "tick_grx_per_kwh", "highest_price_grx_per_kwh", "largest_order_kwh"):
+        if getattr(market, name) <= 0:
+            yield f"market.{name}", "expected more than 0"
+    if market.lot_kwh * market.tick_grx_per_kwh % UWH_PER_KWH:
+        yield "market.lot_kwh", "expected lot × tick to be a whole number of µGRX (0.000001 GRX)"
+    if not 0 <= market.fee_bps <= 10_000:
+        yield "market.fee_bps", f"expected 0 to 10000 basis points, got {market.fee_bps}"
+    for name in ("order_window_s", "tick_s"):
+        if getattr(market, name) < 1:
+            yield f"market.{name}", "expected at least 1 second"
+
+
+def _check_members(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
+    names: set[str] = set()
+    wallets: set[bytes] = set()
+    for index, member in enumerate(terms.member):
+        if member.name in names or not member.name:
+            yield f"member[{index}].name", f"expected a name of its own, got {member.name!r}"
+        if member.wallet in wallets:
+            yield f"member[{index}].wallet", "expected a wallet that no other member has"
+        if member.opening_grx < 0:
+            yield f"member[{index}].opening_grx", "expected 0 or more"
+        names.add(member.name)
+        wallets.add(member.wallet)
+
+
+def _check_devices(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
+    keys: set[bytes] = set()
+    for index, device in enumerate(terms.device):
+        if device.public_key in keys:
+            yield f"device[{index}].public_key", "expected a key that no other device has"
+        if _CHAIN.fullmatch(device.chain) is None:
+            yield f"device[{index}].chain", "expected 16 lower-case hex digits, or nothing"
+        keys.add(device.public_key)
+
+
+def _check_meters(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
+    members = {member.name for member in terms.member}
+    devices = {device_text(device_id(bytes(device.public_key))) for device in terms.device}
+    ids: set[str] = set()
+    for index, meter in enumerate(terms.meter):
+        if meter.id in ids or not 1 <= len(meter.id) <= 64 or not meter.id.isascii():
+            yield f"meter[{index}].id", "expected an ASCII id that no other meter has"
+        if meter.device not in devices:
+            yield f"meter[{index}].device", "expected the id of a device of this file"
+        if meter.owner not in members:
+            yield f"meter[{index}].owner", "expected the name of a member of this file"
+        if meter.max_power_kw <= 0:
+            yield f"meter[{index}].max_power_kw", "expected more than 0"
+        for name in ("min_interval_s", "resolution_kwh", "max_production_ratio"):
+            if getattr(meter, name) < 0:
+                yield f"meter[{index}].{name}", "expected 0 or more"
+        ids.add(meter.id)

@@ -1,0 +1,169 @@
+"""A verified frame: its place in the chain, the oracle's verdicts, and the mint."""
+
+from __future__ import annotations
+
+from gridtokenx_backend.core import oracle
+from gridtokenx_backend.core.community import Community
+from gridtokenx_backend.core.inputs import FrameInput
+from gridtokenx_backend.core.ledger import GRID, Movement, issuer
+from gridtokenx_backend.core.outcomes import FrameAccepted, FrameRefusal, FrameRefused
+from gridtokenx_backend.core.registry import Device, Meter
+from gridtokenx_wire.frame import GENESIS_PREV, Frame, frame_hash
+from gridtokenx_wire.verdict import Reason
+
+REMEMBERED_VERDICTS = 16
+"""How many frames with refused readings a device's state keeps, for acks that were lost."""
+_GRID_ISSUER = issuer(GRID)
+_ACCEPTED = Reason.ACCEPTED
+_FIRST_QUARANTINE = 64
+
+
+def apply_frame(
+    community: Community, given: FrameInput, at_ms: int
+) -> FrameAccepted | FrameRefused:
+    """Judges and settles a frame, once, and only as the next one of its device's chain."""
+    frame = given.frame
+    device = community.devices.get(frame.device)
+    if device is None:
+        return FrameRefused(FrameRefusal.UNKNOWN_DEVICE, frame.device)
+    if refusal := _chain_refusal(community, device, frame):
+        verdicts = _verdicts_from(device, frame.seq) if refusal is FrameRefusal.DUPLICATE else []
+        return FrameRefused(refusal, frame.device, device.chain, device.next_seq, verdicts)
+    surplus: dict[str, int] = {}
+    judged = _judge_readings(community, frame, at_ms, surplus)
+    movements = _mint(community, surplus)
+    device.chain = frame.chain
+    device.next_seq = frame.seq + 1
+    device.prev = frame_hash(given.raw)
+    previous, device.last_entry = device.last_entry, community.entries + 1
+    _count(community, device, frame.seq, len(frame.time_ms), judged)
+    return FrameAccepted(
+        previous, frame.device, frame.chain, frame.seq, len(frame.time_ms), judged, movements
+    )
+
+
+def _chain_refusal(community: Community, device: Device, frame: Frame) -> FrameRefusal | None:
+    if device.status == "pending":
+        return FrameRefusal.PENDING_DEVICE
+    if device.status == "revoked":
+        return FrameRefusal.REVOKED_DEVICE
+    if community.paused:
+        return FrameRefusal.ORACLE_PAUSED
+    if device.chain and frame.chain != device.chain:
+        return FrameRefusal.WRONG_CHAIN
+    if frame.seq < device.next_seq:
+        return FrameRefusal.DUPLICATE
+    if frame.seq > device.next_seq:
+        return FrameRefusal.GAP
+    if frame.prev != device.prev:
+        return FrameRefusal.BROKEN_CHAIN
+    return None
+
+
+def _verdicts_from(device: Device, seq: int) -> list[tuple[int, int, int]]:
+    return [
+        (stored, index, reason)
+        for stored, verdicts in device.verdicts.items()
+        if stored >= seq
+        for index, reason in verdicts
+    ]
+
+
+def _judge_readings(
+    community: Community, frame: Frame, at_ms: int, surplus: dict[str, int]
+) -> list[tuple[int, int]]:
+    """The verdicts that are not `accepted`, as (index, reason).
+
+    Fills `surplus` with the newest surplus in µWh of every meter that had a reading accepted.
+    """
+    verdicts: list[tuple[int, int]] = []
+    limits = community.limits
+    synchronised = frame.clock.synchronised
+    meters = [_bound_meter(community, frame.device, name) for name in frame.meters]
+    columns = zip(
+        frame.meter_index,
+        frame.time_ms,
+        frame.import_uwh,
+        frame.export_uwh,
+        frame.power_w,
+        strict=True,
+    )
+    for index, (which, time_ms, import_uwh, export_uwh, power_w) in enumerate(columns):
+        meter = meters[which]
+        if meter is None:
+            verdicts.append((index, Reason.UNBOUND_METER))
+            continue
+        reason = oracle.judge(
+            meter, limits, at_ms, time_ms, import_uwh, export_uwh, power_w, synchronised
+        )
+        if reason is not _ACCEPTED:
+            verdicts.append((index, reason))
+            continue
+        if meter.last_ms < 0:
+            oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
+            meter.settled_uwh = oracle.surplus_uwh(meter)  # the baseline mints nothing
+        else:
+            member = community.members[meter.owner]
+            member.imported_uwh += import_uwh - meter.last_import_uwh
+            oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
+        surplus[meter.id] = oracle.surplus_uwh(meter)
+    return verdicts
+
+
+def _bound_meter(community: Community, device: bytes, name: str) -> Meter | None:
+    meter = community.meters.get(name)
+    return meter if meter is not None and meter.device == device else None
+
+
+def _mint(community: Community, surplus: dict[str, int]) -> list[Movement]:
+    """Mints each meter's surplus beyond its settled mark to its owner, and moves the mark.
+
+    A mint that the ledger refuses (64 bits are full) leaves the mark, so the energy stays due.
+    """
+    movements: list[Movement] = []
+    for name, newest_uwh in surplus.items():
+        meter = community.meters[name]
+        minted_uwh = newest_uwh - meter.settled_uwh
+        if minted_uwh <= 0:
+            continue
+        movement = Movement(GRID, _GRID_ISSUER, meter.owner, minted_uwh)
+        if community.ledger.post([movement]) is None:
+            meter.settled_uwh = newest_uwh
+            community.counters.minted_uwh += minted_uwh
+            movements.append(movement)
+    return movements
+
+
+def _count(
+    community: Community,
+    device: Device,
+    seq: int,
+    readings: int,
+    verdicts: list[tuple[int, int]],
+) -> None:
+    counters = community.counters
+    counters.frames += 1
+    accepted = readings - len(verdicts)
+    counters.accepted += accepted
+    device.accepted += accepted
+    if not verdicts:
+        return
+    for _, reason in verdicts:
+        counters.refused[reason] = counters.refused.get(reason, 0) + 1
+    quarantined = sum(reason >= _FIRST_QUARANTINE for _, reason in verdicts)
+    rejected = len(verdicts) - quarantined
+    counters.quarantined += quarantined
+    device.quarantined += quarantined
+    counters.rejected += rejected
+    device.rejected += rejected
+    device.verdicts[seq] = verdicts
+    while len(device.verdicts) > REMEMBERED_VERDICTS:
+        del device.verdicts[next(iter(device.verdicts))]
+
+
+def reset_chain(device: Device, chain: bytes) -> None:
+    """Starts a device's chain anew: `chain` from seq 0, or whichever comes first if it is empty."""
+    device.chain = chain
+    device.next_seq = 0
+    device.prev = GENESIS_PREV
+    device.verdicts = {}

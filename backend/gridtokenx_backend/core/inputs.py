@@ -1,0 +1,103 @@
+"""What may be put to the core: verified and decoded, beside the bytes that say so.
+
+`raw` is what the journal keeps. `parse` turns it back into the input for a replay, so nothing that
+the core uses may be missing from it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from gridtokenx_backend.core.terms import CommunityTerms
+from gridtokenx_wire import cose
+from gridtokenx_wire.config import decode_hook, encode_hook
+from gridtokenx_wire.frame import Frame, decode_frame
+from gridtokenx_wire.order import Instruction, parse_instruction
+
+
+class FrameInput(msgspec.Struct, frozen=True, gc=False):
+    """A signed frame whose signature was verified under the key of the device that it names."""
+
+    raw: bytes
+    frame: Frame
+
+
+class OrderInput(msgspec.Struct, frozen=True, gc=False):
+    """A JWS whose signature was verified under the wallet that it names."""
+
+    raw: bytes
+    instruction: Instruction
+
+
+class ConfigureInput(msgspec.Struct, frozen=True, gc=False):
+    """The community's terms, as canonical JSON."""
+
+    raw: bytes
+    terms: CommunityTerms
+
+
+class SwitchOracle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator pauses or resumes the oracle, and says why."""
+
+    paused: bool
+    reason: str
+
+
+class SwitchInput(msgspec.Struct, frozen=True, gc=False):
+    raw: bytes
+    command: SwitchOracle
+
+
+class TickInput(msgspec.Struct, frozen=True, gc=False):
+    """Time has passed: standing orders are looked at and old ids forgotten."""
+
+    raw: bytes = b""
+
+
+Input = FrameInput | OrderInput | ConfigureInput | SwitchInput | TickInput
+Kind = Literal["frame", "order", "configure", "oracle", "tick"]
+_KINDS: dict[type, Kind] = {
+    FrameInput: "frame",
+    OrderInput: "order",
+    ConfigureInput: "configure",
+    SwitchInput: "oracle",
+    TickInput: "tick",
+}
+
+
+def kind_of(given: Input) -> Kind:
+    """The name of an input's kind in the journal."""
+    return _KINDS[type(given)]
+
+
+def configure(terms: CommunityTerms) -> ConfigureInput:
+    """The input that puts `terms` into force."""
+    return ConfigureInput(msgspec.json.encode(terms, enc_hook=encode_hook, order="sorted"), terms)
+
+
+def parse_terms(raw: bytes) -> CommunityTerms:
+    """The terms that `configure` wrote as `raw`."""
+    return msgspec.json.decode(raw, type=CommunityTerms, dec_hook=decode_hook)
+
+
+def switch_oracle(command: SwitchOracle) -> SwitchInput:
+    """The input that pauses or resumes the oracle."""
+    return SwitchInput(msgspec.json.encode(command), command)
+
+
+def parse(kind: str, raw: bytes) -> Input:
+    """The input that the journal keeps as `raw`. Raises WireError if it is not one."""
+    match kind:
+        case "frame":
+            return FrameInput(raw, decode_frame(cose.split(raw)[2]))
+        case "order":
+            return OrderInput(raw, parse_instruction(raw).instruction)
+        case "configure":
+            return ConfigureInput(raw, parse_terms(raw))
+        case "oracle":
+            return SwitchInput(raw, msgspec.json.decode(raw, type=SwitchOracle))
+        case "tick":
+            return TickInput()
+    raise ValueError(f"expected a known kind of entry, got {kind!r}")

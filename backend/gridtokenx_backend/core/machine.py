@@ -1,0 +1,51 @@
+"""The community's state machine: `apply` decides everything, and nothing else does."""
+
+from __future__ import annotations
+
+from gridtokenx_backend.core import inputs, registration, standing
+from gridtokenx_backend.core.community import Community
+from gridtokenx_backend.core.frames import apply_frame
+from gridtokenx_backend.core.instructions import apply_instruction
+from gridtokenx_backend.core.outcomes import NotJournaled, OracleSwitched, Result, Ticked
+
+
+def apply(community: Community, given: inputs.Input, at_ms: int) -> Result:
+    """Carries out one input at the time `at_ms`, which never runs backwards.
+
+    A refusal or a repetition has changed nothing and is not journaled; any other outcome becomes
+    the journal's entry number `community.entries`.
+    """
+    assert at_ms >= community.at_ms
+    outcome = _dispatch(community, given, at_ms)
+    if not isinstance(outcome, NotJournaled):
+        community.entries += 1
+        community.at_ms = at_ms
+    return outcome
+
+
+def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
+    match given:
+        case inputs.FrameInput():
+            return apply_frame(community, given, at_ms)
+        case inputs.OrderInput():
+            return apply_instruction(community, given.instruction, at_ms)
+        case inputs.TickInput():
+            _forget_old_ids(community, at_ms)
+            return Ticked(standing.place_all(community))
+        case inputs.ConfigureInput():
+            return registration.configure(community, given)
+        case inputs.SwitchInput():
+            community.paused = given.command.paused
+            return OracleSwitched(community.paused)
+
+
+def _forget_old_ids(community: Community, at_ms: int) -> None:
+    """Drops the ids of instructions that would by now be refused for their age."""
+    oldest_ms = at_ms - community.order_window_ms - community.limits.future_tolerance_ms
+    forgotten = []
+    for key, remembered in community.remembered.items():  # in the order of arrival
+        if remembered.arrived_ms >= oldest_ms:
+            break
+        forgotten.append(key)
+    for key in forgotten:
+        del community.remembered[key]

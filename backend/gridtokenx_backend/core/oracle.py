@@ -1,0 +1,103 @@
+"""The oracle: is this reading possible, and is it probable?
+
+Rejections come first and quarantine after them, each in the order of `Reason`. Only an accepted
+reading moves what the oracle remembers, so a refused one never excuses the next.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gridtokenx_backend.core.registry import Meter
+from gridtokenx_wire.units import energy_limit_uwh
+from gridtokenx_wire.verdict import Reason
+
+
+class OracleLimits(msgspec.Struct, frozen=True, gc=False):
+    """What holds for every meter of the community, in milliseconds."""
+
+    future_tolerance_ms: int
+    oldest_reading_ms: int
+    ratio_window_ms: int
+
+
+def judge(
+    meter: Meter,
+    limits: OracleLimits,
+    at_ms: int,
+    time_ms: int,
+    import_uwh: int,
+    export_uwh: int,
+    power_w: int,
+    synchronised: bool,  # noqa: FBT001
+) -> Reason:
+    """The verdict on one reading of a meter that is bound to the device that sent it.
+
+    `at_ms` is the backend's time; `synchronised` tells of the gateway's clock.
+    """
+    rules = meter.rules
+    if not rules.active:
+        return Reason.INACTIVE_METER
+    if time_ms > at_ms + limits.future_tolerance_ms:
+        return Reason.FUTURE_TIME
+    if time_ms < at_ms - limits.oldest_reading_ms:
+        return Reason.STALE_TIME
+    if meter.last_ms >= 0:
+        elapsed_ms = time_ms - meter.last_ms
+        if elapsed_ms <= 0:
+            return Reason.NOT_AFTER_LAST
+        if elapsed_ms < rules.min_interval_ms:
+            return Reason.TOO_FREQUENT
+        imported_uwh = import_uwh - meter.last_import_uwh
+        exported_uwh = export_uwh - meter.last_export_uwh
+        if imported_uwh < 0 or exported_uwh < 0:
+            return Reason.REGISTER_ROLLBACK
+        # A register may have been about to step when it was last read.
+        limit_uwh = energy_limit_uwh(rules.max_power_w, elapsed_ms) + rules.resolution_uwh
+        if imported_uwh > limit_uwh or exported_uwh > limit_uwh:
+            return Reason.IMPLAUSIBLE_JUMP
+    if not -rules.max_power_w <= power_w <= rules.max_power_w:
+        return Reason.IMPLAUSIBLE_POWER
+    if not synchronised:
+        return Reason.CLOCK_UNSYNCHRONISED
+    if meter.older_ms >= 0 and rules.max_production_ratio:
+        produced_uwh = export_uwh - meter.older_export_uwh
+        consumed_uwh = import_uwh - meter.older_import_uwh
+        # Below a resolution step of consumption the ratio would be an accident of rounding.
+        ceiling_uwh = rules.max_production_ratio * (consumed_uwh + rules.resolution_uwh)
+        if produced_uwh > ceiling_uwh:
+            return Reason.PRODUCTION_RATIO
+    return Reason.ACCEPTED
+
+
+def accept(
+    meter: Meter, limits: OracleLimits, time_ms: int, import_uwh: int, export_uwh: int
+) -> None:
+    """Remembers an accepted reading, and moves the ratio's window along."""
+    if time_ms - meter.mark_ms >= limits.ratio_window_ms:
+        if meter.last_ms >= 0:
+            meter.older_ms = meter.mark_ms
+            meter.older_import_uwh = meter.mark_import_uwh
+            meter.older_export_uwh = meter.mark_export_uwh
+        meter.mark_ms = time_ms
+        meter.mark_import_uwh = import_uwh
+        meter.mark_export_uwh = export_uwh
+    meter.last_ms = time_ms
+    meter.last_import_uwh = import_uwh
+    meter.last_export_uwh = export_uwh
+
+
+def surplus_uwh(meter: Meter) -> int:
+    """What the meter's policy counts as surplus, since its registers began.
+
+    `export`: register 2.8.0. `net`: generation less consumption, so it can fall.
+    """
+    if meter.rules.policy == "net":
+        return meter.last_export_uwh - meter.last_import_uwh
+    return meter.last_export_uwh
+
+
+def forget(meter: Meter) -> None:
+    """Makes the next reading a new baseline (a register was reset or replaced)."""
+    meter.last_ms = meter.older_ms = -1
+    meter.mark_ms = meter.last_import_uwh = meter.last_export_uwh = meter.settled_uwh = 0

@@ -1,0 +1,187 @@
+"""What came of an input. Outcomes are stored beside their input and compared when replayed."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from gridtokenx_backend.core.ledger import Movement
+
+
+class FrameRefusal(Enum):
+    """Why a frame was dropped: it is not stored and not acked as stored. Checked in this order.
+
+    The first group is found at the rim, before the core sees the frame.
+    """
+
+    OVERSIZED = "oversized"
+    MALFORMED = "malformed"
+    UNKNOWN_DEVICE = "unknown_device"
+    BAD_SIGNATURE = "bad_signature"
+    WRONG_DEVICE = "wrong_device"
+    """Signed by one device, sent as another."""
+
+    PENDING_DEVICE = "pending_device"
+    REVOKED_DEVICE = "revoked_device"
+    ORACLE_PAUSED = "oracle_paused"
+    WRONG_CHAIN = "wrong_chain"
+    DUPLICATE = "duplicate"
+    """Below the next expected seq: stored before, so it is acked again."""
+    GAP = "gap"
+    """Above the next expected seq: the gateway is asked to go back."""
+    BROKEN_CHAIN = "broken_chain"
+    """The right seq, but `prev` is not the hash of the frame before it."""
+
+
+class OrderRefusal(Enum):
+    """Why an instruction changed nothing. Checked in this order."""
+
+    MALFORMED = "malformed"
+    BAD_SIGNATURE = "bad_signature"
+    WRONG_COMMUNITY = "wrong_community"
+    UNKNOWN_WALLET = "unknown_wallet"
+    ID_REUSED = "id_reused"
+    """The id was used with other content."""
+    OUTSIDE_WINDOW = "outside_window"
+    """Signed too long ago, or in the future."""
+    BAD_QUANTITY = "bad_quantity"
+    BAD_PRICE = "bad_price"
+    UNKNOWN_ORDER = "unknown_order"
+    """Nothing of that id rests."""
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+    BUSY = "busy"
+    """A bound of the book or of the remembered ids is reached; try later."""
+
+
+class FrameRefused(msgspec.Struct, frozen=True, gc=False):
+    """A frame that changed nothing and is not journaled.
+
+    `next_seq` is what the backend expects of the device's chain. For a duplicate, `verdicts` are
+    those of stored frames from its seq on, as (seq, index, reason), in case their ack was lost.
+    """
+
+    reason: FrameRefusal
+    device: bytes
+    chain: bytes = b""
+    next_seq: int = 0
+    verdicts: list[tuple[int, int, int]] = []
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """An instruction that changed nothing and is not journaled. `detail` says what was expected."""
+
+    reason: OrderRefusal
+    detail: str = ""
+
+
+class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A fill and its charges: `gross_ugrx == net_ugrx + fee_ugrx`."""
+
+    maker: int
+    taker: int
+    buyer: str
+    seller: str
+    price_ugrx: int
+    quantity_uwh: int
+    gross_ugrx: int
+    fee_ugrx: int
+
+
+class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False):
+    """`verdicts` are [index, reason] of the readings that were not simply accepted.
+
+    `previous` is the journal's number of the device's frame before this one, 0 for the first.
+    """
+
+    previous: int
+    device: bytes
+    chain: bytes
+    seq: int
+    readings: int
+    verdicts: list[tuple[int, int]]
+    movements: list[Movement]
+
+
+class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", gc=False):
+    """`status` is resting, filled, partly_filled (it rests) or cancelled (IOC's remainder)."""
+
+    number: int
+    key: str
+    status: str
+    filled_uwh: int
+    remaining_uwh: int
+    trades: list[Trade]
+    movements: list[Movement]
+
+
+class OrderCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel", gc=False):
+    number: int
+    key: str
+    remaining_uwh: int
+
+
+class StandingAccepted(msgspec.Struct, frozen=True, array_like=True, tag="standing", gc=False):
+    """`cancelled` are the numbers of the orders that the former standing order had resting."""
+
+    wallet: str
+    side: str
+    active: bool
+    cancelled: list[int]
+
+
+class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False):
+    """The orders that standing orders placed."""
+
+    orders: list[OrderAccepted]
+
+
+class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configure", gc=False):
+    """New terms are in force; opening balances of new members were credited."""
+
+    movements: list[Movement]
+
+
+class OracleSwitched(msgspec.Struct, frozen=True, array_like=True, tag="oracle", gc=False):
+    paused: bool
+
+
+Outcome = (
+    FrameAccepted
+    | OrderAccepted
+    | OrderCancelled
+    | StandingAccepted
+    | Ticked
+    | Configured
+    | OracleSwitched
+)
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """An instruction that was carried out before, by the journal's entry `entry`."""
+
+    entry: int
+
+
+NotJournaled = FrameRefused | Refused | Repeated
+Result = Outcome | NotJournaled
+
+
+def movements_of(outcome: Outcome) -> list[Movement]:
+    """Every token movement of an outcome, in order."""
+    match outcome:
+        case FrameAccepted() | OrderAccepted() | Configured():
+            return outcome.movements
+        case Ticked():
+            return [movement for order in outcome.orders for movement in order.movements]
+    return []
+
+
+def trades_of(outcome: Outcome) -> list[Trade]:
+    """Every trade of an outcome, in order."""
+    match outcome:
+        case OrderAccepted():
+            return outcome.trades
+        case Ticked():
+            return [trade for order in outcome.orders for trade in order.trades]
+    return []

@@ -1,0 +1,107 @@
+"""New terms: members, devices and meters come, change and go; history stays."""
+
+from __future__ import annotations
+
+from gridtokenx_backend.core import oracle
+from gridtokenx_backend.core.community import Community
+from gridtokenx_backend.core.frames import reset_chain
+from gridtokenx_backend.core.inputs import ConfigureInput
+from gridtokenx_backend.core.ledger import GRX, Movement, issuer
+from gridtokenx_backend.core.outcomes import Configured
+from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules
+from gridtokenx_backend.core.terms import CommunityTerms, DeviceTerms, MemberTerms, MeterTerms
+from gridtokenx_wire.frame import GENESIS_PREV
+from gridtokenx_wire.keys import device_id, device_text, public_key_text
+
+
+def configure(community: Community, given: ConfigureInput) -> Configured:
+    """Puts terms into force. They were checked before (`rim`'s config): names refer to something.
+
+    A device that is no longer named is revoked and a meter switched off; members keep their
+    tokens. If lots or ticks change, open orders are cancelled, for their value may not be whole.
+    """
+    former = community.market.rules
+    community.set_terms(given.terms, given.raw)
+    rules = community.market.rules
+    if (rules.lot_uwh, rules.tick_ugrx) != (former.lot_uwh, former.tick_ugrx):
+        for order in list(community.book.orders.values()):
+            community.market.cancel(order)
+    movements = [
+        movement
+        for terms in given.terms.member
+        if (movement := _member(community, terms)) is not None
+    ]
+    _devices(community, given.terms.device)
+    _meters(community, given.terms)
+    return Configured(movements)
+
+
+def _member(community: Community, terms: MemberTerms) -> Movement | None:
+    wallet = public_key_text(bytes(terms.wallet))
+    known = community.members.get(wallet)
+    if known is not None:
+        known.name = terms.name
+        return None
+    community.members[wallet] = Member(terms.name, wallet)
+    community.ledger.open_account(wallet)
+    if not terms.opening_grx:
+        return None
+    movement = Movement(GRX, issuer(GRX), wallet, int(terms.opening_grx))
+    return movement if community.ledger.post([movement]) is None else None
+
+
+def _devices(community: Community, listed: list[DeviceTerms]) -> None:
+    named = set()
+    for terms in listed:
+        key = bytes(terms.public_key)
+        name = device_id(key)
+        named.add(name)
+        chain = bytes.fromhex(terms.chain)
+        device = community.devices.get(name)
+        if device is None:
+            community.devices[name] = Device(
+                name, key, terms.site, terms.status, chain, 0, GENESIS_PREV
+            )
+            continue
+        device.site, device.status = terms.site, terms.status
+        if chain and chain != device.chain:
+            reset_chain(device, chain)
+    for name, device in community.devices.items():
+        if name not in named:
+            device.status = "revoked"
+
+
+def _meters(community: Community, terms: CommunityTerms) -> None:
+    devices = {device_text(device): device for device in community.devices}
+    wallets = {member.name: public_key_text(bytes(member.wallet)) for member in terms.member}
+    owners = {wallet: wallet for wallet in community.members}
+    shared: dict[MeterRules, MeterRules] = {}
+    named = set()
+    for listed in terms.meter:
+        named.add(listed.id)
+        rules = _rules(listed)
+        rules = shared.setdefault(rules, rules)
+        device, owner = devices[listed.device], owners[wallets[listed.owner]]
+        meter = community.meters.get(listed.id)
+        if meter is None:
+            community.meters[listed.id] = Meter(listed.id, device, owner, rules, listed.epoch)
+            continue
+        meter.device, meter.owner, meter.rules = device, owner, rules
+        if meter.epoch != listed.epoch:
+            meter.epoch = listed.epoch
+            oracle.forget(meter)
+    for name, meter in community.meters.items():
+        if name not in named:
+            off = MeterRules(meter.rules.policy, False, 0, 0, 0, 0)
+            meter.rules = shared.setdefault(off, off)
+
+
+def _rules(terms: MeterTerms) -> MeterRules:
+    return MeterRules(
+        terms.policy,
+        terms.active,
+        int(terms.max_power_kw),
+        terms.min_interval_s * 1000,
+        int(terms.resolution_kwh),
+        terms.max_production_ratio,
+    )

@@ -1,0 +1,85 @@
+"""Members, devices and meters, and what the oracle remembers of each."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A meter's terms as integers; one object serves all meters with the same terms."""
+
+    policy: str
+    active: bool
+    max_power_w: int
+    min_interval_ms: int
+    resolution_uwh: int
+    max_production_ratio: int
+
+
+class Meter(msgspec.Struct, array_like=True, gc=False):
+    """`last_ms` is -1 before the first accepted reading.
+
+    `settled_uwh` is the surplus up to which GRID was minted. The two marks are registers at the
+    start of this ratio window and of the one before it.
+    """
+
+    id: str
+    device: bytes
+    owner: str
+    rules: MeterRules
+    epoch: int
+    last_ms: int = -1
+    last_import_uwh: int = 0
+    last_export_uwh: int = 0
+    settled_uwh: int = 0
+    mark_ms: int = 0
+    mark_import_uwh: int = 0
+    mark_export_uwh: int = 0
+    older_ms: int = -1
+    older_import_uwh: int = 0
+    older_export_uwh: int = 0
+
+
+class Device(msgspec.Struct, array_like=True, gc=False):
+    """A gateway: its key, where its chain stands, and how good its readings were.
+
+    `last_entry` is the journal's number of its newest frame. `verdicts` keeps what was said of the
+    newest frames that had anything refused, in case an ack was lost: seq → [[index, reason], ...].
+    """
+
+    id: bytes
+    public_key: bytes
+    site: str
+    status: str
+    chain: bytes
+    next_seq: int
+    prev: bytes
+    last_entry: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    quarantined: int = 0
+    verdicts: dict[int, list[tuple[int, int]]] = {}
+
+    @property
+    def quality_permille(self) -> int:
+        """Accepted readings of a thousand; 1000 before the first."""
+        total = self.accepted + self.rejected + self.quarantined
+        return 1000 * self.accepted // total if total else 1000
+
+
+class StandingOrder(msgspec.Struct, array_like=True, gc=False):
+    """`covered_uwh` is the import up to which a buyer's energy has been ordered."""
+
+    price_ugrx: int
+    keep_uwh: int
+    covered_uwh: int = 0
+
+
+class Member(msgspec.Struct, array_like=True, gc=False):
+    """A person. `imported_uwh` counts what all of their meters took from the grid."""
+
+    name: str
+    wallet: str
+    imported_uwh: int = 0
+    sell: StandingOrder | None = None
+    buy: StandingOrder | None = None

@@ -1,0 +1,83 @@
+"""`community.toml`: who takes part, and on what terms. Journaled whole whenever it changes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
+
+
+class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
+class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far a reading may be off before it is refused."""
+
+    future_tolerance_s: int = 60
+    oldest_reading_s: int = 7 * 86_400
+    ratio_window_s: int = 86_400
+    """Production over consumption is judged over one to two of these."""
+
+
+class MarketTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be ordered and what a trade costs.
+
+    Quantities are multiples of `lot_kwh` and prices of `tick_grx_per_kwh`; lot × tick is a whole
+    number of µGRX, so the value of every fill is exact.
+    """
+
+    lot_kwh: Kwh = Kwh(1_000_000)
+    tick_grx_per_kwh: Grx = Grx(1_000)
+    highest_price_grx_per_kwh: Grx = Grx(1_000_000_000)
+    largest_order_kwh: Kwh = Kwh(1_000_000 * 10**9)
+    fee_bps: int = 50
+    order_window_s: int = 3600
+    """An order signed longer ago is refused; ids are remembered as long."""
+    tick_s: int = 900
+    """Standing orders are looked at this often."""
+
+
+class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    wallet: PublicKey
+    opening_grx: Grx = Grx(0)
+    """Credited once, when the member first appears."""
+
+
+class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    public_key: PublicKey
+    site: str = ""
+    status: Literal["active", "pending", "revoked"] = "active"
+    chain: str = ""
+    """Hex of the chain to accept; empty takes the first that comes. A new one replaces the old."""
+
+
+class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
+    device: str
+    """The device's id, as `gridtokenx-edge key` prints it."""
+    owner: str
+    """A member's name."""
+    max_power_kw: Kilowatt
+    """The most that the connection can carry, either way."""
+    policy: Literal["export", "net"] = "export"
+    active: bool = True
+    min_interval_s: int = 1
+    resolution_kwh: Kwh = Kwh(100_000_000)
+    """One step of the coarser of the meter's registers."""
+    max_production_ratio: int = 50
+    """Exported over imported energy beyond which readings are quarantined; 0 switches it off."""
+    epoch: int = 0
+    """Raised by the operator after a register was reset: the next reading is a new baseline."""
+
+
+class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    community: CommunitySection
+    oracle: OracleTerms = OracleTerms()
+    market: MarketTerms = MarketTerms()
+    member: list[MemberTerms] = []
+    device: list[DeviceTerms] = []
+    meter: list[MeterTerms] = []

@@ -1,0 +1,138 @@
+"""From messages to settled frames: check signatures beside the loop, submit, ack, settle.
+
+Two stages overlap: while one batch is in the writer, the next has its signatures checked. Batches
+keep their order, because a device's frames are a chain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from gridtokenx_backend.acks import AckSigner, acks_of
+from gridtokenx_backend.core.community import Community
+from gridtokenx_backend.core.inputs import FrameInput, Input
+from gridtokenx_backend.core.outcomes import FrameRefusal, FrameRefused
+from gridtokenx_backend.mqtt_source import FrameSource, Message
+from gridtokenx_backend.verifier import Verifier
+from gridtokenx_backend.verify_worker import Job
+from gridtokenx_backend.writer import Overloaded, Settled, Writer
+from gridtokenx_wire import cose
+from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.frame import MAX_FRAME_BYTES, decode_frame
+from gridtokenx_wire.keys import device_text
+from gridtokenx_wire.topics import device_of_frames_topic
+
+_BATCHES_AHEAD = 2
+_RETRY_S = 0.1
+
+
+class _Checked(msgspec.Struct, frozen=True):
+    """A batch whose signatures were checked. `payloads` belong to messages of known devices."""
+
+    messages: Sequence[Message]
+    candidates: list[tuple[bytes, bytes, bytes]]
+    """(device id, message, payload)"""
+    valid: list[bool]
+
+
+class Ingest:
+    """Runs a FrameSource into a Writer. `dropped` counts frames that were not taken, by reason."""
+
+    def __init__(
+        self, source: FrameSource, writer: Writer, verifier: Verifier, signer: AckSigner
+    ) -> None:
+        self._source = source
+        self._writer = writer
+        self._verifier = verifier
+        self._signer = signer
+        self._checked: asyncio.Queue[_Checked] = asyncio.Queue(_BATCHES_AHEAD)
+        self._devices = {device_text(name): name for name in writer.community.devices}
+        self.dropped: Counter[FrameRefusal] = Counter()
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        async with asyncio.TaskGroup() as stages:
+            stages.create_task(self._check())
+            stages.create_task(self._settle())
+
+    async def _check(self) -> None:
+        community = self._writer.community
+        while True:
+            messages = await self._source.batch()
+            candidates: list[tuple[bytes, bytes, bytes]] = []
+            jobs: list[Job] = []
+            for message in messages:
+                device = self._devices.get(device_of_frames_topic(message.topic))
+                self._prepare(community, device, bytes(message.payload), candidates, jobs)
+            valid = await self._verifier.verify(jobs)
+            await self._checked.put(_Checked(messages, candidates, valid))
+
+    def _prepare(
+        self,
+        community: Community,
+        device: bytes | None,
+        message: bytes,
+        candidates: list[tuple[bytes, bytes, bytes]],
+        jobs: list[Job],
+    ) -> None:
+        if len(message) > MAX_FRAME_BYTES:
+            self.dropped[FrameRefusal.OVERSIZED] += 1
+            return
+        try:
+            signature, signed, payload = cose.split(message)
+        except WireError:
+            self.dropped[FrameRefusal.MALFORMED] += 1
+            return
+        if device is None:
+            self.dropped[FrameRefusal.UNKNOWN_DEVICE] += 1
+            return
+        candidates.append((device, message, payload))
+        jobs.append((community.devices[device].public_key, signature, signed))
+
+    async def _settle(self) -> None:
+        while True:
+            checked = await self._checked.get()
+            given = self._decode(checked)
+            if given:
+                self._answer(await self._submit(given))
+            self._source.settle(checked.messages)
+
+    async def _submit(self, given: list[Input]) -> list[Settled]:
+        """Waits for room in the writer's queue: the source then holds its broker back."""
+        while True:
+            try:
+                return await self._writer.submit(given)
+            except Overloaded:
+                await asyncio.sleep(_RETRY_S)
+
+    def _answer(self, settled: list[Settled]) -> None:
+        results = [result for result, _, _ in settled]
+        for result in results:
+            if type(result) is FrameRefused:
+                self.dropped[result.reason] += 1
+        for ack in acks_of(results):
+            self._source.send_ack(device_text(ack.device), self._signer.seal(ack))
+
+    def _decode(self, checked: _Checked) -> list[Input]:
+        """The frames whose signature is valid and whose content is in order."""
+        given: list[Input] = []
+        for (device, message, payload), valid in zip(
+            checked.candidates, checked.valid, strict=True
+        ):
+            if not valid:
+                self.dropped[FrameRefusal.BAD_SIGNATURE] += 1
+                continue
+            try:
+                frame = decode_frame(payload)
+            except WireError:
+                self.dropped[FrameRefusal.MALFORMED] += 1
+                continue
+            if frame.device != device:
+                self.dropped[FrameRefusal.WRONG_DEVICE] += 1
+                continue
+            given.append(FrameInput(message, frame))
+        return given

@@ -1,0 +1,205 @@
+"""Signed frames from an MQTT broker: the `FrameSource` port and its paho form.
+
+Messages are handed out in batches and acknowledged to the broker (PUBACK) when they are settled,
+that is after the commit. While too many wait, the socket is not read: TCP holds the broker back,
+the broker's own limit decides what it drops, and the gateways' signed acks repair it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import structlog
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from gridtokenx_backend.config import BrokerSection
+from gridtokenx_backend.mqtt_socket import BufferedSocket, open_socket
+from gridtokenx_wire.topics import acks_topic, frames_topic
+
+MAX_BATCH = 512
+_PAUSE_ABOVE = 8_192
+_RESUME_BELOW = 4_096
+_FIRST_RETRY_S = 0.2
+_LONGEST_RETRY_S = 15.0
+_CONNACK_TIMEOUT_S = 10.0
+log = structlog.get_logger()
+
+
+class Message(Protocol):
+    """A publication: paho's own message has these."""
+
+    @property
+    def topic(self) -> str: ...
+
+    payload: bytes | bytearray
+    mid: int
+    qos: int
+
+
+class FrameSource(Protocol):
+    """Where frames come from and acks go to."""
+
+    async def batch(self) -> Sequence[Message]:
+        """The messages that wait, at least one, in the order of arrival."""
+        ...
+
+    def settle(self, messages: Sequence[Message]) -> None:
+        """Tells the source that they need not be delivered again."""
+        ...
+
+    def send_ack(self, device: str, ack: bytes) -> None: ...
+
+
+class _Client(mqtt.Client):
+    """paho with a socket that was opened beforehand, off the event loop."""
+
+    opened: BufferedSocket | None = None
+
+    def _create_socket(self) -> Any:
+        assert self.opened is not None
+        return self.opened
+
+
+class MqttSource:
+    """Frames of one community. `run` keeps the connection; the rest is the port."""
+
+    def __init__(self, broker: BrokerSection, community: str, tls: ssl.SSLContext | None) -> None:
+        self._broker = broker
+        self._community = community
+        self._tls = tls
+        self._inbox: list[Message] = []
+        self._arrived = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._paused = False
+        self._socket: BufferedSocket | None = None
+        self.connected = False
+        self._client = self._make_client()
+
+    def _make_client(self) -> _Client:
+        client = _Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"gridtokenx-backend-{self._community}",
+            clean_session=False,
+            manual_ack=True,
+            reconnect_on_failure=False,
+        )
+        client.suppress_exceptions = False
+        client.on_connect = self._on_connect
+        client.on_message = self._on_message
+        client.on_disconnect = self._on_disconnect
+        client.on_socket_register_write = self._on_register_write
+        return client
+
+    async def run(self) -> None:
+        """Connects, and connects again after every loss, with backoff, until cancelled."""
+        retry_s = _FIRST_RETRY_S
+        try:
+            while True:
+                if await self._connect():
+                    retry_s = _FIRST_RETRY_S
+                    await self._stay_connected()
+                    log.warning("lost the broker; connecting again")
+                self._drop_connection()
+                await asyncio.sleep(retry_s * random.uniform(0.5, 1.5))  # noqa: S311
+                retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
+        finally:
+            if self.connected:
+                self._client.disconnect()
+                self._client.loop_write()
+            self._drop_connection()
+
+    async def _connect(self) -> bool:
+        broker = self._broker
+        try:
+            sock = await asyncio.to_thread(open_socket, broker.host, broker.port, self._tls)
+        except OSError as error:
+            where = f"{broker.host}:{broker.port}"
+            log.warning("no broker; trying again", broker=where, error=str(error))
+            return False
+        self._lost.clear()
+        self._socket = BufferedSocket(sock, self._lost.set)
+        self._client.opened = self._socket
+        self._client.connect(broker.host, broker.port, keepalive=30)
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
+        return True
+
+    async def _stay_connected(self) -> None:
+        """Returns when the connection is lost, or was never accepted."""
+        deadline = asyncio.get_running_loop().time() + _CONNACK_TIMEOUT_S
+        while not self._lost.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), timeout=1)
+            if self._client.loop_misc() != mqtt.MQTT_ERR_SUCCESS:
+                return
+            if not self.connected and asyncio.get_running_loop().time() > deadline:
+                return
+
+    def _drop_connection(self) -> None:
+        self.connected = False
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, *_: Any) -> None:
+        if code.is_failure:
+            log.error("the broker refused the connection", reason=str(code))
+            self._lost.set()
+            return
+        self.connected = True
+        client.subscribe(frames_topic(self._community, "+"), qos=self._broker.qos)
+        log.info("connected to the broker")
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self.connected = False
+        self._lost.set()
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: Message) -> None:
+        self._inbox.append(message)
+
+    def _on_register_write(self, client: mqtt.Client, _data: Any, _socket: Any) -> None:
+        client.loop_write()  # the buffered socket takes everything at once
+
+    def _readable(self) -> None:
+        sock = self._socket
+        if sock is None:
+            return
+        try:
+            self._client.loop_read()
+            while sock.buffered and not self._lost.is_set():
+                self._client.loop_read()
+        except UnicodeDecodeError:  # a topic that is not UTF-8, which no broker should pass on
+            self._lost.set()
+        if self._inbox:
+            self._arrived.set()
+        if self._lost.is_set():
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+        elif len(self._inbox) > _PAUSE_ABOVE and not self._paused:
+            self._paused = True
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+
+    async def batch(self) -> Sequence[Message]:
+        await self._arrived.wait()
+        taken, self._inbox = self._inbox[:MAX_BATCH], self._inbox[MAX_BATCH:]
+        if not self._inbox:
+            self._arrived.clear()
+        if self._paused and len(self._inbox) < _RESUME_BELOW and self._socket is not None:
+            self._paused = False
+            asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
+        return taken
+
+    def settle(self, messages: Sequence[Message]) -> None:
+        if not self.connected:
+            return  # the broker will deliver them again, and `seq` tells that they are old
+        for message in messages:
+            if message.qos:
+                self._client.ack(message.mid, message.qos)
+
+    def send_ack(self, device: str, ack: bytes) -> None:
+        if self.connected:  # a gateway that misses an ack sends its frames again
+            self._client.publish(acks_topic(self._community, device), ack, qos=0)

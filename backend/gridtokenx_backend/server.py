@@ -1,0 +1,206 @@
+"""Wires a backend together and runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from gridtokenx_backend.acks import AckSigner
+from gridtokenx_backend.api.app import make_app
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.config import Settings
+from gridtokenx_backend.core.inputs import TickInput, configure
+from gridtokenx_backend.core.state import digest
+from gridtokenx_backend.ingest import Ingest
+from gridtokenx_backend.journal import Journal, open_journal
+from gridtokenx_backend.mqtt_source import MqttSource
+from gridtokenx_backend.replay import rebuild
+from gridtokenx_backend.verifier import Verifier
+from gridtokenx_backend.writer import Overloaded, Writer
+from gridtokenx_wire.clock import Clock, make_clock
+from gridtokenx_wire.keys import (
+    create_private_key,
+    load_private_key,
+    raw_private_seed,
+    raw_public_key,
+    read_secret,
+    write_secret,
+)
+
+_BACKLOG = 512
+_GRACE_S = 3
+log = structlog.get_logger()
+
+
+class CannotStart(Exception):
+    """Something outside is not as it must be. Its text is one line for the operator."""
+
+
+def prepare(settings: Settings) -> None:
+    """Makes the data folder, the ack key and the operator's token, where they are missing."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise CannotStart(f"{settings.data}: cannot be made: {error.strerror}") from None
+    with suppress(FileExistsError):
+        create_private_key(settings.ack_key)
+    with suppress(FileExistsError):
+        write_secret(settings.operator_token, secrets.token_urlsafe(32).encode())
+
+
+async def run(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Runs until SIGTERM or SIGINT; calls `ready` with the API's address once it serves.
+
+    Raises CannotStart, KeyFileError, JournalUnavailable, ReplayMismatch, Fenced.
+    """
+    prepare(settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with _only_one(settings.data), _listen(settings) as listener:
+        async with start(settings) as backend:
+            await _serve(backend, listener, stop, ready)
+    log.info("stopped")
+
+
+@contextmanager
+def _only_one(data: Path) -> Iterator[None]:
+    """Keeps a second backend away from the same data."""
+    try:
+        file = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CannotStart(f"{data}: cannot be written: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise CannotStart(f"{data}: another backend is running on this data") from None
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _listen(settings: Settings) -> Iterator[socket.socket]:
+    api = settings.backend.api
+    try:
+        listener = socket.create_server((api.host, api.port), backlog=_BACKLOG)
+    except OSError as error:
+        raise CannotStart(f"api: {api.host}:{api.port}: {error.strerror}") from None
+    with listener:
+        yield listener
+
+
+@asynccontextmanager
+async def start(settings: Settings) -> AsyncIterator[Backend]:
+    """A backend at work, all but its HTTP server; drained and saved on the way out."""
+    key = load_private_key(settings.ack_key)
+    token = read_secret(settings.operator_token).decode().strip()
+    clock = make_clock(settings.backend.clock)
+    tls = _tls(settings)
+    journal = await open_journal(settings.journal)
+    verifier = Verifier(settings.backend.backend.verify_workers)
+    try:
+        writer = await _open_writer(journal, clock, settings)
+        await verifier.start()
+        source = MqttSource(settings.backend.broker, settings.terms.community.name, tls)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(writer.run())
+            await _put_terms_in_force(writer, settings)
+            signer = AckSigner(raw_private_seed(key), raw_public_key(key.public_key()))
+            ingest = Ingest(source, writer, verifier, signer)
+            ticks = _tick(writer, clock, settings.terms.market.tick_s * 1000)
+            inputs = [group.create_task(work) for work in (source.run(), ingest.run(), ticks)]
+            try:
+                yield Backend(writer, journal, verifier, ingest, source, clock, token)
+            finally:
+                for task in inputs:
+                    task.cancel()
+                writer.stop()
+        if not writer.degraded:
+            await writer.save_snapshot()
+    finally:
+        await verifier.close()
+        await journal.close()
+
+
+async def _open_writer(journal: Journal, clock: Clock, settings: Settings) -> Writer:
+    community = await rebuild(journal)
+    log.info("replayed", entries=community.entries, digest=digest(community.snapshot()))
+    return Writer(community, journal, clock, settings.backend.backend.snapshot_every)
+
+
+async def _put_terms_in_force(writer: Writer, settings: Settings) -> None:
+    """Journals the community's terms if they are not the ones in force."""
+    terms = configure(settings.terms)
+    if terms.raw == writer.community.terms_raw:
+        return
+    if writer.community.name not in ("", settings.terms.community.name):
+        raise CannotStart(
+            f"{settings.journal}: is the journal of {writer.community.name!r}, "
+            f"not of {settings.terms.community.name!r}"
+        )
+    await writer.submit([terms])
+    log.info("new terms are in force")
+
+
+async def _tick(writer: Writer, clock: Clock, period_ms: int) -> None:
+    """Puts a tick to the core whenever the community's clock passes a multiple of the period."""
+    while True:
+        wait_ms = period_ms - clock.now_ms() % period_ms
+        await asyncio.sleep(clock.real_seconds(wait_ms))
+        with suppress(Overloaded):  # the next one does as well
+            await writer.submit([TickInput()])
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    broker = settings.backend.broker
+    if broker.insecure:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=str(settings.path(broker.ca)))
+        context.load_cert_chain(settings.path(broker.cert), settings.path(broker.key))
+    except OSError as error:  # ssl.SSLError is one
+        reason = error.strerror or str(error)
+        raise CannotStart(f"broker: ca, cert or key cannot be used: {reason}") from None
+    return context
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with the signals left to `run`."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(
+    backend: Backend, listener: socket.socket, stop: asyncio.Event, ready: Callable[[str], None]
+) -> None:
+    config = uvicorn.Config(
+        make_app(backend),
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    host, port = listener.getsockname()[:2]
+    ready(f"http://{host}:{port}")
+    try:
+        await stop.wait()
+    finally:
+        server.should_exit = True
+        await serving
