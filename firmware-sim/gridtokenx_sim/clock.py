@@ -1,0 +1,25 @@
+"""The time that the meters live in, and a clock that a test moves by hand."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class CommunityClock(Protocol):
+    def now_ms(self) -> int:
+        """Unix milliseconds, UTC, of community time."""
+        ...
+
+
+class HandClock:
+    """Stands still until it is moved."""
+
+    def __init__(self, time_ms: int) -> None:
+        self._time_ms = time_ms
+
+    def now_ms(self) -> int:
+        return self._time_ms
+
+    def advance(self, milliseconds: int) -> None:
+        """Moves on; negative moves back."""
+        self._time_ms += milliseconds

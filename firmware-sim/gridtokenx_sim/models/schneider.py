@@ -1,0 +1,48 @@
+"""Schneider Electric iEM3155.
+
+From the iEM3100/3200/3300 user manual (DOCA0005EN): holding registers (function 3), high word
+first; an address on the wire is the manual's register number minus 1. Powers are floats in kW,
+energies 64-bit Wh, repeated as floats in Wh from 45100 on. Unused addresses are refused.
+"""
+
+from __future__ import annotations
+
+from gridtokenx_sim.models import quantities as of
+from gridtokenx_sim.models.layout import Layout, Table
+from gridtokenx_sim.models.register import Register
+
+_WH = 10**6
+_KW = 10**6  # mW
+
+
+def _float(number: int, quantity: of.Quantity, per_count: int = 1000) -> Register:
+    return Register(number - 1, "float32", quantity, per_count)
+
+
+def _energy(number: int, quantity: of.Quantity) -> Register:
+    return Register(number - 1, "int64", quantity, _WH, counter=True)
+
+
+_REGISTERS = [
+    Register(50 - 1, "ascii", of.constant("iEM3155"), length=20),
+    Register(70 - 1, "ascii", of.constant("Schneider Electric"), length=20),
+    Register(130 - 1, "uint32", of.serial_number),
+    *[_float(3000 + 2 * phase, of.current_ma(phase)) for phase in range(3)],
+    *[_float(3028 + 2 * phase, of.voltage_mv(phase)) for phase in range(3)],
+    *[_float(3054 + 2 * phase, of.phase_mw(phase), _KW) for phase in range(3)],
+    _float(3060, of.power_mw, _KW),
+    _float(3110, of.frequency_mhz),
+    _energy(3204, of.import_uwh),
+    _energy(3208, of.export_uwh),
+    Register(45100 - 1, "float32", of.import_uwh, _WH, step=_WH),
+    Register(45102 - 1, "float32", of.export_uwh, _WH, step=_WH),
+]
+
+IEM3155 = Layout(
+    model="schneider_iem3155",
+    name="Schneider Electric iEM3155",
+    maker="SCHNEIDER",
+    phases=3,
+    serial="uint32",
+    tables={3: Table(_REGISTERS)},
+)
