@@ -16,7 +16,8 @@ from gridtokenx_backend.acks import AckSigner, acks_of
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import FrameInput, Input
 from gridtokenx_backend.core.outcomes import FrameRefusal, FrameRefused
-from gridtokenx_backend.mqtt_source import FrameSource, Message
+from gridtokenx_backend.mqtt_packets import Publication
+from gridtokenx_backend.mqtt_source import FrameSource
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.verify_worker import Job
 from gridtokenx_backend.writer import Overloaded, Settled, Writer
@@ -33,7 +34,7 @@ _RETRY_S = 0.1
 class _Checked(msgspec.Struct, frozen=True):
     """A batch whose signatures were checked. `payloads` belong to messages of known devices."""
 
-    messages: Sequence[Message]
+    messages: Sequence[Publication]
     candidates: list[tuple[bytes, bytes, bytes]]
     """(device id, message, payload)"""
     valid: list[bool]
@@ -67,7 +68,7 @@ class Ingest:
             jobs: list[Job] = []
             for message in messages:
                 device = self._devices.get(device_of_frames_topic(message.topic))
-                self._prepare(community, device, bytes(message.payload), candidates, jobs)
+                self._prepare(community, device, message.payload, candidates, jobs)
             valid = await self._verifier.verify(jobs)
             await self._checked.put(_Checked(messages, candidates, valid))
 

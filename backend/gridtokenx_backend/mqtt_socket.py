@@ -1,8 +1,8 @@
-"""A socket for paho that reads and writes in large pieces on the event loop.
+"""A socket under paho that takes the hot path's packets out before paho sees them.
 
-paho asks its socket for one byte, then another, then a packet, and sends each packet by itself: six
-system calls a message. Here they are answered from one buffer and gathered into another, which
-halves what a message costs (docs/benchmarks.md, "ingest").
+paho reads a packet in pieces, a system call each, and spends 35 µs on a message. Here bytes come
+in by the quarter megabyte; publications are cut out of them, and every other packet is left for
+paho to read, one at a time. What is sent is gathered and written once a turn of the loop.
 """
 
 from __future__ import annotations
@@ -12,38 +12,62 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from gridtokenx_backend.mqtt_packets import PUBLISH, Publication, decode_publish, packet_size
+
 _RECEIVE_BYTES = 1 << 18
 CONNECT_TIMEOUT_S = 5.0
 
 
 class BufferedSocket:
-    """What paho uses of a socket. `on_error` is called once if sending fails."""
+    """What paho uses of a socket, and `receive`. `on_error` is called when sending fails."""
 
     def __init__(self, sock: socket.socket, on_error: Callable[[], None]) -> None:
         self._sock = sock
         self._loop = asyncio.get_running_loop()
         self._on_error = on_error
         self._received = b""
-        self._position = 0
+        self._for_paho = b""
         self._outgoing = bytearray()
         self._flush_scheduled = False
         self._closed = False
         sock.setblocking(False)
 
-    @property
-    def buffered(self) -> bool:
-        """Whether bytes were received that paho has not read."""
-        return self._position < len(self._received)
+    def receive(self, publications: list[Publication], others: Callable[[], object]) -> bool:
+        """Reads once; appends the publications, and calls `others` for each other packet.
+
+        False when there was nothing to read. Raises ConnectionError when the peer has closed,
+        OSError when the connection broke, ValueError for bytes that are not MQTT.
+        """
+        try:
+            data = self._sock.recv(_RECEIVE_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        if not data:
+            raise ConnectionError("closed by the broker")
+        buffer = self._received + data if self._received else data
+        start = 0
+        while start < len(buffer):
+            body, end = packet_size(buffer, start)
+            if not end or end > len(buffer):
+                break
+            if buffer[start] & 0xF0 == PUBLISH:
+                publications.append(decode_publish(buffer[start], buffer[body:end]))
+            else:
+                self._for_paho = buffer[start:end]
+                others()
+            start = end
+        self._received = buffer[start:]
+        return True
 
     def recv(self, size: int) -> bytes:
-        if not self.buffered:
-            self._received = self._sock.recv(_RECEIVE_BYTES)
-            self._position = 0
-        start = self._position
-        self._position = start + size
-        return self._received[start : start + size]
+        """For paho: bytes of the one packet that it is to read now."""
+        if not self._for_paho:
+            raise BlockingIOError
+        piece, self._for_paho = self._for_paho[:size], self._for_paho[size:]
+        return piece
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes | bytearray) -> int:
+        """Takes everything; it is written at the end of this turn of the loop."""
         self._outgoing += data
         if not self._flush_scheduled:
             self._flush_scheduled = True

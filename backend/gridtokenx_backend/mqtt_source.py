@@ -19,6 +19,7 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gridtokenx_backend.config import BrokerSection
+from gridtokenx_backend.mqtt_packets import Publication, encode_puback, encode_publish
 from gridtokenx_backend.mqtt_socket import BufferedSocket, open_socket
 from gridtokenx_wire.topics import acks_topic, frames_topic
 
@@ -31,25 +32,14 @@ _CONNACK_TIMEOUT_S = 10.0
 log = structlog.get_logger()
 
 
-class Message(Protocol):
-    """A publication: paho's own message has these."""
-
-    @property
-    def topic(self) -> str: ...
-
-    payload: bytes | bytearray
-    mid: int
-    qos: int
-
-
 class FrameSource(Protocol):
     """Where frames come from and acks go to."""
 
-    async def batch(self) -> Sequence[Message]:
+    async def batch(self) -> Sequence[Publication]:
         """The messages that wait, at least one, in the order of arrival."""
         ...
 
-    def settle(self, messages: Sequence[Message]) -> None:
+    def settle(self, messages: Sequence[Publication]) -> None:
         """Tells the source that they need not be delivered again."""
         ...
 
@@ -73,7 +63,7 @@ class MqttSource:
         self._broker = broker
         self._community = community
         self._tls = tls
-        self._inbox: list[Message] = []
+        self._inbox: list[Publication] = []
         self._arrived = asyncio.Event()
         self._lost = asyncio.Event()
         self._paused = False
@@ -86,12 +76,10 @@ class MqttSource:
             CallbackAPIVersion.VERSION2,
             client_id=f"gridtokenx-backend-{self._community}",
             clean_session=False,
-            manual_ack=True,
             reconnect_on_failure=False,
         )
         client.suppress_exceptions = False
         client.on_connect = self._on_connect
-        client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
         client.on_socket_register_write = self._on_register_write
         return client
@@ -141,7 +129,7 @@ class MqttSource:
                 return
 
     def _drop_connection(self) -> None:
-        self.connected = False
+        self.connected = self._paused = False
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -159,31 +147,26 @@ class MqttSource:
         self.connected = False
         self._lost.set()
 
-    def _on_message(self, _client: mqtt.Client, _data: Any, message: Message) -> None:
-        self._inbox.append(message)
-
     def _on_register_write(self, client: mqtt.Client, _data: Any, _socket: Any) -> None:
         client.loop_write()  # the buffered socket takes everything at once
 
     def _readable(self) -> None:
         sock = self._socket
-        if sock is None:
-            return
+        assert sock is not None
         try:
-            self._client.loop_read()
-            while sock.buffered and not self._lost.is_set():
-                self._client.loop_read()
-        except UnicodeDecodeError:  # a topic that is not UTF-8, which no broker should pass on
+            while sock.receive(self._inbox, self._client.loop_read):
+                if len(self._inbox) > _PAUSE_ABOVE:
+                    self._paused = True
+                    break
+        except (OSError, ValueError) as error:
+            log.warning("the connection to the broker broke", error=str(error))
             self._lost.set()
         if self._inbox:
             self._arrived.set()
-        if self._lost.is_set():
-            asyncio.get_running_loop().remove_reader(sock.fileno())
-        elif len(self._inbox) > _PAUSE_ABOVE and not self._paused:
-            self._paused = True
+        if self._paused or self._lost.is_set():
             asyncio.get_running_loop().remove_reader(sock.fileno())
 
-    async def batch(self) -> Sequence[Message]:
+    async def batch(self) -> Sequence[Publication]:
         await self._arrived.wait()
         taken, self._inbox = self._inbox[:MAX_BATCH], self._inbox[MAX_BATCH:]
         if not self._inbox:
@@ -193,13 +176,10 @@ class MqttSource:
             asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
         return taken
 
-    def settle(self, messages: Sequence[Message]) -> None:
-        if not self.connected:
-            return  # the broker will deliver them again, and `seq` tells that they are old
-        for message in messages:
-            if message.qos:
-                self._client.ack(message.mid, message.qos)
+    def settle(self, messages: Sequence[Publication]) -> None:
+        if self._socket is not None:  # else the broker delivers them again, and `seq` tells
+            self._socket.send(b"".join(encode_puback(each.mid) for each in messages if each.mid))
 
     def send_ack(self, device: str, ack: bytes) -> None:
-        if self.connected:  # a gateway that misses an ack sends its frames again
-            self._client.publish(acks_topic(self._community, device), ack, qos=0)
+        if self._socket is not None:  # else the gateway misses it and sends its frames again
+            self._socket.send(encode_publish(acks_topic(self._community, device), ack))

@@ -24,6 +24,7 @@ MAX_VERDICTS = 10_000
 _TYPE = 2
 _VERSION = 1
 _KEYS = frozenset(range(1, 7))
+_HEAD = bytes((0xA0 | len(_KEYS), 1, _TYPE, 2, _VERSION))
 _REASONS = frozenset(map(int, Reason))
 
 
@@ -51,9 +52,9 @@ def encode_ack(ack: Ack) -> bytes:
 
 def decode_ack(payload: bytes) -> Ack:
     """The content of a payload whose signature has been verified. Raises WireError."""
-    fields = cbor.decode_map(payload, _KEYS)
-    if fields[1] != _TYPE or fields[2] != _VERSION:
+    if not payload.startswith(_HEAD):
         raise WireError("expected an ack of version 1")
+    fields = cbor.decode_map(payload, _KEYS)
     device, chain, next_seq, verdicts = fields[3], fields[4], fields[5], fields[6]
     if type(device) is not bytes or len(device) != DEVICE_ID_BYTES:
         raise WireError("expected a device id")

@@ -14,14 +14,16 @@ from typing import Any, TypeVar
 import msgspec
 
 from gridtokenx_wire import toml_lines
+from gridtokenx_wire.choices import keys_at, values_at
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.keys import parse_public_key, public_key_text
 from gridtokenx_wire.units import format_decimal, parse_decimal, parse_grx, parse_kwh
 
 T = TypeVar("T")
 
+_SYNTAX = re.compile(r"(?s)(.*?)(?: \(at (?:line (\d+), column \d+|end of document)\))?")
 _AT = re.compile(r"(?s)(.*?)(?: - at `(?:key in )?\$\.?(.*?)`)?")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_UNKNOWN = re.compile(r"(?s)Object contains unknown field `(.*)`")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
@@ -51,12 +53,12 @@ def load_toml(path: Path, kind: type[T]) -> T:
         raise ConfigError([f"{path}: expected a TOML file in UTF-8"]) from None
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{path}: expected TOML: {error}"]) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError([_explain_syntax(path, text, str(error))]) from None
     try:
         return msgspec.convert(document, kind, dec_hook=decode_hook)
     except msgspec.ValidationError as error:
-        raise ConfigError([_explain(path, text, str(error))]) from None
+        raise ConfigError([_explain(path, text, str(error), kind)]) from None
 
 
 def finding(path: Path, key: str, expected: str) -> str:
@@ -108,14 +110,24 @@ _SPELLING = {
 }
 
 
-def _explain(path: Path, text: str, message: str) -> str:
+def _explain_syntax(path: Path, text: str, message: str) -> str:
+    matched = _SYNTAX.fullmatch(message)
+    what, line = (matched[1], matched[2]) if matched else (message, None)
+    return f"{path}:{line or len(text.splitlines()) or 1}: expected TOML: {what}"
+
+
+def _explain(path: Path, text: str, message: str, kind: Any) -> str:
     matched = _AT.fullmatch(message)
     what, key = (matched[1], matched[2] or "") if matched else (message, "")
     if unknown := _UNKNOWN.fullmatch(what):
+        known = keys_at(kind, toml_lines.parse_path(key))
         key = f"{key}.{unknown[1]}" if key else unknown[1]
-        what = "unknown key; expected one of the keys in docs/configuration.md"
+        what = f"unknown key; expected one of {known}"
     elif missing := _MISSING.fullmatch(what):
         key = f"{key}.{missing[1]}" if key else missing[1]
         what = "missing; this key is required"
-    line = toml_lines.find_line(toml_lines.line_index(text), toml_lines.parse_path(key))
-    return f"{path}:{line}: {key or 'file'}: {what[:1].lower()}{what[1:]}"
+    key_path = toml_lines.parse_path(key)
+    if (allowed := values_at(kind, key_path)) and "xpected" not in what:
+        what = f"{what}; expected one of {allowed}"
+    line = toml_lines.find_line(toml_lines.line_index(text), key_path)
+    return f"{path}:{line}: {' '.join(key.split()) or 'file'}: {what[:1].lower()}{what[1:]}"

@@ -41,6 +41,7 @@ MAX_CLOCK_SOURCE = 32
 _TYPE = 1
 _VERSION = 1
 _KEYS = frozenset(range(1, 15))
+_HEAD = bytes((0xA0 | len(_KEYS), 1, _TYPE, 2, _VERSION))
 
 
 class ClockStatus(msgspec.Struct, frozen=True, gc=False):
@@ -144,9 +145,9 @@ def encode_frame(frame: Frame) -> bytes:
 
 def decode_frame(payload: bytes) -> Frame:
     """The content of a payload whose signature has been verified. Raises WireError."""
-    fields = cbor.decode_map(payload, _KEYS)
-    if fields[1] != _TYPE or fields[2] != _VERSION:
+    if not payload.startswith(_HEAD):
         raise WireError("expected a frame of version 1")
+    fields = cbor.decode_map(payload, _KEYS)
     count = _count(fields[14])
     frame = Frame(
         fields[3],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import io
 import os
 import secrets
 import stat
@@ -87,10 +88,14 @@ def write_secret(path: Path, content: bytes) -> None:
         raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from None
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for a writer
+
+
 def read_secret(path: Path) -> bytes:
     """The content of a file that only its owner can read. Raises KeyFileError."""
     try:
-        with path.open("rb") as file:
+        with io.FileIO(path, "rb", opener=_open_at_once) as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 raise KeyFileError(f"{path}: expected a regular file")

@@ -28,6 +28,6 @@ def feed_topic(community: str, name: str) -> str:
 def device_of_frames_topic(topic: str) -> str:
     """The device in a frames topic, or "" if the topic is none."""
     parts = topic.split("/")
-    if len(parts) == 6 and parts[3] == "devices" and parts[5] == "frames":
+    if len(parts) == 6 and topic == frames_topic(parts[2], parts[4]):
         return parts[4]
     return ""

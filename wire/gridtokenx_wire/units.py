@@ -43,7 +43,8 @@ def format_decimal(value: int, decimals: int) -> str:
     """The exact inverse of `parse_decimal`, with all `decimals` written out."""
     digits = str(abs(value)).rjust(decimals + 1, "0")
     point = len(digits) - decimals
-    return f"{'-' if value < 0 else ''}{digits[:point]}.{digits[point:]}"
+    fraction = f".{digits[point:]}" if decimals else ""
+    return f"{'-' if value < 0 else ''}{digits[:point]}{fraction}"
 
 
 def parse_kwh(text: str) -> int:
