@@ -42,11 +42,10 @@ def run(readings_per_frame: int, frames: int, qos: int) -> dict[str, object]:
         folder = Path(name)
         with Broker(folder) as broker:
             assert isinstance(broker, Broker)
-            config = write_configs(
-                folder, broker.port, community_toml(gateways, members), qos=qos
-            )
+            config = write_configs(folder, broker.port, community_toml(gateways, members), qos=qos)
             with BackendProcess(folder, config) as backend:
-                backend.ready(60)
+                assert isinstance(backend, BackendProcess)
+                backend.api()
                 loads = [
                     prepare(gateway, signed, broker.port, qos)
                     for gateway, signed in zip(gateways, backlog, strict=True)

@@ -92,10 +92,9 @@ def check_config(
 ) -> None:
     """Check both config files and say what they describe; starts nothing."""
     with _one_line_errors():
-        from gridtokenx_backend.config import load_settings  # noqa: PLC0415
+        from gridtokenx_backend.config import load_settings, load_terms  # noqa: PLC0415
 
-        settings = load_settings(config)
-    terms = settings.terms
+        terms = load_terms(load_settings(config).community)
     found = {
         "community": terms.community.name,
         "members": len(terms.member),
@@ -115,11 +114,11 @@ def check_config(
 def key(config: ConfigOption = Path("config/backend.toml"), *, as_json: JsonOption = False) -> None:
     """Print the public key that gateways pin; makes the data folder and the key if need be."""
     with _one_line_errors():
-        from gridtokenx_backend.config import load_data_section  # noqa: PLC0415
+        from gridtokenx_backend.config import load_settings  # noqa: PLC0415
         from gridtokenx_backend.server import prepare  # noqa: PLC0415
         from gridtokenx_wire.keys import load_private_key, public_key_text  # noqa: PLC0415
 
-        settings = load_data_section(config)
+        settings = load_settings(config)
         prepare(settings)
         public = public_key_text(load_private_key(settings.ack_key).public_key())
     typer.echo(json.dumps({"ack_key": public}) if as_json else public)
@@ -141,9 +140,9 @@ def replay(
     """
     with _one_line_errors():
         from gridtokenx_backend import replay_command  # noqa: PLC0415
-        from gridtokenx_backend.config import load_data_section  # noqa: PLC0415
+        from gridtokenx_backend.config import load_settings  # noqa: PLC0415
 
-        settings = load_data_section(config)
+        settings = load_settings(config)
         report = asyncio.run(replay_command.run(settings.journal, verify=verify))
     if as_json:
         typer.echo(json.dumps(report))

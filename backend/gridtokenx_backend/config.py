@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from gridtokenx_backend.core.terms import CommunitySection, CommunityTerms
+from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
@@ -55,11 +55,14 @@ class BackendConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """Both files, checked, with absolute paths."""
+    """The server's own config, and where everything is."""
 
     backend: BackendConfig
-    terms: CommunityTerms
     folder: Path
+
+    @property
+    def community(self) -> Path:
+        return self.folder / self.backend.backend.community
 
     @property
     def data(self) -> Path:
@@ -82,23 +85,20 @@ class Settings(msgspec.Struct, frozen=True):
         return self.folder / name
 
 
-def load_data_section(path: Path) -> Settings:
-    """The server's own config without the community's, for commands that only need the data."""
+def load_settings(path: Path) -> Settings:
+    """The server's config. Raises ConfigError, a line for each finding."""
     backend = load_toml(path, BackendConfig)
     if lines := [finding(path, key, expected) for key, expected in _check_backend(backend)]:
         raise ConfigError(lines)
-    return Settings(backend, CommunityTerms(CommunitySection("")), path.absolute().parent)
+    return Settings(backend, path.absolute().parent)
 
 
-def load_settings(path: Path) -> Settings:
-    """Both files. Raises ConfigError, a line for each finding."""
-    partial = load_data_section(path)
-    backend, folder = partial.backend, partial.folder
-    community = folder / backend.backend.community
-    terms = load_toml(community, CommunityTerms)
-    if lines := [finding(community, key, expected) for key, expected in check_terms(terms)]:
+def load_terms(path: Path) -> CommunityTerms:
+    """The community's terms. Raises ConfigError, a line for each finding."""
+    terms = load_toml(path, CommunityTerms)
+    if lines := [finding(path, key, expected) for key, expected in check_terms(terms)]:
         raise ConfigError(lines)
-    return Settings(backend, terms, folder)
+    return terms
 
 
 def _check_backend(config: BackendConfig) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ The leaf hash is RFC 6962 §2.1: SHA-256(0x00 ‖ leaf).
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 import msgspec
 
@@ -34,7 +35,7 @@ class Leaf(msgspec.Struct, frozen=True, gc=False):
     commitment: str
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class Entry(NamedTuple):
     """A row of the journal. `previous` is the entry before it of the same device, or 0."""
 
     seq: int

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import msgspec
 
 from gridtokenx_backend.acks import AckSigner, acks_of
-from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import FrameInput, Input
 from gridtokenx_backend.core.outcomes import FrameRefusal, FrameRefused
+from gridtokenx_backend.core.registry import Device
 from gridtokenx_backend.mqtt_packets import Publication
 from gridtokenx_backend.mqtt_source import FrameSource
 from gridtokenx_backend.verifier import Verifier
@@ -24,7 +24,7 @@ from gridtokenx_backend.writer import Overloaded, Settled, Writer
 from gridtokenx_wire import cose
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import MAX_FRAME_BYTES, decode_frame
-from gridtokenx_wire.keys import device_text
+from gridtokenx_wire.keys import device_text, parse_device
 from gridtokenx_wire.topics import device_of_frames_topic
 
 _BATCHES_AHEAD = 2
@@ -51,7 +51,6 @@ class Ingest:
         self._verifier = verifier
         self._signer = signer
         self._checked: asyncio.Queue[_Checked] = asyncio.Queue(_BATCHES_AHEAD)
-        self._devices = {device_text(name): name for name in writer.community.devices}
         self.dropped: Counter[FrameRefusal] = Counter()
 
     async def run(self) -> None:
@@ -67,15 +66,14 @@ class Ingest:
             candidates: list[tuple[bytes, bytes, bytes]] = []
             jobs: list[Job] = []
             for message in messages:
-                device = self._devices.get(device_of_frames_topic(message.topic))
-                self._prepare(community, device, message.payload, candidates, jobs)
+                name = parse_device(device_of_frames_topic(message.topic))
+                self._prepare(community.devices.get(name), message.payload, candidates, jobs)
             valid = await self._verifier.verify(jobs)
             await self._checked.put(_Checked(messages, candidates, valid))
 
     def _prepare(
         self,
-        community: Community,
-        device: bytes | None,
+        device: Device | None,
         message: bytes,
         candidates: list[tuple[bytes, bytes, bytes]],
         jobs: list[Job],
@@ -91,8 +89,8 @@ class Ingest:
         if device is None:
             self.dropped[FrameRefusal.UNKNOWN_DEVICE] += 1
             return
-        candidates.append((device, message, payload))
-        jobs.append((community.devices[device].public_key, signature, signed))
+        candidates.append((device.id, message, payload))
+        jobs.append((device.public_key, signature, signed))
 
     async def _settle(self) -> None:
         while True:

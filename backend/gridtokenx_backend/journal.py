@@ -6,12 +6,14 @@ The primary key lets no second writer in: an entry's number can be taken once.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
+from urllib.parse import quote
 
-import aiosqlite
 import msgspec
 
 from gridtokenx_backend.evidence import Entry
@@ -50,6 +52,8 @@ CREATE TABLE snapshot (
 _INSERT = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
 _INSERT_TRADE = "INSERT INTO trade VALUES (?,?,?,?,?,?,?,?,?)"
 _KEPT_SNAPSHOTS = 2
+_ENTRIES_READ = 1000
+T = TypeVar("T")
 
 
 class JournalUnavailable(Exception):
@@ -60,7 +64,7 @@ class Fenced(Exception):
     """Another writer has taken the entry's number: this process must stop."""
 
 
-class TradeRow(msgspec.Struct, frozen=True, gc=False):
+class TradeRow(NamedTuple):
     """A trade as the market's history shows it; the journal's entry `seq` holds its evidence."""
 
     seq: int
@@ -108,44 +112,58 @@ class Journal(Protocol):
     async def close(self) -> None: ...
 
 
-class SqliteJournal:
-    """The journal in one SQLite file. Made by `open_journal`."""
+class _Connection:
+    """A SQLite connection on a thread of its own. A call is one hop, whatever it does there."""
 
-    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
-        self._db = writer
-        self._reader = reader  # sees only what is committed, and never waits for the writer
+    def __init__(self, path: Path | str, *, uri: bool = False) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+        self._path = path
+        self._uri = uri
+        self._db: sqlite3.Connection | None = None
 
-    async def append(self, entries: Sequence[Entry], trades: Sequence[TradeRow]) -> None:
+    async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns. Raises JournalUnavailable for whatever SQLite raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, work)
+
+    def _call(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            await self._db.execute("BEGIN IMMEDIATE")
-            await self._db.executemany(_INSERT, map(_row, entries))
-            if trades:
-                await self._db.executemany(_INSERT_TRADE, map(_trade_row, trades))
-            await self._db.commit()
-        except sqlite3.IntegrityError as error:
-            await self._roll_back()
-            raise Fenced(f"entry {entries[0].seq} or later is taken: {error}") from None
+            if self._db is None:
+                self._db = sqlite3.connect(
+                    self._path, isolation_level=None, timeout=5, uri=self._uri
+                )
+            return work(self._db)
         except sqlite3.Error as error:
-            await self._roll_back()
             raise JournalUnavailable(str(error)) from None
 
-    async def _roll_back(self) -> None:
-        """Ends a failed transaction; SQLite may have ended it already."""
-        if self._db.in_transaction:
-            try:
-                await self._db.rollback()
-            except sqlite3.Error as error:
-                raise JournalUnavailable(str(error)) from None
+    async def close(self) -> None:
+        if self._db is not None:
+            await self.call(sqlite3.Connection.close)
+        self._thread.shutdown()
+
+
+class SqliteJournal:
+    """The journal in one SQLite file. Made by `open_journal` or `open_journal_readonly`.
+
+    `reader` sees only what is committed, and never waits for the writer.
+    """
+
+    def __init__(self, writer: _Connection, reader: _Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def append(self, entries: Sequence[Entry], trades: Sequence[TradeRow]) -> None:
+        await self._writer.call(lambda db: _append(db, entries, trades))
 
     async def last_seq(self) -> int:
         row = await self._one("SELECT max(seq) FROM journal")
-        return row[0] or 0 if row else 0
+        return (row[0] or 0) if row else 0
 
     async def entries(self, after: int) -> AsyncIterator[Entry]:
-        query = "SELECT * FROM journal WHERE seq > ? ORDER BY seq"
-        async with self._reader.execute(query, (after,)) as cursor:
-            async for row in cursor:
+        query = "SELECT * FROM journal WHERE seq > ? ORDER BY seq LIMIT ?"
+        while rows := await self._all(query, after, _ENTRIES_READ):
+            for row in rows:
                 yield Entry(*row)
+            after = rows[-1][0]
 
     async def entry(self, seq: int) -> Entry | None:
         row = await self._one("SELECT * FROM journal WHERE seq = ?", seq)
@@ -153,73 +171,94 @@ class SqliteJournal:
 
     async def trades(self, limit: int) -> list[TradeRow]:
         query = "SELECT * FROM trade ORDER BY seq DESC, n DESC LIMIT ?"
-        async with self._reader.execute(query, (limit,)) as cursor:
-            return [TradeRow(*row) for row in await cursor.fetchall()]
+        return [TradeRow(*row) for row in await self._all(query, limit)]
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
-        try:
-            await self._db.execute("BEGIN IMMEDIATE")
-            await self._db.execute(
-                "INSERT OR REPLACE INTO snapshot VALUES (?,?,?)",
-                (snapshot.seq, snapshot.state, snapshot.digest),
-            )
-            await self._db.execute(
-                "DELETE FROM snapshot WHERE seq NOT IN "
-                "(SELECT seq FROM snapshot ORDER BY seq DESC LIMIT ?)",
-                (_KEPT_SNAPSHOTS,),
-            )
-            await self._db.commit()
-        except sqlite3.Error as error:
-            await self._roll_back()
-            raise JournalUnavailable(str(error)) from None
+        await self._writer.call(lambda db: _save_snapshot(db, snapshot))
 
     async def newest_snapshot(self) -> Snapshot | None:
         row = await self._one("SELECT seq, state, digest FROM snapshot ORDER BY seq DESC LIMIT 1")
         return Snapshot(*row) if row else None
 
-    async def _one(self, query: str, *values: int) -> sqlite3.Row | None:
-        try:
-            async with self._reader.execute(query, values) as cursor:
-                return await cursor.fetchone()
-        except sqlite3.Error as error:
-            raise JournalUnavailable(str(error)) from None
+    async def _one(self, query: str, *values: int) -> tuple[Any, ...] | None:
+        rows = await self._all(query, *values)
+        return rows[0] if rows else None
+
+    async def _all(self, query: str, *values: int) -> list[tuple[Any, ...]]:
+        return await self._reader.call(lambda db: db.execute(query, values).fetchall())
 
     async def close(self) -> None:
         await self._reader.close()
-        await self._db.close()
+        await self._writer.close()
 
 
-def _row(entry: Entry) -> tuple[object, ...]:
-    return msgspec.structs.astuple(entry)
+def _append(db: sqlite3.Connection, entries: Sequence[Entry], trades: Sequence[TradeRow]) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.executemany(_INSERT, entries)
+        db.executemany(_INSERT_TRADE, trades)
+        db.execute("COMMIT")
+    except sqlite3.IntegrityError as error:
+        _roll_back(db)
+        raise Fenced(f"entry {entries[0].seq} or later is taken: {error}") from None
+    except sqlite3.Error:
+        _roll_back(db)
+        raise
 
 
-def _trade_row(trade: TradeRow) -> tuple[object, ...]:
-    return msgspec.structs.astuple(trade)
+def _save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        values = (snapshot.seq, snapshot.state, snapshot.digest)
+        db.execute("INSERT OR REPLACE INTO snapshot VALUES (?,?,?)", values)
+        db.execute(
+            "DELETE FROM snapshot WHERE seq NOT IN "
+            "(SELECT seq FROM snapshot ORDER BY seq DESC LIMIT ?)",
+            (_KEPT_SNAPSHOTS,),
+        )
+        db.execute("COMMIT")
+    except sqlite3.Error:
+        _roll_back(db)
+        raise
+
+
+def _roll_back(db: sqlite3.Connection) -> None:
+    """Ends a failed transaction, unless SQLite has ended it already."""
+    if db.in_transaction:
+        db.execute("ROLLBACK")
 
 
 async def open_journal(path: Path) -> SqliteJournal:
     """The journal in `path`, made if it is new. Raises JournalUnavailable saying why not."""
-    opened: list[aiosqlite.Connection] = []
+    journal = SqliteJournal(_Connection(path), _Connection(path))
     try:
-        for _ in ("writer", "reader"):
-            opened.append(await aiosqlite.connect(path, isolation_level=None, timeout=5))
-            await _prepare(opened[-1])
-    except (sqlite3.Error, JournalUnavailable) as error:
-        for connection in opened:
-            await connection.close()
+        await journal._writer.call(_prepare)
+        await journal.last_seq()
+    except JournalUnavailable as error:
+        await journal.close()
         raise JournalUnavailable(f"{path}: {error}") from None
-    return SqliteJournal(*opened)
+    return journal
 
 
-async def _prepare(connection: aiosqlite.Connection) -> None:
-    await connection.execute("PRAGMA journal_mode=WAL")
-    await connection.execute("PRAGMA synchronous=FULL")
-    await connection.execute("PRAGMA wal_autocheckpoint=4000")
-    async with connection.execute("PRAGMA user_version") as cursor:
-        row = await cursor.fetchone()
-    version = row[0] if row else 0
+async def open_journal_readonly(path: Path) -> SqliteJournal:
+    """The journal in `path`, for reading beside a running backend. Raises JournalUnavailable."""
+    connection = _Connection(f"file:{quote(str(path))}?mode=ro", uri=True)
+    journal = SqliteJournal(connection, connection)
+    try:
+        await journal.last_seq()
+    except JournalUnavailable as error:
+        await journal.close()
+        raise JournalUnavailable(f"{path}: expected a journal: {error}") from None
+    return journal
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute("PRAGMA wal_autocheckpoint=4000")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
     if version == 0:
-        await connection.executescript(
+        db.executescript(
             f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
         )
     elif version != SCHEMA_VERSION:

@@ -66,9 +66,7 @@ def replay_entry(community: Community, entry: Entry) -> None:
 
 
 def _difference(again: Entry, stored: Entry) -> str:
-    names = [
-        name for name in Entry.__struct_fields__ if getattr(again, name) != getattr(stored, name)
-    ]
+    names = [name for name in Entry._fields if getattr(again, name) != getattr(stored, name)]
     return " and ".join(names)
 
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
-import aiosqlite
 from rich.console import Console
 from rich.progress import Progress
 
 from gridtokenx_backend.core.state import digest
-from gridtokenx_backend.journal import JournalUnavailable, SqliteJournal
+from gridtokenx_backend.journal import SqliteJournal, open_journal_readonly
 from gridtokenx_backend.replay import rebuild
 from gridtokenx_backend.replay import verify as verify_journal
 
 
 async def run(path: Path, *, verify: bool) -> dict[str, str | int]:
     """The report as names and values. Raises JournalUnavailable, ReplayMismatch."""
-    try:
-        connection = await aiosqlite.connect(f"file:{path}?mode=ro", uri=True)
-    except sqlite3.Error as error:
-        raise JournalUnavailable(f"{path}: expected a journal: {error}") from None
-    journal = SqliteJournal(connection, connection)
+    journal = await open_journal_readonly(path)
     try:
         if not verify:
             community = await rebuild(journal)
@@ -29,7 +23,7 @@ async def run(path: Path, *, verify: bool) -> dict[str, str | int]:
             return {"entries": community.entries, "digest": digest(state), "verified": "no"}
         return await _verify(journal)
     finally:
-        await connection.close()
+        await journal.close()
 
 
 async def _verify(journal: SqliteJournal) -> dict[str, str | int]:

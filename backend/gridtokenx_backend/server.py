@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import hashlib
 import os
 import secrets
 import signal
@@ -19,9 +20,8 @@ import uvicorn
 from gridtokenx_backend.acks import AckSigner
 from gridtokenx_backend.api.app import make_app
 from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.config import Settings
+from gridtokenx_backend.config import Settings, load_terms
 from gridtokenx_backend.core.inputs import TickInput, configure
-from gridtokenx_backend.core.state import digest
 from gridtokenx_backend.ingest import Ingest
 from gridtokenx_backend.journal import Journal, open_journal
 from gridtokenx_backend.mqtt_source import MqttSource
@@ -29,6 +29,7 @@ from gridtokenx_backend.replay import rebuild
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Overloaded, Writer
 from gridtokenx_wire.clock import Clock, make_clock
+from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.keys import (
     create_private_key,
     load_private_key,
@@ -62,7 +63,7 @@ def prepare(settings: Settings) -> None:
 async def run(settings: Settings, ready: Callable[[str], None]) -> None:
     """Runs until SIGTERM or SIGINT; calls `ready` with the API's address once it serves.
 
-    Raises CannotStart, KeyFileError, JournalUnavailable, ReplayMismatch, Fenced.
+    Raises ConfigError, CannotStart, KeyFileError, JournalUnavailable, ReplayMismatch, Fenced.
     """
     prepare(settings)
     stop = asyncio.Event()
@@ -113,13 +114,14 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
     try:
         writer = await _open_writer(journal, clock, settings)
         await verifier.start()
-        source = MqttSource(settings.backend.broker, settings.terms.community.name, tls)
         async with asyncio.TaskGroup() as group:
             group.create_task(writer.run())
-            await _put_terms_in_force(writer, settings)
+            await _put_terms_in_force(writer, settings.community)
+            in_force = writer.community.in_force
+            source = MqttSource(settings.backend.broker, in_force.name, tls)
             signer = AckSigner(raw_private_seed(key), raw_public_key(key.public_key()))
             ingest = Ingest(source, writer, verifier, signer)
-            ticks = _tick(writer, clock, settings.terms.market.tick_s * 1000)
+            ticks = _tick(writer, clock, in_force.tick_ms)
             inputs = [group.create_task(work) for work in (source.run(), ingest.run(), ticks)]
             try:
                 yield Backend(writer, journal, verifier, ingest, source, clock, token)
@@ -136,22 +138,31 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
 
 async def _open_writer(journal: Journal, clock: Clock, settings: Settings) -> Writer:
     community = await rebuild(journal)
-    log.info("replayed", entries=community.entries, digest=digest(community.snapshot()))
+    log.info("replayed", entries=community.entries)
     return Writer(community, journal, clock, settings.backend.backend.snapshot_every)
 
 
-async def _put_terms_in_force(writer: Writer, settings: Settings) -> None:
-    """Journals the community's terms if they are not the ones in force."""
-    terms = configure(settings.terms)
-    if terms.raw == writer.community.terms_raw:
+async def _put_terms_in_force(writer: Writer, path: Path) -> None:
+    """Journals the terms in `community.toml`, unless they are the ones in force."""
+    source = await asyncio.to_thread(_digest, path)
+    in_force = writer.community.in_force
+    if source == in_force.source:
         return
-    if writer.community.name not in ("", settings.terms.community.name):
+    terms = load_terms(path)
+    if in_force.name not in ("", terms.community.name):
         raise CannotStart(
-            f"{settings.journal}: is the journal of {writer.community.name!r}, "
-            f"not of {settings.terms.community.name!r}"
+            f"{path}: expected the community {in_force.name!r}, whose journal this is, "
+            f"got {terms.community.name!r}"
         )
-    await writer.submit([terms])
+    await writer.submit([configure(terms, source)])
     log.info("new terms are in force")
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
 
 
 async def _tick(writer: Writer, clock: Clock, period_ms: int) -> None:

@@ -2,9 +2,10 @@
 
     submit → (queue) → core.apply → journal.append → futures
 
-While a batch is not durable the core is ahead of the journal. A store that refuses (full,
-read-only) leaves the batch waiting and the writer retrying: nothing is answered, nothing is lost,
-and what was applied is stored when space returns. If the process dies first, nobody was told of it.
+While one batch is being stored the next is applied, so the core may be ahead of the journal. A
+store that refuses (full, read-only) leaves the batch waiting and the writer retrying: nothing is
+answered, nothing is lost, and what was applied is stored when space returns. If the process dies
+first, nobody was told of it.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class Writer:
         self._jobs: deque[_Job] = deque()
         self._queued = 0
         self._wake = asyncio.Event()
-        self._settled = asyncio.Lock()
+        self._ahead = asyncio.Lock()  # held while the core is ahead of the journal
+        self._readers = 0
         self._stopping = False
 
     async def submit(self, given: Sequence[Input]) -> list[Settled]:
@@ -89,15 +91,18 @@ class Writer:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Community]:
         """The community as it is durable. Do not await inside. Raises Overloaded."""
+        self._readers += 1
         try:
             async with asyncio.timeout(_READ_TIMEOUT_S):
-                await self._settled.acquire()
+                await self._ahead.acquire()
         except TimeoutError:
             raise Overloaded(self.degraded or "expected the journal to answer") from None
+        finally:
+            self._readers -= 1
         try:
             yield self.community
         finally:
-            self._settled.release()
+            self._ahead.release()
 
     def stop(self) -> None:
         """Lets `run` end once what was submitted is durable, or cannot become so."""
@@ -106,21 +111,44 @@ class Writer:
 
     async def run(self) -> None:
         """Works until it is stopped. A bug in the core ends the process, on purpose."""
-        while True:
+        while not (self._stopping and not self._jobs):
             await self._wake.wait()
-            async with self._settled:
-                jobs = self._take_jobs()
-                entries, trades = self._apply(jobs)
-                if entries and not await self._commit(entries, trades):
+            async with self._ahead:
+                if not await self._work():
                     return
-                for job in jobs:
-                    if not job.done.done():
-                        job.done.set_result(job.settled)
                 if self.community.entries - self._snapshot_seq >= self._snapshot_every:
                     await self.save_snapshot()
-            if self._stopping and not self._jobs:
-                return
-            await asyncio.sleep(0)  # lets readers and submitters in between two batches
+            await asyncio.sleep(0)  # lets the readers in
+
+    async def _work(self) -> bool:
+        """Applies batch after batch, each while the one before it is being stored.
+
+        Returns with everything durable, as soon as there is nothing to do or somebody wants to
+        read; False if a stop came while the journal could not be written.
+        """
+        stored = True
+        storing: asyncio.Task[bool] | None = None
+        while self._jobs and stored and not (storing and self._readers):
+            jobs = self._take_jobs()
+            entries, trades = self._apply(jobs)
+            if storing:
+                stored = await storing
+            if stored:
+                storing = asyncio.create_task(self._store(jobs, entries, trades))
+                await asyncio.sleep(0)  # lets it start
+        if storing:
+            stored = await storing
+        if not self._jobs and not self._stopping:
+            self._wake.clear()
+        return stored
+
+    async def _store(self, jobs: list[_Job], entries: list[Entry], trades: list[TradeRow]) -> bool:
+        if entries and not await self._commit(entries, trades):
+            return False
+        for job in jobs:
+            if not job.done.done():
+                job.done.set_result(job.settled)
+        return True
 
     def _take_jobs(self) -> list[_Job]:
         """Whole jobs from the queue, up to MAX_BATCH inputs, but at least one."""
@@ -131,8 +159,6 @@ class Writer:
             jobs.append(job)
             size += len(job.given)
         self._queued -= size
-        if not self._jobs and not self._stopping:
-            self._wake.clear()
         return jobs
 
     def _apply(self, jobs: list[_Job]) -> tuple[list[Entry], list[TradeRow]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bench.rig.processes import Process, python
+from bench.rig.processes import Process, python, wait_for
 from gridtokenx_wire.frame import GENESIS_PREV, ClockStatus, build_frame, frame_hash, seal_frame
 from gridtokenx_wire.keys import device_id, device_text, public_key_text
 from gridtokenx_wire.reading import Reading
@@ -116,12 +117,15 @@ class BackendProcess(Process):
         self.data = folder / "data"
 
     def api(self) -> str:
+        """The API's address, once the backend has subscribed at the broker."""
         address: str = self.ready(60)["api"]
+
+        def subscribed() -> bool:
+            with urlopen(f"{address}/v1/health", timeout=5) as answer:  # noqa: S310
+                return bool(json.load(answer)["broker"] == "connected")
+
+        wait_for(subscribed, "the backend to subscribe")
         return address
 
     def operator_token(self) -> str:
         return (self.data / "operator.token").read_text()
-
-
-def json_line(values: dict[str, object]) -> str:
-    return json.dumps(values)

@@ -8,6 +8,7 @@ import selectors
 import socket
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bench.rig.community import NAME, Gateway
@@ -64,8 +65,7 @@ def prepare(gateway: Gateway, frames: list[bytes], port: int, qos: int) -> Loade
     """Connects a gateway and makes its packets; blocks until the broker has subscribed it."""
     topic = frames_topic(NAME, gateway.name)
     packets = deque(
-        publish_packet(topic, frame, qos, 1 + index % 65_535)
-        for index, frame in enumerate(frames)
+        publish_packet(topic, frame, qos, 1 + index % 65_535) for index, frame in enumerate(frames)
     )
     sock = socket.create_connection(("127.0.0.1", port), timeout=10)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -113,10 +113,8 @@ def _send(load: LoadedGateway, selector: selectors.BaseSelector) -> None:
         load.outgoing += load.packets.popleft()
         load.sent += 1
     if load.outgoing:
-        try:
+        with suppress(BlockingIOError):
             del load.outgoing[: load.sock.send(load.outgoing)]
-        except BlockingIOError:
-            pass
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if load.outgoing else 0)
         selector.modify(load.sock, wanted, load)
 

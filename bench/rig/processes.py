@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
-    """The first true value of `condition`; AssertionError naming `what` if there is none in time."""
+    """The first true value of `condition`; AssertionError naming `what` if none comes in time."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
         if time.monotonic() > deadline:

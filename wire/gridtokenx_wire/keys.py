@@ -140,6 +140,15 @@ def device_text(device: bytes) -> str:
     return base64.b32encode(device).decode().rstrip("=").lower()
 
 
+def parse_device(text: str) -> bytes:
+    """The device id that `device_text` spells, or b"" for anything else."""
+    try:
+        device = base64.b32decode(text.upper() + "======")
+    except ValueError:
+        return b""
+    return device if device_text(device) == text else b""
+
+
 def public_key_text(key: Ed25519PublicKey | bytes) -> str:
     """A public key as Base58; a wallet's address."""
     raw = key if isinstance(key, bytes) else raw_public_key(key)

@@ -32,10 +32,11 @@ class OrderInput(msgspec.Struct, frozen=True, gc=False):
 
 
 class ConfigureInput(msgspec.Struct, frozen=True, gc=False):
-    """The community's terms, as canonical JSON."""
+    """The community's terms. `source` is the SHA-256 of their file, or empty."""
 
     raw: bytes
     terms: CommunityTerms
+    source: bytes
 
 
 class SwitchOracle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,14 +73,22 @@ def kind_of(given: Input) -> Kind:
     return _KINDS[type(given)]
 
 
-def configure(terms: CommunityTerms) -> ConfigureInput:
+class _Configure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How terms are journaled."""
+
+    source: str
+    terms: CommunityTerms
+
+
+def configure(terms: CommunityTerms, source: bytes = b"") -> ConfigureInput:
     """The input that puts `terms` into force."""
-    return ConfigureInput(msgspec.json.encode(terms, enc_hook=encode_hook, order="sorted"), terms)
+    raw = msgspec.json.encode(_Configure(source.hex(), terms), enc_hook=encode_hook)
+    return ConfigureInput(raw, terms, source)
 
 
-def parse_terms(raw: bytes) -> CommunityTerms:
-    """The terms that `configure` wrote as `raw`."""
-    return msgspec.json.decode(raw, type=CommunityTerms, dec_hook=decode_hook)
+def _parse_configure(raw: bytes) -> ConfigureInput:
+    stored = msgspec.json.decode(raw, type=_Configure, dec_hook=decode_hook)
+    return ConfigureInput(raw, stored.terms, bytes.fromhex(stored.source))
 
 
 def switch_oracle(command: SwitchOracle) -> SwitchInput:
@@ -95,7 +104,7 @@ def parse(kind: str, raw: bytes) -> Input:
         case "order":
             return OrderInput(raw, parse_instruction(raw).instruction)
         case "configure":
-            return ConfigureInput(raw, parse_terms(raw))
+            return _parse_configure(raw)
         case "oracle":
             return SwitchInput(raw, msgspec.json.decode(raw, type=SwitchOracle))
         case "tick":

@@ -18,7 +18,6 @@ GRID: Final = "GRID"
 GRX: Final = "GRX"
 REC: Final = "REC"
 ASSETS: Final = (GRID, GRX, REC)
-_INDEX: Final = {asset: index for index, asset in enumerate(ASSETS)}
 FEES: Final = "community:fees"
 
 
@@ -39,13 +38,6 @@ class Movement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     amount: int
 
 
-class Account(msgspec.Struct, array_like=True, gc=False):
-    """Per asset, in the order of ASSETS: what it owns, and how much of that is in escrow."""
-
-    posted: list[int]
-    held: list[int]
-
-
 class Pending(msgspec.Struct, array_like=True, gc=False):
     """The first phase of a transfer: `amount` is reserved until it is posted or released."""
 
@@ -55,8 +47,15 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
 
 
 class LedgerState(msgspec.Struct, array_like=True, gc=False):
-    accounts: dict[str, Account]
+    """Asset → account → what it owns, and what of that is in escrow (only where there is any)."""
+
+    posted: dict[str, dict[str, int]]
+    held: dict[str, dict[str, int]]
     pendings: dict[int, Pending]
+
+
+def empty_ledger() -> LedgerState:
+    return LedgerState({asset: {} for asset in ASSETS}, {asset: {} for asset in ASSETS}, {})
 
 
 def issuer(asset: str) -> str:
@@ -71,32 +70,22 @@ class Ledger:
     """Applies transfers to its state; the state is all there is."""
 
     def __init__(self, state: LedgerState | None = None) -> None:
-        self.state = state or LedgerState({}, {})
-        self._accounts = self.state.accounts
+        self.state = state or empty_ledger()
+        self._posted = self.state.posted
+        self._held = self.state.held
         self._pendings = self.state.pendings
 
     def posted(self, account: str, asset: str) -> int:
-        found = self._accounts.get(account)
-        return found.posted[_INDEX[asset]] if found else 0
+        """What `account` owns; below zero only for an issuer."""
+        return self._posted[asset].get(account, 0)
 
     def held(self, account: str, asset: str) -> int:
-        found = self._accounts.get(account)
-        return found.held[_INDEX[asset]] if found else 0
+        """What of it is in escrow."""
+        return self._held[asset].get(account, 0)
 
     def available(self, account: str, asset: str) -> int:
         """What `account` may spend: what it owns less what is in escrow."""
-        found = self._accounts.get(account)
-        if found is None:
-            return 0
-        index = _INDEX[asset]
-        return found.posted[index] - found.held[index]
-
-    def open_account(self, account: str) -> Account:
-        """The account, made with zeros if it is new."""
-        found = self._accounts.get(account)
-        if found is None:
-            found = self._accounts[account] = Account([0, 0, 0], [0, 0, 0])
-        return found
+        return self._posted[asset].get(account, 0) - self._held[asset].get(account, 0)
 
     def post(self, linked: list[Movement]) -> LedgerRefusal | None:
         """Applies all movements, in order, or none of them."""
@@ -119,9 +108,9 @@ class Ledger:
         return None
 
     def _move(self, asset: str, debit: str, credit: str, amount: int) -> None:
-        index = _INDEX[asset]
-        self.open_account(debit).posted[index] -= amount
-        self.open_account(credit).posted[index] += amount
+        posted = self._posted[asset]
+        posted[debit] = posted.get(debit, 0) - amount
+        posted[credit] = posted.get(credit, 0) + amount
 
     def reserve(self, pending: int, account: str, asset: str, amount: int) -> LedgerRefusal | None:
         """Puts `amount` into escrow under the number `pending`, which must be new."""
@@ -130,30 +119,34 @@ class Ledger:
             return LedgerRefusal.NOT_POSITIVE
         if self.available(account, asset) < amount:
             return LedgerRefusal.INSUFFICIENT_BALANCE
-        self._accounts[account].held[_INDEX[asset]] += amount
+        held = self._held[asset]
+        held[account] = held.get(account, 0) + amount
         self._pendings[pending] = Pending(account, asset, amount)
         return None
 
     def post_pending(self, pending: int, credit: str, amount: int) -> Movement:
         """The second phase for a part: `amount` leaves the escrow for the account `credit`."""
-        held = self._pendings[pending]
-        assert 0 < amount <= held.amount
-        index = _INDEX[held.asset]
-        held.amount -= amount
-        source = self._accounts[held.account]
-        source.held[index] -= amount
-        source.posted[index] -= amount
-        self.open_account(credit).posted[index] += amount
-        return Movement(held.asset, held.account, credit, amount)
+        source = self._pendings[pending]
+        self._unhold(source, amount)
+        self._move(source.asset, source.account, credit, amount)
+        return Movement(source.asset, source.account, credit, amount)
 
     def release(self, pending: int, amount: int) -> None:
         """Gives a part of the escrow back to its owner."""
-        held = self._pendings[pending]
-        assert 0 <= amount <= held.amount
-        held.amount -= amount
-        self._accounts[held.account].held[_INDEX[held.asset]] -= amount
+        self._unhold(self._pendings[pending], amount)
 
     def close_pending(self, pending: int) -> None:
         """Gives back what is left of the escrow and forgets its number."""
-        held = self._pendings.pop(pending)
-        self._accounts[held.account].held[_INDEX[held.asset]] -= held.amount
+        source = self._pendings.pop(pending)
+        if source.amount:
+            self._unhold(source, source.amount)
+
+    def _unhold(self, source: Pending, amount: int) -> None:
+        assert 0 < amount <= source.amount
+        source.amount -= amount
+        held = self._held[source.asset]
+        left = held[source.account] - amount
+        if left:
+            held[source.account] = left
+        else:
+            del held[source.account]

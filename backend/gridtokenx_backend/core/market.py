@@ -20,7 +20,7 @@ from gridtokenx_wire.units import UWH_PER_KWH, format_grx, format_kwh
 MAX_OPEN_ORDERS = 1_000_000
 
 
-class MarketRules(msgspec.Struct, frozen=True, gc=False):
+class MarketRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The market's terms as integers."""
 
     lot_uwh: int

@@ -13,7 +13,7 @@ from gridtokenx_wire.units import energy_limit_uwh
 from gridtokenx_wire.verdict import Reason
 
 
-class OracleLimits(msgspec.Struct, frozen=True, gc=False):
+class OracleLimits(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What holds for every meter of the community, in milliseconds."""
 
     future_tolerance_ms: int

@@ -7,8 +7,11 @@ from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import reset_chain
 from gridtokenx_backend.core.inputs import ConfigureInput
 from gridtokenx_backend.core.ledger import GRX, Movement, issuer
+from gridtokenx_backend.core.market import MarketRules
+from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.outcomes import Configured
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules
+from gridtokenx_backend.core.state import InForce
 from gridtokenx_backend.core.terms import CommunityTerms, DeviceTerms, MemberTerms, MeterTerms
 from gridtokenx_wire.frame import GENESIS_PREV
 from gridtokenx_wire.keys import device_id, device_text, public_key_text
@@ -21,7 +24,7 @@ def configure(community: Community, given: ConfigureInput) -> Configured:
     tokens. If lots or ticks change, open orders are cancelled, for their value may not be whole.
     """
     former = community.market.rules
-    community.set_terms(given.terms, given.raw)
+    community.put_in_force(_in_force(given))
     rules = community.market.rules
     if (rules.lot_uwh, rules.tick_ugrx) != (former.lot_uwh, former.tick_ugrx):
         for order in list(community.book.orders.values()):
@@ -36,6 +39,29 @@ def configure(community: Community, given: ConfigureInput) -> Configured:
     return Configured(movements)
 
 
+def _in_force(given: ConfigureInput) -> InForce:
+    """The terms of oracle and market as integers."""
+    oracle_terms, market = given.terms.oracle, given.terms.market
+    return InForce(
+        given.terms.community.name,
+        given.source,
+        OracleLimits(
+            oracle_terms.future_tolerance_s * 1000,
+            oracle_terms.oldest_reading_s * 1000,
+            oracle_terms.ratio_window_s * 1000,
+        ),
+        MarketRules(
+            int(market.lot_kwh),
+            int(market.tick_grx_per_kwh),
+            int(market.highest_price_grx_per_kwh),
+            int(market.largest_order_kwh),
+            market.fee_bps,
+        ),
+        market.order_window_s * 1000,
+        market.tick_s * 1000,
+    )
+
+
 def _member(community: Community, terms: MemberTerms) -> Movement | None:
     wallet = public_key_text(bytes(terms.wallet))
     known = community.members.get(wallet)
@@ -43,7 +69,6 @@ def _member(community: Community, terms: MemberTerms) -> Movement | None:
         known.name = terms.name
         return None
     community.members[wallet] = Member(terms.name, wallet)
-    community.ledger.open_account(wallet)
     if not terms.opening_grx:
         return None
     movement = Movement(GRX, issuer(GRX), wallet, int(terms.opening_grx))

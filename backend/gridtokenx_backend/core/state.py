@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from itertools import islice
 
 import msgspec
 
 from gridtokenx_backend.core.book import RestingOrder
-from gridtokenx_backend.core.ledger import LedgerState
-from gridtokenx_backend.core.registry import Device, Member, Meter
+from gridtokenx_backend.core.ledger import LedgerState, Pending
+from gridtokenx_backend.core.market import MarketRules
+from gridtokenx_backend.core.oracle import OracleLimits
+from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules
 
 VERSION = 1
 
@@ -40,26 +44,52 @@ class Counters(msgspec.Struct, array_like=True, gc=False):
         return 1000 * self.accepted // total if total else 1000
 
 
+class InForce(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The community's terms as the core uses them.
+
+    `source` is the SHA-256 of the file that they were read from: while the file has it, nothing
+    of it needs to be read again. Standing orders are looked at every `tick_ms`.
+    """
+
+    name: str
+    source: bytes
+    limits: OracleLimits
+    rules: MarketRules
+    order_window_ms: int
+    tick_ms: int
+
+
+class StoredLedger(msgspec.Struct, array_like=True, gc=False):
+    """A LedgerState with its balances in chunks of [account, amount] pairs."""
+
+    posted: dict[str, list[msgspec.Raw]]
+    held: dict[str, dict[str, int]]
+    pendings: dict[int, Pending]
+
+
 class State(msgspec.Struct, array_like=True, gc=False):
     """`entries` is the journal's number of the newest entry; `at_ms` is its time."""
 
     version: int
     entries: int
     at_ms: int
-    terms: bytes
+    in_force: InForce
     paused: bool
     next_order: int
     counters: Counters
-    ledger: LedgerState
+    ledger: StoredLedger
     members: list[Member]
     devices: list[Device]
-    meters: list[Meter]
+    meters: list[msgspec.Raw]
     orders: list[RestingOrder]
     remembered: dict[str, Remembered]
 
 
+_CHUNK = 512
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(State)
+_meters_decoder = msgspec.msgpack.Decoder(list[Meter])
+_balances_decoder = msgspec.msgpack.Decoder(list[tuple[str, int]])
 
 
 def encode_state(state: State) -> bytes:
@@ -67,19 +97,54 @@ def encode_state(state: State) -> bytes:
     return _encoder.encode(state)
 
 
-def decode_state(snapshot: bytes) -> State:
-    """The state of a snapshot, sharing equal values as the running core does."""
+def chunked(items: Iterable[object]) -> list[msgspec.Raw]:
+    """Values in chunks that are decoded one by one.
+
+    What a chunk repeats (owners, account names) is dropped before the next is read, so that a
+    community of 100,000 meters does not need twice its memory at the start.
+    """
+    iterator = iter(items)
+    chunks = []
+    while chunk := list(islice(iterator, _CHUNK)):
+        chunks.append(msgspec.Raw(_encoder.encode(chunk)))
+    return chunks
+
+
+def store_ledger(ledger: LedgerState) -> StoredLedger:
+    posted = {asset: chunked(amounts.items()) for asset, amounts in ledger.posted.items()}
+    return StoredLedger(posted, ledger.held, ledger.pendings)
+
+
+def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
+    """The state of a snapshot, with its ledger and meters, sharing equal values.
+
+    Raises ValueError for a snapshot of another version.
+    """
     state = _decoder.decode(snapshot)
     if state.version != VERSION:
         raise ValueError(f"expected a snapshot of version {VERSION}, got {state.version}")
     wallets = {member.wallet: member.wallet for member in state.members}
+    posted = {
+        asset: {
+            wallets.get(account, account): amount
+            for chunk in chunks
+            for account, amount in _balances_decoder.decode(chunk)
+        }
+        for asset, chunks in state.ledger.posted.items()
+    }
+    ledger = LedgerState(posted, state.ledger.held, state.ledger.pendings)
     devices = {device.id: device.id for device in state.devices}
-    rules = {meter.rules: meter.rules for meter in state.meters}
-    for meter in state.meters:
-        meter.owner = wallets.get(meter.owner, meter.owner)
-        meter.device = devices.get(meter.device, meter.device)
-        meter.rules = rules[meter.rules]
-    return state
+    shared: dict[MeterRules, MeterRules] = {}
+    meters = []
+    for chunk in state.meters:
+        for meter in _meters_decoder.decode(chunk):
+            meter.owner = wallets[meter.owner]
+            meter.device = devices[meter.device]
+            meter.rules = shared.setdefault(meter.rules, meter.rules)
+            if meter.settled_uwh == meter.last_export_uwh:  # as it mostly is
+                meter.settled_uwh = meter.last_export_uwh
+            meters.append(meter)
+    return state, ledger, meters
 
 
 def digest(snapshot: bytes) -> str:

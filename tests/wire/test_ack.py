@@ -1,0 +1,107 @@
+"""Acks: the backend's signed receipt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cbor2
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridtokenx_wire.ack import MAX_VERDICTS, Ack, decode_ack, encode_ack, open_ack, seal_ack
+from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.frame import GENESIS_PREV, ClockStatus, build_frame, seal_frame
+from gridtokenx_wire.reading import Reading
+from gridtokenx_wire.verdict import Reason, Verdict
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+ACK = Ack(bytes(16), bytes(8), 3, [Verdict(1, 0, Reason.STALE_TIME)])
+FIELDS: dict[int, Any] = cbor2.loads(encode_ack(ACK))
+
+verdicts = st.builds(
+    Verdict, st.integers(0, 2**63 - 1), st.integers(0, 999), st.sampled_from(Reason)
+)
+
+
+@given(
+    st.builds(
+        Ack,
+        st.binary(min_size=16, max_size=16),
+        st.binary(min_size=8, max_size=8),
+        st.integers(0, 2**63 - 1),
+        st.lists(verdicts, max_size=20),
+    )
+)
+def test_an_ack_comes_back_as_it_was(ack: Ack) -> None:
+    assert open_ack(seal_ack(ack, KEY), KEY.public_key()) == ack
+
+
+def test_an_ack_by_another_key_is_refused() -> None:
+    with pytest.raises(WireError, match="signature by the known key"):
+        open_ack(seal_ack(ACK, Ed25519PrivateKey.generate()), KEY.public_key())
+
+
+def test_a_frame_is_not_an_ack_though_the_same_key_signed_it() -> None:
+    clock = ClockStatus(synchronised=True, stepped=False, source="ntp")
+    frame = build_frame(bytes(16), bytes(8), 0, GENESIS_PREV, clock, [Reading("A-1", 0, 0, 0)])
+    with pytest.raises(WireError):
+        open_ack(seal_frame(frame, KEY), KEY.public_key())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param(1, 1, id="a frame's type"),
+        pytest.param(2, 0, id="another version"),
+        pytest.param(3, bytes(17), id="long device id"),
+        pytest.param(4, "12345678", id="chain id as text"),
+        pytest.param(5, -1, id="negative next_seq"),
+        pytest.param(5, 2**63, id="next_seq beyond 63 bits"),
+        pytest.param(5, True, id="next_seq as a truth value"),
+        pytest.param(6, None, id="no verdicts"),
+        pytest.param(6, [[1, 0]], id="verdict without a reason"),
+        pytest.param(6, [[1, 0, 63]], id="unknown reason"),
+        pytest.param(6, [[1, 0, 5.0]], id="reason as a float"),
+        pytest.param(6, [[True, 0, 5]], id="seq of a verdict as a truth value"),
+        pytest.param(6, [[-1, 0, 5]], id="negative seq of a verdict"),
+        pytest.param(6, [[2**63, 0, 5]], id="seq of a verdict beyond 63 bits"),
+        pytest.param(6, [[1, -1, 5]], id="negative index"),
+        pytest.param(6, [[1, 1000, 5]], id="index beyond a frame"),
+        pytest.param(6, [[1, 0, 5]] * (MAX_VERDICTS + 1), id="too many verdicts"),
+    ],
+)
+def test_a_well_formed_map_that_is_no_ack_is_refused(key: int, value: object) -> None:
+    assert decode_ack(cbor2.dumps(FIELDS)) == ACK
+    with pytest.raises(WireError):
+        decode_ack(cbor2.dumps(FIELDS | {key: value}))
+
+
+def test_an_ack_that_a_gateway_would_refuse_is_not_sealed() -> None:
+    too_many = Ack(bytes(16), bytes(8), 99, ACK.verdicts * (MAX_VERDICTS + 1))
+    with pytest.raises(WireError, match="at most 10000 verdicts"):
+        seal_ack(too_many, KEY)
+
+
+def test_the_numbers_of_the_reasons_never_change() -> None:
+    # They stand in signed messages and journals.
+    assert {reason.label: int(reason) for reason in Reason} == {
+        "accepted": 0,
+        "unbound_meter": 1,
+        "inactive_meter": 2,
+        "future_time": 3,
+        "stale_time": 4,
+        "not_after_last": 5,
+        "too_frequent": 6,
+        "register_rollback": 7,
+        "implausible_jump": 8,
+        "implausible_power": 9,
+        "clock_unsynchronised": 64,
+        "production_ratio": 65,
+    }
+
+
+def test_a_reason_is_one_of_accepted_rejected_and_quarantined() -> None:
+    for reason in Reason:
+        assert [reason == Reason.ACCEPTED, reason.rejected, reason.quarantined].count(True) == 1
