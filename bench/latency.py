@@ -7,6 +7,7 @@ import random
 import socket
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bench.rig.community import (
     NAME,
     BackendProcess,
     Gateway,
+    Member,
     make_gateways,
     make_members,
     write_configs,
@@ -53,6 +55,13 @@ class _Sent:
     writer: asyncio.StreamWriter
     due: dict[int, float] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def settled(self) -> None:
+        """Returns when nothing is in flight."""
+        while self.due:
+            self.answered.clear()
+            await self.answered.wait()
 
 
 def run(seconds: float) -> dict[str, object]:
@@ -87,7 +96,7 @@ def run(seconds: float) -> dict[str, object]:
     }
 
 
-def _signed_orders(members: list, count: int, now_ms: int) -> list[bytes]:  # type: ignore[type-arg]
+def _signed_orders(members: list[Member], count: int, now_ms: int) -> list[bytes]:
     chance = random.Random(11)
     signed = []
     for number in range(count):
@@ -107,9 +116,9 @@ async def _measure(
     async with asyncio.TaskGroup() as group:
         group.create_task(_send_readings([each for each, _ in sent], start, seconds))
         group.create_task(_send_orders(orders, api, start, order_ms))
-    deadline = time.perf_counter() + _GRACE_S
-    while any(each.due for each, _ in sent) and time.perf_counter() < deadline:
-        await asyncio.sleep(0.05)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE_S):
+            await asyncio.gather(*(each.settled() for each, _ in sent))
     unanswered = sum(len(each.due) for each, _ in sent)
     assert not unanswered, f"{unanswered} readings were not answered"
     for listener in listeners:
@@ -142,6 +151,7 @@ async def _listen(sent: _Sent, reader: asyncio.StreamReader) -> None:
                 assert not ack.verdicts, ack.verdicts
                 for seq in [seq for seq in sent.due if seq < ack.next_seq]:
                     sent.latencies_ms.append(1000 * (now - sent.due.pop(seq)))
+                sent.answered.set()
 
 
 async def _send_readings(sent: list[_Sent], start: float, seconds: float) -> None:

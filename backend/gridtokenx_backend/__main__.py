@@ -1,4 +1,7 @@
-"""`gridtokenx-backend`: run, check the config, replay the journal."""
+"""The command `gridtokenx-backend`.
+
+Exit codes: 0 done, 2 what the operator can mend. An error is a line on stderr for each finding.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,19 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from gridtokenx_backend.config import load_settings, load_terms
+from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.errors import ConfigError, KeyFileError
+from gridtokenx_wire.keys import load_private_key, public_key_text
+
+OPERATOR_MISTAKE = 2
+INTERRUPTED = 130
+_MENDABLE = (OperatorError, ConfigError, KeyFileError)
 
 app = typer.Typer(
     name="gridtokenx-backend",
@@ -20,65 +29,24 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
 )
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The server's config file.", metavar="FILE")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Turns what an operator can cause or mend into lines on stderr and exit code 2."""
-    from gridtokenx_backend.journal import Fenced, JournalUnavailable  # noqa: PLC0415
-    from gridtokenx_backend.replay import ReplayMismatch  # noqa: PLC0415
-    from gridtokenx_backend.server import CannotStart  # noqa: PLC0415
-
-    expected = (
-        ConfigError,
-        KeyFileError,
-        CannotStart,
-        JournalUnavailable,
-        ReplayMismatch,
-        Fenced,
-    )
-    try:
-        yield
-    except expected as error:
-        _fail(str(error))
-    except BaseExceptionGroup as group:
-        ours, others = group.split(expected)
-        if ours is None or others is not None:
-            raise
-        _fail("\n".join(str(error) for error in _leaves(ours)))
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
-
-
-def _fail(text: str) -> NoReturn:
-    typer.echo(text, err=True)
-    raise typer.Exit(2)
+_CONFIG = Path("config/backend.toml")
 
 
 @app.command(epilog="Example: gridtokenx-backend run --config /etc/gridtokenx/backend.toml")
-def run(config: ConfigOption = Path("config/backend.toml")) -> None:
+def run(config: ConfigOption = _CONFIG) -> None:
     """Run the community until SIGTERM. Prints one JSON line when it serves."""
-    with _one_line_errors():
-        import uvloop  # noqa: PLC0415
+    import uvloop  # noqa: PLC0415 - the web server takes a second to import
 
-        from gridtokenx_backend import logs, server  # noqa: PLC0415
-        from gridtokenx_backend.config import load_settings  # noqa: PLC0415
+    from gridtokenx_backend import logs, server  # noqa: PLC0415
 
-        settings = load_settings(config)
-        logs.configure()
-        uvloop.run(server.run(settings, _print_ready))
+    settings = load_settings(config)
+    logs.configure()
+    uvloop.run(server.run(settings, _print_ready))
 
 
 def _print_ready(api: str) -> None:
@@ -87,14 +55,9 @@ def _print_ready(api: str) -> None:
 
 
 @app.command(epilog="Example: gridtokenx-backend check-config --config config/backend.toml")
-def check_config(
-    config: ConfigOption = Path("config/backend.toml"), *, as_json: JsonOption = False
-) -> None:
+def check_config(config: ConfigOption = _CONFIG, *, as_json: JsonOption = False) -> None:
     """Check both config files and say what they describe; starts nothing."""
-    with _one_line_errors():
-        from gridtokenx_backend.config import load_settings, load_terms  # noqa: PLC0415
-
-        terms = load_terms(load_settings(config).community)
+    terms = load_terms(load_settings(config).community)
     found = {
         "community": terms.community.name,
         "members": len(terms.member),
@@ -104,29 +67,24 @@ def check_config(
     if as_json:
         typer.echo(json.dumps(found))
     else:
-        typer.echo(
-            f"{config}: ok: community {found['community']} with {found['members']} members, "
-            f"{found['devices']} devices, {found['meters']} meters"
-        )
+        counts = ", ".join(f"{found[name]} {name}" for name in ("members", "devices", "meters"))
+        typer.echo(f"{config}: ok: community {terms.community.name}: {counts}")
 
 
 @app.command(epilog="Example: gridtokenx-backend key --config config/backend.toml")
-def key(config: ConfigOption = Path("config/backend.toml"), *, as_json: JsonOption = False) -> None:
+def key(config: ConfigOption = _CONFIG, *, as_json: JsonOption = False) -> None:
     """Print the public key that gateways pin; makes the data folder and the key if need be."""
-    with _one_line_errors():
-        from gridtokenx_backend.config import load_settings  # noqa: PLC0415
-        from gridtokenx_backend.server import prepare  # noqa: PLC0415
-        from gridtokenx_wire.keys import load_private_key, public_key_text  # noqa: PLC0415
+    from gridtokenx_backend.data_folder import prepare  # noqa: PLC0415
 
-        settings = load_settings(config)
-        prepare(settings)
-        public = public_key_text(load_private_key(settings.ack_key).public_key())
+    settings = load_settings(config)
+    prepare(settings)
+    public = public_key_text(load_private_key(settings.ack_key).public_key())
     typer.echo(json.dumps({"ack_key": public}) if as_json else public)
 
 
 @app.command(epilog="Example: gridtokenx-backend replay --verify --config config/backend.toml")
 def replay(
-    config: ConfigOption = Path("config/backend.toml"),
+    config: ConfigOption = _CONFIG,
     *,
     verify: Annotated[
         bool, typer.Option("--verify", help="From the first entry, with every signature.")
@@ -138,12 +96,10 @@ def replay(
     With --verify everything is computed again and compared: outcomes, leaf hashes, the newest
     snapshot's digest, and the signature of every frame and order.
     """
-    with _one_line_errors():
-        from gridtokenx_backend import replay_command  # noqa: PLC0415
-        from gridtokenx_backend.config import load_settings  # noqa: PLC0415
+    from gridtokenx_backend import replay_command  # noqa: PLC0415
 
-        settings = load_settings(config)
-        report = asyncio.run(replay_command.run(settings.journal, verify=verify))
+    settings = load_settings(config)
+    report = asyncio.run(replay_command.run(settings.journal, verify=verify))
     if as_json:
         typer.echo(json.dumps(report))
     else:
@@ -153,7 +109,35 @@ def replay(
 
 def main() -> None:
     """The console script."""
-    app()
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        if not error.format_message():  # no command was given, and the help has been printed
+            sys.exit(OPERATOR_MISTAKE)
+        _fail([error.format_message()])
+    except _MENDABLE as error:
+        _fail([str(error)])
+    except BaseExceptionGroup as group:
+        mendable, others = group.split(_MENDABLE)
+        if mendable is None or others is not None:
+            raise  # a bug of ours: the traceback is for us
+        _fail([str(error) for error in _leaves(mendable)])
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    sys.exit(status)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _fail(lines: list[str]) -> NoReturn:
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    sys.exit(OPERATOR_MISTAKE)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 
 from nacl.bindings import crypto_sign
 
@@ -16,27 +18,36 @@ _ANSWERED = frozenset({FrameRefusal.DUPLICATE, FrameRefusal.GAP})
 
 
 def acks_of(results: Iterable[Result]) -> list[Ack]:
-    """One ack for each device that these results are about, with all verdicts for it."""
+    """The acks that these results call for, in order: one for each device, with its verdicts.
+
+    Verdicts that no single ack may carry go into the next one, frame by frame.
+    """
+    full: list[Ack] = []
     acks: dict[bytes, Ack] = {}
     for result in results:
         match result:
             case FrameAccepted():
                 said = [Verdict(result.seq, index, Reason(why)) for index, why in result.verdicts]
-                _extend(acks, Ack(result.device, result.chain, result.seq + 1, said))
+                _extend(acks, full, Ack(result.device, result.chain, result.seq + 1, said))
             case FrameRefused() if result.reason in _ANSWERED and result.chain:
-                said = [Verdict(seq, index, Reason(why)) for seq, index, why in result.verdicts]
-                _extend(acks, Ack(result.device, result.chain, result.next_seq, said))
-    return list(acks.values())
+                for seq, told in groupby(result.verdicts, key=itemgetter(0)):
+                    said = [Verdict(seq, index, Reason(why)) for _, index, why in told]
+                    _extend(acks, full, Ack(result.device, result.chain, seq + 1, said))
+                _extend(acks, full, Ack(result.device, result.chain, result.next_seq, []))
+    return full + list(acks.values())
 
 
-def _extend(acks: dict[bytes, Ack], ack: Ack) -> None:
+def _extend(acks: dict[bytes, Ack], full: list[Ack], ack: Ack) -> None:
     known = acks.get(ack.device)
     if known is None:
         acks[ack.device] = ack
-        return
-    next_seq = max(known.next_seq, ack.next_seq)
-    verdicts = (known.verdicts + ack.verdicts)[:MAX_VERDICTS]
-    acks[ack.device] = Ack(ack.device, ack.chain, next_seq, verdicts)
+    elif len(known.verdicts) + len(ack.verdicts) > MAX_VERDICTS:
+        full.append(known)
+        acks[ack.device] = ack
+    else:
+        next_seq = max(known.next_seq, ack.next_seq)
+        verdicts = known.verdicts + ack.verdicts
+        acks[ack.device] = Ack(ack.device, ack.chain, next_seq, verdicts)
 
 
 class AckSigner:

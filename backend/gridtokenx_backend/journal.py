@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.evidence import Entry
 
 SCHEMA_VERSION = 1
@@ -54,14 +55,6 @@ _INSERT_TRADE = "INSERT INTO trade VALUES (?,?,?,?,?,?,?,?,?)"
 _KEPT_SNAPSHOTS = 2
 _ENTRIES_READ = 1000
 T = TypeVar("T")
-
-
-class JournalUnavailable(Exception):
-    """The store refuses now (full, read-only, I/O error): nothing was stored; try again."""
-
-
-class Fenced(Exception):
-    """Another writer has taken the entry's number: this process must stop."""
 
 
 class TradeRow(NamedTuple):
@@ -138,6 +131,7 @@ class _Connection:
     async def close(self) -> None:
         if self._db is not None:
             await self.call(sqlite3.Connection.close)
+            self._db = None
         self._thread.shutdown()
 
 

@@ -11,6 +11,7 @@ from gridtokenx_backend.core.community import Community, restore
 from gridtokenx_backend.core.inputs import parse
 from gridtokenx_backend.core.outcomes import NotJournaled
 from gridtokenx_backend.core.state import digest
+from gridtokenx_backend.errors import ReplayMismatch
 from gridtokenx_backend.evidence import Entry, make_entry
 from gridtokenx_backend.journal import Journal
 from gridtokenx_backend.verify_worker import check
@@ -20,10 +21,6 @@ from gridtokenx_wire.frame import decode_frame
 from gridtokenx_wire.order import parse_instruction
 
 PROGRESS_EVERY = 10_000
-
-
-class ReplayMismatch(Exception):
-    """The journal and the core disagree. Its text names the entry and what differs."""
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
-import os
-import secrets
 import signal
 import socket
 import ssl
@@ -22,6 +19,8 @@ from gridtokenx_backend.api.app import make_app
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.config import Settings, load_terms
 from gridtokenx_backend.core.inputs import TickInput, configure
+from gridtokenx_backend.data_folder import only_one, prepare
+from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.ingest import Ingest
 from gridtokenx_backend.journal import Journal, open_journal
 from gridtokenx_backend.mqtt_source import MqttSource
@@ -31,33 +30,15 @@ from gridtokenx_backend.writer import Overloaded, Writer
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.keys import (
-    create_private_key,
     load_private_key,
     raw_private_seed,
     raw_public_key,
     read_secret,
-    write_secret,
 )
 
 _BACKLOG = 512
 _GRACE_S = 3
 log = structlog.get_logger()
-
-
-class CannotStart(Exception):
-    """Something outside is not as it must be. Its text is one line for the operator."""
-
-
-def prepare(settings: Settings) -> None:
-    """Makes the data folder, the ack key and the operator's token, where they are missing."""
-    try:
-        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise CannotStart(f"{settings.data}: cannot be made: {error.strerror}") from None
-    with suppress(FileExistsError):
-        create_private_key(settings.ack_key)
-    with suppress(FileExistsError):
-        write_secret(settings.operator_token, secrets.token_urlsafe(32).encode())
 
 
 async def run(settings: Settings, ready: Callable[[str], None]) -> None:
@@ -69,26 +50,10 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with _only_one(settings.data), _listen(settings) as listener:
+    with only_one(settings.data), _listen(settings) as listener:
         async with start(settings) as backend:
             await _serve(backend, listener, stop, ready)
     log.info("stopped")
-
-
-@contextmanager
-def _only_one(data: Path) -> Iterator[None]:
-    """Keeps a second backend away from the same data."""
-    try:
-        file = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise CannotStart(f"{data}: cannot be written: {error.strerror}") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise CannotStart(f"{data}: another backend is running on this data") from None
-    finally:
-        os.close(file)
 
 
 @contextmanager

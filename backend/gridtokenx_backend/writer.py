@@ -25,8 +25,9 @@ from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import Input
 from gridtokenx_backend.core.outcomes import NotJournaled, Outcome, Result, trades_of
 from gridtokenx_backend.core.state import digest
+from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.evidence import SALT_BYTES, Entry, make_entry
-from gridtokenx_backend.journal import Journal, JournalUnavailable, Snapshot, TradeRow
+from gridtokenx_backend.journal import Journal, Snapshot, TradeRow
 from gridtokenx_wire.clock import Clock
 
 MAX_BATCH = 512

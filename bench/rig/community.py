@@ -94,15 +94,13 @@ def community_toml(
 
 
 def write_configs(
-    folder: Path, broker_port: int, community: str, *, qos: int = 1, backend: str = ""
+    folder: Path, broker_port: int, community: str, *, qos: int = 1, after: str = ""
 ) -> Path:
-    """Both config files; the path of backend.toml. `backend` goes into its first section."""
+    """Both config files; the path of backend.toml, which ends with `after`."""
     (folder / "community.toml").write_text(community)
     path = folder / "backend.toml"
     path.write_text(
-        f"[backend]\n{backend}\n"
-        f"[broker]\nport = {broker_port}\nqos = {qos}\ninsecure = true\n"
-        "[api]\nport = 0\n"
+        f"[broker]\nport = {broker_port}\nqos = {qos}\ninsecure = true\n[api]\nport = 0\n{after}"
     )
     return path
 

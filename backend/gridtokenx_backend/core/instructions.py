@@ -32,6 +32,8 @@ def apply_instruction(
     community: Community, given: Instruction, at_ms: int
 ) -> Accepted | Refused | Repeated:
     """Carries out an instruction once; the same one again is answered as before."""
+    if given.id.startswith(RESERVED_PREFIX):
+        return Refused(OrderRefusal.MALFORMED, f"expected an id not starting {RESERVED_PREFIX!r}")
     if given.community != community.name:
         return Refused(OrderRefusal.WRONG_COMMUNITY, f"expected {community.name!r}")
     if given.wallet not in community.members:
@@ -58,8 +60,6 @@ def _untimely(community: Community, given: Instruction, at_ms: int) -> Refused |
             OrderRefusal.OUTSIDE_WINDOW,
             f"expected issued_ms within the last {window_s} s; the community's time is {at_ms}",
         )
-    if given.id.startswith(RESERVED_PREFIX):
-        return Refused(OrderRefusal.MALFORMED, f"expected an id not starting {RESERVED_PREFIX!r}")
     if len(community.remembered) >= MAX_REMEMBERED:
         return Refused(OrderRefusal.BUSY, "expected fewer instructions in the order window")
     return None
@@ -112,14 +112,18 @@ def _cancel(community: Community, given: Cancel) -> OrderCancelled | Refused:
 
 def _standing(community: Community, given: Standing) -> StandingAccepted | Refused:
     try:
-        price_ugrx, keep_uwh = given.price_ugrx, given.keep_uwh
+        keep_uwh = given.keep_uwh
+    except ValueError as error:
+        return Refused(OrderRefusal.BAD_QUANTITY, str(error))
+    if keep_uwh < 0:
+        return Refused(OrderRefusal.BAD_QUANTITY, "expected keep_kwh from 0 on")
+    try:
+        price_ugrx = given.price_ugrx
     except ValueError as error:
         return Refused(OrderRefusal.BAD_PRICE, str(error))
     rules = community.market.rules
     if not 0 < price_ugrx <= rules.highest_price_ugrx or price_ugrx % rules.tick_ugrx:
         return Refused(OrderRefusal.BAD_PRICE, "expected a price within the market's limits")
-    if keep_uwh < 0:
-        return Refused(OrderRefusal.BAD_QUANTITY, "expected keep_kwh from 0 on")
     cancelled = standing.replace(
         community, given.wallet, given.side, price_ugrx, keep_uwh, active=given.active
     )

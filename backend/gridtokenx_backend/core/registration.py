@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gridtokenx_backend.core import oracle
+from gridtokenx_backend.core.book import BUY, RestingOrder
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import reset_chain
 from gridtokenx_backend.core.inputs import ConfigureInput
@@ -29,6 +30,7 @@ def configure(community: Community, given: ConfigureInput) -> Configured:
     if (rules.lot_uwh, rules.tick_ugrx) != (former.lot_uwh, former.tick_ugrx):
         for order in list(community.book.orders.values()):
             community.market.cancel(order)
+            _order_again(community, order)
     movements = [
         movement
         for terms in given.terms.member
@@ -60,6 +62,13 @@ def _in_force(given: ConfigureInput) -> InForce:
         market.order_window_s * 1000,
         market.tick_s * 1000,
     )
+
+
+def _order_again(community: Community, order: RestingOrder) -> None:
+    """Lets a buyer's standing order look again at what it had not bought."""
+    buy = community.members[order.wallet].buy
+    if order.standing and order.side == BUY and buy is not None:
+        buy.covered_uwh -= order.remaining_uwh
 
 
 def _member(community: Community, terms: MemberTerms) -> Movement | None:
@@ -111,7 +120,10 @@ def _meters(community: Community, terms: CommunityTerms) -> None:
         if meter is None:
             community.meters[listed.id] = Meter(listed.id, device, owner, rules, listed.epoch)
             continue
+        policy_changed = meter.rules.policy != rules.policy
         meter.device, meter.owner, meter.rules = device, owner, rules
+        if policy_changed:  # the mark counts what the former policy called surplus
+            meter.settled_uwh = oracle.surplus_uwh(meter)
         if meter.epoch != listed.epoch:
             meter.epoch = listed.epoch
             oracle.forget(meter)

@@ -1,0 +1,120 @@
+"""`scripts/bench NAME`: what is measured, and what each figure means."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    help="Measurements. The broker, the load and the backend share this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+_MEANING = {
+    "readings_per_s": "readings through signature check, oracle, mint, journal (fsync) and ack",
+    "frames_per_s": "the same in signed frames",
+    "verify_limit_per_s": "Ed25519 checks a second on two threads, before and after, averaged",
+    "ratio_to_verify_limit": "frames a second over that limit",
+    "lost": "frames sent that are not in the journal",
+    "doubled": "frames that are in it more than once",
+    "orders_per_s": "orders through book, escrow, matching, settlement, commit and reply",
+    "trades_per_s": "trades settled on the way",
+    "p50_ms": "median time from submission to the durable answer",
+    "p99_ms": "the same, 99 of 100",
+    "reading_p50_ms": "from the intended send time to the verdict at the gateway, median",
+    "reading_p99_ms": "the same, 99 of 100",
+    "mint_p99_ms": "the mint is in the entry that the ack reports: the same time",
+    "order_p50_ms": "from the intended send time to the durable answer, median",
+    "settle_p99_ms": "an answered order's trades are settled: the same, 99 of 100",
+    "bytes_per_meter": "growth of the backend's resident memory for each registered meter",
+    "cost_ratio": "cost of a reading with 100,000 meters over that with 1,000",
+    "rss_mib": "highest resident memory of the agent",
+    "cpu_percent": "of one core",
+    "bytes_written_per_reading": "to the disk, by the agent, counted by the kernel",
+}
+
+
+@app.command(epilog="Example: scripts/bench ingest --readings-per-frame 20 --json")
+def ingest(
+    readings_per_frame: Annotated[int, typer.Option(min=1, max=1000)] = 1,
+    frames: Annotated[int, typer.Option(help="Over all gateways; 0: as fits.")] = 0,
+    qos: Annotated[int, typer.Option(min=0, max=1)] = 1,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Readings a second from the broker to a durable, acked, minted entry."""
+    from bench import ingest as bench  # noqa: PLC0415
+
+    wanted = frames or max(5_000, 100_000 // (1 + readings_per_frame // 4))
+    _print("ingest", bench.run(readings_per_frame, wanted, qos), as_json=as_json)
+
+
+@app.command(epilog="Example: scripts/bench orders --via http")
+def orders(
+    via: Annotated[str, typer.Option(help="core or http")] = "core",
+    count: Annotated[int, typer.Option(help="0: as fits.")] = 0,
+    connections: Annotated[int, typer.Option(help="For http.")] = 64,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Orders a second, in process or signed over HTTP."""
+    from bench import orders as bench  # noqa: PLC0415
+
+    if via == "core":
+        report = bench.run_core(count or 120_000)
+    elif via == "http":
+        report = bench.run_http(count or 20_000, connections)
+    else:
+        typer.echo(f"--via: expected core or http, got {via!r}", err=True)
+        raise typer.Exit(2)
+    _print(f"orders --via {via}", report, as_json=as_json)
+
+
+@app.command(epilog="Example: scripts/bench latency --seconds 20")
+def latency(seconds: float = 20.0, *, as_json: Json = False) -> None:
+    """500 readings and 100 orders a second at the same time, open loop."""
+    from bench import latency as bench  # noqa: PLC0415
+
+    _print("latency", bench.run(seconds), as_json=as_json)
+
+
+@app.command(epilog="Example: scripts/bench growth")
+def growth(*, as_json: Json = False) -> None:
+    """Memory for each meter, and the cost of a reading, at 1,000 and 100,000 meters."""
+    from bench import growth as bench  # noqa: PLC0415
+
+    _print("growth", bench.run(), as_json=as_json)
+
+
+@app.command(epilog="Example: scripts/bench edge --seconds 120")
+def edge(seconds: float = 120.0, *, as_json: Json = False) -> None:
+    """A gateway with eight meters polled every ten seconds."""
+    from bench import edge as bench  # noqa: PLC0415
+
+    _print("edge", bench.run(seconds), as_json=as_json)
+
+
+def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(report) + "\n")
+        return
+    table = Table(title=name, title_justify="left")
+    table.add_column("figure")
+    table.add_column("measured", justify="right")
+    table.add_column("what it means")
+    for key, value in report.items():
+        shown = f"{value:,}" if isinstance(value, int | float) else str(value)
+        table.add_row(key, shown, _MEANING.get(key, ""))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,61 @@
+"""The command `gridtokenx`.
+
+Exit codes: 0 done, 1 refused or unreachable, 2 what the user can mend (an option, an amount, a
+file). An error is one line on stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from gridtokenx_client.problem import ApiProblem, Mistake, one_line
+from gridtokenx_client.wallet_commands import wallet_app
+from gridtokenx_wire.errors import KeyFileError
+
+REFUSED = 1
+USER_MISTAKE = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="gridtokenx",
+    help="Wallet and orders of an energy community.",
+    epilog="Example: gridtokenx wallet balance",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(wallet_app, name="wallet")
+
+
+@app.callback()
+def _commands() -> None:
+    """Keeps `wallet` a word of its own while it is the only group."""
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        if not error.format_message():  # no command was given, and the help has been printed
+            sys.exit(USER_MISTAKE)
+        _fail(error.format_message(), USER_MISTAKE)
+    except (Mistake, KeyFileError) as error:
+        _fail(str(error), USER_MISTAKE)
+    except ApiProblem as error:
+        _fail(str(error), REFUSED)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    sys.exit(status)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    sys.stderr.write(f"gridtokenx: {one_line(text)}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

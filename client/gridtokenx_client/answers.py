@@ -1,0 +1,160 @@
+"""What the API answers: amounts are decimal strings, times Unix milliseconds of the community.
+
+Members that a newer API adds are ignored. Field by field this is what OpenAPI describes at
+`/schema/openapi.json`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Health(msgspec.Struct, frozen=True):
+    """`status` is ok or degraded; `oracle` running or paused."""
+
+    status: str
+    community: str
+    time_ms: int
+    journal_seq: int
+    oracle: str
+    detail: str = ""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Totals since the community began."""
+
+    time_ms: int
+    readings_accepted: int
+    readings_rejected: int
+    readings_quarantined: int
+    minted_uwh: int
+    orders: int
+    trades: int
+    settlements: int
+    frames: int
+    journal_seq: int
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What a wallet owns; `_held` is the part of it that its open orders hold."""
+
+    wallet: str
+    grid: str
+    grid_held: str
+    grx: str
+    grx_held: str
+    rec: str
+    member: str = ""
+
+
+class Trade(msgspec.Struct, frozen=True):
+    journal_seq: int
+    time_ms: int
+    price_grx_per_kwh: str
+    quantity_kwh: str
+    gross_grx: str
+    fee_grx: str
+    buyer: str
+    seller: str
+
+
+class Trades(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    trades: list[Trade]
+
+
+class Level(msgspec.Struct, frozen=True):
+    """All that rests at one price."""
+
+    price_grx_per_kwh: str
+    quantity_kwh: str
+
+
+class Book(msgspec.Struct, frozen=True):
+    """Best price first."""
+
+    bids: list[Level]
+    asks: list[Level]
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """`status` is resting, partly_filled, filled or cancelled."""
+
+    order: str
+    status: str
+    filled_kwh: str
+    remaining_kwh: str
+    trades: list[Trade]
+    journal_seq: int
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    order: str
+    status: str
+    remaining_kwh: str
+    journal_seq: int
+
+
+class StandingSet(msgspec.Struct, frozen=True):
+    """`cancelled_orders` that the standing order before this one had placed."""
+
+    side: str
+    active: bool
+    cancelled_orders: int
+    journal_seq: int
+
+
+class OpenOrder(msgspec.Struct, frozen=True):
+    """`standing`: placed by a standing order."""
+
+    order: str
+    side: str
+    price_grx_per_kwh: str
+    quantity_kwh: str
+    remaining_kwh: str
+    standing: bool
+
+
+class StandingOrder(msgspec.Struct, frozen=True):
+    side: str
+    price_grx_per_kwh: str
+    keep_kwh: str
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """A wallet's open orders, oldest first, and its standing orders."""
+
+    orders: list[OpenOrder]
+    standing: list[StandingOrder]
+
+
+class Device(msgspec.Struct, frozen=True):
+    """A gateway as the operator sees it."""
+
+    device: str
+    site: str
+    status: str
+    next_seq: int
+    readings_accepted: int
+    readings_rejected: int
+    readings_quarantined: int
+    quality_permille: int
+
+
+class MeterReading(msgspec.Struct, frozen=True):
+    """`power_w` is None where the meter gave none."""
+
+    time_ms: int
+    import_kwh: str
+    export_kwh: str
+    power_w: int | None
+    verdict: str
+    journal_seq: int
+
+
+class MeterReadings(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    meter: str
+    readings: list[MeterReading]

@@ -1,0 +1,87 @@
+"""Answers as tables for a terminal. Texts from elsewhere are shown as they are, never as markup."""
+
+from __future__ import annotations
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from gridtokenx_client.answers import Balance, Cancelled, Orders, Placed, StandingSet
+from gridtokenx_client.problem import one_line
+from gridtokenx_wire.units import format_grx, format_kwh, parse_grx, parse_kwh
+
+
+def short(amount: str) -> str:
+    """`1.500000000` as `1.5`."""
+    return amount.rstrip("0").rstrip(".") if "." in amount else amount
+
+
+def _table(*columns: str, numbers: int) -> Table:
+    """The last `numbers` columns are aligned to the right."""
+    table = Table()
+    for position, name in enumerate(columns):
+        is_number = position >= len(columns) - numbers
+        table.add_column(name, justify="right" if is_number else "left")
+    return table
+
+
+def _titled(title: str, table: Table) -> Group:
+    return Group(Text(one_line(title)), table)
+
+
+def _add(table: Table, *cells: str) -> None:
+    table.add_row(*(Text(one_line(cell)) for cell in cells))
+
+
+def balance_table(balance: Balance) -> Group:
+    table = _table("asset", "owned", "in open orders", "free", numbers=3)
+    free_grid = format_kwh(parse_kwh(balance.grid) - parse_kwh(balance.grid_held))
+    free_grx = format_grx(parse_grx(balance.grx) - parse_grx(balance.grx_held))
+    _add(table, "GRID (kWh)", short(balance.grid), short(balance.grid_held), short(free_grid))
+    _add(table, "GRX", short(balance.grx), short(balance.grx_held), short(free_grx))
+    _add(table, "REC", short(balance.rec), "0", short(balance.rec))
+    return _titled(f"{balance.wallet} {balance.member}", table)
+
+
+def placed_table(placed: Placed) -> Group:
+    table = _table("", "kWh", "GRX/kWh", "GRX", numbers=3)
+    for trade in placed.trades:
+        _add(
+            table,
+            f"traded, entry {trade.journal_seq}",
+            short(trade.quantity_kwh),
+            short(trade.price_grx_per_kwh),
+            short(trade.gross_grx),
+        )
+    rest = "not traded" if placed.status == "cancelled" else "open"
+    _add(table, rest, short(placed.remaining_kwh), "", "")
+    return _titled(f"order {placed.order}: {placed.status}", table)
+
+
+def cancelled_line(cancelled: Cancelled) -> str:
+    left = short(cancelled.remaining_kwh)
+    return one_line(f"order {cancelled.order}: cancelled, {left} kWh were left")
+
+
+def standing_line(standing: StandingSet) -> str:
+    state = "active" if standing.active else "ended"
+    return one_line(f"standing order to {standing.side}: {state} (entry {standing.journal_seq})")
+
+
+def orders_table(wallet: str, orders: Orders) -> Group:
+    table = _table("order", "side", "placed by", "kWh", "still open", "GRX/kWh", numbers=3)
+    for order in orders.orders:
+        _add(
+            table,
+            order.order,
+            order.side,
+            "standing order" if order.standing else "hand",
+            short(order.quantity_kwh),
+            short(order.remaining_kwh),
+            short(order.price_grx_per_kwh),
+        )
+    for standing in orders.standing:
+        keep = f"above {short(standing.keep_kwh)}" if standing.side == "sell" else "what is used"
+        price = short(standing.price_grx_per_kwh)
+        _add(table, "", standing.side, "standing order itself", keep, "", price)
+    return _titled(wallet, table)

@@ -1,0 +1,39 @@
+"""The client's answers are what the backend answers: compared field by field, without a server."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from gridtokenx_backend.api import views
+from gridtokenx_client import answers
+
+PAIRS: list[tuple[type[msgspec.Struct], type[msgspec.Struct]]] = [
+    (answers.Health, views.HealthView),
+    (answers.Summary, views.SummaryView),
+    (answers.Balance, views.BalanceView),
+    (answers.Trade, views.TradeView),
+    (answers.Trades, views.TradesView),
+    (answers.Level, views.LevelView),
+    (answers.Book, views.BookView),
+    (answers.Placed, views.OrderView),
+    (answers.Cancelled, views.CancelView),
+    (answers.StandingSet, views.StandingView),
+    (answers.OpenOrder, views.OpenOrderView),
+    (answers.StandingOrder, views.StandingOrderView),
+    (answers.Orders, views.OrdersView),
+    (answers.Device, views.DeviceView),
+    (answers.MeterReading, views.ReadingView),
+    (answers.MeterReadings, views.ReadingsView),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda kind: kind.__name__)
+def test_every_member_that_we_read_is_answered_with_our_type(
+    ours: type[msgspec.Struct], theirs: type[msgspec.Struct]
+) -> None:
+    answered = {field.encode_name: field.type for field in msgspec.structs.fields(theirs)}
+    for field in msgspec.structs.fields(ours):
+        assert field.encode_name in answered
+        if field.type in {int, str, bool, int | None}:
+            assert answered[field.encode_name] == field.type

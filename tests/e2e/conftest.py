@@ -1,0 +1,52 @@
+"""A site of real processes for the end-to-end tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from bench.rig.site import CLOCK, Site, SitePlan
+
+SPEED = 60
+MORNING = datetime(2026, 6, 21, 8, 0, tzinfo=UTC)
+
+
+def fast_plan(**other: object) -> SitePlan:
+    """Four meters on two lines, a reading of each three times a second, from a sunny morning on."""
+    clock = CLOCK.format(
+        wall_ms=time.time_ns() // 1_000_000,
+        community_ms=round(MORNING.timestamp() * 1000),
+        speed=SPEED,
+    )
+    return SitePlan(
+        lines=2,
+        meters_a_line=2,
+        poll_every_s=20,
+        clock=clock,
+        start="2026-06-21T00:00:00Z",
+        uplink="[uplink]\nack_timeout_s = 1\n",
+        community_extra="[market]\ntick_s = 60\n",
+        **other,
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Everything runs; what still runs at the end is stopped."""
+    site = Site(tmp_path, fast_plan())
+    processes = (site.broker, site.simulator, site.backend, site.edge)
+    try:
+        site.broker.start()
+        site.simulator.start()
+        site.simulator.ready()
+        site.backend.start()
+        site.backend.api()
+        site.edge.start()
+        yield site
+    finally:
+        for process in reversed(processes):
+            if process.running():
+                process.stop()
