@@ -1,7 +1,7 @@
 """From messages to settled frames: check signatures beside the loop, submit, ack, settle.
 
-Two stages overlap: while one batch is in the writer, the next has its signatures checked. Batches
-keep their order, because a device's frames are a chain.
+Three stages overlap: while one batch is being answered, the next is in the writer, and those after
+it have their signatures checked. Batches keep their order: a device's frames are a chain.
 """
 
 from __future__ import annotations
@@ -31,13 +31,17 @@ _BATCHES_AHEAD = 2
 _RETRY_S = 0.1
 
 
-class _Checked(msgspec.Struct, frozen=True):
-    """A batch whose signatures were checked. `payloads` belong to messages of known devices."""
+class _Checking(msgspec.Struct, frozen=True):
+    """A batch on its way. `candidates` are those of known devices: (device id, frame, payload)."""
 
     messages: Sequence[Publication]
     candidates: list[tuple[bytes, bytes, bytes]]
-    """(device id, message, payload)"""
-    valid: list[bool]
+    valid: asyncio.Task[list[bool]]
+
+
+class _Submitted(msgspec.Struct, frozen=True):
+    messages: Sequence[Publication]
+    settled: asyncio.Future[list[Settled]]
 
 
 class Ingest:
@@ -50,26 +54,28 @@ class Ingest:
         self._writer = writer
         self._verifier = verifier
         self._signer = signer
-        self._checked: asyncio.Queue[_Checked] = asyncio.Queue(_BATCHES_AHEAD)
+        self._checking: asyncio.Queue[_Checking] = asyncio.Queue(_BATCHES_AHEAD)
+        self._submitted: asyncio.Queue[_Submitted] = asyncio.Queue(_BATCHES_AHEAD)
         self.dropped: Counter[FrameRefusal] = Counter()
 
     async def run(self) -> None:
         """Works until it is cancelled."""
         async with asyncio.TaskGroup() as stages:
-            stages.create_task(self._check())
-            stages.create_task(self._settle())
+            stages.create_task(self._check(stages))
+            stages.create_task(self._submit())
+            stages.create_task(self._answer())
 
-    async def _check(self) -> None:
-        community = self._writer.community
+    async def _check(self, tasks: asyncio.TaskGroup) -> None:
+        devices = self._writer.community.devices
         while True:
             messages = await self._source.batch()
             candidates: list[tuple[bytes, bytes, bytes]] = []
             jobs: list[Job] = []
             for message in messages:
                 name = parse_device(device_of_frames_topic(message.topic))
-                self._prepare(community.devices.get(name), message.payload, candidates, jobs)
-            valid = await self._verifier.verify(jobs)
-            await self._checked.put(_Checked(messages, candidates, valid))
+                self._prepare(devices.get(name), message.payload, candidates, jobs)
+            valid = tasks.create_task(self._verifier.verify(jobs))
+            await self._checking.put(_Checking(messages, candidates, valid))
 
     def _prepare(
         self,
@@ -92,37 +98,39 @@ class Ingest:
         candidates.append((device.id, message, payload))
         jobs.append((device.public_key, signature, signed))
 
-    async def _settle(self) -> None:
+    async def _submit(self) -> None:
         while True:
-            checked = await self._checked.get()
-            given = self._decode(checked)
-            if given:
-                self._answer(await self._submit(given))
-            self._source.settle(checked.messages)
+            checking = await self._checking.get()
+            given = self._decode(checking.candidates, await checking.valid)
+            settled = await self._enqueue(given)
+            await self._submitted.put(_Submitted(checking.messages, settled))
 
-    async def _submit(self, given: list[Input]) -> list[Settled]:
+    async def _enqueue(self, given: list[Input]) -> asyncio.Future[list[Settled]]:
         """Waits for room in the writer's queue: the source then holds its broker back."""
         while True:
             try:
-                return await self._writer.submit(given)
+                return self._writer.enqueue(given)
             except Overloaded:
                 await asyncio.sleep(_RETRY_S)
 
-    def _answer(self, settled: list[Settled]) -> None:
-        results = [result for result, _, _ in settled]
-        for result in results:
-            if type(result) is FrameRefused:
-                self.dropped[result.reason] += 1
-        for ack in acks_of(results):
-            self._source.send_ack(device_text(ack.device), self._signer.seal(ack))
+    async def _answer(self) -> None:
+        while True:
+            submitted = await self._submitted.get()
+            results = [result for result, _, _ in await submitted.settled]
+            for result in results:
+                if type(result) is FrameRefused:
+                    self.dropped[result.reason] += 1
+            for ack in acks_of(results):
+                self._source.send_ack(device_text(ack.device), self._signer.seal(ack))
+            self._source.settle(submitted.messages)
 
-    def _decode(self, checked: _Checked) -> list[Input]:
+    def _decode(
+        self, candidates: list[tuple[bytes, bytes, bytes]], valid: list[bool]
+    ) -> list[Input]:
         """The frames whose signature is valid and whose content is in order."""
         given: list[Input] = []
-        for (device, message, payload), valid in zip(
-            checked.candidates, checked.valid, strict=True
-        ):
-            if not valid:
+        for (device, message, payload), signed in zip(candidates, valid, strict=True):
+            if not signed:
                 self.dropped[FrameRefusal.BAD_SIGNATURE] += 1
                 continue
             try:

@@ -79,15 +79,19 @@ class Writer:
         self._readers = 0
         self._stopping = False
 
-    async def submit(self, given: Sequence[Input]) -> list[Settled]:
-        """The results of `given`, in order, once they are durable. Raises Overloaded."""
+    def enqueue(self, given: Sequence[Input]) -> asyncio.Future[list[Settled]]:
+        """The results of `given`, in order, once they are durable. Raises Overloaded at once."""
         if self._queued + len(given) > MAX_QUEUED:
             raise Overloaded("expected fewer inputs waiting")
         job = _Job(given, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self._queued += len(given)
         self._wake.set()
-        return await job.done
+        return job.done
+
+    async def submit(self, given: Sequence[Input]) -> list[Settled]:
+        """`enqueue`, and wait."""
+        return await self.enqueue(given)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Community]:

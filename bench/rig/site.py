@@ -24,7 +24,10 @@ speed = {speed}
 
 @dataclass
 class SitePlan:
-    """Lines of SDM630 meters with `solar_kwp` each; `clock` is a [clock] section or empty."""
+    """Lines of SDM630 meters with 6 kWp each; `clock` is a [clock] section or empty.
+
+    `faults` are [[bus.meter.fault]] sections for the simulator, by the meter's number from 0.
+    """
 
     lines: int = 2
     meters_a_line: int = 4
@@ -32,8 +35,9 @@ class SitePlan:
     clock: str = ""
     start: str = "2026-06-01T00:00:00Z"
     uplink: str = ""
-    meter_extra: str = ""
+    edge_clock: str = ""
     community_extra: str = ""
+    faults: dict[int, str] = field(default_factory=dict)
     serials: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -93,12 +97,14 @@ def _sim_toml(plan: SitePlan) -> str:
     site = f'[site]\nlatitude = 48.2\nlongitude = 16.37\nseed = 3\nstart = "{plan.start}"'
     lines = [site, plan.clock]
     for line in range(plan.lines):
+        first = line * plan.meters_a_line
         bus = f'[[bus]]\nname = "line{line}"\nkind = "serial"\nbaud = 9600'
         lines.append(f'{bus}\nlink = "tty{line}"')
         lines += [
             f'[[bus.meter]]\nmodel = "eastron_sdm630"\naddress = {address}\n'
-            f'serial = "{plan.serials[line * plan.meters_a_line + address - 1]}"\n'
-            'solar_kwp = "6"\nannual_load_kwh = "3500"'
+            f'serial = "{plan.serials[first + address - 1]}"\n'
+            'solar_kwp = "6"\nannual_load_kwh = "3500"\n'
+            f"{plan.faults.get(first + address - 1, '')}"
             for address in range(1, plan.meters_a_line + 1)
         ]
     return "\n".join(lines) + "\n"
@@ -111,7 +117,7 @@ def _edge_toml(folder: Path, plan: SitePlan, broker_port: int, ack_key: str) -> 
         f'[backend]\nack_key = "{ack_key}"\n'
         f'[broker]\nhost = "127.0.0.1"\nport = {broker_port}\ninsecure = true\n'
         f"{plan.uplink}",
-        plan.clock,
+        plan.edge_clock or plan.clock,
     ]
     for line in range(plan.lines):
         bus = f'[[bus]]\nname = "line{line}"\nkind = "serial"\nbaud = 9600'
@@ -119,7 +125,7 @@ def _edge_toml(folder: Path, plan: SitePlan, broker_port: int, ack_key: str) -> 
         lines += [
             f'[[bus.meter]]\nid = "{plan.meters[line * plan.meters_a_line + offset]}"\n'
             f'profile = "eastron_sdm630"\naddress = {offset + 1}\n'
-            f"poll_every_s = {plan.poll_every_s}\n{plan.meter_extra}"
+            f"poll_every_s = {plan.poll_every_s}"
             for offset in range(plan.meters_a_line)
         ]
     return "\n".join(lines) + "\n"

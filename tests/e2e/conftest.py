@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench.rig.site import CLOCK, Site, SitePlan
@@ -14,29 +16,39 @@ SPEED = 60
 MORNING = datetime(2026, 6, 21, 8, 0, tzinfo=UTC)
 
 
-def fast_plan(**other: object) -> SitePlan:
-    """Four meters on two lines, a reading of each three times a second, from a sunny morning on."""
-    clock = CLOCK.format(
+def morning_clock() -> str:
+    """A [clock] section: a sunny morning now, and a minute every second."""
+    return CLOCK.format(
         wall_ms=time.time_ns() // 1_000_000,
         community_ms=round(MORNING.timestamp() * 1000),
         speed=SPEED,
     )
+
+
+def fast_plan(**other: Any) -> SitePlan:
+    """Four meters on two lines, a reading of each three times a second."""
     return SitePlan(
         lines=2,
         meters_a_line=2,
         poll_every_s=20,
-        clock=clock,
         start="2026-06-21T00:00:00Z",
         uplink="[uplink]\nack_timeout_s = 1\n",
         community_extra="[market]\ntick_s = 60\n",
-        **other,
+        **{"clock": morning_clock(), **other},
     )
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
+    """A site without faults, at work."""
+    with running_site(tmp_path, fast_plan()) as site:
+        yield site
+
+
+@contextmanager
+def running_site(folder: Path, plan: SitePlan) -> Iterator[Site]:
     """Everything runs; what still runs at the end is stopped."""
-    site = Site(tmp_path, fast_plan())
+    site = Site(folder, plan)
     processes = (site.broker, site.simulator, site.backend, site.edge)
     try:
         site.broker.start()

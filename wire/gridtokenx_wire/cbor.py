@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 from collections.abc import Sequence
@@ -11,12 +12,12 @@ import cbor2
 
 from gridtokenx_wire.errors import WireError
 
-# RFC 8746 §2.1, little endian: tag → struct format and width.
+# RFC 8746 §2.1, little endian: tag → struct format.
 UINT8 = 64
 UINT16 = 69
 SINT32 = 78
 SINT64 = 79
-_FORMATS = {UINT8: ("B", 1), UINT16: ("H", 2), SINT32: ("i", 4), SINT64: ("q", 8)}
+_FORMATS = {UINT8: "B", UINT16: "H", SINT32: "i", SINT64: "q"}
 
 
 def encode(fields: dict[int, Any]) -> bytes:
@@ -42,17 +43,22 @@ def decode_map(payload: bytes, keys: frozenset[int]) -> dict[int, Any]:
 def typed_array(tag: int, values: Sequence[int]) -> cbor2.CBORTag:
     """`values` as a typed array. Raises WireError if one does not fit."""
     try:
-        return cbor2.CBORTag(tag, struct.pack(f"<{len(values)}{_FORMATS[tag][0]}", *values))
+        return cbor2.CBORTag(tag, _layout(tag, len(values)).pack(*values))
     except struct.error:
         raise WireError(f"expected values that fit RFC 8746 tag {tag}") from None
 
 
 def read_typed_array(tag: int, value: object, count: int) -> tuple[int, ...]:
     """The `count` integers of a typed array. Raises WireError if it is another one."""
-    letter, width = _FORMATS[tag]
     if type(value) is not cbor2.CBORTag or value.tag != tag:
         raise WireError(f"expected a typed array of RFC 8746 tag {tag}")
     content = value.value
-    if type(content) is not bytes or len(content) != count * width:
+    layout = _layout(tag, count)
+    if type(content) is not bytes or len(content) != layout.size:
         raise WireError("expected columns of one length")
-    return struct.unpack(f"<{count}{letter}", content)
+    return layout.unpack(content)
+
+
+@functools.lru_cache(maxsize=4096)
+def _layout(tag: int, count: int) -> struct.Struct:
+    return struct.Struct(f"<{count}{_FORMATS[tag]}")

@@ -28,6 +28,7 @@ _TAIL = bytes.fromhex("5840")
 _SIGNED_HEAD = b"\x84\x6aSignature1\x43\xa1\x01\x32\x40"
 _SIGNATURE_BYTES = 64
 _AFTER_PAYLOAD = len(_TAIL) + _SIGNATURE_BYTES
+_LENGTH_BYTES = {0x58: 2, 0x59: 3, 0x5A: 5}
 _SHORTEST = len(_HEAD) + 1 + _AFTER_PAYLOAD
 
 
@@ -75,7 +76,7 @@ def split(message: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _length_bytes(initial: int) -> int:
-    return {0x58: 2, 0x59: 3, 0x5A: 5}.get(initial, 1)
+    return _LENGTH_BYTES.get(initial, 1)
 
 
 def verify(message: bytes, key: Ed25519PublicKey) -> bytes:
