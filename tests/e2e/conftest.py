@@ -28,13 +28,11 @@ def morning_clock() -> str:
 def fast_plan(**other: Any) -> SitePlan:
     """Four meters on two lines, a reading of each three times a second."""
     return SitePlan(
-        lines=2,
-        meters_a_line=2,
         poll_every_s=20,
         start="2026-06-21T00:00:00Z",
         uplink="[uplink]\nack_timeout_s = 1\n",
         community_extra="[market]\ntick_s = 60\n",
-        **{"clock": morning_clock(), **other},
+        **{"lines": 2, "meters_a_line": 2, "clock": morning_clock(), **other},
     )
 
 

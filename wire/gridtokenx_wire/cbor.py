@@ -48,17 +48,6 @@ def typed_array(tag: int, values: Sequence[int]) -> cbor2.CBORTag:
         raise WireError(f"expected values that fit RFC 8746 tag {tag}") from None
 
 
-def read_typed_array(tag: int, value: object, count: int) -> tuple[int, ...]:
-    """The `count` integers of a typed array. Raises WireError if it is another one."""
-    if type(value) is not cbor2.CBORTag or value.tag != tag:
-        raise WireError(f"expected a typed array of RFC 8746 tag {tag}")
-    content = value.value
-    layout = _layout(tag, count)
-    if type(content) is not bytes or len(content) != layout.size:
-        raise WireError("expected columns of one length")
-    return layout.unpack(content)
-
-
 @functools.lru_cache(maxsize=4096)
 def _layout(tag: int, count: int) -> struct.Struct:
     return struct.Struct(f"<{count}{_FORMATS[tag]}")

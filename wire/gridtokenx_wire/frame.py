@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
-from gridtokenx_wire import cbor, cose
+from gridtokenx_wire import cbor, cose, frame_layout
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.keys import DEVICE_ID_BYTES
 from gridtokenx_wire.reading import Reading
@@ -40,8 +40,6 @@ MAX_METER_ID = 64
 MAX_CLOCK_SOURCE = 32
 _TYPE = 1
 _VERSION = 1
-_KEYS = frozenset(range(1, 15))
-_HEAD = bytes((0xA0 | len(_KEYS), 1, _TYPE, 2, _VERSION))
 
 
 class ClockStatus(msgspec.Struct, frozen=True, gc=False):
@@ -145,24 +143,11 @@ def encode_frame(frame: Frame) -> bytes:
 
 def decode_frame(payload: bytes) -> Frame:
     """The content of a payload whose signature has been verified. Raises WireError."""
-    if not payload.startswith(_HEAD):
-        raise WireError("expected a frame of version 1")
-    fields = cbor.decode_map(payload, _KEYS)
-    count = _count(fields[14])
-    frame = Frame(
-        fields[3],
-        fields[4],
-        fields[5],
-        fields[6],
-        _clock_status(fields[7]),
-        fields[8],
-        cbor.read_typed_array(cbor.UINT16, fields[9], count),
-        cbor.read_typed_array(cbor.SINT64, fields[10], count),
-        cbor.read_typed_array(cbor.SINT64, fields[11], count),
-        cbor.read_typed_array(cbor.SINT64, fields[12], count),
-        cbor.read_typed_array(cbor.SINT32, fields[13], count),
-        cbor.read_typed_array(cbor.UINT8, fields[14], count),
+    device, chain, seq, prev, synchronised, stepped, source, meters, columns = frame_layout.read(
+        payload, MAX_READINGS_PER_FRAME, 4 * MAX_CLOCK_SOURCE, MAX_METER_ID
     )
+    clock = ClockStatus(synchronised, stepped, source)
+    frame = Frame(device, chain, seq, prev, clock, meters, *columns)
     _check(frame)
     return frame
 
@@ -205,21 +190,6 @@ def _check_meters(meters: object) -> None:
             raise WireError("expected meter ids of 1 to 64 characters")
         if not (meter.isascii() and meter.isprintable()):
             raise WireError("expected meter ids of printable ASCII characters")
-
-
-def _count(flags: object) -> int:
-    content = getattr(flags, "value", None)
-    count = len(content) if type(content) is bytes else 0
-    if not 1 <= count <= MAX_READINGS_PER_FRAME:
-        raise WireError("expected 1 to 1000 readings")
-    return count
-
-
-def _clock_status(value: object) -> ClockStatus:
-    match value:
-        case [bool() as synchronised, bool() as stepped, str() as source]:
-            return ClockStatus(synchronised, stepped, source)
-    raise WireError("expected a clock status [synchronised, stepped, source]")
 
 
 def seal_frame(frame: Frame, key: Ed25519PrivateKey) -> bytes:
