@@ -50,6 +50,7 @@ class Entry(NamedTuple):
 
 
 _encode_leaf = msgspec.json.Encoder().encode
+_leaf_decoder = msgspec.json.Decoder(Leaf)
 _encode_outcome = msgspec.msgpack.Encoder().encode
 _outcome_decoder: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Outcome)
 
@@ -81,3 +82,8 @@ def leaf_hash(leaf: bytes) -> bytes:
 def decode_outcome(stored: bytes) -> Outcome:
     """The outcome of a stored entry."""
     return _outcome_decoder.decode(stored)
+
+
+def decode_leaf(stored: bytes) -> Leaf:
+    """The content of a stored leaf. Raises ValueError."""
+    return _leaf_decoder.decode(stored)

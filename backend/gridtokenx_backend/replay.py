@@ -8,16 +8,15 @@ import msgspec
 
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.community import Community, restore
-from gridtokenx_backend.core.inputs import parse
+from gridtokenx_backend.core.inputs import ConfigureInput, FrameInput, Input, OrderInput, parse
 from gridtokenx_backend.core.outcomes import NotJournaled
 from gridtokenx_backend.core.state import digest
 from gridtokenx_backend.errors import ReplayMismatch
-from gridtokenx_backend.evidence import Entry, make_entry
-from gridtokenx_backend.journal import Journal
+from gridtokenx_backend.evidence import Entry, commit, decode_leaf, leaf_hash, make_entry
+from gridtokenx_backend.journal import Journal, Snapshot
 from gridtokenx_backend.verify_worker import check
 from gridtokenx_wire import cose
 from gridtokenx_wire.errors import WireError
-from gridtokenx_wire.frame import decode_frame
 from gridtokenx_wire.order import parse_instruction
 
 PROGRESS_EVERY = 10_000
@@ -35,31 +34,74 @@ class Report(msgspec.Struct, frozen=True):
 async def rebuild(journal: Journal) -> Community:
     """The community as the journal has it: newest snapshot, and the entries after it."""
     snapshot = await journal.newest_snapshot()
-    if snapshot is None:
-        community = Community()
-    else:
-        if digest(snapshot.state) != snapshot.digest:
-            raise ReplayMismatch(f"snapshot {snapshot.seq}: its digest differs")
-        community = restore(snapshot.state)
+    community = Community()
+    if snapshot is not None:
+        _check_snapshot(snapshot, await journal.last_seq())
+        try:
+            community = restore(snapshot.state)
+        except ValueError as error:
+            raise ReplayMismatch(f"snapshot {snapshot.seq}: {error}") from None
     async for entry in journal.entries(community.entries):
         replay_entry(community, entry)
     return community
 
 
+def _check_snapshot(snapshot: Snapshot, last_seq: int) -> None:
+    if digest(snapshot.state) != snapshot.digest:
+        raise ReplayMismatch(f"snapshot {snapshot.seq}: its digest differs")
+    if snapshot.seq > last_seq:
+        raise ReplayMismatch(f"snapshot {snapshot.seq}: the journal ends at entry {last_seq}")
+
+
 def replay_entry(community: Community, entry: Entry) -> None:
     """Applies a stored entry again; everything that was stored of it must come out the same."""
-    if entry.seq != community.entries + 1:
-        raise ReplayMismatch(f"entry {community.entries + 1}: missing")
+    _apply(community, entry, _parse(community, entry))
+
+
+def _apply(community: Community, entry: Entry, given: Input) -> None:
     try:
-        given = parse(entry.kind, entry.input)
-    except (WireError, ValueError) as error:
-        raise ReplayMismatch(f"entry {entry.seq}: its input cannot be read: {error}") from None
-    outcome = machine.apply(community, given, entry.at_ms)
+        outcome = machine.apply(community, given, entry.at_ms)
+    except (KeyError, ValueError) as error:
+        if not isinstance(given, ConfigureInput):
+            raise  # only terms that were checked before may be put to the core
+        raise ReplayMismatch(f"entry {entry.seq}: its terms cannot be used: {error}") from None
     if isinstance(outcome, NotJournaled):
         raise ReplayMismatch(f"entry {entry.seq}: refused when replayed")
     again = make_entry(entry.seq, entry.at_ms, given, outcome, entry.salt)
     if again != entry:
         raise ReplayMismatch(f"entry {entry.seq}: its {_difference(again, entry)} differs")
+
+
+def _parse(community: Community, entry: Entry) -> Input:
+    """The input of the next entry, after a look that the entry agrees with itself."""
+    if entry.seq != community.entries + 1:
+        raise ReplayMismatch(f"entry {community.entries + 1}: missing")
+    if fault := _fault(entry):
+        raise ReplayMismatch(f"entry {entry.seq}: {fault}")
+    if entry.at_ms < community.at_ms:
+        raise ReplayMismatch(f"entry {entry.seq}: its at_ms is before that of the entry before it")
+    try:
+        return parse(entry.kind, entry.input)
+    except (WireError, ValueError) as error:
+        raise ReplayMismatch(f"entry {entry.seq}: its input cannot be read: {error}") from None
+
+
+def _fault(entry: Entry) -> str:
+    """Which columns of an entry contradict each other, or nothing."""
+    if None in entry:
+        return f"its {Entry._fields[entry.index(None)]} was erased"
+    if leaf_hash(entry.leaf) != entry.leaf_hash:
+        return "its leaf_hash is not that of its leaf"
+    try:
+        leaf = decode_leaf(entry.leaf)
+    except ValueError as error:
+        return f"its leaf cannot be read: {error}"
+    for name in ("seq", "at_ms", "kind"):
+        if getattr(leaf, name) != getattr(entry, name):
+            return f"its {name} is not that of its leaf"
+    if commit(entry.salt, entry.input, entry.outcome) != leaf.commitment:
+        return "its salt, input or outcome is not what its leaf commits to"
+    return ""
 
 
 def _difference(again: Entry, stored: Entry) -> str:
@@ -75,9 +117,12 @@ async def verify(journal: Journal, progress: Callable[[int], None]) -> Report:
     community = Community()
     newest = await journal.newest_snapshot()
     signatures = snapshots = 0
+    if newest is not None:
+        _check_snapshot(newest, await journal.last_seq())
     async for entry in journal.entries(0):
-        signatures += _check_signature(community, entry)
-        replay_entry(community, entry)
+        given = _parse(community, entry)
+        signatures += _check_signature(community, entry, given)
+        _apply(community, entry, given)
         if newest is not None and entry.seq == newest.seq:
             if digest(community.snapshot()) != newest.digest:
                 raise ReplayMismatch(f"snapshot {newest.seq}: the replayed state differs")
@@ -87,21 +132,18 @@ async def verify(journal: Journal, progress: Callable[[int], None]) -> Report:
     return Report(community.entries, digest(community.snapshot()), signatures, snapshots)
 
 
-def _check_signature(community: Community, entry: Entry) -> int:
+def _check_signature(community: Community, entry: Entry, given: Input) -> int:
     """1 if the entry's input is signed, and the signature is valid; 0 if it has none."""
-    try:
-        match entry.kind:
-            case "frame":
-                signature, signed, payload = cose.split(entry.input)
-                device = community.devices.get(decode_frame(payload).device)
-                key = device.public_key if device else b""
-            case "order":
-                parsed = parse_instruction(entry.input)
-                key, signature, signed = parsed.public_key, parsed.signature, parsed.signed
-            case _:
-                return 0
-    except WireError as error:
-        raise ReplayMismatch(f"entry {entry.seq}: its input cannot be read: {error}") from None
+    match given:
+        case FrameInput():
+            signature, signed, _ = cose.split(given.raw)
+            device = community.devices.get(given.frame.device)
+            key = device.public_key if device else bytes(32)  # signs nothing
+        case OrderInput():
+            parsed = parse_instruction(given.raw)
+            key, signature, signed = parsed.public_key, parsed.signature, parsed.signed
+        case _:
+            return 0
     if not check((key, signature, signed)):
         raise ReplayMismatch(f"entry {entry.seq}: its signature is not valid")
     return 1

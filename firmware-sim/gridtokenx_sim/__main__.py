@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from gridtokenx_sim.demo.broker_command import broker
+from gridtokenx_sim.demo.command import demo
 from gridtokenx_sim.run import run
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -11,13 +13,15 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 @app.callback()
 def _commands() -> None:
-    """Simulated meters on real Modbus lines.
+    """Simulated meters on real Modbus lines, and a whole community around them.
 
-    Example: gridtokenx-sim run config/sim.toml
+    Example: gridtokenx-sim demo
     """
 
 
 app.command("run")(run)
+app.command("demo")(demo)
+app.command("broker", hidden=True)(broker)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar import Request, post
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 
 from gridtokenx_backend.api import problems
 from gridtokenx_backend.api.views import CancelView, OrderView, StandingView, instruction_view
@@ -25,7 +26,7 @@ AnyRequest = Request[object, object, State]
 
 
 @post("/v1/orders", status_code=201, request_max_body_size=MAX_JWS_BYTES + 1)
-async def submit_order(request: AnyRequest, backend: Backend) -> OrderView:
+async def submit_order(request: AnyRequest, backend: NamedDependency[Backend]) -> OrderView:
     """Places the order that a compact JWS in the body carries. A retry is answered as before."""
     view = await _carry_out(request, backend, Order)
     assert isinstance(view, OrderView)
@@ -33,7 +34,7 @@ async def submit_order(request: AnyRequest, backend: Backend) -> OrderView:
 
 
 @post("/v1/cancellations", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
-async def cancel_order(request: AnyRequest, backend: Backend) -> CancelView:
+async def cancel_order(request: AnyRequest, backend: NamedDependency[Backend]) -> CancelView:
     """Withdraws what is left of an open order."""
     view = await _carry_out(request, backend, Cancel)
     assert isinstance(view, CancelView)
@@ -41,7 +42,9 @@ async def cancel_order(request: AnyRequest, backend: Backend) -> CancelView:
 
 
 @post("/v1/standing-orders", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
-async def set_standing_order(request: AnyRequest, backend: Backend) -> StandingView:
+async def set_standing_order(
+    request: AnyRequest, backend: NamedDependency[Backend]
+) -> StandingView:
     """Sets, changes or ends a wallet's standing order for one side."""
     view = await _carry_out(request, backend, Standing)
     assert isinstance(view, StandingView)

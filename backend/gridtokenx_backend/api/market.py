@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
+from gridtokenx_backend.api.limits import Limit
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.views import (
     BalanceView,
@@ -29,7 +31,7 @@ _DEPTH = 50
 
 
 @get("/v1/health")
-async def health(backend: Backend) -> HealthView:
+async def health(backend: NamedDependency[Backend]) -> HealthView:
     """Whether readings and orders are taken, and what the community's time is."""
     return health_of(backend)
 
@@ -48,7 +50,7 @@ def health_of(backend: Backend) -> HealthView:
 
 
 @get("/v1/summary")
-async def summary(backend: Backend) -> SummaryView:
+async def summary(backend: NamedDependency[Backend]) -> SummaryView:
     """Totals since the community began."""
     async with backend.writer.reading() as community:
         counters = community.counters
@@ -69,7 +71,7 @@ async def summary(backend: Backend) -> SummaryView:
 
 
 @get("/v1/balances/{wallet:str}")
-async def balances(backend: Backend, wallet: str) -> BalanceView:
+async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> BalanceView:
     """What a wallet owns, and what of it open orders hold."""
     async with backend.writer.reading() as community:
         member = _member(community.members, wallet)
@@ -86,7 +88,7 @@ async def balances(backend: Backend, wallet: str) -> BalanceView:
 
 
 @get("/v1/orders/{wallet:str}")
-async def open_orders(backend: Backend, wallet: str) -> OrdersView:
+async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) -> OrdersView:
     """A wallet's open orders, oldest first, and its standing orders."""
     async with backend.writer.reading() as community:
         member = _member(community.members, wallet)
@@ -104,7 +106,7 @@ async def open_orders(backend: Backend, wallet: str) -> OrdersView:
 
 
 @get("/v1/book")
-async def book(backend: Backend) -> BookView:
+async def book(backend: NamedDependency[Backend]) -> BookView:
     """The best 50 prices of each side with all that rests there."""
     async with backend.writer.reading() as community:
         bids, asks = (
@@ -118,9 +120,7 @@ async def book(backend: Backend) -> BookView:
 
 
 @get("/v1/trades")
-async def trades(
-    backend: Backend, limit: int = Parameter(default=100, ge=1, le=1000)
-) -> TradesView:
+async def trades(backend: NamedDependency[Backend], limit: Limit = 100) -> TradesView:
     """The newest trades."""
     rows = await backend.journal.trades(limit)
     return TradesView([trade_view(row, row.seq, row.at_ms) for row in rows])

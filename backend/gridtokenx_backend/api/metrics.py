@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -56,7 +57,7 @@ class _Parts(Collector):
 
 
 @get("/metrics", include_in_schema=False)
-async def metrics(backend: Backend) -> Response[bytes]:
+async def metrics(backend: NamedDependency[Backend]) -> Response[bytes]:
     """What Prometheus scrapes."""
     registry = CollectorRegistry()
     registry.register(_Parts(backend))

@@ -8,9 +8,11 @@ import msgspec
 from litestar import get, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.handlers.base import BaseRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody
 
+from gridtokenx_backend.api.limits import Limit
 from gridtokenx_backend.api.market import health_of
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.views import DeviceView, HealthView, ReadingsView, ReadingView
@@ -41,7 +43,7 @@ def operator_only(
 
 
 @get("/v1/devices", guards=[operator_only])
-async def devices(backend: Backend) -> list[DeviceView]:
+async def devices(backend: NamedDependency[Backend]) -> list[DeviceView]:
     """All gateways: where their chains stand, and how good their readings were."""
     async with backend.writer.reading() as community:
         return [
@@ -62,7 +64,7 @@ async def devices(backend: Backend) -> list[DeviceView]:
 
 @get("/v1/meters/{meter:str}/readings", guards=[operator_only])
 async def readings(
-    backend: Backend, meter: str, limit: int = Parameter(default=100, ge=1, le=1000)
+    backend: NamedDependency[Backend], meter: FromPath[str], limit: Limit = 100
 ) -> ReadingsView:
     """A meter's newest readings with their verdicts, out of the frames as they were signed.
 
@@ -109,13 +111,13 @@ class _Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @post("/v1/oracle/pause", status_code=200, guards=[operator_only])
-async def pause_oracle(backend: Backend, data: _Why) -> HealthView:
+async def pause_oracle(backend: NamedDependency[Backend], data: JSONBody[_Why]) -> HealthView:
     """Takes no more frames until resumed; the gateways keep theirs and send them again."""
     return await _switch(backend, data.reason, paused=True)
 
 
 @post("/v1/oracle/resume", status_code=200, guards=[operator_only])
-async def resume_oracle(backend: Backend, data: _Why) -> HealthView:
+async def resume_oracle(backend: NamedDependency[Backend], data: JSONBody[_Why]) -> HealthView:
     """Takes frames again."""
     return await _switch(backend, data.reason, paused=False)
 

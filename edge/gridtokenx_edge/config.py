@@ -1,0 +1,134 @@
+"""`edge.toml`: what the installer of a site sets. Unknown keys are errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gridtokenx_wire.clock import ClockConfig
+from gridtokenx_wire.config import PublicKey
+
+
+class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[site]`: the community is part of the topics, the name is for people."""
+
+    community: str
+    name: str = ""
+
+
+class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[device]`: files, relative to the config file."""
+
+    key: str
+    outbox: str
+
+
+class BackendConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[backend]`: only acks signed by this key let a frame be forgotten."""
+
+    ack_key: PublicKey
+
+
+class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[broker]`: MQTT over TLS with files relative to the config file, or `insecure`."""
+
+    host: str
+    port: int = 8883
+    qos: Literal[0, 1] = 1
+    insecure: bool = False
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[uplink]`: how frames are cut and how far sending may run ahead of the acks.
+
+    `seal_after_s` is community time, the rest real time.
+    """
+
+    max_unacked_frames: int = 64
+    ack_timeout_s: float = 10.0
+    max_readings_per_frame: int = 100
+    seal_after_s: float = 0.0
+    max_held_readings: int = 10_000
+
+
+class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign."""
+
+    id: str
+    profile: str
+    address: int
+    poll_every_s: float = 10.0
+    invert: bool = False
+
+    @property
+    def every_ms(self) -> int:
+        return round(self.poll_every_s * 1000)
+
+
+class SerialBus(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="serial", tag_field="kind"
+):
+    """`[[bus]]` of kind "serial": Modbus RTU on a serial port."""
+
+    name: str
+    port: str
+    meter: list[MeterConfig]
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    timeout_ms: int = 500
+    retries: int = 1
+
+
+class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp", tag_field="kind"):
+    """`[[bus]]` of kind "tcp": Modbus TCP, or RTU frames through a serial device server."""
+
+    name: str
+    host: str
+    meter: list[MeterConfig]
+    port: int = 502
+    rtu_over_tcp: bool = False
+    timeout_ms: int = 1000
+    retries: int = 1
+
+
+BusConfig = SerialBus | TcpBus
+
+
+class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    site: SiteConfig
+    device: DeviceConfig
+    backend: BackendConfig
+    broker: BrokerConfig
+    bus: list[BusConfig]
+    clock: ClockConfig = ClockConfig()
+    uplink: UplinkConfig = UplinkConfig()
+
+
+class Paths(msgspec.Struct, frozen=True):
+    """The files that a config names, found from where it stands."""
+
+    key: Path
+    outbox: Path
+    broker_ca: Path
+    broker_cert: Path
+    broker_key: Path
+
+
+def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
+    """Relative paths are relative to the folder of the config file."""
+    folder = file.resolve().parent
+    return Paths(
+        folder / config.device.key,
+        folder / config.device.outbox,
+        folder / config.broker.ca,
+        folder / config.broker.cert,
+        folder / config.broker.key,
+    )

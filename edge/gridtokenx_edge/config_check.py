@@ -1,0 +1,169 @@
+"""What a config's types cannot say: ranges, uniqueness, and how its parts fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gridtokenx_edge.config import (
+    BrokerConfig,
+    BusConfig,
+    EdgeConfig,
+    MeterConfig,
+    SerialBus,
+    UplinkConfig,
+    resolve_paths,
+)
+from gridtokenx_edge.meters.profile import load_profile, profile_names
+from gridtokenx_wire.config import finding, load_toml
+from gridtokenx_wire.errors import ConfigError
+from gridtokenx_wire.frame import MAX_FRAME_BYTES, MAX_METER_ID, MAX_READINGS_PER_FRAME
+
+Finding = tuple[str, str]
+"""A key path and what was expected there."""
+
+_COMMUNITY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SERIAL = re.compile(r"[A-Za-z0-9._/-]+")
+# Modbus over Serial Line V1.02, 2.2: 1 to 247 are devices; 0 and 255 reach a TCP device itself.
+_SERIAL_ADDRESSES = range(1, 248)
+_TCP_ADDRESSES = range(256)
+_BAUD_RATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
+_LONGEST_POLL_S = 24 * 3600
+# A frame's columns take 31 bytes a reading; everything else but the meters' ids is below 512.
+_READING_BYTES = 31
+_FRAME_OVERHEAD_BYTES = 512
+
+
+def load_config(path: Path) -> EdgeConfig:
+    """The config in `path`, checked. Raises ConfigError with one line for each finding."""
+    config = load_toml(path, EdgeConfig)
+    if findings := list(check(config, path)):
+        raise ConfigError([finding(path, key, expected) for key, expected in findings])
+    return config
+
+
+def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
+    """Every mistake that can be seen without touching a meter or the network."""
+    if not _COMMUNITY.fullmatch(config.site.community):
+        yield "site.community", "expected 1 to 64 letters, digits, - or _"
+    for name in ("key", "outbox"):
+        if not getattr(config.device, name):
+            yield f"device.{name}", "expected a file name"
+    yield from _check_broker(config.broker)
+    if not config.broker.insecure:
+        yield from _check_tls_files(config, path)
+    yield from _check_uplink(config.uplink)
+    yield from _check_frame_size(config)
+    yield from _check_buses(config.bus)
+
+
+def _check_broker(broker: BrokerConfig) -> Iterator[Finding]:
+    if not broker.host:
+        yield "broker.host", "expected a host name or address"
+    if not 1 <= broker.port <= 65_535:
+        yield "broker.port", f"expected 1 to 65535, got {broker.port}"
+    if broker.insecure and (broker.ca or broker.cert or broker.key):
+        yield "broker.insecure", "expected false where ca, cert or key are set"
+
+
+def _check_tls_files(config: EdgeConfig, path: Path) -> Iterator[Finding]:
+    paths = resolve_paths(config, path)
+    if not config.broker.ca:
+        yield "broker", "expected ca, cert and key (TLS), or insecure = true for plain text"
+        return
+    for name, file in (
+        ("ca", paths.broker_ca),
+        ("cert", paths.broker_cert),
+        ("key", paths.broker_key),
+    ):
+        if not getattr(config.broker, name):
+            yield f"broker.{name}", "expected a file for TLS (ca, cert and key go together)"
+        elif not file.is_file():
+            yield f"broker.{name}", f"expected a file, found none at {file}"
+
+
+def _check_uplink(uplink: UplinkConfig) -> Iterator[Finding]:
+    ranges = (
+        ("max_unacked_frames", 1, 10_000),
+        ("ack_timeout_s", 0.1, 3600),
+        ("max_readings_per_frame", 1, MAX_READINGS_PER_FRAME),
+        ("seal_after_s", 0, _LONGEST_POLL_S),
+        ("max_held_readings", uplink.max_readings_per_frame, 1_000_000),
+    )
+    for name, lowest, highest in ranges:
+        value = getattr(uplink, name)
+        if not lowest <= value <= highest:
+            yield f"uplink.{name}", f"expected {lowest} to {highest}, got {value:g}"
+
+
+def _check_frame_size(config: EdgeConfig) -> Iterator[Finding]:
+    """A frame of every meter's readings must fit in a message."""
+    ids = sum(len(meter.id) + 2 for bus in config.bus for meter in bus.meter)
+    most = (MAX_FRAME_BYTES - _FRAME_OVERHEAD_BYTES - ids) // _READING_BYTES
+    if config.uplink.max_readings_per_frame > most:
+        yield "uplink.max_readings_per_frame", f"expected at most {most} for so many meters"
+
+
+def _check_buses(buses: list[BusConfig]) -> Iterator[Finding]:
+    if not buses:
+        yield "bus", "expected at least one [[bus]]"
+    names: dict[object, str] = {}
+    ports: dict[object, str] = {}
+    meters: dict[object, str] = {}
+    for position, bus in enumerate(buses):
+        at = f"bus[{position}]"
+        yield from _once(names, bus.name, f"{at}.name")
+        yield from _check_bus(bus, at)
+        if isinstance(bus, SerialBus):
+            yield from _once(ports, bus.port, f"{at}.port")
+        addresses: dict[object, str] = {}
+        for number, meter in enumerate(bus.meter):
+            here = f"{at}.meter[{number}]"
+            yield from _once(meters, meter.id, f"{here}.id")
+            yield from _once(addresses, meter.address, f"{here}.address")
+            yield from _check_meter(meter, bus, here)
+
+
+def _once(seen: dict[object, str], value: object, at: str) -> Iterator[Finding]:
+    if first := seen.get(value):
+        yield at, f"expected another than {value!r}, which {first} has"
+    seen.setdefault(value, at)
+
+
+def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
+    if not bus.name:
+        yield f"{at}.name", "expected a name"
+    if not bus.meter:
+        yield f"{at}.meter", "expected at least one [[bus.meter]]"
+    if not 10 <= bus.timeout_ms <= 60_000:
+        yield f"{at}.timeout_ms", f"expected 10 to 60000, got {bus.timeout_ms}"
+    if not 0 <= bus.retries <= 5:
+        yield f"{at}.retries", f"expected 0 to 5, got {bus.retries}"
+    if isinstance(bus, SerialBus):
+        if not bus.port:
+            yield f"{at}.port", 'expected a serial port such as "/dev/ttyUSB0"'
+        if bus.baud not in _BAUD_RATES:
+            yield f"{at}.baud", f"expected one of {', '.join(map(str, _BAUD_RATES))}"
+        return
+    if not bus.host:
+        yield f"{at}.host", "expected a host name or address"
+    if not 1 <= bus.port <= 65_535:
+        yield f"{at}.port", f"expected 1 to 65535, got {bus.port}"
+
+
+def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Finding]:
+    addresses = _SERIAL_ADDRESSES if isinstance(bus, SerialBus) else _TCP_ADDRESSES
+    if meter.address not in addresses:
+        expected = f"expected {addresses[0]} to {addresses[-1]}, got {meter.address}"
+        yield f"{at}.address", expected
+    if not 0.1 <= meter.poll_every_s <= _LONGEST_POLL_S:
+        expected = f"expected 0.1 to {_LONGEST_POLL_S}, got {meter.poll_every_s:g}"
+        yield f"{at}.poll_every_s", expected
+    if meter.profile not in profile_names():
+        yield f"{at}.profile", f"expected one of {', '.join(profile_names())}"
+        return
+    maker = load_profile(meter.profile).maker
+    serial = meter.id.removeprefix(f"{maker}-")
+    if serial == meter.id or not _SERIAL.fullmatch(serial) or len(meter.id) > MAX_METER_ID:
+        yield f"{at}.id", f'expected "{maker}-" and the serial number, got {meter.id!r}'

@@ -1,0 +1,91 @@
+"""Structured logs on stderr, one JSON object a line, and a brake for faults that repeat."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO, cast
+
+
+@contextmanager
+def _without_rich() -> Iterator[None]:
+    """structlog imports Rich where it finds it, for tracebacks in colour: 5 MiB that a Pi lacks."""
+    hidden = "rich" not in sys.modules
+    if hidden:
+        sys.modules["rich"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["rich"]
+
+
+with _without_rich():
+    import structlog
+
+Logger = structlog.typing.FilteringBoundLogger
+REPEAT_AFTER_S = 60.0
+
+
+class _Stderr:
+    """Standard error at the time of writing. A full disk behind it must not stop the agent."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
+def start_logging() -> Logger:
+    """The process's log. pymodbus keeps silent: what it finds, our own lines say better."""
+    logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
+    )
+    logger: Logger = structlog.get_logger()
+    return logger
+
+
+class FaultLog:
+    """Logs a repeating fault when it begins and then at most once a minute, with a count."""
+
+    def __init__(self, logger: Logger, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._logger = logger
+        self._now_s = now_s
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def warn(self, event: str, about: str = "", **fields: Any) -> None:
+        """A fault `about` something (a meter, a bus): one line now, or counted for the next."""
+        self._say(self._logger.warning, event, about, fields)
+
+    def error(self, event: str, about: str = "", **fields: Any) -> None:
+        """The same, for what an operator must look at."""
+        self._say(self._logger.error, event, about, fields)
+
+    def over(self, event: str, about: str = "") -> bool:
+        """Forgets the fault, so that its return is logged at once. True if it was there."""
+        return self._last.pop(f"{event} {about}", None) is not None
+
+    def _say(self, say: Callable[..., Any], event: str, about: str, fields: dict[str, Any]) -> None:
+        key = f"{event} {about}"
+        now_s = self._now_s()
+        since_s, silent = self._last.get(key, (float("-inf"), 0))
+        if now_s - since_s < REPEAT_AFTER_S:
+            self._last[key] = (since_s, silent + 1)
+            return
+        self._last[key] = (now_s, 0)
+        if silent:
+            fields["repeated"] = silent
+        say(event, **fields)

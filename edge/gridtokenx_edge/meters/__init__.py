@@ -1,0 +1,1 @@
+"""Meters as data: profiles, what to ask them, what their registers mean. No I/O beyond files."""

@@ -1,0 +1,110 @@
+"""What to ask a meter: its points as few requests, and their replies as quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from gridtokenx_edge.meters.point import Point
+from gridtokenx_edge.meters.profile import Identity, ModelRegister, Profile
+
+
+class Block(msgspec.Struct, frozen=True):
+    """One read request: `count` registers from `address` with function code `fc`."""
+
+    fc: int
+    address: int
+    count: int
+    points: tuple[str, ...] = ()
+    optional: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """What a reply shows of the request that it answers: its function code and length."""
+        return self.fc, self.count
+
+
+class Quantities(msgspec.Struct, frozen=True):
+    """What a meter said, in µWh and W; None where it has no value."""
+
+    import_uwh: int | None
+    export_uwh: int | None
+    power_w: int | None
+
+
+def plan_blocks(
+    profile: Profile, unsupported: Collection[str] = (), *, bridge: bool = True
+) -> list[Block]:
+    """The requests of one reading, energies first.
+
+    Points that are neighbours share a request, within the model's limits; `bridge` allows it to
+    read across unused registers. A point that a meter may refuse stands alone, so that its
+    refusal takes nothing else with it, unless the meter marks it by a raw value instead.
+    """
+    widest = profile.bridge_registers if bridge else 0
+    blocks: list[Block] = []
+    for name, point in profile.points().items():
+        if name in unsupported:
+            continue
+        refusable = point.optional and not point.invalid_raw
+        block = Block(point.fc, point.address, point.count, (name,), refusable)
+        joined = _join(blocks[-1], block, profile.max_registers, widest) if blocks else None
+        if joined:
+            blocks[-1] = joined
+        else:
+            blocks.append(block)
+    return blocks
+
+
+def _join(left: Block, right: Block, max_registers: int, widest: int) -> Block | None:
+    first, second = sorted((left, right), key=lambda block: block.address)
+    hole = second.address - (first.address + first.count)
+    count = first.count + hole + second.count
+    if left.fc != right.fc or left.optional or right.optional:
+        return None
+    if not 0 <= hole <= widest or count > max_registers:
+        return None
+    return Block(left.fc, first.address, count, left.points + right.points)
+
+
+def decode_points(
+    profile: Profile, replies: Sequence[tuple[Block, Sequence[int]]]
+) -> dict[str, int | None]:
+    """The values of all points that were asked for."""
+    values: dict[str, int | None] = {}
+    points: Mapping[str, Point] = profile.points()
+    for block, words in replies:
+        for name in block.points:
+            start = points[name].address - block.address
+            values[name] = points[name].decode(words[start : start + points[name].count])
+    return values
+
+
+def quantities(values: Mapping[str, int | None], *, invert: bool) -> Quantities:
+    """The site's view of the meter: an inverted one has import and export exchanged."""
+    power_w = values.get("active_power")
+    import_uwh, export_uwh = values.get("energy_import"), values.get("energy_export")
+    if invert:
+        power_w = None if power_w is None else -power_w
+        import_uwh, export_uwh = export_uwh, import_uwh
+    return Quantities(import_uwh, export_uwh, power_w)
+
+
+def register_block(register: Identity | ModelRegister) -> Block:
+    """The request for an identity register."""
+    return Block(register.fc, register.address, register.count)
+
+
+def resync_block(candidates: Sequence[Block], lost: Block) -> Block:
+    """A request whose reply cannot be mistaken for the late reply to `lost`.
+
+    RTU replies carry neither an address nor a number of their request, only a function code and
+    a length. A meter answers in order, so the right reply to a request of another shape proves
+    that nothing older is still under way.
+    """
+    for block in candidates:
+        if block.shape != lost.shape:
+            return block
+    other_count = lost.count - 1 if lost.count > 1 else 2
+    return Block(lost.fc, lost.address, other_count)

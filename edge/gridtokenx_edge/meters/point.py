@@ -1,0 +1,142 @@
+"""A register as a profile describes it, and its raw words as an integer quantity.
+
+Energies are µWh, powers W. Integers are scaled exactly. A float32 is taken at its exact binary
+value and rounded once, to the resolution that the meter's documents give. No float comes out.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Literal
+
+import msgspec
+
+from gridtokenx_wire.units import MAX_AMOUNT
+
+RegisterType = Literal["int16", "int32", "int64", "uint16", "uint32", "uint64", "float32"]
+WordOrder = Literal["msw_first", "lsw_first"]
+
+WORDS: dict[str, int] = {
+    "int16": 1,
+    "int32": 2,
+    "int64": 4,
+    "uint16": 1,
+    "uint32": 2,
+    "uint64": 4,
+    "float32": 2,
+}
+# The base unit of an energy is a µWh, of a power a W.
+_ENERGY_UNITS = {"kWh": Fraction(10**9), "Wh": Fraction(10**6)}
+_POWER_UNITS = {"W": Fraction(1), "kW": Fraction(1000)}
+_UNITS = _ENERGY_UNITS | _POWER_UNITS
+
+
+class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One quantity of a meter: where it stands and what its raw value means.
+
+    `scale` is an exact decimal: value = raw × scale, in `unit`. `resolution` (float32 only, in
+    `unit`) is what the value is rounded to. `optional` says that some meters of this model do
+    not have it.
+    """
+
+    fc: Literal[3, 4]
+    address: int
+    type: RegisterType
+    unit: Literal["kWh", "Wh", "W", "kW"]
+    word_order: WordOrder = "msw_first"
+    scale: str = "1"
+    resolution: str = ""
+    invalid_raw: tuple[str, ...] = ()
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        check_span(self.address, self.count)
+        if (self.type == "float32") != bool(self.resolution):
+            raise ValueError("expected a resolution for a float32, and for nothing else")
+        factor = positive_decimal(self.scale) * _UNITS[self.unit]
+        if self.is_energy and self.type != "float32" and factor.denominator != 1:
+            raise ValueError("expected a scale that gives whole µWh")
+        if self.resolution and self.step.denominator != 1:
+            raise ValueError("expected a resolution of whole µWh or W")
+        for text in self.invalid_raw:
+            if not 0 <= int(text, 16) < 1 << 16 * self.count:
+                raise ValueError(f"expected invalid_raw of {self.count} words, got {text}")
+
+    @property
+    def count(self) -> int:
+        return WORDS[self.type]
+
+    @property
+    def is_energy(self) -> bool:
+        return self.unit in _ENERGY_UNITS
+
+    @property
+    def step(self) -> Fraction:
+        """What values are multiples of, in µWh or W."""
+        if self.resolution:
+            return positive_decimal(self.resolution) * _UNITS[self.unit]
+        return Fraction(1)
+
+    def decode(self, words: Sequence[int]) -> int | None:
+        """µWh or W, or None where the meter says that it has no value.
+
+        An energy below zero or beyond 2^63-1 µWh and a power beyond 32 bits are no values either.
+        """
+        raw = join_words(words, self.word_order)
+        if any(raw == int(text, 16) for text in self.invalid_raw):
+            return None
+        value = _exact(raw, self.type)
+        if value is None:
+            return None
+        amount = nearest_multiple(
+            value * positive_decimal(self.scale) * _UNITS[self.unit], self.step
+        )
+        lowest, highest = (0, MAX_AMOUNT) if self.is_energy else (-(2**31), 2**31 - 1)
+        return amount if lowest <= amount <= highest else None
+
+
+def check_span(address: int, count: int) -> None:
+    """Raises ValueError unless the registers lie in Modbus's 65,536."""
+    if not 0 <= address <= 0x10000 - count:
+        raise ValueError("expected registers from 0 to 0xFFFF")
+
+
+def positive_decimal(text: str) -> Fraction:
+    """An exact decimal above zero. Raises ValueError."""
+    try:
+        value = Fraction(Decimal(text))
+    except (InvalidOperation, ValueError, OverflowError):
+        value = Fraction(0)
+    if value <= 0:
+        raise ValueError(f"expected a decimal above zero in quotes, got {text!r}")
+    return value
+
+
+def join_words(words: Sequence[int], order: WordOrder) -> int:
+    """The registers as one unsigned integer; bytes in a register are always big-endian."""
+    raw = 0
+    for word in words if order == "msw_first" else reversed(words):
+        raw = raw << 16 | word
+    return raw
+
+
+def nearest_multiple(value: Fraction, step: Fraction) -> int:
+    """The multiple of `step` next to `value`; halfway goes away from zero."""
+    quotient = value / step
+    whole, rest = divmod(abs(quotient.numerator), quotient.denominator)
+    whole += 2 * rest >= quotient.denominator
+    return int((whole if quotient >= 0 else -whole) * step)
+
+
+def _exact(raw: int, kind: str) -> Fraction | None:
+    if kind == "float32":
+        (number,) = struct.unpack(">f", raw.to_bytes(4, "big"))
+        return Fraction(number) if math.isfinite(number) else None
+    bits = 16 * WORDS[kind]
+    if kind.startswith("int") and raw >> bits - 1:
+        raw -= 1 << bits
+    return Fraction(raw)

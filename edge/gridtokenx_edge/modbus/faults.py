@@ -1,0 +1,57 @@
+"""What can go wrong when a meter is asked. Each text is one line for a person.
+
+ModbusError
+├── LineDown        the port or connection is gone; concerns every meter on it
+├── MeterSilent     no valid reply in time (silence, noise, wrong checksum)
+├── MeterRefused    an exception reply (Modbus Application Protocol V1.1b3, 7)
+├── MeterGarbled    a reply that does not answer the request
+├── MeterStrange    the meter is not the one in the config
+└── ValueMissing    the meter has no value where its profile promises one
+"""
+
+from __future__ import annotations
+
+ILLEGAL_DATA_ADDRESS = 2
+_EXCEPTIONS = {
+    1: "illegal function",
+    ILLEGAL_DATA_ADDRESS: "illegal data address",
+    3: "illegal data value",
+    4: "device failure",
+    5: "acknowledge",
+    6: "device busy",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target device failed to respond",
+}
+
+
+class ModbusError(Exception):
+    """A meter could not be read; the subclass says what to do about it."""
+
+
+class LineDown(ModbusError):
+    """The serial port or TCP connection is gone."""
+
+
+class MeterSilent(ModbusError):
+    """No valid reply in time."""
+
+
+class MeterRefused(ModbusError):
+    """The meter answered with an exception code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"answered exception {code} ({_EXCEPTIONS.get(code, 'unknown')})")
+        self.code = code
+
+
+class MeterGarbled(ModbusError):
+    """The reply does not answer the request."""
+
+
+class MeterStrange(ModbusError):
+    """The meter says that it is another than the config says."""
+
+
+class ValueMissing(ModbusError):
+    """The meter has no value where its profile promises one."""

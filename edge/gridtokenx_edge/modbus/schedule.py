@@ -1,0 +1,37 @@
+"""When to poll: grid points of community time, the same for every gateway.
+
+Readings of all sites at the same times make an interval's sums comparable, and they do not drift
+with the time that a poll takes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Due(msgspec.Struct, frozen=True):
+    """The next grid point, and how many were passed without a poll."""
+
+    at_ms: int
+    missed: int = 0
+
+
+def grid_after(now_ms: int, every_ms: int) -> int:
+    """The first multiple of `every_ms` after `now_ms`."""
+    return now_ms - now_ms % every_ms + every_ms
+
+
+def next_due(last_ms: int, now_ms: int, every_ms: int) -> Due:
+    """The grid point after the one at `last_ms`, seen from `now_ms`.
+
+    Points that have passed meanwhile are skipped, never polled in a burst. A clock that was set
+    back starts a new grid there instead of waiting for its old time to return.
+    """
+    at_ms = grid_after(now_ms, every_ms)
+    missed = max(0, (at_ms - last_ms) // every_ms - 1)
+    return Due(at_ms, missed)
+
+
+def is_stranded(due_ms: int, now_ms: int, every_ms: int) -> bool:
+    """Whether the clock was set so that `due_ms` no longer is the next grid point."""
+    return due_ms - now_ms > every_ms or now_ms - due_ms >= every_ms

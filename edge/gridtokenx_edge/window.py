@@ -1,0 +1,130 @@
+"""Which frames to send when: go-back-N over cumulative acks. Pure: time and entropy come in.
+
+    acked ≤ base ──── in flight ──── sent ──── waiting ──── head
+             └ oldest frame that no ack covers
+
+A frame in flight that is lost shows as an ack that does not move although later frames arrived,
+or as no ack at all. Either way sending goes back to `base`. While acks stay away, one frame at a
+time asks whether the backend is there, at growing intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from gridtokenx_edge.backoff import Backoff
+
+_LONGEST_ACK_TIMEOUT_S = 60.0
+
+
+class AckEffect(Enum):
+    """What an ack's next_seq means for what was sent."""
+
+    PROGRESS = "progress"
+    REPEATED = "repeated"
+    WENT_BACK = "went_back"
+    BEYOND_HEAD = "beyond_head"
+    """The backend has frames of this chain that this outbox never made: an old copy is in use."""
+    FORGOTTEN = "forgotten"
+    """The backend wants frames that it acked before and that were deleted since."""
+
+
+class Window:
+    """The sender's state. Times are monotonic seconds."""
+
+    def __init__(
+        self, max_unacked: int, ack_timeout_s: float, entropy: Callable[[], float]
+    ) -> None:
+        self._max_unacked = max_unacked
+        # Backoff shortens by up to half; an ack has at least its time-out.
+        longest_s = max(_LONGEST_ACK_TIMEOUT_S, ack_timeout_s)
+        self._timeouts = Backoff(2 * ack_timeout_s, 2 * longest_s, entropy)
+        self.oldest = 0
+        self.base = 0
+        self.sent = 0
+        self.head = 0
+        self.is_open = False
+        self.deadline_s: float | None = None
+        self._is_probing = False
+        self._repair_until = 0
+
+    def restore(self, oldest: int, head: int) -> None:
+        """The outbox holds frames `oldest` to `head` - 1, acked or not."""
+        self.oldest = self.base = self.sent = oldest
+        self.head = head
+
+    def sealed(self, head: int) -> None:
+        """Frames up to `head` - 1 are stored now."""
+        self.head = head
+
+    def discarded(self, oldest: int) -> None:
+        """Frames below `oldest` are deleted now."""
+        self.oldest = oldest
+
+    def opened(self) -> None:
+        """Connected: what was in flight on the last connection counts as lost."""
+        self.is_open = True
+        self.sent = self.base
+        self.deadline_s = None
+        self._is_probing = False
+        self._repair_until = self.base
+        self._timeouts.reset()
+
+    def closed(self) -> None:
+        self.is_open = False
+        self.deadline_s = None
+
+    def take(self, now_s: float) -> range:
+        """The frames to send now; they count as sent."""
+        if not self.is_open:
+            return range(0)
+        allowed = 1 if self._is_probing else self._max_unacked
+        frames = range(self.sent, min(self.head, self.base + allowed))
+        if frames:
+            self.sent = frames.stop
+        if self.sent > self.base and self.deadline_s is None:
+            self.deadline_s = now_s + self._timeouts.next_s()
+        return frames
+
+    def expire(self, now_s: float) -> bool:
+        """Goes back if the ack is overdue, and says so."""
+        if self.deadline_s is None or now_s < self.deadline_s:
+            return False
+        self._go_back(self.base)
+        self._is_probing = True
+        return True
+
+    def acked(self, next_seq: int, now_s: float) -> AckEffect:
+        """A verified ack: the backend has everything below `next_seq`."""
+        if next_seq > self.head:
+            return AckEffect.BEYOND_HEAD
+        if next_seq < self.oldest:
+            return AckEffect.FORGOTTEN
+        if next_seq > self.base:
+            return self._advance(next_seq, now_s)
+        if next_seq == self.base and self.base < self._repair_until:
+            return AckEffect.REPEATED  # the frames behind the gap, each acked in vain
+        if next_seq == self.sent:
+            return AckEffect.REPEATED
+        self._repair_until = self.sent
+        self._go_back(next_seq)
+        self._end_probing()
+        return AckEffect.WENT_BACK
+
+    def _advance(self, next_seq: int, now_s: float) -> AckEffect:
+        self.base = next_seq
+        self.sent = max(self.sent, next_seq)
+        self._end_probing()
+        self.deadline_s = None
+        if self.sent > self.base:
+            self.deadline_s = now_s + self._timeouts.next_s()
+        return AckEffect.PROGRESS
+
+    def _go_back(self, seq: int) -> None:
+        self.base = self.sent = seq
+        self.deadline_s = None
+
+    def _end_probing(self) -> None:
+        self._is_probing = False
+        self._timeouts.reset()

@@ -1,0 +1,148 @@
+"""What the backend says over HTTP, as integers."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import httpx
+import msgspec
+
+from gridtokenx_sim.demo.folder import Folder
+from gridtokenx_sim.demo.statement import Balance, Summary
+from gridtokenx_wire.units import parse_grx, parse_kwh
+
+T = TypeVar("T")
+
+_TIMEOUT_S = 3.0
+
+
+class ApiSilent(Exception):
+    """The backend does not answer now, or not as expected."""
+
+
+class Level(msgspec.Struct, frozen=True):
+    price_ugrx: int
+    quantity_uwh: int
+
+
+class Trade(msgspec.Struct, frozen=True):
+    time_ms: int
+    price_ugrx: int
+    quantity_uwh: int
+    buyer: str
+    seller: str
+
+
+class _Level(msgspec.Struct):
+    price_grx_per_kwh: str
+    quantity_kwh: str
+
+
+class _Book(msgspec.Struct):
+    bids: list[_Level]
+    asks: list[_Level]
+
+
+class _Trade(msgspec.Struct):
+    time_ms: int
+    price_grx_per_kwh: str
+    quantity_kwh: str
+    buyer: str
+    seller: str
+
+
+class _Trades(msgspec.Struct):
+    trades: list[_Trade]
+
+
+class _Balance(msgspec.Struct):
+    grid: str
+    grid_held: str
+    grx: str
+    grx_held: str
+
+
+class _Device(msgspec.Struct):
+    device: str
+    next_seq: int
+
+
+class _Standing(msgspec.Struct):
+    side: str
+    price_grx_per_kwh: str
+
+
+class _Orders(msgspec.Struct):
+    standing: list[_Standing]
+
+
+class Api:
+    """One backend at `url`. Every method raises ApiSilent."""
+
+    def __init__(self, url: str, folder: Folder) -> None:
+        # No proxy of the environment's: the backend is on this machine.
+        self._http = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
+        self._token = folder.operator_token
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def summary(self) -> Summary:
+        return await self._get("/v1/summary", Summary)
+
+    async def balance(self, wallet: str) -> Balance:
+        said = await self._get(f"/v1/balances/{wallet}", _Balance)
+        return Balance(
+            parse_kwh(said.grid),
+            parse_kwh(said.grid_held),
+            parse_grx(said.grx),
+            parse_grx(said.grx_held),
+        )
+
+    async def book(self) -> tuple[list[Level], list[Level]]:
+        """Bids and asks, best price first."""
+        said = await self._get("/v1/book", _Book)
+        return _levels(said.bids), _levels(said.asks)
+
+    async def trades(self, limit: int) -> list[Trade]:
+        """Newest first."""
+        said = await self._get(f"/v1/trades?limit={limit}", _Trades)
+        return [
+            Trade(
+                trade.time_ms,
+                parse_grx(trade.price_grx_per_kwh),
+                parse_kwh(trade.quantity_kwh),
+                trade.buyer,
+                trade.seller,
+            )
+            for trade in said.trades
+        ]
+
+    async def frames_of(self, device: str) -> int:
+        """How many of a gateway's frames are stored."""
+        token = self._token.read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        devices = await self._get("/v1/devices", list[_Device], headers)
+        return next((entry.next_seq for entry in devices if entry.device == device), 0)
+
+    async def standing_price(self, wallet: str, side: str) -> int | None:
+        """The price in µGRX of a wallet's standing order, None without one."""
+        said = await self._get(f"/v1/orders/{wallet}", _Orders)
+        return next(
+            (parse_grx(order.price_grx_per_kwh) for order in said.standing if order.side == side),
+            None,
+        )
+
+    async def _get(self, path: str, kind: type[T], headers: dict[str, str] | None = None) -> T:
+        try:
+            response = await self._http.get(path, headers=headers)
+            response.raise_for_status()
+            return msgspec.json.decode(response.content, type=kind)
+        except (httpx.HTTPError, msgspec.DecodeError) as error:
+            raise ApiSilent(f"{path}: {error or type(error).__name__}") from None
+
+
+def _levels(said: list[_Level]) -> list[Level]:
+    return [
+        Level(parse_grx(level.price_grx_per_kwh), parse_kwh(level.quantity_kwh)) for level in said
+    ]

@@ -1,0 +1,119 @@
+"""All checks over what a demo stored, and the totals that the journal gives."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import msgspec
+
+from gridtokenx_sim.demo.audit import (
+    energy_checks,
+    frame_checks,
+    journal_checks,
+    ledger_checks,
+    market_checks,
+)
+from gridtokenx_sim.demo.audit.evidence import Evidence
+from gridtokenx_sim.demo.audit.finding import Violation
+from gridtokenx_sim.demo.audit.signed import EvidenceError
+from gridtokenx_sim.demo.commands import python
+from gridtokenx_sim.demo.folder import Folder
+from gridtokenx_sim.demo.leash import leashed
+
+_REPLAY_TIMEOUT_S = 60.0
+
+Check = Callable[[Evidence], str]
+"""Says what it looked at; raises Violation or EvidenceError. Its docstring is the invariant."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A check's result: what it looked at, or what was wrong."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Counted from the journal's entries, not from what the backend says."""
+
+    readings_accepted: int
+    readings_rejected: int
+    minted_uwh: int
+    orders: int
+    trades: int
+    settlements: int
+
+
+def replay_agrees(evidence: Evidence) -> str:
+    """The backend's own replay of the journal, with every signature, comes to the same state."""
+    config = evidence.folder.config / "backend.toml"
+    command = python("gridtokenx_backend", "replay", "--verify", "--json", "--config", str(config))
+    try:
+        done = subprocess.run(
+            leashed(command), capture_output=True, timeout=_REPLAY_TIMEOUT_S, check=False, text=True
+        )
+    except subprocess.TimeoutExpired:
+        raise Violation(f"replay took longer than {_REPLAY_TIMEOUT_S:.0f} s") from None
+    if done.returncode != 0:
+        raise Violation(f"replay: {done.stderr.strip() or f'exit code {done.returncode}'}")
+    entries = msgspec.json.decode(done.stdout)["entries"]
+    if entries != len(evidence.entries):
+        raise Violation(f"replay: {entries} entries of {len(evidence.entries)}")
+    return f"{entries} entries"
+
+
+CHECKS: tuple[Check, ...] = (
+    journal_checks.journal_is_gapless,
+    journal_checks.leaf_hashes_hold,
+    journal_checks.leaves_tell_what_happened,
+    journal_checks.commitments_hold,
+    frame_checks.frames_are_signed,
+    frame_checks.frame_chains_are_gapless,
+    frame_checks.no_frame_is_stored_twice,
+    frame_checks.readings_are_accounted_for,
+    frame_checks.accepted_readings_are_bound,
+    frame_checks.outboxes_hold_the_rest,
+    ledger_checks.instructions_are_signed,
+    ledger_checks.assets_sum_to_zero,
+    ledger_checks.no_account_goes_below_zero,
+    ledger_checks.only_issuers_issue,
+    energy_checks.mint_is_the_export,
+    energy_checks.mint_is_no_more_than_the_truth,
+    market_checks.trades_are_exact,
+    market_checks.settlement_is_delivery_versus_payment,
+    market_checks.history_is_the_journal,
+    ledger_checks.balances_are_as_told,
+    replay_agrees,
+)
+
+
+def audit(folder: Folder) -> tuple[Totals, list[Finding]]:
+    """Checks everything in `folder`, whose processes have stopped."""
+    evidence = Evidence(folder)
+    return _totals(evidence), [run_check(check, evidence) for check in CHECKS]
+
+
+def run_check(check: Check, evidence: Evidence) -> Finding:
+    """One check over the evidence."""
+    name = check.__name__
+    try:
+        return Finding(name, passed=True, detail=check(evidence))
+    except (Violation, EvidenceError) as error:
+        return Finding(name, passed=False, detail=" ".join(str(error).split()))
+
+
+def _totals(evidence: Evidence) -> Totals:
+    """Zeros where the journal cannot be read; the checks say why."""
+    try:
+        accepted, rejected, _ = frame_checks.verdict_counts(evidence)
+        minted = [
+            m.amount for e in evidence.entries for m in e.movements if m.debit == "issuer:GRID"
+        ]
+        orders = [order for entry in evidence.entries for order in entry.orders]
+    except (Violation, EvidenceError):
+        return Totals(0, 0, 0, 0, 0, 0)
+    trades = [trade for order in orders for trade in order.trades]
+    settlements = sum(movement.asset == "GRID" for order in orders for movement in order.movements)
+    return Totals(accepted, rejected, sum(minted), len(orders), len(trades), settlements)

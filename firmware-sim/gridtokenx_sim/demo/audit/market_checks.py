@@ -1,0 +1,84 @@
+"""Is every trade exact, between two, and settled where it was made?"""
+
+from __future__ import annotations
+
+from gridtokenx_sim.demo.audit.evidence import Evidence
+from gridtokenx_sim.demo.audit.finding import Violation
+from gridtokenx_sim.demo.audit.records import Entry, Movement, OrderOutcome, Trade, TradeRow
+
+_FEES = "community:fees"
+_UWH_PER_KWH = 10**9
+_BPS = 10_000
+
+
+def trades_are_exact(evidence: Evidence) -> str:
+    """gross = price × quantity without rounding, gross = net + fee, and buyer is not seller."""
+    fee_bps = evidence.terms.market.fee_bps
+    count = 0
+    for entry in evidence.entries:
+        for trade in entry.trades:
+            if trade.buyer == trade.seller:
+                raise Violation(f"entry {entry.seq}: a wallet trades with itself")
+            if trade.price_ugrx <= 0 or trade.quantity_uwh <= 0:
+                raise Violation(f"entry {entry.seq}: expected a price and a quantity above zero")
+            if trade.price_ugrx * trade.quantity_uwh != trade.gross_ugrx * _UWH_PER_KWH:
+                raise Violation(f"entry {entry.seq}: price × quantity is not {trade.gross_ugrx}")
+            if trade.fee_ugrx != -(-trade.gross_ugrx * fee_bps // _BPS):
+                raise Violation(
+                    f"entry {entry.seq}: {trade.fee_ugrx} is not {fee_bps} bps of gross"
+                )
+            count += 1
+    return f"{count} trades"
+
+
+def settlement_is_delivery_versus_payment(evidence: Evidence) -> str:
+    """Each trade's payment, fee and delivery are in its own entry, and nothing else is."""
+    count = 0
+    for entry in evidence.entries:
+        for order in entry.orders:
+            _check_order(entry, order)
+            count += len(order.trades)
+    return f"{count} settlements"
+
+
+def history_is_the_journal(evidence: Evidence) -> str:
+    """The market's history has the journal's trades, all of them, in order."""
+    expected = [
+        TradeRow(
+            entry.seq,
+            n,
+            entry.at_ms,
+            trade.price_ugrx,
+            trade.quantity_uwh,
+            trade.gross_ugrx,
+            trade.fee_ugrx,
+            trade.buyer,
+            trade.seller,
+        )
+        for entry in evidence.entries
+        for n, trade in enumerate(entry.trades)
+    ]
+    if evidence.trade_table != expected:
+        raise Violation("the market's history differs from the journal's trades")
+    return f"{len(expected)} rows"
+
+
+def _check_order(entry: Entry, order: OrderOutcome) -> None:
+    settled = [movement for trade in order.trades for movement in _settlement(trade)]
+    if order.movements != settled:
+        raise Violation(f"entry {entry.seq}: expected {settled}, found {order.movements}")
+    if order.filled_uwh != sum(trade.quantity_uwh for trade in order.trades):
+        raise Violation(f"entry {entry.seq}: its trades do not add up to what was filled")
+    if any(order.number != trade.taker for trade in order.trades):
+        raise Violation(f"entry {entry.seq}: a trade of another order")
+
+
+def _settlement(trade: Trade) -> list[Movement]:
+    """Money one way and energy the other."""
+    net_ugrx = trade.gross_ugrx - trade.fee_ugrx
+    movements = [
+        Movement("GRX", trade.buyer, trade.seller, net_ugrx),
+        Movement("GRX", trade.buyer, _FEES, trade.fee_ugrx),
+        Movement("GRID", trade.seller, trade.buyer, trade.quantity_uwh),
+    ]
+    return [movement for movement in movements if movement.amount]

@@ -1,0 +1,179 @@
+"""The journal's entries as an auditor reads them: public leaf, input, outcome.
+
+Nothing is decoded before a check asks for it; what cannot be decoded raises EvidenceError there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from gridtokenx_sim.demo.audit.signed import EvidenceError, Frame, read_frame
+
+T = TypeVar("T")
+
+
+class Movement(msgspec.Struct, frozen=True, array_like=True):
+    """`amount` base units of `asset` from the account `debit` to the account `credit`."""
+
+    asset: str
+    debit: str
+    credit: str
+    amount: int
+
+
+class Leaf(msgspec.Struct, frozen=True):
+    """The public part of an entry."""
+
+    v: int
+    seq: int
+    at_ms: int
+    kind: str
+    movements: list[Movement]
+    commitment: str
+
+
+class Trade(msgspec.Struct, frozen=True, array_like=True):
+    maker: int
+    taker: int
+    buyer: str
+    seller: str
+    price_ugrx: int
+    quantity_uwh: int
+    gross_ugrx: int
+    fee_ugrx: int
+
+
+class FrameOutcome(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
+    """`verdicts` are (index, reason) of the readings that were not accepted."""
+
+    previous: int
+    device: bytes
+    chain: bytes
+    seq: int
+    readings: int
+    verdicts: list[tuple[int, int]]
+    movements: list[Movement]
+
+
+class OrderOutcome(msgspec.Struct, frozen=True, array_like=True, tag="order"):
+    number: int
+    key: str
+    status: str
+    filled_uwh: int
+    remaining_uwh: int
+    trades: list[Trade]
+    movements: list[Movement]
+
+
+class TickOutcome(msgspec.Struct, frozen=True, array_like=True, tag="tick"):
+    orders: list[OrderOutcome]
+
+
+class ConfigureOutcome(msgspec.Struct, frozen=True, array_like=True, tag="configure"):
+    movements: list[Movement]
+
+
+class StandingOutcome(msgspec.Struct, frozen=True, array_like=True, tag="standing"):
+    wallet: str
+
+
+class CancelOutcome(msgspec.Struct, frozen=True, array_like=True, tag="cancel"):
+    number: int
+
+
+class OracleOutcome(msgspec.Struct, frozen=True, array_like=True, tag="oracle"):
+    paused: bool
+
+
+Outcome = (
+    FrameOutcome
+    | OrderOutcome
+    | TickOutcome
+    | ConfigureOutcome
+    | StandingOutcome
+    | CancelOutcome
+    | OracleOutcome
+)
+
+
+_LEAVES = msgspec.json.Decoder(Leaf)
+_OUTCOMES: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Outcome)
+
+
+@dataclass(eq=False)
+class Entry:
+    """A row of the journal, decoded as far as it is asked for."""
+
+    seq: int
+    at_ms: int
+    kind: str
+    previous: int
+    raw_leaf: bytes
+    leaf_hash: bytes
+    salt: bytes
+    input: bytes
+    raw_outcome: bytes
+
+    @cached_property
+    def leaf(self) -> Leaf:
+        return self._decoded(_LEAVES, self.raw_leaf, "leaf")
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        return self._decoded(_OUTCOMES, self.raw_outcome, "outcome")
+
+    @cached_property
+    def frame(self) -> Frame:
+        """Of an entry of kind `frame`."""
+        try:
+            return read_frame(self.input)
+        except EvidenceError as error:
+            raise EvidenceError(f"entry {self.seq}: {error}") from None
+
+    @property
+    def orders(self) -> list[OrderOutcome]:
+        """The orders that it placed."""
+        match self.outcome:
+            case OrderOutcome() as order:
+                return [order]
+            case TickOutcome(orders=orders):
+                return orders
+        return []
+
+    @property
+    def trades(self) -> list[Trade]:
+        return [trade for order in self.orders for trade in order.trades]
+
+    @property
+    def movements(self) -> list[Movement]:
+        """The outcome's, which the leaf repeats."""
+        match self.outcome:
+            case FrameOutcome(movements=movements) | ConfigureOutcome(movements=movements):
+                return movements
+        return [movement for order in self.orders for movement in order.movements]
+
+    def _decoded(
+        self, decoder: msgspec.json.Decoder[T] | msgspec.msgpack.Decoder[T], raw: bytes, what: str
+    ) -> T:
+        try:
+            return decoder.decode(raw)
+        except msgspec.DecodeError as error:
+            raise EvidenceError(f"entry {self.seq}: its {what} cannot be read: {error}") from None
+
+
+class TradeRow(NamedTuple):
+    """A row of the market's history: the entry's number, the trade's place in it, the trade."""
+
+    seq: int
+    n: int
+    at_ms: int
+    price_ugrx: int
+    quantity_uwh: int
+    gross_ugrx: int
+    fee_ugrx: int
+    buyer: str
+    seller: str

@@ -1,0 +1,40 @@
+"""`gridtokenx-sim demo`: what a stranger runs first. Its options; `program` does the work."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gridtokenx_sim.demo.broker import BrokerChoice
+
+
+def demo(
+    *,
+    speed: Annotated[
+        float, typer.Option(metavar="N", help="Community seconds in a real second, 1 to 3600.")
+    ] = 180.0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over: a new community.")] = False,
+    until_settled: Annotated[
+        bool,
+        typer.Option("--until-settled", help="Stop at the first settled trade and check it all."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --until-settled: print JSON, for programs.")
+    ] = False,
+    broker: Annotated[
+        BrokerChoice, typer.Option(help="The MQTT broker; auto takes Mosquitto if it is installed.")
+    ] = BrokerChoice.AUTO,
+) -> None:
+    """Run a whole community here: meters, gateways, broker, backend, members.
+
+    Everything it makes lies in .gridtokenx-demo in the current folder.
+    Started again, it goes on where it stopped; a day takes eight minutes.
+
+    Example: gridtokenx-sim demo --until-settled --json
+    """
+    # Rich and an HTTP client, which `gridtokenx-sim run` does not need.
+    from gridtokenx_sim.demo.program import Options, run_demo  # noqa: PLC0415
+
+    options = Options(speed, broker, fresh, until_settled, as_json)
+    raise typer.Exit(run_demo(options))

@@ -1,0 +1,33 @@
+"""How often things happen in community time, so that people see them every second or two."""
+
+from __future__ import annotations
+
+import msgspec
+
+_ROUND_S = (5, 10, 15, 20, 30, 60, 120, 180, 240, 300, 600, 900, 1200, 1800, 3600, 7200, 14_400)
+"""Periods that a clock's hands like; all but one divide the day."""
+_POLL_EVERY_REAL_S = 1.3
+_TRADE_EVERY_REAL_S = 1.6
+_SHORTEST_ORDER_WINDOW_S = 3600
+_ORDER_WINDOW_REAL_S = 120
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """Periods in seconds of community time."""
+
+    poll_s: int
+    tick_s: int
+    order_window_s: int
+
+
+def pace_for(speed: float) -> Pace:
+    """The periods for a community whose clock runs `speed` times as fast as the wall's."""
+    return Pace(
+        _round(speed * _POLL_EVERY_REAL_S),
+        _round(speed * _TRADE_EVERY_REAL_S),
+        max(_SHORTEST_ORDER_WINDOW_S, round(speed * _ORDER_WINDOW_REAL_S)),
+    )
+
+
+def _round(seconds: float) -> int:
+    return next((period for period in _ROUND_S if period >= seconds), _ROUND_S[-1])

@@ -1,0 +1,104 @@
+"""The demo as a program: folder, run, audit, and the exit code that says how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from gridtokenx_sim.demo.audit.audit import Finding, audit
+from gridtokenx_sim.demo.broker import BrokerChoice, NoBroker, choose_broker
+from gridtokenx_sim.demo.folder import NAME, Folder, FolderError, open_folder
+from gridtokenx_sim.demo.progress import progress_line
+from gridtokenx_sim.demo.session import Interrupted, Mode, RunFailed, Session
+
+DONE = 0
+FAILED = 1
+USER_ERROR = 2
+INTERRUPTED = 130
+_FASTEST = 3600
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the command line says."""
+
+    speed: float
+    broker: BrokerChoice
+    fresh: bool
+    until_settled: bool
+    as_json: bool
+
+
+def run_demo(options: Options) -> int:
+    """Runs the demo in the current folder; the exit code. Reasons go to stderr, a line each."""
+    started = time.monotonic()
+    if options.as_json and not options.until_settled:
+        return _refuse("--json: expected --until-settled with it", USER_ERROR)
+    if not 1 <= options.speed <= _FASTEST:
+        return _refuse(f"--speed: expected 1 to {_FASTEST}, got {options.speed:g}", USER_ERROR)
+    try:
+        with open_folder(Path.cwd() / NAME, fresh=options.fresh) as folder:
+            last_line = _run(folder, options)
+            if options.until_settled:
+                return _check(folder, started, as_json=options.as_json)
+    except (NoBroker, FolderError) as error:
+        return _refuse(str(error), USER_ERROR)
+    except (RunFailed, OSError) as error:
+        return _refuse(str(error), FAILED)
+    except Interrupted:
+        return _refuse("stopped before it was done", INTERRUPTED)
+    _say(f"{last_line}; start it again to go on, with --fresh to start over")
+    return DONE
+
+
+def _run(folder: Folder, options: Options) -> str:
+    """Runs the community; its last state in one line."""
+    broker = choose_broker(options.broker)
+    screen = sys.stdout.isatty() and not options.until_settled
+    mode = Mode(options.until_settled, screen)
+    return progress_line(asyncio.run(Session(folder, broker, options.speed, mode).run()))
+
+
+def _check(folder: Folder, started: float, *, as_json: bool) -> int:
+    """Audits what was stored, and says so."""
+    totals, findings = audit(folder)
+    failed = [finding for finding in findings if not finding.passed]
+    result = {
+        **msgspec.to_builtins(totals),
+        "checks_passed": len(findings) - len(failed),
+        "checks_total": len(findings),
+        "elapsed_s": round(time.monotonic() - started, 1),
+    }
+    if as_json:
+        _say(json.dumps(result))
+    else:
+        _print_table(findings, result)
+    for finding in failed:
+        _refuse(f"{finding.name}: {finding.detail}", FAILED)
+    return FAILED if failed else DONE
+
+
+def _print_table(findings: list[Finding], result: dict[str, int | float]) -> None:
+    table = Table("", "check", "looked at", title="What was stored, checked by other code")
+    for finding in findings:
+        mark = "[green]✓[/green]" if finding.passed else "[bold red]✗[/bold red]"
+        table.add_row(mark, finding.name.replace("_", " "), finding.detail)
+    console = Console()
+    console.print(table)
+    console.print(", ".join(f"{name} {value}" for name, value in result.items()))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _refuse(line: str, code: int) -> int:
+    sys.stderr.write(f"{line}\n")
+    return code

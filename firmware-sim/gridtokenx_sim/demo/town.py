@@ -1,0 +1,202 @@
+"""The community that the demo starts: who lives there, with which meter, on which line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from gridtokenx_sim.models import MODELS
+
+COMMUNITY = "sonnenweg"
+TITLE = "Sonnenweg, Vienna"
+TIME_ZONE = "Europe/Vienna"
+LATITUDE = 48.2
+LONGITUDE = 16.37
+SEED = 7
+START = datetime(2026, 6, 18, 5, 55, tzinfo=UTC)
+"""A working day in June, seven in the morning by the sun: surplus within minutes."""
+START_MS = round(START.timestamp() * 1000)
+FEE_BPS = 50
+MAX_PRODUCTION_RATIO = 60
+"""A sunny June day of the largest roof exports 17 times what its house imports."""
+
+
+class MeterPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A meter, the household behind it, and what its connection can carry.
+
+    Amounts are decimal strings, as configs have them; `import_kwh` and `export_kwh` are what the
+    registers show when the community begins.
+    """
+
+    model: str
+    serial: str
+    address: int
+    annual_load_kwh: str
+    max_power_kw: str
+    import_kwh: str
+    solar_kwp: str = "0"
+    export_kwh: str = "0"
+
+    @property
+    def id(self) -> str:
+        return f"{MODELS[self.model].maker}-{self.serial}"
+
+    @property
+    def resolution_kwh(self) -> str:
+        """A step of its registers, or a little more: an Eastron's float has steps of 1 or 2 Wh."""
+        return "0.1" if self.model.startswith("carlo_gavazzi") else "0.01"
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A person with a wallet, a meter and a standing order."""
+
+    name: str
+    side: Literal["sell", "buy"]
+    price_grx_per_kwh: str
+    meter: MeterPlan
+
+    @property
+    def file_name(self) -> str:
+        """The name in a form that every file system takes."""
+        return self.name.lower().replace(" ", "-")
+
+
+class Bus(msgspec.Struct, frozen=True):
+    """A line with its members' meters. `baud` 0: Modbus TCP."""
+
+    name: str
+    baud: int
+    members: tuple[Member, ...]
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    name: str
+    site: str
+    buses: tuple[Bus, ...]
+
+
+_BERGER = MeterPlan(
+    model="eastron_sdm630",
+    serial="23817402",
+    address=1,
+    solar_kwp="6.4",
+    annual_load_kwh="3600",
+    max_power_kw="17",
+    import_kwh="8412.5",
+    export_kwh="11230.25",
+)
+_HUBER = MeterPlan(
+    model="abb_b23",
+    serial="41200913",
+    address=2,
+    solar_kwp="9.8",
+    annual_load_kwh="5200",
+    max_power_kw="24",
+    import_kwh="10944.31",
+    export_kwh="17551.04",
+)
+_KAYA = MeterPlan(
+    model="eastron_sdm230",
+    serial="22600158",
+    address=3,
+    annual_load_kwh="5400",
+    max_power_kw="14",
+    import_kwh="9120.75",
+)
+_MOSER = MeterPlan(
+    model="carlo_gavazzi_em340",
+    serial="KY2130017",
+    address=1,
+    annual_load_kwh="9800",
+    max_power_kw="24",
+    import_kwh="21377.2",
+)
+_NOVAK = MeterPlan(
+    model="eastron_sdm72d_m",
+    serial="21950466",
+    address=2,
+    solar_kwp="4.2",
+    annual_load_kwh="2900",
+    max_power_kw="17",
+    import_kwh="5120.4",
+    export_kwh="6104.5",
+)
+_STEINER = MeterPlan(
+    model="eastron_sdm120",
+    serial="20770231",
+    address=1,
+    solar_kwp="2.4",
+    annual_load_kwh="2100",
+    max_power_kw="8",
+    import_kwh="6010.25",
+    export_kwh="2205.75",
+)
+_WAGNER = MeterPlan(
+    model="schneider_iem3155",
+    serial="31550862",
+    address=2,
+    solar_kwp="8.2",
+    annual_load_kwh="4100",
+    max_power_kw="24",
+    import_kwh="7003.118",
+    export_kwh="12990.4",
+)
+_SCHOOL = MeterPlan(
+    model="carlo_gavazzi_em24_rs485",
+    serial="BN0420061",
+    address=3,
+    annual_load_kwh="24000",
+    max_power_kw="60",
+    import_kwh="40288.6",
+)
+_BAKERY = MeterPlan(
+    model="carlo_gavazzi_em24_e1",
+    serial="BX1360044",
+    address=1,
+    annual_load_kwh="32000",
+    max_power_kw="80",
+    import_kwh="91820.9",
+)
+
+GATEWAYS = (
+    Gateway(
+        "north",
+        "Sonnenweg 1 to 9",
+        (
+            Bus(
+                "cabinet",
+                9600,
+                (
+                    Member("Berger", "sell", "0.118", _BERGER),
+                    Member("Huber", "sell", "0.105", _HUBER),
+                    Member("Kaya", "buy", "0.135", _KAYA),
+                ),
+            ),
+            Bus(
+                "cellar",
+                19200,
+                (Member("Moser", "buy", "0.160", _MOSER), Member("Novak", "sell", "0.124", _NOVAK)),
+            ),
+        ),
+    ),
+    Gateway(
+        "south",
+        "Sonnenweg 2 to 8",
+        (
+            Bus(
+                "garage",
+                9600,
+                (
+                    Member("Steiner", "sell", "0.098", _STEINER),
+                    Member("Wagner", "sell", "0.132", _WAGNER),
+                    Member("School", "buy", "0.122", _SCHOOL),
+                ),
+            ),
+            Bus("bakery", 0, (Member("Bakery Lang", "buy", "0.210", _BAKERY),)),
+        ),
+    ),
+)
+BUSES = tuple(bus for gateway in GATEWAYS for bus in gateway.buses)
+MEMBERS = tuple(member for bus in BUSES for member in bus.members)

@@ -1,0 +1,76 @@
+"""The backend's parts in one process: a clock that stands, a journal on disk, a running writer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.backend.village import START_MS
+
+from gridtokenx_backend.core.community import Community
+from gridtokenx_backend.core.inputs import Input
+from gridtokenx_backend.journal import Journal, SqliteJournal, open_journal
+from gridtokenx_backend.replay import rebuild
+from gridtokenx_backend.writer import Settled, Writer
+
+
+class StandingClock:
+    """Community time that moves when a test moves it."""
+
+    def __init__(self, at_ms: int = START_MS) -> None:
+        self.at_ms = at_ms
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+    def real_seconds(self, duration_ms: int) -> float:
+        return duration_ms / 1000
+
+
+@asynccontextmanager
+async def journal_at(path: Path) -> AsyncIterator[SqliteJournal]:
+    journal = await open_journal(path)
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+@asynccontextmanager
+async def writer_on(
+    journal: Journal, community: Community | None = None, snapshot_every: int = 10**9
+) -> AsyncIterator[Writer]:
+    """A writer at work on a community, by default the one that the journal holds; drained."""
+    if community is None:
+        community = await rebuild(journal)
+    writer = Writer(community, journal, StandingClock(), snapshot_every)
+    running = asyncio.create_task(writer.run())
+    try:
+        yield writer
+    except BaseException:  # a failed test does not wait for what may never be stored
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        raise
+    writer.stop()
+    await running
+
+
+async def turns(count: int = 20) -> None:
+    """Lets everything that is ready to run do so."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
+    """Returns when `condition` holds; fails the test if it does not in time."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 (another process cannot set an event)
+            await asyncio.sleep(0.002)
+
+
+async def settle(writer: Writer, given: Sequence[Input]) -> list[Settled]:
+    """Each input as a batch of its own."""
+    return [settled for each in given for settled in await writer.submit([each])]

@@ -1,0 +1,90 @@
+"""A whole backend in this process, but for its HTTP server, beside a real Mosquitto."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.rig.processes import Broker
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from tests.backend.gateway_link import Link, linked
+from tests.backend.parts import until
+from tests.backend.village import Gateway, Village, toml_of
+
+from gridtokenx_backend import server
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.config import Settings, load_settings
+from gridtokenx_backend.core.inputs import SwitchOracle, switch_oracle
+from gridtokenx_backend.data_folder import prepare
+from gridtokenx_wire.keys import load_private_key
+
+
+def write_configs(
+    folder: Path, document: dict[str, Any], port: int, backend: str = "", *, qos: int = 1
+) -> Path:
+    """backend.toml and community.toml; the path of the first."""
+    (folder / "community.toml").write_text(toml_of(document))
+    path = folder / "backend.toml"
+    path.write_text(
+        f"[backend]\n{backend or 'verify_workers = 0'}\n"
+        f"[broker]\nport = {port}\nqos = {qos}\ninsecure = true\n"
+        "[api]\nport = 0\n"
+    )
+    return path
+
+
+class Site:
+    """A broker, and a backend that may be started again on the same data."""
+
+    def __init__(self, folder: Path, broker: Broker) -> None:
+        self.folder = folder
+        self.broker = broker
+        self.village = Village()
+        self.backend: Backend
+        self._links = AsyncExitStack()
+        self._running = AsyncExitStack()
+
+    def settings(self, backend: str = "", *, qos: int = 1) -> Settings:
+        path = write_configs(self.folder, self.village.document, self.broker.port, backend, qos=qos)
+        settings = load_settings(path)
+        prepare(settings)
+        return settings
+
+    async def start(self, backend: str = "", *, qos: int = 1) -> Backend:
+        """Returns when it has subscribed."""
+        settings = self.settings(backend, qos=qos)
+        self.key: Ed25519PublicKey = load_private_key(settings.ack_key).public_key()
+        self.backend = await self._running.enter_async_context(server.start(settings))
+        await until(lambda: self.backend.source.connected)
+        return self.backend
+
+    async def stop(self) -> None:
+        """Stops the backend; the broker and the links stay."""
+        await self._running.aclose()
+
+    async def link(self, gateway: Gateway) -> Link:
+        return await self._links.enter_async_context(linked(gateway, self.broker.port, self.key))
+
+    async def unlink(self) -> None:
+        await self._links.aclose()
+
+    def dropped(self) -> dict[str, int]:
+        return {reason.value: count for reason, count in self.backend.ingest.dropped.items()}
+
+    async def pause(self, paused: bool) -> None:
+        await self.backend.writer.submit([switch_oracle(SwitchOracle(paused, "a test"))])
+
+
+@asynccontextmanager
+async def site_in(folder: Path) -> AsyncIterator[Site]:
+    """A broker without a backend; whatever was started in it is stopped."""
+    with Broker(folder) as broker:
+        assert isinstance(broker, Broker)
+        site = Site(folder, broker)
+        try:
+            yield site
+        finally:
+            await site.unlink()
+            await site.stop()

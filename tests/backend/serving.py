@@ -1,0 +1,88 @@
+"""The HTTP API in this process, on a real writer and journal, asked without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from tests.backend.parts import StandingClock, writer_on
+from tests.backend.village import NAME, Resident, Village, convert_terms, frame_input
+
+from gridtokenx_backend.acks import AckSigner
+from gridtokenx_backend.api.app import make_app
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.config import BrokerSection
+from gridtokenx_backend.core import inputs
+from gridtokenx_backend.ingest import Ingest
+from gridtokenx_backend.journal import Journal
+from gridtokenx_backend.mqtt_source import MqttSource
+from gridtokenx_backend.verifier import Verifier
+from gridtokenx_backend.writer import Writer
+from gridtokenx_wire.order import Instruction
+
+TOKEN = "a token of the operator's"
+
+
+class Api:
+    """Asks a backend over HTTP. The village's gateways and members are those of the backend."""
+
+    def __init__(self, backend: Backend, client: httpx.AsyncClient, village: Village) -> None:
+        self.backend = backend
+        self.writer: Writer = backend.writer
+        self.client = client
+        self.village = village
+        self.anna, self.ben, self.cleo = village.anna, village.ben, village.cleo
+
+    async def get(self, path: str, **how: Any) -> httpx.Response:
+        return await self.client.get(path, **how)
+
+    async def ask(self, path: str, token: str = TOKEN) -> httpx.Response:
+        """Like `get`, as the operator."""
+        return await self.client.get(path, headers={"Authorization": f"Bearer {token}"})
+
+    async def post(self, path: str, content: bytes, token: str = "") -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return await self.client.post(path, content=content, headers=headers)
+
+    async def order(self, who: Resident, *order: Any, **more: Any) -> httpx.Response:
+        return await self.post("/v1/orders", who.sign(who.order(*order, **more)))
+
+    async def tell(self, path: str, who: Resident, instruction: Instruction) -> httpx.Response:
+        return await self.post(path, who.sign(instruction))
+
+    async def send(self, message: bytes) -> None:
+        """A gateway's frame, as if it had come from the broker."""
+        await self.writer.submit([frame_input(message)])
+
+    def state(self) -> bytes:
+        return self.writer.community.snapshot()
+
+
+@asynccontextmanager
+async def api_on(journal: Journal, village: Village) -> AsyncIterator[Api]:
+    async with writer_on(journal) as writer:
+        terms = inputs.configure(convert_terms(village.document), b"source")
+        if not writer.community.entries:
+            await writer.submit([terms])
+        verifier = Verifier(0)
+        source = MqttSource(BrokerSection(), NAME, None)
+        ingest = Ingest(source, writer, verifier, AckSigner(bytes(32), bytes(32)))
+        backend = Backend(writer, journal, verifier, ingest, source, StandingClock(), TOKEN)
+        transport = httpx.ASGITransport(make_app(backend), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://lane") as client:
+            yield Api(backend, client, village)
+
+
+def problem(response: httpx.Response, status: int, reason: str) -> str:
+    """The detail of a problem document (RFC 9457), after a look at the rest of it."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body.keys() == {"type", "title", "status", "detail", "reason"}
+    assert (body["status"], body["reason"]) == (status, reason)
+    assert body["type"] == f"urn:gridtokenx:problem:{reason}"
+    assert body["title"]
+    detail: str = body["detail"]
+    return detail

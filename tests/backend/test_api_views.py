@@ -1,0 +1,369 @@
+"""What everyone may read, what only the operator may, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.backend.parts import journal_at, turns
+from tests.backend.serving import TOKEN, Api, api_on, problem
+from tests.backend.village import HOUR_MS, KWH, START_MS, Village, reading
+
+from gridtokenx_backend import writer as writer_module
+from gridtokenx_backend.core.inputs import TickInput
+from gridtokenx_backend.errors import JournalUnavailable
+from gridtokenx_backend.journal import SqliteJournal
+from gridtokenx_wire.reading import Reading, ReadingFlag
+
+
+@pytest.fixture(name="journal")
+async def _journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
+    async with journal_at(tmp_path / "journal.db") as journal:
+        yield journal
+
+
+@pytest.fixture(name="api")
+async def _api(journal: SqliteJournal, village: Village) -> AsyncIterator[Api]:
+    """Two frames of the north's: four readings, of which two are refused; 20 GRID minted."""
+    async with api_on(journal, village) as api:
+        north = village.north
+        await api.send(north.next([reading("ABB-1", START_MS - 2 * HOUR_MS)]))
+        await api.send(
+            north.next(
+                [
+                    reading("ABB-2", START_MS - 1000, KWH),
+                    reading("ABB-1", START_MS - 1000, 500 * KWH),
+                    Reading("ABB-1", START_MS, 7, 20 * KWH, 0, ReadingFlag.NO_POWER),
+                ]
+            )
+        )
+        yield api
+
+
+# --- public -------------------------------------------------------------------------------------
+
+
+async def test_health_says_how_it_stands(api: Api) -> None:
+    assert (await api.get("/v1/health")).json() == {
+        "status": "ok",
+        "detail": "",
+        "community": "lane",
+        "time_ms": START_MS,
+        "journal_seq": 3,
+        "oracle": "running",
+        "broker": "disconnected",
+    }
+
+
+async def test_the_summary_counts(api: Api) -> None:
+    await api.order(api.anna, "a", "sell", "5", "0.2")
+    await api.order(api.ben, "b", "buy", "5", "0.2")
+    assert (await api.get("/v1/summary")).json() == {
+        "time_ms": START_MS,
+        "frames": 2,
+        "readings_accepted": 2,
+        "readings_rejected": 2,
+        "readings_quarantined": 0,
+        "refused": {"unbound_meter": 1, "implausible_jump": 1},
+        "quality_permille": 500,
+        "minted_uwh": 20 * KWH,
+        "orders": 2,
+        "trades": 1,
+        "settlements": 1,
+        "journal_seq": 5,
+    }
+
+
+async def test_the_book_shows_the_best_50_prices_of_each_side(api: Api) -> None:
+    for n in range(1, 53):
+        await api.order(api.ben, f"b{n}", "buy", "0.001", f"0.{n:03}")
+        await api.order(api.anna, f"a{n}", "sell", "0.001", f"1.{n:03}")
+    await api.order(api.cleo, "c", "buy", "0.002", "0.052")
+    body = (await api.get("/v1/book")).json()
+    bids, asks = ([level["price_grx_per_kwh"] for level in body[side]] for side in ("bids", "asks"))
+    assert bids == [f"0.{n:03}000" for n in range(52, 2, -1)]
+    assert asks == [f"1.{n:03}000" for n in range(1, 51)]
+    assert body["bids"][0]["quantity_kwh"] == "0.003000000"
+
+
+async def test_trades_are_shown_newest_first_up_to_a_limit(api: Api) -> None:
+    await api.order(api.anna, "a", "sell", "5", "0.2")
+    for n in range(4):
+        await api.order(api.ben, f"b{n}", "buy", "1", "0.2")
+    shown = (await api.get("/v1/trades?limit=3")).json()["trades"]
+    assert [trade["journal_seq"] for trade in shown] == [8, 7, 6]
+    assert len((await api.get("/v1/trades")).json()["trades"]) == 4
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "1.5", "", "9" * 30])
+async def test_a_limit_has_bounds(api: Api, limit: str) -> None:
+    problem(await api.get(f"/v1/trades?limit={limit}"), 400, "bad_request")
+
+
+@pytest.mark.parametrize("kind", ["balances", "orders"])
+@pytest.mark.parametrize("wallet", ["nobody", "issuer:GRX", "community:fees", "%00", "%ff%fe"])
+async def test_a_wallet_of_nobody_is_not_found(api: Api, kind: str, wallet: str) -> None:
+    problem(await api.get(f"/v1/{kind}/{wallet}"), 404, "unknown_wallet")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "reason"),
+    [
+        ("GET", "/v1/nothing", 404, "not_found"),
+        ("GET", "/", 404, "not_found"),
+        ("GET", "/v1/balances/", 404, "not_found"),
+        ("GET", "/v1/balances/a/b", 404, "not_found"),
+        ("POST", "/v1/book", 405, "method_not_allowed"),
+        ("GET", "/v1/oracle/pause", 405, "method_not_allowed"),
+        ("DELETE", "/v1/orders", 405, "method_not_allowed"),
+        ("PUT", "/metrics", 405, "method_not_allowed"),
+    ],
+)
+async def test_what_is_not_there_is_a_problem_too(
+    api: Api, method: str, path: str, status: int, reason: str
+) -> None:
+    problem(await api.client.request(method, path), status, reason)
+
+
+async def test_openapi_describes_every_door(api: Api) -> None:
+    document = (await api.get("/schema/openapi.json")).json()
+    assert document["openapi"].startswith("3.")
+    described = {
+        (method.upper(), path) for path, methods in document["paths"].items() for method in methods
+    }
+    assert described == {
+        ("GET", "/v1/health"),
+        ("GET", "/v1/summary"),
+        ("GET", "/v1/book"),
+        ("GET", "/v1/trades"),
+        ("GET", "/v1/balances/{wallet}"),
+        ("GET", "/v1/orders/{wallet}"),
+        ("POST", "/v1/orders"),
+        ("POST", "/v1/cancellations"),
+        ("POST", "/v1/standing-orders"),
+        ("GET", "/v1/devices"),
+        ("GET", "/v1/meters/{meter}/readings"),
+        ("POST", "/v1/oracle/pause"),
+        ("POST", "/v1/oracle/resume"),
+    }
+    # No parameter is one that only the server can give.
+    names = {
+        parameter["name"]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", [])
+    }
+    assert names == {"wallet", "meter", "limit"}
+
+
+async def test_metrics_say_what_the_summary_says(api: Api) -> None:
+    response = await api.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+    assert samples == {
+        ("gridtokenx_readings_total", "accepted"): 2,
+        ("gridtokenx_readings_total", "unbound_meter"): 1,
+        ("gridtokenx_readings_total", "implausible_jump"): 1,
+        ("gridtokenx_frames_total",): 2,
+        ("gridtokenx_minted_uwh_total",): 20 * KWH,
+        ("gridtokenx_orders_total",): 0,
+        ("gridtokenx_trades_total",): 0,
+        ("gridtokenx_journal_entries_total",): 3,
+        ("gridtokenx_quality_permille",): 500,
+        ("gridtokenx_oracle_paused",): 0,
+        ("gridtokenx_journal_degraded",): 0,
+        ("gridtokenx_broker_connected",): 0,
+        ("gridtokenx_open_orders",): 0,
+    }
+
+
+# --- the operator's -----------------------------------------------------------------------------
+
+OPERATORS = [
+    ("GET", "/v1/devices"),
+    ("GET", "/v1/meters/ABB-1/readings"),
+    ("GET", "/v1/meters/nothing/readings"),
+    ("POST", "/v1/oracle/pause"),
+    ("POST", "/v1/oracle/resume"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATORS)
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        f"bearer {TOKEN}",
+        f"Basic {TOKEN}",
+        TOKEN,
+        f"Bearer {TOKEN} ",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        "Bearer tökén",
+    ],
+)
+async def test_only_the_operator_gets_in(
+    api: Api, method: str, path: str, header: str | None
+) -> None:
+    before = api.state()
+    headers = {} if header is None else {"Authorization": header.encode()}
+    response = await api.client.request(
+        method, path, headers=headers, content=b'{"reason": "because"}'
+    )
+    problem(response, 401, "unauthorized")
+    assert api.state() == before
+
+
+async def test_devices_show_where_their_chains_stand(api: Api) -> None:
+    north, south = (await api.ask("/v1/devices")).json()
+    assert north == {
+        "device": api.village.north.name,
+        "site": "",
+        "status": "active",
+        "chain": api.village.north.chain.hex(),
+        "next_seq": 2,
+        "readings_accepted": 2,
+        "readings_rejected": 2,
+        "readings_quarantined": 0,
+        "quality_permille": 500,
+    }
+    assert (south["chain"], south["next_seq"], south["quality_permille"]) == ("", 0, 1000)
+
+
+def _view(time_ms: int, imported: str, exported: str, verdict: str, seq: int) -> dict[str, Any]:
+    return {
+        "time_ms": time_ms,
+        "import_kwh": imported,
+        "export_kwh": exported,
+        "power_w": 0,
+        "verdict": verdict,
+        "journal_seq": seq,
+    }
+
+
+async def test_readings_of_a_meter_are_shown_newest_first_with_their_verdicts(api: Api) -> None:
+    await api.send(api.village.south.next([reading("ABB-2", START_MS)]))
+    await api.send(api.village.north.next([reading("ABB-9", START_MS)]))
+    newest = _view(START_MS, "0.000000007", "20.000000000", "accepted", 3) | {"power_w": None}
+    jump = _view(START_MS - 1000, "0.000000000", "500.000000000", "implausible_jump", 3)
+    first = _view(START_MS - 2 * HOUR_MS, "0.000000000", "0.000000000", "accepted", 2)
+    body = (await api.ask("/v1/meters/ABB-1/readings")).json()
+    assert body == {"meter": "ABB-1", "readings": [newest, jump, first]}
+    body = (await api.ask("/v1/meters/ABB-1/readings?limit=2")).json()
+    assert body["readings"] == [newest, jump]
+
+
+async def test_a_meter_without_readings_has_none(api: Api) -> None:
+    body = (await api.ask("/v1/meters/ABB-2/readings")).json()
+    assert body == {"meter": "ABB-2", "readings": []}
+
+
+@pytest.mark.parametrize("meter", ["ABB-9", "a%2Fb", "%00"])
+async def test_a_meter_of_nobody_is_not_found(api: Api, meter: str) -> None:
+    response = await api.ask(f"/v1/meters/{meter}/readings")
+    assert response.status_code == 404
+    assert response.json()["reason"] in ("unknown_meter", "not_found")
+
+
+async def test_the_oracle_is_paused_and_resumed_with_a_reason(api: Api) -> None:
+    for door, oracle in (("pause", "paused"), ("resume", "running")):
+        response = await api.post(f"/v1/oracle/{door}", b'{"reason": "works"}', TOKEN)
+        assert response.status_code == 200
+        assert response.json()["oracle"] == oracle
+        assert (await api.get("/v1/health")).json()["oracle"] == oracle
+
+
+DEEP = b'{"reason": ' + b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"{}", id="no reason"),
+        pytest.param(b'{"reason": ""}', id="an empty one"),
+        pytest.param(b'{"reason": 5}', id="a number"),
+        pytest.param(b'{"reason": "x", "more": 1}', id="more than that"),
+        pytest.param(b'{"reason": "' + b"x" * 501 + b'"}', id="a long one"),
+        pytest.param(b'{"reason": "\xff"}', id="no UTF-8"),
+        pytest.param(b'{"\xff": "x"}', id="a key that is not UTF-8"),
+        pytest.param(b"\xff\xfe", id="bytes"),
+        pytest.param(DEEP, id="deep in its place"),
+        pytest.param(b"[" * 100_000, id="deep"),
+        pytest.param(b'{"x":' * 50_000, id="deep and unknown"),
+        pytest.param(b'{"reason": "\\ud800"}', id="half a surrogate"),
+        pytest.param(b"null", id="null"),
+    ],
+)
+async def test_a_pause_without_a_reason_is_refused(api: Api, body: bytes) -> None:
+    before = api.state()
+    problem(await api.post("/v1/oracle/pause", body, TOKEN), 400, "bad_request")
+    assert api.state() == before
+
+
+# --- when it cannot be said ---------------------------------------------------------------------
+
+
+@pytest.fixture(name="stuck")
+async def _stuck(
+    api: Api, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Api]:
+    """A tick waits to be stored."""
+    monkeypatch.setattr(writer_module, "_READ_TIMEOUT_S", 0.01)
+    store, free = journal.append, asyncio.Event()
+
+    async def append(entries: Sequence[Any], trades: Sequence[Any]) -> None:
+        await free.wait()
+        await store(entries, trades)
+
+    monkeypatch.setattr(journal, "append", append)
+    waiting = api.writer.enqueue([TickInput()])
+    await turns()
+    yield api
+    free.set()
+    await waiting
+
+
+@pytest.mark.parametrize("path", ["/v1/summary", "/v1/book", "/v1/devices"])
+async def test_what_is_not_durable_is_not_shown(stuck: Api, path: str) -> None:
+    response = await stuck.ask(path)
+    problem(response, 503, "unavailable")
+    assert response.headers["retry-after"] == "1"
+
+
+@pytest.mark.xfail(
+    strict=True, reason="health and metrics show what is applied, not what is stored"
+)
+async def test_health_and_metrics_count_only_what_is_durable(stuck: Api) -> None:
+    assert (await stuck.get("/v1/health")).json()["journal_seq"] == 3
+    assert "gridtokenx_journal_entries_total 3.0" in (await stuck.get("/metrics")).text
+
+
+async def test_a_full_queue_is_said_as_such(stuck: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "MAX_QUEUED", 0)
+    response = await stuck.order(stuck.ben, "b", "buy", "1", "0.2")
+    problem(response, 503, "unavailable")
+    assert response.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("path", ["/v1/trades", "/v1/meters/ABB-1/readings"])
+async def test_a_journal_that_cannot_be_read_is_said_as_such(
+    api: Api, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def refuse(_: int) -> None:
+        raise JournalUnavailable("disk I/O error")
+
+    monkeypatch.setattr(journal, "trades", refuse)
+    monkeypatch.setattr(journal, "entry", refuse)
+    problem(await api.ask(path), 503, "unavailable")

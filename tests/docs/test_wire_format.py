@@ -1,0 +1,209 @@
+"""docs/wire-format.md: its examples are the wire's, its tables are the code's."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.docs.markdown import DOCS, block, hex_of, section, table, tables
+
+from gridtokenx_backend.acks import _ANSWERED
+from gridtokenx_backend.api.problems import _STATUS
+from gridtokenx_backend.core import machine, outcomes
+from gridtokenx_backend.core.community import Community
+from gridtokenx_backend.core.inputs import FrameInput, configure
+from gridtokenx_backend.core.outcomes import FrameAccepted, FrameRefusal, OrderRefusal, Trade
+from gridtokenx_backend.core.terms import (
+    CommunitySection,
+    CommunityTerms,
+    DeviceTerms,
+    MemberTerms,
+    MeterTerms,
+)
+from gridtokenx_backend.evidence import Leaf, commit, leaf_hash, make_entry
+from gridtokenx_wire import topics
+from gridtokenx_wire.ack import open_ack, seal_ack
+from gridtokenx_wire.config import Grx, Kilowatt, PublicKey
+from gridtokenx_wire.frame import frame_hash, open_frame, seal_frame
+from gridtokenx_wire.keys import device_id, device_text, public_key_text, raw_public_key
+from gridtokenx_wire.order import (
+    Cancel,
+    Instruction,
+    Order,
+    Standing,
+    open_instruction,
+    sign_instruction,
+)
+from gridtokenx_wire.reading import Reading, ReadingFlag
+from gridtokenx_wire.verdict import Reason
+
+PAGE = (DOCS / "wire-format.md").read_text()
+
+
+def rfc_8032_key(seed: str) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed))
+
+
+# RFC 8032 §7.1, TEST 1 to 3.
+GATEWAY = rfc_8032_key("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+BACKEND = rfc_8032_key("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
+MEMBER = rfc_8032_key("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7")
+WALLET = public_key_text(MEMBER.public_key())
+FRAME = hex_of(block(PAGE, "hex frame"))
+
+
+def code(cell: str) -> str:
+    """A table's cell without its backticks."""
+    return cell.strip("`")
+
+
+def test_the_frame_opens_and_is_written_again_byte_for_byte() -> None:
+    frame = open_frame(FRAME, GATEWAY.public_key())
+    assert seal_frame(frame, GATEWAY) == FRAME
+    assert f"Two readings, {len(FRAME)} bytes." in PAGE
+    assert frame.readings() == [
+        Reading("EASTRON-12345678", 1782036000000, 1234567000000, 890120000000, -2150),
+        Reading("ABB-4242", 1782036000250, 15500000000, 0, 310, 5),
+    ]
+
+
+def test_the_ids_of_the_page_are_those_of_its_frame_and_keys() -> None:
+    frame = open_frame(FRAME, GATEWAY.public_key())
+    shown = [code(row[2]) for row in table(section(PAGE, "Keys and ids"))]
+    assert shown == [WALLET, device_text(frame.device), frame.chain.hex(), frame.meters[0]]
+    assert frame.device == device_id(GATEWAY.public_key())
+
+
+def test_the_next_frames_prev_is_the_hash_of_the_frame() -> None:
+    assert block(PAGE, "text prev").strip() == frame_hash(FRAME).hex()
+
+
+def test_the_ack_opens_and_is_written_again_byte_for_byte() -> None:
+    message = hex_of(block(PAGE, "hex ack"))
+    ack = open_ack(message, BACKEND.public_key())
+    assert seal_ack(ack, BACKEND) == message
+    assert (ack.next_seq, [(v.seq, v.index, v.reason) for v in ack.verdicts]) == (
+        1,
+        [(0, 1, Reason.IMPLAUSIBLE_JUMP)],
+    )
+
+
+def test_the_order_opens_and_is_signed_again_byte_for_byte() -> None:
+    jws = block(PAGE, "jws order").replace("\n", "")
+    order = open_instruction(jws.encode())
+    assert sign_instruction(order, MEMBER) == jws
+    payload = block(PAGE, "json order").encode().strip()
+    assert msgspec.json.encode(order) == payload
+    assert isinstance(order, Order)
+    assert order.wallet == WALLET
+
+
+@pytest.mark.parametrize(("info", "kind"), [("json cancel", Cancel), ("json standing", Standing)])
+def test_the_other_instructions_are_read_as_what_they_are(
+    info: str, kind: type[Instruction]
+) -> None:
+    payload = block(PAGE, info).encode().strip()
+    instruction = msgspec.json.decode(payload, type=Cancel | Standing)
+    assert type(instruction) is kind
+    assert instruction.wallet == WALLET
+    assert msgspec.json.encode(instruction) == payload
+
+
+def test_every_field_of_an_instruction_is_in_its_table() -> None:
+    fields = {"kind"}
+    for kind in (Order, Cancel, Standing):
+        fields |= set(kind.__struct_fields__)
+    assert {code(row[0]) for row in table(section(PAGE, "Instructions"))} == fields
+
+
+def test_the_flags_are_those_of_the_code() -> None:
+    _, flags = tables(section(PAGE, "Reading"))
+    assert [(int(row[0]), code(row[1])) for row in flags] == [
+        (flag.value, flag.name) for flag in ReadingFlag
+    ]
+
+
+def test_the_verdicts_are_those_of_the_code_in_their_order() -> None:
+    shown = [(int(row[0]), code(row[1])) for row in table(section(PAGE, "Verdicts"))]
+    assert shown == [(reason.value, reason.label) for reason in Reason]
+
+
+def test_the_refusals_of_frames_are_those_of_the_code_in_their_order() -> None:
+    rows = table(section(PAGE, "Frames that are not taken"))
+    assert [code(row[0]) for row in rows] == [refusal.value for refusal in FrameRefusal]
+    answered = {code(row[0]) for row in rows if row[2] != "none"}
+    assert answered == {refusal.value for refusal in _ANSWERED}
+
+
+def test_the_refusals_of_instructions_have_their_http_status() -> None:
+    rows = table(section(PAGE, "Instructions that are refused"))
+    assert [(code(row[0]), int(row[1])) for row in rows] == [
+        (refusal.value, _STATUS[refusal]) for refusal in OrderRefusal
+    ]
+
+
+def test_the_topics_are_those_of_the_code() -> None:
+    shown = [code(row[0]) for row in table(section(PAGE, "Topics"))]
+    assert shown == [
+        topics.frames_topic("{community}", "{device}"),
+        topics.acks_topic("{community}", "{device}"),
+        topics.status_topic("{community}", "{device}"),
+        topics.feed_topic("{community}", "{name}"),
+    ]
+
+
+def make_example_entry() -> tuple[bytes, bytes, list[object]]:
+    """(leaf, outcome, first entry's movements) of the community that the page describes."""
+    device = device_text(device_id(GATEWAY.public_key()))
+    terms = CommunityTerms(
+        CommunitySection("sonnenweg"),
+        member=[
+            MemberTerms("Anna", PublicKey(raw_public_key(MEMBER.public_key())), Grx(100_000_000))
+        ],
+        device=[DeviceTerms(PublicKey(raw_public_key(GATEWAY.public_key())), "Sonnenweg 3")],
+        meter=[MeterTerms("EASTRON-12345678", device, "Anna", Kilowatt(17_000))],
+    )
+    at_ms = json.loads(block(PAGE, "json leaf"))["at_ms"]
+    community = Community()
+    opened = machine.apply(community, configure(terms), at_ms - 1000)
+    assert isinstance(opened, outcomes.Configured)
+    given = FrameInput(FRAME, open_frame(FRAME, GATEWAY.public_key()))
+    outcome = machine.apply(community, given, at_ms)
+    assert isinstance(outcome, FrameAccepted)
+    salt = bytes.fromhex(block(PAGE, "text salt"))
+    entry = make_entry(2, at_ms, given, outcome, salt)
+    return entry.leaf, entry.outcome, [*opened.movements]
+
+
+def test_the_journal_entry_is_what_the_core_makes_of_the_frame() -> None:
+    leaf, outcome, movements = make_example_entry()
+    assert leaf == block(PAGE, "json leaf").strip().encode()
+    assert outcome == bytes.fromhex(block(PAGE, "text outcome"))
+    assert msgspec.json.encode(movements[0]) == block(PAGE, "json movement").strip().encode()
+
+
+def test_leaf_hash_and_commitment_follow_from_what_the_page_shows() -> None:
+    leaf = block(PAGE, "json leaf").strip().encode()
+    assert leaf_hash(leaf) == bytes.fromhex(block(PAGE, "text leaf-hash"))
+    salt, outcome = (bytes.fromhex(block(PAGE, f"text {name}")) for name in ("salt", "outcome"))
+    assert json.loads(leaf)["commitment"] == commit(salt, FRAME, outcome)
+
+
+def test_the_fields_of_leaves_and_outcomes_are_those_of_the_code() -> None:
+    fields, shapes = tables(section(PAGE, "Journal entry"))
+    assert [code(row[0]) for row in fields] == [*Leaf.__struct_fields__]
+    kinds = (
+        outcomes.FrameAccepted,
+        outcomes.OrderAccepted,
+        outcomes.OrderCancelled,
+        outcomes.StandingAccepted,
+        outcomes.Ticked,
+        outcomes.Configured,
+        outcomes.OracleSwitched,
+    )
+    assert [(code(row[0]), [code(name) for name in row[1].split(", ")]) for row in shapes] == [
+        (str(kind.__struct_config__.tag), [*kind.__struct_fields__]) for kind in kinds
+    ]
+    assert f"`[{', '.join(Trade.__struct_fields__)}]`" in PAGE
