@@ -14,10 +14,13 @@ from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
+from gridtokenx_wire.frame import MAX_METER_ID
 from gridtokenx_wire.keys import device_id, device_text
-from gridtokenx_wire.units import UWH_PER_KWH
+from gridtokenx_wire.units import MAX_AMOUNT, UWH_PER_KWH, format_grx
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
+_LARGEST = 10**10
+"""Of seconds, ratios and epochs: the core keeps integers of 64 bits, and some in milliseconds."""
 _CHAIN = re.compile(r"(?:[0-9a-f]{16})?", re.ASCII)
 
 
@@ -128,8 +131,8 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
 
 def _check_oracle(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     for name in terms.oracle.__struct_fields__:
-        if getattr(terms.oracle, name) < 0:
-            yield f"oracle.{name}", "expected 0 or more seconds"
+        if not 0 <= getattr(terms.oracle, name) <= _LARGEST:
+            yield f"oracle.{name}", f"expected 0 to {_LARGEST} seconds"
 
 
 def _check_market(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
@@ -142,13 +145,14 @@ def _check_market(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     if not 0 <= market.fee_bps <= 10_000:
         yield "market.fee_bps", f"expected 0 to 10000 basis points, got {market.fee_bps}"
     for name in ("order_window_s", "tick_s"):
-        if getattr(market, name) < 1:
-            yield f"market.{name}", "expected at least 1 second"
+        if not 1 <= getattr(market, name) <= _LARGEST:
+            yield f"market.{name}", f"expected 1 to {_LARGEST} seconds"
 
 
 def _check_members(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     names: set[str] = set()
     wallets: set[bytes] = set()
+    opened_ugrx = 0
     for index, member in enumerate(terms.member):
         if member.name in names or not member.name:
             yield f"member[{index}].name", f"expected a name of its own, got {member.name!r}"
@@ -156,6 +160,14 @@ def _check_members(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
             yield f"member[{index}].wallet", "expected a wallet that no other member has"
         if member.opening_grx < 0:
             yield f"member[{index}].opening_grx", "expected 0 or more"
+        opened_ugrx += max(0, member.opening_grx)
+        if opened_ugrx > MAX_AMOUNT:
+            most = format_grx(MAX_AMOUNT)
+            yield (
+                f"member[{index}].opening_grx",
+                f"expected opening balances of at most {most} GRX together",
+            )
+            return
         names.add(member.name)
         wallets.add(member.wallet)
 
@@ -175,15 +187,22 @@ def _check_meters(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     devices = {device_text(device_id(bytes(device.public_key))) for device in terms.device}
     ids: set[str] = set()
     for index, meter in enumerate(terms.meter):
-        if meter.id in ids or not 1 <= len(meter.id) <= 64 or not meter.id.isascii():
-            yield f"meter[{index}].id", "expected an ASCII id that no other meter has"
+        if meter.id in ids or not _is_meter_id(meter.id):
+            yield f"meter[{index}].id", "expected a printable ASCII id that no other meter has"
         if meter.device not in devices:
             yield f"meter[{index}].device", "expected the id of a device of this file"
         if meter.owner not in members:
             yield f"meter[{index}].owner", "expected the name of a member of this file"
         if meter.max_power_kw <= 0:
             yield f"meter[{index}].max_power_kw", "expected more than 0"
-        for name in ("min_interval_s", "resolution_kwh", "max_production_ratio"):
-            if getattr(meter, name) < 0:
-                yield f"meter[{index}].{name}", "expected 0 or more"
+        if meter.resolution_kwh < 0:
+            yield f"meter[{index}].resolution_kwh", "expected 0 or more"
+        for name in ("min_interval_s", "max_production_ratio", "epoch"):
+            if not 0 <= getattr(meter, name) <= _LARGEST:
+                yield f"meter[{index}].{name}", f"expected 0 to {_LARGEST}"
         ids.add(meter.id)
+
+
+def _is_meter_id(text: str) -> bool:
+    """Whether a frame could name it."""
+    return 1 <= len(text) <= MAX_METER_ID and text.isascii() and text.isprintable()

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from gridtokenx_backend.core.outcomes import Outcome, trades_of
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.evidence import Entry
 
@@ -71,6 +72,24 @@ class TradeRow(NamedTuple):
     seller: str
 
 
+def trade_rows(seq: int, at_ms: int, outcome: Outcome) -> list[TradeRow]:
+    """The trades of entry `seq`, as its rows of the history."""
+    return [
+        TradeRow(
+            seq,
+            n,
+            at_ms,
+            trade.price_ugrx,
+            trade.quantity_uwh,
+            trade.gross_ugrx,
+            trade.fee_ugrx,
+            trade.buyer,
+            trade.seller,
+        )
+        for n, trade in enumerate(trades_of(outcome))
+    ]
+
+
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
     seq: int
     state: bytes
@@ -97,6 +116,12 @@ class Journal(Protocol):
     async def trades(self, limit: int) -> list[TradeRow]:
         """The newest trades, newest first."""
         ...
+
+    async def trades_of(self, seq: int) -> list[TradeRow]:
+        """The trades of one entry, in order."""
+        ...
+
+    async def count_trades(self) -> int: ...
 
     async def save_snapshot(self, snapshot: Snapshot) -> None: ...
 
@@ -166,6 +191,14 @@ class SqliteJournal:
     async def trades(self, limit: int) -> list[TradeRow]:
         query = "SELECT * FROM trade ORDER BY seq DESC, n DESC LIMIT ?"
         return [TradeRow(*row) for row in await self._all(query, limit)]
+
+    async def trades_of(self, seq: int) -> list[TradeRow]:
+        query = "SELECT * FROM trade WHERE seq = ? ORDER BY n"
+        return [TradeRow(*row) for row in await self._all(query, seq)]
+
+    async def count_trades(self) -> int:
+        row = await self._one("SELECT count(*) FROM trade")
+        return row[0] if row else 0
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         await self._writer.call(lambda db: _save_snapshot(db, snapshot))

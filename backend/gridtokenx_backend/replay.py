@@ -9,11 +9,11 @@ import msgspec
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.community import Community, restore
 from gridtokenx_backend.core.inputs import ConfigureInput, FrameInput, Input, OrderInput, parse
-from gridtokenx_backend.core.outcomes import NotJournaled
+from gridtokenx_backend.core.outcomes import NotJournaled, Outcome
 from gridtokenx_backend.core.state import digest
 from gridtokenx_backend.errors import ReplayMismatch
 from gridtokenx_backend.evidence import Entry, commit, decode_leaf, leaf_hash, make_entry
-from gridtokenx_backend.journal import Journal, Snapshot
+from gridtokenx_backend.journal import Journal, Snapshot, trade_rows
 from gridtokenx_backend.verify_worker import check
 from gridtokenx_wire import cose
 from gridtokenx_wire.errors import WireError
@@ -58,7 +58,7 @@ def replay_entry(community: Community, entry: Entry) -> None:
     _apply(community, entry, _parse(community, entry))
 
 
-def _apply(community: Community, entry: Entry, given: Input) -> None:
+def _apply(community: Community, entry: Entry, given: Input) -> Outcome:
     try:
         outcome = machine.apply(community, given, entry.at_ms)
     except (KeyError, ValueError) as error:
@@ -70,6 +70,7 @@ def _apply(community: Community, entry: Entry, given: Input) -> None:
     again = make_entry(entry.seq, entry.at_ms, given, outcome, entry.salt)
     if again != entry:
         raise ReplayMismatch(f"entry {entry.seq}: its {_difference(again, entry)} differs")
+    return outcome
 
 
 def _parse(community: Community, entry: Entry) -> Input:
@@ -116,19 +117,25 @@ async def verify(journal: Journal, progress: Callable[[int], None]) -> Report:
     """
     community = Community()
     newest = await journal.newest_snapshot()
-    signatures = snapshots = 0
+    signatures = snapshots = trades = 0
     if newest is not None:
         _check_snapshot(newest, await journal.last_seq())
     async for entry in journal.entries(0):
         given = _parse(community, entry)
         signatures += _check_signature(community, entry, given)
-        _apply(community, entry, given)
+        outcome = _apply(community, entry, given)
+        if rows := trade_rows(entry.seq, entry.at_ms, outcome):
+            trades += len(rows)
+            if await journal.trades_of(entry.seq) != rows:
+                raise ReplayMismatch(f"entry {entry.seq}: its trades in the history differ")
         if newest is not None and entry.seq == newest.seq:
             if digest(community.snapshot()) != newest.digest:
                 raise ReplayMismatch(f"snapshot {newest.seq}: the replayed state differs")
             snapshots += 1
         if entry.seq % PROGRESS_EVERY == 0:
             progress(entry.seq)
+    if (found := await journal.count_trades()) != trades:
+        raise ReplayMismatch(f"the history of trades has {found} of them, the entries {trades}")
     return Report(community.entries, digest(community.snapshot()), signatures, snapshots)
 
 

@@ -23,11 +23,11 @@ import structlog
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import Input
-from gridtokenx_backend.core.outcomes import NotJournaled, Outcome, Result, trades_of
+from gridtokenx_backend.core.outcomes import NotJournaled, Result
 from gridtokenx_backend.core.state import digest
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.evidence import SALT_BYTES, Entry, make_entry
-from gridtokenx_backend.journal import Journal, Snapshot, TradeRow
+from gridtokenx_backend.journal import Journal, Snapshot, TradeRow, trade_rows
 from gridtokenx_wire.clock import Clock
 
 MAX_BATCH = 512
@@ -61,13 +61,18 @@ class _Job:
 
 
 class Writer:
-    """Owns the community while it runs. `degraded` says why nothing can be stored, or is empty."""
+    """Owns the community while it runs.
+
+    `degraded` says why nothing can be stored, or is empty. `durable_seq` is the number of the
+    newest entry that is stored.
+    """
 
     def __init__(
         self, community: Community, journal: Journal, clock: Clock, snapshot_every: int
     ) -> None:
         self.community = community
         self.degraded = ""
+        self.durable_seq = community.entries
         self._journal = journal
         self._clock = clock
         self._snapshot_every = snapshot_every
@@ -121,19 +126,23 @@ class Writer:
             async with self._ahead:
                 if not await self._work():
                     return
-                if self.community.entries - self._snapshot_seq >= self._snapshot_every:
+                if self._snapshot_due:
                     await self.save_snapshot()
             await asyncio.sleep(0)  # lets the readers in
+
+    @property
+    def _snapshot_due(self) -> bool:
+        return self.community.entries - self._snapshot_seq >= self._snapshot_every
 
     async def _work(self) -> bool:
         """Applies batch after batch, each while the one before it is being stored.
 
-        Returns with everything durable, as soon as there is nothing to do or somebody wants to
-        read; False if a stop came while the journal could not be written.
+        Returns with everything durable, as soon as there is nothing to do, somebody wants to read
+        or a snapshot is due; False if a stop came while the journal could not be written.
         """
         stored = True
         storing: asyncio.Task[bool] | None = None
-        while self._jobs and stored and not (storing and self._readers):
+        while self._jobs and stored and not (storing and (self._readers or self._snapshot_due)):
             jobs = self._take_jobs()
             entries, trades = self._apply(jobs)
             if storing:
@@ -150,6 +159,8 @@ class Writer:
     async def _store(self, jobs: list[_Job], entries: list[Entry], trades: list[TradeRow]) -> bool:
         if entries and not await self._commit(entries, trades):
             return False
+        if entries:
+            self.durable_seq = entries[-1].seq
         for job in jobs:
             if not job.done.done():
                 job.done.set_result(job.settled)
@@ -183,7 +194,7 @@ class Writer:
                 offset = len(entries) * SALT_BYTES
                 salt = salts[offset : offset + SALT_BYTES]
                 entries.append(make_entry(seq, at_ms, given, result, salt))
-                trades += _trade_rows(seq, at_ms, result)
+                trades += trade_rows(seq, at_ms, result)
         return entries, trades
 
     async def _commit(self, entries: list[Entry], trades: list[TradeRow]) -> bool:
@@ -217,20 +228,3 @@ class Writer:
             await self._journal.save_snapshot(snapshot)
         except JournalUnavailable as error:
             log.warning("no snapshot was stored; the next start replays more", error=str(error))
-
-
-def _trade_rows(seq: int, at_ms: int, outcome: Outcome) -> list[TradeRow]:
-    return [
-        TradeRow(
-            seq,
-            n,
-            at_ms,
-            trade.price_ugrx,
-            trade.quantity_uwh,
-            trade.gross_ugrx,
-            trade.fee_ugrx,
-            trade.buyer,
-            trade.seller,
-        )
-        for n, trade in enumerate(trades_of(outcome))
-    ]

@@ -16,6 +16,8 @@ def _commands() -> None:
     """Simulated meters on real Modbus lines, and a whole community around them.
 
     Example: gridtokenx-sim demo
+
+    Example: gridtokenx-sim run config/sim.toml
     """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.backend.commands import Command
 from tests.backend.village import Village
 
 # The machine is shared: an example may be slow without being wrong. pytest bounds each test.
@@ -22,3 +23,9 @@ settings.load_profile("shared machine")
 def village() -> Village:
     """Anna and ben with a gateway and a meter each, cleo without; 1000 GRX for everyone."""
     return Village()
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The console script."""
+    return Command(monkeypatch, capsys)

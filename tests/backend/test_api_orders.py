@@ -6,10 +6,12 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from tests.backend.parts import journal_at
 from tests.backend.serving import Api, api_on, problem
 from tests.backend.village import HOUR_MS, KWH, START_MS, Resident, Village, reading
@@ -17,13 +19,26 @@ from tests.backend.village import HOUR_MS, KWH, START_MS, Resident, Village, rea
 from gridtokenx_wire.order import MAX_JWS_BYTES
 
 
-@pytest.fixture(name="api")
-async def _api(tmp_path: Path, village: Village) -> AsyncIterator[Api]:
-    """Anna has 20 GRID; everybody has 1000 GRX."""
-    async with journal_at(tmp_path / "journal.db") as journal, api_on(journal, village) as api:
+@asynccontextmanager
+async def funded(folder: Path, village: Village) -> AsyncIterator[Api]:
+    async with journal_at(folder / "journal.db") as journal, api_on(journal, village) as api:
         north = village.north
         await api.send(north.next([reading("ABB-1", START_MS - 2 * HOUR_MS)]))
         await api.send(north.next([reading("ABB-1", START_MS, 20 * KWH)]))
+        yield api
+
+
+@pytest.fixture(name="api")
+async def _api(tmp_path: Path, village: Village) -> AsyncIterator[Api]:
+    """Anna has 20 GRID; everybody has 1000 GRX."""
+    async with funded(tmp_path, village) as api:
+        yield api
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", name="untouched")
+async def _untouched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    """The same for all refusals, because they change nothing."""
+    async with funded(tmp_path_factory.mktemp("untouched"), Village()) as api:
         yield api
 
 
@@ -228,14 +243,15 @@ def _signature(api: Api, signature: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("make", "status", "reason"), [pytest.param(*case, id=name) for name, *case in REFUSED]
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_refused_order_is_a_problem_document_and_changes_nothing(
-    api: Api, make: Body, status: int, reason: str
+    untouched: Api, make: Body, status: int, reason: str
 ) -> None:
-    before = api.state()
-    detail = problem(await api.post("/v1/orders", make(api)), status, reason)
+    before = untouched.state()
+    detail = problem(await untouched.post("/v1/orders", make(untouched)), status, reason)
     assert detail
     assert len(detail) < 300
-    assert api.state() == before
+    assert untouched.state() == before
 
 
 async def test_a_used_id_with_other_content_is_refused(api: Api) -> None:
@@ -268,8 +284,9 @@ async def test_an_instruction_at_the_wrong_door_is_refused(api: Api, path: str) 
 @pytest.mark.parametrize(
     ("size", "status"), [(MAX_JWS_BYTES, 400), (MAX_JWS_BYTES + 1, 400), (10**6, 413)]
 )
-async def test_a_large_body_is_refused(api: Api, size: int, status: int) -> None:
-    response = await api.post("/v1/orders", b"a" * size)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_large_body_is_refused(untouched: Api, size: int, status: int) -> None:
+    response = await untouched.post("/v1/orders", b"a" * size)
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
 

@@ -164,7 +164,6 @@ def test_ids_are_forgotten_one_by_one(village: Village) -> None:
     assert [key.partition(":")[2] for key in village.community.remembered] == ["a2"]
 
 
-@pytest.mark.xfail(strict=True, reason="a longer window takes back in what was forgotten")
 def test_a_longer_window_does_not_bring_forgotten_orders_back(village: Village) -> None:
     order = village.anna.order("a", "buy", "1", "0.2", "IOC")
     village.accept(order)

@@ -376,7 +376,6 @@ async def test_a_snapshot_is_saved_every_so_many_entries(journal: HeldJournal) -
     assert (await rebuild(journal)).snapshot() == state
 
 
-@pytest.mark.xfail(strict=True, reason="a snapshot waits until there is nothing to write")
 async def test_snapshots_are_saved_while_there_is_always_something_to_write(
     journal: HeldJournal,
 ) -> None:

@@ -12,6 +12,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from gridtokenx_backend.api import instructions, market, operator, problems
 from gridtokenx_backend.api.metrics import metrics
 from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.writer import Overloaded
 
 _HANDLERS = [
@@ -40,7 +41,8 @@ def make_app(backend: Backend) -> Litestar:
         state=State({"backend": backend}),
         exception_handlers={
             problems.Problem: problems.respond,
-            Overloaded: problems.respond_overloaded,
+            Overloaded: problems.respond_unavailable,
+            JournalUnavailable: problems.respond_unavailable,
             HTTPException: problems.respond_http,
         },
         openapi_config=OpenAPIConfig(

@@ -43,7 +43,7 @@ def health_of(backend: Backend) -> HealthView:
         writer.degraded,
         writer.community.name,
         backend.clock.now_ms(),
-        writer.community.entries,
+        writer.durable_seq,
         "paused" if writer.community.paused else "running",
         "connected" if backend.source.connected else "disconnected",
     )

@@ -43,7 +43,7 @@ class _Parts(Collector):
             ("minted_uwh", "GRID minted, in µWh.", counters.minted_uwh),
             ("orders", "Orders accepted.", counters.orders),
             ("trades", "Trades settled.", counters.trades),
-            ("journal_entries", "Entries of the journal.", writer.community.entries),
+            ("journal_entries", "Entries of the journal.", writer.durable_seq),
         ):
             yield CounterMetricFamily(f"gridtokenx_{name}", text, value=total)
         for name, text, value in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from typing import Any
 
 import msgspec
 from litestar import get, post
@@ -14,7 +15,7 @@ from litestar.params import FromPath, JSONBody
 
 from gridtokenx_backend.api.limits import Limit
 from gridtokenx_backend.api.market import health_of
-from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.api.problems import Problem, respond_unreadable
 from gridtokenx_backend.api.views import DeviceView, HealthView, ReadingsView, ReadingView
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.inputs import SwitchOracle, switch_oracle
@@ -110,13 +111,23 @@ class _Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
-@post("/v1/oracle/pause", status_code=200, guards=[operator_only])
+_SWITCH: dict[str, Any] = {
+    "status_code": 200,
+    "guards": [operator_only],
+    "exception_handlers": {  # what msgspec raises of a body, and Litestar does not expect
+        UnicodeDecodeError: respond_unreadable,
+        RecursionError: respond_unreadable,
+    },
+}
+
+
+@post("/v1/oracle/pause", **_SWITCH)
 async def pause_oracle(backend: NamedDependency[Backend], data: JSONBody[_Why]) -> HealthView:
     """Takes no more frames until resumed; the gateways keep theirs and send them again."""
     return await _switch(backend, data.reason, paused=True)
 
 
-@post("/v1/oracle/resume", status_code=200, guards=[operator_only])
+@post("/v1/oracle/resume", **_SWITCH)
 async def resume_oracle(backend: NamedDependency[Backend], data: JSONBody[_Why]) -> HealthView:
     """Takes frames again."""
     return await _switch(backend, data.reason, paused=False)

@@ -8,6 +8,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from gridtokenx_backend.core.outcomes import OrderRefusal
+from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.writer import Overloaded
 
 AnyRequest = Request[object, object, State]
@@ -67,6 +68,14 @@ def respond_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     return respond(request, Problem(error.status_code, title, error.detail, reason))
 
 
-def respond_overloaded(request: AnyRequest, error: Overloaded) -> Response[bytes]:
-    """The queue is full or the journal does not take anything."""
+def respond_unreadable(request: AnyRequest, _: Exception) -> Response[bytes]:
+    """A body that is no text, or nested beyond what its decoder bears."""
+    detail = "expected JSON in UTF-8"
+    return respond(request, Problem(400, "The request was refused", detail, "bad_request"))
+
+
+def respond_unavailable(
+    request: AnyRequest, error: Overloaded | JournalUnavailable
+) -> Response[bytes]:
+    """The queue is full, or the journal does not take or give anything."""
     return respond(request, Problem(503, "Try again later", str(error), "unavailable"))

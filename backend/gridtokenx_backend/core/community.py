@@ -26,7 +26,8 @@ class Community:
     """Every attribute is a function of the inputs that were applied, and of nothing else.
 
     `entries` is the journal's number of the newest input, `at_ms` its time. `members` are by
-    wallet, `devices` by id, `meters` by id, `remembered` by wallet and client id.
+    wallet, `devices` by id, `meters` by id, `remembered` by wallet and client id; instructions
+    issued before `forgotten_ms` may have been carried out and forgotten.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class Community:
         self.devices: dict[bytes, Device] = {}
         self.meters: dict[str, Meter] = {}
         self.remembered: dict[str, Remembered] = {}
+        self.forgotten_ms = 0
         self.ledger = Ledger()
         self.book = Book()
         self.market = Market(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
@@ -69,6 +71,7 @@ class Community:
                 chunked(self.meters.values()),
                 list(self.book.orders.values()),
                 self.remembered,
+                self.forgotten_ms,
             )
         )
 
@@ -86,6 +89,7 @@ def restore(snapshot: bytes) -> Community:
     community.devices = {device.id: device for device in state.devices}
     community.meters = {meter.id: meter for meter in meters}
     community.remembered = state.remembered
+    community.forgotten_ms = state.forgotten_ms
     community.ledger = Ledger(ledger)
     community.market = Market(community.ledger, community.book, state.in_force.rules)
     for order in state.orders:

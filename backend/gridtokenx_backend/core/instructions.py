@@ -54,7 +54,8 @@ def apply_instruction(
 
 def _untimely(community: Community, given: Instruction, at_ms: int) -> Refused | None:
     latest_ms = at_ms + community.limits.future_tolerance_ms
-    if not at_ms - community.order_window_ms <= given.issued_ms <= latest_ms:
+    oldest_ms = max(at_ms - community.order_window_ms, community.forgotten_ms)
+    if not oldest_ms <= given.issued_ms <= latest_ms:
         window_s = community.order_window_ms // 1000
         return Refused(
             OrderRefusal.OUTSIDE_WINDOW,

@@ -49,3 +49,5 @@ def _forget_old_ids(community: Community, at_ms: int) -> None:
         forgotten.append(key)
     for key in forgotten:
         del community.remembered[key]
+    if forgotten:
+        community.forgotten_ms = at_ms - community.order_window_ms

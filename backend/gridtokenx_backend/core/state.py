@@ -83,6 +83,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     meters: list[msgspec.Raw]
     orders: list[RestingOrder]
     remembered: dict[str, Remembered]
+    forgotten_ms: int
 
 
 _CHUNK = 512

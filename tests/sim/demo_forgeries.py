@@ -1,0 +1,351 @@
+"""Ways to falsify what a demo stored, each named with the check that must notice it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gridtokenx_sim.demo.folder import Folder
+
+
+@contextmanager
+def database(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(path)
+    with connection:
+        yield connection
+    connection.close()
+
+
+class Forger:
+    """Changes a journal's entries and seals them again, as somebody who knows the format would."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.path = folder.journal
+
+    def seqs(self, kind: str) -> list[int]:
+        """The numbers of the entries of a kind that moved something, or of all of that kind."""
+        with database(self.path) as rows:
+            found = rows.execute("SELECT seq, leaf FROM journal WHERE kind = ?", (kind,)).fetchall()
+        moving = [seq for seq, leaf in found if json.loads(leaf)["movements"]]
+        return moving or [seq for seq, _ in found]
+
+    def change(self, seq: int, change: Callable[[Any], None], *, in_leaf: bool = True) -> None:
+        """Applies `change` to an entry's outcome, and tells it in its leaf."""
+        with database(self.path) as rows:
+            query = "SELECT leaf, salt, input, outcome FROM journal WHERE seq = ?"
+            raw_leaf, salt, given, raw_outcome = rows.execute(query, (seq,)).fetchone()
+            outcome = msgspec.msgpack.decode(raw_outcome)
+            change(outcome)
+            stored = msgspec.msgpack.encode(outcome)
+            leaf = json.loads(raw_leaf)
+            committed = hashlib.sha256(salt + len(given).to_bytes(8, "big") + given + stored)
+            leaf["commitment"] = committed.hexdigest()
+            if in_leaf:
+                leaf["movements"] = _movements(outcome)
+            sealed = json.dumps(leaf, separators=(",", ":")).encode()
+            rows.execute(
+                "UPDATE journal SET leaf = ?, leaf_hash = ?, outcome = ? WHERE seq = ?",
+                (sealed, hashlib.sha256(b"\x00" + sealed).digest(), stored, seq),
+            )
+
+    def execute(self, statement: str, *values: Any) -> None:
+        with database(self.path) as rows:
+            rows.execute(statement, values)
+
+
+def _movements(outcome: Any) -> list[Any]:
+    if outcome[0] == "tick":
+        return [movement for order in outcome[1] for movement in order[-1]]
+    return list(outcome[-1]) if outcome[0] in ("frame", "order", "configure") else []
+
+
+def minting(forger: Forger) -> int:
+    """The number of the first frame that minted."""
+    return forger.seqs("frame")[0]
+
+
+def _trading(forger: Forger) -> int:
+    return forger.seqs("tick")[-1]
+
+
+def _first_trading_order(outcome: Any) -> Any:
+    return next(order for order in outcome[1] if order[6])
+
+
+def forge_a_gap(forger: Forger, _: Folder) -> None:
+    forger.execute("DELETE FROM journal WHERE seq = 5")
+
+
+def forge_time_backwards(forger: Forger, _: Folder) -> None:
+    forger.execute("UPDATE journal SET at_ms = 1 WHERE seq = 5")
+
+
+def forge_a_leaf_hash(forger: Forger, _: Folder) -> None:
+    forger.execute("UPDATE journal SET leaf_hash = ? WHERE seq = 3", bytes(32))
+
+
+def forge_a_silent_leaf(forger: Forger, _: Folder) -> None:
+    def double(outcome: Any) -> None:
+        outcome[-1][0][3] *= 2
+
+    forger.change(minting(forger), double, in_leaf=False)
+
+
+def forge_a_leaf_of_another_entry(forger: Forger, _: Folder) -> None:
+    forger.execute("UPDATE journal SET leaf = (SELECT leaf FROM journal WHERE seq=3) WHERE seq=4")
+
+
+def forge_a_salt(forger: Forger, _: Folder) -> None:
+    forger.execute("UPDATE journal SET salt = ? WHERE seq = 2", bytes(16))
+
+
+def forge_an_input(forger: Forger, _: Folder) -> None:
+    forger.execute("UPDATE journal SET input = ? WHERE seq = 1", b"{}")
+
+
+def forge_a_frame(forger: Forger, _: Folder) -> None:
+    """One bit of a register, in the last bytes before the signature."""
+    query = "SELECT input FROM journal WHERE seq = ?"
+    seq = minting(forger)
+    with database(forger.path) as rows:
+        ((message,),) = rows.execute(query, (seq,)).fetchall()
+    changed = message[:-80] + bytes([message[-80] ^ 1]) + message[-79:]
+    forger.execute("UPDATE journal SET input = ? WHERE seq = ?", changed, seq)
+
+
+def forge_a_device_key(_: Forger, folder: Folder) -> None:
+    path = folder.config / "community.toml"
+    text = path.read_text()
+    device, wallet = (re.search(rf'{key} = "(.*)"', text) for key in ("public_key", "wallet"))
+    assert device
+    assert wallet
+    path.write_text(text.replace(device[1], wallet[1]))
+
+
+def forge_a_lost_frame(forger: Forger, _: Folder) -> None:
+    """One that another frame of its device follows."""
+    forger.execute(
+        "DELETE FROM journal WHERE seq = (SELECT previous FROM journal WHERE seq = ?)",
+        minting(forger),
+    )
+
+
+def forge_a_predecessor(forger: Forger, _: Folder) -> None:
+    forger.execute("UPDATE journal SET previous = 1 WHERE seq = ?", minting(forger))
+
+
+def forge_a_frame_twice(forger: Forger, _: Folder) -> None:
+    forger.execute(
+        "INSERT INTO journal SELECT (SELECT max(seq) + 1 FROM journal), at_ms, kind, previous,"
+        " leaf, leaf_hash, salt, input, outcome FROM journal WHERE seq = ?",
+        minting(forger),
+    )
+
+
+def forge_a_verdict(forger: Forger, _: Folder) -> None:
+    def refuse(outcome: Any) -> None:
+        outcome[6].append([0, 7])
+
+    forger.change(minting(forger), refuse)
+
+
+def forge_two_verdicts_of_one_reading(forger: Forger, _: Folder) -> None:
+    def refuse(outcome: Any) -> None:
+        outcome[6] += [[0, 7], [0, 65]]
+
+    forger.change(minting(forger), refuse)
+
+
+def forge_a_binding(_: Forger, folder: Folder) -> None:
+    path = folder.config / "community.toml"
+    path.write_text(path.read_text().replace("EASTRON-23817402", "EASTRON-1"))
+
+
+def forge_an_outbox_that_skips(_: Forger, folder: Folder) -> None:
+    with database(folder.outbox("north")) as rows:
+        rows.execute("UPDATE frame SET seq = seq + 3")
+
+
+def forge_another_frame_in_the_outbox(_: Forger, folder: Folder) -> None:
+    with database(folder.outbox("south")) as rows:
+        rows.execute("UPDATE frame SET message = x'00'")
+
+
+def forge_a_missing_outbox(_: Forger, folder: Folder) -> None:
+    folder.outbox("south").unlink()
+
+
+def forge_an_order(forger: Forger, _: Folder) -> None:
+    with database(forger.path) as rows:
+        seq, jws = rows.execute("SELECT seq, input FROM journal WHERE kind = 'order'").fetchone()
+        header, payload, signature = bytes(jws).split(b".")
+        other = b"A" if signature[:1] != b"A" else b"B"
+        forged = b".".join([header, payload, other + signature[1:]])
+        rows.execute("UPDATE journal SET input = ? WHERE seq = ?", (forged, seq))
+
+
+def forge_money_from_nowhere(forger: Forger, _: Folder) -> None:
+    def reverse(outcome: Any) -> None:
+        outcome[-1][0][3] *= -1
+
+    forger.change(minting(forger), reverse)
+
+
+def forge_an_asset(forger: Forger, _: Folder) -> None:
+    def rename(outcome: Any) -> None:
+        outcome[-1][0][0] = "GOLD"
+
+    forger.change(minting(forger), rename)
+
+
+def forge_an_overdraft(forger: Forger, _: Folder) -> None:
+    def overdraw(outcome: Any) -> None:
+        _first_trading_order(outcome)[-1][0][3] = 10**12
+
+    forger.change(_trading(forger), overdraw)
+
+
+def forge_fresh_money(forger: Forger, _: Folder) -> None:
+    def issue(outcome: Any) -> None:
+        _first_trading_order(outcome)[-1][0][1] = "issuer:GRX"
+
+    forger.change(_trading(forger), issue)
+
+
+def forge_an_opening_balance(forger: Forger, _: Folder) -> None:
+    def enrich(outcome: Any) -> None:
+        outcome[-1][0][3] += 1
+
+    forger.change(1, enrich)
+
+
+def forge_a_double_mint(forger: Forger, _: Folder) -> None:
+    def double(outcome: Any) -> None:
+        outcome[-1][0][3] *= 2
+
+    forger.change(minting(forger), double)
+
+
+def forge_a_mint_for_another(forger: Forger, _: Folder) -> None:
+    def redirect(outcome: Any) -> None:
+        outcome[-1][0][2] = "community:fees"
+
+    forger.change(minting(forger), redirect)
+
+
+def forge_the_truth(_: Forger, folder: Folder) -> None:
+    meters = json.loads(folder.meters.read_bytes())
+    meters["meters"][0]["export_uwh"] -= 10**9
+    folder.meters.write_text(json.dumps(meters))
+
+
+def _forge_trade(forger: Forger, change: Callable[[Any], None]) -> None:
+    def apply(outcome: Any) -> None:
+        change(_first_trading_order(outcome)[6][0])
+
+    forger.change(_trading(forger), apply)
+
+
+def forge_a_gross(forger: Forger, _: Folder) -> None:
+    def more(trade: Any) -> None:
+        trade[6] += 1
+
+    _forge_trade(forger, more)
+
+
+def forge_a_fee(forger: Forger, _: Folder) -> None:
+    def more(trade: Any) -> None:
+        trade[7] += 1
+
+    _forge_trade(forger, more)
+
+
+def forge_a_self_trade(forger: Forger, _: Folder) -> None:
+    def same(trade: Any) -> None:
+        trade[2] = trade[3]
+
+    _forge_trade(forger, same)
+
+
+def forge_a_payment_without_delivery(forger: Forger, _: Folder) -> None:
+    def keep(outcome: Any) -> None:
+        _first_trading_order(outcome)[-1].pop()
+
+    forger.change(_trading(forger), keep)
+
+
+def forge_a_fill(forger: Forger, _: Folder) -> None:
+    def fill(outcome: Any) -> None:
+        _first_trading_order(outcome)[4] += 1
+
+    forger.change(_trading(forger), fill)
+
+
+def forge_the_history(forger: Forger, _: Folder) -> None:
+    forger.execute("UPDATE trade SET price_ugrx = price_ugrx + 1000")
+
+
+def forge_a_shorter_history(forger: Forger, _: Folder) -> None:
+    forger.execute("DELETE FROM trade WHERE seq = (SELECT max(seq) FROM trade)")
+
+
+def forge_what_the_api_said(_: Forger, folder: Folder) -> None:
+    statement = json.loads(folder.statement.read_bytes())
+    next(iter(statement["balances"].values()))["grid_uwh"] += 1
+    folder.statement.write_text(json.dumps(statement))
+
+
+def forge_an_escrow(_: Forger, folder: Folder) -> None:
+    statement = json.loads(folder.statement.read_bytes())
+    balance = next(iter(statement["balances"].values()))
+    balance["grx_held_ugrx"] = balance["grx_ugrx"] + 1
+    folder.statement.write_text(json.dumps(statement))
+
+
+FORGERIES: list[tuple[str, Callable[[Forger, Folder], None]]] = [
+    ("journal_is_gapless", forge_a_gap),
+    ("journal_is_gapless", forge_time_backwards),
+    ("leaf_hashes_hold", forge_a_leaf_hash),
+    ("leaves_tell_what_happened", forge_a_silent_leaf),
+    ("leaves_tell_what_happened", forge_a_leaf_of_another_entry),
+    ("commitments_hold", forge_a_salt),
+    ("commitments_hold", forge_an_input),
+    ("frames_are_signed", forge_a_frame),
+    ("frames_are_signed", forge_a_device_key),
+    ("frame_chains_are_gapless", forge_a_lost_frame),
+    ("frame_chains_are_gapless", forge_a_predecessor),
+    ("no_frame_is_stored_twice", forge_a_frame_twice),
+    ("readings_are_accounted_for", forge_a_verdict),
+    ("readings_are_accounted_for", forge_two_verdicts_of_one_reading),
+    ("accepted_readings_are_bound", forge_a_binding),
+    ("outboxes_hold_the_rest", forge_an_outbox_that_skips),
+    ("outboxes_hold_the_rest", forge_another_frame_in_the_outbox),
+    ("outboxes_hold_the_rest", forge_a_missing_outbox),
+    ("instructions_are_signed", forge_an_order),
+    ("assets_sum_to_zero", forge_money_from_nowhere),
+    ("assets_sum_to_zero", forge_an_asset),
+    ("no_account_goes_below_zero", forge_an_overdraft),
+    ("only_issuers_issue", forge_fresh_money),
+    ("only_issuers_issue", forge_an_opening_balance),
+    ("mint_is_the_export", forge_a_double_mint),
+    ("mint_is_the_export", forge_a_mint_for_another),
+    ("mint_is_no_more_than_the_truth", forge_the_truth),
+    ("trades_are_exact", forge_a_gross),
+    ("trades_are_exact", forge_a_fee),
+    ("trades_are_exact", forge_a_self_trade),
+    ("settlement_is_delivery_versus_payment", forge_a_payment_without_delivery),
+    ("settlement_is_delivery_versus_payment", forge_a_fill),
+    ("history_is_the_journal", forge_the_history),
+    ("history_is_the_journal", forge_a_shorter_history),
+    ("balances_are_as_told", forge_what_the_api_said),
+    ("balances_are_as_told", forge_an_escrow),
+    ("replay_agrees", forge_a_double_mint),
+]
