@@ -114,7 +114,7 @@ def main() -> None:
     except typer.TyperException as error:
         if not error.format_message():  # no command was given, and the help has been printed
             sys.exit(OPERATOR_MISTAKE)
-        _fail([error.format_message()])
+        _fail([f"gridtokenx-backend: {error.format_message()}"])
     except _MENDABLE as error:
         _fail([str(error)])
     except BaseExceptionGroup as group:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console, Group
 
 from gridtokenx_client import tables
-from gridtokenx_client.api import Api
 from gridtokenx_client.problem import Mistake
 from gridtokenx_client.wallet import Side, Wallet, check_amounts, new_id
 from gridtokenx_wire.keys import parse_public_key
+
+if TYPE_CHECKING:
+    from gridtokenx_client.api import Api
 
 wallet_app = typer.Typer(help="A member's key, energy, money and orders.", no_args_is_help=True)
 
@@ -106,7 +108,7 @@ def balance(
 ) -> None:
     """Show what a wallet owns."""
     owner = _address(key, wallet)
-    with Api(api) as community:
+    with _open(api) as community:
         found = community.balance(owner)
     show(found, tables.balance_table(found), as_json=as_json)
 
@@ -123,7 +125,7 @@ def orders(
 ) -> None:
     """Show a wallet's open orders and standing orders."""
     owner = _address(key, wallet)
-    with Api(api) as community:
+    with _open(api) as community:
         found = community.orders(owner)
     show(found, tables.orders_table(owner, found), as_json=as_json)
 
@@ -181,7 +183,7 @@ def _place(
 ) -> None:
     check_amounts(kwh, price)
     wallet = Wallet.load(key_file(key))
-    with Api(api) as community:
+    with _open(api) as community:
         at = community.health()
         jws = wallet.order(at, side, kwh, price, ioc=ioc, id_=id_ or new_id())
         placed = community.place(jws)
@@ -199,7 +201,7 @@ def cancel(
 ) -> None:
     """Withdraw what is left of an open order."""
     wallet = Wallet.load(key_file(key))
-    with Api(api) as community:
+    with _open(api) as community:
         cancelled = community.cancel(wallet.cancel(community.health(), order, id_=id_ or new_id()))
     show(cancelled, tables.cancelled_line(cancelled), as_json=as_json)
 
@@ -226,13 +228,20 @@ def standing(
     if side is SideName.BUY and keep != "0":
         raise Mistake("expected --keep only with sell")
     wallet = Wallet.load(key_file(key))
-    with Api(api) as community:
+    with _open(api) as community:
         if price is None:
             price, keep = _now_standing(community, wallet, side)
         at = community.health()
         jws = wallet.standing(at, side.value, price, keep, active=not off, id_=id_ or new_id())
         answer = community.set_standing(jws)
     show(answer, tables.standing_line(answer), as_json=as_json)
+
+
+def _open(url: str) -> Api:
+    """The community's API; its HTTP library takes half a second, which `new` need not wait for."""
+    from gridtokenx_client.api import Api  # noqa: PLC0415
+
+    return Api(url)
 
 
 def _now_standing(community: Api, wallet: Wallet, side: SideName) -> tuple[str, str]:

@@ -31,6 +31,7 @@ from gridtokenx_wire.reading import ReadingFlag
 from gridtokenx_wire.units import format_decimal
 
 USER_ERROR = 2
+INTERRUPTED = 130
 _KWH_DECIMALS = 9
 _UWH_PER_WH = 10**6
 
@@ -208,7 +209,16 @@ def _fail(text: str) -> NoReturn:
 
 
 def main() -> None:
-    app()
+    """The console script. A mistake in the options is one line, as in all other places."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        if message := error.format_message():  # else the help has been printed
+            sys.stderr.write(f"gridtokenx-edge: {message}\n")
+        sys.exit(USER_ERROR)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from gridtokenx_sim.demo.broker_command import broker
 from gridtokenx_sim.demo.command import demo
 from gridtokenx_sim.run import run
+
+USER_MISTAKE = 2
+INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -27,7 +32,16 @@ app.command("broker", hidden=True)(broker)
 
 
 def main() -> None:
-    app()
+    """The console script. A mistake in the options is one line, as in all other places."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        if message := error.format_message():  # else the help has been printed
+            sys.stderr.write(f"gridtokenx-sim: {message}\n")
+        sys.exit(USER_MISTAKE)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

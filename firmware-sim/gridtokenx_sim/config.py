@@ -51,7 +51,7 @@ class SerialBus(
     """A serial line; the gateway opens `link`."""
 
     name: _Name
-    link: _Name
+    link: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
     meter: tuple[MeterConfig, ...]
     baud: Annotated[int, msgspec.Meta(ge=300, le=921_600)] = 9600
     paced: bool = False
