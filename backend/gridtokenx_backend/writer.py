@@ -202,7 +202,7 @@ class Writer:
         retry_s = _FIRST_RETRY_S
         while True:
             try:
-                if self.degraded and await self._journal.last_seq() == entries[-1].seq:
+                if self.degraded and await self._journal.entry(entries[-1].seq) == entries[-1]:
                     break  # the commit that seemed to fail had happened
                 await self._journal.append(entries, trades)
                 break

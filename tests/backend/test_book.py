@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from gridtokenx_backend.core.book import BUY, SELL, Book, RestingOrder
@@ -127,3 +129,14 @@ def test_an_order_is_found_by_its_owners_id_while_it_rests() -> None:
     assert book.by_key["anna:1"].remaining_uwh == 3
     book.cancel(order)
     assert "anna:1" not in book.by_key
+
+
+def test_orders_that_come_and_go_behind_one_that_stays_leave_nothing() -> None:
+    book = book_of("anna sells 1 at 5", "ben sells 1 at 5")
+    before = len(pickle.dumps(book))
+    for number in range(3, 10_000):
+        book.rest(resting(number, "cleo sells 1 at 5"))
+        book.cancel(book.orders[number])
+    book.rest(resting(10_000, "cleo sells 1 at 5"))
+    assert len(pickle.dumps(book)) < before + 2000
+    assert planned(book, "dora buys 9 at 5") == [(1, 1), (2, 1), (10_000, 1)]

@@ -180,28 +180,20 @@ def _running(tmp_path: Path, config: Path) -> Iterator[BackendProcess]:
         yield backend
 
 
-def test_a_running_backend_serves_and_stops_cleanly(running: BackendProcess) -> None:
+def test_a_backend_serves_keeps_a_second_one_away_and_stops_cleanly(
+    tmp_path: Path, running: BackendProcess, config: Path
+) -> None:
     ready = running.ready(60)
     assert ready.keys() == {"ready", "api"}
     health = httpx.get(f"{ready['api']}/v1/health").json()
     assert (health["status"], health["broker"]) == ("ok", "disconnected")
     headers = {"Authorization": f"Bearer {running.operator_token()}"}
     assert httpx.get(f"{ready['api']}/v1/devices", headers=headers).status_code == 200
+    said = f"{tmp_path}/data: another backend is running on this data\n"
+    assert run_in_vain(config) == (2, said)
     assert running.stop() == 0
     log = [json.loads(line) for line in running.stderr.read_text().splitlines()]
     assert log[-1]["event"] == "stopped"
-
-
-def test_a_second_backend_on_the_same_data_is_refused(
-    tmp_path: Path, running: BackendProcess, config: Path
-) -> None:
-    running.ready(60)
-    said = f"{tmp_path}/data: another backend is running on this data\n"
-    assert run_in_vain(config) == (2, said)
-    assert running.running()
-    running.kill()  # the lock goes with the process, however it ends
-    with BackendProcess(tmp_path, config) as again:
-        again.ready(60)
 
 
 def test_a_port_that_is_taken_is_refused(tmp_path: Path, config: Path) -> None:

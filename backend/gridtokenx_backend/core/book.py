@@ -1,7 +1,7 @@
 """The order book: resting limit orders in price-time priority.
 
 A level is a queue of order numbers. A cancelled order leaves its number behind, to be skipped when
-the queue gets there; a level without live orders is dropped whole.
+the queue gets there, or thrown out when they become many; a level without live orders is dropped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+_SPARE = 64
 BUY: Final = "buy"
 SELL: Final = "sell"
 
@@ -135,6 +136,8 @@ class Book:
         queue = level.queue
         while queue and queue[0] not in self.orders:
             queue.popleft()
+        if len(queue) > 2 * level.live + _SPARE:  # cancelled behind an order that stays
+            level.queue = deque(number for number in queue if number in self.orders)
         self._sides[order.side].drop_if_empty(order.price_ugrx)
 
     def depth(self, side: str, levels: int) -> list[tuple[int, int]]:
