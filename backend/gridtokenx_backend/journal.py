@@ -121,7 +121,9 @@ class Journal(Protocol):
         """The trades of one entry, in order."""
         ...
 
-    async def count_trades(self) -> int: ...
+    async def count_trades(self, up_to: int) -> int:
+        """The trades of the entries up to that number, and any that no entry has."""
+        ...
 
     async def save_snapshot(self, snapshot: Snapshot) -> None: ...
 
@@ -196,8 +198,12 @@ class SqliteJournal:
         query = "SELECT * FROM trade WHERE seq = ? ORDER BY n"
         return [TradeRow(*row) for row in await self._all(query, seq)]
 
-    async def count_trades(self) -> int:
-        row = await self._one("SELECT count(*) FROM trade")
+    async def count_trades(self, up_to: int) -> int:
+        query = (
+            "SELECT count(*) FROM trade WHERE seq <= ? "
+            "OR seq > (SELECT coalesce(max(seq), 0) FROM journal)"
+        )
+        row = await self._one(query, up_to)
         return row[0] if row else 0
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:

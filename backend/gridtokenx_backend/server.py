@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import signal
 import socket
@@ -47,6 +48,8 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> None:
     Raises ConfigError, CannotStart, KeyFileError, JournalUnavailable, ReplayMismatch, Fenced.
     """
     prepare(settings)
+    # What comes and goes by the thousand holds no cycles; looking for them is 5 % of an ingest.
+    gc.set_threshold(100_000, 50, 50)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -59,8 +59,8 @@ class HeldJournal:
     async def trades_of(self, seq: int) -> list[TradeRow]:
         return await self._kept.trades_of(seq)
 
-    async def count_trades(self) -> int:
-        return await self._kept.count_trades()
+    async def count_trades(self, up_to: int) -> int:
+        return await self._kept.count_trades(up_to)
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         self.snapshots.append(snapshot.seq)
