@@ -24,6 +24,7 @@ def acks_of(results: Iterable[Result]) -> list[Ack]:
     """
     full: list[Ack] = []
     acks: dict[bytes, Ack] = {}
+    repeated: set[tuple[bytes, int]] = set()
     for result in results:
         match result:
             case FrameAccepted():
@@ -31,6 +32,9 @@ def acks_of(results: Iterable[Result]) -> list[Ack]:
                 _extend(acks, full, Ack(result.device, result.chain, result.seq + 1, said))
             case FrameRefused() if result.reason in _ANSWERED and result.chain:
                 for seq, told in groupby(result.verdicts, key=itemgetter(0)):
+                    if (result.device, seq) in repeated:
+                        continue  # many duplicates come at once; one answer is enough
+                    repeated.add((result.device, seq))
                     said = [Verdict(seq, index, Reason(why)) for _, index, why in told]
                     _extend(acks, full, Ack(result.device, result.chain, seq + 1, said))
                 _extend(acks, full, Ack(result.device, result.chain, result.next_seq, []))

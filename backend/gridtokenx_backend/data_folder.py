@@ -34,9 +34,10 @@ def only_one(data: Path) -> Iterator[None]:
     except OSError as error:
         raise CannotStart(f"{data}: cannot be written: {error.strerror}") from None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotStart(f"{data}: another backend is running on this data") from None
         yield
-    except BlockingIOError:
-        raise CannotStart(f"{data}: another backend is running on this data") from None
     finally:
         os.close(file)

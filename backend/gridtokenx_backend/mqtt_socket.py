@@ -15,6 +15,8 @@ from collections.abc import Callable
 from gridtokenx_backend.mqtt_packets import PUBLISH, Publication, decode_publish, packet_size
 
 _RECEIVE_BYTES = 1 << 18
+# Over twice the largest frame. Of a larger packet only so much is kept, and the rest passed over.
+_LARGEST_PACKET = 1 << 17
 CONNECT_TIMEOUT_S = 5.0
 
 
@@ -27,6 +29,7 @@ class BufferedSocket:
         self._on_error = on_error
         self._received = b""
         self._for_paho = b""
+        self._skip = 0
         self._outgoing = bytearray()
         self._flush_scheduled = False
         self._closed = False
@@ -44,10 +47,15 @@ class BufferedSocket:
             return False
         if not data:
             raise ConnectionError("closed by the broker")
+        if self._skip:
+            data, self._skip = data[self._skip :], max(0, self._skip - len(data))
         buffer = self._received + data if self._received else data
         start = 0
         while start < len(buffer):
             body, end = packet_size(buffer, start)
+            if end > len(buffer) > start + _LARGEST_PACKET:
+                self._skip = end - len(buffer)  # its start is enough to see that it is too large
+                end = len(buffer)
             if not end or end > len(buffer):
                 break
             if buffer[start] & 0xF0 == PUBLISH:

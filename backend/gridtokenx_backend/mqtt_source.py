@@ -26,8 +26,7 @@ from gridtokenx_wire.topics import acks_topic, frames_topic
 MAX_BATCH = 512
 # About 16,000 readings: what the core takes 50 ms for, in which nobody else is answered.
 _MAX_BATCH_BYTES = 1 << 19
-_PAUSE_ABOVE = 8_192
-_RESUME_BELOW = 4_096
+_PAUSE_ABOVE, _PAUSE_ABOVE_BYTES = 8_192, 64 << 20
 _FIRST_RETRY_S = 0.2
 _LONGEST_RETRY_S = 15.0
 _CONNACK_TIMEOUT_S = 10.0
@@ -68,6 +67,7 @@ class MqttSource:
         self._inbox: list[Publication] = []
         self._arrived = asyncio.Event()
         self._lost = asyncio.Event()
+        self._counted = self._waiting_bytes = 0
         self._paused = False
         self._socket: BufferedSocket | None = None
         self.connected = False
@@ -158,7 +158,8 @@ class MqttSource:
             return
         try:
             while sock.receive(self._inbox, self._client.loop_read):
-                if len(self._inbox) > _PAUSE_ABOVE:
+                self._count_arrivals()
+                if len(self._inbox) > _PAUSE_ABOVE or self._waiting_bytes > _PAUSE_ABOVE_BYTES:
                     self._paused = True
                     break
         except (OSError, ValueError) as error:
@@ -169,13 +170,23 @@ class MqttSource:
         if self._paused or self._lost.is_set():
             asyncio.get_running_loop().remove_reader(sock.fileno())
 
+    def _count_arrivals(self) -> None:
+        new = self._inbox[self._counted :]
+        self._counted = len(self._inbox)
+        self._waiting_bytes += sum(len(message.payload) for message in new)
+
     async def batch(self) -> Sequence[Publication]:
         await self._arrived.wait()
         size = _batch_size(self._inbox)
         taken, self._inbox = self._inbox[:size], self._inbox[size:]
+        self._counted = len(self._inbox)
+        self._waiting_bytes -= sum(len(message.payload) for message in taken)
         if not self._inbox:
             self._arrived.clear()
-        if self._paused and len(self._inbox) < _RESUME_BELOW and self._socket is not None:
+        may_resume = (
+            len(self._inbox) < _PAUSE_ABOVE // 2 and self._waiting_bytes < _PAUSE_ABOVE_BYTES // 2
+        )
+        if self._paused and may_resume and self._socket is not None:
             self._paused = False
             asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
             # TLS may hold decrypted bytes that no selector will report.

@@ -104,7 +104,6 @@ def test_an_ack_never_has_more_verdicts_than_a_gateway_takes(results: list[Resul
     assert told == [(seq, index) for seq in range(16) for index in range(1000)]
 
 
-@pytest.mark.xfail(strict=True, reason="every duplicate is told everything that is remembered")
 def test_many_duplicates_are_told_their_verdicts_once() -> None:
     remembered = [(seq, index, 1) for seq in range(16) for index in range(100)]
     acks = acks_of([refused(DUPLICATE, A, 16, *remembered) for _ in range(20)])

@@ -110,16 +110,17 @@ async def test_a_full_disk_is_said_and_everything_goes_on_when_there_is_space(ri
     assert (await rig.link.ack()).next_seq == 1
     rig.fill_disk()
     await rig.link.publish(rig.frame(1))
-    posted = rig.post(rig.order("b"))
     assert "disk" in await rig.until_degraded()
+    order = rig.order("b")
+    refused = await rig.post(order)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     metrics = (await rig.api.get("/metrics")).text
     assert "gridtokenx_journal_degraded 1.0" in metrics
-    assert not posted.done()
     assert rig.link.no_ack()
     assert await entries(rig.journal) == 2  # the terms, and the first frame
     rig.free_disk()
     assert (await rig.link.ack()).next_seq == 2
-    assert (await posted).status_code == 201
+    assert (await rig.post(order)).status_code == 201
     assert (await rig.health())["status"] == "ok"
     response = await rig.api.get(f"/v1/balances/{rig.village.anna.wallet}")
     assert response.json()["grid"] == "0.000001000"

@@ -12,6 +12,7 @@ from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.inputs import OrderInput
 from gridtokenx_backend.core.outcomes import NotJournaled, OrderRefusal, Refused, Repeated
 from gridtokenx_backend.evidence import decode_outcome
+from gridtokenx_backend.writer import Overloaded
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.order import (
     MAX_JWS_BYTES,
@@ -54,6 +55,8 @@ async def set_standing_order(
 async def _carry_out(
     request: AnyRequest, backend: Backend, expected: type[Instruction]
 ) -> OrderView | CancelView | StandingView:
+    if backend.writer.degraded:
+        raise Overloaded(backend.writer.degraded)
     body = await request.body()
     try:
         signed = parse_instruction(body)

@@ -11,8 +11,9 @@ from gridtokenx_backend.core.registry import Device, Meter
 from gridtokenx_wire.frame import GENESIS_PREV, Frame, frame_hash
 from gridtokenx_wire.verdict import Reason
 
-REMEMBERED_VERDICTS = 16
-"""How many frames with refused readings a device's state keeps, for acks that were lost."""
+REMEMBERED_FRAMES = 16
+REMEMBERED_VERDICTS = 1000
+"""What a device's state keeps of frames with refused readings, for acks that were lost."""
 _GRID_ISSUER = issuer(GRID)
 _ACCEPTED = Reason.ACCEPTED
 _FIRST_QUARANTINE = 64
@@ -157,8 +158,10 @@ def _count(
     counters.rejected += rejected
     device.rejected += rejected
     device.verdicts[seq] = verdicts
-    while len(device.verdicts) > REMEMBERED_VERDICTS:
-        del device.verdicts[next(iter(device.verdicts))]
+    remembered = sum(map(len, device.verdicts.values()))
+    while len(device.verdicts) > REMEMBERED_FRAMES or remembered > REMEMBERED_VERDICTS:
+        oldest = next(iter(device.verdicts))
+        remembered -= len(device.verdicts.pop(oldest))
 
 
 def reset_chain(device: Device, chain: bytes) -> None:
