@@ -30,6 +30,7 @@ from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import FrameInput, OrderInput, configure
 from gridtokenx_backend.core.outcomes import NotJournaled
+from gridtokenx_backend.garbage import collect_rarely
 from gridtokenx_backend.journal import open_journal
 from gridtokenx_backend.writer import MAX_BATCH, Writer
 from gridtokenx_wire.clock import SystemClock
@@ -73,6 +74,7 @@ def make_order(member: Member, number: int, chance: random.Random, now_ms: int) 
 
 def run_core(orders: int) -> dict[str, object]:
     """In process: writer, core and SQLite journal; everything but signatures and HTTP."""
+    collect_rarely()
     members = make_members(MEMBERS)
     gateways = make_gateways(1, MEMBERS, members)
     now_ms = SystemClock().now_ms()

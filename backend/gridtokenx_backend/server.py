@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import hashlib
 import signal
 import socket
@@ -22,6 +21,7 @@ from gridtokenx_backend.config import Settings, load_terms
 from gridtokenx_backend.core.inputs import TickInput, configure
 from gridtokenx_backend.data_folder import only_one, prepare
 from gridtokenx_backend.errors import CannotStart
+from gridtokenx_backend.garbage import collect_rarely
 from gridtokenx_backend.ingest import Ingest
 from gridtokenx_backend.journal import Journal, open_journal
 from gridtokenx_backend.mqtt_source import MqttSource
@@ -48,8 +48,7 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> None:
     Raises ConfigError, CannotStart, KeyFileError, JournalUnavailable, ReplayMismatch, Fenced.
     """
     prepare(settings)
-    # What comes and goes by the thousand holds no cycles; looking for them is 5 % of an ingest.
-    gc.set_threshold(100_000, 50, 50)
+    collect_rarely()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

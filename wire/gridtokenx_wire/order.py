@@ -27,7 +27,9 @@ _TYP = "gridtokenx-order+jws"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
-class _Instruction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+class _Instruction(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", gc=False
+):
     """What all instructions say. `id` is the client's: a retry repeats it with the same content."""
 
     v: Literal[1]
@@ -37,7 +39,7 @@ class _Instruction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
     issued_ms: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Order(_Instruction, frozen=True, tag="order"):
+class Order(_Instruction, frozen=True, tag="order", gc=False):
     """Buy or sell `quantity_kwh` at `price_grx_per_kwh` or better.
 
     GTC rests until it is filled or cancelled; IOC trades what it can at once.
@@ -58,13 +60,13 @@ class Order(_Instruction, frozen=True, tag="order"):
         return parse_grx(self.price_grx_per_kwh)
 
 
-class Cancel(_Instruction, frozen=True, tag="cancel"):
+class Cancel(_Instruction, frozen=True, tag="cancel", gc=False):
     """Withdraw what is left of the order whose client id is `order`."""
 
     order: str
 
 
-class Standing(_Instruction, frozen=True, tag="standing"):
+class Standing(_Instruction, frozen=True, tag="standing", gc=False):
     """Trade without being asked, until `active` is false. One for each wallet and side.
 
     sell: whatever GRID is free, above `keep_kwh`, at the price or more.
