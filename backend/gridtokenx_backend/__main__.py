@@ -122,6 +122,10 @@ def main() -> None:
         if mendable is None or others is not None:
             raise  # a bug of ours: the traceback is for us
         _fail([str(error) for error in _leaves(mendable)])
+    except ModuleNotFoundError as error:
+        _fail(
+            [f"gridtokenx-backend: {error.name} is missing; run: pip install gridtokenx[backend]"]
+        )
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     sys.exit(status)

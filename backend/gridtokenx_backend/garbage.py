@@ -1,7 +1,7 @@
 """Python's cycle collector, told to look rarely.
 
-What comes and goes by the thousand here (inputs, outcomes, entries) holds no cycles and is freed by
-reference counting. Looking for cycles among it took a third of an order's time (docs/benchmarks.md).
+What comes and goes by the thousand here (inputs, outcomes, entries) holds no cycles and is freed
+by reference counting. Looking for cycles in it took a third of an order's time.
 """
 
 from __future__ import annotations

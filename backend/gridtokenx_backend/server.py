@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import signal
 import socket
 import ssl
@@ -47,6 +48,7 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> None:
 
     Raises ConfigError, CannotStart, KeyFileError, JournalUnavailable, ReplayMismatch, Fenced.
     """
+    os.umask(0o077)  # the journal holds what only members and operator may see
     prepare(settings)
     collect_rarely()
     stop = asyncio.Event()

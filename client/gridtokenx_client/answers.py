@@ -44,7 +44,6 @@ class Balance(msgspec.Struct, frozen=True):
     grx: str
     grx_held: str
     rec: str
-    member: str = ""
 
 
 class Trade(msgspec.Struct, frozen=True):

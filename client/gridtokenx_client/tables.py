@@ -40,7 +40,7 @@ def balance_table(balance: Balance) -> Group:
     _add(table, "GRID (kWh)", short(balance.grid), short(balance.grid_held), short(free_grid))
     _add(table, "GRX", short(balance.grx), short(balance.grx_held), short(free_grx))
     _add(table, "REC", short(balance.rec), "0", short(balance.rec))
-    return _titled(f"{balance.wallet} {balance.member}", table)
+    return _titled(balance.wallet, table)
 
 
 def placed_table(placed: Placed) -> Group:

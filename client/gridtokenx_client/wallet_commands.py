@@ -37,7 +37,7 @@ ApiOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 IdOption = Annotated[
     str | None,
-    typer.Option("--id", help="Your own id for it; the same id again is a retry.", metavar="ID"),
+    typer.Option("--id", help="Your own id for it, used once.", metavar="ID"),
 ]
 Quantity = Annotated[str, typer.Argument(metavar="KWH", help="Energy, such as 1.5.")]
 PriceOption = Annotated[

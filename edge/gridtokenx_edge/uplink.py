@@ -21,7 +21,7 @@ from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailable
 from gridtokenx_edge.window import AckEffect, Window
 from gridtokenx_wire.ack import Ack, open_ack
 from gridtokenx_wire.clock import Clock
-from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.errors import ConfigError, WireError
 from gridtokenx_wire.keys import device_text
 from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
 
@@ -243,6 +243,10 @@ def _tls(config: EdgeConfig, paths: Paths) -> ssl.SSLContext | None:
     """TLS 1.2 or later, the broker checked against `ca`, ourselves shown by `cert`."""
     if config.broker.insecure:
         return None
-    context = ssl.create_default_context(cafile=str(paths.broker_ca))
-    context.load_cert_chain(paths.broker_cert, paths.broker_key)
+    try:
+        context = ssl.create_default_context(cafile=str(paths.broker_ca))
+        context.load_cert_chain(paths.broker_cert, paths.broker_key)
+    except OSError as error:  # ssl.SSLError is one
+        reason = error.strerror or str(error)
+        raise ConfigError([f"broker: ca, cert or key cannot be used: {reason}"]) from None
     return context

@@ -67,7 +67,6 @@ async def test_an_order_that_rests_is_in_the_book_and_in_escrow(api: Api) -> Non
     }
     assert (await balances(api, api.anna)) == {
         "wallet": api.anna.wallet,
-        "member": "anna",
         "grid": "20.000000000",
         "grid_held": "5.000000000",
         "grx": "1000.000000",

@@ -106,7 +106,7 @@ class Community:
 
 def balance(wallet: str) -> Json:
     amounts = {"grid": "4.500000000", "grid_held": "1.000000000", "rec": "0.000000000"}
-    return amounts | {"wallet": wallet, "member": "Anna [red]", "grx": "9.5", "grx_held": "0"}
+    return amounts | {"wallet": wallet, "grx": "9.5", "grx_held": "0"}
 
 
 def open_order(order: Json) -> Json:

@@ -121,7 +121,7 @@ def test_a_balance_is_a_table_for_people(gridtokenx: Command, address: str) -> N
     said = gridtokenx("wallet", "balance")
     assert (said.code, said.err) == (0, "")
     rows = [line.replace("│", " ").split() for line in said.out.splitlines()]
-    assert [*address.split(), "Anna", "[red]"] in rows
+    assert address.split() in rows
     assert ["GRID", "(kWh)", "4.5", "1", "3.5"] in rows
     assert ["GRX", "9.5", "0", "9.5"] in rows
 

@@ -103,7 +103,7 @@ def test_a_members_orders_live_their_life(anna: Callable[..., Said]) -> None:
     again = as_json(anna("orders", "--json"))
     assert [order["order"] for order in again["orders"]] == ["b-1"]
     held = as_json(anna("balance", "--json"))
-    assert (held["member"], held["grx"]) == ("Anna", "10.000000")
+    assert held["grx"] == "10.000000"
     assert float(held["grx_held"]) >= 0.6
     assert anna("cancel", "b-1").out == "order b-1: cancelled, 2 kWh were left\n"
     freed = as_json(anna("balance", "--json"))

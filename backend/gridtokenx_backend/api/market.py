@@ -74,11 +74,10 @@ async def summary(backend: NamedDependency[Backend]) -> SummaryView:
 async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> BalanceView:
     """What a wallet owns, and what of it open orders hold."""
     async with backend.writer.reading() as community:
-        member = _member(community.members, wallet)
+        _member(community.members, wallet)
         ledger = community.ledger
         return BalanceView(
             wallet,
-            member.name,
             format_kwh(ledger.posted(wallet, GRID)),
             format_kwh(ledger.held(wallet, GRID)),
             format_grx(ledger.posted(wallet, GRX)),

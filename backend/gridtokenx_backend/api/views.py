@@ -73,10 +73,12 @@ class OrdersView(msgspec.Struct, frozen=True):
 
 
 class BalanceView(msgspec.Struct, frozen=True):
-    """`grid` is energy, `grx` money; `_held` is the part that open orders hold in escrow."""
+    """`grid` is energy, `grx` money; `_held` is the part that open orders hold in escrow.
+
+    Whose wallet it is, only the operator's files say: this is public.
+    """
 
     wallet: str
-    member: str
     grid: str
     grid_held: str
     grx: str
