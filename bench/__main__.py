@@ -116,5 +116,18 @@ def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:
     Console().print(table)
 
 
+def main() -> None:
+    """A mistake in the options is one line, as in all commands."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        if message := error.format_message():  # else the list has been printed
+            sys.stderr.write(f"scripts/bench: {message}\n")
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    app()
+    main()

@@ -21,7 +21,8 @@ _PUBLISH, _PUBACK = 0x30, 0x40
 
 
 def _string(text: str) -> bytes:
-    return len(text).to_bytes(2, "big") + text.encode()
+    content = text.encode()
+    return len(content).to_bytes(2, "big") + content
 
 
 def _packet(kind: int, body: bytes) -> bytes:
