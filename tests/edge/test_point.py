@@ -40,6 +40,13 @@ def kwh_float(**more: Any) -> Point:
         ({"type": "int32", "unit": "W", "scale": "0.01"}, [0xFFFF, 0xFFCE], -1),
         ({"type": "int32", "unit": "W", "scale": "0.01"}, [0, 49], 0),
         ({"type": "int32", "unit": "kW", "scale": "0.1"}, [0, 7], 700),
+        ({"type": "int32", "unit": "W", "scale": "-0.1"}, [0, 15], -2),  # half, away from zero
+        ({"type": "uint48", "unit": "Wh"}, [1, 0, 0], 2**32 * 10**6),
+        ({"type": "uint16", "unit": "V", "scale": "0.1"}, [2301], 230_100),
+        ({"type": "int16", "unit": "A", "scale": "0.01"}, [0xFFFF], -10),
+        ({"type": "uint16", "unit": "Hz", "scale": "0.01"}, [5002], 50_020),
+        ({"type": "int16", "unit": "1", "scale": "0.001"}, [0xFC18], -1000),
+        ({"type": "int32", "unit": "kvar", "scale": "0.1"}, [0, 7], 700),
     ],
 )
 def test_an_integer_register_is_scaled_exactly(
@@ -94,10 +101,10 @@ def test_what_is_no_value_is_missing_and_never_a_number(
         ({"resolution": "0.1"}, "expected a resolution"),
         ({"type": "float32", "resolution": "0.0000000001"}, "whole µWh"),
         ({"scale": "0.0000000001"}, "whole µWh"),
-        ({"scale": "0"}, "above zero"),
-        ({"scale": "-1"}, "above zero"),
-        ({"scale": "nan"}, "above zero"),
-        ({"scale": "1/3"}, "above zero"),
+        ({"scale": "0"}, "other than zero"),
+        ({"scale": "-1"}, "above zero for an energy"),
+        ({"scale": "nan"}, "other than zero"),
+        ({"scale": "1/3"}, "other than zero"),
         ({"invalid_raw": ["0x1FFFFFFFF"]}, "invalid_raw"),
         ({"type": "int24"}, "Invalid enum"),
         ({"fc": 6}, "Invalid enum"),

@@ -16,6 +16,12 @@ class ReadingFlag(IntFlag):
     """The meter gave no power; `power_w` is 0."""
     CONFIGURED_ID = 4
     """The meter has no readable identity; its id is the config's."""
+    RETIMED = 8
+    """Read before the gateway's clock was set; its time was worked out after the step."""
+    METER_TIME = 16
+    """Timed by the meter's own clock, as the gateway's was not set."""
+    NO_IMPORT = 32
+    """The meter has no import register, such as an inverter; `import_uwh` is 0."""
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):

@@ -34,9 +34,13 @@ class Quantities(msgspec.Struct, frozen=True):
 
 
 def plan_blocks(
-    profile: Profile, unsupported: Collection[str] = (), *, bridge: bool = True
+    profile: Profile,
+    unsupported: Collection[str] = (),
+    *,
+    bridge: bool = True,
+    points: Mapping[str, Point] | None = None,
 ) -> list[Block]:
-    """The requests of one reading, energies first.
+    """The requests of one reading, energies first; or those for other `points` of the profile.
 
     Points that are neighbours share a request, within the model's limits; `bridge` allows it to
     read across unused registers. A point that a meter may refuse stands alone, so that its
@@ -44,7 +48,7 @@ def plan_blocks(
     """
     widest = profile.bridge_registers if bridge else 0
     blocks: list[Block] = []
-    for name, point in profile.points().items():
+    for name, point in (profile.points() if points is None else points).items():
         if name in unsupported:
             continue
         refusable = point.optional and not point.invalid_raw
@@ -73,7 +77,7 @@ def decode_points(
 ) -> dict[str, int | None]:
     """The values of all points that were asked for."""
     values: dict[str, int | None] = {}
-    points: Mapping[str, Point] = profile.points()
+    points: Mapping[str, Point] = profile.all_points()
     for block, words in replies:
         for name in block.points:
             start = points[name].address - block.address

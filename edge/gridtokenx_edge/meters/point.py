@@ -1,7 +1,8 @@
 """A register as a profile describes it, and its raw words as an integer quantity.
 
-Energies are µWh, powers W. Integers are scaled exactly. A float32 is taken at its exact binary
-value and rounded once, to the resolution that the meter's documents give. No float comes out.
+Energies are µWh, powers W, var and VA, the rest mV, mA, mHz and permille. Integers are scaled
+exactly. A float32 is taken at its exact binary value and rounded once, to the resolution that
+the meter's documents give. No float comes out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import msgspec
 
 from gridtokenx_wire.units import MAX_AMOUNT
 
-RegisterType = Literal["int16", "int32", "int64", "uint16", "uint32", "uint64", "float32"]
+RegisterType = Literal["int16", "int32", "int64", "uint16", "uint32", "uint48", "uint64", "float32"]
+Unit = Literal["kWh", "Wh", "W", "kW", "V", "A", "Hz", "var", "kvar", "VA", "kVA", "1"]
 WordOrder = Literal["msw_first", "lsw_first"]
 
 WORDS: dict[str, int] = {
@@ -26,27 +28,39 @@ WORDS: dict[str, int] = {
     "int64": 4,
     "uint16": 1,
     "uint32": 2,
+    "uint48": 3,
     "uint64": 4,
     "float32": 2,
 }
-# The base unit of an energy is a µWh, of a power a W.
+# How many base units a unit has: µWh, W, mV, mA, mHz, var, VA; a plain number's are permille.
 _ENERGY_UNITS = {"kWh": Fraction(10**9), "Wh": Fraction(10**6)}
 _POWER_UNITS = {"W": Fraction(1), "kW": Fraction(1000)}
-_UNITS = _ENERGY_UNITS | _POWER_UNITS
+_OTHER_UNITS = {
+    "V": Fraction(1000),
+    "A": Fraction(1000),
+    "Hz": Fraction(1000),
+    "1": Fraction(1000),
+    "var": Fraction(1),
+    "kvar": Fraction(1000),
+    "VA": Fraction(1),
+    "kVA": Fraction(1000),
+}
+_UNITS = _ENERGY_UNITS | _POWER_UNITS | _OTHER_UNITS
 
 
 class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One quantity of a meter: where it stands and what its raw value means.
 
-    `scale` is an exact decimal: value = raw × scale, in `unit`. `resolution` (float32 only, in
-    `unit`) is what the value is rounded to. `optional` says that some meters of this model do
+    `scale` is an exact decimal: value = raw × scale, in `unit`; below zero where a model counts
+    power the other way round. `resolution` (float32 only, in `unit`) is what the value is rounded
+    to. `optional` says that some meters of this model do
     not have it.
     """
 
     fc: Literal[3, 4]
     address: int
     type: RegisterType
-    unit: Literal["kWh", "Wh", "W", "kW"]
+    unit: Unit
     word_order: WordOrder = "msw_first"
     scale: str = "1"
     resolution: str = ""
@@ -57,11 +71,13 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         check_span(self.address, self.count)
         if (self.type == "float32") != bool(self.resolution):
             raise ValueError("expected a resolution for a float32, and for nothing else")
-        factor = positive_decimal(self.scale) * _UNITS[self.unit]
+        factor = decimal(self.scale) * _UNITS[self.unit]
         if self.is_energy and self.type != "float32" and factor.denominator != 1:
             raise ValueError("expected a scale that gives whole µWh")
-        if self.resolution and self.step.denominator != 1:
-            raise ValueError("expected a resolution of whole µWh or W")
+        if self.is_energy and factor < 0:
+            raise ValueError("expected a scale above zero for an energy")
+        if self.resolution and (self.step <= 0 or self.step.denominator != 1):
+            raise ValueError("expected a resolution of whole µWh, W, mV, mA or mHz")
         for text in self.invalid_raw:
             if not 0 <= int(text, 16) < 1 << 16 * self.count:
                 raise ValueError(f"expected invalid_raw of {self.count} words, got {text}")
@@ -75,16 +91,21 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return self.unit in _ENERGY_UNITS
 
     @property
+    def is_power(self) -> bool:
+        return self.unit in _POWER_UNITS
+
+    @property
     def step(self) -> Fraction:
-        """What values are multiples of, in µWh or W."""
+        """What values are multiples of, in base units."""
         if self.resolution:
-            return positive_decimal(self.resolution) * _UNITS[self.unit]
+            return decimal(self.resolution) * _UNITS[self.unit]
         return Fraction(1)
 
     def decode(self, words: Sequence[int]) -> int | None:
-        """µWh or W, or None where the meter says that it has no value.
+        """Base units, or None where the meter says that it has no value.
 
-        An energy below zero or beyond 2^63-1 µWh and a power beyond 32 bits are no values either.
+        An energy below zero or beyond 2^63-1 µWh and anything else beyond 32 bits are no values
+        either.
         """
         raw = join_words(words, self.word_order)
         if any(raw == int(text, 16) for text in self.invalid_raw):
@@ -92,9 +113,7 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         value = _exact(raw, self.type)
         if value is None:
             return None
-        amount = nearest_multiple(
-            value * positive_decimal(self.scale) * _UNITS[self.unit], self.step
-        )
+        amount = nearest_multiple(value * decimal(self.scale) * _UNITS[self.unit], self.step)
         lowest, highest = (0, MAX_AMOUNT) if self.is_energy else (-(2**31), 2**31 - 1)
         return amount if lowest <= amount <= highest else None
 
@@ -105,14 +124,14 @@ def check_span(address: int, count: int) -> None:
         raise ValueError("expected registers from 0 to 0xFFFF")
 
 
-def positive_decimal(text: str) -> Fraction:
-    """An exact decimal above zero. Raises ValueError."""
+def decimal(text: str) -> Fraction:
+    """An exact decimal other than zero. Raises ValueError."""
     try:
         value = Fraction(Decimal(text))
     except (InvalidOperation, ValueError, OverflowError):
         value = Fraction(0)
-    if value <= 0:
-        raise ValueError(f"expected a decimal above zero in quotes, got {text!r}")
+    if not value:
+        raise ValueError(f"expected a decimal other than zero in quotes, got {text!r}")
     return value
 
 

@@ -5,6 +5,7 @@ A profile is facts, each with its source: which registers, how to ask for them, 
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from gridtokenx_wire.config import load_toml
 Confidence = Literal["confirmed", "single", "contested"]
 # Modbus Application Protocol V1.1b3, 6.3: a request reads 1 to 125 registers.
 _MOST_REGISTERS = 125
+_MAKER = re.compile(r"[A-Z0-9]+(?:-[A-Z0-9]+)*", re.ASCII)
 _FOLDER = Path(__file__).parent.parent / "profiles"
 
 
@@ -64,50 +66,108 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("expected a count of 2 for a uint32, from 1 on for ascii")
 
 
+class SerialDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a meter of this model leaves the factory; where a scan begins."""
+
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    address: int = 1
+
+
+ValueName = Literal[
+    "voltage_l1",
+    "voltage_l2",
+    "voltage_l3",
+    "current_l1",
+    "current_l2",
+    "current_l3",
+    "power_l1",
+    "power_l2",
+    "power_l3",
+    "energy_import_l1",
+    "energy_import_l2",
+    "energy_import_l3",
+    "energy_export_l1",
+    "energy_export_l2",
+    "energy_export_l3",
+    "frequency",
+    "power_factor",
+    "reactive_power",
+    "apparent_power",
+]
+_UNITS_OF_VALUES: dict[str, tuple[str, ...]] = {
+    "voltage": ("V",),
+    "current": ("A",),
+    "power_l": ("W", "kW"),
+    "energy": ("kWh", "Wh"),
+    "frequency": ("Hz",),
+    "power_factor": ("1",),
+    "reactive": ("var", "kvar"),
+    "apparent": ("VA", "kVA"),
+}
+
+
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A model: what to read and how.
 
     `max_registers` bounds one request, and it may read across `bridge_registers` unused ones.
     `min_gap_ms` is the rest that the meter wants between two. A model without `identity` cannot
-    say who it is.
+    say who it is, and one without `energy_export` only counts what is taken from the grid.
+    `values` is what an installer likes to see beside a reading.
     """
 
     name: str
-    maker: Literal["ABB", "CARLO-GAVAZZI", "EASTRON", "SCHNEIDER"]
+    maker: str
     confidence: Confidence
     max_registers: int
     energy_import: Point
-    energy_export: Point
     active_power: Point
     provenance: tuple[Provenance, ...]
+    energy_export: Point | None = None
+    values: dict[ValueName, Point] = {}
+    transports: tuple[Literal["rtu", "tcp"], ...] = ("rtu",)
+    serial: SerialDefaults = SerialDefaults()
     bridge_registers: int = 0
     min_gap_ms: int = 0
     identity: Identity | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not _MAKER.fullmatch(self.maker):
+            raise ValueError("expected a maker of capitals and digits, joined by single hyphens")
+        if not self.transports:
+            raise ValueError("expected at least one transport")
         if not 1 <= self.max_registers <= _MOST_REGISTERS:
             raise ValueError(f"expected max_registers from 1 to {_MOST_REGISTERS}")
         if not 0 <= self.bridge_registers < self.max_registers:
             raise ValueError("expected bridge_registers from 0 to below max_registers")
         if not 0 <= self.min_gap_ms <= 10_000:
             raise ValueError("expected min_gap_ms from 0 to 10000")
-        if not (self.energy_import.is_energy and self.energy_export.is_energy):
+        energies = [point for name, point in self.points().items() if name != "active_power"]
+        if not all(point.is_energy for point in energies):
             raise ValueError("expected energies in kWh or Wh")
-        if self.active_power.is_energy:
+        if not self.active_power.is_power:
             raise ValueError("expected active_power in W or kW")
-        if max(point.count for point in self.points().values()) > self.max_registers:
+        for name, point in self.values.items():
+            expected = next(units for kind, units in _UNITS_OF_VALUES.items() if kind in name)
+            if point.unit not in expected:
+                raise ValueError(f"expected {name} in {' or '.join(expected)}")
+        if max(point.count for point in self.all_points().values()) > self.max_registers:
             raise ValueError("expected max_registers to hold every point")
         if not self.provenance:
             raise ValueError("expected at least one provenance")
 
     def points(self) -> dict[str, Point]:
         """The quantities of a reading by name, energies first."""
-        return {
-            "energy_import": self.energy_import,
-            "energy_export": self.energy_export,
-            "active_power": self.active_power,
-        }
+        points = {"energy_import": self.energy_import}
+        if self.energy_export:
+            points["energy_export"] = self.energy_export
+        return points | {"active_power": self.active_power}
+
+    def all_points(self) -> dict[str, Point]:
+        """The quantities of a reading and whatever else the model tells."""
+        return self.points() | {str(name): point for name, point in self.values.items()}
 
 
 @cache

@@ -83,10 +83,14 @@ class MeterReader:
         self._has_exported = self._has_exported or exported is not None
         if values["energy_import"] is None:
             raise ValueMissing("the import register holds no value")
-        if exported is None and (self._has_exported or not self._profile.energy_export.optional):
+        register = self._profile.energy_export
+        is_needed = register is not None and (self._has_exported or not register.optional)
+        if exported is None and is_needed:
             raise ValueMissing("the export register holds no value")
         seen = quantities(values, invert=self._config.invert)
         flags = ReadingFlag(0)
+        if seen.import_uwh is None:  # an inverted meter that has no export register
+            flags |= ReadingFlag.NO_IMPORT
         if seen.export_uwh is None:
             flags |= ReadingFlag.NO_EXPORT
         if seen.power_w is None:
