@@ -39,7 +39,7 @@ taken (I) and fed back (E) of each phase; frequency (Hz), power factor (pf), rea
 apparent power (VA).
 
 Registers are zero-based addresses, as they go over the wire, with the function code (3 holding,
-4 input).
+4 input). Where no source tells how many registers a request may ask for, 60 at most are asked for.
 """
 
 _PHASES = {

@@ -268,7 +268,7 @@ async def test_raw_frames_of_a_model_become_the_reading_that_its_documents_promi
     [
         ("max_registers", "max_register", "max_register: unknown key"),
         ('maker = "ABB"', 'maker = "Abb_"', "expected a maker of capitals"),
-        ('["rtu", "tcp"]', '["usb"]', "transports"),
+        ("max_registers = 125", 'max_registers = 125\ntransports = ["usb"]', "transports"),
         ('unit = "W"', 'unit = "V"', "expected active_power in W or kW"),
         ("max_registers = 125", "max_registers = 126", "expected max_registers from 1 to 125"),
         ("max_registers = 125", "max_registers = 3", "to hold every point"),
