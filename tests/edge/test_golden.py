@@ -7,21 +7,28 @@ them, and not by the decoding that is tested here.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
+from gridtokenx_edge.config import MeterConfig, TcpBus
+from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.identity import decode_serial
 from gridtokenx_edge.meters.plan import Block, decode_points, plan_blocks, register_block
 from gridtokenx_edge.meters.point import Point, WordOrder, join_words
 from gridtokenx_edge.meters.profile import load_profile, profile_names
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.config import load_toml
+from gridtokenx_wire.reading import ReadingFlag
 
 FOLDER = Path(__file__).with_name("golden")
 MODELS = profile_names()
@@ -152,6 +159,41 @@ def test_raw_frames_tell_the_serial_number_and_the_model(model: str) -> None:
         code = join_words(read(register_block(identity.model)), "msw_first")
         assert code == golden.identity.model
         assert code in identity.model.values
+
+
+def answer(registers: Registers, request: bytes) -> bytes:
+    """What a meter with these registers, and zeros between them, answers on a serial line."""
+    fc, start, count = request[1], *struct.unpack(">HH", request[2:6])
+    words = [registers.get((fc, start + at), 0) for at in range(count)]
+    frame = struct.pack(f">BBB{count}H", request[0], fc, 2 * count, *words)
+    return frame + crc16(frame).to_bytes(2, "little")
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_a_meter_that_holds_these_registers_is_read_as_they_say(
+    model: str, rtu_server: Any
+) -> None:
+    profile, golden = replace(load_profile(model), min_gap_ms=0), golden_of(model)
+    registers = golden.registers()
+    serial = golden.identity.serial if golden.identity else "1"
+    meter = MeterConfig(f"{profile.maker}-{serial}", model, golden.address)
+    async with rtu_server(lambda request: [(0, answer(registers, request))]) as server:
+        bus = TcpBus("bench", "127.0.0.1", [meter], port=server.port, rtu_over_tcp=True)
+        line = Line(bus, FaultLog(start_logging()))
+        await line.connect()
+        try:
+            reading = await MeterReader(line, meter, profile, make_clock(ClockConfig())).poll()
+        finally:
+            line.close()
+    expected = golden.expected
+    assert (reading.import_uwh, reading.export_uwh, reading.power_w) == (
+        expected["energy_import"],
+        expected.get("energy_export", 0),
+        expected["active_power"],
+    )
+    flags = ReadingFlag(0) if profile.energy_export else ReadingFlag.NO_EXPORT
+    flags |= ReadingFlag(0) if profile.identity else ReadingFlag.CONFIGURED_ID
+    assert ReadingFlag(reading.flags) == flags
 
 
 @pytest.mark.parametrize("model", MODELS)
