@@ -92,6 +92,10 @@ class ClientLink:
         self._out.clear()
         return data
 
+    @property
+    def has_data_to_send(self) -> bool:
+        return bool(self._out)
+
     def silence(self) -> Iterator[LinkEvent]:
         """Nothing has come for longer than frames are apart: what began will not be completed."""
         for frame in self._reader.flush():
