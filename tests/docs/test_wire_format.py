@@ -163,7 +163,7 @@ def make_example_entry() -> tuple[bytes, bytes, list[object]]:
             MemberTerms("Anna", PublicKey(raw_public_key(MEMBER.public_key())), Grx(100_000_000))
         ],
         device=[DeviceTerms(PublicKey(raw_public_key(GATEWAY.public_key())), "Sonnenweg 3")],
-        meter=[MeterTerms("EASTRON-12345678", device, "Anna", Kilowatt(17_000))],
+        meter=[MeterTerms("EASTRON-12345678", "Anna", Kilowatt(17_000), device)],
     )
     at_ms = json.loads(block(PAGE, "json leaf"))["at_ms"]
     community = Community()
