@@ -173,6 +173,14 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         ("GET", "/v1/meters/{meter}/readings"),
         ("POST", "/v1/oracle/pause"),
         ("POST", "/v1/oracle/resume"),
+        ("GET", "/v1/ca"),
+        ("POST", "/v1/enrolments"),
+        ("POST", "/v1/enrolments/rotation"),
+        ("GET", "/v1/tokens"),
+        ("POST", "/v1/tokens"),
+        ("POST", "/v1/tokens/{token}/withdraw"),
+        ("POST", "/v1/devices/{device}/approve"),
+        ("POST", "/v1/devices/{device}/revoke"),
     }
     # No parameter is one that only the server can give.
     names = {
@@ -181,7 +189,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         for operation in methods.values()
         for parameter in operation.get("parameters", [])
     }
-    assert names == {"wallet", "meter", "limit"}
+    assert names == {"wallet", "meter", "limit", "token", "device"}
 
 
 @unchanging
@@ -256,6 +264,10 @@ async def test_devices_show_where_their_chains_stand(untouched: Api) -> None:
         "device": untouched.village.north.name,
         "site": "",
         "status": "active",
+        "origin": "config",
+        "follows": "",
+        "retire_ms": 0,
+        "why": "",
         "chain": untouched.village.north.chain.hex(),
         "next_seq": 2,
         "readings_accepted": 2,
