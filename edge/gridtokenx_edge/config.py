@@ -124,7 +124,7 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: DeviceConfig
     backend: BackendConfig
     broker: BrokerConfig
-    bus: list[BusConfig]
+    bus: list[BusConfig] = []
     clock: ClockConfig = ClockConfig()
     uplink: UplinkConfig = UplinkConfig()
 

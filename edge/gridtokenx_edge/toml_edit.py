@@ -11,6 +11,7 @@ import re
 import tomllib
 from typing import Any
 
+_VALUE = r"(\"[^\"]*\"|\[[^\]]*\]|[^#\s]+)"
 Value = str | int | bool | list[str]
 
 
@@ -52,9 +53,7 @@ def _header(lines: list[str], table: str) -> int | None:
 
 def _replace(section: list[str], key: str, value: Value) -> bool:
     """Puts the value where the key stands, and keeps the comment behind it."""
-    pattern = re.compile(
-        rf"(\s*{re.escape(key)}\s*=\s*)(\"[^\"]*\"|\[[^\]]*\]|[^#\s]+)(\s*(?:#.*)?)"
-    )
+    pattern = re.compile(rf"(\s*{re.escape(key)}\s*=\s*){_VALUE}(\s*(?:#.*)?)")
     for number, line in enumerate(section):
         if matched := pattern.fullmatch(line):
             section[number] = f"{matched[1]}{_literal(value)}{matched[3]}"

@@ -1,4 +1,4 @@
-"""`gridtokenx-edge enrol` and `key rotate`: from a token to a config, and from a key to the next."""
+"""`gridtokenx-edge enrol`: from a token to a config; `key rotate`: from a key to the next."""
 
 from __future__ import annotations
 
