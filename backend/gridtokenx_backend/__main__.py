@@ -14,12 +14,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from gridtokenx_backend.commands.admission import device, token
+from gridtokenx_backend.commands.key import key
 from gridtokenx_backend.commands.pki import broker_config, init
 from gridtokenx_backend.commands.terminal import CONFIG, ConfigOption, JsonOption
 from gridtokenx_backend.config import load_settings, load_terms, missing_files
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.errors import ConfigError, KeyFileError
-from gridtokenx_wire.keys import load_private_key, public_key_text
 
 OPERATOR_MISTAKE = 2
 INTERRUPTED = 130
@@ -38,6 +38,7 @@ app.command(
 app.command(epilog="Example: gridtokenx-backend broker-config --config backend.toml --out broker")(
     broker_config
 )
+app.add_typer(key, name="key")
 app.add_typer(token, name="token")
 app.add_typer(device, name="device")
 
@@ -77,17 +78,6 @@ def check_config(config: ConfigOption = CONFIG, *, as_json: JsonOption = False) 
     else:
         counts = ", ".join(f"{found[name]} {name}" for name in ("members", "devices", "meters"))
         typer.echo(f"{config}: ok: community {terms.community.name}: {counts}")
-
-
-@app.command(epilog="Example: gridtokenx-backend key --config config/backend.toml")
-def key(config: ConfigOption = CONFIG, *, as_json: JsonOption = False) -> None:
-    """Print the public key that gateways pin; makes the data folder and the key if need be."""
-    from gridtokenx_backend.data_folder import prepare  # noqa: PLC0415
-
-    settings = load_settings(config)
-    prepare(settings)
-    public = public_key_text(load_private_key(settings.ack_key).public_key())
-    typer.echo(json.dumps({"ack_key": public}) if as_json else public)
 
 
 @app.command(epilog="Example: gridtokenx-backend replay --verify --config config/backend.toml")

@@ -99,6 +99,10 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "ack.key"
 
     @property
+    def ack_key_next(self) -> Path:
+        return self.data / "ack-next.key"
+
+    @property
     def journal(self) -> Path:
         return self.data / "journal.db"
 

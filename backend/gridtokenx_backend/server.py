@@ -80,6 +80,8 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
 async def start(settings: Settings) -> AsyncIterator[Backend]:
     """A backend at work, all but its HTTP server; drained and saved on the way out."""
     key = load_private_key(settings.ack_key)
+    has_next = settings.ack_key_next.exists()
+    next_keys = [load_private_key(settings.ack_key_next)] if has_next else []
     token = read_secret(settings.operator_token).decode().strip()
     clock = make_clock(settings.backend.clock)
     tls = _tls(settings)
@@ -102,7 +104,7 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
             inputs = [group.create_task(work) for work in works]
             desk = None
             if authority is not None:
-                acked_by = [public_key_text(key.public_key())]
+                acked_by = [public_key_text(each.public_key()) for each in (key, *next_keys)]
                 desk = EnrolmentDesk(settings, authority, writer, verifier, acked_by)
             try:
                 yield Backend(writer, journal, verifier, ingest, source, clock, token, desk, access)

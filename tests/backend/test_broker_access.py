@@ -257,6 +257,21 @@ def test_mistakes_of_the_operators_are_one_line(
     assert (ran.status, "expected mode 0600" in ran.err) == (2, True)
 
 
+def test_the_ack_key_is_changed_in_two_steps(config: str, command: Command) -> None:
+    first = json.loads(command("key", "-c", config, "--json").out)["ack_key"]
+    ran = command("key", "rotate", "--finish", "-c", config)
+    assert (ran.status, len(ran.lines)) == (2, 1)
+    following = json.loads(command("key", "rotate", "-c", config, "--json").out)
+    assert following["ack_key"] != first
+    assert json.loads(command("key", "rotate", "-c", config, "--json").out) == following
+    assert json.loads(command("key", "-c", config, "--json").out)["ack_key"] == first
+    done = json.loads(command("key", "rotate", "--finish", "-c", config, "--json").out)
+    assert done == {"ack_key": following["ack_key"], "in_use": True}
+    assert json.loads(command("key", "-c", config, "--json").out) == {
+        "ack_key": following["ack_key"]
+    }
+
+
 def test_a_ca_of_another_key_is_refused(config: str, command: Command, tmp_path: Path) -> None:
     command("init", "-c", config)
     ca = tmp_path / "data" / "ca"
