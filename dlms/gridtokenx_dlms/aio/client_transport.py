@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from gridtokenx_dlms.aio.line import ByteLine
-from gridtokenx_dlms.errors import LinkError, MalformedError
+from gridtokenx_dlms.errors import DlmsError, LinkError, MalformedError
 from gridtokenx_dlms.hdlc.client_link import ClientLink, LinkState
 from gridtokenx_dlms.hdlc.events import (
     Busy,
@@ -21,18 +21,19 @@ from gridtokenx_dlms.hdlc.events import (
     Message,
     Unnumbered,
 )
+from gridtokenx_dlms.hdlc.llc import LLC_REQUEST, LLC_RESPONSE, without_llc
 from gridtokenx_dlms.wrapper import WrapperMessage, WrapperReader
+from gridtokenx_dlms.xdlms.notification import DATA_NOTIFICATION_TAG
 
 T = TypeVar("T")
-# The LLC bytes before a message in HDLC: destination, source (command or response), quality.
-LLC_REQUEST, LLC_RESPONSE = bytes.fromhex("E6E600"), bytes.fromhex("E6E700")
 
 
 class Timing(msgspec.Struct, frozen=True):
     """`reply_s` is for the first byte of a reply, `gap_s` between two bytes of one.
 
-    A request is repeated `retries` times; `exchange_s` bounds it in all, however alive the meter
-    is. A busy meter is asked again after `busy_s`.
+    A request is repeated `retries` times (TCP does that itself, and is waited for as long);
+    `exchange_s` bounds it in all, however alive the meter is. A busy meter is asked again after
+    `busy_s`.
     """
 
     reply_s: float = 2.0
@@ -66,7 +67,7 @@ async def run(exchange: Generator[bytes, bytes, T], transport: Transport) -> T:
 
 
 class HdlcTransport:
-    """HDLC over any line. `unasked` is called with what the meter pushes meanwhile."""
+    """HDLC over any line. `unasked` is called with what the meter pushes meanwhile (no LLC)."""
 
     def __init__(
         self,
@@ -87,6 +88,8 @@ class HdlcTransport:
 
     async def exchange(self, message: bytes) -> bytes:
         """The reply to a message. Raises LinkError, MalformedError."""
+        if self._link.state is not LinkState.OPEN:
+            raise LinkError("the link is not open")
         self._link.send(LLC_REQUEST + message)
         reply = await self._until(Message)
         assert isinstance(reply, Message)
@@ -99,7 +102,7 @@ class HdlcTransport:
         try:
             if self._link.state is LinkState.OPEN:
                 self._link.disconnect()
-                with suppress(LinkError):
+                with suppress(DlmsError):
                     await self._until(Disconnected)
         finally:
             self._line.close()
@@ -109,53 +112,62 @@ class HdlcTransport:
         deadline_s = time.monotonic() + self._timing.exchange_s
         failures = 0
         while True:
-            await self._line.write(self._link.data_to_send())
-            found, heard = await self._listen(wanted, deadline_s)
+            left_s = max(0.0, deadline_s - time.monotonic())
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._line.write(self._link.data_to_send())
+                    found = await self._listen(wanted)
+            except TimeoutError:
+                raise LinkError(f"no reply within {self._timing.exchange_s:g} s") from None
             if found is not None:
                 return found
-            if time.monotonic() >= deadline_s:
-                raise LinkError(f"no reply within {self._timing.exchange_s:g} s")
-            failures = 0 if heard else failures + 1
-            if failures > self._timing.retries:
-                raise LinkError(f"no reply within {self._timing.reply_s * 1000:.0f} ms")
-            if not heard:
-                self._link.repeat()
-
-    async def _listen(
-        self, wanted: type[LinkEvent], deadline_s: float
-    ) -> tuple[LinkEvent | None, bool]:
-        """Reads until the turn is ours again: the event, and whether the meter said anything."""
-        wait_s = self._timing.reply_s
-        heard = False
-        while True:
-            left_s = min(wait_s, deadline_s - time.monotonic())
-            try:
-                async with asyncio.timeout(max(0.0, left_s)):
-                    events = list(self._link.receive(await self._line.read()))
-            except TimeoutError:
-                events = list(self._link.silence())
-                if not events:
-                    return None, heard and self._link.has_data_to_send
-            wait_s = self._timing.gap_s
-            for event in events:
-                heard = True
-                match event:
-                    case Unnumbered():
-                        self._unasked(event.message)
-                        wait_s = self._timing.reply_s
-                    case Busy():
-                        await asyncio.sleep(self._timing.busy_s)
-                        self._link.poll()
-                    case Disconnected() if wanted is not Disconnected:
-                        raise LinkError("the meter has closed the link (DM)")
-                    case _ if isinstance(event, wanted):
-                        return event, True
             if self._link.has_data_to_send:
-                return None, True
+                failures = 0  # the meter has spoken, and it is our turn
+                continue
+            failures += 1
+            if failures > self._timing.retries:
+                raise LinkError(
+                    f"no reply within {self._timing.reply_s * 1000:.0f} ms,"
+                    f" asked {failures} time{'s' if failures > 1 else ''}"
+                )
+            self._link.repeat()
+
+    async def _listen(self, wanted: type[LinkEvent]) -> LinkEvent | None:
+        """Reads until the turn is ours again: the event, or None. Silence ends it as well."""
+        silent_at_s = time.monotonic() + self._timing.reply_s
+        while True:
+            until_s = silent_at_s
+            if self._link.is_receiving:
+                until_s = time.monotonic() + self._timing.gap_s
+            try:
+                async with asyncio.timeout(max(0.0, until_s - time.monotonic())):
+                    received = await self._line.read()
+            except TimeoutError:
+                events, is_silent = list(self._link.silence()), True
+            else:
+                events, is_silent = list(self._link.receive(received)), False
+            for event in events:
+                if isinstance(event, Unnumbered):
+                    self._unasked(without_llc(event.message))
+                    silent_at_s = time.monotonic() + self._timing.reply_s
+                elif isinstance(event, wanted):
+                    return event
+                elif isinstance(event, Disconnected):
+                    raise LinkError("the meter has closed the link (DM)")
+                elif isinstance(event, Busy):
+                    await asyncio.sleep(self._timing.busy_s)
+                    self._link.poll()
+            if self._link.has_data_to_send:
+                return None
+            if time.monotonic() >= silent_at_s and (is_silent or not self._link.is_receiving):
+                return None
 
 
 class WrapperTransport:
-    """The wrapper over a TCP connection. Messages to other ports are passed to `unasked`."""
+    """The wrapper over a TCP connection.
+
+    `unasked` is called with what the meter pushes, and with what comes for other ports.
+    """
 
     def __init__(
         self,
@@ -171,27 +183,50 @@ class WrapperTransport:
         self._timing = timing or Timing()
         self._unasked = unasked
         self._reader = WrapperReader()
+        self._is_broken = False
 
     async def open(self) -> None:
         """The connection is all there is to open."""
 
     async def exchange(self, message: bytes) -> bytes:
-        """The reply to a message. TCP repeats by itself. Raises LinkError, MalformedError."""
+        """The reply to a message. Raises LinkError, MalformedError.
+
+        After an error the connection is of no use: nothing tells a late reply from the next one.
+        """
+        if self._is_broken:
+            raise LinkError("the connection has failed before")
+        self._is_broken = True
         wrapped = WrapperMessage(self._client, self._server, message)
         try:
             async with asyncio.timeout(self._timing.exchange_s):
                 await self._line.write(wrapped.to_bytes())
-                while True:
-                    reply = None
-                    for received in self._reader.feed(await self._line.read()):
-                        if (received.source, received.destination) == (self._server, self._client):
-                            reply = received.message
-                        else:
-                            self._unasked(received.message)
-                    if reply is not None:
-                        return reply
+                reply = await self._reply()
         except TimeoutError:
             raise LinkError(f"no reply within {self._timing.exchange_s:g} s") from None
+        self._is_broken = False
+        return reply
+
+    async def _reply(self) -> bytes:
+        wait_s = self._timing.reply_s * (1 + self._timing.retries)
+        while True:
+            try:
+                async with asyncio.timeout(wait_s):
+                    received = await self._line.read()
+            except TimeoutError:
+                raise LinkError(f"no reply within {wait_s * 1000:.0f} ms") from None
+            reply = None
+            for wrapped in self._reader.feed(received):
+                if self._is_ours(wrapped) and reply is None:
+                    reply = wrapped.message
+                else:
+                    self._unasked(wrapped.message)
+            if reply is not None:
+                return reply
+
+    def _is_ours(self, wrapped: WrapperMessage) -> bool:
+        ports = (wrapped.source, wrapped.destination)
+        is_pushed = wrapped.message[:1] == bytes((DATA_NOTIFICATION_TAG,))
+        return ports == (self._server, self._client) and not is_pushed
 
     async def close(self) -> None:
         self._line.close()

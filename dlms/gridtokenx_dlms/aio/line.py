@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import termios
 from collections.abc import Callable
@@ -50,7 +51,8 @@ class SerialLine:
     """
 
     def __init__(self, port: str, baud: int = 9600) -> None:
-        """Opens the port. Raises LinkError."""
+        """Opens the port. Raises LinkError, ValueError for a baud rate that is none."""
+        _check_baud(baud)
         try:
             self._fd = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
@@ -59,7 +61,11 @@ class SerialLine:
         self._loop = asyncio.get_running_loop()
         self._baud = baud
         try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._make_raw(baud)
+        except BlockingIOError:
+            os.close(self._fd)
+            raise LinkError(f"{port}: another program has the port") from None
         except (termios.error, OSError) as error:
             os.close(self._fd)
             raise LinkError(f"{port}: expected a serial port: {error}") from None
@@ -75,6 +81,7 @@ class SerialLine:
 
     def set_baud(self, baud: int) -> None:
         """Changes the rate; what has been written must have been sent. Raises LinkError."""
+        _check_baud(baud)
         try:
             attributes = termios.tcgetattr(self._fd)
             attributes[4] = attributes[5] = _BAUD_RATES[baud]
@@ -130,6 +137,11 @@ class SerialLine:
             self._fd = -1
 
 
+def _check_baud(baud: int) -> None:
+    if baud not in _BAUD_RATES:
+        raise ValueError(f"expected a standard baud rate such as 9600, got {baud}")
+
+
 class StreamLine:
     """A TCP connection: the wrapper's, or HDLC frames through a serial device server."""
 
@@ -144,7 +156,7 @@ class StreamLine:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 return cls(*await asyncio.open_connection(host, port))
         except OSError as error:  # a time-out is one
-            reason = error.strerror or "no answer"
+            reason = error.strerror or str(error) or "no answer"
             raise LinkError(f"{host}:{port}: {reason}") from None
 
     def set_baud(self, baud: int) -> None:

@@ -107,6 +107,11 @@ class ClientLink:
             yield from self._frame_received(frame)
 
     @property
+    def is_receiving(self) -> bool:
+        """Whether a frame has begun and not ended yet."""
+        return self._reader.is_inside
+
+    @property
     def skipped(self) -> int:
         """Bytes on the line that belonged to no frame."""
         return self._reader.skipped
@@ -150,13 +155,17 @@ class ClientLink:
     def _numbered(self, frame: HdlcFrame) -> Iterator[LinkEvent]:
         self._segments.acknowledge(frame.receive_seq)
         message = None
+        is_repetition = False
         if frame.kind is FrameKind.INFORMATION:
+            is_repetition = frame.send_seq != self._segments.expected
             message = self._segments.take(frame)
         if message is not None:
             self._is_awaiting = False
             yield Message(message)
         if not frame.poll or not self._is_awaiting:
             return  # more frames of the peer's window follow, or all is said
+        if is_repetition and self._segments.is_sending:
+            return  # a late reply to what was asked twice; the one to our frame is still to come
         if frame.kind is FrameKind.INFORMATION:
             self.poll()  # the next segments, or the ones that were lost
         elif self._segments.is_sending and frame.kind is FrameKind.RECEIVE_READY:
