@@ -62,7 +62,7 @@ class DlmsPolling:
                 for bus in self._buses:
                     terms = each_terms(list(bus.meter), self._setting, self._refused)
                     if isinstance(bus, DlmsPush):
-                        listener = Listener(bus, terms, around.sink, around.clock, around.log)
+                        listener = Listener(bus, terms, around.sink, around.clock, around.log, around.is_synchronised)
                         tasks.create_task(listener.run(), name=f"dlms {bus.name}")
                         continue
                     line = DlmsLine(bus, line_baud(bus))

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from gridtokenx_dlms.acse import Mechanism
-from gridtokenx_dlms.security import Keys, Protection
+from gridtokenx_dlms.security import KEY_BYTES, Keys, Protection
 from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
 from gridtokenx_edge.dlms.counters import CounterFile, DurableCiphering
 from gridtokenx_edge.dlms.secrets import (
@@ -88,7 +88,13 @@ def terms_of(meter: DlmsMeter, setting: Setting) -> Terms:
     keys = None
     title = system_title(meter, setting.seed)
     if needs_keys(mechanism, protection):
-        keys = Keys(*(_key(meter, name, setting) for name in KEY_NAMES))
+        # Without authentication nothing depends on its key.
+        is_unneeded = protection is Protection.ENCRYPTED and not meter.authentication_key
+        encryption = _key(meter, "encryption_key", setting)
+        authentication = bytes(KEY_BYTES)
+        if mechanism is Mechanism.HIGH_GMAC or not is_unneeded:
+            authentication = _key(meter, "authentication_key", setting)
+        keys = Keys(encryption, authentication)
     return Terms(
         meter,
         profile,
