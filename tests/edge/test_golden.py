@@ -47,6 +47,7 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    made_from: Literal["source", "profile"]
     transport: Literal["rtu", "tcp"]
     address: int
     exchange: list[Exchange]
