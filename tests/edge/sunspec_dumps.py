@@ -1,4 +1,4 @@
-"""Registers of real devices, as published, and a reader of such dumps. Hex, a word each.
+"""Registers of real devices, as published, and readers of such dumps. Hex, a word each.
 
 `...` fills up with zeros to the register in brackets, so that only what matters is written out.
 """
@@ -8,6 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
+
+from gridtokenx_edge.meters.sunspec.chain import BASES, Chain, ModelAt, walk
+from gridtokenx_edge.meters.sunspec.models import MODELS
+from gridtokenx_edge.meters.sunspec.nameplate import Nameplate, decode_nameplate, nameplate_block
+from gridtokenx_edge.meters.sunspec.plan import decode_model, plan_model
 
 # SMA Sunny Boy 3.6 on an April night: nothing is measured, the energy stays.
 # Source: nielsbasjes/sunspec-device, commit 6f6d4c7bec01266b613f128a0d569e6b192475eb,
@@ -108,3 +113,43 @@ def read(words: Mapping[int, int], address: int, count: int) -> list[int] | None
 
 def changed(words: Mapping[int, int], place: int, new: Sequence[int]) -> dict[int, int]:
     return dict(chain(words.items(), zip(range(place, place + len(new)), new, strict=True)))
+
+
+_MOST_REQUESTS = 3 + 3 * 101
+"""Three markers; for each model its header, and two other places where the next may be."""
+
+
+def walked(words: Mapping[int, int], bases: Sequence[int] = BASES) -> Chain | None:
+    steps = walk(bases)
+    requests = 0
+    try:
+        block = next(steps)
+        while True:
+            requests += 1
+            assert requests <= _MOST_REQUESTS
+            assert 0 <= block.address <= block.address + block.count - 1 <= 0xFFFF
+            block = steps.send(read(words, block.address, block.count))
+    except StopIteration as end:
+        found: Chain | None = end.value
+        return found
+
+
+def found(words: Mapping[int, int]) -> Chain:
+    chain = walked(words)
+    assert chain is not None
+    return chain
+
+
+def nameplate_of(words: Mapping[int, int], model: ModelAt) -> Nameplate:
+    block = nameplate_block(model)
+    reply = read(words, block.address, block.count)
+    assert reply is not None
+    return decode_nameplate(reply)
+
+
+def values_of(
+    words: Mapping[int, int], model: ModelAt, names: Sequence[str] = (), **more: bool
+) -> dict[str, int | None]:
+    plan = plan_model(model, 100, names or MODELS[model.id].points)
+    replies = [read(words, block.address, block.count) or [] for block in plan.blocks]
+    return decode_model(plan, replies, **more)

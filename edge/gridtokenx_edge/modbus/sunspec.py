@@ -7,8 +7,8 @@ from collections.abc import Collection
 from gridtokenx_edge.config import MeterConfig
 from gridtokenx_edge.meters.plan import quantities
 from gridtokenx_edge.meters.sunspec.chain import Chain, Instance, instances
-from gridtokenx_edge.meters.sunspec.common import Common
 from gridtokenx_edge.meters.sunspec.models import MODELS, READING_POINTS
+from gridtokenx_edge.meters.sunspec.nameplate import Nameplate
 from gridtokenx_edge.meters.sunspec.plan import (
     ModelPlan,
     MovedError,
@@ -32,7 +32,7 @@ class SunSpecReader:
         self._profile = profile
         self._chain: Chain | None = None
         self._plan: ModelPlan | None = None
-        self._common: Common | None = None
+        self._nameplate: Nameplate | None = None
         self._has_own_id = True
         self._counted: set[str] = set()
 
@@ -63,10 +63,10 @@ class SunSpecReader:
         chain = await self._unit.chain()
         if self._plan is None or chain is not self._chain:
             instance = self._choose(chain)
-            common = await self._unit.common(instance.common)
-            self._check_id(common, instance)
+            nameplate = await self._unit.nameplate(instance.common)
+            self._check_id(nameplate, instance)
             self._plan = plan_model(instance.model, self._profile.max_registers)
-            self._common, self._chain = common, chain
+            self._nameplate, self._chain = nameplate, chain
         return self._plan
 
     def _choose(self, chain: Chain) -> Instance:
@@ -81,18 +81,18 @@ class SunSpecReader:
             raise MeterStrange(f"expected more of model {model.id} than {model.length} registers")
         return instance
 
-    def _check_id(self, common: Common, instance: Instance) -> None:
-        found = common.meter_id(instance.suffix)
+    def _check_id(self, nameplate: Nameplate, instance: Instance) -> None:
+        found = nameplate.meter_id(instance.suffix)
         self._has_own_id = bool(found)
-        if not common.maker:
+        if not nameplate.maker:
             raise MeterStrange("expected a maker in the common model, found none")
         if found and found != self._config.id:
             raise MeterStrange(f"expected {self._config.id}, but the meter says it is {found}")
-        if not found and not self._config.id.startswith(f"{common.maker}-"):
-            raise MeterStrange(f"expected {self._config.id}, but its maker is {common.maker}")
+        if not found and not self._config.id.startswith(f"{nameplate.maker}-"):
+            raise MeterStrange(f"expected {self._config.id}, but its maker is {nameplate.maker}")
 
     async def _values(self, plan: ModelPlan) -> tuple[int, dict[str, int | None]]:
-        maker = self._common.maker if self._common else ""
+        maker = self._nameplate.maker if self._nameplate else ""
         time_ms, replies = await self._unit.read(plan.blocks)
         try:
             values = decode_model(

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from gridtokenx_edge.meters.plan import Block, resync_block
 from gridtokenx_edge.meters.sunspec.chain import BASES, Chain, ModelAt, walk
-from gridtokenx_edge.meters.sunspec.common import Common, common_block, decode_common
+from gridtokenx_edge.meters.sunspec.nameplate import Nameplate, decode_nameplate, nameplate_block
 from gridtokenx_edge.modbus.faults import (
     ILLEGAL_DATA_ADDRESS,
     ILLEGAL_DATA_VALUE,
@@ -42,7 +42,7 @@ class SunSpecUnit:
         self._walking = asyncio.Lock()
         self._walked = _NEVER  # the line's generation at the last walk
         self._chain: Chain | None = None
-        self._commons: dict[ModelAt, Common] = {}
+        self._nameplates: dict[ModelAt, Nameplate] = {}
         self._lost: Block | None = None
         self._lost_at_s = 0.0
 
@@ -57,16 +57,16 @@ class SunSpecUnit:
                 self._chain = await self._walk()
             return self._chain
 
-    async def common(self, model: ModelAt) -> Common:
+    async def nameplate(self, model: ModelAt) -> Nameplate:
         """Who a device of the unit is. Raises ModbusError."""
         async with self._walking:
-            if model not in self._commons:
-                _, (words,) = await self.read([common_block(model)])
+            if model not in self._nameplates:
+                _, (words,) = await self.read([nameplate_block(model)])
                 if words[:2] != model.header:
                     self.forget()
                     raise MeterGarbled(f"expected a common model, found {words[0]}")
-                self._commons[model] = decode_common(words)
-            return self._commons[model]
+                self._nameplates[model] = decode_nameplate(words)
+            return self._nameplates[model]
 
     async def read(self, blocks: Sequence[Block]) -> tuple[int, list[list[int]]]:
         """When the first block was asked for, and the registers of all. Raises ModbusError."""
@@ -97,7 +97,7 @@ class SunSpecUnit:
         if chain is None:
             raise MeterStrange("expected SunSpec at register 40000, 50000 or 0, found none")
         self._walked = generation
-        self._commons.clear()
+        self._nameplates.clear()
         return chain
 
     async def _ask(self, block: Block) -> list[int]:

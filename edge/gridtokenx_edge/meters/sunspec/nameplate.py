@@ -27,7 +27,7 @@ _NOT_IN_SERIAL = re.compile(r"[^A-Za-z0-9._/-]+", re.ASCII)
 _NO_SERIAL = re.compile(r"[0.-]*", re.ASCII)
 
 
-class Common(msgspec.Struct, frozen=True):
+class Nameplate(msgspec.Struct, frozen=True):
     """What a device says of itself; "" where it says nothing."""
 
     maker: str
@@ -47,19 +47,19 @@ class Common(msgspec.Struct, frozen=True):
         return self.maker[: MAX_METER_ID - len(rest)] + rest
 
 
-def common_block(common: ModelAt) -> Block:
+def nameplate_block(common: ModelAt) -> Block:
     """The request for a common model, its header included."""
     return Block(3, common.address, _COMMON_REGISTERS)
 
 
-def decode_common(words: Sequence[int]) -> Common:
-    """The common model of the registers that `common_block` asks for."""
+def decode_nameplate(words: Sequence[int]) -> Nameplate:
+    """The common model of the registers that `nameplate_block` asks for."""
     maker = _NOT_IN_MAKER.sub("-", _text(words, _MAKER).upper()).strip("-")
     serial = _NOT_IN_SERIAL.sub("-", _text(words, _SERIAL)).strip("-")
     # Meters without one say "0", or as many zeros as it has digits.
     serial = "" if _NO_SERIAL.fullmatch(serial) else serial
     others = [_text(words, place) for place in (_MODEL, _OPTIONS, _VERSION)]
-    return Common(maker, others[0], others[1], others[2], serial)
+    return Nameplate(maker, others[0], others[1], others[2], serial)
 
 
 def _text(words: Sequence[int], place: tuple[int, int]) -> str:
