@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gridtokenx_edge.meters.point import Point
-from gridtokenx_edge.meters.profile import Identity, Profile, load_profile, profile_names
+from gridtokenx_edge.meters.profile import (
+    Identity,
+    Profile,
+    Provenance,
+    load_profile,
+    profile_names,
+)
+from gridtokenx_edge.meters.sunspec.models import MODELS, READING_POINTS
+from gridtokenx_edge.meters.sunspec.points import SunSpecPoint
+from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile, load_sunspec, sunspec_names
 
 PAGE = Path(__file__).with_name("meters.md")
 
@@ -26,15 +35,22 @@ it starts. A meter without a readable identity has the config's id; each of its 
 def page() -> str:
     """The whole page."""
     profiles = [(name, load_profile(name)) for name in profile_names()]
+    sunspec = [(name, load_sunspec(name)) for name in sunspec_names()]
     lines = [
         _HEAD,
         "| profile | model | confidence |",
         "| --- | --- | --- |",
-        *(f"| [`{name}`](#{name}) | {of.name} | {of.confidence} |" for name, of in profiles),
+        *(_entry(name, of) for name, of in (*profiles, *sunspec)),
     ]
     for name, profile in profiles:
         lines += ["", f"## {name}", "", *_section(profile)]
+    for name, device in sunspec:
+        lines += ["", f"## {name}", "", *_sunspec_section(device)]
     return "\n".join(lines) + "\n"
+
+
+def _entry(name: str, of: Profile | SunSpecProfile) -> str:
+    return f"| [`{name}`](#{name}) | {of.name} | {of.confidence} |"
 
 
 def _section(profile: Profile) -> Iterator[str]:
@@ -51,7 +67,42 @@ def _section(profile: Profile) -> Iterator[str]:
     yield ""
     for note in profile.notes:
         yield f"- {note}"
-    for source in profile.provenance:
+    yield from _sources(profile.provenance)
+
+
+def _sunspec_section(profile: SunSpecProfile) -> Iterator[str]:
+    """What a device's own registers tell: offsets from a model's id, whatever its address."""
+    yield f"{profile.name}. Ids begin with the maker that the device names."
+    yield ""
+    yield "| models | quantity | registers from the model's id | type | scale factor |"
+    yield "| --- | --- | --- | --- | --- |"
+    shown: dict[str, list[int]] = {}
+    for number in sorted(profile.models):
+        for name in READING_POINTS:
+            if point := MODELS[number].points.get(name):
+                shown.setdefault(_sunspec_cells(name, point), []).append(number)
+    for cells, numbers in shown.items():
+        yield f"| {', '.join(map(str, numbers))} | {cells}"
+    yield ""
+    yield f"At most {profile.max_registers} registers in a request."
+    yield ""
+    for note in profile.notes:
+        yield f"- {note}"
+    yield from _sources(profile.provenance)
+
+
+def _sunspec_cells(name: str, point: SunSpecPoint) -> str:
+    scale = f"at {point.scale}" if point.scale else "none"
+    registers = (
+        str(point.offset)
+        if point.end == point.offset + 1
+        else f"{point.offset}, {point.end - point.offset} long"
+    )
+    return f"{name.replace('_', ' ')} | {registers} | {point.type}, {point.unit} | {scale} |"
+
+
+def _sources(provenance: tuple[Provenance, ...]) -> Iterator[str]:
+    for source in provenance:
         where = f"https://github.com/{source.repo}/blob/{source.commit}/{source.file}"
         yield f"- Source: [{source.repo}]({where}): {source.says}."
 
