@@ -158,6 +158,14 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.port", f"expected 1 to 65535, got {bus.port}"
 
 
+def _known_profiles(wrong: str) -> str:
+    """The models that share a word with a wrong name: all of them are too many for a line."""
+    words = set(wrong.lower().split("_"))
+    known = (*profile_names(), *sunspec_names())
+    near = [name for name in known if words & set(name.split("_"))]
+    return f"one of {', '.join(near)}" if near else "a model of docs/meters.md"
+
+
 def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Finding]:
     addresses = _SERIAL_ADDRESSES if isinstance(bus, SerialBus) else _TCP_ADDRESSES
     if meter.address not in addresses:
@@ -170,8 +178,7 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
         yield from _check_sunspec(meter, at)
         return
     if meter.profile not in profile_names():
-        known = sorted((*profile_names(), *sunspec_names()))
-        yield f"{at}.profile", f"expected one of {', '.join(known)}"
+        yield f"{at}.profile", f"expected {_known_profiles(meter.profile)}, got {meter.profile!r}"
         return
     if meter.instance != 1:
         yield f"{at}.instance", f"expected 1, or a SunSpec profile, got {meter.instance}"
