@@ -14,13 +14,15 @@ class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     min_interval_ms: int
     resolution_uwh: int
     max_production_ratio: int
+    rollover_uwh: int = 0
 
 
 class Meter(msgspec.Struct, array_like=True, gc=False):
     """`last_ms` is -1 before the first accepted reading.
 
-    `settled_uwh` is the surplus up to which GRID was minted. The two marks are registers at the
-    start of this ratio window and of the one before it.
+    `wrapped` is what a register lost by beginning again at zero: with it, the register counts on.
+    `settled_uwh` is the surplus up to which GRID was minted. The two marks are so counted registers
+    at the start of this ratio window and of the one before it.
     """
 
     id: str
@@ -38,6 +40,18 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     older_ms: int = -1
     older_import_uwh: int = 0
     older_export_uwh: int = 0
+    wrapped_import_uwh: int = 0
+    wrapped_export_uwh: int = 0
+
+    @property
+    def counted_import_uwh(self) -> int:
+        """The last import register, counted on over its rollovers."""
+        return self.wrapped_import_uwh + self.last_import_uwh
+
+    @property
+    def counted_export_uwh(self) -> int:
+        """The last export register, counted on over its rollovers."""
+        return self.wrapped_export_uwh + self.last_export_uwh
 
 
 class Device(msgspec.Struct, array_like=True, gc=False):

@@ -14,7 +14,9 @@ from gridtokenx_backend.core.market import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules
 
-VERSION = 1
+VERSION = 2
+_READABLE = (1, 2)
+"""Version 1 lacks what came at the end of its arrays; it is read with the defaults."""
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -122,7 +124,7 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     Raises ValueError for a snapshot of another version.
     """
     state = _decoder.decode(snapshot)
-    if state.version != VERSION:
+    if state.version not in _READABLE:
         raise ValueError(f"expected a snapshot of version {VERSION}, got {state.version}")
     wallets = {member.wallet: member.wallet for member in state.members}
     posted = {
