@@ -91,9 +91,10 @@ def test_the_ratio_of_production_is_that_of_what_was_counted() -> None:
 def test_a_forgotten_meter_has_forgotten_its_rollovers() -> None:
     of = meter(ROUND - KWH, ROUND - KWH)
     oracle.accept(of, LIMITS, START_MS, KWH, KWH)
-    assert (of.counted_import_uwh, of.counted_export_uwh) == (ROUND + KWH, ROUND + KWH)
+    assert oracle.surplus_uwh(of) == ROUND + KWH
+    assert (of.wrapped_import_uwh, of.wrapped_export_uwh) == (ROUND, ROUND)
     oracle.forget(of)
-    assert (of.counted_import_uwh, of.counted_export_uwh) == (0, 0)
+    assert (of.wrapped_import_uwh, of.wrapped_export_uwh) == (0, 0)
 
 
 # --- through the whole core ---------------------------------------------------------------------

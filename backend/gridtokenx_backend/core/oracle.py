@@ -66,8 +66,11 @@ def judge(
     if not synchronised:
         return Reason.CLOCK_UNSYNCHRONISED
     if meter.older_ms >= 0 and rules.max_production_ratio:
-        produced_uwh = meter.counted_export_uwh + exported_uwh - meter.older_export_uwh
-        consumed_uwh = meter.counted_import_uwh + imported_uwh - meter.older_import_uwh
+        # In what the registers have counted, over their rollovers.
+        exported_uwh += meter.wrapped_export_uwh + meter.last_export_uwh
+        imported_uwh += meter.wrapped_import_uwh + meter.last_import_uwh
+        produced_uwh = exported_uwh - meter.older_export_uwh
+        consumed_uwh = imported_uwh - meter.older_import_uwh
         # Below a resolution step of consumption the ratio would be an accident of rounding.
         ceiling_uwh = rules.max_production_ratio * (consumed_uwh + rules.resolution_uwh)
         if produced_uwh > ceiling_uwh:
@@ -92,15 +95,14 @@ def accept(
 
     Returns what was imported since the last one, in µWh; 0 for the first.
     """
+    imported_uwh = 0
     if meter.last_ms >= 0:
-        before_uwh = meter.counted_import_uwh
-        if import_uwh < meter.last_import_uwh:
+        imported_uwh = import_uwh - meter.last_import_uwh
+        if imported_uwh < 0:
+            imported_uwh += meter.rules.rollover_uwh
             meter.wrapped_import_uwh += meter.rules.rollover_uwh
         if export_uwh < meter.last_export_uwh:
             meter.wrapped_export_uwh += meter.rules.rollover_uwh
-        imported_uwh = meter.wrapped_import_uwh + import_uwh - before_uwh
-    else:
-        imported_uwh = 0
     if time_ms - meter.mark_ms >= limits.ratio_window_ms:
         if meter.last_ms >= 0:
             meter.older_ms = meter.mark_ms
@@ -120,9 +122,10 @@ def surplus_uwh(meter: Meter) -> int:
 
     `export`: register 2.8.0. `net`: generation less consumption, so it can fall.
     """
+    exported_uwh = meter.wrapped_export_uwh + meter.last_export_uwh
     if meter.rules.policy == "net":
-        return meter.counted_export_uwh - meter.counted_import_uwh
-    return meter.counted_export_uwh
+        return exported_uwh - meter.wrapped_import_uwh - meter.last_import_uwh
+    return exported_uwh
 
 
 def forget(meter: Meter) -> None:

@@ -43,16 +43,6 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     wrapped_import_uwh: int = 0
     wrapped_export_uwh: int = 0
 
-    @property
-    def counted_import_uwh(self) -> int:
-        """The last import register, counted on over its rollovers."""
-        return self.wrapped_import_uwh + self.last_import_uwh
-
-    @property
-    def counted_export_uwh(self) -> int:
-        """The last export register, counted on over its rollovers."""
-        return self.wrapped_export_uwh + self.last_export_uwh
-
 
 class Device(msgspec.Struct, array_like=True, gc=False):
     """A gateway: its key, where its chain stands, and how good its readings were.
