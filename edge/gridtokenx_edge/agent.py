@@ -10,13 +10,13 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pymodbus import ModbusException
 
-from gridtokenx_edge.clock_status import ClockWatch
-from gridtokenx_edge.config import BusConfig, EdgeConfig, Paths, resolve_paths
+from gridtokenx_edge.clock_status import ClockWatch, kernel_synchronised
+from gridtokenx_edge.config import BusConfig, EdgeConfig, Paths, meter_ids, resolve_paths
 from gridtokenx_edge.config_check import load_config
 from gridtokenx_edge.former import Formers
 from gridtokenx_edge.log import FaultLog, Logger, start_logging
@@ -29,6 +29,9 @@ from gridtokenx_edge.uplink import Uplink
 from gridtokenx_wire.clock import make_clock
 from gridtokenx_wire.errors import ConfigError, KeyFileError
 from gridtokenx_wire.keys import device_text, load_private_key
+
+if TYPE_CHECKING:
+    from gridtokenx_edge.dlms.polling import DlmsPolling
 
 USER_ERROR = 2
 _REPORT_EVERY_S = 300.0
@@ -59,6 +62,25 @@ class Agent:
             self._uplink.sealed,
         )
         self._profiles = {name: load_any(name) for name in _profiles_of(config)}
+        self._dlms = self._make_dlms(paths, key) if config.dlms else None
+
+    def _make_dlms(self, paths: Paths, key: Ed25519PrivateKey) -> DlmsPolling:
+        # Imported where it is wanted: memory is dear on a Pi.
+        from gridtokenx_edge.dlms.polling import DlmsPolling, Surroundings  # noqa: PLC0415
+
+        is_scaled = self._config.clock.source == "scaled"
+        around = Surroundings(
+            self._sealer,
+            self._clock,
+            self._log,
+            self._outbox,
+            paths,
+            key.public_key(),
+            lambda: is_scaled or kernel_synchronised(),
+        )
+        dlms = DlmsPolling(self._config.dlms, around)
+        self._sealer.on_stored = dlms.sealed
+        return dlms
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop`. Raises OutboxRefusedError at once where the outbox is not ours."""
@@ -76,6 +98,8 @@ class Agent:
         await asyncio.wait([polling], timeout=_STOP_POLLS_S)
         self._sealer.stop()
         await asyncio.wait([sealing], timeout=_STOP_SEALER_S)
+        if self._dlms:
+            self._dlms.keep_marks()
         self._uplink.stop()
         await self._formers.stop()
         await asyncio.wait([sending], timeout=_STOP_UPLINK_S)
@@ -107,6 +131,8 @@ class Agent:
                 tasks.create_task(line.keep_up(), name=f"line {bus.name}")
                 for poller in self._pollers(bus, line):
                     tasks.create_task(poller.run())
+            if self._dlms:
+                tasks.create_task(self._dlms.run(), name="dlms")
 
     def _pollers(self, bus: BusConfig, line: Line) -> list[MeterPoller]:
         readers = Readers(line, self._clock)
@@ -123,12 +149,11 @@ class Agent:
         ]
 
     def _report_start(self) -> None:
-        meters = [meter.id for bus in self._config.bus for meter in bus.meter]
         self._log.info(
             "started",
             device=device_text(self._outbox.device),
             community=self._config.site.community,
-            meters=meters,
+            meters=meter_ids(self._config),
             outbox_frames=self._outbox.next_seq - self._outbox.oldest_seq,
         )
         for name, profile in self._profiles.items():

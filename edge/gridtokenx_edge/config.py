@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_edge.dlms.config import DlmsBus
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import PublicKeys
 
@@ -129,8 +130,15 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: BackendConfig
     broker: BrokerConfig
     bus: list[BusConfig] = []
+    dlms: list[DlmsBus] = []
     clock: ClockConfig = ClockConfig()
     uplink: UplinkConfig = UplinkConfig()
+
+
+def meter_ids(config: EdgeConfig) -> list[str]:
+    """The meters of all buses, in the config's order."""
+    modbus = [meter.id for bus in config.bus for meter in bus.meter]
+    return modbus + [meter.id for bus in config.dlms for meter in bus.meter]
 
 
 class Paths(msgspec.Struct, frozen=True):
@@ -142,6 +150,7 @@ class Paths(msgspec.Struct, frozen=True):
     broker_cert: Path
     broker_key: Path
     former: tuple[Paths, ...] = ()
+    folder: Path = Path()
 
 
 def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
@@ -163,4 +172,5 @@ def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
             )
             for former in config.device.former
         ),
+        folder,
     )

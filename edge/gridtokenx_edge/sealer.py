@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from gridtokenx_edge.backoff import Backoff
@@ -55,6 +55,8 @@ class Sealer:
         self._changed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._is_stopping = False
+        self.on_stored: Callable[[Sequence[Reading]], None] = lambda _: None
+        """Told the readings of every frame that is in the outbox."""
         self.sealed = 0
         self.dropped = 0
 
@@ -109,6 +111,7 @@ class Sealer:
                 self._faults.error("outbox_unavailable", reason=str(fault), held=self.held)
                 return False
             self.sealed += len(self._batch)
+            self.on_stored(self._batch)
             self._batch = []
             self._on_sealed(seq + 1)
         if self._faults.over("outbox_unavailable"):

@@ -193,9 +193,7 @@ class MeterAssociation:
         size = terms.profile.association.address_bytes
         server = HdlcAddress.server(terms.logical_device, terms.physical_address, size)
         length = terms.profile.link.information_bytes
-        link = ClientLink(
-            HdlcAddress.client(client), server, Parameters(length, length)
-        )
+        link = ClientLink(HdlcAddress.client(client), server, Parameters(length, length))
         return HdlcTransport(view, link, timing)
 
     async def _drop(self, error: DlmsError) -> None:
@@ -212,8 +210,10 @@ class MeterAssociation:
         self._transport = self._association = None
 
     def _fault(self, error: DlmsError) -> Exception:
-        if isinstance(error, LinkError) and not self._line.is_up and not is_wrapped(
-            self._line.config
+        if (
+            isinstance(error, LinkError)
+            and not self._line.is_up
+            and not is_wrapped(self._line.config)
         ):
             return LineDown(str(error))
         return fault_of(error)

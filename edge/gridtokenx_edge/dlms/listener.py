@@ -185,9 +185,7 @@ class Listener:
             if reading:
                 self._sink.add(reading)
             return
-        self._faults.warn(
-            "push_refused", self._config.name, bus=self._config.name, reason=reason
-        )
+        self._faults.warn("push_refused", self._config.name, bus=self._config.name, reason=reason)
 
 
 class PushedFrames:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gridtokenx_edge.config import Paths
 from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush
 from gridtokenx_edge.dlms.line import DlmsLine
 from gridtokenx_edge.dlms.listener import Listener
@@ -28,15 +28,14 @@ _GOODBYE_S = 1.0
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What an agent hands to its DLMS lines. `folder` is the config file's."""
+    """What an agent hands to its DLMS lines."""
 
     sink: ReadingSink
     clock: Clock
     log: Logger
     outbox: Outbox
-    outbox_path: Path
+    paths: Paths
     key: Ed25519PublicKey
-    folder: Path
     is_synchronised: Callable[[], bool]
 
 
@@ -46,14 +45,14 @@ class DlmsPolling:
     def __init__(self, buses: Sequence[DlmsBus], around: Surroundings) -> None:
         self._buses = buses
         self._around = around
-        state = around.outbox_path.parent
-        self._setting = Setting(around.folder, state, device_id(around.key))
+        state = around.paths.outbox.parent
+        self._setting = Setting(around.paths.folder, state, device_id(around.key))
         meters = [meter.id for bus in buses for meter in bus.meter]
         self._marks = Marks(state / "dlms.marks", meters, around.log)
         self.sealed = self._marks.sealed
 
     async def run(self) -> None:
-        """Works until cancelled; then associations are released and marks kept."""
+        """Works until cancelled; then associations are released."""
         around = self._around
         await self._marks.load(around.outbox, around.key)
         readers: list[DlmsReader] = []
@@ -62,7 +61,14 @@ class DlmsPolling:
                 for bus in self._buses:
                     terms = each_terms(list(bus.meter), self._setting, self._refused)
                     if isinstance(bus, DlmsPush):
-                        listener = Listener(bus, terms, around.sink, around.clock, around.log, around.is_synchronised)
+                        listener = Listener(
+                            bus,
+                            terms,
+                            around.sink,
+                            around.clock,
+                            around.log,
+                            around.is_synchronised,
+                        )
                         tasks.create_task(listener.run(), name=f"dlms {bus.name}")
                         continue
                     line = DlmsLine(bus, line_baud(bus))
@@ -72,8 +78,11 @@ class DlmsPolling:
                         poller = self._poller(line, each, reader)
                         tasks.create_task(poller.run(), name=f"meter {each.meter.id}")
         finally:
-            self._marks.save()
             await _goodbye(readers)
+
+    def keep_marks(self) -> None:
+        """Once everything is sealed, before the agent ends."""
+        self._marks.save()
 
     def _poller(self, line: DlmsLine, terms: Terms, reader: DlmsReader) -> DlmsPoller:
         around = self._around

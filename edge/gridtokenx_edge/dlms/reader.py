@@ -124,9 +124,7 @@ class DlmsReader:
         name = await self._get(Attribute(_DATA_CLASS, Obis.parse(self._profile.identity.obis), 2))
         found = meter_id(self._profile.maker, name_text(name))
         if found != self._terms.meter.id:
-            raise MeterStrange(
-                f"expected {self._terms.meter.id}, but the meter says it is {found}"
-            )
+            raise MeterStrange(f"expected {self._terms.meter.id}, but the meter says it is {found}")
         self._missing.clear()
         self._scales = await self._read_scales()
         self._columns = None
@@ -176,9 +174,7 @@ class DlmsReader:
         exported = self._energy(answers, profile.energy_export)
         if exported is None and profile.energy_export not in ("", *self._missing):
             raise ValueMissing("the export register holds no value")
-        return reading_of(
-            self._terms, time_ms, (imported, exported), self._power(answers), flags
-        )
+        return reading_of(self._terms, time_ms, (imported, exported), self._power(answers), flags)
 
     def _energy(self, answers: Answers, code: str) -> int | None:
         value = answers.get(code)
@@ -234,8 +230,7 @@ class DlmsReader:
             exchange = self.association.association.get_list(attributes)
             values = await self.association.ask(exchange)
             return {
-                code: self._accepted(code, value)
-                for code, value in zip(codes, values, strict=True)
+                code: self._accepted(code, value) for code, value in zip(codes, values, strict=True)
             }
         answers: Answers = {}
         for code, attribute in zip(codes, attributes, strict=True):
@@ -277,6 +272,4 @@ def reading_of(
         flags |= ReadingFlag.NO_EXPORT
     if watts is None:
         flags |= ReadingFlag.NO_POWER
-    return Reading(
-        terms.meter.id, time_ms, imported or 0, exported or 0, watts or 0, int(flags)
-    )
+    return Reading(terms.meter.id, time_ms, imported or 0, exported or 0, watts or 0, int(flags))

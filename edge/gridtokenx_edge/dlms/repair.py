@@ -7,7 +7,6 @@ is older than its meter's last one, so live readings wait until the gap is fille
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pushed values by a profile's template: which is the meter's name, its registers, its time. Pure."""
+"""Pushed values by a profile's template: the meter's name, its registers, its time. Pure."""
 
 from __future__ import annotations
 
@@ -90,9 +90,7 @@ def _by_place(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
     items = value.items()
     for names in profile.push.lists:
         if len(names) == len(items):
-            return {
-                name: Valued(item) for name, item in zip(names, items, strict=True) if name
-            }
+            return {name: Valued(item) for name, item in zip(names, items, strict=True) if name}
     return {}
 
 
