@@ -188,7 +188,6 @@ class MeterAssociation:
         )
         view = MeterView(self._line)
         if is_wrapped(config):
-            timing = Timing(exchange_s=config.timeout_ms / 1000)
             return WrapperTransport(view, client, terms.logical_device, timing)
         size = terms.profile.association.address_bytes
         server = HdlcAddress.server(terms.logical_device, terms.physical_address, size)
@@ -197,7 +196,7 @@ class MeterAssociation:
         return HdlcTransport(view, link, timing)
 
     async def _drop(self, error: DlmsError) -> None:
-        """Gives the association up. A link that may still stand is ended, so that it starts anew."""
+        """Gives the association up; a link that may still stand is ended, to start anew."""
         transport = self._transport
         self._forget()
         if transport and self._line.is_up and not isinstance(error, LinkError):

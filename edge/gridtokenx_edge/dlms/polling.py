@@ -56,6 +56,7 @@ class DlmsPolling:
         around = self._around
         await self._marks.load(around.outbox, around.key)
         readers: list[DlmsReader] = []
+        lines: list[DlmsLine] = []
         try:
             async with asyncio.TaskGroup() as tasks:
                 for bus in self._buses:
@@ -72,6 +73,7 @@ class DlmsPolling:
                         tasks.create_task(listener.run(), name=f"dlms {bus.name}")
                         continue
                     line = DlmsLine(bus, line_baud(bus))
+                    lines.append(line)
                     for each in terms:
                         reader = DlmsReader(line, each, around.clock, around.is_synchronised)
                         readers.append(reader)
@@ -79,6 +81,8 @@ class DlmsPolling:
                         tasks.create_task(poller.run(), name=f"meter {each.meter.id}")
         finally:
             await _goodbye(readers)
+            for line in lines:
+                line.close()
 
     def keep_marks(self) -> None:
         """Once everything is sealed, before the agent ends."""
