@@ -20,7 +20,7 @@ from gridtokenx_dlms.errors import LinkError
 from gridtokenx_dlms.hdlc.station import Station
 from gridtokenx_dlms.mode_e import Identification
 from gridtokenx_dlms.obis import Obis
-from gridtokenx_dlms.objects.clock import CLOCK, ClockObject
+from gridtokenx_dlms.objects.clock import ClockObject
 from gridtokenx_dlms.objects.device import ObjectModel
 from gridtokenx_dlms.objects.directory import AssociationLn, SapAssignment
 from gridtokenx_dlms.objects.measured import UNIT_W, UNIT_WH, DataObject, Register
@@ -38,7 +38,7 @@ from gridtokenx_dlms.server import ClientTerms, ServerAssociation
 IMPORT, EXPORT = Obis(1, 0, 1, 8, 0), Obis(1, 0, 2, 8, 0)
 POWER_IN, POWER_OUT = Obis(1, 0, 1, 7, 0), Obis(1, 0, 2, 7, 0)
 SERIAL, STATUS = Obis(0, 0, 96, 1, 0), Obis(0, 0, 96, 10, 1)
-COUNTER = Obis(0, 0, 43, 1, 1)
+COUNTER = Obis(0, 0, 43, 1, 0)
 METER_TITLE = b"ISK\0\0\0\0\7"
 PERIOD_MS = 900_000
 KEYS = Keys(bytes(range(16)), bytes(range(0xD0, 0xE0)))
@@ -180,7 +180,6 @@ class TestedMeter:
             with suppress(asyncio.CancelledError, LinkError):
                 await serving
             with_pty.close()
-            link.unlink()
 
 
 class PtyLine(SerialLine):
@@ -204,6 +203,7 @@ class PtyLine(SerialLine):
 
     def close(self) -> None:
         super().close()
+        Path(self._port).unlink(missing_ok=True)
         if self._other >= 0:
             os.close(self._other)
             self._other = -1

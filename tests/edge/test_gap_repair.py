@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.edge.dlms_meter import METER, PERIOD_MS, TestedMeter
 
 from gridtokenx_dlms.aio.server import Conduct
 from gridtokenx_edge.clock_status import ClockWatch
@@ -28,7 +30,6 @@ from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.frame import open_frame
 from gridtokenx_wire.keys import create_private_key, load_private_key
 from gridtokenx_wire.reading import Reading, ReadingFlag
-from tests.edge.dlms_meter import METER, PERIOD_MS, TestedMeter
 
 HOUR_MS = 3_600_000
 START_MS = 1_750_000_000_000 - 1_750_000_000_000 % PERIOD_MS + 123_000
@@ -146,7 +147,8 @@ class Gateway:
 
 
 def tcp_bus(port: int, **more: Any) -> DlmsTcp:
-    meter = DlmsMeter(METER, "iskraemeco_am550", poll_every_s=0.1, client=1, **more)
+    terms: Any = {"authentication": "none", "protection": "none", **more}
+    meter = DlmsMeter(METER, "iskraemeco_am550", poll_every_s=0.1, **terms)
     return DlmsTcp("tcp", "127.0.0.1", [meter], port=port, timeout_ms=500, retries=0)
 
 
@@ -166,11 +168,13 @@ async def test_an_outage_of_hours_leaves_complete_and_exact_intervals(
 ) -> None:
     clock = Times()
     meter = TestedMeter(clock.now_ms)
-    async with meter.on_tcp() as port:
-        async with await outage(tmp_path, port, clock, wait_until, 40) as gateway:
-            await wait_until(lambda: gateway.told("gap_repaired"))
-            await wait_until(lambda: gateway.sealer.held == 0)
-            readings = await gateway.readings()
+    async with (
+        meter.on_tcp() as port,
+        await outage(tmp_path, port, clock, wait_until, 40) as gateway,
+    ):
+        await wait_until(lambda: gateway.told("gap_repaired"))
+        await wait_until(lambda: gateway.sealer.held == 0)
+        readings = await gateway.readings()
     times = [reading.time_ms for reading in readings]
     assert times == sorted(set(times))  # the oracle takes them one after the other
     filled = [reading for reading in readings if reading.flags & ReadingFlag.BACKFILLED]
@@ -179,7 +183,7 @@ async def test_an_outage_of_hours_leaves_complete_and_exact_intervals(
         first_ms + number * PERIOD_MS for number in range(160)
     ]
     # 3,600 W and 360 W for a quarter of an hour, to the µWh.
-    for earlier, later in zip(filled, filled[1:], strict=False):
+    for earlier, later in itertools.pairwise(filled):
         assert later.import_uwh - earlier.import_uwh == 900 * 10**6
         assert later.export_uwh - earlier.export_uwh == 90 * 10**6
     assert gateway.told("gap_repaired")[0]["readings"] == 160
@@ -192,11 +196,13 @@ async def test_live_readings_wait_for_the_repair_and_are_not_lost(
 ) -> None:
     clock = Times()
     meter = TestedMeter(clock.now_ms)
-    async with meter.on_tcp() as port:
-        async with await outage(tmp_path, port, clock, wait_until, 30) as gateway:
-            await wait_until(lambda: gateway.told("gap_repaired"))
-            await wait_until(lambda: gateway.sealer.held == 0)
-            readings = await gateway.readings()
+    async with (
+        meter.on_tcp() as port,
+        await outage(tmp_path, port, clock, wait_until, 30) as gateway,
+    ):
+        await wait_until(lambda: gateway.told("gap_repaired"))
+        await wait_until(lambda: gateway.sealer.held == 0)
+        readings = await gateway.readings()
     last_filled = max(n for n, one in enumerate(readings) if one.flags)
     after = readings[last_filled + 1 :]
     # The reading that found the gap is there, although it was older than the rows' arrival.
@@ -209,18 +215,20 @@ async def test_a_second_outage_during_the_repair_costs_nothing(
 ) -> None:
     clock = Times()
     meter = TestedMeter(clock.now_ms)
-    async with meter.on_tcp() as port:
-        async with await outage(tmp_path, port, clock, wait_until, 72) as gateway:
-            meter.conduct = Conduct(delay_s=0.05)  # three chunks take long enough to be in time
-            await wait_until(lambda: any(request.startswith("rows") for request in meter.requests))
-            await gateway.kill()
-        async with Gateway(tmp_path, tcp_bus(port), clock) as gateway:
-            await wait_until(lambda: gateway.told("gap_repaired"))
-            await wait_until(lambda: gateway.sealer.held == 0)
-            readings = await gateway.readings()
+    async with (
+        meter.on_tcp() as port,
+        await outage(tmp_path, port, clock, wait_until, 72) as gateway,
+    ):
+        meter.conduct = Conduct(delay_s=0.05)  # three chunks take long enough to be in time
+        await wait_until(lambda: any(request.startswith("rows") for request in meter.requests))
+        await gateway.kill()
+        async with Gateway(tmp_path, tcp_bus(port), clock) as restarted:
+            await wait_until(lambda: restarted.told("gap_repaired"))
+            await wait_until(lambda: restarted.sealer.held == 0)
+            readings = await restarted.readings()
     filled = [one.time_ms for one in readings if one.flags & ReadingFlag.BACKFILLED]
     assert len(filled) == 288
-    assert {b - a for a, b in zip(filled, filled[1:], strict=False)} == {PERIOD_MS}
+    assert {b - a for a, b in itertools.pairwise(filled)} == {PERIOD_MS}
 
 
 @pytest.mark.parametrize(
@@ -239,19 +247,23 @@ async def test_a_gap_that_cannot_be_repaired_is_told_and_holds_nothing_up(
     clock = Times()
     meter = TestedMeter(clock.now_ms)
     spoil(meter)
-    async with meter.on_tcp() as port:
-        async with await outage(tmp_path, port, clock, wait_until, 3) as gateway:
-            await wait_until(lambda: gateway.told("gap_not_repaired"))
-            await wait_until(lambda: gateway.sealer.sealed >= 2)
-            assert reason in gateway.told("gap_not_repaired")[0]["reason"]
+    async with (
+        meter.on_tcp() as port,
+        await outage(tmp_path, port, clock, wait_until, 3) as gateway,
+    ):
+        await wait_until(lambda: gateway.told("gap_not_repaired"))
+        await wait_until(lambda: gateway.sealer.sealed >= 2)
+        assert reason in gateway.told("gap_not_repaired")[0]["reason"]
 
 
 async def test_repair_can_be_turned_off(tmp_path: Path, wait_until: WaitUntil) -> None:
     clock = Times()
     meter = TestedMeter(clock.now_ms)
-    async with meter.on_tcp() as port:
-        async with await outage(tmp_path, port, clock, wait_until, 3, repair_hours=0) as gateway:
-            await wait_until(lambda: gateway.sealer.sealed >= 2)
+    async with (
+        meter.on_tcp() as port,
+        await outage(tmp_path, port, clock, wait_until, 3, repair_hours=0) as gateway,
+    ):
+        await wait_until(lambda: gateway.sealer.sealed >= 2)
     assert not [request for request in meter.requests if request.startswith("rows")]
 
 
@@ -261,14 +273,17 @@ async def test_rows_that_the_meter_calls_invalid_are_no_evidence(
     clock = Times()
     meter = TestedMeter(clock.now_ms)
     meter.row_status = lambda at_ms: 0x04 if at_ms // PERIOD_MS % 4 == 0 else 0x08
-    async with meter.on_tcp() as port:
-        async with await outage(tmp_path, port, clock, wait_until, 10) as gateway:
-            await wait_until(lambda: gateway.told("gap_repaired"))
-            assert gateway.told("gap_repaired")[0]["readings"] == 30
+    async with (
+        meter.on_tcp() as port,
+        await outage(tmp_path, port, clock, wait_until, 10) as gateway,
+    ):
+        await wait_until(lambda: gateway.told("gap_repaired"))
+        assert gateway.told("gap_repaired")[0]["readings"] == 30
 
 
 def test_rows_fit_between_two_readings_or_are_left_out(tmp_path: Path) -> None:
-    terms = terms_of(DlmsMeter(METER, "iskraemeco_am550"), Setting(tmp_path, tmp_path))
+    meter = DlmsMeter(METER, "iskraemeco_am550", authentication="none", protection="none")
+    terms = terms_of(meter, Setting(tmp_path, tmp_path))
     rows = [
         Capture(900, 10, 1),  # before the last reading
         Capture(1000, 10, 1),  # at its very time

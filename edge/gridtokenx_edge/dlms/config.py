@@ -75,12 +75,14 @@ class DlmsPush(
     """`[[dlms]]` of kind "push": meters that send by themselves.
 
     `port` is a serial port such as "/dev/ttyUSB0", or "tcp:4059" to be connected to by meters.
+    Wired M-Bus has even parity by its standard, HDLC none.
     """
 
     name: str
     port: str
     meter: list[DlmsMeter]
     baud: int = 2400
+    parity: Literal["N", "E"] = "N"
 
 
 DlmsBus = DlmsSerial | DlmsTcp | DlmsPush

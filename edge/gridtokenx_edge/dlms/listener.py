@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -160,7 +161,9 @@ class Listener:
                 self.received(wrapped.message)
 
     async def _listen_on_port(self, backoff: Backoff) -> None:
-        line = SerialLine(self._config.port, self._config.baud)
+        config = self._config
+        kind = EvenLine if config.parity == "E" else SerialLine
+        line = kind(config.port, config.baud)
         frames = PushedFrames()
         try:
             while True:
@@ -186,6 +189,16 @@ class Listener:
                 self._sink.add(reading)
             return
         self._faults.warn("push_refused", self._config.name, bus=self._config.name, reason=reason)
+
+
+class EvenLine(SerialLine):
+    """A serial port at 8E1, where the port itself must know of the parity."""
+
+    def _make_raw(self, baud: int) -> None:
+        super()._make_raw(baud)
+        attributes = termios.tcgetattr(self._fd)
+        attributes[2] |= termios.PARENB
+        termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
 
 
 class PushedFrames:

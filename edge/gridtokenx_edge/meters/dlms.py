@@ -112,7 +112,8 @@ class PushTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """How pushed values are told apart: by the OBIS codes among them, or by their places.
 
     `lists` are the meter's lists; the one with as many elements as came is meant. Scalers count
-    where the meter sends none: 0 for Wh and W.
+    where the meter sends none: 0 for Wh and W. `identity_place` is where the meter's name stands
+    among all values if it comes without its code; -1 is the last one.
     """
 
     layout: Literal["self_describing", "positional"]
@@ -120,6 +121,7 @@ class PushTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     lists: tuple[tuple[PushedName, ...], ...] = ()
     energy_scaler: int = 0
     power_scaler: int = 0
+    identity_place: int | None = None
 
     def __post_init__(self) -> None:
         if (self.layout == "positional") != bool(self.lists):

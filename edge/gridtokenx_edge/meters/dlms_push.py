@@ -96,6 +96,7 @@ def _by_place(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
 
 def _by_code(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
     """Each OBIS code's value is what follows it, and its scaler and unit may follow that."""
+    assert profile.push
     power = (*profile.power, "", "")
     wanted = {
         "energy_import": profile.energy_import,
@@ -108,7 +109,11 @@ def _by_code(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
     codes = {Obis.parse(code): name for name, code in wanted.items() if code}
     found: dict[str, Valued] = {}
     name, is_due = "", False
-    for item in _leaves(value, 0):
+    leaves = list(_leaves(value, 0))
+    place = profile.push.identity_place
+    if place is not None and -len(leaves) <= place < len(leaves):
+        found["identity"] = Valued(leaves[place])
+    for item in leaves:
         code = None if is_due and name == "identity" else _obis(item)
         if code is not None:
             name, is_due = codes.get(code, ""), True
