@@ -222,6 +222,7 @@ async def test_a_second_outage_during_the_repair_costs_nothing(
         meter.conduct = Conduct(delay_s=0.05)  # three chunks take long enough to be in time
         await wait_until(lambda: any(request.startswith("rows") for request in meter.requests))
         await gateway.kill()
+        await gateway.outbox.close()
         async with Gateway(tmp_path, tcp_bus(port), clock) as restarted:
             await wait_until(lambda: restarted.told("gap_repaired"))
             await wait_until(lambda: restarted.sealer.held == 0)

@@ -52,6 +52,7 @@ class MeterAssociation:
         self._generation = 0
         self._used_at_s = 0.0
         self._heard = -1
+        self._needs_opening = False
         self.openings = 0
         """Counts associations: after a new one, the meter may have been exchanged."""
 
@@ -115,7 +116,9 @@ class MeterAssociation:
         self._forget()
 
     async def _open(self) -> None:
-        await self._open_line()
+        await self._line.connect()
+        self._generation = self._line.generation
+        self._needs_opening = self._opens_in_mode_e
         if self._ciphering is None and self._terms.keys:
             self._ciphering = self._terms.ciphering()
             await self._ask_counter()
@@ -130,14 +133,20 @@ class MeterAssociation:
         self._line.settled()
         self._keep_heard()
 
-    async def _open_line(self) -> None:
-        await self._line.connect()
+    @property
+    def _opens_in_mode_e(self) -> bool:
         config = self._line.config
-        if isinstance(config, DlmsSerial):
-            link = self._terms.profile.link
-            if (config.opening or link.opening) == "mode_e":
-                await open_in_mode_e(MeterView(self._line), baud_limit=config.baud or link.baud)
-        self._generation = self._line.generation
+        link = self._terms.profile.link
+        return isinstance(config, DlmsSerial) and (config.opening or link.opening) == "mode_e"
+
+    async def _open_link(self, transport: Transport) -> None:
+        """Through mode E, where the meter has gone back to it with the end of the last link."""
+        config = self._line.config
+        if self._needs_opening and isinstance(config, DlmsSerial):
+            limit = config.baud or self._terms.profile.link.baud
+            await open_in_mode_e(MeterView(self._line), baud_limit=limit)
+        self._needs_opening = False
+        await transport.open()
 
     async def _associate(self) -> None:
         terms = self._terms
@@ -150,7 +159,7 @@ class MeterAssociation:
             authentication, self._ciphering, max_pdu_bytes=max_pdu_bytes
         )
         self._transport = self._make_transport(terms.client)
-        await self._transport.open()
+        await self._open_link(self._transport)
         await run(association.open(), self._transport)
         self._association = association
         self._used()
@@ -163,7 +172,7 @@ class MeterAssociation:
         transport = self._make_transport(PUBLIC_CLIENT)
         public = ClientAssociation()
         try:
-            await transport.open()
+            await self._open_link(transport)
             await run(public.open(), transport)
             value = await run(public.get(Attribute(1, Obis.parse(code), 2)), transport)
             seen = value.integer()
@@ -174,6 +183,7 @@ class MeterAssociation:
         finally:
             with suppress(DlmsError):
                 await transport.close()
+            self._needs_opening = self._opens_in_mode_e
         if seen >= self._ciphering.counter:
             self._ciphering.skip_to(seen + _COUNTER_MARGIN)
         return True
