@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_edge.credentials import is_credential, secret_path
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import PublicKey
 
@@ -19,7 +20,7 @@ class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[device]`: files, relative to the config file."""
+    """`[device]`: files, relative to the config file; the key may be a `credential:`."""
 
     key: str
     outbox: str
@@ -100,6 +101,25 @@ class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp",
 BusConfig = SerialBus | TcpBus
 
 
+class StatusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[status]`: a page and metrics for this machine alone; port 0 is off."""
+
+    port: int = 0
+
+
+class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[home_assistant]`: the house's own broker, never the community's."""
+
+    enabled: bool = False
+    host: str = ""
+    port: int = 8883
+    username: str = ""
+    password_file: str = ""
+    prefix: str = "homeassistant"
+    insecure: bool = False
+    ca: str = ""
+
+
 class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -110,6 +130,8 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bus: list[BusConfig]
     clock: ClockConfig = ClockConfig()
     uplink: UplinkConfig = UplinkConfig()
+    status: StatusConfig = StatusConfig()
+    home_assistant: HomeAssistantConfig = HomeAssistantConfig()
 
 
 class Paths(msgspec.Struct, frozen=True):
@@ -120,15 +142,21 @@ class Paths(msgspec.Struct, frozen=True):
     broker_ca: Path
     broker_cert: Path
     broker_key: Path
+    house_ca: Path
+    house_password: Path
+    is_key_credential: bool = False
 
 
 def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
-    """Relative paths are relative to the folder of the config file."""
+    """Relative paths are relative to the folder of the config file, credentials to systemd's."""
     folder = file.resolve().parent
     return Paths(
-        folder / config.device.key,
+        secret_path(folder, config.device.key),
         folder / config.device.outbox,
         folder / config.broker.ca,
-        folder / config.broker.cert,
-        folder / config.broker.key,
+        secret_path(folder, config.broker.cert),
+        secret_path(folder, config.broker.key),
+        folder / config.home_assistant.ca,
+        secret_path(folder, config.home_assistant.password_file),
+        is_key_credential=is_credential(config.device.key),
     )

@@ -10,11 +10,13 @@ from gridtokenx_edge.config import (
     BrokerConfig,
     BusConfig,
     EdgeConfig,
+    HomeAssistantConfig,
     MeterConfig,
     SerialBus,
     UplinkConfig,
     resolve_paths,
 )
+from gridtokenx_edge.credentials import is_visible
 from gridtokenx_edge.meters.profile import load_profile, profile_names
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
@@ -24,6 +26,7 @@ Finding = tuple[str, str]
 """A key path and what was expected there."""
 
 _COMMUNITY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PREFIX = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,3}")
 _SERIAL = re.compile(r"[A-Za-z0-9._/-]+")
 # Modbus over Serial Line V1.02, 2.2: 1 to 247 are devices; 0 and 255 reach a TCP device itself.
 _SERIAL_ADDRESSES = range(1, 248)
@@ -54,6 +57,10 @@ def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     if not config.broker.insecure:
         yield from _check_tls_files(config, path)
     yield from _check_uplink(config.uplink)
+    if not 0 <= config.status.port <= 65_535:
+        yield "status.port", f"expected 0 (off) to 65535, got {config.status.port}"
+    if config.home_assistant.enabled:
+        yield from _check_home_assistant(config, path)
     yield from _check_frame_size(config)
     yield from _check_buses(config.bus)
 
@@ -79,8 +86,36 @@ def _check_tls_files(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     ):
         if not getattr(config.broker, name):
             yield f"broker.{name}", "expected a file for TLS (ca, cert and key go together)"
-        elif not file.is_file():
+        elif is_visible(getattr(config.broker, name)) and not file.is_file():
             yield f"broker.{name}", f"expected a file, found none at {file}"
+
+
+def _check_home_assistant(config: EdgeConfig, path: Path) -> Iterator[Finding]:
+    """Its broker is the house's: the community's would show each member's power to the others."""
+    house = config.home_assistant
+    if not house.host:
+        yield "home_assistant.host", "expected the name or address of the house's own broker"
+    elif (house.host, house.port) == (config.broker.host, config.broker.port):
+        yield "home_assistant.host", "expected another broker than the community's"
+    if not 1 <= house.port <= 65_535:
+        yield "home_assistant.port", f"expected 1 to 65535, got {house.port}"
+    if not _PREFIX.fullmatch(house.prefix):
+        yield "home_assistant.prefix", "expected letters, digits, - or _, with / between them"
+    if house.insecure and house.ca:
+        yield "home_assistant.insecure", "expected false where ca is set"
+    if house.password_file and not house.username:
+        yield "home_assistant.username", "expected a name, as there is a password_file"
+    yield from _check_house_files(house, config, path)
+
+
+def _check_house_files(
+    house: HomeAssistantConfig, config: EdgeConfig, path: Path
+) -> Iterator[Finding]:
+    paths = resolve_paths(config, path)
+    for name, file in (("ca", paths.house_ca), ("password_file", paths.house_password)):
+        value = getattr(house, name)
+        if value and is_visible(value) and not file.is_file():
+            yield f"home_assistant.{name}", f"expected a file, found none at {file}"
 
 
 def _check_uplink(uplink: UplinkConfig) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from pymodbus import FramerType, ModbusException
@@ -22,10 +22,13 @@ from gridtokenx_edge.config import BusConfig, SerialBus
 from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.faults import LineDown, MeterGarbled, MeterRefused, MeterSilent
+from gridtokenx_edge.modbus.watch import NOBODY, LineWatch
 
 _CONNECT_TIMEOUT_S = 3.0
 _RECONNECT_BASE_S = 0.5
 _RECONNECT_CAP_S = 30.0
+# While a line is up, the loop that keeps it so comes round this often.
+_ROUND_S = 15.0
 # So many requests in a row without a reply: reopen the line, as USB adapters and device servers
 # do fall asleep.
 _SILENT_BEFORE_REOPEN = 8
@@ -38,7 +41,7 @@ _SHORTEST_FRAME_GAP_S = 0.00175
 class Line:
     """A line that one requester at a time has the turn on."""
 
-    def __init__(self, config: BusConfig, faults: FaultLog) -> None:
+    def __init__(self, config: BusConfig, faults: FaultLog, watch: LineWatch = NOBODY) -> None:
         self.name = config.name
         self.timeout_s = config.timeout_ms / 1000
         self.retries = config.retries
@@ -48,6 +51,7 @@ class Line:
         """Counts connections: after a new one, meters may have been exchanged."""
         self._config = config
         self._faults = faults
+        self._watch = watch
         self._turn = asyncio.Lock()
         self._client: AsyncModbusSerialClient | AsyncModbusTcpClient | None = None
         self._is_up = asyncio.Event()
@@ -92,6 +96,7 @@ class Line:
         backoff = Backoff(_RECONNECT_BASE_S, _RECONNECT_CAP_S, random.random)
         try:
             while True:
+                self._watch.turned()
                 try:
                     await self.connect()
                 except LineDown as fault:
@@ -100,9 +105,16 @@ class Line:
                     continue
                 backoff.reset()
                 self._faults.over("line_down", self.name)
-                await self._is_down.wait()
+                await self._until_down()
         finally:
             self.close()
+
+    async def _until_down(self) -> None:
+        while not self._is_down.is_set():
+            self._watch.turned()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ROUND_S):
+                    await self._is_down.wait()
 
     @property
     def is_up(self) -> bool:
@@ -123,9 +135,11 @@ class Line:
         await self._frame_gap()
         ask = client.read_holding_registers if block.fc == 3 else client.read_input_registers
         self._is_waiting = True
+        asked_s, answered = time.monotonic(), False
         try:
             async with asyncio.timeout(self.timeout_s):
                 reply = await ask(block.address, count=block.count, device_id=address)
+            answered = True
         except TimeoutError:
             self._count_silence()
             raise MeterSilent(f"no reply within {self.timeout_s * 1000:.0f} ms") from None
@@ -136,7 +150,9 @@ class Line:
             raise MeterGarbled(f"expected a reply: {error}") from None
         finally:
             self._is_waiting = False
-            self._quiet_at_s = time.monotonic() + self._gap_s
+            now_s = time.monotonic()
+            self._quiet_at_s = now_s + self._gap_s
+            self._watch.asked(address, now_s - asked_s, answered=answered)
         self._silent = 0
         if reply.isError():
             raise MeterRefused(reply.exception_code)

@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Protocol
 
 from gridtokenx_edge.backoff import Backoff
@@ -26,6 +27,7 @@ from gridtokenx_edge.modbus.faults import (
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
 from gridtokenx_edge.modbus.schedule import grid_after, is_stranded, next_due
+from gridtokenx_edge.modbus.watch import NOBODY, PollWatch
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading
 
@@ -59,6 +61,7 @@ class MeterPoller:
         sink: ReadingSink,
         clock: Clock,
         log: Logger,
+        watch: PollWatch = NOBODY,
     ) -> None:
         self._line = line
         self._config = config
@@ -66,6 +69,7 @@ class MeterPoller:
         self._sink = sink
         self._clock = clock
         self._log = log
+        self._watch = watch
         self._faults = FaultLog(log)
         period_s = clock.real_seconds(config.every_ms)
         self._backoff = Backoff(
@@ -75,7 +79,7 @@ class MeterPoller:
         self._not_before_s = 0.0
 
     async def run(self) -> None:
-        await self._line.until_up()
+        await self._until_up()
         await self._guarded(self._reader.contact())
         every_ms = self._config.every_ms
         due_ms = grid_after(self._clock.now_ms(), every_ms)
@@ -85,13 +89,22 @@ class MeterPoller:
                 await self._poll()
             due = next_due(due_ms, self._clock.now_ms(), every_ms)
             if due.missed:
+                self._watch.missed(due.missed)
                 self._warn("polls_missed", missed=due.missed)
             due_ms = due.at_ms
+
+    async def _until_up(self) -> None:
+        while not self._line.is_up:
+            self._watch.turned()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LONGEST_SLEEP_S):
+                    await self._line.until_up()
 
     async def _sleep_until(self, due_ms: int) -> int:
         """Returns the grid point that has come: `due_ms`, or another if the clock was set."""
         every_ms = self._config.every_ms
         while True:
+            self._watch.turned()
             now_ms = self._clock.now_ms()
             if is_stranded(due_ms, now_ms, every_ms):
                 due_ms = grid_after(now_ms, every_ms)
@@ -131,10 +144,11 @@ class MeterPoller:
         try:
             await contact
         except LineDown:
-            await self._line.until_up()  # the line reports itself; its meters are not to blame
+            await self._until_up()  # the line reports itself; its meters are not to blame
         except MeterStrange as fault:
             self._not_before_s = time.monotonic() + _STRANGE_RETRY_S
             self._reader.forget_identity()
+            self._watch.failed(fault)
             self._error("meter_strange", reason=str(fault))
         except ModbusError as fault:
             self._fail(fault)
@@ -143,6 +157,7 @@ class MeterPoller:
 
     def _fail(self, fault: ModbusError) -> None:
         self._failed_polls += 1
+        self._watch.failed(fault)
         if self._is_silent:
             self._reader.forget_identity()
             self._not_before_s = time.monotonic() + self._backoff.next_s()

@@ -1,0 +1,130 @@
+"""All buses of a site: a line and a poller for each meter, started, stopped and exchanged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+
+from gridtokenx_edge.config import BusConfig, MeterConfig
+from gridtokenx_edge.crew import Crew, cancel
+from gridtokenx_edge.log import FaultLog, Logger
+from gridtokenx_edge.meters.plan import plan_blocks
+from gridtokenx_edge.meters.profile import load_profile
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.poller import MeterPoller, ReadingSink
+from gridtokenx_edge.progress import Progress
+from gridtokenx_edge.reload import plan_buses
+from gridtokenx_edge.tally import BusTally, LineCounter, MeterCounter, MeterTally
+from gridtokenx_wire.clock import Clock
+
+# A loop may be late by so much before it hangs, beyond what its requests may take.
+_PATIENCE_S = 60.0
+# Besides its blocks, a poll may have to find its place again and ask who the meter is.
+_OTHER_REQUESTS = 3
+
+
+class _Meter(msgspec.Struct):
+    counter: MeterCounter
+    task: asyncio.Task[None]
+
+
+class _Bus(msgspec.Struct):
+    line: Line
+    task: asyncio.Task[None]
+    meters: dict[str, _Meter]
+
+
+class Polling:
+    """The pollers of all buses. `tallies` has what they count, in the config's order."""
+
+    def __init__(
+        self, sink: ReadingSink, clock: Clock, log: Logger, progress: Progress, crew: Crew
+    ) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._log = log
+        self._progress = progress
+        self._crew = crew
+        self._config: Sequence[BusConfig] = ()
+        self._buses: dict[str, _Bus] = {}
+        self.tallies: dict[str, BusTally] = {}
+
+    async def apply(self, config: Sequence[BusConfig], grace_s: float) -> None:
+        """Brings what runs in line with `config`; what did not change is not touched.
+
+        A poll under way may end within `grace_s`, so that its reading is not lost; the next
+        poller of that meter begins at a later grid point, so that none is taken twice.
+        """
+        change = plan_buses(self._config, config)
+        self._config = config
+        await asyncio.gather(*(self._stop_meter(*at, grace_s) for at in change.stop_meters))
+        await asyncio.gather(*(self._stop_bus(name) for name in change.stop_buses))
+        for bus in config:
+            if bus.name in change.start_buses:
+                self._start_bus(bus)
+            for meter in bus.meter:
+                if (bus.name, meter.id) in change.start_meters:
+                    self._start_meter(bus, meter)
+        self._order_tallies()
+
+    async def stop(self, grace_s: float) -> None:
+        """Ends all polls."""
+        await self.apply((), grace_s)
+
+    def _start_bus(self, bus: BusConfig) -> None:
+        tally = BusTally(bus)
+        loop = f"line {bus.name}"
+        beat = self._progress.expect(loop, _PATIENCE_S + 4 * bus.timeout_ms / 1000)
+        line = Line(bus, FaultLog(self._log), LineCounter(tally, beat))
+        tally.is_up = lambda: line.is_up
+        self.tallies[bus.name] = tally
+        self._buses[bus.name] = _Bus(line, self._crew.spawn(line.keep_up(), loop), {})
+
+    async def _stop_bus(self, name: str) -> None:
+        await cancel(self._buses.pop(name).task)
+        self._progress.forget(f"line {name}")
+        del self.tallies[name]
+
+    def _start_meter(self, bus: BusConfig, meter: MeterConfig) -> None:
+        running = self._buses[bus.name]
+        tally = MeterTally(meter)
+        self.tallies[bus.name].meters[meter.id] = tally
+        loop = f"meter {meter.id}"
+        beat = self._progress.expect(loop, poll_bound_s(bus))
+        counter = MeterCounter(tally, self._sink, beat)
+        reader = MeterReader(running.line, meter, load_profile(meter.profile), self._clock)
+        poller = MeterPoller(running.line, meter, reader, counter, self._clock, self._log, counter)
+        running.meters[meter.id] = _Meter(counter, self._crew.spawn(poller.run(), loop))
+
+    async def _stop_meter(self, bus: str, meter: str, grace_s: float) -> None:
+        running = self._buses[bus].meters.pop(meter)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await running.counter.idle.wait()
+        await cancel(running.task)
+        self._progress.forget(f"meter {meter}")
+        del self.tallies[bus].meters[meter]
+
+    def _order_tallies(self) -> None:
+        ordered = {bus.name: self.tallies[bus.name] for bus in self._config}
+        for bus in self._config:
+            meters = ordered[bus.name].meters
+            ordered[bus.name].config = bus
+            ordered[bus.name].meters = {meter.id: meters[meter.id] for meter in bus.meter}
+        self.tallies = ordered
+
+
+def poll_bound_s(bus: BusConfig) -> float:
+    """How long a poll may take at most, in seconds: every meter of the bus comes before it, and
+    each of their requests waits in vain as often as it may. Longer than that is a hang."""
+    longest_s = 0.0
+    for meter in bus.meter:
+        profile = load_profile(meter.profile)
+        requests = len(plan_blocks(profile, set(), bridge=False)) + _OTHER_REQUESTS
+        each_ms = bus.timeout_ms + profile.min_gap_ms
+        longest_s += requests * (1 + bus.retries) * each_ms / 1000
+    return _PATIENCE_S + longest_s
