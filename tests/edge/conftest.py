@@ -320,9 +320,8 @@ class EdgeSite:
         log = (self.folder / "edge.log").open("a")
         agent = subprocess.Popen(
             [sys.executable, "-m", "gridtokenx_edge", "run", "--config", str(self.config)],
-            stderr=log,
             text=True,
-            **more,
+            **{"stderr": log, **more},
         )
         log.close()
         self._agents.append(agent)
