@@ -16,7 +16,7 @@ from gridtokenx_edge.config import (
     UplinkConfig,
     resolve_paths,
 )
-from gridtokenx_edge.credentials import is_visible
+from gridtokenx_edge.credentials import is_visible, is_well_named
 from gridtokenx_edge.meters.profile import load_profile, profile_names
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
@@ -53,6 +53,14 @@ def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     for name in ("key", "outbox"):
         if not getattr(config.device, name):
             yield f"device.{name}", "expected a file name"
+    for name, value in (
+        ("device.key", config.device.key),
+        ("broker.cert", config.broker.cert),
+        ("broker.key", config.broker.key),
+        ("home_assistant.password_file", config.home_assistant.password_file),
+    ):
+        if not is_well_named(value):
+            yield name, "expected credential: and a name without /"
     yield from _check_broker(config.broker)
     if not config.broker.insecure:
         yield from _check_tls_files(config, path)

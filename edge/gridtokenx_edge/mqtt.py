@@ -246,7 +246,27 @@ async def _in_thread(work: Callable[[], None]) -> None:
     await done
 
 
+# OpenSSL's X509_V_ERR_... numbers, x509_vfy.h.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_OTHER_SIGNERS = {2, 18, 19, 20, 21}
+_OTHER_NAMES = {62, 64}
+
+
+def _certificate_reason(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code == _EXPIRED:
+        return "the broker's certificate has expired (or this machine's clock is wrong)"
+    if error.verify_code == _NOT_YET_VALID:
+        return "the broker's certificate is not valid yet (is this machine's clock set?)"
+    if error.verify_code in _OTHER_SIGNERS:
+        return "the broker's certificate is not signed by ca"
+    if error.verify_code in _OTHER_NAMES:
+        return "the broker's certificate is for another name than host"
+    return f"the broker's certificate is refused: {error.verify_message}"
+
+
 def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: {_certificate_reason(error)}"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or error}"
     if isinstance(error, OSError) and error.strerror:
