@@ -36,6 +36,7 @@ _MEANING = {
     "settle_p99_ms": "an answered order's trades are settled: the same, 99 of 100",
     "bytes_per_meter": "growth of the backend's resident memory for each registered meter",
     "cost_ratio": "cost of a reading with 100,000 meters over that with 1,000",
+    "start_to_first_reading_s": "from the command to the first signed frame on the disk",
     "rss_mib": "highest resident memory of the agent",
     "cpu_percent": "of one core",
     "bytes_written_per_reading": "to the disk, by the agent, counted by the kernel",
@@ -96,7 +97,7 @@ def growth(*, as_json: Json = False) -> None:
 
 @app.command(epilog="Example: scripts/bench edge --seconds 120")
 def edge(seconds: float = 120.0, *, as_json: Json = False) -> None:
-    """A gateway with eight meters polled every ten seconds."""
+    """A gateway with 32 meters polled every ten seconds."""
     from bench import edge as bench  # noqa: PLC0415
 
     _print("edge", bench.run(seconds), as_json=as_json)

@@ -60,6 +60,7 @@ class Polling:
         poller of that meter begins at a later grid point, so that none is taken twice.
         """
         change = plan_buses(self._config, config)
+        known = {meter.id for bus in self._config for meter in bus.meter}
         self._config = config
         await asyncio.gather(*(self._stop_meter(*at, grace_s) for at in change.stop_meters))
         await asyncio.gather(*(self._stop_bus(name) for name in change.stop_buses))
@@ -68,7 +69,7 @@ class Polling:
                 self._start_bus(bus)
             for meter in bus.meter:
                 if (bus.name, meter.id) in change.start_meters:
-                    self._start_meter(bus, meter)
+                    self._start_meter(bus, meter, is_new=meter.id not in known)
         self._order_tallies()
 
     async def stop(self, grace_s: float) -> None:
@@ -89,7 +90,7 @@ class Polling:
         self._progress.forget(f"line {name}")
         del self.tallies[name]
 
-    def _start_meter(self, bus: BusConfig, meter: MeterConfig) -> None:
+    def _start_meter(self, bus: BusConfig, meter: MeterConfig, *, is_new: bool) -> None:
         running = self._buses[bus.name]
         tally = MeterTally(meter)
         self.tallies[bus.name].meters[meter.id] = tally
@@ -98,7 +99,9 @@ class Polling:
         counter = MeterCounter(tally, self._sink, beat)
         reader = MeterReader(running.line, meter, load_profile(meter.profile), self._clock)
         poller = MeterPoller(running.line, meter, reader, counter, self._clock, self._log, counter)
-        running.meters[meter.id] = _Meter(counter, self._crew.spawn(poller.run(), loop))
+        running.meters[meter.id] = _Meter(
+            counter, self._crew.spawn(poller.run(is_new=is_new), loop)
+        )
 
     async def _stop_meter(self, bus: str, meter: str, grace_s: float) -> None:
         running = self._buses[bus].meters.pop(meter)

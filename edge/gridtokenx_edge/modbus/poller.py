@@ -26,7 +26,7 @@ from gridtokenx_edge.modbus.faults import (
 )
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.modbus.schedule import grid_after, is_stranded, next_due
+from gridtokenx_edge.modbus.schedule import first_due, grid_after, is_stranded, next_due
 from gridtokenx_edge.modbus.watch import NOBODY, PollWatch
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading
@@ -78,11 +78,13 @@ class MeterPoller:
         self._failed_polls = 0
         self._not_before_s = 0.0
 
-    async def run(self) -> None:
+    async def run(self, *, is_new: bool = True) -> None:
+        """`is_new`: no reading of the meter was taken just now, by a poller before this one."""
         await self._until_up()
         await self._guarded(self._reader.contact())
         every_ms = self._config.every_ms
-        due_ms = grid_after(self._clock.now_ms(), every_ms)
+        start = first_due if is_new else grid_after
+        due_ms = start(self._clock.now_ms(), every_ms)
         while True:
             due_ms = await self._sleep_until(due_ms)
             if time.monotonic() >= self._not_before_s:
