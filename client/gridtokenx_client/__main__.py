@@ -9,14 +9,24 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-import typer
-
-from gridtokenx_client.problem import ApiProblem, Mistake, one_line
-from gridtokenx_client.wallet_commands import wallet_app
 from gridtokenx_wire.errors import KeyFileError
 
 REFUSED = 1
 USER_MISTAKE = 2
+
+try:
+    import typer
+
+    from gridtokenx_client.problem import ApiProblem, Mistake, one_line
+    from gridtokenx_client.wallet_commands import wallet_app
+except ModuleNotFoundError as missing:
+    # The command is installed with every extra, what it needs only with its own.
+    sys.stderr.write(
+        f"gridtokenx: expected the package {missing.name}, found none;"
+        " run: pip install 'gridtokenx[client]'\n"
+    )
+    sys.exit(USER_MISTAKE)
+
 INTERRUPTED = 130
 
 app = typer.Typer(

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
-from gridtokenx_sim.demo.broker_command import broker
-from gridtokenx_sim.demo.command import demo
-from gridtokenx_sim.run import run
-
 USER_MISTAKE = 2
+
+try:
+    import typer
+
+    from gridtokenx_sim.demo.broker_command import broker
+    from gridtokenx_sim.demo.command import demo
+    from gridtokenx_sim.run import run
+except ModuleNotFoundError as missing:
+    # The command is installed with every extra, what it needs only with its own.
+    sys.stderr.write(
+        f"gridtokenx-sim: expected the package {missing.name}, found none;"
+        " run: pip install 'gridtokenx[sim]'\n"
+    )
+    sys.exit(USER_MISTAKE)
+
 INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
