@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import msgspec
 
-
 # Further apart than the shortest interval that an oracle asks for by default, which is 1 s.
 _APART_MS = 2000
 
