@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs, upgrades or removes the edge agent on a gateway: see docs/installer.md, "Install".
+# Installs, upgrades or removes the edge agent on a gateway: see docs/gateway.md.
 #
 # From a checkout: sudo deploy/install.sh. Every run makes a new environment beside the one in use
 # and changes over at the end, so a run that fails changes nothing. Config, keys and outbox stay.
@@ -45,6 +45,8 @@ while (($#)); do
 done
 [[ -z $purge || -n $uninstall ]] || refuse "expected --purge only together with --uninstall"
 [[ -n $root || $EUID == 0 ]] || refuse "expected to be root; run: sudo $0"
+
+[[ -z $root || -n ${SYSTEMCTL:-} ]] || start='' # nothing to start it with
 
 user=gridtokenx
 service=gridtokenx-edge.service
@@ -187,6 +189,6 @@ elif [[ -n $start ]]; then
   restart
   say "installed and running"
 else
-  say "installed; the service was not restarted"
+  say "installed; start it with: systemctl restart $service"
 fi
 remove_old_releases
