@@ -28,6 +28,8 @@ with _without_rich():
 
 Logger = structlog.typing.FilteringBoundLogger
 REPEAT_AFTER_S = 60.0
+# So many faults are remembered; beyond it the first to begin is forgotten, and may be told again.
+_MOST_FAULTS = 1000
 
 
 class _Stderr:
@@ -85,6 +87,8 @@ class FaultLog:
         if now_s - since_s < REPEAT_AFTER_S:
             self._last[key] = (since_s, silent + 1)
             return
+        if key not in self._last and len(self._last) >= _MOST_FAULTS:
+            del self._last[next(iter(self._last))]
         self._last[key] = (now_s, 0)
         if silent:
             fields["repeated"] = silent

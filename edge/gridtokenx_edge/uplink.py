@@ -28,6 +28,8 @@ from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
 
 _RECONNECT_BASE_S = 1.0
 _RECONNECT_CAP_S = 60.0
+# A connection that lasted so long was a good one: only then is the next fault a new one.
+_STEADY_S = 10.0
 # How many frames are in memory at a time on their way to the broker.
 _READ_AHEAD = 16
 # The longest wait: after it the loop comes round, which shows that it is not stuck.
@@ -76,6 +78,7 @@ class Uplink:
         self._highest_sent = 0
         self.counts = UplinkCounts()
         self.is_connected = False
+        self._connected_at_s = 0.0
         self.acked_at_s: float | None = None
         """When the last valid ack came, in monotonic seconds."""
 
@@ -107,11 +110,13 @@ class Uplink:
                 await connection.subscribe(self._acks_topic)
                 await connection.publish_retained(self._status_topic, self._birth())
                 self._report_connected()
-                backoff.reset()
                 await self._serve(connection)
                 await connection.publish_retained(self._status_topic, _OFFLINE)
                 await connection.disconnect()
             except MqttError as error:
+                if self._was_steady():
+                    backoff.reset()
+                    self._faults.over("broker_lost")
                 self._faults.warn("broker_lost", reason=str(error), unacked=self.unacked)
                 await self._pause(backoff.next_s())
             finally:
@@ -131,6 +136,9 @@ class Uplink:
         will = Will(self._status_topic, _OFFLINE)
         return MqttConnection(self._broker, self._device, will, self._max_unacked, self._on_message)
 
+    def _was_steady(self) -> bool:
+        return self.is_connected and time.monotonic() - self._connected_at_s >= _STEADY_S
+
     def _birth(self) -> bytes:
         return msgspec.json.encode(
             {
@@ -143,7 +151,7 @@ class Uplink:
 
     def _report_connected(self) -> None:
         self.is_connected = True
-        self._faults.over("broker_lost")
+        self._connected_at_s = time.monotonic()
         self._log.info(
             "broker_connected", host=self._broker.host, port=self._broker.port, unacked=self.unacked
         )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+import time
 from contextlib import suppress
 from typing import Protocol
 
@@ -36,6 +37,8 @@ from gridtokenx_wire.reading import Reading
 _LOOK_EVERY_S = 1.0
 _RECONNECT_BASE_S = 1.0
 _RECONNECT_CAP_S = 60.0
+# A connection that lasted so long was a good one: only then is the next fault a new one.
+_STEADY_S = 10.0
 _MOST_IN_FLIGHT = 20
 
 
@@ -80,8 +83,7 @@ class HouseLink:
                 await connection.open()
                 await connection.publish_retained(self._names.availability, ONLINE)
                 self._report_connected()
-                backoff.reset()
-                await self._show(connection)
+                await self._show(connection, backoff)
                 await connection.publish_retained(self._names.availability, OFFLINE)
                 await connection.disconnect()
             except MqttError as error:
@@ -96,13 +98,16 @@ class HouseLink:
         return MqttConnection(self._broker, client, will, _MOST_IN_FLIGHT, _ignore)
 
     def _report_connected(self) -> None:
-        self._faults.over("house_broker_lost")
         self._log.info("house_broker_connected", host=self._broker.host, port=self._broker.port)
 
-    async def _show(self, connection: MqttConnection) -> None:
+    async def _show(self, connection: MqttConnection, backoff: Backoff) -> None:
         """Raises MqttError when the connection is lost."""
         self._described.clear()
+        steady_at_s = time.monotonic() + _STEADY_S
         while not self._stopped.is_set():
+            if time.monotonic() >= steady_at_s:
+                backoff.reset()
+                self._faults.over("house_broker_lost")
             for bus in self._gateway.polling.tallies.values():
                 for meter in bus.meters.values():
                     await self._show_meter(connection, meter)
