@@ -9,7 +9,7 @@ import msgspec
 
 from gridtokenx_edge.credentials import is_credential, secret_path
 from gridtokenx_wire.clock import ClockConfig
-from gridtokenx_wire.config import PublicKey
+from gridtokenx_wire.config import PublicKeys
 
 
 class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,17 +19,34 @@ class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
 
 
+class FormerDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[device.former]]`: an earlier key of this gateway, until its outbox is drained.
+
+    Files, relative to the config file; `cert` and `tls_key` are empty for a plain-text broker.
+    """
+
+    key: str
+    outbox: str
+    cert: str = ""
+    tls_key: str = ""
+
+
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[device]`: files, relative to the config file; the key may be a `credential:`."""
 
     key: str
     outbox: str
+    former: list[FormerDevice] = []
 
 
 class BackendConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[backend]`: only acks signed by this key let a frame be forgotten."""
+    """`[backend]`: only acks signed by one of these keys let a frame be forgotten.
 
-    ack_key: PublicKey
+    `url` is the API's, for the gateway's next key.
+    """
+
+    ack_key: PublicKeys
+    url: str = ""
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,7 +144,7 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: DeviceConfig
     backend: BackendConfig
     broker: BrokerConfig
-    bus: list[BusConfig]
+    bus: list[BusConfig] = []
     clock: ClockConfig = ClockConfig()
     uplink: UplinkConfig = UplinkConfig()
     status: StatusConfig = StatusConfig()
@@ -135,15 +152,16 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Paths(msgspec.Struct, frozen=True):
-    """The files that a config names, found from where it stands."""
+    """The files that a config names, found from where it stands; and those of former keys."""
 
     key: Path
     outbox: Path
     broker_ca: Path
     broker_cert: Path
     broker_key: Path
-    house_ca: Path
-    house_password: Path
+    former: tuple[Paths, ...] = ()
+    house_ca: Path = Path()
+    house_password: Path = Path()
     is_key_credential: bool = False
 
 
@@ -156,6 +174,16 @@ def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
         folder / config.broker.ca,
         secret_path(folder, config.broker.cert),
         secret_path(folder, config.broker.key),
+        tuple(
+            Paths(
+                folder / former.key,
+                folder / former.outbox,
+                folder / config.broker.ca,
+                folder / former.cert,
+                folder / former.tls_key,
+            )
+            for former in config.device.former
+        ),
         folder / config.home_assistant.ca,
         secret_path(folder, config.home_assistant.password_file),
         is_key_credential=is_credential(config.device.key),

@@ -12,12 +12,13 @@ from gridtokenx_edge.clock_status import ClockWatch
 from gridtokenx_edge.config import EdgeConfig, Paths, resolve_paths
 from gridtokenx_edge.config_check import load_config
 from gridtokenx_edge.crew import Crew, Part
+from gridtokenx_edge.former import Formers
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.memory import give_back
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.outbox import Outbox, OutboxUnavailableError
 from gridtokenx_edge.polling import Polling
-from gridtokenx_edge.progress import Progress
+from gridtokenx_edge.progress import Beat, Progress
 from gridtokenx_edge.reload import ReloadPlan, plan_reload
 from gridtokenx_edge.sd_notify import Notifier
 from gridtokenx_edge.sealer import Sealer
@@ -57,6 +58,22 @@ class Setup(msgspec.Struct, frozen=True):
         return [_content(path) for path in (self.paths.house_ca, self.paths.house_password)]
 
 
+class _Sending:
+    """What former keys of this gateway have left, and then the uplink."""
+
+    def __init__(self, formers: Formers, uplink: Uplink, beat: Beat) -> None:
+        self._formers = formers
+        self._uplink = uplink
+        self._beat = beat
+
+    async def run(self) -> None:
+        await self._formers.go_first(self._beat)
+        await self._uplink.run()
+
+    def stop(self) -> None:
+        self._uplink.stop()
+
+
 class Gateway:
     """Works until it is told to stop."""
 
@@ -75,6 +92,7 @@ class Gateway:
         self.clock = make_clock(setup.config.clock)
         self.outbox = Outbox(setup.paths.outbox, key)
         self.uplink = self._make_uplink(setup)
+        self._formers = Formers(setup.config, setup.paths, self.clock, version, log)
         self.sealer = Sealer(
             self.outbox,
             setup.config.uplink,
@@ -112,7 +130,7 @@ class Gateway:
         await self._open_outbox()
         self._report_start()
         self._crew.enlist("sealer", self.sealer)
-        self._crew.enlist("uplink", self.uplink)
+        self._enlist_uplink()
         await self.polling.apply(self.config.bus, _FINISH_POLL_S)
         for name, part in (("house", house), ("status", status)):
             if part:
@@ -133,6 +151,7 @@ class Gateway:
         await self._crew.dismiss("sealer", _STOP_SEALER_S)
         await asyncio.gather(
             self._crew.dismiss("uplink", _STOP_UPLINK_S),
+            self._formers.stop(),
             self._crew.dismiss("house", _STOP_VIEWS_S),
             self._crew.dismiss("status", _STOP_VIEWS_S),
         )
@@ -238,7 +257,11 @@ class Gateway:
         uplink.counts = self.uplink.counts
         uplink.acked_at_s = self.uplink.acked_at_s
         self.uplink = uplink
-        self._crew.enlist("uplink", uplink)
+        self._enlist_uplink()
+
+    def _enlist_uplink(self) -> None:
+        beat = self._progress.expect("uplink", _UPLINK_BOUND_S)
+        self._crew.enlist("uplink", _Sending(self._formers, self.uplink, beat))
 
     async def _replace(self, name: str, part: Part | None) -> None:
         await self._crew.dismiss(name, _STOP_VIEWS_S)
