@@ -15,7 +15,7 @@ from gridtokenx_edge.crew import Crew, Part
 from gridtokenx_edge.former import Formers
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.memory import give_back
-from gridtokenx_edge.meters.profile import load_profile
+from gridtokenx_edge.modbus.readers import load_any
 from gridtokenx_edge.outbox import Outbox, OutboxUnavailableError
 from gridtokenx_edge.polling import Polling
 from gridtokenx_edge.progress import Beat, Progress
@@ -280,7 +280,7 @@ class Gateway:
 
     def _warn_of_contested(self) -> None:
         for name in sorted({meter.profile for bus in self.config.bus for meter in bus.meter}):
-            profile = load_profile(name)
+            profile = load_any(name)
             if profile.confidence == "contested":
                 self._log.warning("profile_contested", profile=name, notes=list(profile.notes))
 

@@ -12,10 +12,10 @@ from gridtokenx_edge.config import BusConfig, MeterConfig
 from gridtokenx_edge.crew import Crew, cancel
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.meters.plan import plan_blocks
-from gridtokenx_edge.meters.profile import load_profile
+from gridtokenx_edge.meters.profile import Profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
 from gridtokenx_edge.modbus.poller import MeterPoller, ReadingSink
+from gridtokenx_edge.modbus.readers import Readers, load_any
 from gridtokenx_edge.progress import Progress
 from gridtokenx_edge.reload import plan_buses
 from gridtokenx_edge.tally import BusTally, LineCounter, MeterCounter, MeterTally
@@ -25,6 +25,8 @@ from gridtokenx_wire.clock import Clock
 _PATIENCE_S = 60.0
 # Besides its blocks, a poll may have to find its place again and ask who the meter is.
 _OTHER_REQUESTS = 3
+# A SunSpec unit is walked from model to model, at three possible places.
+_SUNSPEC_REQUESTS = 60
 
 
 class _Meter(msgspec.Struct):
@@ -34,6 +36,7 @@ class _Meter(msgspec.Struct):
 
 class _Bus(msgspec.Struct):
     line: Line
+    readers: Readers
     task: asyncio.Task[None]
     meters: dict[str, _Meter]
 
@@ -83,7 +86,9 @@ class Polling:
         line = Line(bus, FaultLog(self._log), LineCounter(tally, beat))
         tally.is_up = lambda: line.is_up
         self.tallies[bus.name] = tally
-        self._buses[bus.name] = _Bus(line, self._crew.spawn(line.keep_up(), loop), {})
+        self._buses[bus.name] = _Bus(
+            line, Readers(line, self._clock), self._crew.spawn(line.keep_up(), loop), {}
+        )
 
     async def _stop_bus(self, name: str) -> None:
         await cancel(self._buses.pop(name).task)
@@ -97,7 +102,7 @@ class Polling:
         loop = f"meter {meter.id}"
         beat = self._progress.expect(loop, poll_bound_s(bus))
         counter = MeterCounter(tally, self._sink, beat)
-        reader = MeterReader(running.line, meter, load_profile(meter.profile), self._clock)
+        reader = running.readers.make(meter)
         poller = MeterPoller(running.line, meter, reader, counter, self._clock, self._log, counter)
         running.meters[meter.id] = _Meter(
             counter, self._crew.spawn(poller.run(is_new=is_new), loop)
@@ -126,8 +131,10 @@ def poll_bound_s(bus: BusConfig) -> float:
     each of their requests waits in vain as often as it may. Longer than that is a hang."""
     longest_s = 0.0
     for meter in bus.meter:
-        profile = load_profile(meter.profile)
-        requests = len(plan_blocks(profile, set(), bridge=False)) + _OTHER_REQUESTS
-        each_ms = bus.timeout_ms + profile.min_gap_ms
-        longest_s += requests * (1 + bus.retries) * each_ms / 1000
+        profile = load_any(meter.profile)
+        requests, gap_ms = _SUNSPEC_REQUESTS, 0
+        if isinstance(profile, Profile):
+            requests = len(plan_blocks(profile, set(), bridge=False)) + _OTHER_REQUESTS
+            gap_ms = profile.min_gap_ms
+        longest_s += requests * (1 + bus.retries) * (bus.timeout_ms + gap_ms) / 1000
     return _PATIENCE_S + longest_s

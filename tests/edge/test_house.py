@@ -15,7 +15,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from gridtokenx_edge.config import MeterConfig
 from gridtokenx_edge.house.discovery import Names, sensor_configs, state_message
-from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
 NAMES = Names("homeassistant", "quklnhpxgrcyvf6hpnl4bjyxna", "1.2.3")
@@ -37,7 +36,7 @@ DEVICE_FIELDS = {
 
 
 def configs(present: set[str]) -> dict[str, dict[str, Any]]:
-    made = sensor_configs(NAMES, METER, load_profile("abb_b23"), 10.0, present)
+    made = sensor_configs(NAMES, METER, "ABB", 10.0, present)
     return {topic: json.loads(payload) for topic, payload in made.items()}
 
 

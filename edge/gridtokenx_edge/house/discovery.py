@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from gridtokenx_edge.config import MeterConfig
-from gridtokenx_edge.meters.profile import Profile
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
 ONLINE, OFFLINE = b"online", b"offline"
@@ -71,16 +70,17 @@ def stale_after_s(real_every_s: float) -> int:
 
 
 def sensor_configs(
-    names: Names, meter: MeterConfig, profile: Profile, real_every_s: float, present: set[str]
+    names: Names, meter: MeterConfig, maker: str, real_every_s: float, present: set[str]
 ) -> dict[str, bytes]:
-    """Topic → retained config, one for each value that the meter has."""
-    device = {
+    """Topic → retained config, one for each value that the meter has. `maker` may be unknown."""
+    device: dict[str, str | list[str]] = {
         "identifiers": [f"gridtokenx_{_slug(meter.id)}"],
         "name": meter.id,
-        "manufacturer": profile.maker,
-        "model": profile.name,
-        "serial_number": meter.id.removeprefix(f"{profile.maker}-"),
+        "model": meter.profile,
     }
+    if maker:
+        device["manufacturer"] = maker
+        device["serial_number"] = meter.id.removeprefix(f"{maker}-")
     origin = {"name": "GridTokenX", "sw_version": names.version}
     configs = {}
     for sensor, (name, kind) in _SENSORS.items():

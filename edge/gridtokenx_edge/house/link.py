@@ -24,7 +24,7 @@ from gridtokenx_edge.house.discovery import (
     state_message,
 )
 from gridtokenx_edge.log import FaultLog, Logger
-from gridtokenx_edge.meters.profile import load_profile
+from gridtokenx_edge.modbus.readers import load_any
 from gridtokenx_edge.mqtt import Broker, MqttConnection, MqttError, Will
 from gridtokenx_edge.outbox import Outbox
 from gridtokenx_edge.polling import Polling
@@ -132,9 +132,10 @@ class HouseLink:
     async def _describe(
         self, connection: MqttConnection, meter: MeterTally, present: set[str]
     ) -> None:
-        profile = load_profile(meter.config.profile)
+        profile = load_any(meter.config.profile)
         every_s = self._gateway.clock.real_seconds(meter.config.every_ms)
-        configs = sensor_configs(self._names, meter.config, profile, every_s, present)
+        maker = getattr(profile, "maker", "")  # SunSpec's profiles are no one maker's
+        configs = sensor_configs(self._names, meter.config, maker, every_s, present)
         for topic, config in configs.items():
             await connection.publish_retained(topic, config)
         self._described[meter.config.id] = present

@@ -25,7 +25,7 @@ from gridtokenx_edge.modbus.faults import (
     ModbusError,
 )
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.readers import Reader
 from gridtokenx_edge.modbus.schedule import first_due, grid_after, is_stranded, next_due
 from gridtokenx_edge.modbus.watch import NOBODY, PollWatch
 from gridtokenx_wire.clock import Clock
@@ -57,7 +57,7 @@ class MeterPoller:
         self,
         line: Line,
         config: MeterConfig,
-        reader: MeterReader,
+        reader: Reader,
         sink: ReadingSink,
         clock: Clock,
         log: Logger,
