@@ -57,13 +57,19 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign."""
+    """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign.
+
+    `timeout_ms` and `retries` replace the bus's, `gap_ms` the profile's `min_gap_ms`.
+    """
 
     id: str
     profile: str
     address: int
     poll_every_s: float = 10.0
     invert: bool = False
+    timeout_ms: int | None = None
+    retries: int | None = None
+    gap_ms: int | None = None
 
     @property
     def every_ms(self) -> int:
@@ -83,6 +89,7 @@ class SerialBus(
     stop_bits: Literal[1, 2] = 1
     timeout_ms: int = 500
     retries: int = 1
+    silent_share_percent: int = 10
 
 
 class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp", tag_field="kind"):
@@ -95,6 +102,7 @@ class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp",
     rtu_over_tcp: bool = False
     timeout_ms: int = 1000
     retries: int = 1
+    silent_share_percent: int = 10
 
 
 BusConfig = SerialBus | TcpBus

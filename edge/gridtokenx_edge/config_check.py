@@ -136,10 +136,10 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.name", "expected a name"
     if not bus.meter:
         yield f"{at}.meter", "expected at least one [[bus.meter]]"
-    if not 10 <= bus.timeout_ms <= 60_000:
-        yield f"{at}.timeout_ms", f"expected 10 to 60000, got {bus.timeout_ms}"
-    if not 0 <= bus.retries <= 5:
-        yield f"{at}.retries", f"expected 0 to 5, got {bus.retries}"
+    yield from _check_patience(bus, at)
+    if not 1 <= bus.silent_share_percent <= 100:
+        expected = f"expected 1 to 100, got {bus.silent_share_percent}"
+        yield f"{at}.silent_share_percent", expected
     if isinstance(bus, SerialBus):
         if not bus.port:
             yield f"{at}.port", 'expected a serial port such as "/dev/ttyUSB0"'
@@ -152,6 +152,13 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.port", f"expected 1 to 65535, got {bus.port}"
 
 
+def _check_patience(of: BusConfig | MeterConfig, at: str) -> Iterator[Finding]:
+    if of.timeout_ms is not None and not 10 <= of.timeout_ms <= 60_000:
+        yield f"{at}.timeout_ms", f"expected 10 to 60000, got {of.timeout_ms}"
+    if of.retries is not None and not 0 <= of.retries <= 5:
+        yield f"{at}.retries", f"expected 0 to 5, got {of.retries}"
+
+
 def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Finding]:
     addresses = _SERIAL_ADDRESSES if isinstance(bus, SerialBus) else _TCP_ADDRESSES
     if meter.address not in addresses:
@@ -160,6 +167,9 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
     if not 0.1 <= meter.poll_every_s <= _LONGEST_POLL_S:
         expected = f"expected 0.1 to {_LONGEST_POLL_S}, got {meter.poll_every_s:g}"
         yield f"{at}.poll_every_s", expected
+    yield from _check_patience(meter, at)
+    if meter.gap_ms is not None and not 0 <= meter.gap_ms <= 10_000:
+        yield f"{at}.gap_ms", f"expected 0 to 10000, got {meter.gap_ms}"
     if meter.profile not in profile_names():
         yield f"{at}.profile", f"expected one of {', '.join(profile_names())}"
         return
