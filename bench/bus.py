@@ -13,13 +13,13 @@ think. `ratio` is what the requests that were answered need by that limit, over 
 from __future__ import annotations
 
 import asyncio
-import selectors
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from bench.rig.processes import Process, python
+from gridtokenx_edge import loop
 from gridtokenx_edge.config import MeterConfig, SerialBus
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
@@ -76,7 +76,7 @@ def run(seconds: float) -> dict[str, object]:
             simulator = Process("sim", python("gridtokenx_sim", "run", str(config)), folder)
             with simulator:
                 simulator.ready()
-                report |= asyncio.run(_measure(folder / "tty", baud, seconds))
+                report |= loop.run(_measure(folder / "tty", baud, seconds))
     return report
 
 
@@ -114,7 +114,7 @@ class _Sink:
 
     def begin(self) -> None: ...
 
-    def add(self, reading: Reading) -> None:
+    def add(self, _reading: Reading) -> None:
         self.readings += 1
 
     def end(self) -> None: ...

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pymodbus import ModbusException
 
+from gridtokenx_edge import loop
 from gridtokenx_edge.clock_status import ClockWatch
 from gridtokenx_edge.config import BusConfig, EdgeConfig, Paths, resolve_paths
 from gridtokenx_edge.config_check import load_config
@@ -151,19 +151,17 @@ def _profiles_of(config: EdgeConfig) -> list[str]:
 
 async def run_agent(config: EdgeConfig, paths: Paths, key: Ed25519PrivateKey, version: str) -> None:
     """Runs an agent until SIGTERM or SIGINT."""
-    loop = asyncio.get_running_loop()
+    running = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        running.add_signal_handler(number, stop.set)
     bugs: list[Any] = []
 
     def on_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        # pymodbus raises in its reader at bytes that are no frame; the request just times out.
-        if not isinstance(context.get("exception"), ModbusException):
-            bugs.append(context)
-            stop.set()
+        bugs.append(context)
+        stop.set()
 
-    loop.set_exception_handler(on_exception)
+    running.set_exception_handler(on_exception)
     await Agent(config, paths, key, version, start_logging()).run(stop)
     if bugs:
         raise RuntimeError(bugs[0]["message"]) from bugs[0].get("exception")
@@ -179,7 +177,7 @@ def main(arguments: list[str]) -> int:
             hint = f"make it: gridtokenx-edge key --config {path}"
             raise KeyFileError(f"{paths.key}: expected the device's key; {hint}")
         key = load_private_key(paths.key)
-        asyncio.run(run_agent(config, paths, key, version))
+        loop.run(run_agent(config, paths, key, version))
     except (ConfigError, KeyFileError, OutboxRefusedError) as error:
         sys.stderr.write(f"{error}\n")
         return USER_ERROR

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
 from gridtokenx_edge.config import MeterConfig
 from gridtokenx_edge.meters.identity import decode_serial, meter_id
@@ -21,13 +20,14 @@ from gridtokenx_edge.meters.point import join_words
 from gridtokenx_edge.meters.profile import ModelRegister, Profile
 from gridtokenx_edge.modbus.faults import (
     ILLEGAL_DATA_ADDRESS,
-    MeterGarbled,
     MeterRefused,
     MeterSilent,
     MeterStrange,
     ValueMissing,
 )
+from gridtokenx_edge.modbus.late import Owed, is_alike
 from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.patience import Patience
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
@@ -42,15 +42,17 @@ class MeterReader:
         self._config = config
         self._profile = profile
         self._clock = clock
-        self._gap_s = profile.min_gap_ms / 1000
+        gap_ms = profile.min_gap_ms if config.gap_ms is None else config.gap_ms
+        self._gap_s = gap_ms / 1000
+        self._timeout_s = (config.timeout_ms or line.timeout_s * 1000) / 1000
+        self.retries = line.retries if config.retries is None else config.retries
+        self._patience = Patience(self._timeout_s)
         self._asked_at_s = float("-inf")
         self._identified = _NEVER  # the line's generation at the last look at its identity
         self._has_identity = profile.identity is not None
         self._unsupported: set[str] = set()
         self._may_bridge = profile.bridge_registers > 0
         self._has_exported = False
-        self._lost: Block | None = None
-        self._lost_at_s = 0.0
 
     def forget_identity(self) -> None:
         """The meter was away: look again who it is, and what it can do."""
@@ -58,8 +60,8 @@ class MeterReader:
 
     async def contact(self) -> None:
         """Makes sure that the meter is there and is the configured one. Raises ModbusError."""
-        if self._lost:
-            await self._resync(self._lost)
+        if owed := self._line.late.of(self._config.address, time.monotonic()):
+            await self._resync(owed)
         if self._identified != self._line.generation:
             await self._identify()
 
@@ -107,9 +109,13 @@ class MeterReader:
         )
 
     async def _ask_all(self, blocks: Sequence[Block]) -> tuple[int, list[tuple[Block, list[int]]]]:
-        """All blocks near in time: in one turn, unless the meter wants a rest between them."""
+        """All blocks near in time: in one turn.
+
+        A meter that wants a rest between them leaves the line to others meanwhile and goes first
+        after it.
+        """
         if self._gap_s:
-            answers = [await self._ask(block) for block in blocks]
+            answers = [await self._ask(block, is_urgent=block != blocks[0]) for block in blocks]
         else:
             async with self._line.turn():
                 answers = [await self._read(block) for block in blocks]
@@ -120,41 +126,58 @@ class MeterReader:
         ]
         return answers[0][0], replies
 
-    async def _ask(self, block: Block) -> tuple[int, list[int] | None]:
+    async def _ask(self, block: Block, *, is_urgent: bool = False) -> tuple[int, list[int] | None]:
         rest_s = self._asked_at_s + self._gap_s - time.monotonic()
         if rest_s > 0:
             await asyncio.sleep(rest_s)
-        async with self._line.turn():
+        async with self._line.turn(is_urgent=is_urgent):
             return await self._read(block)
 
     async def _read(self, block: Block) -> tuple[int, list[int] | None]:
         """When a block was asked for, and its words; None if the meter does not have it."""
         time_ms = self._clock.now_ms()
+        wire_s = self._line.wire_s(block)
         try:
-            return time_ms, await self._line.read(self._config.address, block)
-        except (MeterSilent, MeterGarbled):
-            if not self._line.is_numbered:
-                self._lost, self._lost_at_s = block, time.monotonic()
+            wait_s = self._patience.wait_s(wire_s)
+            words = await self._line.read(self._config.address, block, wait_s)
+        except MeterSilent:
+            self._patience.silent()
             raise
         except MeterRefused as refusal:
+            self._patience.answered(self._line.round_trip_s, wire_s)
             if block.optional and refusal.code == ILLEGAL_DATA_ADDRESS:
                 self._unsupported.update(block.points)
                 return time_ms, None
             raise
+        else:
+            self._patience.answered(self._line.round_trip_s, wire_s)
+            return time_ms, words
         finally:
             self._asked_at_s = time.monotonic()
 
-    async def _resync(self, lost: Block) -> None:
-        """After a lost reply: makes sure that it cannot come in the place of a later one."""
-        settle_s = self._lost_at_s + self._line.timeout_s - time.monotonic()
-        if settle_s > 0:
-            await asyncio.sleep(settle_s)
+    async def _resync(self, owed: Owed) -> None:
+        """After a lost reply: makes sure that it cannot come in the place of a later one.
+
+        A reply as late as the longest time-out passes while nobody asks this meter anything. An
+        even later one has another shape than the next answer; but all exception replies to one
+        function code look the same, so after one of these the time must pass again.
+        """
+        await self._let_pass(owed)
         candidates = self._plan()
         if self._profile.identity:
             candidates = [register_block(self._profile.identity), *candidates]
-        with suppress(MeterRefused):  # an exception reply has a shape of its own
-            await self._ask(resync_block(candidates, lost))
-        self._lost = None
+        block = resync_block(candidates, owed.blocks)
+        try:
+            await self._ask(block)
+        except MeterRefused:
+            if any(is_alike(block, other, is_refusal=True) for other in owed.blocks):
+                await self._let_pass(Owed((block,), time.monotonic()))
+        self._line.late.forgive(self._config.address)
+
+    async def _let_pass(self, owed: Owed) -> None:
+        settle_s = owed.asked_at_s + self._timeout_s - time.monotonic()
+        if settle_s > 0:
+            await asyncio.sleep(settle_s)
 
     async def _identify(self) -> None:
         generation = self._line.generation
