@@ -7,7 +7,9 @@ poll is due before the one before has ended, so the line is never idle for want 
 The limit is the protocol's own, from Modbus over Serial Line V1.02: the characters of request
 and reply at the line's bits a character (8N1: ten), and after each of the two a silence of 3.5
 characters (2.5.1.1; 1.75 ms above 19,200 baud). It allows neither meter nor gateway any time to
-think. `ratio` is what the requests that were answered need by that limit, over the time they took.
+think. `ratio` is what the requests that were answered need by that limit, over the time they
+took. The simulator's own work hides behind the silence before a reply; what does not fit there
+is counted against the gateway.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bench.rig.processes import Process, python
 from gridtokenx_edge import loop
@@ -65,19 +68,26 @@ def limit_s(block: Block, baud: int) -> float:
     return characters * _BITS_PER_CHARACTER / baud + 2 * silence_s
 
 
-def run(seconds: float) -> dict[str, object]:
-    """`seconds` at each speed."""
-    report: dict[str, object] = {"meters": _METERS, "models": ", ".join(MODELS)}
-    for baud in BAUDS:
-        with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-") as name:
-            folder = Path(name)
-            config = folder / "sim.toml"
-            config.write_text(_sim_toml(baud))
-            simulator = Process("sim", python("gridtokenx_sim", "run", str(config)), folder)
-            with simulator:
-                simulator.ready()
-                report |= loop.run(_measure(folder / "tty", baud, seconds))
+def run(seconds: float, bauds: Sequence[int] = BAUDS) -> dict[str, object]:
+    """`seconds` at each speed; the keys without a speed are those of the speed with the lowest
+    ratio."""
+    each = {baud: _at_speed(baud, seconds) for baud in bauds}
+    worst = min(bauds, key=lambda baud: cast(float, each[baud]["ratio"]))
+    report: dict[str, object] = {**each[worst], "baud": worst, "meters": _METERS}
+    for baud, figures in each.items():
+        report |= {f"{key}_{baud}": value for key, value in figures.items()}
     return report
+
+
+def _at_speed(baud: int, seconds: float) -> dict[str, object]:
+    with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-") as name:
+        folder = Path(name)
+        config = folder / "sim.toml"
+        config.write_text(_sim_toml(baud))
+        simulator = Process("sim", python("gridtokenx_sim", "run", str(config)), folder)
+        with simulator:
+            simulator.ready()
+            return loop.run(_measure(folder / "tty", baud, seconds))
 
 
 async def _measure(port: Path, baud: int, seconds: float) -> dict[str, object]:
@@ -101,11 +111,11 @@ async def _measure(port: Path, baud: int, seconds: float) -> dict[str, object]:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     return {
-        f"requests_per_s_{baud}": round(requests / elapsed_s, 2),
-        f"limit_requests_per_s_{baud}": round(requests / needed_s, 2),
-        f"ratio_{baud}": round(needed_s / elapsed_s, 4),
-        f"readings_per_s_{baud}": round((sink.readings - readings_before) / elapsed_s, 2),
-        f"failed_{baud}": line.failed,
+        "requests_per_s": round(requests / elapsed_s, 2),
+        "limit_requests_per_s": round(requests / needed_s, 2),
+        "ratio": round(needed_s / elapsed_s, 4),
+        "polls_per_s": round((sink.readings - readings_before) / elapsed_s, 2),
+        "failed": line.failed,
     }
 
 
