@@ -159,6 +159,13 @@ def _check_patience(of: BusConfig | MeterConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.retries", f"expected 0 to 5, got {of.retries}"
 
 
+def _known_profiles(wrong: str) -> str:
+    """The models that share a word with a wrong name: all of them are too many for a line."""
+    words = set(wrong.lower().split("_"))
+    near = [name for name in profile_names() if words & set(name.split("_"))]
+    return f"one of {', '.join(near)}" if near else "a model of docs/meters.md"
+
+
 def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Finding]:
     addresses = _SERIAL_ADDRESSES if isinstance(bus, SerialBus) else _TCP_ADDRESSES
     if meter.address not in addresses:
@@ -171,7 +178,7 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
     if meter.gap_ms is not None and not 0 <= meter.gap_ms <= 10_000:
         yield f"{at}.gap_ms", f"expected 0 to 10000, got {meter.gap_ms}"
     if meter.profile not in profile_names():
-        yield f"{at}.profile", f"expected one of {', '.join(profile_names())}"
+        yield f"{at}.profile", f"expected {_known_profiles(meter.profile)}, got {meter.profile!r}"
         return
     maker = load_profile(meter.profile).maker
     serial = meter.id.removeprefix(f"{maker}-")

@@ -114,7 +114,16 @@ SLIPS = [
     ("address = 2", "address = 2\ntimeout_ms = 9", "36: bus.0..meter.1..timeout_ms: expected 10"),
     ("address = 2", "address = 2\nretries = -1", "36: bus.0..meter.1..retries: expected 0 to 5"),
     ("address = 2", "address = 2\ngap_ms = 10001", "36: bus.0..meter.1..gap_ms: expected 0 to"),
-    ('"abb_b23"', '"abb_b99"', "34: bus.0..meter.1..profile: expected one of abb_b23, carlo_"),
+    (
+        '"abb_b23"',
+        '"abb_b99"',
+        "34: bus.0..meter.1..profile: expected one of abb_b21, abb_b23, got",
+    ),
+    (
+        '"abb_b23"',
+        '"x"',
+        "34: bus.0..meter.1..profile: expected a model of docs/meters.md, got 'x'",
+    ),
     ("[site]", "[clock]\nspeed = 0\n[site]", "2: clock.speed: expected a speed above 0|clock"),
     ("[site]", "[site", ": expected TOML"),
 ]
