@@ -27,7 +27,7 @@ Frame = Callable[[str], bytes]
 
 @asynccontextmanager
 async def connected(port: int, **more: Any) -> AsyncIterator[Line]:
-    fields = {"rtu_over_tcp": True, "timeout_ms": 100} | more
+    fields = {"rtu_over_tcp": True, "timeout_ms": 200} | more
     line = Line(TcpBus("bench", "127.0.0.1", [], port=port, **fields), FaultLog(start_logging()))
     await line.connect()
     try:
@@ -52,7 +52,7 @@ async def test_a_reply_may_come_in_pieces(rtu_server: Any, rtu: Frame) -> None:
 @pytest.mark.parametrize(
     ("reply", "fault", "text"),
     [
-        ("", MeterSilent, "no reply within 100 ms"),
+        ("", MeterSilent, "no reply within 200 ms"),
         ("01 84 02", MeterRefused, "exception 2 .illegal data address"),
         ("01 84 0b", MeterRefused, "exception 11 .gateway target"),
         ("01 84 63", MeterRefused, "exception 99 .unknown"),
@@ -93,7 +93,7 @@ async def test_noise_is_silence_and_the_next_reply_counts(
         rtu_server(lambda _: [(0, next(replies))]) as server,
         connected(server.port) as line,
     ):
-        with pytest.raises(MeterSilent, match="no reply within 100 ms; heard"):
+        with pytest.raises(MeterSilent, match="no reply within 200 ms; heard"):
             await line.read(1, BLOCK)
         assert await line.read(1, BLOCK) == [0x449A, 0x5225]
 
