@@ -15,7 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gridtokenx_edge import loop
-from gridtokenx_edge.clock_status import ClockWatch
+from gridtokenx_edge.clock_status import ClockWatch, kernel_synchronised
 from gridtokenx_edge.config import BusConfig, EdgeConfig, Paths, resolve_paths
 from gridtokenx_edge.config_check import load_config
 from gridtokenx_edge.log import FaultLog, Logger, start_logging
@@ -47,6 +47,8 @@ class Agent:
         self._config = config
         self._log = log
         self._clock = make_clock(config.clock)
+        is_scaled = config.clock.source == "scaled"
+        self._is_synchronised = (lambda: True) if is_scaled else kernel_synchronised
         self._outbox = Outbox(paths.outbox, key)
         self._uplink = Uplink(config, paths, self._outbox, self._clock, version, log)
         self._sealer = Sealer(
@@ -106,7 +108,13 @@ class Agent:
             MeterPoller(
                 line,
                 meter,
-                MeterReader(line, meter, self._profiles[meter.profile], self._clock),
+                MeterReader(
+                    line,
+                    meter,
+                    self._profiles[meter.profile],
+                    self._clock,
+                    self._is_synchronised,
+                ),
                 self._sealer,
                 self._clock,
                 self._log,

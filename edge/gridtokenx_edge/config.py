@@ -60,6 +60,8 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign.
 
     `timeout_ms` and `retries` replace the bus's, `gap_ms` the profile's `min_gap_ms`.
+    `clock_utc_offset_min` is how far the meter's own clock is set ahead of UTC; with it, that
+    clock times readings for as long as the gateway's own is not synchronised.
     """
 
     id: str
@@ -70,6 +72,7 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_ms: int | None = None
     retries: int | None = None
     gap_ms: int | None = None
+    clock_utc_offset_min: int | None = None
 
     @property
     def every_ms(self) -> int:

@@ -159,6 +159,16 @@ def _check_patience(of: BusConfig | MeterConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.retries", f"expected 0 to 5, got {of.retries}"
 
 
+def _check_clock(meter: MeterConfig, at: str) -> Iterator[Finding]:
+    offset_min = meter.clock_utc_offset_min
+    if offset_min is None:
+        return
+    if not -720 <= offset_min <= 840:
+        yield f"{at}.clock_utc_offset_min", f"expected -720 to 840, got {offset_min}"
+    if load_profile(meter.profile).clock is None:
+        yield f"{at}.clock_utc_offset_min", f"expected none: {meter.profile} has no readable clock"
+
+
 def _known_profiles(wrong: str) -> str:
     """The models that share a word with a wrong name: all of them are too many for a line."""
     words = set(wrong.lower().split("_"))
@@ -180,6 +190,7 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
     if meter.profile not in profile_names():
         yield f"{at}.profile", f"expected {_known_profiles(meter.profile)}, got {meter.profile!r}"
         return
+    yield from _check_clock(meter, at)
     maker = load_profile(meter.profile).maker
     serial = meter.id.removeprefix(f"{maker}-")
     if serial == meter.id or not _SERIAL.fullmatch(serial) or len(meter.id) > MAX_METER_ID:

@@ -114,6 +114,7 @@ SLIPS = [
     ("address = 2", "address = 2\ntimeout_ms = 9", "36: bus.0..meter.1..timeout_ms: expected 10"),
     ("address = 2", "address = 2\nretries = -1", "36: bus.0..meter.1..retries: expected 0 to 5"),
     ("address = 2", "address = 2\ngap_ms = 10001", "36: bus.0..meter.1..gap_ms: expected 0 to"),
+    ("address = 2", "address = 2\nclock_utc_offset_min = 60", "36: .*abb_b23 has no readable cl"),
     (
         '"abb_b23"',
         '"abb_b99"',

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from gridtokenx_edge.meters.point import Point
-from gridtokenx_edge.meters.profile import Identity, ModelRegister, Profile
+from gridtokenx_edge.meters.profile import ClockRegister, Identity, ModelRegister, Profile
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -95,8 +95,8 @@ def quantities(values: Mapping[str, int | None], *, invert: bool) -> Quantities:
     return Quantities(import_uwh, export_uwh, power_w)
 
 
-def register_block(register: Identity | ModelRegister) -> Block:
-    """The request for an identity register."""
+def register_block(register: Identity | ModelRegister | ClockRegister) -> Block:
+    """The request for an identity register or a clock."""
     return Block(register.fc, register.address, register.count)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gridtokenx_edge.config import MeterConfig
 from gridtokenx_edge.meters.identity import decode_serial, meter_id
+from gridtokenx_edge.meters.meter_clock import MeterClock, decode_time
 from gridtokenx_edge.meters.plan import (
     Block,
     decode_points,
@@ -32,16 +33,30 @@ from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
 _NEVER = 0
+_CLOCK_EVERY_S = 3600.0
+Stamp = tuple[int, ReadingFlag]
+"""When registers were asked for, and by whose clock."""
+Replies = list[tuple[Block, list[int]]]
 
 
 class MeterReader:
     """Reads a meter. Every value comes from the poll that reports it; nothing is kept."""
 
-    def __init__(self, line: Line, config: MeterConfig, profile: Profile, clock: Clock) -> None:
+    def __init__(
+        self,
+        line: Line,
+        config: MeterConfig,
+        profile: Profile,
+        clock: Clock,
+        is_synchronised: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._line = line
         self._config = config
         self._profile = profile
         self._clock = clock
+        self._is_synchronised = is_synchronised
+        self._meter_clock: MeterClock | None = None
+        self._clock_due_s = float("-inf")
         gap_ms = profile.min_gap_ms if config.gap_ms is None else config.gap_ms
         self._gap_s = gap_ms / 1000
         self._timeout_s = (config.timeout_ms or line.timeout_s * 1000) / 1000
@@ -64,23 +79,31 @@ class MeterReader:
             await self._resync(owed)
         if self._identified != self._line.generation:
             await self._identify()
+        if time.monotonic() >= self._clock_due_s:
+            await self._look_at_clock()
+
+    @property
+    def clock_drift_ms(self) -> int | None:
+        """How far the meter's own clock was ahead of the gateway's at the last look; None where
+        it has none, or none that was ever set."""
+        return self._meter_clock.drift_ms if self._meter_clock else None
 
     async def poll(self) -> Reading:
         """A reading, timed when its import register was asked for. Raises ModbusError."""
         await self.contact()
         try:
-            time_ms, replies = await self._ask_all(self._plan())
+            stamp, replies = await self._ask_all(self._plan())
         except MeterRefused as refusal:
             if refusal.code != ILLEGAL_DATA_ADDRESS or not self._may_bridge:
                 raise
             self._may_bridge = False  # this meter answers for nothing that it does not use
-            time_ms, replies = await self._ask_all(self._plan())
-        return self._reading(time_ms, decode_points(self._profile, replies))
+            stamp, replies = await self._ask_all(self._plan())
+        return self._reading(stamp, decode_points(self._profile, replies))
 
     def _plan(self) -> list[Block]:
         return plan_blocks(self._profile, self._unsupported, bridge=self._may_bridge)
 
-    def _reading(self, time_ms: int, values: dict[str, int | None]) -> Reading:
+    def _reading(self, stamp: Stamp, values: dict[str, int | None]) -> Reading:
         exported = values.get("energy_export")
         self._has_exported = self._has_exported or exported is not None
         if values["energy_import"] is None:
@@ -90,7 +113,7 @@ class MeterReader:
         if exported is None and is_needed:
             raise ValueMissing("the export register holds no value")
         seen = quantities(values, invert=self._config.invert)
-        flags = ReadingFlag(0)
+        time_ms, flags = stamp
         if seen.import_uwh is None:  # an inverted meter that has no export register
             flags |= ReadingFlag.NO_IMPORT
         if seen.export_uwh is None:
@@ -108,7 +131,7 @@ class MeterReader:
             int(flags),
         )
 
-    async def _ask_all(self, blocks: Sequence[Block]) -> tuple[int, list[tuple[Block, list[int]]]]:
+    async def _ask_all(self, blocks: Sequence[Block]) -> tuple[Stamp, Replies]:
         """All blocks near in time: in one turn.
 
         A meter that wants a rest between them leaves the line to others meanwhile and goes first
@@ -126,16 +149,18 @@ class MeterReader:
         ]
         return answers[0][0], replies
 
-    async def _ask(self, block: Block, *, is_urgent: bool = False) -> tuple[int, list[int] | None]:
+    async def _ask(
+        self, block: Block, *, is_urgent: bool = False
+    ) -> tuple[Stamp, list[int] | None]:
         rest_s = self._asked_at_s + self._gap_s - time.monotonic()
         if rest_s > 0:
             await asyncio.sleep(rest_s)
         async with self._line.turn(is_urgent=is_urgent):
             return await self._read(block)
 
-    async def _read(self, block: Block) -> tuple[int, list[int] | None]:
+    async def _read(self, block: Block) -> tuple[Stamp, list[int] | None]:
         """When a block was asked for, and its words; None if the meter does not have it."""
-        time_ms = self._clock.now_ms()
+        stamp = self._stamp()
         wire_s = self._line.wire_s(block)
         try:
             wait_s = self._patience.wait_s(wire_s)
@@ -147,13 +172,41 @@ class MeterReader:
             self._patience.answered(self._line.round_trip_s, wire_s)
             if block.optional and refusal.code == ILLEGAL_DATA_ADDRESS:
                 self._unsupported.update(block.points)
-                return time_ms, None
+                return stamp, None
             raise
         else:
             self._patience.answered(self._line.round_trip_s, wire_s)
-            return time_ms, words
+            return stamp, words
         finally:
             self._asked_at_s = time.monotonic()
+
+    def _stamp(self) -> Stamp:
+        """Now. The meter's clock counts only where the gateway's is not set, and where the config
+        says how it stands to UTC."""
+        offset_min = self._config.clock_utc_offset_min
+        if self._meter_clock and offset_min is not None and not self._is_synchronised():
+            return self._meter_clock.time_ms(time.monotonic()), ReadingFlag.METER_TIME
+        return self._clock.now_ms(), ReadingFlag(0)
+
+    async def _look_at_clock(self) -> None:
+        """Reads the meter's own clock, where it has one; a refusal means that this one has none."""
+        if register := self._profile.clock:
+            try:
+                _, words = await self._ask(register_block(register))
+            except MeterRefused:
+                words = None
+            self._meter_clock = self._clock_of(words) if words else None
+        self._clock_due_s = time.monotonic() + _CLOCK_EVERY_S
+
+    def _clock_of(self, words: Sequence[int]) -> MeterClock | None:
+        """What it showed in the middle of the round trip."""
+        half_s = self._line.round_trip_s / 2
+        shown_ms = decode_time(words)
+        if shown_ms is None:
+            return None
+        utc_ms = shown_ms - (self._config.clock_utc_offset_min or 0) * 60_000
+        gateway_ms = self._clock.now_ms() - round(half_s * 1000)
+        return MeterClock(utc_ms, time.monotonic() - half_s, gateway_ms)
 
     async def _resync(self, owed: Owed) -> None:
         """After a lost reply: makes sure that it cannot come in the place of a later one.
@@ -182,6 +235,7 @@ class MeterReader:
     async def _identify(self) -> None:
         generation = self._line.generation
         self._unsupported.clear()
+        self._clock_due_s = float("-inf")
         self._may_bridge = self._profile.bridge_registers > 0
         identity = self._profile.identity
         if identity:

@@ -34,6 +34,7 @@ _LONGEST_BACKOFF_S = 60.0
 _STRANGE_RETRY_S = 60.0
 # A silent meter lets the others of its grid point take their place in the queue first.
 _STAND_BACK_S = 0.02
+_DRIFT_STEP_MS = 5_000
 # The longest sleep: after it the clock is looked at again, which may have been set.
 _LONGEST_SLEEP_S = 5.0
 
@@ -72,6 +73,7 @@ class MeterPoller:
             min(period_s, _LONGEST_BACKOFF_S), max(period_s, _LONGEST_BACKOFF_S), random.random
         )
         self._failed_polls = 0
+        self._drift_told_ms: int | None = None
         self._not_before_s = 0.0
 
     async def run(self) -> None:
@@ -169,6 +171,16 @@ class MeterPoller:
         self._line.share.answered(self._config.address)
         self._failed_polls = 0
         self._backoff.reset()
+        self._tell_drift()
+
+    def _tell_drift(self) -> None:
+        """How far the meter's own clock is off, when it has moved."""
+        drift_ms, told_ms = self._reader.clock_drift_ms, self._drift_told_ms
+        if drift_ms is None or (told_ms is not None and abs(drift_ms - told_ms) < _DRIFT_STEP_MS):
+            return
+        self._drift_told_ms = drift_ms
+        about: Any = {"meter": self._config.id, "bus": self._line.name}
+        self._log.info("meter_clock", ahead_ms=drift_ms, **about)
 
     def _warn(self, event: str, **fields: str | int) -> None:
         about: Any = {"meter": self._config.id, "bus": self._line.name, **fields}
