@@ -48,7 +48,7 @@ async def _read_bus(bus: BusConfig, meters: Sequence[MeterConfig], clock: Clock)
 
 async def _read_meter(line: Line, bus: BusConfig, meter: MeterConfig, clock: Clock) -> Answer:
     reader = MeterReader(line, meter, load_profile(meter.profile), clock)
-    for attempts_left in reversed(range(1 + bus.retries)):
+    for attempts_left in reversed(range(1 + reader.retries)):
         try:
             return Answer(bus.name, meter, await reader.poll())
         except (MeterSilent, MeterGarbled) as fault:
