@@ -84,6 +84,14 @@ async def on(port: Path, log: Log | None = None, **more: Any) -> AsyncIterator[L
         line.close()
 
 
+async def end(keeper: asyncio.Task[None], server: asyncio.Server) -> None:
+    keeper.cancel()
+    await asyncio.wait([keeper])
+    server.close()
+    for _ in range(5):  # a connection may just be on its way in, and has to be closed too
+        await asyncio.sleep(0)
+
+
 async def test_garbage_between_frames_is_thrown_away(tmp_path: Path, rtu: Frame) -> None:
     with adapter(tmp_path, lambda _: rtu(GOOD)) as wire:
         async with on(wire.link) as line:
@@ -210,9 +218,7 @@ async def test_a_server_that_is_no_modbus_is_named(wait_until: Any) -> None:
     keeper = asyncio.create_task(line.keep_up())
     await wait_until(lambda: log.named("line_down"))
     assert "expected Modbus TCP, got 53 53 48 2d" in log.named("line_down")[0]["reason"]
-    keeper.cancel()
-    await asyncio.wait([keeper])
-    server.close()
+    await end(keeper, server)
 
 
 async def test_a_server_that_hangs_up_at_once_is_tried_at_growing_intervals(
@@ -234,6 +240,4 @@ async def test_a_server_that_hangs_up_at_once_is_tried_at_growing_intervals(
     assert calls[1] - calls[0] >= 0.25, "half a second, less jitter"
     assert calls[2] - calls[1] >= 0.5
     assert log.named("line_down")[0]["reason"] == "the connection was closed"
-    keeper.cancel()
-    await asyncio.wait([keeper])
-    server.close()
+    await end(keeper, server)

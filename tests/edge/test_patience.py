@@ -149,12 +149,15 @@ def test_only_an_answer_of_another_shape_proves_that_nothing_is_under_way(
 def test_meters_owe_each_for_itself_and_not_for_ever() -> None:
     late = LateReplies()
     late.asked(1, A, 0.0)
-    late.asked(1, C, 30.0)
-    owed = late.of(1, 80.0)
+    late.asked(1, C, 20.0)
+    owed = late.of(1, 29.0)
     assert owed
-    assert owed.blocks == (A, C)
-    assert late.of(2, 0.0) is None
-    assert late.of(1, 91.0) is None
+    assert (owed.blocks, owed.asked_at_s) == ((A, C), 20.0)
+    assert late.of(2, 29.0) is None
+    owed = late.of(1, 31.0)
+    assert owed
+    assert owed.blocks == (C,), "each request has its own time"
+    assert late.of(1, 51.0) is None
 
 
 async def test_the_midst_of_a_reading_goes_before_those_who_came_first() -> None:

@@ -12,8 +12,9 @@ import msgspec
 
 from gridtokenx_edge.meters.plan import Block
 
-# No reply is later than this.
-_LATEST_S = 60.0
+# No reply is later than this. It also bounds how long a meter that answers only some requests
+# can be kept from those that it does answer.
+_LATEST_S = 30.0
 _MOST_OWED = 8
 
 
@@ -28,29 +29,31 @@ class LateReplies:
     """One line's, by address."""
 
     def __init__(self) -> None:
-        self._owed: dict[int, Owed] = {}
+        self._owed: dict[int, list[tuple[float, Block]]] = {}
 
     def of(self, address: int, now_s: float) -> Owed | None:
         """What this meter owes."""
-        owed = self._owed.get(address)
-        return owed if owed and now_s - owed.asked_at_s < _LATEST_S else None
+        owed = self._young(address, now_s)
+        return Owed(tuple(block for _, block in owed), owed[-1][0]) if owed else None
 
     def asked(self, address: int, block: Block, now_s: float) -> None:
         """A request leaves; until it is answered, its reply is owed."""
-        before = self.of(address, now_s)
-        blocks = (*(before.blocks if before else ()), block)
-        self._owed[address] = Owed(blocks[-_MOST_OWED:], now_s)
+        owed = [*self._young(address, now_s), (now_s, block)]
+        self._owed[address] = owed[-_MOST_OWED:]
 
     def answered(self, address: int, *, is_refusal: bool) -> None:
         """The last request has an answer. What was owed before it may still be."""
-        owed = self._owed.pop(address)
-        *older, block = owed.blocks
-        if any(is_alike(block, other, is_refusal=is_refusal) for other in older):
-            self._owed[address] = Owed(tuple(older), owed.asked_at_s)
+        *older, (_, block) = self._owed.pop(address)
+        if any(is_alike(block, other, is_refusal=is_refusal) for _, other in older):
+            self._owed[address] = older
 
     def forgive(self, address: int) -> None:
         """Enough time has passed."""
         self._owed.pop(address, None)
+
+    def _young(self, address: int, now_s: float) -> list[tuple[float, Block]]:
+        owed = self._owed.get(address, [])
+        return [(at_s, block) for at_s, block in owed if now_s - at_s < _LATEST_S]
 
 
 def is_alike(block: Block, other: Block, *, is_refusal: bool) -> bool:
