@@ -196,9 +196,17 @@ async def test_a_port_in_use_says_so() -> None:
     os.close(far)
 
 
-async def test_a_host_that_does_not_answer_says_so() -> None:
-    line = Line(TcpBus("hall", "127.0.0.1", [], port=1), FaultLog(start_logging()))
-    with pytest.raises(LineDown, match="expected a Modbus server at 127"):
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("127.0.0.1", "connection refused"),
+        ("meter..lan", "this is no host name"),
+        ("meter.invalid", "."),  # what the resolver says
+    ],
+)
+async def test_a_host_that_does_not_answer_says_so(host: str, why: str) -> None:
+    line = Line(TcpBus("hall", host, [], port=1), FaultLog(start_logging()))
+    with pytest.raises(LineDown, match=rf"expected a Modbus server at {host}:1, found.*\({why}"):
         await line.connect()
 
 

@@ -173,7 +173,7 @@ async def test_the_identity_is_read_again_after_a_reconnection(meters: Any) -> N
 async def test_a_faulty_meter_gives_no_reading_and_then_is_well_again(
     meters: Any, fault: Any, error: type[Exception]
 ) -> None:
-    async with simulated(meters, "abb_b23", timeout_ms=80) as (reader, meter):
+    async with simulated(meters, "abb_b23", timeout_ms=150) as (reader, meter):
         await reader.poll()
         meter.inject(fault)
         for _ in range(2):

@@ -123,6 +123,7 @@ class Line:
                 await self._is_down.wait()
                 if self._has_answered or not self._why_down:
                     backoff.reset()
+                    self._faults.over("line_down", self.name)
                     continue
                 self._faults.error("line_down", self.name, bus=self.name, reason=self._why_down)
                 await asyncio.sleep(backoff.next_s())
@@ -165,12 +166,11 @@ class Line:
 
     async def _exchange(self, address: int, block: Block, timeout_s: float) -> Answer | None:
         """The answer to one request, None if there is none in time."""
-        wire = self._require_wire()  # it may have gone down during the silence
+        wire = self._require_wire()
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Answer | None] = loop.create_future()
         self._answer = waiting
         giving_up = loop.call_later(timeout_s, _give_up, waiting)
-        wire.discard()
         asked_at_s = time.monotonic()
         if not self.is_numbered:
             self.late.asked(address, block, asked_at_s)
@@ -232,8 +232,14 @@ class Line:
     async def _silence(self) -> None:
         """Waits until the line has been quiet for as long as frames must be apart."""
         until_s = time.monotonic() + self.timeout_s
-        while (wait_s := self._heard_at_s + self._silence_s - time.monotonic()) > 0:
-            if time.monotonic() > until_s:
+        while True:
+            now_s = time.monotonic()
+            if self._require_wire().discard():
+                self._heard_at_s = now_s
+            wait_s = self._heard_at_s + self._silence_s - now_s
+            if wait_s <= 0:
+                return
+            if now_s > until_s:
                 raise MeterSilent("the line is never quiet (noise, or another master on it?)")
             await asyncio.sleep(wait_s)
 

@@ -11,6 +11,7 @@ import os
 import socket
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -54,14 +55,14 @@ class Wire:
         except OSError:
             self._end()
 
-    def discard(self) -> None:
-        """Throws away what has arrived and was not read yet: it answers nothing any more."""
-        left = _MOST_STALE_BYTES
-        try:
-            while left > 0 and (data := os.read(self._fd, _READ_BYTES)):
-                left -= len(data)
-        except OSError:
-            return  # nothing there, or gone: then the loop's own read tells
+    def discard(self) -> bool:
+        """Throws away what has arrived and was not read yet, as it answers nothing any more.
+        Whether there was anything."""
+        found = 0
+        with suppress(OSError):  # nothing more there, or gone: then the loop's own read tells
+            while found < _MOST_STALE_BYTES and (data := os.read(self._fd, _READ_BYTES)):
+                found += len(data)
+        return found > 0
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -98,6 +99,7 @@ def open_serial(bus: SerialBus) -> Port:
             write_timeout=0,
             exclusive=True,
         )
+        _tell_nothing_from_gone(port.fileno())
     except termios.error:
         raise LineDown(
             f"{bus.port} does not take {bus.baud} baud, parity {bus.parity},"
@@ -106,6 +108,14 @@ def open_serial(bus: SerialBus) -> Port:
     except (serial.SerialException, OSError, ValueError):
         raise LineDown(_why_no_port(bus.port)) from None
     return port
+
+
+def _tell_nothing_from_gone(fd: int) -> None:
+    """pyserial lets a read without data return nothing, as it does at the end (VMIN 0). With
+    VMIN 1 it says "would block", and nothing means that the port has gone: termios(3)."""
+    attributes = termios.tcgetattr(fd)
+    attributes[6][termios.VMIN] = 1
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
 async def open_tcp(bus: TcpBus, timeout_s: float) -> socket.socket:
@@ -134,6 +144,8 @@ async def open_tcp(bus: TcpBus, timeout_s: float) -> socket.socket:
         reason = f"no answer within {timeout_s:g} s"
     except OSError as error:  # the name is unknown
         reason = error.strerror or str(error)
+    except UnicodeError:
+        reason = "this is no host name"
     raise LineDown(f"expected a Modbus server at {at}, found none ({reason.lower()})")
 
 
