@@ -79,6 +79,7 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `timeout_ms` and `retries` replace the bus's, `gap_ms` the profile's `min_gap_ms`.
     `clock_utc_offset_min` is how far the meter's own clock is set ahead of UTC; with it, that
     clock times readings for as long as the gateway's own is not synchronised.
+    `instance` chooses among a SunSpec unit's meters or inverters.
     """
 
     id: str
@@ -90,6 +91,7 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retries: int | None = None
     gap_ms: int | None = None
     clock_utc_offset_min: int | None = None
+    instance: int = 1
 
     @property
     def every_ms(self) -> int:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import NoReturn
 
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.config import BusConfig, SerialBus
+from gridtokenx_edge.config import BusConfig, MeterConfig, SerialBus
 from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.codec import Answer, MbapCodec, NotModbus, Refusal, RtuCodec, Words
@@ -136,6 +136,10 @@ class Line:
 
     async def until_up(self) -> None:
         await self._is_up.wait()
+
+    def retries_of(self, meter: MeterConfig) -> int:
+        """How often a request without a valid reply is repeated: the meter's own, or the bus's."""
+        return self.retries if meter.retries is None else meter.retries
 
     def wire_s(self, block: Block) -> float:
         """How long the bytes of a request for `block` and of its reply are on the line."""

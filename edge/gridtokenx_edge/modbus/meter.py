@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,20 +14,17 @@ from gridtokenx_edge.meters.plan import (
     plan_blocks,
     quantities,
     register_block,
-    resync_block,
 )
 from gridtokenx_edge.meters.point import join_words
 from gridtokenx_edge.meters.profile import ModelRegister, Profile
 from gridtokenx_edge.modbus.faults import (
     ILLEGAL_DATA_ADDRESS,
     MeterRefused,
-    MeterSilent,
     MeterStrange,
     ValueMissing,
 )
-from gridtokenx_edge.modbus.late import Owed, is_alike
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.patience import Patience
+from gridtokenx_edge.modbus.unit import Unit
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
@@ -57,12 +53,7 @@ class MeterReader:
         self._is_synchronised = is_synchronised
         self._meter_clock: MeterClock | None = None
         self._clock_due_s = float("-inf")
-        gap_ms = profile.min_gap_ms if config.gap_ms is None else config.gap_ms
-        self._gap_s = gap_ms / 1000
-        self._timeout_s = (config.timeout_ms or line.timeout_s * 1000) / 1000
-        self.retries = line.retries if config.retries is None else config.retries
-        self._patience = Patience(self._timeout_s)
-        self._asked_at_s = float("-inf")
+        self._unit = Unit(line, config, profile.min_gap_ms)
         self._identified = _NEVER  # the line's generation at the last look at its identity
         self._has_identity = profile.identity is not None
         self._unsupported: set[str] = set()
@@ -75,8 +66,7 @@ class MeterReader:
 
     async def contact(self) -> None:
         """Makes sure that the meter is there and is the configured one. Raises ModbusError."""
-        if owed := self._line.late.of(self._config.address, time.monotonic()):
-            await self._resync(owed)
+        await self._unit.resync(self._resync_candidates())
         if self._identified != self._line.generation:
             await self._identify()
         if time.monotonic() >= self._clock_due_s:
@@ -99,6 +89,10 @@ class MeterReader:
             self._may_bridge = False  # this meter answers for nothing that it does not use
             stamp, replies = await self._ask_all(self._plan())
         return self._reading(stamp, decode_points(self._profile, replies))
+
+    def _resync_candidates(self) -> list[Block]:
+        identity = self._profile.identity
+        return [*([register_block(identity)] if identity else []), *self._plan()]
 
     def _plan(self) -> list[Block]:
         return plan_blocks(self._profile, self._unsupported, bridge=self._may_bridge)
@@ -137,7 +131,7 @@ class MeterReader:
         A meter that wants a rest between them leaves the line to others meanwhile and goes first
         after it.
         """
-        if self._gap_s:
+        if self._unit.needs_rest:
             answers = [await self._ask(block, is_urgent=block != blocks[0]) for block in blocks]
         else:
             async with self._line.turn():
@@ -152,33 +146,20 @@ class MeterReader:
     async def _ask(
         self, block: Block, *, is_urgent: bool = False
     ) -> tuple[Stamp, list[int] | None]:
-        rest_s = self._asked_at_s + self._gap_s - time.monotonic()
-        if rest_s > 0:
-            await asyncio.sleep(rest_s)
+        await self._unit.rest()
         async with self._line.turn(is_urgent=is_urgent):
             return await self._read(block)
 
     async def _read(self, block: Block) -> tuple[Stamp, list[int] | None]:
         """When a block was asked for, and its words; None if the meter does not have it."""
         stamp = self._stamp()
-        wire_s = self._line.wire_s(block)
         try:
-            wait_s = self._patience.wait_s(wire_s)
-            words = await self._line.read(self._config.address, block, wait_s)
-        except MeterSilent:
-            self._patience.silent()
-            raise
+            return stamp, await self._unit.read(block)
         except MeterRefused as refusal:
-            self._patience.answered(self._line.round_trip_s, wire_s)
             if block.optional and refusal.code == ILLEGAL_DATA_ADDRESS:
                 self._unsupported.update(block.points)
                 return stamp, None
             raise
-        else:
-            self._patience.answered(self._line.round_trip_s, wire_s)
-            return stamp, words
-        finally:
-            self._asked_at_s = time.monotonic()
 
     def _stamp(self) -> Stamp:
         """Now. The meter's clock counts only where the gateway's is not set, and where the config
@@ -207,30 +188,6 @@ class MeterReader:
         utc_ms = shown_ms - (self._config.clock_utc_offset_min or 0) * 60_000
         gateway_ms = self._clock.now_ms() - round(half_s * 1000)
         return MeterClock(utc_ms, time.monotonic() - half_s, gateway_ms)
-
-    async def _resync(self, owed: Owed) -> None:
-        """After a lost reply: makes sure that it cannot come in the place of a later one.
-
-        A reply as late as the longest time-out passes while nobody asks this meter anything. An
-        even later one has another shape than the next answer; but all exception replies to one
-        function code look the same, so after one of these the time must pass again.
-        """
-        await self._let_pass(owed)
-        candidates = self._plan()
-        if self._profile.identity:
-            candidates = [register_block(self._profile.identity), *candidates]
-        block = resync_block(candidates, owed.blocks)
-        try:
-            await self._ask(block)
-        except MeterRefused:
-            if any(is_alike(block, other, is_refusal=True) for other in owed.blocks):
-                await self._let_pass(Owed((block,), time.monotonic()))
-        self._line.late.forgive(self._config.address)
-
-    async def _let_pass(self, owed: Owed) -> None:
-        settle_s = owed.asked_at_s + self._timeout_s - time.monotonic()
-        if settle_s > 0:
-            await asyncio.sleep(settle_s)
 
     async def _identify(self) -> None:
         generation = self._line.generation
