@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pymodbus import ModbusException
 
+from gridtokenx_edge import loop
 from gridtokenx_edge.config import Paths, resolve_paths
 from gridtokenx_edge.config_check import load_config
 from gridtokenx_edge.gateway import Gateway, Setup
@@ -30,20 +30,18 @@ USER_ERROR = 2
 
 async def run_agent(setup: Setup, key: Ed25519PrivateKey, version: str) -> None:
     """Runs a gateway until SIGTERM or SIGINT; SIGHUP makes it read its config again."""
-    loop = asyncio.get_running_loop()
+    running = asyncio.get_running_loop()
     stop, reload = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, reload.set)
+        running.add_signal_handler(number, stop.set)
+    running.add_signal_handler(signal.SIGHUP, reload.set)
     bugs: list[Any] = []
 
     def on_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        # pymodbus raises in its reader at bytes that are no frame; the request just times out.
-        if not isinstance(context.get("exception"), ModbusException):
-            bugs.append(context)
-            stop.set()
+        bugs.append(context)
+        stop.set()
 
-    loop.set_exception_handler(on_exception)
+    running.set_exception_handler(on_exception)
     notifier = Notifier.of_process(os.environ)
     try:
         await Gateway(setup, key, version, start_logging(), notifier).run(stop, reload)
@@ -68,7 +66,7 @@ def main(arguments: list[str]) -> int:
     try:
         config = load_config(path)
         paths = resolve_paths(config, path)
-        asyncio.run(run_agent(Setup(path, config, paths), _load_key(paths, path), version))
+        loop.run(run_agent(Setup(path, config, paths), _load_key(paths, path), version))
     except (ConfigError, KeyFileError, OutboxRefusedError) as error:
         sys.stderr.write(f"{error}\n")
         return USER_ERROR

@@ -77,6 +77,9 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign.
 
+    `timeout_ms` and `retries` replace the bus's, `gap_ms` the profile's `min_gap_ms`.
+    `clock_utc_offset_min` is how far the meter's own clock is set ahead of UTC; with it, that
+    clock times readings for as long as the gateway's own is not synchronised.
     `instance` chooses among a SunSpec unit's meters or inverters.
     """
 
@@ -85,6 +88,10 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address: int
     poll_every_s: float = 10.0
     invert: bool = False
+    timeout_ms: int | None = None
+    retries: int | None = None
+    gap_ms: int | None = None
+    clock_utc_offset_min: int | None = None
     instance: int = 1
 
     @property
@@ -105,6 +112,7 @@ class SerialBus(
     stop_bits: Literal[1, 2] = 1
     timeout_ms: int = 500
     retries: int = 1
+    silent_share_percent: int = 10
 
 
 class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp", tag_field="kind"):
@@ -117,6 +125,7 @@ class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp",
     rtu_over_tcp: bool = False
     timeout_ms: int = 1000
     retries: int = 1
+    silent_share_percent: int = 10
 
 
 BusConfig = SerialBus | TcpBus

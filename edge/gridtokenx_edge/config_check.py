@@ -200,10 +200,10 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.name", "expected a name"
     if not bus.meter:
         yield f"{at}.meter", "expected at least one [[bus.meter]]"
-    if not 10 <= bus.timeout_ms <= 60_000:
-        yield f"{at}.timeout_ms", f"expected 10 to 60000, got {bus.timeout_ms}"
-    if not 0 <= bus.retries <= 5:
-        yield f"{at}.retries", f"expected 0 to 5, got {bus.retries}"
+    yield from _check_patience(bus, at)
+    if not 1 <= bus.silent_share_percent <= 100:
+        expected = f"expected 1 to 100, got {bus.silent_share_percent}"
+        yield f"{at}.silent_share_percent", expected
     if isinstance(bus, SerialBus):
         if not bus.port:
             yield f"{at}.port", 'expected a serial port such as "/dev/ttyUSB0"'
@@ -214,6 +214,23 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.host", "expected a host name or address"
     if not 1 <= bus.port <= 65_535:
         yield f"{at}.port", f"expected 1 to 65535, got {bus.port}"
+
+
+def _check_patience(of: BusConfig | MeterConfig, at: str) -> Iterator[Finding]:
+    if of.timeout_ms is not None and not 10 <= of.timeout_ms <= 60_000:
+        yield f"{at}.timeout_ms", f"expected 10 to 60000, got {of.timeout_ms}"
+    if of.retries is not None and not 0 <= of.retries <= 5:
+        yield f"{at}.retries", f"expected 0 to 5, got {of.retries}"
+
+
+def _check_clock(meter: MeterConfig, at: str) -> Iterator[Finding]:
+    offset_min = meter.clock_utc_offset_min
+    if offset_min is None:
+        return
+    if not -720 <= offset_min <= 840:
+        yield f"{at}.clock_utc_offset_min", f"expected -720 to 840, got {offset_min}"
+    if load_profile(meter.profile).clock is None:
+        yield f"{at}.clock_utc_offset_min", f"expected none: {meter.profile} has no readable clock"
 
 
 def _known_profiles(wrong: str) -> str:
@@ -232,6 +249,9 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
     if not 0.1 <= meter.poll_every_s <= _LONGEST_POLL_S:
         expected = f"expected 0.1 to {_LONGEST_POLL_S}, got {meter.poll_every_s:g}"
         yield f"{at}.poll_every_s", expected
+    yield from _check_patience(meter, at)
+    if meter.gap_ms is not None and not 0 <= meter.gap_ms <= 10_000:
+        yield f"{at}.gap_ms", f"expected 0 to 10000, got {meter.gap_ms}"
     if meter.profile in sunspec_names():
         yield from _check_sunspec(meter, at)
         return
@@ -240,6 +260,7 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
         return
     if meter.instance != 1:
         yield f"{at}.instance", f"expected 1, or a SunSpec profile, got {meter.instance}"
+    yield from _check_clock(meter, at)
     maker = load_profile(meter.profile).maker
     serial = meter.id.removeprefix(f"{maker}-")
     if serial == meter.id or not _SERIAL.fullmatch(serial) or len(meter.id) > MAX_METER_ID:
@@ -248,6 +269,8 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
 
 def _check_sunspec(meter: MeterConfig, at: str) -> Iterator[Finding]:
     """A SunSpec device says its maker itself."""
+    if meter.clock_utc_offset_min is not None:
+        yield f"{at}.clock_utc_offset_min", f"expected none: {meter.profile} has no readable clock"
     if not _SUNSPEC_ID.fullmatch(meter.id) or len(meter.id) > MAX_METER_ID:
         yield f"{at}.id", f'expected the maker, "-" and the serial number, got {meter.id!r}'
     if not 1 <= meter.instance <= _MOST_INSTANCES:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gridtokenx_edge.clock_status import ClockWatch
+from gridtokenx_edge.clock_status import ClockWatch, kernel_synchronised
 from gridtokenx_edge.config import EdgeConfig, Paths, resolve_paths
 from gridtokenx_edge.config_check import load_config
 from gridtokenx_edge.crew import Crew, Part
@@ -102,7 +102,15 @@ class Gateway:
             self._sealed,
             self._progress.expect("sealer", _SEALER_BOUND_S),
         )
-        self.polling = Polling(self.sealer, self.clock, log, self._progress, self._crew)
+        is_scaled = setup.config.clock.source == "scaled"
+        self.polling = Polling(
+            self.sealer,
+            self.clock,
+            log,
+            self._progress,
+            self._crew,
+            (lambda: True) if is_scaled else kernel_synchronised,
+        )
 
     @property
     def version(self) -> str:

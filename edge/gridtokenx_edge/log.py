@@ -45,8 +45,7 @@ class _Stderr:
 
 
 def start_logging() -> Logger:
-    """The process's log. pymodbus keeps silent: what it finds, our own lines say better."""
-    logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+    """The process's log."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -75,6 +74,10 @@ class FaultLog:
     def error(self, event: str, about: str = "", **fields: Any) -> None:
         """The same, for what an operator must look at."""
         self._say(self._logger.error, event, about, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """What is no fault: one line, each time."""
+        self._logger.info(event, **fields)
 
     def over(self, event: str, about: str = "") -> bool:
         """Forgets the fault, so that its return is logged at once. True if it was there."""

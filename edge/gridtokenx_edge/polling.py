@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -45,13 +45,20 @@ class Polling:
     """The pollers of all buses. `tallies` has what they count, in the config's order."""
 
     def __init__(
-        self, sink: ReadingSink, clock: Clock, log: Logger, progress: Progress, crew: Crew
+        self,
+        sink: ReadingSink,
+        clock: Clock,
+        log: Logger,
+        progress: Progress,
+        crew: Crew,
+        is_synchronised: Callable[[], bool] = lambda: True,
     ) -> None:
         self._sink = sink
         self._clock = clock
         self._log = log
         self._progress = progress
         self._crew = crew
+        self._is_synchronised = is_synchronised
         self._config: Sequence[BusConfig] = ()
         self._buses: dict[str, _Bus] = {}
         self.tallies: dict[str, BusTally] = {}
@@ -87,7 +94,10 @@ class Polling:
         tally.is_up = lambda: line.is_up
         self.tallies[bus.name] = tally
         self._buses[bus.name] = _Bus(
-            line, Readers(line, self._clock), self._crew.spawn(line.keep_up(), loop), {}
+            line,
+            Readers(line, self._clock, self._is_synchronised),
+            self._crew.spawn(line.keep_up(), loop),
+            {},
         )
 
     async def _stop_bus(self, name: str) -> None:
@@ -97,12 +107,12 @@ class Polling:
 
     def _start_meter(self, bus: BusConfig, meter: MeterConfig, *, is_new: bool) -> None:
         running = self._buses[bus.name]
-        tally = MeterTally(meter)
-        self.tallies[bus.name].meters[meter.id] = tally
         loop = f"meter {meter.id}"
         beat = self._progress.expect(loop, poll_bound_s(bus))
-        counter = MeterCounter(tally, self._sink, beat)
         reader = running.readers.make(meter)
+        tally = MeterTally(meter, clock_drift_ms=lambda: reader.clock_drift_ms)
+        self.tallies[bus.name].meters[meter.id] = tally
+        counter = MeterCounter(tally, self._sink, beat)
         poller = MeterPoller(running.line, meter, reader, counter, self._clock, self._log, counter)
         running.meters[meter.id] = _Meter(
             counter, self._crew.spawn(poller.run(is_new=is_new), loop)
@@ -128,7 +138,8 @@ class Polling:
 
 def poll_bound_s(bus: BusConfig) -> float:
     """How long a poll may take at most, in seconds: every meter of the bus comes before it, and
-    each of their requests waits in vain as often as it may. Longer than that is a hang."""
+    each of their requests waits in vain as often as it may; meters that are silent also wait until
+    their share of the bus allows. Longer than that is a hang."""
     longest_s = 0.0
     for meter in bus.meter:
         profile = load_any(meter.profile)
@@ -136,5 +147,7 @@ def poll_bound_s(bus: BusConfig) -> float:
         if isinstance(profile, Profile):
             requests = len(plan_blocks(profile, set(), bridge=False)) + _OTHER_REQUESTS
             gap_ms = profile.min_gap_ms
-        longest_s += requests * (1 + bus.retries) * (bus.timeout_ms + gap_ms) / 1000
-    return _PATIENCE_S + longest_s
+        timeout_ms = bus.timeout_ms if meter.timeout_ms is None else meter.timeout_ms
+        retries = bus.retries if meter.retries is None else meter.retries
+        longest_s += requests * (1 + retries) * (timeout_ms + gap_ms) / 1000
+    return _PATIENCE_S + longest_s * 100 / bus.silent_share_percent

@@ -32,6 +32,8 @@ class MeterTally(msgspec.Struct):
     answers: int = 0
     answers_s: float = 0.0
     round_trip_s: float = 0.0
+    clock_drift_ms: Callable[[], int | None] = lambda: None
+    """How far the meter's own clock is ahead, where it has one."""
 
 
 class BusTally:

@@ -111,6 +111,8 @@ class RtuServer:
     async def __aexit__(self, *_: object) -> None:
         assert self._server
         self._server.close()
+        for _ in range(3):  # a connection may just be on its way in
+            await asyncio.sleep(0)
         for writer in self._writers:
             writer.close()
         await asyncio.sleep(0)

@@ -30,7 +30,7 @@ GOOD = MeterState(
     id="ABB-1", profile="abb_b23", address=1, poll_every_s=10, readings=12, polls_missed=1,
     errors={"meter_silent": 3}, error="", round_trip_ms=42, answers=13, answers_s=0.546,
     time_ms=1_780_000_000_000, age_s=2.5, is_late=False, import_uwh=1_234_567_890_123,
-    export_uwh=0, power_w=-1530,
+    export_uwh=0, clock_ahead_ms=-2500, power_w=-1530,
 )  # fmt: skip
 NEVER = MeterState(
     id='EASTRON-"<2>\\', profile="eastron_sdm630", address=2, poll_every_s=10, readings=0,
@@ -78,6 +78,7 @@ def test_prometheus_reads_every_metric() -> None:
         ("polls_missed_total", abb): 1,
         ("value_age_seconds", abb): 2.5,
         ("power_watts", abb): -1530,
+        ("meter_clock_ahead_seconds", abb): -2.5,
         ("import_kwh", abb): 1234.567890123,
         ("export_kwh", abb): 0,
         ("round_trip_seconds_sum", abb): 0.546,
@@ -151,7 +152,7 @@ def test_the_page_says_what_an_installer_asks() -> None:
     for expected in (
         "Sonnenweg 3 <script>", "quklnhpxgrcyvf6hpnl4bjyxna", "connected", "1 min 1 s ago",
         "4 frames", "33 frames", "40 KiB", "synchronised", "rate 2", "cellar", "12% busy",
-        "ABB-1", "-1,530 W", "1,234.567 kWh", "2 s old", "42 ms", 'EASTRON-"<2>\\',
+        "ABB-1", "-1,530 W", "1,234.567 kWh", "2 s old", "42 ms", "-2.5 s", 'EASTRON-"<2>\\',
         "no reply within <500> ms", "no reading yet", "1 d 2 h", "43.0 MiB", "1.2.3",
     ):  # fmt: skip
         assert expected in text, expected

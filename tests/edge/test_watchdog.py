@@ -139,7 +139,7 @@ async def test_a_poll_that_never_ends_is_a_hang_of_its_meter_alone(
 
     stuck = asyncio.Event()
 
-    async def read(*_: object) -> list[int]:
+    async def read(*_: object, **__: object) -> list[int]:
         stuck.set()
         return await asyncio.Future()
 

@@ -66,6 +66,22 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("expected a count of 2 for uint32 and bcd, from 1 on for ascii")
 
 
+class ClockRegister(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the meter's own clock stands, four registers (see meter_clock)."""
+
+    fc: Literal[3, 4]
+    address: int
+    type: Literal["datetime"]
+    confidence: Confidence
+
+    def __post_init__(self) -> None:
+        check_span(self.address, self.count)
+
+    @property
+    def count(self) -> int:
+        return 4
+
+
 class SerialDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a meter of this model leaves the factory; where a scan begins."""
 
@@ -131,6 +147,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     bridge_registers: int = 0
     min_gap_ms: int = 0
     identity: Identity | None = None
+    clock: ClockRegister | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

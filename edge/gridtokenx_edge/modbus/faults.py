@@ -21,6 +21,7 @@ _EXCEPTIONS = {
     4: "device failure",
     5: "acknowledge",
     6: "device busy",
+    7: "negative acknowledge",
     8: "memory parity error",
     10: "gateway path unavailable",
     11: "gateway target device failed to respond",

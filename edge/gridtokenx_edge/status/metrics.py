@@ -106,6 +106,9 @@ def _meters(buses: list[BusState]) -> list[Family]:
                 [(labels, meter.import_uwh) for labels, meter in named]),
         _energy("export_kwh", "Last export register.",
                 [(labels, meter.export_uwh) for labels, meter in named]),
+        _many("meter_clock_ahead_seconds", "gauge", "The meter's own clock before the gateway's.",
+              [(labels, meter.clock_ahead_ms / 1000) for labels, meter in named
+               if meter.clock_ahead_ms is not None]),
         _round_trips(named),
     ]  # fmt: skip
 

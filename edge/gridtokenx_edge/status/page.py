@@ -121,6 +121,7 @@ def _meter(meter: MeterState) -> str:
         ("export", _kwh(meter.export_uwh)),
         ("errors", str(errors)),
         ("reply", f"{meter.round_trip_ms} ms" if meter.answers else ""),
+        ("clock", _ahead(meter.clock_ahead_ms)),
         ("missed", str(meter.polls_missed) if meter.polls_missed else ""),
     ]
     shown = "".join(f"<div><dt>{name}</dt><dd>{text}</dd></div>" for name, text in facts if text)
@@ -140,6 +141,10 @@ def _age(meter: MeterState) -> tuple[str, str]:
     if meter.age_s is None:
         return "bad" if meter.error else "warn", "no reading yet"
     return "bad" if meter.is_late else "good", f"{_span(meter.age_s)} old"
+
+
+def _ahead(clock_ahead_ms: int | None) -> str:
+    return "" if clock_ahead_ms is None else f"{clock_ahead_ms / 1000:+.1f} s"
 
 
 def _kwh(uwh: int | None) -> str:

@@ -46,6 +46,7 @@ class MeterState(msgspec.Struct, frozen=True):
     """A meter's last values are None before its first reading, or where the meter has none.
 
     `is_late`: nothing new for three polls. `age_s` is real time since the value was read.
+    `clock_ahead_ms`: the meter's own clock before the gateway's, where it has one.
     """
 
     id: str
@@ -65,6 +66,7 @@ class MeterState(msgspec.Struct, frozen=True):
     import_uwh: int | None = None
     export_uwh: int | None = None
     power_w: int | None = None
+    clock_ahead_ms: int | None = None
 
 
 class BusState(msgspec.Struct, frozen=True):
@@ -198,6 +200,7 @@ def _meter(meter: MeterTally, clock: Clock) -> MeterState:
         import_uwh=None if ReadingFlag.NO_IMPORT in flags else last.import_uwh,
         export_uwh=None if ReadingFlag.NO_EXPORT in flags else last.export_uwh,
         power_w=None if ReadingFlag.NO_POWER in flags else last.power_w,
+        clock_ahead_ms=meter.clock_drift_ms(),
     )
 
 
