@@ -9,8 +9,9 @@ import asyncio
 import errno
 import os
 import random
+import termios
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,7 +22,13 @@ from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.config import BusConfig, SerialBus
 from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.plan import Block
-from gridtokenx_edge.modbus.faults import LineDown, MeterGarbled, MeterRefused, MeterSilent
+from gridtokenx_edge.modbus.faults import (
+    LineDown,
+    LineUnfit,
+    MeterGarbled,
+    MeterRefused,
+    MeterSilent,
+)
 
 _CONNECT_TIMEOUT_S = 3.0
 _RECONNECT_BASE_S = 0.5
@@ -36,9 +43,17 @@ _SHORTEST_FRAME_GAP_S = 0.00175
 
 
 class Line:
-    """A line that one requester at a time has the turn on."""
+    """A line that one requester at a time has the turn on.
 
-    def __init__(self, config: BusConfig, faults: FaultLog) -> None:
+    `trace` sees the bytes: True and those of a request, False and all that came since.
+    """
+
+    def __init__(
+        self,
+        config: BusConfig,
+        faults: FaultLog,
+        trace: Callable[[bool, bytes], None] | None = None,
+    ) -> None:
         self.name = config.name
         self.timeout_s = config.timeout_ms / 1000
         self.retries = config.retries
@@ -48,6 +63,7 @@ class Line:
         """Counts connections: after a new one, meters may have been exchanged."""
         self._config = config
         self._faults = faults
+        self._trace = trace
         self._turn = asyncio.Lock()
         self._client: AsyncModbusSerialClient | AsyncModbusTcpClient | None = None
         self._is_up = asyncio.Event()
@@ -68,7 +84,12 @@ class Line:
         """Opens the port or connection. Raises LineDown with the reason."""
         self.close()
         client = self._make_client()
-        if not await client.connect():
+        try:
+            is_open = await client.connect()
+        except (termios.error, ValueError):  # a driver that cannot do this parity or rate
+            client.close()
+            raise LineUnfit(self._unfit()) from None
+        if not is_open:
             client.close()
             raise LineDown(self._why_not())
         # A serial transport registers its reader in the next turn of the loop; closing it before
@@ -161,6 +182,7 @@ class Line:
                 reconnect_delay=0,
                 retries=0,
                 trace_connect=self._on_connection,
+                trace_packet=self._on_bytes if self._trace else None,
             )
         else:
             client = AsyncModbusTcpClient(
@@ -171,6 +193,7 @@ class Line:
                 reconnect_delay=0,
                 retries=0,
                 trace_connect=self._on_connection,
+                trace_packet=self._on_bytes if self._trace else None,
             )
         return client
 
@@ -185,6 +208,11 @@ class Line:
         if self._is_waiting and not waiting.done():
             waiting.set_exception(ModbusException("the line went down"))
 
+    def _on_bytes(self, is_request: bool, data: bytes) -> bytes:  # noqa: FBT001 (as above)
+        if self._trace:
+            self._trace(is_request, data)
+        return data
+
     async def _frame_gap(self) -> None:
         wait_s = self._quiet_at_s - time.monotonic()
         if wait_s > 0:
@@ -194,6 +222,12 @@ class Line:
         self._silent += 1
         if self._silent >= _SILENT_BEFORE_REOPEN:
             self.close()
+
+    def _unfit(self) -> str:
+        config = self._config
+        if not isinstance(config, SerialBus):
+            return f"{config.host} is no address of a Modbus server"
+        return f"{config.port} does not do {config.baud} baud with parity {config.parity}"
 
     def _why_not(self) -> str:
         config = self._config
