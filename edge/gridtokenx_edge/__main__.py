@@ -10,6 +10,7 @@ from gridtokenx_edge.commands.check_config import check_config
 from gridtokenx_edge.commands.key import key
 from gridtokenx_edge.commands.read import read
 from gridtokenx_edge.commands.run import run
+from gridtokenx_edge.commands.scan import scan
 from gridtokenx_edge.commands.terminal import INTERRUPTED, USER_ERROR, example
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command(epilog=example("run --config /etc/gridtokenx/edge.toml"))(run)
 app.command(epilog=example("check-config --config config/edge.toml"))(check_config)
 app.command(epilog=example("read --config config/edge.toml --meter EASTRON-12345678"))(read)
+app.command(epilog=example("scan /dev/ttyUSB0"))(scan)
 app.command(epilog=example("key --config config/edge.toml"))(key)
 
 

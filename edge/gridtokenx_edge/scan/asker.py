@@ -1,0 +1,81 @@
+"""What one meter answers, each question asked once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from gridtokenx_edge.meters.plan import Block
+from gridtokenx_edge.modbus.faults import (
+    MeterGarbled,
+    MeterRefused,
+    MeterSilent,
+)
+from gridtokenx_edge.scan.source import Source
+
+# A meter that stays silent where others refuse costs time-outs; after so many, guessing ends.
+_MOST_SILENCES = 6
+
+
+class Asker:
+    """Remembers a meter's replies by request, and its registers one by one.
+
+    It counts, so that one can say what kind of partner this is.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._replies: dict[tuple[int, int, int], list[int] | None] = {}
+        self._words: dict[tuple[int, int], int] = {}
+        self._asked_at_s = float("-inf")
+        self.refusals: dict[int, int] = {}
+        self.asked = 0
+        self.replies = 0
+        self.silences = 0
+
+    async def ask(self, block: Block, rest_s: float = 0.0) -> list[int] | None:
+        """The reply to exactly this request, or None: refused, silent, or garbled twice.
+
+        `rest_s` is what the model wants between two requests. Raises LineDown.
+        """
+        key = (block.fc, block.address, block.count)
+        if key not in self._replies:
+            self._replies[key] = await self._ask(block, rest_s)
+        return self._replies[key]
+
+    async def registers(self, block: Block, rest_s: float = 0.0) -> list[int] | None:
+        """The block's registers, from earlier replies where they hold all of them."""
+        places = [(block.fc, block.address + offset) for offset in range(block.count)]
+        if all(place in self._words for place in places):
+            return [self._words[place] for place in places]
+        words = await self.ask(block, rest_s)
+        if words is not None:
+            self._words.update(zip(places, words, strict=True))
+        return words
+
+    @property
+    def has_only_zeros(self) -> bool:
+        """Whether it answered, and with nothing but zeros."""
+        replies: list[Sequence[int]] = [words for words in self._replies.values() if words]
+        return bool(replies) and not any(any(words) for words in replies)
+
+    async def _ask(self, block: Block, rest_s: float) -> list[int] | None:
+        if self.silences >= _MOST_SILENCES:
+            return None
+        wait_s = self._asked_at_s + rest_s - time.monotonic()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        self.asked += 1
+        try:
+            words = await self._source.read(block)
+        except MeterRefused as refusal:
+            self.refusals[refusal.code] = self.refusals.get(refusal.code, 0) + 1
+            return None
+        except (MeterSilent, MeterGarbled):
+            self.silences += 1
+            return None
+        finally:
+            self._asked_at_s = time.monotonic()
+        self.replies += 1
+        return words
