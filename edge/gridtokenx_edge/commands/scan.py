@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -77,20 +78,20 @@ def scan(
 
     with _Shown() as shown:
         search = Scan(target, plan, profiles, shown, *([write_down] if record else []))
-        error, interrupted = _run(search)
+        fault, interrupted = _run(search)
     if record:
         _write_recording(Path(record), recorders)
     report = search.report
-    if error and not report.meters:
-        fail(error)
-    if error:
-        report.notices.append(error)
+    if fault and not report.meters:
+        fail(fault)
+    if fault:
+        report.notices.append(fault)
     _print(report, interrupted=interrupted, toml=toml, as_json=as_json)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     named = [meter for meter in report.meters if meter.who.verdict.best]
     is_clean = named and len(named) == len(report.meters) and not report.settled_garbled()
-    raise typer.Exit(0 if is_clean and not error else FINDING)
+    raise typer.Exit(0 if is_clean and not fault else FINDING)
 
 
 def _run(search: Scan) -> tuple[str, bool]:
@@ -115,18 +116,18 @@ def _plan(
     everything: bool,
 ) -> Plan:
     """Raises ValueError."""
-    is_serial = isinstance(target, SerialTarget)
-    is_rtu = is_serial or target.rtu_over_tcp
-    if not is_serial and (baud or parity):
-        raise ValueError("expected a serial port with --baud and --parity, got a host")
     settings: tuple[LineSettings, ...] = ()
-    if is_serial:
-        usual = factory_settings(profiles.values())
-        settings = usual
+    is_rtu = True
+    if isinstance(target, SerialTarget):
+        usual = settings = factory_settings(profiles.values())
         if baud or parity or everything:
             bauds = parse_bauds(baud) if baud else _bauds(usual, everything=everything)
             parities = parse_parities(parity) if parity else PARITIES[: 3 if everything else 2]
             settings = chosen_settings(bauds, parities, stop_bits)
+    elif baud or parity:
+        raise ValueError("expected a serial port with --baud and --parity, got a host")
+    else:
+        is_rtu = target.rtu_over_tcp
     known = ADDRESSES if is_rtu else UNITS
     if addresses:
         return Plan(settings, parse_addresses(addresses, known), everything=everything)
@@ -168,8 +169,9 @@ class _Shown:
 
     def trying(self, settings: LineSettings | None, addresses: int, seconds: float) -> None:
         at = f"{settings}: " if settings else ""
+        count = "1 address" if addresses == 1 else f"{addresses} addresses"
         self._bar.reset(self._task, total=addresses, description=f"{at}addresses")
-        self._say(f"{at}trying {addresses} addresses, at most {seconds:.0f} s")
+        self._say(f"{at}trying {count}, at most {math.ceil(seconds)} s")
 
     def tried(self, address: int) -> None:
         self._bar.update(self._task, advance=1, description=f"address {address}")
@@ -209,6 +211,9 @@ def _print(report: Report, *, interrupted: bool, toml: bool, as_json: bool) -> N
         return
     if report.meters:
         console.print(_table(report))
+    for meter in report.meters:
+        for note in notes(meter):
+            console.print(f"address {meter.address}: {note}", markup=False, soft_wrap=True)
     for garbled in report.settled_garbled():
         console.print(garbled_text(garbled), markup=False, soft_wrap=True)
     if not report.meters and not report.settled_garbled():
@@ -221,17 +226,15 @@ def _print(report: Report, *, interrupted: bool, toml: bool, as_json: bool) -> N
 
 def _table(report: Report) -> Table:
     is_serial = isinstance(report.target, SerialTarget)
-    headings = ["line"] if is_serial else []
-    table = Table(*headings, "address", "meter", "serial", "profile", "how sure", "notes")
+    table = Table(*(["line"] if is_serial else []), "address")
+    for heading in ("profile", "serial number"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("how sure")
     for meter in report.meters:
         cells = [str(meter.settings)] if is_serial else []
+        names = profiles_text(meter) or model_text(meter)
+        sure = meter.who.verdict.sureness
         table.add_row(
-            *cells,
-            str(meter.address),
-            model_text(meter),
-            meter.serial,
-            profiles_text(meter).replace(" or ", "\nor "),
-            meter.who.verdict.sureness,
-            "\n".join(notes(meter)),
+            *cells, str(meter.address), names.replace(" or ", "\nor "), meter.serial, sure
         )
     return table

@@ -6,7 +6,7 @@ with (another type code, no serial number where there must be one, no import reg
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -108,16 +108,16 @@ async def _values(asker: Asker, profile: Profile, rest_s: float) -> dict[str, in
     needed = {name for name, point in profile.points().items() if not point.optional}
     if needed - reading.keys():
         return None
-    return reading | await read_points(asker, profile, dict(profile.values), rest_s)
+    return reading | await read_points(asker, profile, profile.values, rest_s)
 
 
 async def read_points(
-    asker: Asker, profile: Profile, points: Mapping[str, object], rest_s: float
+    asker: Asker, profile: Profile, names: Iterable[str], rest_s: float
 ) -> dict[str, int | None]:
-    """Those of the profile's `points` that the meter answers for, as the agent would ask."""
+    """Those of the profile's points that the meter answers for, as the agent would ask."""
     values: dict[str, int | None] = {}
     every = profile.all_points()
-    chosen = {name: every[name] for name in points}
+    chosen = {name: every[name] for name in names}
     for block in plan_blocks(profile, points=chosen):
         words = await asker.registers(block, rest_s)
         if words is not None:

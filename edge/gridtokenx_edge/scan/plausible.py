@@ -139,10 +139,9 @@ def _against_va(name: str, power_w: int, apparent_va: float) -> Iterator[Finding
 
 def _apparent_va(values: Values) -> float | None:
     """Volts × amperes over the phases that the model tells; None if it does not tell them."""
-    pairs = [(values.get(f"voltage_{phase}"), values.get(f"current_{phase}")) for phase in _PHASES]
-    known = [
-        (volts, amperes) for volts, amperes in pairs if volts is not None and amperes is not None
-    ]
-    if not known:
-        return None
-    return sum(volts * abs(amperes) for volts, amperes in known) / 10**6
+    products = []
+    for phase in _PHASES:
+        volts, amperes = values.get(f"voltage_{phase}"), values.get(f"current_{phase}")
+        if volts is not None and amperes is not None:
+            products.append(volts * abs(amperes))
+    return sum(products) / 10**6 if products else None

@@ -49,10 +49,8 @@ def notes(meter: FoundMeter) -> list[str]:
     verdict = meter.who.verdict
     lines = [meter.who.note, meter.note]
     if len(verdict.best) > 1:
-        alike = (
-            "they read the same registers" if verdict.reads_alike else "compare with the display"
-        )
-        lines.append(f"{len(verdict.best)} models fit equally: {alike}")
+        advice = "they read alike" if verdict.reads_alike else "compare with the display"
+        lines.append(f"{len(verdict.best)} models fit equally: {advice}")
     elif verdict.weaker and verdict.sureness == "likely":
         lines.append(f"less likely: {', '.join(of.name for of in verdict.weaker)}")
     if any(candidate.profile.confidence == "contested" for candidate in verdict.best):

@@ -1,4 +1,4 @@
-"""How a serial line may be set, and in which order a scan tries it: the factory's settings first."""
+"""How a serial line may be set, and in which order a scan tries that: as from the factory."""
 
 from __future__ import annotations
 
