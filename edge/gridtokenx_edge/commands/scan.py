@@ -89,9 +89,7 @@ def scan(
     _print(report, interrupted=interrupted, toml=toml, as_json=as_json)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    named = [meter for meter in report.meters if meter.who.verdict.best]
-    is_clean = named and len(named) == len(report.meters) and not report.settled_garbled()
-    raise typer.Exit(0 if is_clean and not fault else FINDING)
+    raise typer.Exit(FINDING if fault or not report.is_clear else 0)
 
 
 def _run(search: Scan) -> tuple[str, bool]:

@@ -45,14 +45,14 @@ _SHORTEST_FRAME_GAP_S = 0.00175
 class Line:
     """A line that one requester at a time has the turn on.
 
-    `trace` sees the bytes: True and those of a request, False and all that came since.
+    `hear` gets the bytes that pass: whether they are sent, and all of a message so far.
     """
 
     def __init__(
         self,
         config: BusConfig,
         faults: FaultLog,
-        trace: Callable[[bool, bytes], None] | None = None,
+        hear: Callable[[bool, bytes], None] | None = None,
     ) -> None:
         self.name = config.name
         self.timeout_s = config.timeout_ms / 1000
@@ -63,7 +63,7 @@ class Line:
         """Counts connections: after a new one, meters may have been exchanged."""
         self._config = config
         self._faults = faults
-        self._trace = trace
+        self._hear_bytes = hear
         self._turn = asyncio.Lock()
         self._client: AsyncModbusSerialClient | AsyncModbusTcpClient | None = None
         self._is_up = asyncio.Event()
@@ -182,7 +182,7 @@ class Line:
                 reconnect_delay=0,
                 retries=0,
                 trace_connect=self._on_connection,
-                trace_packet=self._on_bytes if self._trace else None,
+                trace_packet=self._on_bytes,
             )
         else:
             client = AsyncModbusTcpClient(
@@ -193,7 +193,7 @@ class Line:
                 reconnect_delay=0,
                 retries=0,
                 trace_connect=self._on_connection,
-                trace_packet=self._on_bytes if self._trace else None,
+                trace_packet=self._on_bytes,
             )
         return client
 
@@ -208,9 +208,9 @@ class Line:
         if self._is_waiting and not waiting.done():
             waiting.set_exception(ModbusException("the line went down"))
 
-    def _on_bytes(self, is_request: bool, data: bytes) -> bytes:  # noqa: FBT001 (as above)
-        if self._trace:
-            self._trace(is_request, data)
+    def _on_bytes(self, is_sending: bool, data: bytes) -> bytes:  # noqa: FBT001 (the same)
+        if self._hear_bytes:
+            self._hear_bytes(is_sending, data)
         return data
 
     async def _frame_gap(self) -> None:

@@ -12,7 +12,8 @@ from gridtokenx_edge.scan.plausible import Finding, Values, Weight, score
 
 # Below this, a meter of nothing but zeros could be anything.
 _LEAST_SCORE = 3
-Sureness = Literal["identified", "likely", "ambiguous", "unknown"]
+_TRUST = ("confirmed", "single", "contested")
+Sureness = Literal["identified", "likely", "alike", "ambiguous", "unknown"]
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -47,24 +48,24 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def reads_alike(self) -> bool:
-        """Whether it makes no difference which of the best is taken."""
-        return len({_reading_points(candidate.profile) for candidate in self.best}) <= 1
+        """Whether all of the best take a reading from the same registers in the same way."""
+        return len({msgspec.json.encode(of.profile.points()) for of in self.best}) <= 1
 
 
 def rank(candidates: Sequence[Candidate]) -> Verdict:
     """The verdict; equal scores are not decided by order."""
     possible = sorted(
         (candidate for candidate in candidates if candidate.is_possible),
-        key=lambda candidate: (-candidate.score, candidate.name),
+        key=lambda of: (-of.score, _TRUST.index(of.profile.confidence), of.name),
     )
     if not possible:
         return Verdict("unknown")
     best = tuple(of for of in possible if of.score == possible[0].score)
     weaker = tuple(possible[len(best) :])
+    return Verdict(_sureness(best), best, weaker)
+
+
+def _sureness(best: Sequence[Candidate]) -> Sureness:
     if len(best) > 1:
-        return Verdict("ambiguous", best, weaker)
-    return Verdict("identified" if best[0].says_its_type else "likely", best, weaker)
-
-
-def _reading_points(profile: Profile) -> bytes:
-    return msgspec.json.encode((profile.maker, profile.identity, profile.points()))
+        return "alike" if Verdict("alike", tuple(best)).reads_alike else "ambiguous"
+    return "identified" if best[0].says_its_type else "likely"

@@ -43,6 +43,13 @@ class Report(msgspec.Struct):
     requests: int = 0
     complete: bool = False
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether there are meters, and each of them has a profile that reads it."""
+        verdicts = [meter.who.verdict for meter in self.meters]
+        named = [verdict for verdict in verdicts if verdict.best and verdict.reads_alike]
+        return bool(named) and len(named) == len(verdicts) and not self.settled_garbled()
+
     def settled_garbled(self) -> list[Garbled]:
         """Without what a wrong baud rate explains: the noise at settings at which nobody spoke,
         where somebody did at others."""

@@ -103,16 +103,21 @@ async def _candidate(
 
 
 async def _values(asker: Asker, profile: Profile, rest_s: float) -> dict[str, int | None] | None:
-    """All values of the profile; None where the meter refuses one of a reading."""
-    reading = await read_points(asker, profile, profile.points(), rest_s)
-    needed = {name for name, point in profile.points().items() if not point.optional}
-    if needed - reading.keys():
+    """All values of the profile; None where the meter refuses one that a reading needs, or
+    the reading cannot be true: then nothing more is asked."""
+    values: dict[str, int | None] = {}
+    for name, point in profile.points().items():
+        seen = await read_points(asker, profile, [name], rest_s)
+        if not seen and not point.optional:
+            return None
+        values |= seen
+    if any(finding.rules_out for finding in judge(values)):
         return None
-    return reading | await read_points(asker, profile, profile.values, rest_s)
+    return values | await read_points(asker, profile, profile.values, rest_s)
 
 
 async def read_points(
-    asker: Asker, profile: Profile, names: Iterable[str], rest_s: float
+    asker: Asker, profile: Profile, names: Iterable[str], rest_s: float = 0.0
 ) -> dict[str, int | None]:
     """Those of the profile's points that the meter answers for, as the agent would ask."""
     values: dict[str, int | None] = {}

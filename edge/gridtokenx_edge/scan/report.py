@@ -49,8 +49,10 @@ def notes(meter: FoundMeter) -> list[str]:
     verdict = meter.who.verdict
     lines = [meter.who.note, meter.note]
     if len(verdict.best) > 1:
-        advice = "they read alike" if verdict.reads_alike else "compare with the display"
-        lines.append(f"{len(verdict.best)} models fit equally: {advice}")
+        if verdict.reads_alike:
+            lines.append("these models read alike; the label tells which it is")
+        else:
+            lines.append("these models fit equally: compare their values with the display")
     elif verdict.weaker and verdict.sureness == "likely":
         lines.append(f"less likely: {', '.join(of.name for of in verdict.weaker)}")
     if any(candidate.profile.confidence == "contested" for candidate in verdict.best):

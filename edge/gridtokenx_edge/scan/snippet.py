@@ -13,21 +13,35 @@ from gridtokenx_edge.scan.target import SerialTarget, Target
 
 
 def snippet(report: Report) -> str:
-    """TOML text. Meters that have no profile, or other settings than most, are comments."""
-    usable = [meter for meter in report.meters if meter.who.verdict.best]
+    """TOML text. A meter without a profile, with a choice of profiles that read differently, or
+    with other settings than most is a comment: the installer decides."""
+    usable = [meter for meter in report.meters if _is_clear(meter)]
+    settings = Counter(meter.settings for meter in usable or report.meters).most_common(1)
+    if not settings:
+        return f"# {report.target}: no meter was found\n"
+    chosen = settings[0][0]
+    lines = list(_bus(report.target, chosen))
     if not usable:
-        return f"# {report.target}: no meter with a known profile was found\n"
-    settings = Counter(meter.settings for meter in usable).most_common(1)[0][0]
-    lines = [*_bus(report.target, settings)]
+        lines = [f"# {line}" for line in lines]
     for meter in report.meters:
-        lines.append("")
-        if meter.settings != settings:
-            lines.append(f"# address {meter.address} is set to {meter.settings}: change the meter")
-        elif not meter.who.verdict.best:
-            lines.append(f"# address {meter.address}: {meter.who.note or 'no profile fits'}")
-        else:
-            lines += _meter(meter)
+        lines += ["", *_entry(meter, chosen)]
     return "\n".join(lines) + "\n"
+
+
+def _is_clear(meter: FoundMeter) -> bool:
+    return bool(meter.who.verdict.best) and meter.who.verdict.reads_alike
+
+
+def _entry(meter: FoundMeter, settings: LineSettings | None) -> list[str]:
+    here = f"# address {meter.address}"
+    if meter.settings != settings:
+        return [f"{here} is set to {meter.settings}: give it the settings of the others"]
+    if not meter.who.verdict.best:
+        return [f"{here}: {meter.who.note or 'no profile fits'}"]
+    if not _is_clear(meter):
+        why = f"{here}: these profiles fit equally; compare with the display, then choose"
+        return [why, *(f"# {line}" for line in _meter(meter))]
+    return list(_meter(meter))
 
 
 def found_id(meter: FoundMeter) -> str:
@@ -56,10 +70,9 @@ def _bus(target: Target, settings: LineSettings | None) -> Iterator[str]:
 
 def _meter(meter: FoundMeter) -> Iterator[str]:
     best = meter.who.verdict.best
-    label = "" if meter.serial else " # put the serial number of its label for ADDRESS…"
-    others = [candidate.name for candidate in best[1:]]
-    choice = f" # or {', '.join(others)}: compare with the display" if others else ""
+    label = "" if meter.serial else " # for ADDRESS…, put the serial number of its label"
+    others = ", ".join(candidate.name for candidate in best[1:])
     yield "[[bus.meter]]"
     yield f"id = {json.dumps(found_id(meter))}{label}"
-    yield f'profile = "{best[0].name}"{choice}'
+    yield f'profile = "{best[0].name}"{others and f" # or {others}"}'
     yield f"address = {meter.address}"

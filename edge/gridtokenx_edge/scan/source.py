@@ -11,7 +11,7 @@ from gridtokenx_edge.modbus.faults import LineDown, MeterGarbled, MeterSilent
 from gridtokenx_edge.modbus.line import Line
 
 # Some models restart when they are asked without a pause; nobody's scan suffers from this one.
-_REST_S = 0.02
+_REST_S = 0.01
 
 
 class Source(Protocol):
