@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import random
 import termios
@@ -84,11 +85,10 @@ class Line:
         """Opens the port or connection. Raises LineDown with the reason."""
         self.close()
         client = self._make_client()
-        try:
-            is_open = await client.connect()
-        except (termios.error, ValueError):  # a driver that cannot do this parity or rate
+        is_open = await _open(client)
+        if is_open is None:
             client.close()
-            raise LineUnfit(self._unfit()) from None
+            raise LineUnfit(self._unfit())
         if not is_open:
             client.close()
             raise LineDown(self._why_not())
@@ -234,6 +234,17 @@ class Line:
         if not isinstance(config, SerialBus):
             return f"expected a Modbus server at {config.host}:{config.port}, found none"
         return _why_no_port(config.port)
+
+
+async def _open(client: AsyncModbusSerialClient | AsyncModbusTcpClient) -> bool | None:
+    """Whether it is open; None if the driver cannot do the parity or rate, or the name is none."""
+    try:
+        return bool(await client.connect())
+    except (termios.error, ValueError):
+        pass
+    # pymodbus has dropped the half-open port without closing it; nobody can open it until it is.
+    gc.collect()
+    return None
 
 
 def _frame_gap_s(config: BusConfig) -> float:
