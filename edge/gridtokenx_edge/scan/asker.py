@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.faults import (
@@ -16,6 +15,8 @@ from gridtokenx_edge.scan.source import Source
 
 # A meter that stays silent where others refuse costs time-outs; after so many, guessing ends.
 _MOST_SILENCES = 6
+# Who says nothing but zero so often is no meter that could be named.
+_MOST_ZEROS = 30
 
 
 class Asker:
@@ -33,6 +34,7 @@ class Asker:
         self.asked = 0
         self.replies = 0
         self.silences = 0
+        self._zeros = 0  # replies of zeros alone, from the first on
 
     async def ask(self, block: Block, rest_s: float = 0.0) -> list[int] | None:
         """The reply to exactly this request, or None: refused, silent, or garbled twice.
@@ -57,11 +59,10 @@ class Asker:
     @property
     def has_only_zeros(self) -> bool:
         """Whether it answered, and with nothing but zeros."""
-        replies: list[Sequence[int]] = [words for words in self._replies.values() if words]
-        return bool(replies) and not any(any(words) for words in replies)
+        return 0 < self.replies == self._zeros
 
     async def _ask(self, block: Block, rest_s: float) -> list[int] | None:
-        if self.silences >= _MOST_SILENCES:
+        if self.silences >= _MOST_SILENCES or self._zeros >= _MOST_ZEROS:
             return None
         wait_s = self._asked_at_s + rest_s - time.monotonic()
         if wait_s > 0:
@@ -78,4 +79,6 @@ class Asker:
         finally:
             self._asked_at_s = time.monotonic()
         self.replies += 1
+        if self._zeros == self.replies - 1 and not any(words):
+            self._zeros += 1
         return words
