@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_edge.meters.profile import is_file
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import PublicKey
 
@@ -57,7 +58,10 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign."""
+    """`[[bus.meter]]`. `profile` is a model's name or a file of the site's own (.toml).
+
+    `invert` exchanges import and export and turns the power's sign.
+    """
 
     id: str
     profile: str
@@ -110,6 +114,22 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bus: list[BusConfig]
     clock: ClockConfig = ClockConfig()
     uplink: UplinkConfig = UplinkConfig()
+
+
+def with_profile_files(config: EdgeConfig, file: Path) -> EdgeConfig:
+    """The config with its meters' own profile files found from the folder that it stands in."""
+    folder = file.resolve().parent
+
+    def found(meter: MeterConfig) -> MeterConfig:
+        if not is_file(meter.profile):
+            return meter
+        return msgspec.structs.replace(meter, profile=str(folder / meter.profile))
+
+    buses = [
+        msgspec.structs.replace(bus, meter=[found(meter) for meter in bus.meter])
+        for bus in config.bus
+    ]
+    return msgspec.structs.replace(config, bus=buses)
 
 
 class Paths(msgspec.Struct, frozen=True):

@@ -14,8 +14,9 @@ from gridtokenx_edge.config import (
     SerialBus,
     UplinkConfig,
     resolve_paths,
+    with_profile_files,
 )
-from gridtokenx_edge.meters.profile import load_profile, profile_names
+from gridtokenx_edge.meters.profile import is_file, load_profile, profile_names
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.frame import MAX_FRAME_BYTES, MAX_METER_ID, MAX_READINGS_PER_FRAME
@@ -37,7 +38,7 @@ _FRAME_OVERHEAD_BYTES = 512
 
 def load_config(path: Path) -> EdgeConfig:
     """The config in `path`, checked. Raises ConfigError with one line for each finding."""
-    config = load_toml(path, EdgeConfig)
+    config = with_profile_files(load_toml(path, EdgeConfig), path)
     if findings := list(check(config, path)):
         raise ConfigError([finding(path, key, expected) for key, expected in findings])
     return config
@@ -167,10 +168,23 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
     if not 0.1 <= meter.poll_every_s <= _LONGEST_POLL_S:
         expected = f"expected 0.1 to {_LONGEST_POLL_S}, got {meter.poll_every_s:g}"
         yield f"{at}.poll_every_s", expected
-    if meter.profile not in profile_names():
+    if is_file(meter.profile):
+        if wrong := _file_error(meter.profile):
+            yield f"{at}.profile", wrong
+            return
+    elif meter.profile not in profile_names():
         yield f"{at}.profile", f"expected {_known_profiles(meter.profile)}, got {meter.profile!r}"
         return
     maker = load_profile(meter.profile).maker
     serial = meter.id.removeprefix(f"{maker}-")
     if serial == meter.id or not _SERIAL.fullmatch(serial) or len(meter.id) > MAX_METER_ID:
         yield f"{at}.id", f'expected "{maker}-" and the serial number, got {meter.id!r}'
+
+
+def _file_error(profile: str) -> str:
+    """What is wrong with a profile in a file of the site's own, or ""."""
+    try:
+        load_profile(profile)
+    except ConfigError as error:
+        return f"expected a profile: {error.lines[0]}"
+    return ""

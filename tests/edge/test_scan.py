@@ -296,7 +296,7 @@ async def test_two_meters_at_one_address_are_told_as_garbled(meters: Any) -> Non
 async def test_a_meter_whose_replies_are_garbled_now_and_then_is_named(meters: Any) -> None:
     bus = meters.serial(meters.meter("abb_b23", 1))
     async with meters.serve(bus) as running:
-        running.meter("ABB-1001").inject(Crc(every=3))
+        running.meter("ABB-1001").inject(Crc(every=5))
         target = SerialTarget(str(running.buses[0].path))
         report, _ = await scanned(target, AT_9600, only="abb_b23", first=(1,))
     assert names(report.meters[0]) == ["abb_b23"]

@@ -16,7 +16,7 @@ from gridtokenx_edge.meters.point import join_words
 from gridtokenx_edge.meters.profile import ModelRegister, Profile
 from gridtokenx_edge.scan.asker import Asker
 from gridtokenx_edge.scan.candidates import Candidate, Verdict, rank
-from gridtokenx_edge.scan.plausible import Finding, Weight, judge
+from gridtokenx_edge.scan.plausible import JUDGED, Finding, Weight, judge
 from gridtokenx_edge.scan.sunspec_marker import (
     BASES,
     MARKER,
@@ -103,8 +103,8 @@ async def _candidate(
 
 
 async def _values(asker: Asker, profile: Profile, rest_s: float) -> dict[str, int | None] | None:
-    """All values of the profile; None where the meter refuses one that a reading needs, or
-    the reading cannot be true: then nothing more is asked."""
+    """A reading, and the values that are judged. None where the meter refuses what a reading
+    needs, or the reading cannot be true: then nothing more is asked."""
     values: dict[str, int | None] = {}
     for name, point in profile.points().items():
         seen = await read_points(asker, profile, [name], rest_s)
@@ -113,7 +113,8 @@ async def _values(asker: Asker, profile: Profile, rest_s: float) -> dict[str, in
         values |= seen
     if any(finding.rules_out for finding in judge(values)):
         return None
-    return values | await read_points(asker, profile, profile.values, rest_s)
+    telling = [name for name in profile.values if name in JUDGED]
+    return values | await read_points(asker, profile, telling, rest_s)
 
 
 async def read_points(

@@ -26,6 +26,11 @@ _LEAST_OF_VA = 0.02
 _SLACK_W = 50
 _WORTH_JUDGING_VA = 100
 _PHASES = ("l1", "l2", "l3")
+JUDGED = (
+    "frequency",
+    *(f"{of}_{phase}" for of in ("voltage", "current", "power") for phase in _PHASES),
+)
+"""The values beside a reading's that say something here."""
 
 Values = Mapping[str, int | None]
 
