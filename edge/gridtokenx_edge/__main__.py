@@ -8,6 +8,7 @@ import typer
 
 from gridtokenx_edge.commands.check_config import check_config
 from gridtokenx_edge.commands.key import key
+from gridtokenx_edge.commands.profile import app as profile
 from gridtokenx_edge.commands.read import read
 from gridtokenx_edge.commands.run import run
 from gridtokenx_edge.commands.scan import scan
@@ -24,6 +25,7 @@ app.command(epilog=example("run --config /etc/gridtokenx/edge.toml"))(run)
 app.command(epilog=example("check-config --config config/edge.toml"))(check_config)
 app.command(epilog=example("read --config config/edge.toml --meter EASTRON-12345678"))(read)
 app.command(epilog=example("scan /dev/ttyUSB0"))(scan)
+app.add_typer(profile, name="profile")
 app.command(epilog=example("key --config config/edge.toml"))(key)
 
 

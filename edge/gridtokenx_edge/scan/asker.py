@@ -25,8 +25,12 @@ class Asker:
     It counts, so that one can say what kind of partner this is.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(
+        self, source: Source, most_silences: int = _MOST_SILENCES, most_zeros: int = _MOST_ZEROS
+    ) -> None:
         self._source = source
+        self._most_silences = most_silences
+        self._most_zeros = most_zeros
         self._replies: dict[tuple[int, int, int], list[int] | None] = {}
         self._words: dict[tuple[int, int], int] = {}
         self._asked_at_s = float("-inf")
@@ -62,7 +66,7 @@ class Asker:
         return 0 < self.replies == self._zeros
 
     async def _ask(self, block: Block, rest_s: float) -> list[int] | None:
-        if self.silences >= _MOST_SILENCES or self._zeros >= _MOST_ZEROS:
+        if self.silences >= self._most_silences or self._zeros >= self._most_zeros:
             return None
         wait_s = self._asked_at_s + rest_s - time.monotonic()
         if wait_s > 0:
