@@ -112,6 +112,8 @@ def try_out(
 ) -> None:
     """Read a meter with a profile: every value, its registers, and whether they make sense."""
     of = _load(profile)
+    if not recording:
+        address = address or str(of.serial.address)
     usual = LineSettings(of.serial.baud, of.serial.parity, of.serial.stop_bits)
     try:
         at = place(port, host, address, baud, parity, stop_bits, usual, rtu_over_tcp=rtu_over_tcp)

@@ -126,18 +126,14 @@ def new(
     if open_:
         _print_open(open_, as_json=as_json)
         raise typer.Exit(FINDING)
-    draft = Draft(
-        name,
-        maker,
-        datetime.now(UTC).date().isoformat(),
-        known | chosen,
-        serial,
-        others,
-        is_measured=at is not None,
-        settings=_settings(at),
+    measured = _settings(at)
+    _write(
+        file, Draft(name, maker, _today(), known | chosen, serial, others, measured), at, as_json
     )
-    _write(file, draft)
-    _print_written(file, draft, at, as_json=as_json)
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def _ask_names(name: str, maker: str, *, asks: bool) -> tuple[str, str]:
@@ -256,10 +252,12 @@ def _choose(
             if name in _NEEDED:
                 open_[name] = ways
             continue
-        best, *rest = ways[0]
+        best = ways[0][0]
         chosen[quantity.point] = best.point(quantity)
-        if rest:
-            others[quantity.point] = rest
+        here = {(fit.type, fit.address): fit for fit in reversed(ways[0])}
+        del here[best.type, best.address]
+        if here:
+            others[quantity.point] = list(here.values())
     return chosen, others, open_
 
 
@@ -306,7 +304,7 @@ def _settings(at: Place | None) -> dict[str, int | str]:
     }
 
 
-def _write(file: Path, draft: Draft) -> None:
+def _write(file: Path, draft: Draft, at: Place | None, *, as_json: bool) -> None:
     needed = {"energy_import": "import", "active_power": "power"}
     if missing := [word for point, word in needed.items() if point not in draft.points]:
         fail(f"expected {' and '.join(missing)}: --shows with a meter, or --register")
@@ -318,9 +316,6 @@ def _write(file: Path, draft: Draft) -> None:
     except ConfigError as error:
         file.unlink()
         fail("\n".join(error.lines))
-
-
-def _print_written(file: Path, draft: Draft, at: Place | None, *, as_json: bool) -> None:
     if as_json:
         points = {name: msgspec.to_builtins(point) for name, point in draft.points.items()}
         print_json({"ok": True, "file": str(file), "points": points})

@@ -17,7 +17,8 @@ _READING = ("energy_import", "energy_export", "active_power")
 
 class Draft(msgspec.Struct, frozen=True):
     """What is known of a new model. `points` by name; `serial` is function code, address, type
-    and count; `date` is written as it is given. `others`: what else agreed with the display."""
+    and count; `date` is written as it is given. `others`: what else agreed with the display.
+    `settings`: where the meter was, if it was looked at."""
 
     name: str
     maker: str
@@ -25,8 +26,11 @@ class Draft(msgspec.Struct, frozen=True):
     points: Mapping[str, Point]
     serial: tuple[int, int, str, int] | None = None
     others: Mapping[str, Sequence[Fit]] = {}
-    is_measured: bool = True
     settings: Mapping[str, int | str] = {}
+
+    @property
+    def source(self) -> str:
+        return "measured on site" if self.settings else "typed in on site"
 
 
 def profile_text(draft: Draft) -> str:
@@ -35,7 +39,6 @@ def profile_text(draft: Draft) -> str:
 
 
 def _lines(draft: Draft) -> Iterator[str]:
-    source = "measured on site" if draft.is_measured else "typed in on site"
     yield f"# Written by `gridtokenx-edge profile new`, {draft.date}."
     yield "# Still to find out, in the maker's document:"
     for line in _unknown(draft):
@@ -44,7 +47,7 @@ def _lines(draft: Draft) -> Iterator[str]:
     yield f"name = {json.dumps(draft.name)}"
     yield f"maker = {json.dumps(draft.maker)}"
     yield 'confidence = "single"'
-    yield f'notes = ["{source}; compare with the display now and then"]'
+    yield f'notes = ["{draft.source}; compare with the display now and then"]'
     yield f"max_registers = {max(CHUNK, *(point.count for point in draft.points.values()))}"
     if draft.serial:
         yield from _identity(*draft.serial)
@@ -61,7 +64,7 @@ def _lines(draft: Draft) -> Iterator[str]:
             yield from _point(f"values.{name}", point, draft.others.get(name, ()))
     yield ""
     yield "[[provenance]]"
-    yield f'repo = "{source}"'
+    yield f'repo = "{draft.source}"'
     yield f'commit = "{draft.date}"'
     yield 'file = ""'
     yield 'says = "registers that agreed with the display"'
@@ -74,6 +77,8 @@ def _unknown(draft: Draft) -> Iterator[str]:
         yield "whether it has an export register; without one no GRID is minted"
     if not draft.serial:
         yield "the register of its serial number; without it an exchanged meter goes unnoticed"
+    elif draft.serial[2] == "ascii":
+        yield "how long serial numbers may be; this meter's has so many registers"
     power = draft.points.get("active_power")
     if power and power.type in {"int16", "int32"}:
         yield "whether power is negative for export: look when the sun shines"
