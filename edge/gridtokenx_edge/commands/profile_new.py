@@ -51,6 +51,7 @@ from gridtokenx_edge.profiling.search import (
     find_serial,
     still_fits,
     with_order,
+    without,
 )
 from gridtokenx_edge.profiling.shown import QUANTITIES, Shown, parse_shown
 from gridtokenx_edge.profiling.survey import CHUNK, chosen_places, survey, usual_places
@@ -120,16 +121,14 @@ def new(
     if file.exists():
         fail(f"{file}: expected no such file yet")
     found, serial = _look(at, places, search, wait_s, asks=asks) if at else ({}, None)
-    if word_order:
-        found = {of: with_order(fits, word_order) for of, fits in found.items()}
+    found = _settle({of: with_order(fits, word_order) for of, fits in found.items()})
     chosen, others, open_ = _choose(found, known, asks=asks)
     if open_:
         _print_open(open_, as_json=as_json)
         raise typer.Exit(FINDING)
-    measured = _settings(at)
-    _write(
-        file, Draft(name, maker, _today(), known | chosen, serial, others, measured), at, as_json
-    )
+    points = known | chosen
+    draft = Draft(name, maker, _today(), points, serial, others, _settings(at))
+    _write(file, draft, at, as_json=as_json)
 
 
 def _today() -> str:
@@ -181,8 +180,9 @@ def _look(
     try:
         words = run_quietly(_read(at, places))
         found = {shown.name: find(words, shown) for shown in search.shown}
-        if asks and any(len(choices(fits)) > 1 for fits in found.values()):
-            search.then = _ask_again(found)
+        unsettled = {of: fits for of, fits in _settle(found).items() if of in _NEEDED}
+        if asks and any(len(choices(fits)) > 1 for fits in unsettled.values()):
+            search.then = _ask_again(unsettled)
             wait_s = 0
         if search.then:
             chunks = {fc: _chunks_of(found, fc) for fc in (3, 4)}
@@ -232,6 +232,17 @@ async def _read(
         async with meter_at(at) as source:
             asker = Asker(source, _MOST_SILENCES, _ALL)
             return await survey(asker, places, lambda: bar.advance(task))
+
+
+def _settle(found: dict[str, list[Fit]]) -> dict[str, list[Fit]]:
+    """What one quantity is sure to have is not another's."""
+    settled = dict(found)
+    for name in found:
+        ways = choices(settled[name])
+        for other in found if len(ways) == 1 else ():
+            if other != name:
+                settled[other] = without(settled[other], ways[0][:1])
+    return settled
 
 
 def _choose(

@@ -65,10 +65,38 @@ def find(words: Words, shown: Shown) -> list[Fit]:
         for order in _ORDERS if WORDS[kind] > 1 else _ORDERS[:1]:
             for (fc, address), number in _numbers(words, kind, order):
                 for scale in _SCALES:
-                    value = number * Fraction(Decimal(scale))
-                    if low <= value <= high:
+                    step = Fraction(Decimal(scale))
+                    value = number * step
+                    # A register may count in coarser steps than the display.
+                    coarser = step if kind != "float32" and step <= 1 else 0
+                    if low - coarser <= value <= high:
                         fits.append(_fit(shown.name, fc, address, kind, order, scale, value))
-    return fits
+    return _floats_first(fits, words)
+
+
+def _floats_first(fits: list[Fit], words: Words) -> list[Fit]:
+    """Where a float agrees, only floats: their exponent hardly agrees by chance, small integers
+    often do. Of two with the same exponent, the one whose other word is not just a zero that
+    stands beside it."""
+    floats = [fit for fit in fits if fit.type == "float32"]
+    full = {_high_word(fit) for fit in floats if words[fit.fc, fit.low_word]}
+    return [
+        fit for fit in floats if words[fit.fc, fit.low_word] or _high_word(fit) not in full
+    ] or fits
+
+
+def _high_word(fit: Fit) -> tuple[int, int, str]:
+    return fit.fc, 2 * fit.address + 1 - fit.low_word, fit.scale
+
+
+def without(fits: Iterable[Fit], taken: Iterable[Fit]) -> list[Fit]:
+    """Those that share no register with a fit that is settled for another quantity."""
+    spent = {place for fit in taken for place in _places(fit)}
+    return [fit for fit in fits if spent.isdisjoint(_places(fit))]
+
+
+def _places(fit: Fit) -> set[int]:
+    return set(range(fit.address, fit.address + WORDS[fit.type]))
 
 
 def still_fits(fits: Iterable[Fit], words: Words, shown: Shown) -> list[Fit]:
@@ -104,8 +132,8 @@ def choices(fits: Sequence[Fit]) -> list[list[Fit]]:
 
 
 def with_order(fits: Iterable[Fit], order: str) -> list[Fit]:
-    """Those of a word order, and single registers."""
-    return [fit for fit in fits if WORDS[fit.type] == 1 or fit.word_order == order]
+    """Those of a word order ("": of any), and single registers."""
+    return [fit for fit in fits if not order or WORDS[fit.type] == 1 or fit.word_order == order]
 
 
 def find_serial(words: Words, serial: str) -> tuple[int, int, str, int] | None:

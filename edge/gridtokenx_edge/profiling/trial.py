@@ -84,19 +84,19 @@ async def try_profile(asker: Asker, profile: Profile) -> Trial:
         words = await asker.ask(Block(point.fc, point.address, point.count), rest_s)
         value = point.decode(words) if words else None
         rows.append(Row(name, point, tuple(words) if words else None, value))
-        if words is None and not point.optional:
-            problems.append(f"{name}: no answer for register {point.address:#06x}")
     if not asker.replies and not asker.refusals:
         nobody = "nobody answers here with these settings (gridtokenx-edge scan finds meters)"
         return Trial(tuple(rows), "", (nobody,), ())
     needed = {name for name, point in profile.points().items() if not point.optional}
-    problems += [
-        f"{row.name}: the registers hold no value"
-        for row in rows
-        if row.name in needed and row.words and row.value is None
-    ]
+    problems += [_missing(row) for row in rows if row.name in needed and row.value is None]
     values = {row.name: row.value for row in rows if row.words}
-    return Trial(tuple(rows), found, tuple(problems), tuple(judge(values)))
+    doubts = [Finding(_missing(row), 0) for row in rows if not row.words and row.name not in needed]
+    return Trial(tuple(rows), found, tuple(problems), (*judge(values), *doubts))
+
+
+def _missing(row: Row) -> str:
+    what = "the registers hold no value" if row.words else "no answer"
+    return f"{row.name}: {what} ({row.point.fc} {row.point.address:#06x})"
 
 
 async def _identify(
