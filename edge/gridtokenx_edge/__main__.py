@@ -7,6 +7,7 @@ import sys
 import typer
 
 from gridtokenx_edge.commands.check_config import check_config
+from gridtokenx_edge.commands.enrol import enrol, rotate
 from gridtokenx_edge.commands.key import key
 from gridtokenx_edge.commands.profile import app as profile
 from gridtokenx_edge.commands.read import read
@@ -26,7 +27,11 @@ app.command(epilog=example("check-config --config config/edge.toml"))(check_conf
 app.command(epilog=example("read --config config/edge.toml --meter EASTRON-12345678"))(read)
 app.command(epilog=example("scan /dev/ttyUSB0"))(scan)
 app.add_typer(profile, name="profile")
-app.command(epilog=example("key --config config/edge.toml"))(key)
+app.command(epilog=example("enrol --backend https://community.example:8080 --token -"))(enrol)
+keys = typer.Typer(rich_markup_mode="rich", invoke_without_command=True)
+keys.callback(epilog=example("key --config config/edge.toml"))(key)
+keys.command("rotate", epilog=example("key rotate --config edge.toml"))(rotate)
+app.add_typer(keys, name="key")
 
 
 def main() -> None:

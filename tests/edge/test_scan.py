@@ -29,6 +29,7 @@ from gridtokenx_edge.scan.asker import Asker
 from gridtokenx_edge.scan.identify import identify
 from gridtokenx_edge.scan.report import report_fields
 from gridtokenx_edge.scan.settings import LineSettings
+from gridtokenx_edge.scan.snippet import snippet
 from gridtokenx_edge.scan.target import SerialTarget, TcpTarget
 from gridtokenx_sim.models import MODELS
 
@@ -62,7 +63,8 @@ async def test_every_model_is_named_among_all_profiles(meters: Any) -> None:
     hall = meters.tcp(*(meters.meter(model, 1 + at) for at, model in enumerate(models)))
     async with meters.serve(hall) as running:
         for meter in running.meters:
-            verdict = (await identify(Asker(Spoken(meter)), ALL)).verdict
+            (who,) = await identify(Asker(Spoken(meter)), ALL)
+            verdict = who.verdict
             assert meter.model in [candidate.name for candidate in verdict.best]
             assert verdict.reads_alike  # one model, or some that read the same
             assert f"1{meter.address:03}" == verdict.best[0].serial
@@ -89,19 +91,22 @@ async def test_meters_are_named_behind_a_server(meters: Any) -> None:
     assert [meter.settings for meter in report.meters] == [None, None]
 
 
-async def test_a_sunspec_device_says_who_it_is(rtu_meter: Any) -> None:
-    common = [0] * 66
-    common[:2] = [1, 66]
-    for at, text in ((2, "Fronius"), (18, "Symo 8.2"), (50, "S-77")):
-        data = text.encode().ljust(32, b"\0")
-        common[at : at + 16] = [int.from_bytes(data[of : of + 2], "big") for of in range(0, 32, 2)]
-    image = dict(enumerate([0x5375, 0x6E53, *common], start=40000))
-    async with rtu_meter(lambda _, at: image.get(at)) as server:
-        target = TcpTarget("127.0.0.1", server.port, rtu_over_tcp=True)
-        report, _ = await scanned(target, first=(1,))
-    (fields,) = report_fields(report, interrupted=False)["meters"]
-    assert fields["model"] == "Fronius Symo 8.2 (SunSpec)"
-    assert fields["serial"] == "S-77"
+async def test_sunspec_units_say_who_they_are_and_load(meters: Any) -> None:
+    hall = meters.tcp(
+        meters.meter("sunspec_meter", 1, "M-1"), meters.meter("sunspec_inverter", 2, "I-2")
+    )
+    async with meters.serve(hall) as running:
+        target = TcpTarget("127.0.0.1", running.buses[0].port)
+        report, _ = await scanned(target, first=(1, 2))
+        ids = [meter.id for meter in running.meters]
+    assert [meter.profiles for meter in report.meters] == [["sunspec_meter"], ["sunspec_inverter"]]
+    assert [meter.id for meter in report.meters] == ids
+    first, _ = report_fields(report, interrupted=False)["meters"]
+    assert (first["sureness"], first["serial"], first["instance"]) == ("identified", "M-1", 1)
+    assert report.is_clear
+    text = snippet(report)
+    assert 'profile = "sunspec_inverter"' in text
+    assert f'id = "{ids[1]}"' in text
 
 
 # --- settings -----------------------------------------------------------------------------------

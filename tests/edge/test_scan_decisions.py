@@ -21,7 +21,6 @@ from gridtokenx_edge.scan.settings import (
     parse_bauds,
     parse_parities,
 )
-from gridtokenx_edge.scan.sunspec_marker import parse_common
 from gridtokenx_edge.scan.target import SerialTarget, TcpTarget, parse_target
 from gridtokenx_edge.scan.timing import probe_timeout_s, read_timeout_s
 
@@ -199,15 +198,3 @@ def test_equal_fits_are_all_named() -> None:
     assert rank([candidate("a", 20)]).sureness == "identified"
     ruled_out = candidate("a", 30, "abb_b23", Finding("no", -3, rules_out=True))
     assert rank([ruled_out, candidate("b", 2)]).sureness == "unknown"
-
-
-def test_a_sunspec_common_model_names_the_device() -> None:
-    words = [1, 66, *([0] * 64)]
-    words[2:4] = [0x4672, 0x6F00]  # "Fro"
-    words[18:20] = [0x4947, 0x2000]  # "IG "
-    words[50:52] = [0x3132, 0x0000]  # "12"
-    common = parse_common(words)
-    assert common
-    assert (common.manufacturer, common.model, common.serial) == ("Fro", "IG", "12")
-    assert parse_common([103, *words[1:]]) is None
-    assert parse_common(words[:20]) is None

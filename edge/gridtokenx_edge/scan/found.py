@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gridtokenx_edge.meters.identity import meter_id
 from gridtokenx_edge.scan.identify import Identified
 from gridtokenx_edge.scan.settings import LineSettings
 from gridtokenx_edge.scan.target import Target
@@ -20,9 +21,36 @@ class FoundMeter(msgspec.Struct, frozen=True):
 
     @property
     def serial(self) -> str:
+        """As the meter says it, or ""."""
         if self.who.sunspec:
-            return self.who.sunspec.serial
+            return self.who.sunspec.nameplate.serial
         return self.who.verdict.best[0].serial if self.who.verdict.best else ""
+
+    @property
+    def maker(self) -> str:
+        """As in ids, or "" if it is not known."""
+        if self.who.sunspec:
+            return self.who.sunspec.nameplate.maker
+        return self.who.verdict.best[0].profile.maker if self.who.verdict.best else ""
+
+    @property
+    def id(self) -> str:
+        """The meter's id, or "" if it cannot say its serial number."""
+        if self.who.sunspec:
+            return self.who.sunspec.id
+        return meter_id(self.maker, self.serial) if self.serial else ""
+
+    @property
+    def profiles(self) -> list[str]:
+        """The profile that reads it; several where they fit equally, none if none does."""
+        if sunspec := self.who.sunspec:
+            return [sunspec.profile] if sunspec.profile else []
+        return [candidate.name for candidate in self.who.verdict.best]
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether there is a profile, or several that read alike."""
+        return bool(self.profiles) and self.who.verdict.reads_alike
 
 
 class Garbled(msgspec.Struct, frozen=True):
@@ -46,9 +74,8 @@ class Report(msgspec.Struct):
     @property
     def is_clear(self) -> bool:
         """Whether there are meters, and each of them has a profile that reads it."""
-        verdicts = [meter.who.verdict for meter in self.meters]
-        named = [verdict for verdict in verdicts if verdict.best and verdict.reads_alike]
-        return bool(named) and len(named) == len(verdicts) and not self.settled_garbled()
+        are_clear = bool(self.meters) and all(meter.is_clear for meter in self.meters)
+        return are_clear and not self.settled_garbled()
 
     def settled_garbled(self) -> list[Garbled]:
         """Without what a wrong baud rate explains: the noise at settings at which nobody spoke,

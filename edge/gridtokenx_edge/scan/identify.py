@@ -17,14 +17,7 @@ from gridtokenx_edge.meters.profile import ModelRegister, Profile
 from gridtokenx_edge.scan.asker import Asker
 from gridtokenx_edge.scan.candidates import Candidate, Verdict, rank
 from gridtokenx_edge.scan.plausible import JUDGED, Finding, Weight, judge
-from gridtokenx_edge.scan.sunspec_marker import (
-    BASES,
-    MARKER,
-    CommonModel,
-    common_block,
-    marker_block,
-    parse_common,
-)
+from gridtokenx_edge.scan.sunspec import SunSpecDevice, sunspec_devices
 
 Profiles = Mapping[str, Profile]
 
@@ -33,12 +26,15 @@ class Identified(msgspec.Struct, frozen=True):
     """Who a meter is, as far as it can be told; `sunspec` where it says so in that way."""
 
     verdict: Verdict
-    sunspec: CommonModel | None = None
+    sunspec: SunSpecDevice | None = None
     note: str = ""
 
 
-async def identify(asker: Asker, profiles: Profiles) -> Identified:
-    """Asks until the meter has a name or has none. Raises LineDown."""
+async def identify(asker: Asker, profiles: Profiles) -> list[Identified]:
+    """Asks until the meter has a name or has none; a SunSpec unit may be several.
+
+    Raises LineDown.
+    """
     with_code = {name for name, of in profiles.items() if of.identity and of.identity.model}
     for register, names in _type_registers(profiles):
         words = await asker.ask(register_block(register))
@@ -46,12 +42,16 @@ async def identify(asker: Asker, profiles: Profiles) -> Identified:
         matching = {name: profiles[name] for name in names if code in _codes(profiles[name])}
         verdict = rank(await _read_as(asker, matching, is_of_type=True))
         if verdict.best:
-            return Identified(verdict)
-    if common := await _sunspec(asker):
-        return Identified(Verdict("unknown"), common)
+            return [Identified(verdict)]
+    if devices := await sunspec_devices(asker):
+        return [Identified(_of_sunspec(device), device) for device in devices]
     others = {name: of for name, of in profiles.items() if name not in with_code}
     verdict = rank(await _read_as(asker, others, is_of_type=False))
-    return Identified(verdict, note=_note(asker, verdict))
+    return [Identified(verdict, note=_note(asker, verdict))]
+
+
+def _of_sunspec(device: SunSpecDevice) -> Verdict:
+    return Verdict("identified" if device.profile else "unknown")
 
 
 def _type_registers(profiles: Profiles) -> list[tuple[ModelRegister, list[str]]]:
@@ -66,14 +66,6 @@ def _type_registers(profiles: Profiles) -> list[tuple[ModelRegister, list[str]]]
 def _codes(profile: Profile) -> tuple[int, ...]:
     register = profile.identity.model if profile.identity else None
     return register.values if register else ()
-
-
-async def _sunspec(asker: Asker) -> CommonModel | None:
-    for base in BASES:
-        words = await asker.ask(marker_block(base))
-        if words and tuple(words) == MARKER:
-            return parse_common(await asker.ask(common_block(base)) or ())
-    return None
 
 
 async def _read_as(asker: Asker, profiles: Profiles, *, is_of_type: bool) -> list[Candidate]:

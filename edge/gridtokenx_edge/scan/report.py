@@ -6,7 +6,6 @@ from typing import Any
 
 from gridtokenx_edge.scan.found import FoundMeter, Garbled, Report
 from gridtokenx_edge.scan.settings import LineSettings
-from gridtokenx_edge.scan.snippet import found_id
 
 GARBLED = "something answers, but garbled: two meters with one address, or wrong wiring or baud"
 
@@ -34,13 +33,13 @@ def report_fields(report: Report, *, interrupted: bool) -> dict[str, Any]:
 
 def profiles_text(meter: FoundMeter) -> str:
     """The profile's name, or all that fit equally."""
-    return " or ".join(candidate.name for candidate in meter.who.verdict.best)
+    return " or ".join(meter.profiles)
 
 
 def model_text(meter: FoundMeter) -> str:
     """The maker and model as the profile or the device itself names them."""
-    if common := meter.who.sunspec:
-        return f"{common.manufacturer} {common.model} (SunSpec)"
+    if sunspec := meter.who.sunspec:
+        return f"{sunspec.nameplate.maker} {sunspec.nameplate.model} (SunSpec)"
     return " or ".join(candidate.profile.name for candidate in meter.who.verdict.best)
 
 
@@ -57,7 +56,11 @@ def notes(meter: FoundMeter) -> list[str]:
         lines.append(f"less likely: {', '.join(of.name for of in verdict.weaker)}")
     if any(candidate.profile.confidence == "contested" for candidate in verdict.best):
         lines.append("sources disagree about this profile: compare with the display")
-    if verdict.best and not meter.serial:
+    if sunspec := meter.who.sunspec:
+        which = f", instance {sunspec.instance}" if sunspec.instance > 1 else ""
+        what = "" if sunspec.profile else ": neither a meter nor an inverter"
+        lines.append(f"{model_text(meter)}{which}{what}")
+    if meter.profiles and not meter.id:
         lines.append("cannot say its serial number: take it from the label")
     return [line for line in lines if line]
 
@@ -70,18 +73,18 @@ def garbled_text(garbled: Garbled) -> str:
 def _meter_fields(meter: FoundMeter) -> dict[str, Any]:
     verdict = meter.who.verdict
     best = verdict.best[0] if verdict.best else None
-    sunspec = meter.who.sunspec
-    maker = best.profile.maker if best else sunspec.manufacturer if sunspec else None
+    profiles = meter.profiles
     return {
         **_settings_fields(meter.settings),
         "address": meter.address,
         "sureness": verdict.sureness,
-        "maker": maker,
+        "maker": meter.maker or None,
         "model": model_text(meter) or None,
         "serial": meter.serial or None,
-        "id": found_id(meter) if best and meter.serial else None,
-        "profile": best.name if best and len(verdict.best) == 1 else None,
-        "candidates": [candidate.name for candidate in verdict.best],
+        "id": meter.id or None,
+        "profile": profiles[0] if len(profiles) == 1 else None,
+        "instance": meter.who.sunspec.instance if meter.who.sunspec else None,
+        "candidates": profiles,
         "less_likely": [candidate.name for candidate in verdict.weaker],
         "evidence": [finding.text for finding in best.findings] if best else [],
         "notes": notes(meter),

@@ -15,7 +15,7 @@ from gridtokenx_edge.scan.target import SerialTarget, Target
 def snippet(report: Report) -> str:
     """TOML text. A meter without a profile, with a choice of profiles that read differently, or
     with other settings than most is a comment: the installer decides."""
-    usable = [meter for meter in report.meters if _is_clear(meter)]
+    usable = [meter for meter in report.meters if meter.is_clear]
     settings = Counter(meter.settings for meter in usable or report.meters).most_common(1)
     if not settings:
         return f"# {report.target}: no meter was found\n"
@@ -28,26 +28,16 @@ def snippet(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _is_clear(meter: FoundMeter) -> bool:
-    return bool(meter.who.verdict.best) and meter.who.verdict.reads_alike
-
-
 def _entry(meter: FoundMeter, settings: LineSettings | None) -> list[str]:
     here = f"# address {meter.address}"
     if meter.settings != settings:
         return [f"{here} is set to {meter.settings}: give it the settings of the others"]
-    if not meter.who.verdict.best:
+    if not meter.profiles:
         return [f"{here}: {meter.who.note or 'no profile fits'}"]
-    if not _is_clear(meter):
+    if not meter.is_clear:
         why = f"{here}: these profiles fit equally; compare with the display, then choose"
         return [why, *(f"# {line}" for line in _meter(meter))]
     return list(_meter(meter))
-
-
-def found_id(meter: FoundMeter) -> str:
-    """The meter's id; a made-up one where it cannot say its serial number."""
-    maker = meter.who.verdict.best[0].profile.maker
-    return meter_id(maker, meter.serial or f"ADDRESS{meter.address}")
 
 
 def _bus(target: Target, settings: LineSettings | None) -> Iterator[str]:
@@ -69,10 +59,13 @@ def _bus(target: Target, settings: LineSettings | None) -> Iterator[str]:
 
 
 def _meter(meter: FoundMeter) -> Iterator[str]:
-    best = meter.who.verdict.best
-    label = "" if meter.serial else " # for ADDRESS…, put the serial number of its label"
-    others = ", ".join(candidate.name for candidate in best[1:])
+    label = "" if meter.id else " # for ADDRESS…, put the serial number of its label"
+    made_up = meter_id(meter.maker, f"ADDRESS{meter.address}")
+    first, *rest = meter.profiles
+    others = ", ".join(rest)
     yield "[[bus.meter]]"
-    yield f"id = {json.dumps(found_id(meter))}{label}"
-    yield f'profile = "{best[0].name}"{others and f" # or {others}"}'
+    yield f"id = {json.dumps(meter.id or made_up)}{label}"
+    yield f'profile = "{first}"{others and f" # or {others}"}'
     yield f"address = {meter.address}"
+    if meter.who.sunspec and meter.who.sunspec.instance > 1:
+        yield f"instance = {meter.who.sunspec.instance}"

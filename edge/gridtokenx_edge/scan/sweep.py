@@ -191,27 +191,29 @@ class Scan:
             started_s = time.monotonic()
             source = self._wrap(settings, address, LineSource(line, address))
             asker = Asker(source)
-            who = await identify(asker, self._profiles)
+            found = await identify(asker, self._profiles)
         finally:
             line.close()
         self.report.requests += asker.asked
         asked_ms = round((time.monotonic() - started_s) * 1000 / max(1, asker.asked))
         note = f"{asker.silences} of {asker.asked} requests stayed without a valid reply"
-        meter = FoundMeter(settings, address, who, asked_ms, note if asker.silences else "")
-        if settings is None and self._is_one_for_all(meter):
-            return
-        self.report.meters.append(meter)
-        self._watcher.found(meter)
+        for who in found:
+            meter = FoundMeter(settings, address, who, asked_ms, note if asker.silences else "")
+            if settings is None and self._is_one_for_all(meter):
+                return
+            self.report.meters.append(meter)
+            self._watcher.found(meter)
 
     def _is_one_for_all(self, meter: FoundMeter) -> bool:
         """Whether a TCP device answers whatever its unit: then one of them is enough."""
-        alike = [of for of in self.report.meters if of.serial and of.serial == meter.serial]
+        alike = [of for of in self.report.meters if of.id and of.id == meter.id]
         if len(alike) < _ALIKE - 1:
             return False
         self._one_for_all = True
-        first = alike[0]
-        self.report.meters = [of for of in self.report.meters if of not in alike[1:]]
-        self._notice(f"the device answers to every unit; {first.address} is enough")
+        first = alike[0].address
+        others = {of.address for of in alike[1:]}
+        self.report.meters = [of for of in self.report.meters if of.address not in others]
+        self._notice(f"the device answers to every unit; {first} is enough")
         return True
 
     def _noise(self, settings: LineSettings | None) -> None:
