@@ -125,8 +125,9 @@ async def test_a_new_meter_gets_a_profile_from_its_display_and_the_agent_reads_i
         code, output, errors = await edge(
             *("profile", "new", "--name", "Acme EM3", "--maker", "ACME", "--out", file, "--json"),
             *("--port", port, "--address", "5", "--registers", "0x30-0x4f,0xfc00-0xfc01"),
-            *await shown(running),
+            *(display := await shown(running)),
             *("--shows", "export=567.0", "--shows", "serial=1005"),
+            *("--wait-s", "0.1", "--then", display[0].removeprefix("--shows=")),
         )
         assert (code, json.loads(output).get("ok")) == (0, True), (output, errors)
         tested = await edge("profile", "test", file, "--port", port)

@@ -100,7 +100,7 @@ async def test_two_meters_at_one_address_are_told_as_garbled(meters: Any) -> Non
 async def test_a_meter_whose_replies_are_garbled_now_and_then_is_named(meters: Any) -> None:
     bus = meters.serial(meters.meter("abb_b23", 1))
     async with meters.serve(bus) as running:
-        running.meter("ABB-1001").inject(Crc(every=5))
+        running.meter("ABB-1001").inject(Crc(every=7))
         target = SerialTarget(str(running.buses[0].path))
         report, _ = await scanned(target, AT_9600, only="abb_b23", first=(1,))
     assert names(report.meters[0]) == ["abb_b23"]
@@ -125,7 +125,7 @@ async def test_an_adapter_that_echoes_is_told(rtu_server: Any) -> None:
 async def test_a_slow_meter_is_found_by_its_late_reply(meters: Any) -> None:
     bus = meters.serial(meters.meter("abb_b23", 1))
     async with meters.serve(bus) as running:
-        running.meter("ABB-1001").inject(Slow(delay_ms=400))
+        running.meter("ABB-1001").inject(Slow(delay_ms=300))
         target = SerialTarget(str(running.buses[0].path))
         report, _ = await scanned(target, AT_9600, only="abb_b23", first=(1, 2, 3))
     assert [meter.address for meter in report.meters] == [1]
@@ -160,5 +160,6 @@ async def test_the_snippet_of_a_strange_bus_says_why_in_comments(rtu_meter: Any)
         target = TcpTarget("127.0.0.1", server.port, rtu_over_tcp=True)
         report, _ = await scanned(target, first=(1,))
     text = snippet(report)
+    assert snippet(Report(target)) == f"# {target}: no meter was found\n"
     assert all(not line or line.startswith("#") for line in text.splitlines())
     assert "# address 1: answers zero for every register asked for" in text
