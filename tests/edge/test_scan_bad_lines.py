@@ -19,7 +19,7 @@ from tests.edge.scanning import (
 )
 
 from gridtokenx_edge.modbus.faults import LineDown
-from gridtokenx_edge.scan.found import FoundMeter
+from gridtokenx_edge.scan.found import FoundMeter, Report
 from gridtokenx_edge.scan.report import report_fields
 from gridtokenx_edge.scan.snippet import snippet
 from gridtokenx_edge.scan.sweep import Plan, Scan
