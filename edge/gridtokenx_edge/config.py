@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_edge.credentials import is_credential, secret_path
+from gridtokenx_edge.meters.profile import is_file
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import PublicKeys
 
@@ -75,9 +76,10 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign.
+    """`[[bus.meter]]`. `profile` is a model's name or a file of the site's own (.toml).
 
-    `timeout_ms` and `retries` replace the bus's, `gap_ms` the profile's `min_gap_ms`.
+    `invert` exchanges import and export and turns the power's sign. `timeout_ms` and `retries`
+    replace the bus's, `gap_ms` the profile's `min_gap_ms`.
     `clock_utc_offset_min` is how far the meter's own clock is set ahead of UTC; with it, that
     clock times readings for as long as the gateway's own is not synchronised.
     `instance` chooses among a SunSpec unit's meters or inverters.
@@ -162,6 +164,22 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uplink: UplinkConfig = UplinkConfig()
     status: StatusConfig = StatusConfig()
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()
+
+
+def with_profile_files(config: EdgeConfig, file: Path) -> EdgeConfig:
+    """The config with its meters' own profile files found from the folder that it stands in."""
+    folder = file.resolve().parent
+
+    def found(meter: MeterConfig) -> MeterConfig:
+        if not is_file(meter.profile):
+            return meter
+        return msgspec.structs.replace(meter, profile=str(folder / meter.profile))
+
+    buses = [
+        msgspec.structs.replace(bus, meter=[found(meter) for meter in bus.meter])
+        for bus in config.bus
+    ]
+    return msgspec.structs.replace(config, bus=buses)
 
 
 class Paths(msgspec.Struct, frozen=True):

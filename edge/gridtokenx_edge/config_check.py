@@ -15,9 +15,10 @@ from gridtokenx_edge.config import (
     SerialBus,
     UplinkConfig,
     resolve_paths,
+    with_profile_files,
 )
 from gridtokenx_edge.credentials import is_visible, is_well_named
-from gridtokenx_edge.meters.profile import load_profile, profile_names
+from gridtokenx_edge.meters.profile import is_file, load_profile, profile_names
 from gridtokenx_edge.meters.sunspec.profile import sunspec_names
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
@@ -43,7 +44,7 @@ _FRAME_OVERHEAD_BYTES = 512
 
 def load_config(path: Path) -> EdgeConfig:
     """The config in `path`, checked. Raises ConfigError with one line for each finding."""
-    config = load_toml(path, EdgeConfig)
+    config = with_profile_files(load_toml(path, EdgeConfig), path)
     if findings := list(check(config, path)):
         raise ConfigError([finding(path, key, expected) for key, expected in findings])
     return config
@@ -255,7 +256,11 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
     if meter.profile in sunspec_names():
         yield from _check_sunspec(meter, at)
         return
-    if meter.profile not in profile_names():
+    if is_file(meter.profile):
+        if wrong := _file_error(meter.profile):
+            yield f"{at}.profile", wrong
+            return
+    elif meter.profile not in profile_names():
         yield f"{at}.profile", f"expected {_known_profiles(meter.profile)}, got {meter.profile!r}"
         return
     if meter.instance != 1:
@@ -265,6 +270,15 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
     serial = meter.id.removeprefix(f"{maker}-")
     if serial == meter.id or not _SERIAL.fullmatch(serial) or len(meter.id) > MAX_METER_ID:
         yield f"{at}.id", f'expected "{maker}-" and the serial number, got {meter.id!r}'
+
+
+def _file_error(profile: str) -> str:
+    """What is wrong with a profile in a file of the site's own, or ""."""
+    try:
+        load_profile(profile)
+    except ConfigError as error:
+        return f"expected a profile: {error.lines[0]}"
+    return ""
 
 
 def _check_sunspec(meter: MeterConfig, at: str) -> Iterator[Finding]:

@@ -7,11 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import gridtokenx_edge
 from gridtokenx_edge.config import SerialBus, TcpBus, resolve_paths
 from gridtokenx_edge.config_check import load_config
+from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_wire.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "edge.toml"
+PACKAGED = Path(gridtokenx_edge.__file__).parent / "profiles" / "abb_b23.toml"
 
 GOOD = """\
 [site]
@@ -302,3 +305,20 @@ def test_a_slip_in_a_sunspec_meter_is_told(
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert any(expected in line for line in str(caught.value).splitlines())
+
+
+def test_a_profile_may_be_a_file_beside_the_config(tmp_path: Path) -> None:
+    config = tmp_path / "edge.toml"
+    config.write_text(GOOD.replace('profile = "abb_b23"', 'profile = "mine.toml"'))
+    with pytest.raises(ConfigError, match=r"bus\[0\].meter\[1\].profile: expected a profile: .*"):
+        load_config(config)
+    mine = tmp_path / "mine.toml"
+    mine.write_text(PACKAGED.read_text().replace('maker = "ABB"', 'maker = "ACME"'))
+    with pytest.raises(ConfigError, match='expected "ACME-" and the serial number'):
+        load_config(config)
+    config.write_text(config.read_text().replace('id = "ABB-2"', 'id = "ACME-2"'))
+    meter = load_config(config).bus[0].meter[1]
+    assert meter.profile == str(mine)
+    assert load_profile(meter.profile).maker == "ACME"
+    mine.write_text(PACKAGED.read_text())  # an edited file is read anew
+    assert load_profile(meter.profile).maker == "ABB"

@@ -193,7 +193,19 @@ def profile_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
-@cache
 def load_profile(name: str) -> Profile:
-    """The profile of a model in `profile_names()`. Raises ConfigError if its file is wrong."""
+    """The profile of a model in `profile_names()`, or in a site's own file (see `is_file`).
+
+    Raises ConfigError if the file is wrong.
+    """
+    return load_toml(Path(name), Profile) if is_file(name) else _packaged(name)
+
+
+def is_file(name: str) -> bool:
+    """Whether a profile is named by a file of the site's own, not as a model of this package."""
+    return name.endswith(".toml")
+
+
+@cache
+def _packaged(name: str) -> Profile:
     return load_toml(_FOLDER / f"{name}.toml", Profile)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NoReturn
 
@@ -45,7 +45,14 @@ _FRAME_BYTES = 13
 class Line:
     """A line that one requester at a time has the turn on."""
 
-    def __init__(self, config: BusConfig, faults: FaultLog, watch: LineWatch = NOBODY) -> None:
+    def __init__(
+        self,
+        config: BusConfig,
+        faults: FaultLog,
+        watch: LineWatch = NOBODY,
+        hear: Callable[[bool, bytes], None] | None = None,
+    ) -> None:
+        """`hear` gets the bytes as they pass, and whether they are sent."""
         self.name = config.name
         self.timeout_s = config.timeout_ms / 1000
         self.retries = config.retries
@@ -65,6 +72,7 @@ class Line:
         self._config = config
         self._faults = faults
         self._watch = watch
+        self._hear = hear
         self._turns = Turns()
         self._wire: Wire | None = None
         self._codec: RtuCodec | MbapCodec = RtuCodec()
@@ -191,7 +199,10 @@ class Line:
         if not self.is_numbered:
             self.late.asked(address, block, asked_at_s)
         answer: Answer | None = None
-        wire.write(self._codec.ask(address, block))
+        request = self._codec.ask(address, block)
+        if self._hear:
+            self._hear(True, request)
+        wire.write(request)
         try:
             answer = await waiting
         finally:
@@ -226,6 +237,8 @@ class Line:
 
     def _received(self, data: bytes) -> None:
         self._heard_at_s = time.monotonic()
+        if self._hear:
+            self._hear(False, data)
         try:
             answer = self._codec.feed(data)
         except NotModbus as fault:

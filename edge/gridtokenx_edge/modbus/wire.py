@@ -18,7 +18,7 @@ from typing import Protocol
 import serial
 
 from gridtokenx_edge.config import SerialBus, TcpBus
-from gridtokenx_edge.modbus.faults import LineDown
+from gridtokenx_edge.modbus.faults import LineDown, LineUnfit
 
 _READ_BYTES = 4096
 # Whoever floods the line is listened to for so long before a request, and no longer.
@@ -101,7 +101,7 @@ def open_serial(bus: SerialBus) -> Port:
         )
         _tell_nothing_from_gone(port.fileno())
     except termios.error:
-        raise LineDown(
+        raise LineUnfit(
             f"{bus.port} does not take {bus.baud} baud, parity {bus.parity},"
             f" {bus.stop_bits} stop bits (a pseudo-terminal takes parity N only)"
         ) from None
