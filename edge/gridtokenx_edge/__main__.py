@@ -9,8 +9,10 @@ import typer
 from gridtokenx_edge.commands.check_config import check_config
 from gridtokenx_edge.commands.enrol import enrol, rotate
 from gridtokenx_edge.commands.key import key
+from gridtokenx_edge.commands.profile import app as profile
 from gridtokenx_edge.commands.read import read
 from gridtokenx_edge.commands.run import run
+from gridtokenx_edge.commands.scan import scan
 from gridtokenx_edge.commands.terminal import INTERRUPTED, USER_ERROR, example
 
 app = typer.Typer(
@@ -23,6 +25,8 @@ app = typer.Typer(
 app.command(epilog=example("run --config /etc/gridtokenx/edge.toml"))(run)
 app.command(epilog=example("check-config --config config/edge.toml"))(check_config)
 app.command(epilog=example("read --config config/edge.toml --meter EASTRON-12345678"))(read)
+app.command(epilog=example("scan /dev/ttyUSB0"))(scan)
+app.add_typer(profile, name="profile")
 app.command(epilog=example("enrol --backend https://community.example:8080 --token -"))(enrol)
 keys = typer.Typer(rich_markup_mode="rich", invoke_without_command=True)
 keys.callback(epilog=example("key --config config/edge.toml"))(key)

@@ -7,7 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_edge.credentials import is_credential, secret_path
 from gridtokenx_edge.dlms.config import DlmsBus
+from gridtokenx_edge.meters.profile import is_file
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import PublicKeys
 
@@ -32,7 +34,7 @@ class FormerDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[device]`: files, relative to the config file."""
+    """`[device]`: files, relative to the config file; the key may be a `credential:`."""
 
     key: str
     outbox: str
@@ -75,8 +77,12 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign.
+    """`[[bus.meter]]`. `profile` is a model's name or a file of the site's own (.toml).
 
+    `invert` exchanges import and export and turns the power's sign. `timeout_ms` and `retries`
+    replace the bus's, `gap_ms` the profile's `min_gap_ms`.
+    `clock_utc_offset_min` is how far the meter's own clock is set ahead of UTC; with it, that
+    clock times readings for as long as the gateway's own is not synchronised.
     `instance` chooses among a SunSpec unit's meters or inverters.
     """
 
@@ -85,6 +91,10 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address: int
     poll_every_s: float = 10.0
     invert: bool = False
+    timeout_ms: int | None = None
+    retries: int | None = None
+    gap_ms: int | None = None
+    clock_utc_offset_min: int | None = None
     instance: int = 1
 
     @property
@@ -105,6 +115,7 @@ class SerialBus(
     stop_bits: Literal[1, 2] = 1
     timeout_ms: int = 500
     retries: int = 1
+    silent_share_percent: int = 10
 
 
 class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp", tag_field="kind"):
@@ -117,9 +128,29 @@ class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp",
     rtu_over_tcp: bool = False
     timeout_ms: int = 1000
     retries: int = 1
+    silent_share_percent: int = 10
 
 
 BusConfig = SerialBus | TcpBus
+
+
+class StatusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[status]`: a page and metrics for this machine alone; port 0 is off."""
+
+    port: int = 0
+
+
+class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[home_assistant]`: the house's own broker, never the community's."""
+
+    enabled: bool = False
+    host: str = ""
+    port: int = 8883
+    username: str = ""
+    password_file: str = ""
+    prefix: str = "homeassistant"
+    insecure: bool = False
+    ca: str = ""
 
 
 class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,6 +164,24 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dlms: list[DlmsBus] = []
     clock: ClockConfig = ClockConfig()
     uplink: UplinkConfig = UplinkConfig()
+    status: StatusConfig = StatusConfig()
+    home_assistant: HomeAssistantConfig = HomeAssistantConfig()
+
+
+def with_profile_files(config: EdgeConfig, file: Path) -> EdgeConfig:
+    """The config with its meters' own profile files found from the folder that it stands in."""
+    folder = file.resolve().parent
+
+    def found(meter: MeterConfig) -> MeterConfig:
+        if not is_file(meter.profile):
+            return meter
+        return msgspec.structs.replace(meter, profile=str(folder / meter.profile))
+
+    buses = [
+        msgspec.structs.replace(bus, meter=[found(meter) for meter in bus.meter])
+        for bus in config.bus
+    ]
+    return msgspec.structs.replace(config, bus=buses)
 
 
 def meter_ids(config: EdgeConfig) -> list[str]:
@@ -150,18 +199,21 @@ class Paths(msgspec.Struct, frozen=True):
     broker_cert: Path
     broker_key: Path
     former: tuple[Paths, ...] = ()
+    house_ca: Path = Path()
+    house_password: Path = Path()
+    is_key_credential: bool = False
     folder: Path = Path()
 
 
 def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
-    """Relative paths are relative to the folder of the config file."""
+    """Relative paths are relative to the folder of the config file, credentials to systemd's."""
     folder = file.resolve().parent
     return Paths(
-        folder / config.device.key,
+        secret_path(folder, config.device.key),
         folder / config.device.outbox,
         folder / config.broker.ca,
-        folder / config.broker.cert,
-        folder / config.broker.key,
+        secret_path(folder, config.broker.cert),
+        secret_path(folder, config.broker.key),
         tuple(
             Paths(
                 folder / former.key,
@@ -172,5 +224,8 @@ def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
             )
             for former in config.device.former
         ),
-        folder,
+        folder / config.home_assistant.ca,
+        secret_path(folder, config.home_assistant.password_file),
+        is_key_credential=is_credential(config.device.key),
+        folder=folder,
     )

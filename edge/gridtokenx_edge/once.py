@@ -39,20 +39,20 @@ async def _read_bus(bus: BusConfig, meters: Sequence[MeterConfig], clock: Clock)
     try:
         await line.connect()
         readers = Readers(line, clock)
-        return [await _read_meter(readers.make(meter), bus, meter) for meter in meters]
+        return [await _read_meter(readers.make(meter), line, meter) for meter in meters]
     except ModbusError as fault:
         return [Answer(bus.name, meter, error=str(fault)) for meter in meters]
     finally:
         line.close()
 
 
-async def _read_meter(reader: Reader, bus: BusConfig, meter: MeterConfig) -> Answer:
-    for attempts_left in reversed(range(1 + bus.retries)):
+async def _read_meter(reader: Reader, line: Line, meter: MeterConfig) -> Answer:
+    for attempts_left in reversed(range(1 + line.retries_of(meter))):
         try:
-            return Answer(bus.name, meter, await reader.poll())
+            return Answer(line.name, meter, await reader.poll())
         except (MeterSilent, MeterGarbled) as fault:
             if not attempts_left:
-                return Answer(bus.name, meter, error=str(fault))
+                return Answer(line.name, meter, error=str(fault))
         except ModbusError as fault:
-            return Answer(bus.name, meter, error=str(fault))
+            return Answer(line.name, meter, error=str(fault))
     raise AssertionError("the last attempt returns")

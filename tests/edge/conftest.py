@@ -111,6 +111,8 @@ class RtuServer:
     async def __aexit__(self, *_: object) -> None:
         assert self._server
         self._server.close()
+        for _ in range(3):  # a connection may just be on its way in
+            await asyncio.sleep(0)
         for writer in self._writers:
             writer.close()
         await asyncio.sleep(0)
@@ -320,9 +322,8 @@ class EdgeSite:
         log = (self.folder / "edge.log").open("a")
         agent = subprocess.Popen(
             [sys.executable, "-m", "gridtokenx_edge", "run", "--config", str(self.config)],
-            stderr=log,
             text=True,
-            **more,
+            **{"stderr": log, **more},
         )
         log.close()
         self._agents.append(agent)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from gridtokenx_dlms.aio.line import ByteLine, SerialLine, StreamLine
@@ -37,12 +37,18 @@ class DlmsLine:
         self._not_before_s = float("-inf")
         self._why_down = ""
         self._has_answered = False
+        self.asked: Callable[[float], None] = lambda _: None
+        """Told how long each turn held the line, in seconds."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """The line to oneself, in the order of asking."""
         async with self._turn:
-            yield
+            began_s = time.monotonic()
+            try:
+                yield
+            finally:
+                self.asked(time.monotonic() - began_s)
 
     async def connect(self) -> None:
         """Opens the line unless it is open. Raises LineDown."""

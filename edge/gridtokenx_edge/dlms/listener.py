@@ -6,7 +6,7 @@ import asyncio
 import random
 import termios
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gridtokenx_dlms.aio.line import SerialLine, StreamLine
 from gridtokenx_dlms.aio.server import TcpListener
@@ -116,18 +116,19 @@ class Listener:
         self,
         config: DlmsPush,
         terms: Sequence[Terms],
-        sink: ReadingSink,
+        sinks: Mapping[str, ReadingSink],
         clock: Clock,
         log: Logger,
         is_synchronised: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
         self._meters = [PushedMeter(each, clock, is_synchronised) for each in terms]
-        self._sink = sink
+        self._sinks = sinks
         self._log = log
         self._faults = FaultLog(log)
         self.port = 0
         """The TCP port, once it listens."""
+        self.is_up = False
 
     async def run(self) -> None:
         backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, random.random)
@@ -147,9 +148,11 @@ class Listener:
         listener = TcpListener(self._talk, "", port)
         await listener.start()
         self.port = listener.port
+        self.is_up = True
         try:
             await asyncio.Event().wait()
         finally:
+            self.is_up = False
             await listener.stop()
 
     async def _talk(self, line: StreamLine) -> None:
@@ -165,6 +168,7 @@ class Listener:
         kind = EvenLine if config.parity == "E" else SerialLine
         line = kind(config.port, config.baud)
         frames = PushedFrames()
+        self.is_up = True
         try:
             while True:
                 data = await line.read()
@@ -173,6 +177,7 @@ class Listener:
                 for message in frames.feed(data):
                     self.received(message)
         finally:
+            self.is_up = False
             line.close()
 
     def received(self, message: bytes) -> None:
@@ -186,7 +191,7 @@ class Listener:
                 continue
             self._faults.over("push_refused", self._config.name)
             if reading:
-                self._sink.add(reading)
+                self._sinks[meter.id].add(reading)
             return
         self._faults.warn("push_refused", self._config.name, bus=self._config.name, reason=reason)
 

@@ -15,7 +15,7 @@ from gridtokenx_edge.dlms.repair import GapRepair
 from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.modbus.faults import LineDown, MeterStrange, ModbusError
-from gridtokenx_edge.modbus.poller import ReadingSink
+from gridtokenx_edge.tally import MeterCounter
 from gridtokenx_edge.modbus.schedule import grid_after, is_stranded, next_due
 from gridtokenx_wire.clock import Clock
 
@@ -35,7 +35,7 @@ class DlmsPoller:
         terms: Terms,
         reader: DlmsReader,
         repair: GapRepair,
-        sink: ReadingSink,
+        sink: MeterCounter,
         clock: Clock,
         log: Logger,
     ) -> None:
@@ -73,6 +73,8 @@ class DlmsPoller:
             if time.monotonic() >= self._not_before_s:
                 await self._poll()
             due = next_due(due_ms, self._clock.now_ms(), every_ms)
+            if due.missed:
+                self._sink.missed(due.missed)
             if due.missed and self._failed_polls < _FAILED_POLLS_BEFORE_SILENT:
                 self._faults.warn("polls_missed", missed=due.missed, **self._about)
             due_ms = due.at_ms
@@ -86,6 +88,7 @@ class DlmsPoller:
                 due_ms = grid_after(now_ms, every_ms)
             elif now_ms >= due_ms:
                 return due_ms
+            self._sink.turned()
             wait_s = self._clock.real_seconds(due_ms - now_ms)
             await asyncio.sleep(min(wait_s, _LONGEST_SLEEP_S))
 
@@ -104,9 +107,11 @@ class DlmsPoller:
         try:
             await contact
         except LineDown as fault:
+            self._sink.failed(fault)
             self._failed_polls += 1
             self._faults.error("line_down", self._line.name, reason=str(fault), **self._about)
         except MeterStrange as fault:
+            self._sink.failed(fault)
             self._not_before_s = time.monotonic() + _STRANGE_RETRY_S
             self._reader.forget_identity()
             self._faults.error("meter_strange", reason=str(fault), **self._about)
@@ -116,6 +121,7 @@ class DlmsPoller:
             self._succeed()
 
     def _fail(self, fault: ModbusError) -> None:
+        self._sink.failed(fault)
         self._failed_polls += 1
         if self._failed_polls >= _FAILED_POLLS_BEFORE_SILENT:
             self._reader.forget_identity()

@@ -16,15 +16,21 @@ from gridtokenx_edge.dlms.marks import Marks
 from gridtokenx_edge.dlms.poller import DlmsPoller
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.dlms.repair import GapRepair
+from gridtokenx_edge.dlms.tallies import tally_of
 from gridtokenx_edge.dlms.terms import Setting, Terms, each_terms
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.modbus.poller import ReadingSink
 from gridtokenx_edge.outbox import Outbox
+from gridtokenx_edge.progress import Progress
+from gridtokenx_edge.tally import MeterCounter
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.keys import device_id
 
-_GOODBYE_S = 1.0
+_GOODBYE_S = 0.3
+_PATIENCE_S = 60.0
+# An association is opened, asked and opened again; each exchange has a bound of its own.
+_LONGEST_POLL_S = 600.0
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -37,6 +43,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     paths: Paths
     key: Ed25519PublicKey
     is_synchronised: Callable[[], bool]
+    progress: Progress
 
 
 class DlmsPolling:
@@ -50,9 +57,28 @@ class DlmsPolling:
         meters = [meter.id for bus in buses for meter in bus.meter]
         self._marks = Marks(state / "dlms.marks", meters, around.log)
         self.sealed = self._marks.sealed
+        self.tallies = {bus.name: tally_of(bus, line_baud(bus)) for bus in buses}
+        self._stopped = asyncio.Event()
 
     async def run(self) -> None:
-        """Works until cancelled; then associations are released."""
+        """Works until `stop`; then associations are released."""
+        working = asyncio.create_task(self._work(), name="dlms")
+        stopping = asyncio.create_task(self._stopped.wait(), name="dlms stop")
+        try:
+            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not working.done():
+                working.cancel()
+            ended = (await asyncio.gather(working, return_exceptions=True))[0]
+        if isinstance(ended, Exception):
+            raise ended  # a bug of ours
+
+    def stop(self) -> None:
+        """Ends `run` soon."""
+        self._stopped.set()
+
+    async def _work(self) -> None:
         around = self._around
         await self._marks.load(around.outbox, around.key)
         readers: list[DlmsReader] = []
@@ -62,18 +88,12 @@ class DlmsPolling:
                 for bus in self._buses:
                     terms = each_terms(list(bus.meter), self._setting, self._refused)
                     if isinstance(bus, DlmsPush):
-                        listener = Listener(
-                            bus,
-                            terms,
-                            around.sink,
-                            around.clock,
-                            around.log,
-                            around.is_synchronised,
-                        )
+                        listener = self._listener(bus, terms)
                         tasks.create_task(listener.run(), name=f"dlms {bus.name}")
                         continue
                     line = DlmsLine(bus, line_baud(bus))
                     lines.append(line)
+                    self._watch_line(line)
                     for each in terms:
                         reader = DlmsReader(line, each, around.clock, around.is_synchronised)
                         readers.append(reader)
@@ -84,18 +104,46 @@ class DlmsPolling:
             for line in lines:
                 line.close()
 
+    def forget(self) -> None:
+        """Another part takes over: these loops turn no more."""
+        for bus in self._buses:
+            for meter in bus.meter:
+                self._around.progress.forget(f"meter {meter.id}")
+
     def keep_marks(self) -> None:
         """Once everything is sealed, before the agent ends."""
         self._marks.save()
 
-    def _poller(self, line: DlmsLine, terms: Terms, reader: DlmsReader) -> DlmsPoller:
+    def _watch_line(self, line: DlmsLine) -> None:
+        self.tallies[line.name].is_up = lambda: line.is_up
+        line.asked = self.tallies[line.name].asked
+
+    def _listener(self, bus: DlmsPush, terms: Sequence[Terms]) -> Listener:
         around = self._around
-        last = self._marks.last(terms.meter.id)
-        repair = GapRepair(reader, terms, around.sink, last, around.log)
-        return DlmsPoller(line, terms, reader, repair, around.sink, around.clock, around.log)
+        tally = self.tallies[bus.name]
+        sinks = {
+            meter: MeterCounter(each, around.sink) for meter, each in tally.meters.items()
+        }
+        tally.is_up = lambda: listener.is_up
+        listener = Listener(bus, terms, sinks, around.clock, around.log, around.is_synchronised)
+        return listener
+
+    def _poller(self, line: DlmsLine, terms: Terms, reader: DlmsReader) -> DlmsPoller:
+        around, meter = self._around, terms.meter
+        tally = self.tallies[line.name].meters[meter.id]
+        tally.clock_drift_ms = lambda: reader.clock_drift_ms
+        beat = around.progress.expect(f"meter {meter.id}", _bound_s(line))
+        counter = MeterCounter(tally, around.sink, beat)
+        repair = GapRepair(reader, terms, counter, self._marks.last(meter.id), around.log)
+        return DlmsPoller(line, terms, reader, repair, counter, around.clock, around.log)
 
     def _refused(self, meter: DlmsMeter, reason: str) -> None:
         self._around.log.error("meter_unreadable", meter=meter.id, reason=reason)
+
+
+def _bound_s(line: DlmsLine) -> float:
+    """How long a poll may take at most, in seconds: each meter of the line comes before it."""
+    return _PATIENCE_S + len(line.config.meter) * _LONGEST_POLL_S
 
 
 def line_baud(bus: DlmsBus) -> int:

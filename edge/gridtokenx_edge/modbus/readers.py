@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from gridtokenx_edge.config import MeterConfig
-from gridtokenx_edge.meters.profile import Profile, load_profile
+from gridtokenx_edge.meters.profile import Profile, is_file, load_profile, profile_names
 from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile, load_sunspec, sunspec_names
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
@@ -14,9 +15,16 @@ from gridtokenx_edge.modbus.sunspec_unit import SunSpecUnit
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading
 
+if TYPE_CHECKING:
+    from gridtokenx_edge.meters.dlms import DlmsProfile
+
 
 class Reader(Protocol):
-    """Reads one meter. All may raise ModbusError but `forget_identity`."""
+    """Reads one meter. What is awaited may raise ModbusError."""
+
+    @property
+    def clock_drift_ms(self) -> int | None:
+        """How far the meter's own clock is ahead of the gateway's, where it has one."""
 
     def forget_identity(self) -> None: ...
 
@@ -25,23 +33,34 @@ class Reader(Protocol):
     async def poll(self) -> Reading: ...
 
 
-def load_any(name: str) -> Profile | SunSpecProfile:
-    """A profile of either kind. Raises ConfigError if its file is wrong."""
-    return load_sunspec(name) if name in sunspec_names() else load_profile(name)
+def load_any(name: str) -> Profile | SunSpecProfile | DlmsProfile:
+    """A profile of any kind. Raises ConfigError if its file is wrong."""
+    if name in sunspec_names():
+        return load_sunspec(name)
+    if name in profile_names() or is_file(name):
+        return load_profile(name)
+    # Imported where it is wanted: memory is dear on a Pi.
+    from gridtokenx_edge.meters.dlms import load_dlms  # noqa: PLC0415
+
+    return load_dlms(name)
 
 
 class Readers:
     """Makes the readers of one line."""
 
-    def __init__(self, line: Line, clock: Clock) -> None:
+    def __init__(
+        self, line: Line, clock: Clock, is_synchronised: Callable[[], bool] = lambda: True
+    ) -> None:
         self._line = line
         self._clock = clock
+        self._is_synchronised = is_synchronised
         self._units: dict[int, SunSpecUnit] = {}
 
     def make(self, meter: MeterConfig) -> Reader:
         """The reader of a meter; those of one SunSpec unit share it."""
         if meter.profile not in sunspec_names():
-            return MeterReader(self._line, meter, load_profile(meter.profile), self._clock)
-        unit = SunSpecUnit(self._line, meter.address, self._clock)
+            profile = load_profile(meter.profile)
+            return MeterReader(self._line, meter, profile, self._clock, self._is_synchronised)
+        unit = SunSpecUnit(self._line, meter, self._clock)
         unit = self._units.setdefault(meter.address, unit)
         return SunSpecReader(unit, meter, load_sunspec(meter.profile))

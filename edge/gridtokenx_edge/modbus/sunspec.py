@@ -36,6 +36,10 @@ class SunSpecReader:
         self._has_own_id = True
         self._counted: set[str] = set()
 
+    @property
+    def clock_drift_ms(self) -> None:
+        """SunSpec's meters and inverters tell no time that these models could be checked by."""
+
     def forget_identity(self) -> None:
         """The meter was away: look again who it is, and where its registers are."""
         self._plan = None
