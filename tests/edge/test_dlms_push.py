@@ -234,7 +234,7 @@ class Sink:
 
 def listener_of(port: str, terms: Terms, sink: Sink) -> Listener:
     config = DlmsPush("push", port, [terms.meter])
-    return Listener(config, [terms], sink, SystemClock(), structlog.get_logger())
+    return Listener(config, [terms], {terms.meter.id: sink}, SystemClock(), structlog.get_logger())
 
 
 async def test_pushes_arrive_on_a_serial_port(tmp_path: Path, wait_until: WaitUntil) -> None:

@@ -25,6 +25,7 @@ from gridtokenx_edge.dlms.repair import Gap, chunks, find_gap, fitting
 from gridtokenx_edge.dlms.terms import Setting, terms_of
 from gridtokenx_edge.meters.load_profile import Capture
 from gridtokenx_edge.outbox import Outbox
+from gridtokenx_edge.progress import Progress, no_beat
 from gridtokenx_edge.sealer import Sealer
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.frame import open_frame
@@ -106,9 +107,16 @@ class Gateway:
         )
         watch = ClockWatch(ClockConfig("scaled", speed=1.0))
         uplink = UplinkConfig(max_readings_per_frame=50)
-        self.sealer = Sealer(self.outbox, uplink, clock, watch, log, lambda _: None)
+        self.sealer = Sealer(self.outbox, uplink, clock, watch, log, lambda _: None, no_beat)
         around = Surroundings(
-            self.sealer, clock, log, self.outbox, paths, self.key.public_key(), lambda: True
+            self.sealer,
+            clock,
+            log,
+            self.outbox,
+            paths,
+            self.key.public_key(),
+            lambda: True,
+            Progress(),
         )
         self.polling = DlmsPolling([bus], around)
         self.sealer.on_stored = self.polling.sealed

@@ -121,9 +121,7 @@ class DlmsPolling:
     def _listener(self, bus: DlmsPush, terms: Sequence[Terms]) -> Listener:
         around = self._around
         tally = self.tallies[bus.name]
-        sinks = {
-            meter: MeterCounter(each, around.sink) for meter, each in tally.meters.items()
-        }
+        sinks = {meter: MeterCounter(each, around.sink) for meter, each in tally.meters.items()}
         tally.is_up = lambda: listener.is_up
         listener = Listener(bus, terms, sinks, around.clock, around.log, around.is_synchronised)
         return listener

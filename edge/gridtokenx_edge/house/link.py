@@ -27,8 +27,7 @@ from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.modbus.readers import load_any
 from gridtokenx_edge.mqtt import Broker, MqttConnection, MqttError, Will
 from gridtokenx_edge.outbox import Outbox
-from gridtokenx_edge.polling import Polling
-from gridtokenx_edge.tally import MeterTally
+from gridtokenx_edge.tally import BusTally, MeterTally
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.keys import device_text, read_secret
@@ -52,7 +51,7 @@ class Gateway(Protocol):
     @property
     def outbox(self) -> Outbox: ...
     @property
-    def polling(self) -> Polling: ...
+    def tallies(self) -> dict[str, BusTally]: ...
 
 
 class HouseLink:
