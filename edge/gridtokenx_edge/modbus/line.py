@@ -10,7 +10,7 @@ import errno
 import os
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,9 +36,17 @@ _SHORTEST_FRAME_GAP_S = 0.00175
 
 
 class Line:
-    """A line that one requester at a time has the turn on."""
+    """A line that one requester at a time has the turn on.
 
-    def __init__(self, config: BusConfig, faults: FaultLog) -> None:
+    `hear` gets the bytes that pass: whether they are sent, and all of a message so far.
+    """
+
+    def __init__(
+        self,
+        config: BusConfig,
+        faults: FaultLog,
+        hear: Callable[[bool, bytes], None] | None = None,
+    ) -> None:
         self.name = config.name
         self.timeout_s = config.timeout_ms / 1000
         self.retries = config.retries
@@ -48,6 +56,7 @@ class Line:
         """Counts connections: after a new one, meters may have been exchanged."""
         self._config = config
         self._faults = faults
+        self._hear_bytes = hear
         self._turn = asyncio.Lock()
         self._client: AsyncModbusSerialClient | AsyncModbusTcpClient | None = None
         self._is_up = asyncio.Event()
@@ -161,6 +170,7 @@ class Line:
                 reconnect_delay=0,
                 retries=0,
                 trace_connect=self._on_connection,
+                trace_packet=self._on_bytes,
             )
         else:
             client = AsyncModbusTcpClient(
@@ -171,6 +181,7 @@ class Line:
                 reconnect_delay=0,
                 retries=0,
                 trace_connect=self._on_connection,
+                trace_packet=self._on_bytes,
             )
         return client
 
@@ -184,6 +195,11 @@ class Line:
         waiting = client.ctx.response_future
         if self._is_waiting and not waiting.done():
             waiting.set_exception(ModbusException("the line went down"))
+
+    def _on_bytes(self, is_sending: bool, data: bytes) -> bytes:  # noqa: FBT001 (the same)
+        if self._hear_bytes:
+            self._hear_bytes(is_sending, data)
+        return data
 
     async def _frame_gap(self) -> None:
         wait_s = self._quiet_at_s - time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from gridtokenx_edge.config import MeterConfig
@@ -17,7 +17,7 @@ from gridtokenx_edge.meters.plan import (
     register_block,
     resync_block,
 )
-from gridtokenx_edge.meters.point import join_words
+from gridtokenx_edge.meters.point import Point, join_words
 from gridtokenx_edge.meters.profile import ModelRegister, Profile
 from gridtokenx_edge.modbus.faults import (
     ILLEGAL_DATA_ADDRESS,
@@ -66,17 +66,29 @@ class MeterReader:
     async def poll(self) -> Reading:
         """A reading, timed when its import register was asked for. Raises ModbusError."""
         await self.contact()
+        time_ms, replies = await self._ask_points(self._profile.points())
+        return self._reading(time_ms, decode_points(self._profile, replies))
+
+    async def read_values(self) -> dict[str, int | None]:
+        """What the model tells beside a reading, such as voltages. Raises ModbusError."""
+        await self.contact()
+        points = {str(name): point for name, point in self._profile.values.items()}
+        _, replies = await self._ask_points(points) if points else (0, [])
+        return decode_points(self._profile, replies)
+
+    async def _ask_points(
+        self, points: Mapping[str, Point]
+    ) -> tuple[int, list[tuple[Block, list[int]]]]:
         try:
-            time_ms, replies = await self._ask_all(self._plan())
+            return await self._ask_all(self._plan(points))
         except MeterRefused as refusal:
             if refusal.code != ILLEGAL_DATA_ADDRESS or not self._may_bridge:
                 raise
             self._may_bridge = False  # this meter answers for nothing that it does not use
-            time_ms, replies = await self._ask_all(self._plan())
-        return self._reading(time_ms, decode_points(self._profile, replies))
+            return await self._ask_all(self._plan(points))
 
-    def _plan(self) -> list[Block]:
-        return plan_blocks(self._profile, self._unsupported, bridge=self._may_bridge)
+    def _plan(self, points: Mapping[str, Point] | None = None) -> list[Block]:
+        return plan_blocks(self._profile, self._unsupported, bridge=self._may_bridge, points=points)
 
     def _reading(self, time_ms: int, values: dict[str, int | None]) -> Reading:
         exported = values.get("energy_export")
