@@ -7,7 +7,7 @@ import sys
 import textwrap
 from enum import Enum
 from importlib.metadata import version
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -22,7 +22,6 @@ from gridtokenx_edge.commands.terminal import (
     say,
 )
 from gridtokenx_edge.commissioning.checking import Check, Wanted
-from gridtokenx_edge.commissioning.counter_findings import Flow
 from gridtokenx_edge.commissioning.finding import Finding, Severity, is_ready, verdict
 from gridtokenx_edge.config import resolve_paths
 
@@ -64,7 +63,7 @@ def check(
     wanted = Wanted(
         chosen,
         duration,
-        cast(Flow, flow.value if flow else ""),
+        flow.value if flow else "",
         ack_wait,
         version("gridtokenx"),
     )

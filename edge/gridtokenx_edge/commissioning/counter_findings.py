@@ -39,12 +39,13 @@ def judge_counters(
     series = profiled_series(profile, samples, invert=meter.invert)
     found = compare(series)
     has_value = bool(series.export_uwh if meter.invert else series.import_uwh)
-    if not has_value or series.is_absurd or found.is_contradiction:
+    if not has_value or not series.power_w or series.is_absurd or found.is_contradiction:
         explanation = explain(profile, samples, invert=meter.invert)
+        if has_value and not series.power_w and explanation is None:
+            seen = "the meter tells no power to compare its counters with"
+            yield note("counter_untold", meter.id, seen, "compare both with the display")
+            return
         yield _mistake(meter, series, found, explanation, has_value=has_value)
-        return
-    if not series.power_w:
-        yield note("counter", meter.id, "the meter tells no power to compare its counters with")
         return
     yield _agreement(meter, series, found)
     yield _direction(meter, series, flow)
@@ -110,12 +111,20 @@ def _mistake(
     has_value: bool,
 ) -> Finding:
     seen = _contradiction(series, found) if has_value else "the import register holds no value"
+    if has_value and not series.power_w:
+        seen = "the power's register holds no value"
     if found.outcome is Outcome.FELL:
         do = "ask the maker: a counter never counts down; was the right register taken?"
         return error("counter_fell", meter.id, seen, do)
     if explanation is None:
         if not has_value:
             return error("no_value", meter.id, seen, f"profile {meter.profile} may be wrong")
+        if found.is_contradiction and found.worse[1].moved_most_uwh <= max(series.steps_uwh):
+            do = (
+                "it stands still: the wrong register, or its unit is larger than profile"
+                f" {meter.profile} says; compare with the display"
+            )
+            return error("standstill", meter.id, seen, do)
         do = f"compare with the display: profile {meter.profile} may be another model's"
         return error("counter", meter.id, seen, do)
     name, do = _remedy(meter, explanation)

@@ -110,7 +110,7 @@ def explain(profile: Profile, samples: Sequence[Sample], *, invert: bool) -> Exp
     possible: list[Explanation] = []
     for mistake, reading in _mistakes(profile):
         series = read_series(reading, samples, invert=invert)
-        if not series.times_ms or not series.import_uwh or series.is_absurd:
+        if not series.import_uwh or not any(series.power_w) or series.is_absurd:
             continue
         found = compare(series)
         if found.is_contradiction or found.is_per_phase:
@@ -119,8 +119,9 @@ def explain(profile: Profile, samples: Sequence[Sample], *, invert: bool) -> Exp
         explanation = Explanation(mistake, series, reading.energy_factor, is_sure)
         if is_sure:
             return explanation
-        possible.append(explanation)
-    return possible[0] if len({each.mistake for each in possible}) == 1 else None
+        if mistake is not Mistake.SCALE:  # one of several scales is as good as none
+            possible.append(explanation)
+    return possible[0] if len(possible) == 1 else None
 
 
 def _mistakes(profile: Profile) -> Iterator[tuple[Mistake, Interpretation]]:

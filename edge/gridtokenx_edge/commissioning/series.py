@@ -71,13 +71,19 @@ def swapped(point: Point) -> Point:
 
 
 def read_series(reading: Interpretation, samples: Sequence[Sample], *, invert: bool) -> Series:
-    """Decodes the samples. One that lacks a value which others have is left out."""
+    """Decodes the samples. A value that most of them lack counts as none.
+
+    A sample that lacks what others have is left out. (Words in the wrong order make some floats
+    look possible, and others not.)
+    """
     decoded = [
         (sample.time_ms, {name: _decode(reading, name, sample) for name in reading.points})
         for sample in samples
     ]
     present = [
-        name for name in reading.points if any(values[name] is not None for _, values in decoded)
+        name
+        for name in reading.points
+        if 2 * sum(values[name] is not None for _, values in decoded) > len(decoded)
     ]
     kept = [row for row in decoded if all(row[1][name] is not None for name in present)]
     columns: dict[str, list[int]] = {
