@@ -12,6 +12,7 @@ from gridtokenx_edge.commands.key import key
 from gridtokenx_edge.commands.read import read
 from gridtokenx_edge.commands.run import run
 from gridtokenx_edge.commands.terminal import INTERRUPTED, USER_ERROR, example
+from gridtokenx_edge.commands.watch import watch
 
 app = typer.Typer(
     help="Reads the meters of a site, signs what it read, keeps it safe and sends it.",
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command(epilog=example("run --config /etc/gridtokenx/edge.toml"))(run)
 app.command(epilog=example("check-config --config config/edge.toml"))(check_config)
 app.command(epilog=example("read --config config/edge.toml --meter EASTRON-12345678"))(read)
+app.command(epilog=example("watch --config config/edge.toml --every 5"))(watch)
 app.command(epilog=example("check --config config/edge.toml --flow import"))(check)
 app.command(epilog=example("key --config config/edge.toml"))(key)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -42,7 +43,7 @@ async def reach_broker(config: BrokerConfig, paths: Paths, device: str, now: dat
         async with asyncio.timeout(_STEP_TIMEOUT_S):
             _, writer = await asyncio.open_connection(address, config.port)
     except (OSError, TimeoutError) as fault:
-        reason = (isinstance(fault, OSError) and fault.strerror) or "no answer within 5 s"
+        reason = _reason(fault)
         do = "is the broker on, the port right, and no firewall between?"
         return Reach([error("broker_tcp", "", f"{where} ({address}): {reason}", do)])
     writer.close()
@@ -91,7 +92,7 @@ def judge_certificates(paths: Paths, device: str, now: datetime) -> Iterator[Fin
         try:
             certificate = x509.load_pem_x509_certificate(file.read_bytes())
         except (OSError, ValueError) as fault:
-            reason = (isinstance(fault, OSError) and fault.strerror) or "no PEM certificate"
+            reason = _reason(fault) if isinstance(fault, OSError) else "no PEM certificate"
             yield error("certificate", "", f"{file}: {reason}", "get it from the operator")
             continue
         if file == paths.broker_cert:
@@ -148,11 +149,16 @@ def _tls_error(where: str, fault: Exception) -> Finding:
             " this machine's clock right?"
         )
         return error("broker_tls", "", seen, do)
-    if isinstance(fault, TimeoutError):
-        reason = "no answer within 5 s"
-    elif isinstance(fault, ssl.SSLError):
-        reason = str(fault.reason or fault)
-    else:
-        reason = (isinstance(fault, OSError) and fault.strerror) or str(fault)
+    reason = _reason(fault)
     do = "is this the broker's TLS port, and do cert and key belong together?"
     return error("broker_tls", "", f"{where}: {reason}", do)
+
+
+def _reason(fault: Exception) -> str:
+    if isinstance(fault, TimeoutError) and not fault.errno:
+        return f"no answer within {_STEP_TIMEOUT_S:g} s"
+    if isinstance(fault, ssl.SSLError):
+        return str(fault.reason or fault)
+    if isinstance(fault, OSError) and fault.errno:
+        return os.strerror(fault.errno)
+    return str(fault) or type(fault).__name__

@@ -67,7 +67,8 @@ def judge_bus_time(bus: BusConfig, polls: Sequence[PollTime]) -> Iterator[Findin
             )
     used = percent(polls)
     takes_ms = sum(poll.takes_us for poll in polls) // 1000
-    seen = f"a round of {len(polls)} meters takes {takes_ms} ms, {used} % of the bus's time"
+    meters = f"{len(polls)} meter{'s' * (len(polls) != 1)}"
+    seen = f"a round of {meters} takes {takes_ms} ms, {used} % of the bus's time"
     if used <= _WARNING_PERCENT:
         yield ok("bus_time", bus.name, seen)
         return

@@ -15,8 +15,14 @@ from gridtokenx_edge.clock_status import kernel_synchronised
 from gridtokenx_edge.commissioning.broker import reach_broker, try_mqtt
 from gridtokenx_edge.commissioning.bus_time import PollTime, judge_bus_time, line_us, rest_us
 from gridtokenx_edge.commissioning.counter_findings import Flow, judge_counters
-from gridtokenx_edge.commissioning.finding import Finding, Severity, error, note, ok
-from gridtokenx_edge.commissioning.host import judge_clock, judge_disk, judge_key, judge_port
+from gridtokenx_edge.commissioning.finding import Finding, Severity, note, ok
+from gridtokenx_edge.commissioning.host import (
+    judge_clock,
+    judge_disk,
+    judge_down,
+    judge_key,
+    judge_port,
+)
 from gridtokenx_edge.commissioning.identities import Answered, judge_identities, judge_profile
 from gridtokenx_edge.commissioning.plausibility import judge_values
 from gridtokenx_edge.commissioning.ports import agent_runs
@@ -101,8 +107,7 @@ class Check:
 
     def _judge_bus(self, sampled: BusSamples) -> None:
         if sampled.down:
-            do = "adapter, cable, address of the server; another program on the port"
-            self._say([error("line_down", sampled.bus.name, sampled.down, do)])
+            self._say([judge_down(sampled.bus, sampled.down)])
             return
         self._say(judge_bus(sampled.bus, [(each.meter.id, each.tally) for each in sampled.meters]))
         for each in sampled.meters:

@@ -38,17 +38,28 @@ def judge_counters(
         return
     series = profiled_series(profile, samples, invert=meter.invert)
     found = compare(series)
-    has_value = bool(series.export_uwh if meter.invert else series.import_uwh)
-    if not has_value or not series.power_w or series.is_absurd or found.is_contradiction:
+    missing = _missing(meter, profile, series)
+    if missing or series.is_absurd or found.is_contradiction:
         explanation = explain(profile, samples, invert=meter.invert)
-        if has_value and not series.power_w and explanation is None:
+        if missing == "power" and explanation is None:
             seen = "the meter tells no power to compare its counters with"
             yield note("counter_untold", meter.id, seen, "compare both with the display")
             return
-        yield _mistake(meter, series, found, explanation, has_value=has_value)
+        yield _mistake(meter, series, found, explanation, missing)
         return
     yield _agreement(meter, series, found)
     yield _direction(meter, series, flow)
+
+
+def _missing(meter: MeterConfig, profile: Profile, series: Series) -> str:
+    """The register that the profile promises and the meter does not fill, or ""."""
+    registers = [series.import_uwh, series.export_uwh]
+    imported, exported = registers[::-1] if meter.invert else registers
+    if not imported:
+        return "import"
+    if not exported and profile.energy_export and not profile.energy_export.optional:
+        return "export"
+    return "" if series.power_w else "power"
 
 
 def _agreement(meter: MeterConfig, series: Series, found: Consistency) -> Finding:
@@ -107,17 +118,16 @@ def _mistake(
     series: Series,
     found: Consistency,
     explanation: Explanation | None,
-    *,
-    has_value: bool,
+    missing: str,
 ) -> Finding:
-    seen = _contradiction(series, found) if has_value else "the import register holds no value"
-    if has_value and not series.power_w:
-        seen = "the power's register holds no value"
+    seen = f"the register of {missing} holds no value"
+    if not missing:
+        seen = _contradiction(series, found)
     if found.outcome is Outcome.FELL:
         do = "ask the maker: a counter never counts down; was the right register taken?"
         return error("counter_fell", meter.id, seen, do)
     if explanation is None:
-        if not has_value:
+        if missing:
             return error("no_value", meter.id, seen, f"profile {meter.profile} may be wrong")
         if found.is_contradiction and found.worse[1].moved_most_uwh <= max(series.steps_uwh):
             do = (

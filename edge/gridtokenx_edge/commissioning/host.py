@@ -101,3 +101,14 @@ def judge_port(bus: BusConfig, *, agent_runs: bool) -> Iterator[Finding]:
     if name := lasting_name(bus.port):
         do = f'port = "{name}" stays the same when adapters are plugged in in another order'
         yield note("port_name", bus.name, f"{port} is a name by order", do)
+
+
+def judge_down(bus: BusConfig, reason: str) -> Finding:
+    """A line that could not be opened, or not be kept."""
+    if "another program" in reason:
+        do = "stop the other program: fuser -v shows it"
+        return error("port_taken", bus.name, reason, do)
+    if isinstance(bus, SerialBus):
+        return error("line_down", bus.name, reason, "look at the adapter, its cable and its power")
+    do = "host and port right? Some converters take one connection: stop the agent, if it runs"
+    return error("line_down", bus.name, reason, do)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 _BY_ID = Path("/dev/serial/by-id")
 _PROC = Path("/proc")
+_PSEUDO_TERMINALS = "/dev/pts/"
 
 
 def agent_runs(outbox: Path) -> bool:
@@ -27,8 +28,13 @@ def agent_runs(outbox: Path) -> bool:
 
 
 def holders(port: str, proc: Path = _PROC) -> list[str]:
-    """The programs that have the port open, as `name (pid N)`; only those that we may look at."""
+    """The programs that have the port open, as `name (pid N)`; only those that we may look at.
+
+    A pseudo-terminal is always open at its other end, and no adapter.
+    """
     device = os.path.realpath(port)
+    if device.startswith(_PSEUDO_TERMINALS):
+        return []
     own = str(os.getpid())
     return sorted(
         {

@@ -37,6 +37,9 @@ _SHORTEST_ROUND_S = 0.05
 # A silent meter costs its time-out: after these polls it is only asked in every tenth round.
 _SILENT_POLLS = 3
 _SILENT_ROUNDS = 10
+# A slow line gets more time, up to a bound: fewer rounds would tell nothing.
+_FEWEST_ROUNDS = 10
+_MOST_TIMES_LONGER = 3
 _MOST_RECONNECTS = 3
 _MOST_SAMPLES = 20_000
 
@@ -105,8 +108,11 @@ async def _sample(
 ) -> None:
     readers = [MeterReader(line, each.meter, each.profile, clock) for each in found]
     until_s = time.monotonic() + duration_s
+    latest_s = until_s + (_MOST_TIMES_LONGER - 1) * duration_s
     rounds = reconnects = 0
-    while time.monotonic() < until_s and not all(each.refusal for each in found):
+    while not all(each.refusal for each in found):
+        if time.monotonic() >= (latest_s if rounds < _FEWEST_ROUNDS else until_s):
+            return
         began_s = time.monotonic()
         for each, reader in zip(found, readers, strict=True):
             is_silent = each.silent_polls >= _SILENT_POLLS
