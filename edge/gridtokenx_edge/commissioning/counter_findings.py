@@ -129,7 +129,9 @@ def _mistake(
     if explanation is None:
         if missing:
             return error("no_value", meter.id, seen, f"profile {meter.profile} may be wrong")
-        if found.is_contradiction and found.worse[1].moved_most_uwh <= max(series.steps_uwh):
+        if found.outcome is Outcome.TOO_LOW and found.worse[1].moved_most_uwh <= max(
+            series.steps_uwh
+        ):
             do = (
                 "it stands still: the wrong register, or its unit is larger than profile"
                 f" {meter.profile} says; compare with the display"

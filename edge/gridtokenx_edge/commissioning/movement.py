@@ -100,7 +100,7 @@ def _between_turns(
     moved = counted_uwh[last] - counted_uwh[first]
     inner = bounds(times_ms[first:last], power_w[first:last])
     outer = bounds(times_ms[first - 1 : last + 1], power_w[first - 1 : last + 1])
-    allowed = _with_lag(inner, outer, max(power_w[first - 1 : last + 1]))
+    allowed = _with_lag(inner, outer, max(power_w))
     return Movement(_compare(moved, moved, allowed), moved, moved, *allowed)
 
 
@@ -116,6 +116,7 @@ def bounds(times_ms: Sequence[int], power_w: Sequence[int]) -> Bounds:
 
 
 def _with_lag(inner: Bounds, outer: Bounds, highest_w: int) -> Bounds:
+    """What was drawn just before may be counted now, and the other way round."""
     lag_uwh = _uwh((highest_w + _POWER_DOUBT_W) * _LAG_MS)
     return Bounds(max(0, inner.least_uwh - lag_uwh), outer.most_uwh + lag_uwh)
 
