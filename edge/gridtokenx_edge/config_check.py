@@ -152,6 +152,13 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.port", f"expected 1 to 65535, got {bus.port}"
 
 
+def _known_profiles(wrong: str) -> str:
+    """The models that share a word with a wrong name: all of them are too many for a line."""
+    words = set(wrong.lower().split("_"))
+    near = [name for name in profile_names() if words & set(name.split("_"))]
+    return f"one of {', '.join(near)}" if near else "a model of docs/meters.md"
+
+
 def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Finding]:
     addresses = _SERIAL_ADDRESSES if isinstance(bus, SerialBus) else _TCP_ADDRESSES
     if meter.address not in addresses:
@@ -161,7 +168,7 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
         expected = f"expected 0.1 to {_LONGEST_POLL_S}, got {meter.poll_every_s:g}"
         yield f"{at}.poll_every_s", expected
     if meter.profile not in profile_names():
-        yield f"{at}.profile", f"expected one of {', '.join(profile_names())}"
+        yield f"{at}.profile", f"expected {_known_profiles(meter.profile)}, got {meter.profile!r}"
         return
     maker = load_profile(meter.profile).maker
     serial = meter.id.removeprefix(f"{maker}-")

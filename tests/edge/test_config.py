@@ -110,7 +110,16 @@ SLIPS = [
     ("address = 2", "address = 0", "35: bus.0..meter.1..address: expected 1 to 247, got 0"),
     ("address = 2", "address = 2\npoll_every_s = 0.05", "36: bus.0..meter.1..poll_every_s: exp"),
     ("address = 2", "address = 2\ninvert = 1", "36: bus.0..meter.1..invert: expected `bool`"),
-    ('"abb_b23"', '"abb_b99"', "34: bus.0..meter.1..profile: expected one of abb_b23, carlo_"),
+    (
+        '"abb_b23"',
+        '"abb_b99"',
+        "34: bus.0..meter.1..profile: expected one of abb_b21, abb_b23, got",
+    ),
+    (
+        '"abb_b23"',
+        '"x"',
+        "34: bus.0..meter.1..profile: expected a model of docs/meters.md, got 'x'",
+    ),
     ("[site]", "[clock]\nspeed = 0\n[site]", "2: clock.speed: expected a speed above 0|clock"),
     ("[site]", "[site", ": expected TOML"),
 ]
