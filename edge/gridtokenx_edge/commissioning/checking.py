@@ -24,7 +24,7 @@ from gridtokenx_edge.commissioning.host import (
     judge_port,
 )
 from gridtokenx_edge.commissioning.identities import Answered, judge_identities, judge_profile
-from gridtokenx_edge.commissioning.plausibility import judge_values
+from gridtokenx_edge.commissioning.plausibility import judge_values, power_fits
 from gridtokenx_edge.commissioning.ports import agent_runs
 from gridtokenx_edge.commissioning.receipt import AckWatch, judge_receipt, send_reading
 from gridtokenx_edge.commissioning.sampling import BusSamples, MeterSamples, sample_bus
@@ -193,8 +193,13 @@ def _meter_findings(found: MeterSamples, flow: Flow) -> Iterator[Finding]:
         reading = found.reading
         shown = f"import {kwh(reading.import_uwh)}, export {kwh(reading.export_uwh)}"
         yield from judge_profile(meter, found.profile, shown, has_identity=found.has_identity)
-    yield from judge_values(meter.id, meter.profile, found.values, found.values_power_w)
-    yield from judge_counters(meter, found.profile, found.samples, flow)
+    fits = power_fits(found.values, found.values_power_w)
+    counters = list(judge_counters(meter, found.profile, found.samples, flow, fits))
+    is_explained = any(each.severity is Severity.ERROR for each in counters)
+    for each in judge_values(meter.id, meter.profile, found.values, found.values_power_w):
+        if not (is_explained and each.name == "power_scale"):
+            yield each
+    yield from counters
 
 
 def _foreign_owner(outbox: Path) -> str:

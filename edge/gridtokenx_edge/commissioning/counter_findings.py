@@ -31,9 +31,16 @@ _MINUTE_MS = 60_000
 
 
 def judge_counters(
-    meter: MeterConfig, profile: Profile, samples: Sequence[Sample], flow: Flow
+    meter: MeterConfig,
+    profile: Profile,
+    samples: Sequence[Sample],
+    flow: Flow,
+    power_fits: bool | None = None,  # noqa: FBT001 (None is an answer too)
 ) -> Iterator[Finding]:
-    """Findings of direction, scale and word order, from the polls of a check."""
+    """Findings of direction, scale and word order, from the polls of a check.
+
+    `power_fits` is whether voltages and currents carry the power, None if nobody knows.
+    """
     if not samples:
         return
     series = profiled_series(profile, samples, invert=meter.invert)
@@ -45,7 +52,7 @@ def judge_counters(
             seen = "the meter tells no power to compare its counters with"
             yield note("counter_untold", meter.id, seen, "compare both with the display")
             return
-        yield _mistake(meter, series, found, explanation, missing)
+        yield _mistake(meter, series, found, explanation, missing, power_fits)
         return
     yield _agreement(meter, series, found)
     yield _direction(meter, series, flow)
@@ -119,6 +126,7 @@ def _mistake(
     found: Consistency,
     explanation: Explanation | None,
     missing: str,
+    power_fits: bool | None,  # noqa: FBT001
 ) -> Finding:
     seen = f"the register of {missing} holds no value"
     if not missing:
@@ -139,7 +147,7 @@ def _mistake(
             return error("standstill", meter.id, seen, do)
         do = f"compare with the display: profile {meter.profile} may be another model's"
         return error("counter", meter.id, seen, do)
-    name, do = _remedy(meter, explanation)
+    name, do = _remedy(meter, explanation, power_fits)
     return error(name, meter.id, seen, do if explanation.is_sure else f"perhaps {do}")
 
 
@@ -163,7 +171,11 @@ def _moved(movement: Movement) -> str:
     )
 
 
-def _remedy(meter: MeterConfig, explanation: Explanation) -> tuple[str, str]:
+def _remedy(
+    meter: MeterConfig,
+    explanation: Explanation,
+    power_fits: bool | None,  # noqa: FBT001
+) -> tuple[str, str]:
     """The finding's name and what to do."""
     fixed = explanation.series
     profile = f"profile {meter.profile}"
@@ -190,19 +202,26 @@ def _remedy(meter: MeterConfig, explanation: Explanation) -> tuple[str, str]:
                 f" counter; mend word_order of active_power in {profile}"
             )
         case Mistake.SCALE:
-            return "scale", _scale_text(explanation, profile)
+            return "scale", _scale_text(explanation, profile, power_fits)
 
 
-def _scale_text(explanation: Explanation, profile: str) -> str:
+def _scale_text(
+    explanation: Explanation,
+    profile: str,
+    power_fits: bool | None,  # noqa: FBT001
+) -> str:
     factor = explanation.factor
     times = max(factor.numerator, factor.denominator)
-    high = factor < 1
-    said = f"{times} times too {'high' if high else 'low'}"
+    high, low = ("high", "low") if factor < 1 else ("low", "high")
     unit = ""
     if times == 1000:
-        unit = ": is its unit Wh and not kWh?" if high else ": is its unit kWh and not Wh?"
-    other = "low" if high else "high"
-    return (
-        f"the counter is {said}{unit} (or the power {times} times too {other}): compare both with"
-        f" the display, and mend the scale in {profile}"
-    )
+        unit = ": is its unit Wh and not kWh?" if high == "high" else ": is its unit kWh, not Wh?"
+    counter = f"the counter is {times} times too {high}{unit}"
+    power = f"the power is {times} times too {low}"
+    if power_fits is None:
+        said = f"{counter} (or {power})"
+    else:
+        carry = "carry" if power_fits else "do not carry"
+        reason = f"voltages and currents {carry} the power"
+        said = f"{counter if power_fits else power} ({reason})"
+    return f"{said}; compare with the display, and mend the scale in {profile}"

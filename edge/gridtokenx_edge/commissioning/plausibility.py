@@ -22,6 +22,8 @@ def judge_values(
 ) -> Iterator[Finding]:
     """Findings from one reading of a model's values (mV, mA, mHz) and its power."""
     told = {name: value for name, value in values.items() if value is not None}
+    if not any(value for name, value in told.items() if name.startswith("voltage")):
+        return  # a model's register that this meter does not measure reads as zero
     strange = [name for name, value in told.items() if not _is_plausible(name, value)]
     if strange:
         yield error(
@@ -36,10 +38,8 @@ def judge_values(
     if dead and len(dead) < len(voltages):
         names = ", ".join(_said(name, voltages[name]) for name in dead)
         yield warning("dead_phase", meter, names, "a fuse, or a voltage wire that is not connected")
-    apparent_va = _apparent_va(told)
-    power_w = abs(power_w or 0)
-    if apparent_va is not None and 2 * power_w > 3 * apparent_va + 2 * _EXCESS_W:
-        seen = f"{power_w} W, but voltages and currents carry only {apparent_va} VA"
+    if power_fits(told, power_w) is False:
+        seen = f"{abs(power_w or 0)} W, but voltages and currents carry {_apparent_va(told)} VA"
         do = f"compare the power with the display: its scale in profile {profile} may be wrong"
         yield error("power_scale", meter, seen, do)
         return
@@ -48,24 +48,41 @@ def judge_values(
         yield ok("plausible", meter, ", ".join(_said(name, told[name]) for name in looked_at))
 
 
+def power_fits(values: Mapping[str, int | None], power_w: int | None) -> bool | None:
+    """Whether voltages and currents carry the power; None where that cannot be said.
+
+    False if it is far more than they carry, true if it is neither that nor a small part of it.
+    """
+    apparent_va = _apparent_va(values)
+    if apparent_va is None or power_w is None:
+        return None
+    if 2 * abs(power_w) > 3 * apparent_va + 2 * _EXCESS_W:
+        return False
+    return True if _EXCESS_W < apparent_va < 5 * abs(power_w) else None
+
+
 def _is_plausible(name: str, value: int) -> bool:
     if name.startswith("voltage"):
         return 0 <= value < _DEAD_MV or _VOLTAGES_MV[0] <= value <= _VOLTAGES_MV[1]
     if name == "frequency":
-        return _FREQUENCIES_MHZ[0] <= value <= _FREQUENCIES_MHZ[1]
+        return value == 0 or _FREQUENCIES_MHZ[0] <= value <= _FREQUENCIES_MHZ[1]
     if name.startswith("current"):
         return abs(value) <= _MOST_CURRENT_MA
     return True
 
 
-def _apparent_va(told: Mapping[str, int]) -> int | None:
+def _apparent_va(values: Mapping[str, int | None]) -> int | None:
     """The sum of voltage times current, None unless each voltage has its current."""
-    phases = [phase for phase in _PHASES if f"voltage_{phase}" in told]
-    if not phases or any(f"current_{phase}" not in told for phase in phases):
-        return None
-    return sum(
-        told[f"voltage_{phase}"] * abs(told[f"current_{phase}"]) // 10**6 for phase in phases
-    )
+    total_uva, count = 0, 0
+    for phase in _PHASES:
+        voltage_mv, current_ma = values.get(f"voltage_{phase}"), values.get(f"current_{phase}")
+        if voltage_mv is None:
+            continue
+        if current_ma is None:
+            return None
+        total_uva += voltage_mv * abs(current_ma)
+        count += 1
+    return total_uva // 10**6 if count else None
 
 
 def _said(name: str, value: int) -> str:

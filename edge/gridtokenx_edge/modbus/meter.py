@@ -70,11 +70,31 @@ class MeterReader:
         return self._reading(time_ms, decode_points(self._profile, replies))
 
     async def read_values(self) -> dict[str, int | None]:
-        """What the model tells beside a reading, such as voltages. Raises ModbusError."""
+        """What the model tells beside a reading, such as voltages; None for what it refuses.
+
+        Raises ModbusError.
+        """
         await self.contact()
         points = {str(name): point for name, point in self._profile.values.items()}
-        _, replies = await self._ask_points(points) if points else (0, [])
-        return decode_points(self._profile, replies)
+        replies: list[tuple[Block, list[int]]] = []
+        for block in plan_blocks(self._profile, bridge=self._may_bridge, points=points):
+            replies += await self._ask_leniently(block, points)
+        return dict.fromkeys(points) | decode_points(self._profile, replies)
+
+    async def _ask_leniently(
+        self, block: Block, points: Mapping[str, Point]
+    ) -> list[tuple[Block, list[int]]]:
+        """A block's reply, or those of its points that the meter has."""
+        try:
+            return (await self._ask_all([block]))[1]
+        except MeterRefused as refusal:
+            if refusal.code != ILLEGAL_DATA_ADDRESS:
+                raise
+        alone = [
+            Block(points[name].fc, points[name].address, points[name].count, (name,), optional=True)
+            for name in block.points
+        ]
+        return (await self._ask_all(alone))[1]
 
     async def _ask_points(
         self, points: Mapping[str, Point]
