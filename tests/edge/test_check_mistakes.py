@@ -1,73 +1,23 @@
 """`gridtokenx-edge check` names the mistake: each is planted in a site of simulated meters.
 
-The meters live sixty times as fast, so that a minute's check takes a second.
+The meters live two hundred times as fast, so that a minute's check takes a third of a second.
 """
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.edge.checked_site import HEAVY, SPEED, change, check, errors, running
 
-from gridtokenx_edge.commands.read import choose
-from gridtokenx_edge.commissioning.checking import Check, Wanted
-from gridtokenx_edge.commissioning.finding import Finding, Severity
-from gridtokenx_edge.config import resolve_paths
-from gridtokenx_edge.config_check import load_config
-from gridtokenx_sim.config import SimConfig, Site
+from gridtokenx_edge.commissioning.finding import Severity
 from gridtokenx_sim.faults import Crc
 from gridtokenx_sim.models import MODELS
 from gridtokenx_sim.models import quantities as of
 from gridtokenx_sim.models.layout import Table
-from gridtokenx_sim.serving import Running, serve
-from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.keys import public_key_text
-
-SPEED = 60
-EVENING = datetime(2026, 6, 21, 17, 0, tzinfo=UTC)
-HEAVY = {"annual_load_kwh": 60_000 * 10**9}
-
-
-@contextlib.asynccontextmanager
-async def running(*buses: Any) -> AsyncIterator[tuple[Running, ClockConfig]]:
-    """The meters of a household in the evening, and the clock that they live by."""
-    clock = ClockConfig("scaled", time.time_ns() // 10**6, round(EVENING.timestamp() * 1000), SPEED)
-    site = Site(latitude=48.2, longitude=16.37, start=EVENING)
-    async with serve(SimConfig(site, buses, clock)) as served:
-        yield served, clock
-
-
-def clock_table(clock: ClockConfig) -> str:
-    return (
-        f'clock = {{source = "scaled", wall_ms = {clock.wall_ms},'
-        f" community_ms = {clock.community_ms}, speed = {clock.speed}}}"
-    )
-
-
-async def check(config: Path, **wanted: Any) -> dict[tuple[str, str], Finding]:
-    """The findings of a check by name and what they are about."""
-    loaded = load_config(config)
-    fields: dict[str, Any] = {"duration_s": 60, "flow": "", "ack_wait_s": 3.0, "version": "1"}
-    found: list[Finding] = []
-    await Check(
-        loaded,
-        resolve_paths(loaded, config),
-        Wanted(choose(loaded, ""), **fields | wanted),
-        found.append,
-        lambda _: None,
-    ).run()
-    return {(each.name, each.about): each for each in found}
-
-
-def errors(found: dict[tuple[str, str], Finding]) -> dict[tuple[str, str], Finding]:
-    return {key: each for key, each in found.items() if each.severity is Severity.ERROR}
 
 
 def wired(monkeypatch: pytest.MonkeyPatch, model: str, function: int, **more: Any) -> None:
@@ -82,20 +32,6 @@ def wired(monkeypatch: pytest.MonkeyPatch, model: str, function: int, **more: An
     tables = layout.tables | {function: Table(registers, filled)}
     changed = msgspec.structs.replace(layout, tables=tables)
     monkeypatch.setitem(MODELS, model, changed)
-
-
-def change(site: Any, old: str, new: str) -> None:
-    text = site.config.read_text()
-    assert old in text
-    site.config.write_text(text.replace(old, new))
-
-
-@pytest.fixture
-def write(site: Any, broker: Any, ack_key: str) -> Callable[..., None]:
-    def write(served: Running, clock: ClockConfig, key: str = "") -> None:
-        site.write(served, key or ack_key, broker.port, every_s=600, extra=clock_table(clock))
-
-    return write
 
 
 async def test_a_site_in_order_is_ready_and_its_reading_is_acked(
@@ -337,7 +273,7 @@ async def test_9_a_bus_that_is_too_slow_for_its_intervals(
     async with running(bus) as (served, clock):
         write(served, clock)
         change(site, "timeout_ms = 150", "timeout_ms = 500\nbaud = 1200")
-        change(site, "poll_every_s = 600", f"poll_every_s = {SPEED}")
+        change(site, "poll_every_s = 600", f"poll_every_s = {SPEED / 5}")
         found = await check(site.config, duration_s=10)
     (finding,) = errors(found).values()
     assert (finding.name, finding.about) == ("bus_too_slow", "roof")

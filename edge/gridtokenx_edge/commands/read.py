@@ -154,17 +154,23 @@ def _value_line(label: str, name: str, value: int | None) -> str:
 def _raw_lines(exchange: Exchange) -> Iterator[str]:
     block = exchange.block
     what = ", ".join(block.points) or "identity"
-    yield f"  fc {block.fc}, {block.count} registers from 0x{block.address:04X}: {what}"
+    asked = f"fc {block.fc}, {block.count} registers from 0x{block.address:04X}: {what}"
+    yield from _wrapped(asked, "  ", "      ")
     if exchange.words:
         yield from _wrapped(" ".join(f"{word:04x}" for word in exchange.words), "    words ")
     yield from _wrapped(exchange.sent.hex(" "), "    sent  ")
     yield from _wrapped(exchange.received.hex(" ") or "nothing", "    got   ")
 
 
-def _wrapped(text: str, start: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start)) or [
-        start.rstrip()
-    ]
+def _wrapped(text: str, first: str, more: str = "") -> list[str]:
+    """The text in lines that fit, behind `first` and then below it, or behind `more`."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=more or " " * len(first),
+        break_on_hyphens=False,
+    ) or [first.rstrip()]
 
 
 def flag_names(flags: int) -> list[str]:

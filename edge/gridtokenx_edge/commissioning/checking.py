@@ -27,7 +27,7 @@ from gridtokenx_edge.commissioning.identities import Answered, judge_identities,
 from gridtokenx_edge.commissioning.plausibility import judge_values, power_fits
 from gridtokenx_edge.commissioning.ports import agent_runs
 from gridtokenx_edge.commissioning.receipt import AckWatch, judge_receipt, send_reading
-from gridtokenx_edge.commissioning.sampling import BusSamples, MeterSamples, sample_bus
+from gridtokenx_edge.commissioning.sampling import BusSamples, MeterSamples, Pace, sample_bus
 from gridtokenx_edge.commissioning.spelling import kwh
 from gridtokenx_edge.commissioning.wiring import judge_bus
 from gridtokenx_edge.config import BusConfig, EdgeConfig, MeterConfig, Paths
@@ -39,13 +39,17 @@ from gridtokenx_wire.topics import acks_topic
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What the installer asks for. `duration_s` is community time, `ack_wait_s` real time."""
+    """What the installer asks for. `duration_s` is community time, the others are real time.
+
+    The shortest round is faster than any serial line, and slow enough for a meter on a network.
+    """
 
     chosen: Sequence[tuple[BusConfig, Sequence[MeterConfig]]]
     duration_s: int
     flow: Flow
     ack_wait_s: float
     version: str
+    shortest_round_s: float = 0.05
 
 
 class Check:
@@ -90,9 +94,10 @@ class Check:
             if self._say(judge_port(bus, agent_runs=self._agent_runs))
         ]
         duration_s = self._clock.real_seconds(self._wanted.duration_s * 1000)
+        pace = Pace(duration_s, self._wanted.shortest_round_s)
         sampled = await asyncio.gather(
             *(
-                sample_bus(bus, meters, self._clock, duration_s, self._count_round)
+                sample_bus(bus, meters, self._clock, pace, self._count_round)
                 for bus, meters in usable
             )
         )

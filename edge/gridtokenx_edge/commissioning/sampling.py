@@ -32,8 +32,6 @@ from gridtokenx_edge.modbus.meter import MeterReader
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading
 
-# Faster than any serial line, and slow enough for a meter on a network and for the machine.
-_SHORTEST_ROUND_S = 0.05
 # A silent meter costs its time-out: after these polls it is only asked in every tenth round.
 _SILENT_POLLS = 3
 _SILENT_ROUNDS = 10
@@ -42,6 +40,13 @@ _FEWEST_ROUNDS = 10
 _MOST_TIMES_LONGER = 3
 _MOST_RECONNECTS = 3
 _MOST_SAMPLES = 20_000
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How long is polled, and how long a round takes at the least (both real)."""
+
+    duration_s: float
+    shortest_round_s: float
 
 
 class MeterSamples(msgspec.Struct):
@@ -80,15 +85,15 @@ async def sample_bus(
     bus: BusConfig,
     meters: Sequence[MeterConfig],
     clock: Clock,
-    duration_s: float,
+    pace: Pace,
     on_round: Callable[[], None],
 ) -> BusSamples:
-    """Polls for `duration_s` (real). Never raises ModbusError: what fails is a sample too."""
+    """Polls for the pace's duration. Never raises ModbusError: what fails is a sample too."""
     found = [MeterSamples(bus.name, meter, load_profile(meter.profile)) for meter in meters]
     line = ListeningLine(bus, clock)
     try:
         await line.connect()
-        await _sample(line, found, clock, duration_s, on_round)
+        await _sample(line, found, clock, pace, on_round)
         for each in found:
             if each.refusal and not each.says:
                 each.fits = await _fitting_profiles(line, each)
@@ -103,12 +108,12 @@ async def _sample(
     line: ListeningLine,
     found: Sequence[MeterSamples],
     clock: Clock,
-    duration_s: float,
+    pace: Pace,
     on_round: Callable[[], None],
 ) -> None:
     readers = [MeterReader(line, each.meter, each.profile, clock) for each in found]
-    until_s = time.monotonic() + duration_s
-    latest_s = until_s + (_MOST_TIMES_LONGER - 1) * duration_s
+    until_s = time.monotonic() + pace.duration_s
+    latest_s = until_s + (_MOST_TIMES_LONGER - 1) * pace.duration_s
     rounds = reconnects = 0
     while not all(each.refusal for each in found):
         if time.monotonic() >= (latest_s if rounds < _FEWEST_ROUNDS else until_s):
@@ -128,7 +133,7 @@ async def _sample(
                 await line.connect()
         rounds += 1
         on_round()
-        await asyncio.sleep(max(0.0, began_s + _SHORTEST_ROUND_S - time.monotonic()))
+        await asyncio.sleep(max(0.0, began_s + pace.shortest_round_s - time.monotonic()))
 
 
 async def _poll(line: ListeningLine, found: MeterSamples, reader: MeterReader) -> None:
