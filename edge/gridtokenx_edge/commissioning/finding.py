@@ -7,6 +7,59 @@ from enum import Enum
 
 import msgspec
 
+# Every name, in the order of the installer's page, which says what to do about each.
+NAMES = (
+    "key",
+    "clock",
+    "disk",
+    "port",
+    "port_name",
+    "port_taken",
+    "line_down",
+    "identity",
+    "ids_exchanged",
+    "another_meter",
+    "wrong_profile",
+    "no_identity",
+    "contested",
+    "wiring",
+    "silent_bus",
+    "silent_meter",
+    "noise",
+    "lost_replies",
+    "restless",
+    "plausible",
+    "implausible",
+    "dead_phase",
+    "power_scale",
+    "counter",
+    "counter_untold",
+    "counter_fell",
+    "per_phase",
+    "standstill",
+    "no_value",
+    "scale",
+    "word_order",
+    "exchanged",
+    "direction",
+    "inverted",
+    "bus_time",
+    "bus_too_slow",
+    "meter_too_slow",
+    "broker_name",
+    "broker_tcp",
+    "certificate",
+    "broker_tls",
+    "broker_mqtt",
+    "outbox",
+    "ack",
+    "no_ack",
+    "ack_key",
+    "ack_untried",
+    "chain",
+    "reading_refused",
+)
+
 
 class Severity(Enum):
     """How bad a finding is; only an error keeps a site from being left."""
@@ -29,6 +82,9 @@ class Finding(msgspec.Struct, frozen=True):
     about: str
     seen: str
     do: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.name in NAMES, self.name
 
 
 def ok(name: str, about: str, seen: str) -> Finding:
