@@ -9,15 +9,17 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from gridtokenx_backend.config import load_settings, load_terms
+from gridtokenx_backend.commands.admission import device, token
+from gridtokenx_backend.commands.key import key
+from gridtokenx_backend.commands.pki import broker_config, init
+from gridtokenx_backend.commands.terminal import CONFIG, ConfigOption, JsonOption
+from gridtokenx_backend.config import load_settings, load_terms, missing_files
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.errors import ConfigError, KeyFileError
-from gridtokenx_wire.keys import load_private_key, public_key_text
 
 OPERATOR_MISTAKE = 2
 INTERRUPTED = 130
@@ -30,15 +32,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The server's config file.", metavar="FILE")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-_CONFIG = Path("config/backend.toml")
+app.command(
+    epilog="Example: gridtokenx-backend init --config backend.toml --host community.example"
+)(init)
+app.command(epilog="Example: gridtokenx-backend broker-config --config backend.toml --out broker")(
+    broker_config
+)
+app.add_typer(key, name="key")
+app.add_typer(token, name="token")
+app.add_typer(device, name="device")
 
 
 @app.command(epilog="Example: gridtokenx-backend run --config /etc/gridtokenx/backend.toml")
-def run(config: ConfigOption = _CONFIG) -> None:
+def run(config: ConfigOption = CONFIG) -> None:
     """Run the community until SIGTERM. Prints one JSON line when it serves."""
     import uvloop  # noqa: PLC0415 - the web server takes a second to import
 
@@ -55,9 +61,12 @@ def _print_ready(api: str) -> None:
 
 
 @app.command(epilog="Example: gridtokenx-backend check-config --config config/backend.toml")
-def check_config(config: ConfigOption = _CONFIG, *, as_json: JsonOption = False) -> None:
+def check_config(config: ConfigOption = CONFIG, *, as_json: JsonOption = False) -> None:
     """Check both config files and say what they describe; starts nothing."""
-    terms = load_terms(load_settings(config).community)
+    settings = load_settings(config)
+    terms = load_terms(settings.community)
+    if lines := missing_files(settings, config):
+        raise ConfigError(lines)
     found = {
         "community": terms.community.name,
         "members": len(terms.member),
@@ -71,20 +80,9 @@ def check_config(config: ConfigOption = _CONFIG, *, as_json: JsonOption = False)
         typer.echo(f"{config}: ok: community {terms.community.name}: {counts}")
 
 
-@app.command(epilog="Example: gridtokenx-backend key --config config/backend.toml")
-def key(config: ConfigOption = _CONFIG, *, as_json: JsonOption = False) -> None:
-    """Print the public key that gateways pin; makes the data folder and the key if need be."""
-    from gridtokenx_backend.data_folder import prepare  # noqa: PLC0415
-
-    settings = load_settings(config)
-    prepare(settings)
-    public = public_key_text(load_private_key(settings.ack_key).public_key())
-    typer.echo(json.dumps({"ack_key": public}) if as_json else public)
-
-
 @app.command(epilog="Example: gridtokenx-backend replay --verify --config config/backend.toml")
 def replay(
-    config: ConfigOption = _CONFIG,
+    config: ConfigOption = CONFIG,
     *,
     verify: Annotated[
         bool, typer.Option("--verify", help="From the first entry, with every signature.")

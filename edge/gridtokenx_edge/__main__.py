@@ -8,6 +8,7 @@ import typer
 
 from gridtokenx_edge.commands.check import check
 from gridtokenx_edge.commands.check_config import check_config
+from gridtokenx_edge.commands.enrol import enrol, rotate
 from gridtokenx_edge.commands.key import key
 from gridtokenx_edge.commands.read import read
 from gridtokenx_edge.commands.run import run
@@ -26,7 +27,11 @@ app.command(epilog=example("check-config --config config/edge.toml"))(check_conf
 app.command(epilog=example("read --config config/edge.toml --meter EASTRON-12345678"))(read)
 app.command(epilog=example("watch --config config/edge.toml --every 5"))(watch)
 app.command(epilog=example("check --config config/edge.toml --flow import"))(check)
-app.command(epilog=example("key --config config/edge.toml"))(key)
+app.command(epilog=example("enrol --backend https://community.example:8080 --token -"))(enrol)
+keys = typer.Typer(rich_markup_mode="rich", invoke_without_command=True)
+keys.callback(epilog=example("key --config config/edge.toml"))(key)
+keys.command("rotate", epilog=example("key rotate --config edge.toml"))(rotate)
+app.add_typer(keys, name="key")
 
 
 def main() -> None:

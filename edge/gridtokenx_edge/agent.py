@@ -18,6 +18,7 @@ from pymodbus import ModbusException
 from gridtokenx_edge.clock_status import ClockWatch
 from gridtokenx_edge.config import BusConfig, EdgeConfig, Paths, resolve_paths
 from gridtokenx_edge.config_check import load_config
+from gridtokenx_edge.former import Formers
 from gridtokenx_edge.log import FaultLog, Logger, start_logging
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
@@ -49,6 +50,7 @@ class Agent:
         self._clock = make_clock(config.clock)
         self._outbox = Outbox(paths.outbox, key)
         self._uplink = Uplink(config, paths, self._outbox, self._clock, version, log)
+        self._formers = Formers(config, paths, self._clock, version, log)
         self._sealer = Sealer(
             self._outbox,
             config.uplink,
@@ -64,7 +66,7 @@ class Agent:
         await self._open_outbox()
         self._report_start()
         sealing = asyncio.create_task(self._sealer.run(), name="sealer")
-        sending = asyncio.create_task(self._uplink.run(), name="uplink")
+        sending = asyncio.create_task(self._send(), name="uplink")
         polling = asyncio.create_task(self._poll_all(), name="polls")
         reporting = asyncio.create_task(self._report(), name="report")
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -76,6 +78,7 @@ class Agent:
         self._sealer.stop()
         await asyncio.wait([sealing], timeout=_STOP_SEALER_S)
         self._uplink.stop()
+        await self._formers.stop()
         await asyncio.wait([sending], timeout=_STOP_UPLINK_S)
         for task in everything:
             task.cancel()
@@ -85,6 +88,11 @@ class Agent:
         for result in results:
             if isinstance(result, Exception):
                 raise result  # a bug of ours: better a restart than half an agent
+
+    async def _send(self) -> None:
+        """What former keys of this gateway have left goes first."""
+        await self._formers.go_first()
+        await self._uplink.run()
 
     async def _open_outbox(self) -> None:
         try:

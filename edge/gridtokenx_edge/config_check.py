@@ -19,11 +19,11 @@ from gridtokenx_edge.meters.profile import load_profile, profile_names
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.frame import MAX_FRAME_BYTES, MAX_METER_ID, MAX_READINGS_PER_FRAME
+from gridtokenx_wire.topics import COMMUNITY_RULE, is_community
 
 Finding = tuple[str, str]
 """A key path and what was expected there."""
 
-_COMMUNITY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SERIAL = re.compile(r"[A-Za-z0-9._/-]+")
 # Modbus over Serial Line V1.02, 2.2: 1 to 247 are devices; 0 and 255 reach a TCP device itself.
 _SERIAL_ADDRESSES = range(1, 248)
@@ -45,17 +45,32 @@ def load_config(path: Path) -> EdgeConfig:
 
 def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     """Every mistake that can be seen without touching a meter or the network."""
-    if not _COMMUNITY.fullmatch(config.site.community):
-        yield "site.community", "expected 1 to 64 letters, digits, - or _"
+    if not is_community(config.site.community):
+        yield "site.community", COMMUNITY_RULE
     for name in ("key", "outbox"):
         if not getattr(config.device, name):
             yield f"device.{name}", "expected a file name"
+    yield from _check_former(config, path)
     yield from _check_broker(config.broker)
     if not config.broker.insecure:
         yield from _check_tls_files(config, path)
     yield from _check_uplink(config.uplink)
     yield from _check_frame_size(config)
     yield from _check_buses(config.bus)
+
+
+def _check_former(config: EdgeConfig, path: Path) -> Iterator[Finding]:
+    for index, former in enumerate(config.device.former):
+        at = f"device.former[{index}]"
+        for name in ("key", "outbox"):
+            if not getattr(former, name) or getattr(former, name) == getattr(config.device, name):
+                yield f"{at}.{name}", "expected a file of its own"
+        if config.broker.insecure:
+            continue
+        files = resolve_paths(config, path).former[index]
+        for name, file in (("cert", files.broker_cert), ("tls_key", files.broker_key)):
+            if not file.is_file():
+                yield f"{at}.{name}", f"expected a file, found none at {file}"
 
 
 def _check_broker(broker: BrokerConfig) -> Iterator[Finding]:

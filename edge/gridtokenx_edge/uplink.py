@@ -59,7 +59,7 @@ class Uplink:
         self._faults = FaultLog(log)
         self._qos = config.broker.qos
         self._broker = Broker(config.broker.host, config.broker.port, _tls(config, paths))
-        self._ack_key = Ed25519PublicKey.from_public_bytes(config.backend.ack_key)
+        self._ack_keys = [Ed25519PublicKey.from_public_bytes(key) for key in config.backend.ack_key]
         self._max_unacked = config.uplink.max_unacked_frames
         self._window = Window(self._max_unacked, config.uplink.ack_timeout_s, random.random)
         self._device = device_text(outbox.device)
@@ -68,6 +68,8 @@ class Uplink:
         self._status_topic = status_topic(config.site.community, self._device)
         self._wake = asyncio.Event()
         self._is_stopping = False
+        self.drained = asyncio.Event()
+        """Set once every frame that the outbox then held was acked."""
         self._highest_sent = 0
         self.counts = UplinkCounts()
 
@@ -90,6 +92,7 @@ class Uplink:
         await self._outbox.opened.wait()
         self._window.restore(self._outbox.oldest_seq, self._outbox.next_seq)
         self._highest_sent = self._outbox.oldest_seq
+        self._look_if_drained()
         backoff = Backoff(_RECONNECT_BASE_S, _RECONNECT_CAP_S, random.random)
         while not self._is_stopping:
             connection = self._connection()
@@ -138,9 +141,14 @@ class Uplink:
                 self._faults.warn("ack_overdue", seq=self._window.base, unacked=self.unacked)
             await self._send(connection, self._window.take(time.monotonic()))
             await self._discard()
+            self._look_if_drained()
             if self._is_stopping:
                 return
             await self._wait(connection)
+
+    def _look_if_drained(self) -> None:
+        if not self.unacked:
+            self.drained.set()
 
     async def _wait(self, connection: MqttConnection) -> None:
         """Until there is something to do."""
@@ -192,7 +200,7 @@ class Uplink:
         if topic != self._acks_topic:
             return
         try:
-            ack = open_ack(payload, self._ack_key)
+            ack = self._open(payload)
         except WireError as error:
             self._faults.warn("ack_ignored", reason=str(error))
             return
@@ -201,6 +209,14 @@ class Uplink:
             return
         self._apply(ack)
         self._wake.set()
+
+    def _open(self, payload: bytes) -> Ack:
+        """The ack, by whichever key of the backend's it is signed. Raises WireError."""
+        *others, last = self._ack_keys
+        for key in others:
+            with suppress(WireError):
+                return open_ack(payload, key)
+        return open_ack(payload, last)
 
     def _apply(self, ack: Ack) -> None:
         window = self._window

@@ -65,7 +65,7 @@ SAME_METER = '"EASTRON-1"\nprofile = "eastron_sdm630"'
 
 # what is replaced, by what, the line, and what is said
 SLIPS = [
-    ('community = "lane"', 'community = "a/b"', "2: site.community: expected 1 to 64 letters"),
+    ('community = "lane"', 'community = "a/b"', "2: site.community: expected 1 to 40 lower-case"),
     ('community = "lane"', "community = 7", "2: site.community: expected `str`, got `int`"),
     ('community = "lane"\n', "", "1: site.community: missing"),
     ('name = "Lane 3"', 'nmae = "Lane 3"', "3: site.nmae: unknown key"),

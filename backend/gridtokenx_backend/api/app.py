@@ -9,7 +9,14 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from gridtokenx_backend.api import instructions, market, operator, problems
+from gridtokenx_backend.api import (
+    admission,
+    enrolment,
+    instructions,
+    market,
+    operator,
+    problems,
+)
 from gridtokenx_backend.api.metrics import metrics
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.errors import JournalUnavailable
@@ -29,6 +36,14 @@ _HANDLERS = [
     operator.readings,
     operator.pause_oracle,
     operator.resume_oracle,
+    enrolment.ca,
+    enrolment.enrol,
+    enrolment.rotate,
+    admission.tokens,
+    admission.create_token,
+    admission.withdraw_token,
+    admission.approve_device,
+    admission.revoke_device,
     metrics,
 ]
 

@@ -132,15 +132,51 @@ class SummaryView(msgspec.Struct, frozen=True):
 
 
 class DeviceView(msgspec.Struct, frozen=True):
+    """`origin` is config or enrolled; `follows` the device whose key this one's followed.
+
+    `retire_ms` is when its own overlap ends (0: no end is set), `why` says why it was revoked.
+    """
+
     device: str
     site: str
     status: str
+    origin: str
+    follows: str
+    retire_ms: int
+    why: str
     chain: str
     next_seq: int
     readings_accepted: int
     readings_rejected: int
     readings_quarantined: int
     quality_permille: int
+
+
+class TokenView(msgspec.Struct, frozen=True):
+    """`id` is the beginning of the hash of its secret. `device` is the one that used it."""
+
+    id: str
+    site: str
+    status: str
+    expires_ms: int
+    device: str
+
+
+class NewTokenView(msgspec.Struct, frozen=True):
+    """`token` is told once; it is nowhere kept."""
+
+    token: str
+    id: str
+    site: str
+    expires_ms: int
+
+
+class AdmissionView(msgspec.Struct, frozen=True):
+    """What became of a device, and which were revoked for it."""
+
+    device: str
+    status: str
+    replaced: list[str]
 
 
 class ReadingView(msgspec.Struct, frozen=True):

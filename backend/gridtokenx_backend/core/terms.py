@@ -40,6 +40,13 @@ class MarketTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Standing orders are looked at this often."""
 
 
+class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For how long a gateway's former key is heard beside the one that follows it."""
+
+    overlap_hours: int = 48
+    """From the first frame under the new key."""
+
+
 class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     wallet: PublicKey
@@ -57,12 +64,14 @@ class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
-    device: str
-    """The device's id, as `gridtokenx-edge key` prints it."""
     owner: str
     """A member's name."""
     max_power_kw: Kilowatt
     """The most that the connection can carry, either way."""
+    device: str = ""
+    """The device's id, as `gridtokenx-edge key` prints it; or a key that follows it."""
+    site: str = ""
+    """Instead of a device: every active one of this site."""
     policy: Literal["export", "net"] = "export"
     active: bool = True
     min_interval_s: int = 1
@@ -78,6 +87,7 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     community: CommunitySection
     oracle: OracleTerms = OracleTerms()
     market: MarketTerms = MarketTerms()
+    rotation: RotationTerms = RotationTerms()
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []

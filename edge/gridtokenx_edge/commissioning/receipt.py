@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import msgspec
@@ -19,7 +19,7 @@ from gridtokenx_edge.config import EdgeConfig, Paths
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.uplink import Uplink
-from gridtokenx_wire.ack import open_ack
+from gridtokenx_wire.ack import Ack, open_ack
 from gridtokenx_wire.clock import make_clock
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.reading import Reading
@@ -106,20 +106,23 @@ async def send_reading(
 class AckWatch:
     """Waits for the next good ack on a running agent's topic."""
 
-    def __init__(self, ack_key: bytes, device: bytes) -> None:
-        self._key = Ed25519PublicKey.from_public_bytes(ack_key)
+    def __init__(self, ack_keys: Iterable[bytes], device: bytes) -> None:
+        self._keys = [Ed25519PublicKey.from_public_bytes(key) for key in ack_keys]
         self._device = device
         self._heard = Heard()
         self._started_s = time.monotonic()
 
     def on_message(self, _topic: str, payload: bytes) -> None:
-        heard = self._heard
-        try:
-            ack = open_ack(payload, self._key)
-        except WireError as fault:
-            heard.ignored.append(str(fault))
-            return
-        if ack.device == self._device and heard.ack_ms is None:
+        heard, reason = self._heard, ""
+        ack: Ack | None = None
+        for key in self._keys:
+            try:
+                ack = open_ack(payload, key)
+            except WireError as fault:
+                reason = str(fault)
+        if ack is None:
+            heard.ignored.append(reason)
+        elif ack.device == self._device and heard.ack_ms is None:
             heard.ack_ms = round((time.monotonic() - self._started_s) * 1000)
             heard.refused += [verdict.reason.label for verdict in ack.verdicts]
 
