@@ -76,8 +76,10 @@ def check(
             progress.clear()
             _print(finding)
 
-    asyncio.run(Check(loaded, resolve_paths(loaded, config), wanted, tell, progress.show).run())
-    progress.clear()
+    try:
+        asyncio.run(Check(loaded, resolve_paths(loaded, config), wanted, tell, progress.show).run())
+    finally:
+        progress.clear()
     if as_json:
         fields = {"ready": is_ready(found), "verdict": verdict(found), "findings": found}
         print_json(fields)

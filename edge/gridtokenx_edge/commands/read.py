@@ -87,7 +87,7 @@ def _fields(visit: Visit) -> dict[str, Any]:
             "import_kwh": spelling.exact("import", reading.import_uwh),
             "export_kwh": spelling.exact("export", reading.export_uwh),
             "power_w": reading.power_w,
-            "flags": flag_names(reading.flags),
+            "flags": spelling.flag_names(reading.flags),
             "values": {
                 name: {
                     "value": None if value is None else spelling.exact(name, value),
@@ -122,7 +122,11 @@ def _lines(visit: Visit, *, is_raw: bool) -> Iterator[str]:
         yield f"  {where}, read {at:%Y-%m-%d %H:%M:%S} UTC{', inverted' * meter.invert}"
         yield from _reading_lines(reading)
         for name, value in visit.values.items():
-            yield _value_line(spelling.label(name), name, value)
+            if value is not None:
+                yield _value_line(spelling.label(name), name, value)
+        lacking = [spelling.label(name) for name, value in visit.values.items() if value is None]
+        if lacking:
+            yield from _wrapped(", ".join(lacking), "  not told by this meter: ", "      ")
     else:
         yield f"  {where}"
     if visit.error:
@@ -142,7 +146,7 @@ def _reading_lines(reading: Reading) -> Iterator[str]:
     for name, value, absent in shown:
         yield _value_line(name, name, None if flags & absent else value)
     if flags:
-        yield f"  {'flags':<24}{', '.join(flag_names(reading.flags))}"
+        yield f"  {'flags':<24}{', '.join(spelling.flag_names(reading.flags))}"
 
 
 def _value_line(label: str, name: str, value: int | None) -> str:
@@ -171,7 +175,3 @@ def _wrapped(text: str, first: str, more: str = "") -> list[str]:
         subsequent_indent=more or " " * len(first),
         break_on_hyphens=False,
     ) or [first.rstrip()]
-
-
-def flag_names(flags: int) -> list[str]:
-    return [str(flag.name).lower() for flag in ReadingFlag if flags & flag]

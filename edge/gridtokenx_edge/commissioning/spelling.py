@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gridtokenx_wire.reading import ReadingFlag
 from gridtokenx_wire.units import format_decimal
 
 # How a value's name begins → its unit, the decimals of its base unit, and those of a display.
@@ -47,6 +48,11 @@ def label(name: str) -> str:
     """`voltage_l1` as a person writes it: `voltage L1`."""
     words = name.split("_")
     return " ".join(word.upper() if word in {"l1", "l2", "l3"} else word for word in words)
+
+
+def flag_names(flags: int) -> list[str]:
+    """A reading's flags by name."""
+    return [str(flag.name).lower() for flag in ReadingFlag if flags & flag]
 
 
 def _row(name: str) -> tuple[str, str, int, int]:

@@ -82,4 +82,4 @@ def site_view(values: Mapping[str, int | None], *, invert: bool) -> dict[str, in
             name = "_".join(words.get(word, word) for word in name.split("_"))  # noqa: PLW2901
         is_directed = name.startswith(("power_l", "reactive"))
         seen[name] = -value if is_directed and value is not None else value
-    return seen
+    return {name: seen[name] for name in [*values, *seen] if name in seen}

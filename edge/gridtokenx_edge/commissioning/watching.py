@@ -160,6 +160,6 @@ class Watch:
                 "import_kwh": spelling.exact("import", row.reading.import_uwh),
                 "export_kwh": spelling.exact("export", row.reading.export_uwh),
                 "power_w": row.reading.power_w,
-                "flags": row.reading.flags,
+                "flags": spelling.flag_names(row.reading.flags),
             }
         return fields

@@ -90,6 +90,8 @@ class MeterReader:
         except MeterRefused as refusal:
             if refusal.code != ILLEGAL_DATA_ADDRESS:
                 raise
+        if len(block.points) == 1:
+            return []
         alone = [
             Block(points[name].fc, points[name].address, points[name].count, (name,), optional=True)
             for name in block.points
