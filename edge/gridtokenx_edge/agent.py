@@ -20,10 +20,9 @@ from gridtokenx_edge.config import BusConfig, EdgeConfig, Paths, resolve_paths
 from gridtokenx_edge.config_check import load_config
 from gridtokenx_edge.former import Formers
 from gridtokenx_edge.log import FaultLog, Logger, start_logging
-from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
 from gridtokenx_edge.modbus.poller import MeterPoller
+from gridtokenx_edge.modbus.readers import Readers, load_any
 from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.sealer import Sealer
 from gridtokenx_edge.uplink import Uplink
@@ -59,7 +58,7 @@ class Agent:
             log,
             self._uplink.sealed,
         )
-        self._profiles = {name: load_profile(name) for name in _profiles_of(config)}
+        self._profiles = {name: load_any(name) for name in _profiles_of(config)}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop`. Raises OutboxRefusedError at once where the outbox is not ours."""
@@ -110,11 +109,12 @@ class Agent:
                     tasks.create_task(poller.run())
 
     def _pollers(self, bus: BusConfig, line: Line) -> list[MeterPoller]:
+        readers = Readers(line, self._clock)
         return [
             MeterPoller(
                 line,
                 meter,
-                MeterReader(line, meter, self._profiles[meter.profile], self._clock),
+                readers.make(meter),
                 self._sealer,
                 self._clock,
                 self._log,

@@ -74,13 +74,17 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign."""
+    """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign.
+
+    `instance` chooses among a SunSpec unit's meters or inverters.
+    """
 
     id: str
     profile: str
     address: int
     poll_every_s: float = 10.0
     invert: bool = False
+    instance: int = 1
 
     @property
     def every_ms(self) -> int:

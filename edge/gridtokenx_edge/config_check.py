@@ -16,6 +16,7 @@ from gridtokenx_edge.config import (
     resolve_paths,
 )
 from gridtokenx_edge.meters.profile import load_profile, profile_names
+from gridtokenx_edge.meters.sunspec.profile import sunspec_names
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.frame import MAX_FRAME_BYTES, MAX_METER_ID, MAX_READINGS_PER_FRAME
@@ -25,6 +26,8 @@ Finding = tuple[str, str]
 """A key path and what was expected there."""
 
 _SERIAL = re.compile(r"[A-Za-z0-9._/-]+")
+_SUNSPEC_ID = re.compile(r"[A-Z0-9]+-[A-Za-z0-9._/-]+")
+_MOST_INSTANCES = 100
 # Modbus over Serial Line V1.02, 2.2: 1 to 247 are devices; 0 and 255 reach a TCP device itself.
 _SERIAL_ADDRESSES = range(1, 248)
 _TCP_ADDRESSES = range(256)
@@ -133,10 +136,13 @@ def _check_buses(buses: list[BusConfig]) -> Iterator[Finding]:
         if isinstance(bus, SerialBus):
             yield from _once(ports, bus.port, f"{at}.port")
         addresses: dict[object, str] = {}
+        units = {meter.address for meter in bus.meter if meter.profile in sunspec_names()}
         for number, meter in enumerate(bus.meter):
             here = f"{at}.meter[{number}]"
             yield from _once(meters, meter.id, f"{here}.id")
-            yield from _once(addresses, meter.address, f"{here}.address")
+            yield from _once(addresses, _place(meter), f"{here}.address")
+            if meter.address in units and meter.profile not in sunspec_names():
+                yield f"{here}.address", f"expected another than {meter.address}, a SunSpec unit's"
             yield from _check_meter(meter, bus, here)
 
 
@@ -170,7 +176,8 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
 def _known_profiles(wrong: str) -> str:
     """The models that share a word with a wrong name: all of them are too many for a line."""
     words = set(wrong.lower().split("_"))
-    near = [name for name in profile_names() if words & set(name.split("_"))]
+    known = (*profile_names(), *sunspec_names())
+    near = [name for name in known if words & set(name.split("_"))]
     return f"one of {', '.join(near)}" if near else "a model of docs/meters.md"
 
 
@@ -182,10 +189,30 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
     if not 0.1 <= meter.poll_every_s <= _LONGEST_POLL_S:
         expected = f"expected 0.1 to {_LONGEST_POLL_S}, got {meter.poll_every_s:g}"
         yield f"{at}.poll_every_s", expected
+    if meter.profile in sunspec_names():
+        yield from _check_sunspec(meter, at)
+        return
     if meter.profile not in profile_names():
         yield f"{at}.profile", f"expected {_known_profiles(meter.profile)}, got {meter.profile!r}"
         return
+    if meter.instance != 1:
+        yield f"{at}.instance", f"expected 1, or a SunSpec profile, got {meter.instance}"
     maker = load_profile(meter.profile).maker
     serial = meter.id.removeprefix(f"{maker}-")
     if serial == meter.id or not _SERIAL.fullmatch(serial) or len(meter.id) > MAX_METER_ID:
         yield f"{at}.id", f'expected "{maker}-" and the serial number, got {meter.id!r}'
+
+
+def _check_sunspec(meter: MeterConfig, at: str) -> Iterator[Finding]:
+    """A SunSpec device says its maker itself."""
+    if not _SUNSPEC_ID.fullmatch(meter.id) or len(meter.id) > MAX_METER_ID:
+        yield f"{at}.id", f'expected the maker, "-" and the serial number, got {meter.id!r}'
+    if not 1 <= meter.instance <= _MOST_INSTANCES:
+        yield f"{at}.instance", f"expected 1 to {_MOST_INSTANCES}, got {meter.instance}"
+
+
+def _place(meter: MeterConfig) -> int | str:
+    """What is used once on a bus: an address; behind a SunSpec unit's, each of its instances."""
+    if meter.profile in sunspec_names():
+        return f"{meter.profile} {meter.instance} at {meter.address}"
+    return meter.address

@@ -197,11 +197,11 @@ def test_a_meter_that_does_not_fit_its_profile_is_told_with_those_that_fit() -> 
 def test_what_only_the_display_can_tell_is_a_note() -> None:
     meter = MeterConfig("SCHNEIDER-1", "schneider_iem3155", 1)
     contested = load_profile("schneider_iem3155")
-    found = list(judge_profile(meter, contested, "import 5 kWh", has_identity=False))
+    found = list(judge_profile(meter, contested.confidence, "import 5 kWh", has_identity=False))
     assert [each.name for each in found] == ["contested", "no_identity"]
     assert all(each.severity is Severity.NOTE for each in found)
     plain = load_profile("abb_b23")
-    assert list(judge_profile(meter, plain, "import 5 kWh", has_identity=True)) == []
+    assert list(judge_profile(meter, plain.confidence, "import 5 kWh", has_identity=True)) == []
 
 
 def test_the_clock_must_be_kept() -> None:

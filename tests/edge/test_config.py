@@ -231,3 +231,66 @@ def test_the_example_passes_and_its_comments_show_the_defaults(tmp_path: Path) -
     everything.write_text("\n".join(lines))
     same = load_config(everything)
     assert msgspec.structs.asdict(same) == msgspec.structs.asdict(loaded)
+
+
+SUNSPEC = """
+[[bus]]
+name = "inverter"
+kind = "tcp"
+host = "10.0.0.8"
+port = 1502
+
+[[bus.meter]]
+id = "SOLAREDGE-7E1234"
+profile = "sunspec_inverter"
+address = 1
+
+[[bus.meter]]
+id = "SOLAREDGE-5B/77"
+profile = "sunspec_meter"
+address = 1
+
+[[bus.meter]]
+id = "KOSTAL-9-METER"
+profile = "sunspec_meter"
+address = 1
+instance = 2
+"""
+
+
+def test_an_inverter_and_its_meters_share_an_address(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(GOOD + SUNSPEC)
+    meters = load_config(path).bus[-1].meter
+    assert [(meter.address, meter.instance) for meter in meters] == [(1, 1), (1, 1), (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("instance = 2", "instance = 1", "bus[2].meter[2].address: expected another than"),
+        ("instance = 2", "instance = 0", "bus[2].meter[2].instance: expected 1 to 100, got 0"),
+        ('"SOLAREDGE-5B/77"', '"SolarEdge-5"', "bus[2].meter[1].id: expected the maker"),
+        ('"SOLAREDGE-5B/77"', '"SOLAREDGE"', "bus[2].meter[1].id: expected the maker"),
+        ('"SOLAREDGE-5B/77"', f'"A-{"5" * 63}"', "bus[2].meter[1].id: expected the maker"),
+        (
+            'id = "KOSTAL-9-METER"\nprofile = "sunspec_meter"',
+            'id = "ABB-9"\nprofile = "abb_b23"',
+            "bus[2].meter[2].instance: expected 1, or a SunSpec profile, got 2",
+        ),
+        (
+            'id = "KOSTAL-9-METER"\nprofile = "sunspec_meter"\naddress = 1\ninstance = 2',
+            'id = "ABB-9"\nprofile = "abb_b23"\naddress = 1',
+            "bus[2].meter[2].address: expected another than 1, a SunSpec unit's",
+        ),
+        ('profile = "sunspec_meter"', 'profile = "sunspec"', "sunspec_inverter, sunspec_meter"),
+    ],
+)
+def test_a_slip_in_a_sunspec_meter_is_told(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(GOOD + SUNSPEC.replace(old, new, 1))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert any(expected in line for line in str(caught.value).splitlines())

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridtokenx_edge.commissioning.counter_findings import judge_counters
+from gridtokenx_edge.commissioning.evidence import RegisterEvidence
 from gridtokenx_edge.commissioning.finding import Finding, Severity
 from gridtokenx_edge.commissioning.series import Sample
 from gridtokenx_edge.config import MeterConfig
@@ -77,7 +78,8 @@ def judged(
     profile: Profile, samples: Sequence[Sample], *, invert: bool = False, flow: Any = ""
 ) -> dict[str, Finding]:
     meter = msgspec.structs.replace(METER, invert=invert)
-    return {each.name: each for each in judge_counters(meter, profile, samples, flow)}
+    evidence = RegisterEvidence(profile, samples, invert=invert)
+    return {each.name: each for each in judge_counters(meter, evidence, flow)}
 
 
 def altered(profile: Profile, **change: Callable[[Point], Point]) -> Profile:

@@ -24,7 +24,7 @@ from gridtokenx_edge.commissioning.listening import Exchange
 from gridtokenx_edge.commissioning.ports import agent_runs
 from gridtokenx_edge.commissioning.visit import Visit, visit_meters
 from gridtokenx_edge.config import BusConfig, EdgeConfig, MeterConfig, SerialBus, resolve_paths
-from gridtokenx_edge.meters.profile import load_profile
+from gridtokenx_edge.modbus.readers import load_any
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
 WIDTH = 80
@@ -114,7 +114,7 @@ def _request_fields(exchange: Exchange) -> dict[str, Any]:
 
 def _lines(visit: Visit, *, is_raw: bool) -> Iterator[str]:
     meter = visit.meter
-    yield f"{meter.id}  {load_profile(meter.profile).name}"
+    yield f"{meter.id}  {load_any(meter.profile).name}"
     where = f"{visit.bus}, address {meter.address}"
     reading = visit.reading
     if reading:

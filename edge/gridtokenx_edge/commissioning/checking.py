@@ -31,6 +31,7 @@ from gridtokenx_edge.commissioning.sampling import BusSamples, MeterSamples, Pac
 from gridtokenx_edge.commissioning.spelling import kwh
 from gridtokenx_edge.commissioning.wiring import judge_bus
 from gridtokenx_edge.config import BusConfig, EdgeConfig, MeterConfig, Paths
+from gridtokenx_edge.meters.profile import Profile
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.errors import KeyFileError
 from gridtokenx_wire.keys import device_id, device_text, load_private_key
@@ -125,8 +126,11 @@ class Check:
     def _poll_time(self, found: MeterSamples, bus: BusConfig) -> PollTime:
         measured_us = found.polls_us // found.polls if found.polls else 0
         every_us = round(self._clock.real_seconds(found.meter.every_ms) * 10**6)
-        takes_us = max(measured_us, line_us(found.profile, bus))
-        return PollTime(found.meter.id, takes_us, max(1, every_us), rest_us(found.profile))
+        profile = found.profile
+        if not isinstance(profile, Profile):  # its plan is known to the device alone
+            return PollTime(found.meter.id, measured_us, max(1, every_us))
+        takes_us = max(measured_us, line_us(profile, bus))
+        return PollTime(found.meter.id, takes_us, max(1, every_us), rest_us(profile))
 
     async def _check_uplink(self) -> None:
         try:
@@ -192,14 +196,17 @@ def _answered(found: MeterSamples) -> Answered:
 
 def _meter_findings(found: MeterSamples, flow: Flow) -> Iterator[Finding]:
     meter = found.meter
-    if found.refusal or not found.samples:
+    evidence = found.evidence
+    if found.refusal or evidence is None or not evidence.series.times_ms:
         return
     if found.reading:
         reading = found.reading
         shown = f"import {kwh(reading.import_uwh)}, export {kwh(reading.export_uwh)}"
-        yield from judge_profile(meter, found.profile, shown, has_identity=found.has_identity)
+        yield from judge_profile(
+            meter, found.profile.confidence, shown, has_identity=found.has_identity
+        )
     fits = power_fits(found.values, found.values_power_w)
-    counters = list(judge_counters(meter, found.profile, found.samples, flow, fits))
+    counters = list(judge_counters(meter, evidence, flow, fits))
     is_explained = any(each.severity is Severity.ERROR for each in counters)
     for each in judge_values(meter.id, meter.profile, found.values, found.values_power_w):
         if not (is_explained and each.name == "power_scale"):

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 from gridtokenx_edge.commissioning.counters import (
     Consistency,
     Explanation,
-    Mistake,
     compare,
     explain,
-    profiled_series,
 )
+from gridtokenx_edge.commissioning.evidence import Evidence, Mistake
 from gridtokenx_edge.commissioning.finding import Finding, error, note, ok
 from gridtokenx_edge.commissioning.movement import Movement, Outcome
-from gridtokenx_edge.commissioning.series import Sample, Series
+from gridtokenx_edge.commissioning.series import Series
 from gridtokenx_edge.commissioning.spelling import kwh
 from gridtokenx_edge.config import MeterConfig
-from gridtokenx_edge.meters.profile import Profile
 
 Flow = Literal["", "import", "export"]
 """What flows at the meter as the installer knows it."""
@@ -32,8 +30,7 @@ _MINUTE_MS = 60_000
 
 def judge_counters(
     meter: MeterConfig,
-    profile: Profile,
-    samples: Sequence[Sample],
+    evidence: Evidence,
     flow: Flow,
     power_fits: bool | None = None,  # noqa: FBT001 (None is an answer too)
 ) -> Iterator[Finding]:
@@ -41,13 +38,13 @@ def judge_counters(
 
     `power_fits` is whether voltages and currents carry the power, None if nobody knows.
     """
-    if not samples:
+    series = evidence.series
+    if not series.times_ms:
         return
-    series = profiled_series(profile, samples, invert=meter.invert)
     found = compare(series)
-    missing = _missing(meter, profile, series)
+    missing = evidence.missing()
     if missing or series.is_absurd or found.is_contradiction:
-        explanation = explain(profile, samples, invert=meter.invert)
+        explanation = explain(evidence)
         if missing == "power" and explanation is None:
             seen = "the meter tells no power to compare its counters with"
             yield note("counter_untold", meter.id, seen, "compare both with the display")
@@ -56,17 +53,6 @@ def judge_counters(
         return
     yield _agreement(meter, series, found)
     yield _direction(meter, series, flow)
-
-
-def _missing(meter: MeterConfig, profile: Profile, series: Series) -> str:
-    """The register that the profile promises and the meter does not fill, or ""."""
-    registers = [series.import_uwh, series.export_uwh]
-    imported, exported = registers[::-1] if meter.invert else registers
-    if not imported:
-        return "import"
-    if not exported and profile.energy_export and not profile.energy_export.optional:
-        return "export"
-    return "" if series.power_w else "power"
 
 
 def _agreement(meter: MeterConfig, series: Series, found: Consistency) -> Finding:
@@ -110,6 +96,8 @@ def _direction(meter: MeterConfig, series: Series, flow: Flow) -> Finding:
     found = "import" if power_w > 0 else "export"
     says = f"{'draws' if power_w > 0 else 'feeds in'} {abs(power_w)} W"
     mend = f"set invert = {'false' if meter.invert else 'true'} for this meter"
+    if not series.import_uwh:
+        flow = "export"  # what only generates, such as an inverter
     if not flow:
         other = "feeds in" if power_w > 0 else "draws"
         do = f"if the site {other} now, {mend}; with --flow import or --flow export this is judged"
@@ -192,9 +180,11 @@ def _remedy(
                 if explanation.mistake is Mistake.WORD_ORDER and fixed.power_w
                 else ""
             )
+            register = "import" if fixed.import_uwh else "export"
+            counted = kwh((fixed.import_uwh or fixed.export_uwh)[-1])
             return "word_order", (
-                f"word order: swapped, import would be {kwh(fixed.import_uwh[-1])}{power}, which"
-                f" fits; mend word_order in {profile}"
+                f"word order: swapped, {register} would be {counted}{power}, which fits; mend"
+                f" word_order in {profile}"
             )
         case Mistake.POWER_WORD_ORDER:
             return "word_order", (

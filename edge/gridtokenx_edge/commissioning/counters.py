@@ -6,35 +6,14 @@ the same raw registers under which counter and power agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from enum import Enum
 from fractions import Fraction
 from typing import Literal
 
 import msgspec
 
+from gridtokenx_edge.commissioning.evidence import Evidence, Mistake
 from gridtokenx_edge.commissioning.movement import Bounds, Movement, Outcome, bounds, judge
-from gridtokenx_edge.commissioning.series import (
-    Interpretation,
-    Sample,
-    Series,
-    as_profiled,
-    read_series,
-    swapped,
-)
-from gridtokenx_edge.meters.profile import Profile
-
-_SCALES = (1000, 10, 100, 10_000)
-
-
-class Mistake(Enum):
-    """What is wrong with how the registers are read."""
-
-    EXCHANGED = "exchanged"
-    ENERGY_WORD_ORDER = "energy_word_order"
-    POWER_WORD_ORDER = "power_word_order"
-    WORD_ORDER = "word_order"
-    SCALE = "scale"
+from gridtokenx_edge.commissioning.series import Series
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -105,43 +84,19 @@ def _fits_per_phase(series: Series) -> bool:
     return is_sharp and net.least_uwh - doubt <= imported - exported <= net.most_uwh + doubt
 
 
-def explain(profile: Profile, samples: Sequence[Sample], *, invert: bool) -> Explanation | None:
+def explain(evidence: Evidence) -> Explanation | None:
     """The likely mistake behind a contradiction: one that is sure, else the only one that fits."""
     possible: list[Explanation] = []
-    for mistake, reading in _mistakes(profile):
-        series = read_series(reading, samples, invert=invert)
-        if not series.import_uwh or not any(series.power_w) or series.is_absurd:
+    for mistake, factor, series in evidence.undone():
+        if not any(series.power_w) or series.is_absurd:
             continue
         found = compare(series)
         if found.is_contradiction or found.is_per_phase:
             continue
         is_sure = found.outcome is Outcome.AGREES
-        explanation = Explanation(mistake, series, reading.energy_factor, is_sure)
+        explanation = Explanation(mistake, series, factor, is_sure)
         if is_sure:
             return explanation
         if mistake is not Mistake.SCALE:  # one of several scales is as good as none
             possible.append(explanation)
     return possible[0] if len(possible) == 1 else None
-
-
-def _mistakes(profile: Profile) -> Iterator[tuple[Mistake, Interpretation]]:
-    """Every mistake undone, the likeliest first."""
-    points = profile.points()
-    turned = {name: swapped(point) for name, point in points.items()}
-    energy = turned | {"active_power": points["active_power"]}
-    power = points | {"active_power": turned["active_power"]}
-    if "energy_export" in points:
-        yield Mistake.EXCHANGED, Interpretation(points, exchanged=True)
-    if any(energy[name].count > 1 for name in points if name.startswith("energy")):
-        yield Mistake.ENERGY_WORD_ORDER, Interpretation(energy)
-    if points["active_power"].count > 1:
-        yield Mistake.POWER_WORD_ORDER, Interpretation(power)
-        yield Mistake.WORD_ORDER, Interpretation(turned)
-    for scale in _SCALES:
-        yield Mistake.SCALE, Interpretation(points, energy_factor=Fraction(1, scale))
-        yield Mistake.SCALE, Interpretation(points, energy_factor=Fraction(scale))
-
-
-def profiled_series(profile: Profile, samples: Sequence[Sample], *, invert: bool) -> Series:
-    """The series as the agent would read it."""
-    return read_series(as_profiled(profile), samples, invert=invert)

@@ -8,7 +8,7 @@ import msgspec
 
 from gridtokenx_edge.commissioning.finding import Finding, error, note, ok
 from gridtokenx_edge.config import MeterConfig
-from gridtokenx_edge.meters.profile import Profile
+from gridtokenx_edge.meters.profile import Confidence
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -37,14 +37,14 @@ def judge_identities(answers: Sequence[Answered]) -> Iterator[Finding]:
 
 
 def judge_profile(
-    meter: MeterConfig, profile: Profile, shown: str, *, has_identity: bool
+    meter: MeterConfig, confidence: Confidence, shown: str, *, has_identity: bool
 ) -> Iterator[Finding]:
     """What only a look at the display can tell. `shown` is what to compare with it."""
-    if profile.confidence == "contested":
+    if confidence == "contested":
         yield note(
             "contested",
             meter.id,
-            f"sources disagree about {profile.name}: {shown}",
+            f"sources disagree about profile {meter.profile}: {shown}",
             "compare with the display before anything is minted",
         )
     if not has_identity:

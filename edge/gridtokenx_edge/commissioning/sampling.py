@@ -8,6 +8,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from gridtokenx_edge.commissioning.evidence import (
+    Evidence,
+    ReadingEvidence,
+    RegisterEvidence,
+)
 from gridtokenx_edge.commissioning.listening import (
     GATEWAY_EXCEPTIONS,
     Exchange,
@@ -15,12 +20,13 @@ from gridtokenx_edge.commissioning.listening import (
     Outcome,
 )
 from gridtokenx_edge.commissioning.series import Sample
-from gridtokenx_edge.commissioning.visit import site_view
+from gridtokenx_edge.commissioning.visit import site_view, values_beside
 from gridtokenx_edge.commissioning.wiring import Tally
 from gridtokenx_edge.config import BusConfig, MeterConfig
 from gridtokenx_edge.meters.identity import decode_serial, meter_id
 from gridtokenx_edge.meters.plan import Block, register_block
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
+from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile
 from gridtokenx_edge.modbus.faults import (
     LineDown,
     MeterRefused,
@@ -28,9 +34,9 @@ from gridtokenx_edge.modbus.faults import (
     ModbusError,
     ValueMissing,
 )
-from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.readers import Reader, Readers, load_any
 from gridtokenx_wire.clock import Clock
-from gridtokenx_wire.reading import Reading
+from gridtokenx_wire.reading import Reading, ReadingFlag
 
 # A silent meter costs its time-out: after these polls it is only asked in every tenth round.
 _SILENT_POLLS = 3
@@ -58,9 +64,10 @@ class MeterSamples(msgspec.Struct):
 
     bus: str
     meter: MeterConfig
-    profile: Profile
+    profile: Profile | SunSpecProfile
     tally: Tally = msgspec.field(default_factory=Tally)
     samples: list[Sample] = []
+    readings: list[Reading] = []
     reading: Reading | None = None
     polls: int = 0
     polls_us: int = 0
@@ -68,9 +75,20 @@ class MeterSamples(msgspec.Struct):
     values: dict[str, int | None] = {}
     values_power_w: int | None = None
     says: str = ""
-    has_identity: bool = False
     refusal: str = ""
     fits: tuple[str, ...] = ()
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether the meter itself told who it is."""
+        return self.reading is not None and not self.reading.flags & ReadingFlag.CONFIGURED_ID
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What its counters can be judged by."""
+        if isinstance(self.profile, Profile):
+            return RegisterEvidence(self.profile, self.samples, invert=self.meter.invert)
+        return ReadingEvidence(self.readings) if self.readings else None
 
 
 class BusSamples(msgspec.Struct):
@@ -89,7 +107,7 @@ async def sample_bus(
     on_round: Callable[[], None],
 ) -> BusSamples:
     """Polls for the pace's duration. Never raises ModbusError: what fails is a sample too."""
-    found = [MeterSamples(bus.name, meter, load_profile(meter.profile)) for meter in meters]
+    found = [MeterSamples(bus.name, meter, load_any(meter.profile)) for meter in meters]
     line = ListeningLine(bus, clock)
     try:
         await line.connect()
@@ -111,7 +129,8 @@ async def _sample(
     pace: Pace,
     on_round: Callable[[], None],
 ) -> None:
-    readers = [MeterReader(line, each.meter, each.profile, clock) for each in found]
+    of_line = Readers(line, clock)
+    readers = [of_line.make(each.meter) for each in found]
     until_s = time.monotonic() + pace.duration_s
     latest_s = until_s + (_MOST_TIMES_LONGER - 1) * pace.duration_s
     rounds = reconnects = 0
@@ -136,22 +155,25 @@ async def _sample(
         await asyncio.sleep(max(0.0, began_s + pace.shortest_round_s - time.monotonic()))
 
 
-async def _poll(line: ListeningLine, found: MeterSamples, reader: MeterReader) -> None:
+async def _poll(line: ListeningLine, found: MeterSamples, reader: Reader) -> None:
     """One poll and, between the first two, the values beside it. Raises LineDown."""
     try:
         before = found.reading
         found.reading = await reader.poll()
         found.silent_polls = 0
-        if before is None and found.profile.values:
+        found.says = found.meter.id if found.has_identity else ""
+        if before is None:
             _keep(found, line.take())
-            found.values = site_view(await reader.read_values(), invert=found.meter.invert)
+            found.values = site_view(await values_beside(reader), invert=found.meter.invert)
             found.values_power_w = found.reading.power_w
-        elif before and len(found.samples) == 1 and found.values_power_w is not None:
+        elif found.polls == 1 and found.values_power_w is not None:
             found.values_power_w = min(found.values_power_w, found.reading.power_w, key=abs)
+        if len(found.readings) < _MOST_SAMPLES:
+            found.readings.append(found.reading)
     except LineDown:
         raise
     except MeterStrange as fault:
-        found.refusal = str(fault)
+        found.refusal, found.says = str(fault), fault.says
     except MeterRefused as fault:
         if found.reading is None and fault.code not in GATEWAY_EXCEPTIONS:
             found.refusal = str(fault)
@@ -164,36 +186,40 @@ async def _poll(line: ListeningLine, found: MeterSamples, reader: MeterReader) -
 
 
 def _keep(found: MeterSamples, exchanges: Sequence[Exchange]) -> None:
-    words: dict[str, tuple[int, ...]] = {}
-    time_ms = 0
-    points = found.profile.points()
-    for exchange in exchanges:
-        if exchange.outcome is Outcome.LINE_DOWN:
-            continue
+    passed = [each for each in exchanges if each.outcome is not Outcome.LINE_DOWN]
+    for exchange in passed:
         found.tally.add(exchange)
-        _hear_identity(found, exchange)
-        told = [name for name in exchange.block.points if name in points]
-        if exchange.outcome is Outcome.ANSWERED and told:
-            time_ms = time_ms or exchange.time_ms
-            for name in told:
-                start = points[name].address - exchange.block.address
-                words[name] = exchange.words[start : start + points[name].count]
-    if {"energy_import", "active_power"} <= set(words):
-        found.polls += 1
-        found.polls_us += sum(exchange.took_us for exchange in exchanges if exchange.block.points)
+    if isinstance(found.profile, Profile):
+        asked = [exchange for exchange in passed if exchange.block.points]
+        sample = _sample_of(found.profile, asked)
+        if sample is None:
+            return
         if len(found.samples) < _MOST_SAMPLES:
-            found.samples.append(Sample(time_ms, words))
-
-
-def _hear_identity(found: MeterSamples, exchange: Exchange) -> None:
-    identity = found.profile.identity
-    if not identity or exchange.outcome is not Outcome.ANSWERED:
+            found.samples.append(sample)
+    elif found.reading is None or not passed:
         return
-    block = register_block(identity)
-    if _place(exchange.block) == _place(block):
-        serial = decode_serial(identity, exchange.words)
-        found.has_identity = bool(serial)
-        found.says = meter_id(found.profile.maker, serial) if serial else ""
+    else:
+        asked = passed
+    found.polls += 1
+    found.polls_us += sum(exchange.took_us for exchange in asked)
+
+
+def _sample_of(profile: Profile, exchanges: Sequence[Exchange]) -> Sample | None:
+    """The registers of one poll; None if it was not whole."""
+    words: dict[str, tuple[int, ...]] = {}
+    times_ms: list[int] = []
+    points = profile.points()
+    for exchange in exchanges:
+        told = [name for name in exchange.block.points if name in points]
+        if exchange.outcome is not Outcome.ANSWERED or not told:
+            continue
+        times_ms.append(exchange.time_ms)
+        for name in told:
+            start = points[name].address - exchange.block.address
+            words[name] = exchange.words[start : start + points[name].count]
+    if not {"energy_import", "active_power"} <= set(words):
+        return None
+    return Sample(times_ms[0], words)
 
 
 def _place(block: Block) -> tuple[int, int, int]:

@@ -9,9 +9,11 @@ import msgspec
 
 from gridtokenx_edge.commissioning.listening import Exchange, ListeningLine
 from gridtokenx_edge.config import BusConfig, EdgeConfig, MeterConfig
-from gridtokenx_edge.meters.profile import load_profile
+from gridtokenx_edge.meters.sunspec.models import READING_POINTS
 from gridtokenx_edge.modbus.faults import MeterGarbled, MeterSilent, ModbusError
 from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.readers import Reader, Readers
+from gridtokenx_edge.modbus.sunspec import SunSpecReader
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.reading import Reading
 
@@ -44,7 +46,8 @@ async def _visit_bus(bus: BusConfig, meters: Sequence[MeterConfig], clock: Clock
     line = ListeningLine(bus, clock)
     try:
         await line.connect()
-        return [await _visit_meter(line, bus, meter, clock) for meter in meters]
+        readers = Readers(line, clock)
+        return [await _visit_meter(line, readers.make(meter), bus, meter) for meter in meters]
     except ModbusError as fault:
         return [Visit(bus.name, meter, error=str(fault)) for meter in meters]
     finally:
@@ -52,14 +55,13 @@ async def _visit_bus(bus: BusConfig, meters: Sequence[MeterConfig], clock: Clock
 
 
 async def _visit_meter(
-    line: ListeningLine, bus: BusConfig, meter: MeterConfig, clock: Clock
+    line: ListeningLine, reader: Reader, bus: BusConfig, meter: MeterConfig
 ) -> Visit:
-    reader = MeterReader(line, meter, load_profile(meter.profile), clock)
     reading: Reading | None = None
     for attempts_left in reversed(range(1 + bus.retries)):
         try:
             reading = reading or await reader.poll()
-            values = site_view(await reader.read_values(), invert=meter.invert)
+            values = site_view(await values_beside(reader), invert=meter.invert)
             return Visit(bus.name, meter, reading, values, tuple(line.take()))
         except (MeterSilent, MeterGarbled) as fault:
             error = str(fault)
@@ -69,6 +71,16 @@ async def _visit_meter(
             error = str(fault)
             break
     return Visit(bus.name, meter, reading, {}, tuple(line.take()), error)
+
+
+async def values_beside(reader: Reader) -> dict[str, int | None]:
+    """What a meter tells beside its reading, in base units. Raises ModbusError."""
+    if isinstance(reader, MeterReader):
+        return await reader.read_values()
+    if isinstance(reader, SunSpecReader):
+        values = await reader.values()
+        return {name: value for name, value in values.items() if name not in READING_POINTS}
+    return {}
 
 
 def site_view(values: Mapping[str, int | None], *, invert: bool) -> dict[str, int | None]:

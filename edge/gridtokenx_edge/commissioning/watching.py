@@ -13,9 +13,8 @@ import msgspec
 from gridtokenx_edge.commissioning import spelling
 from gridtokenx_edge.commissioning.listening import Exchange, ListeningLine
 from gridtokenx_edge.config import BusConfig, MeterConfig
-from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.faults import LineDown, ModbusError
-from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.readers import Reader, Readers
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading
 
@@ -67,9 +66,8 @@ class Watch:
         self._clock = clock
         self._loads: deque[tuple[int, int]] = deque(maxlen=_ROUNDS_OF_LOAD)
         self._line = ListeningLine(bus, clock)
-        self._readers = [
-            MeterReader(self._line, meter, load_profile(meter.profile), clock) for meter in meters
-        ]
+        readers = Readers(self._line, clock)
+        self._readers = [readers.make(meter) for meter in meters]
 
     async def run(self, rounds: int, on_round: Callable[[Watch], None]) -> None:
         """Polls for so many rounds, 0 for ever; whatever fails is shown, nothing is raised."""
@@ -100,7 +98,7 @@ class Watch:
         elapsed_us = max((time.monotonic_ns() - began_ns) // 1000, round(self.every_s * 10**6))
         self._loads.append((busy_us, elapsed_us))
 
-    async def _poll(self, row: WatchedMeter, reader: MeterReader) -> int:
+    async def _poll(self, row: WatchedMeter, reader: Reader) -> int:
         """One poll; how long it kept the line, in µs. Raises LineDown."""
         row.polls += 1
         try:

@@ -11,11 +11,13 @@ ModbusError
 
 from __future__ import annotations
 
+ILLEGAL_FUNCTION = 1
 ILLEGAL_DATA_ADDRESS = 2
+ILLEGAL_DATA_VALUE = 3
 _EXCEPTIONS = {
-    1: "illegal function",
+    ILLEGAL_FUNCTION: "illegal function",
     ILLEGAL_DATA_ADDRESS: "illegal data address",
-    3: "illegal data value",
+    ILLEGAL_DATA_VALUE: "illegal data value",
     4: "device failure",
     5: "acknowledge",
     6: "device busy",
@@ -50,7 +52,11 @@ class MeterGarbled(ModbusError):
 
 
 class MeterStrange(ModbusError):
-    """The meter says that it is another than the config says."""
+    """The meter is another than the config says; `says` is the id that it told, if any."""
+
+    def __init__(self, text: str, *, says: str = "") -> None:
+        super().__init__(text)
+        self.says = says
 
 
 class ValueMissing(ModbusError):

@@ -212,7 +212,9 @@ class MeterReader:
         if not serial and not is_optional:
             raise MeterStrange("the meter has no serial number where its profile expects one")
         if serial and found != self._config.id:
-            raise MeterStrange(f"expected {self._config.id}, but the meter says it is {found}")
+            raise MeterStrange(
+                f"expected {self._config.id}, but the meter says it is {found}", says=found
+            )
 
     async def _check_model(self, model: ModelRegister) -> None:
         _, words = await self._ask(register_block(model))
