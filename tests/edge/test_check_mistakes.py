@@ -327,3 +327,30 @@ async def test_8_a_broker_that_is_not_reached(
         found = await check(site.config, duration_s=10)
     (finding,) = errors(found).values()
     assert finding.name == name
+
+
+# --- devices that describe themselves -----------------------------------------------------------
+
+
+async def test_sunspec_devices_are_judged_by_their_readings(
+    meters: Any, site: Any, write: Any
+) -> None:
+    solar = {"solar_kwp": 30_000, "annual_load_kwh": 0}
+    hall = meters.tcp(
+        meters.meter("sunspec_meter", 1, **HEAVY),
+        meters.meter("sunspec_inverter", 2, **solar),
+        meters.meter("sunspec_meter", 3, inverted=True, **HEAVY),
+    )
+    async with running(hall) as (served, clock):
+        write(served, clock)
+        ids = [meter.id for meter in served.meters]
+        found = await check(site.config, flow="import")
+        change(site, ids[0], "SUN-SIM-4711")
+        strange = await check(site.config, duration_s=10)
+    assert set(errors(found)) == {("inverted", ids[2])}
+    for about in ids:
+        assert found["identity", about].severity is Severity.OK
+        assert found["plausible", about].severity is Severity.OK
+        assert found["counter", about].severity is Severity.OK
+    assert found["direction", ids[1]].seen.startswith("feeds in"), "an inverter always does"
+    assert strange["another_meter", "SUN-SIM-4711"].do.endswith(f"{ids[0]}?")
