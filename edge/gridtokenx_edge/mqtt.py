@@ -51,7 +51,7 @@ class MqttConnection:
         self,
         broker: Broker,
         client_id: str,
-        will: Will,
+        will: Will | None,
         max_inflight: int,
         on_message: Callable[[str, bytes], None],
     ) -> None:
@@ -66,13 +66,14 @@ class MqttConnection:
         """Gets the reason when the connection ends."""
         self._client = self._make_client(client_id, will, max_inflight)
 
-    def _make_client(self, client_id: str, will: Will, max_inflight: int) -> paho.Client:
+    def _make_client(self, client_id: str, will: Will | None, max_inflight: int) -> paho.Client:
         client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id, clean_session=True, protocol=paho.MQTTv311
         )
         client.connect_timeout = _CONNECT_TIMEOUT_S
         client.max_inflight_messages = max_inflight
-        client.will_set(will.topic, will.payload, qos=1, retain=True)
+        if will:
+            client.will_set(will.topic, will.payload, qos=1, retain=True)
         if self._broker.tls:
             client.tls_set_context(self._broker.tls)
         if self._broker.username:

@@ -58,7 +58,11 @@ class MeterGarbled(ModbusError):
 
 
 class MeterStrange(ModbusError):
-    """The meter says that it is another than the config says."""
+    """The meter is another than the config says; `says` is the id that it told, if any."""
+
+    def __init__(self, text: str, *, says: str = "") -> None:
+        super().__init__(text)
+        self.says = says
 
 
 class ValueMissing(ModbusError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gridtokenx_edge.config import MeterConfig
 from gridtokenx_edge.meters.identity import decode_serial, meter_id
@@ -15,7 +15,7 @@ from gridtokenx_edge.meters.plan import (
     quantities,
     register_block,
 )
-from gridtokenx_edge.meters.point import join_words
+from gridtokenx_edge.meters.point import Point, join_words
 from gridtokenx_edge.meters.profile import ModelRegister, Profile
 from gridtokenx_edge.modbus.faults import (
     ILLEGAL_DATA_ADDRESS,
@@ -81,21 +81,55 @@ class MeterReader:
     async def poll(self) -> Reading:
         """A reading, timed when its import register was asked for. Raises ModbusError."""
         await self.contact()
+        stamp, replies = await self._ask_points(self._profile.points())
+        return self._reading(stamp, decode_points(self._profile, replies))
+
+    async def read_values(self) -> dict[str, int | None]:
+        """What the model tells beside a reading, such as voltages; None for what it refuses.
+
+        Raises ModbusError.
+        """
+        await self.contact()
+        points = {str(name): point for name, point in self._profile.values.items()}
+        replies: list[tuple[Block, list[int]]] = []
+        for block in plan_blocks(self._profile, bridge=self._may_bridge, points=points):
+            replies += await self._ask_leniently(block, points)
+        return dict.fromkeys(points) | decode_points(self._profile, replies)
+
+    async def _ask_leniently(
+        self, block: Block, points: Mapping[str, Point]
+    ) -> list[tuple[Block, list[int]]]:
+        """A block's reply, or those of its points that the meter has."""
         try:
-            stamp, replies = await self._ask_all(self._plan())
+            return (await self._ask_all([block]))[1]
+        except MeterRefused as refusal:
+            if refusal.code != ILLEGAL_DATA_ADDRESS:
+                raise
+        if len(block.points) == 1:
+            return []
+        alone = [
+            Block(points[name].fc, points[name].address, points[name].count, (name,), optional=True)
+            for name in block.points
+        ]
+        return (await self._ask_all(alone))[1]
+
+    async def _ask_points(
+        self, points: Mapping[str, Point]
+    ) -> tuple[Stamp, list[tuple[Block, list[int]]]]:
+        try:
+            return await self._ask_all(self._plan(points))
         except MeterRefused as refusal:
             if refusal.code != ILLEGAL_DATA_ADDRESS or not self._may_bridge:
                 raise
             self._may_bridge = False  # this meter answers for nothing that it does not use
-            stamp, replies = await self._ask_all(self._plan())
-        return self._reading(stamp, decode_points(self._profile, replies))
+            return await self._ask_all(self._plan(points))
 
     def _resync_candidates(self) -> list[Block]:
         identity = self._profile.identity
         return [*([register_block(identity)] if identity else []), *self._plan()]
 
-    def _plan(self) -> list[Block]:
-        return plan_blocks(self._profile, self._unsupported, bridge=self._may_bridge)
+    def _plan(self, points: Mapping[str, Point] | None = None) -> list[Block]:
+        return plan_blocks(self._profile, self._unsupported, bridge=self._may_bridge, points=points)
 
     def _reading(self, stamp: Stamp, values: dict[str, int | None]) -> Reading:
         exported = values.get("energy_export")
@@ -212,7 +246,9 @@ class MeterReader:
         if not serial and not is_optional:
             raise MeterStrange("the meter has no serial number where its profile expects one")
         if serial and found != self._config.id:
-            raise MeterStrange(f"expected {self._config.id}, but the meter says it is {found}")
+            raise MeterStrange(
+                f"expected {self._config.id}, but the meter says it is {found}", says=found
+            )
 
     async def _check_model(self, model: ModelRegister) -> None:
         _, words = await self._ask(register_block(model))

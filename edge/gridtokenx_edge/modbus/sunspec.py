@@ -91,7 +91,9 @@ class SunSpecReader:
         if not nameplate.maker:
             raise MeterStrange("expected a maker in the common model, found none")
         if found and found != self._config.id:
-            raise MeterStrange(f"expected {self._config.id}, but the meter says it is {found}")
+            raise MeterStrange(
+                f"expected {self._config.id}, but the meter says it is {found}", says=found
+            )
         if not found and not self._config.id.startswith(f"{nameplate.maker}-"):
             raise MeterStrange(f"expected {self._config.id}, but its maker is {nameplate.maker}")
 
