@@ -16,7 +16,7 @@ from gridtokenx_edge.crew import Crew, Part
 from gridtokenx_edge.former import Formers
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.memory import give_back
-from gridtokenx_edge.modbus.readers import load_any
+from gridtokenx_edge.meters.any_profile import any_profile
 from gridtokenx_edge.outbox import Outbox, OutboxUnavailableError
 from gridtokenx_edge.polling import Polling
 from gridtokenx_edge.progress import Beat, Progress
@@ -335,7 +335,7 @@ class Gateway:
     def _warn_of_contested(self) -> None:
         buses = (*self.config.bus, *self.config.dlms)
         for name in sorted({meter.profile for bus in buses for meter in bus.meter}):
-            profile = load_any(name)
+            profile = any_profile(name)
             if profile.confidence == "contested":
                 self._log.warning("profile_contested", profile=name, notes=list(profile.notes))
 

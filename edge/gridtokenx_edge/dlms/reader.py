@@ -88,6 +88,11 @@ class DlmsReader:
         async with self._line.turn():
             await self.association.close()
 
+    async def connected(self) -> MeterAssociation:
+        """The association, open, with the configured meter. Raises ModbusError."""
+        await self.contact()
+        return self.association
+
     async def columns(self) -> Columns | None:
         """The load profile's columns; None if this meter's are of no use. Raises ModbusError."""
         return await self._in_turn(self._read_columns)

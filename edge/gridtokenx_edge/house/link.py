@@ -24,7 +24,7 @@ from gridtokenx_edge.house.discovery import (
     state_message,
 )
 from gridtokenx_edge.log import FaultLog, Logger
-from gridtokenx_edge.modbus.readers import load_any
+from gridtokenx_edge.meters.any_profile import any_profile
 from gridtokenx_edge.mqtt import Broker, MqttConnection, MqttError, Will
 from gridtokenx_edge.outbox import Outbox
 from gridtokenx_edge.tally import BusTally, MeterTally
@@ -131,7 +131,7 @@ class HouseLink:
     async def _describe(
         self, connection: MqttConnection, meter: MeterTally, present: set[str]
     ) -> None:
-        profile = load_any(meter.config.profile)
+        profile = any_profile(meter.config.profile)
         every_s = self._gateway.clock.real_seconds(meter.config.every_ms)
         maker = getattr(profile, "maker", "")  # SunSpec's profiles are no one maker's
         configs = sensor_configs(self._names, meter.config, maker, every_s, present)

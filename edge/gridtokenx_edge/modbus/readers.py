@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from gridtokenx_edge.config import MeterConfig
-from gridtokenx_edge.meters.profile import Profile, is_file, load_profile, profile_names
+from gridtokenx_edge.meters.profile import Profile, load_profile
 from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile, load_sunspec, sunspec_names
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
@@ -14,9 +14,6 @@ from gridtokenx_edge.modbus.sunspec import SunSpecReader
 from gridtokenx_edge.modbus.sunspec_unit import SunSpecUnit
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading
-
-if TYPE_CHECKING:
-    from gridtokenx_edge.meters.dlms import DlmsProfile
 
 
 class Reader(Protocol):
@@ -33,16 +30,9 @@ class Reader(Protocol):
     async def poll(self) -> Reading: ...
 
 
-def load_any(name: str) -> Profile | SunSpecProfile | DlmsProfile:
-    """A profile of any kind. Raises ConfigError if its file is wrong."""
-    if name in sunspec_names():
-        return load_sunspec(name)
-    if name in profile_names() or is_file(name):
-        return load_profile(name)
-    # Imported where it is wanted: memory is dear on a Pi.
-    from gridtokenx_edge.meters.dlms import load_dlms  # noqa: PLC0415
-
-    return load_dlms(name)
+def load_any(name: str) -> Profile | SunSpecProfile:
+    """A profile of either kind. Raises ConfigError if its file is wrong."""
+    return load_sunspec(name) if name in sunspec_names() else load_profile(name)
 
 
 class Readers:
