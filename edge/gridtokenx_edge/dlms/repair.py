@@ -135,9 +135,11 @@ class GapRepair:
                 async with asyncio.timeout(_LONGEST_S):
                     await self._fill(gap)
             except (ModbusError, TimeoutError) as fault:
-                self._tell("gap_not_repaired", gap, reason=str(fault) or "it takes too long")
+                reason = str(fault) or "it takes too long"
+                self._log.warning("gap_not_repaired", reason=reason, **self._about(gap))
             else:
-                self._tell("gap_repaired", gap, readings=self.repaired - before)
+                readings = self.repaired - before
+                self._log.info("gap_repaired", readings=readings, **self._about(gap))
             self._release()
 
     def _release(self) -> None:
@@ -192,9 +194,9 @@ class GapRepair:
             await asyncio.sleep(backoff.next_s())
         raise AssertionError("the last attempt returns or raises")
 
-    def _tell(self, event: str, gap: Gap, **fields: Any) -> None:
+    def _about(self, gap: Gap) -> dict[str, Any]:
         hours = (gap.after.time_ms - gap.before.time_ms) / 3_600_000
-        self._log.info(event, meter=self._terms.meter.id, hours=round(hours, 2), **fields)
+        return {"meter": self._terms.meter.id, "hours": round(hours, 2)}
 
 
 def _drift_text(drift_ms: int | None) -> str:
