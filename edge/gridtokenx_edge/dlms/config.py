@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+TCP = "tcp:"
+"""What a push line's port begins with if it is a TCP port."""
 Mechanism = Literal["none", "low", "gmac"]
 Protection = Literal["none", "authenticated", "encrypted", "authenticated_encrypted"]
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gridtokenx_edge.config import EdgeConfig, SerialBus
-from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial
-from gridtokenx_edge.dlms.listener import TCP
+from gridtokenx_edge.dlms.config import TCP, DlmsBus, DlmsMeter, DlmsPush, DlmsSerial
 from gridtokenx_edge.dlms.secrets import TITLE_DIGITS
 from gridtokenx_edge.dlms.terms import wanted_secrets
 from gridtokenx_edge.meters.dlms import DlmsProfile, dlms_names, load_dlms

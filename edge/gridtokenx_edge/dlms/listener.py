@@ -18,7 +18,7 @@ from gridtokenx_dlms.wrapper import WrapperReader
 from gridtokenx_dlms.xdlms.ciphered import is_ciphered, parse_ciphered
 from gridtokenx_dlms.xdlms.notification import parse_data_notification
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.dlms.config import DlmsPush
+from gridtokenx_edge.dlms.config import TCP, DlmsPush
 from gridtokenx_edge.dlms.reader import reading_of
 from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import FaultLog, Logger
@@ -35,7 +35,6 @@ _KEEP_HEARD_S = 60.0
 # A message that was kept back has old registers: it would be a wrong reading of now.
 _MOST_APART_MS = 60_000
 _LONGEST_MESSAGE = 4096
-TCP = "tcp:"
 
 
 class PushedMeter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -11,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gridtokenx_edge.config import Paths
 from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush
 from gridtokenx_edge.dlms.line import DlmsLine
-from gridtokenx_edge.dlms.listener import Listener
 from gridtokenx_edge.dlms.marks import Marks
 from gridtokenx_edge.dlms.poller import DlmsPoller
 from gridtokenx_edge.dlms.reader import DlmsReader
@@ -26,6 +26,9 @@ from gridtokenx_edge.progress import Progress
 from gridtokenx_edge.tally import MeterCounter
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.keys import device_id
+
+if TYPE_CHECKING:
+    from gridtokenx_edge.dlms.listener import Listener
 
 _GOODBYE_S = 0.3
 _PATIENCE_S = 60.0
@@ -119,6 +122,9 @@ class DlmsPolling:
         line.asked = self.tallies[line.name].asked
 
     def _listener(self, bus: DlmsPush, terms: Sequence[Terms]) -> Listener:
+        # Imported where it is wanted: memory is dear on a Pi.
+        from gridtokenx_edge.dlms.listener import Listener  # noqa: PLC0415
+
         around = self._around
         tally = self.tallies[bus.name]
         sinks = {meter: MeterCounter(each, around.sink) for meter, each in tally.meters.items()}

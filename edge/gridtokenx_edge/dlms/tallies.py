@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gridtokenx_edge.config import BusConfig, MeterConfig, SerialBus, TcpBus
-from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
-from gridtokenx_edge.dlms.listener import TCP
+from gridtokenx_edge.dlms.config import TCP, DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.tally import BusTally, MeterTally
 
