@@ -176,7 +176,7 @@ def test_a_mistake_in_the_config_says_what_was_expected(
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (("am550", "am551"), "dlms[0].meter[0].profile: expected one of edmi_mk10"),
+        (("am550", "am551"), "dlms[0].meter[0].profile: expected one of dlms_generic"),
         (("ISKRAEMECO-40012345", "ISK-1"), 'id: expected "ISKRAEMECO-" and its name'),
         (("timeout_ms = 500", "timeout_ms = 5"), "timeout_ms: expected 100 to 60000"),
         (("port = 4059", "port = 0"), "port: expected 1 to 65535"),
