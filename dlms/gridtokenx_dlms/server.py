@@ -116,6 +116,15 @@ class ServerAssociation:
         self._block = 0
         self._max_pdu = _SMALLEST_PDU
 
+    @property
+    def is_sending_blocks(self) -> bool:
+        """Whether the rest of a long value waits to be asked for."""
+        return self._rest is not None
+
+    def abort_long_get(self) -> None:
+        """Drops the rest of a long value, as a meter does that needs its memory."""
+        self._rest = None
+
     def handle(self, message: bytes) -> bytes:
         """The reply to a message; an exception response to what cannot be answered."""
         try:

@@ -12,7 +12,8 @@ import msgspec
 from gridtokenx_sim.amounts import decode_amount
 from gridtokenx_sim.config import SerialBus, SimConfig, TcpBus
 from gridtokenx_sim.config_checks import contradictions
-from gridtokenx_sim.faults import BusFault, MeterFault
+from gridtokenx_sim.dlms.config import DlmsSerialBus, DlmsTcpBus
+from gridtokenx_sim.faults import BusFault, DlmsFault, MeterFault
 
 
 class ConfigError(Exception):
@@ -46,7 +47,7 @@ def parse_config(document: Any, *, folder: Path, source: str = "config") -> SimC
         raise ConfigError([f"{source}: {line}" for line in lines])
     buses = tuple(
         msgspec.structs.replace(bus, link=str(folder / bus.link))
-        if isinstance(bus, SerialBus)
+        if isinstance(bus, SerialBus | DlmsSerialBus)
         else bus
         for bus in config.bus
     )
@@ -87,8 +88,8 @@ def _tags(*kinds: Any) -> str:
 
 
 _KINDS = {
-    "bus": _tags(SerialBus, TcpBus),
-    "meter.fault": _tags(*MeterFault.__args__),
+    "bus": _tags(SerialBus, TcpBus, DlmsSerialBus, DlmsTcpBus),
+    "meter.fault": f"{_tags(*MeterFault.__args__)} (DLMS: {_tags(*DlmsFault.__args__)})",
     "bus.fault": _tags(BusFault),
     "clock": "system or scaled",
 }

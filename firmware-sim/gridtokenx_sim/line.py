@@ -22,6 +22,13 @@ _READ_BYTES = 4096
 _BITS_PER_BYTE = 10  # start, 8 data bits, stop
 
 
+_BAUD = {
+    value: int(name[1:])
+    for name, value in vars(termios).items()
+    if name[:1] == "B" and name[1:].isdecimal()
+}
+
+
 class LineError(Exception):
     """The line cannot be laid; one line says why."""
 
@@ -79,7 +86,8 @@ class Line:
     """`link` leads to the gateway's end; `meters_port` is the meters' end.
 
     `damage` sees each reply on its way and returns what arrives. `complain` hears about a
-    gateway that talks at another baud rate than the meters.
+    gateway that talks at another baud rate than the meters. `follows_meters`: they change theirs
+    as they talk, as in mode E.
     """
 
     def __init__(
@@ -90,13 +98,15 @@ class Line:
         paced: bool = False,
         damage: Callable[[bytes], bytes] = lambda reply: reply,
         complain: Callable[[str], None] | None = None,
+        follows_meters: bool = False,
     ) -> None:
         self.link = link
         self._baud = baud
+        self._follows_meters = follows_meters
         self._speed = getattr(termios, f"B{baud}", None)
         if self._speed is None:
             raise LineError(f"{link}: expected a standard baud rate such as 9600, got {baud}")
-        self._byte_s = _BITS_PER_BYTE / baud if paced else 0.0
+        self._paced = paced
         self._damage = damage
         self._complain = complain
         self._meters = _Terminal()
@@ -145,12 +155,12 @@ class Line:
     def _from_gateway(self, data: bytes) -> None:
         if self._gateway is None:
             return
-        if self._gateway.speed() != self._speed:
+        if self._gateway.speed() != self._meters_speed():
             if self._complain and not self._complained:
                 self._complained = True
                 self._complain(
-                    f"{self.link}: opened at another baud rate than the meters' {self._baud};"
-                    " they stay silent"
+                    f"{self.link}: opened at another baud rate than the meters'"
+                    f" {_BAUD[self._meters_speed()]}; they stay silent"
                 )
             return
         self._carry(data, self._meters)
@@ -159,13 +169,18 @@ class Line:
         if self._gateway is not None:
             self._carry(self._damage(data), self._gateway)
 
+    def _meters_speed(self) -> int:
+        """The baud rate that the meters talk at now, as a termios constant."""
+        return self._meters.speed() if self._follows_meters else int(self._speed or 0)
+
     def _carry(self, data: bytes, to: _Terminal) -> None:
         """Delivers `data` when its last bit would have arrived."""
-        if not self._byte_s:
+        if not self._paced:
             to.write(data)
             return
         loop = asyncio.get_running_loop()
-        self._free_at = max(self._free_at, loop.time()) + len(data) * self._byte_s
+        byte_s = _BITS_PER_BYTE / _BAUD[self._meters_speed()]
+        self._free_at = max(self._free_at, loop.time()) + len(data) * byte_s
         loop.call_at(self._free_at, to.write, data)
 
 
