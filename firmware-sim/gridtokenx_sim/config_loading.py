@@ -69,7 +69,8 @@ def _explain(message: str) -> str:
     elif missing := _MISSING.fullmatch(what):
         path, what = _join(path, missing[1]), "expected a value, but the key is missing"
     elif invalid := _INVALID.fullmatch(what):
-        what = f"expected {_KINDS[_section(path)]}, got {invalid[1]}"
+        choices = _CHOICES.get(path.rpartition(".")[2]) or _KINDS[_section(path)]
+        what = f"expected {choices}, got {invalid[1]}"
     return f"{path or 'file'}: {what[:1].lower()}{what[1:]}"
 
 
@@ -87,6 +88,13 @@ def _tags(*kinds: Any) -> str:
     return "one of " + ", ".join(str(kind.__struct_config__.tag) for kind in kinds)
 
 
+_CHOICES = {
+    "mechanism": "none, low or gmac",
+    "protection": "none, authenticated, encrypted or authenticated_encrypted",
+    "reads": "all or identity",
+    "opening": "direct or mode_e",
+    "framing": "wrapper or hdlc",
+}
 _KINDS = {
     "bus": _tags(SerialBus, TcpBus, DlmsSerialBus, DlmsTcpBus),
     "meter.fault": f"{_tags(*MeterFault.__args__)} (DLMS: {_tags(*DlmsFault.__args__)})",

@@ -113,7 +113,9 @@ class RunningDlmsSerialBus:
             self._speaker = meter
             await server.notify(device.station.notify(client, own, message))
 
-        return asyncio.create_task(keep_pushing(meter, push, self._clock, send))
+        return asyncio.create_task(
+            keep_pushing(meter, push, self._clock, send, self._clock.now_ms())
+        )
 
     async def stop(self) -> None:
         tasks, self._tasks = self._tasks, []
@@ -176,7 +178,8 @@ class RunningDlmsTcpBus:
         for meter in self.meters:
             if push := meter.config.push:
                 send = partial(send_over_tcp, push)
-                task = asyncio.create_task(keep_pushing(meter, push, self._clock, send))
+                now_ms = self._clock.now_ms()
+                task = asyncio.create_task(keep_pushing(meter, push, self._clock, send, now_ms))
                 self._pushers.append(task)
 
     async def _talk(self, line: StreamLine) -> None:

@@ -128,8 +128,9 @@ class DlmsMeter:
                     delay_s += delay_ms / 1000
                 case faults.Busy(times=times):
                     busy = times
-        self._put_off = self._put_off + 1 if self._put_off < busy else 0
-        return Conduct(delay_s, is_silent, self._put_off > 0)
+        # Then it takes two frames: the client's question whether it is ready, and its request.
+        self._put_off = (self._put_off + 1) % (busy + 2)
+        return Conduct(delay_s, is_silent, 0 < self._put_off <= busy)
 
     def associate(self, client: int, server: int) -> Conversation | None:
         """A conversation with one of its clients; None for strangers."""

@@ -61,9 +61,9 @@ class MeterClock:
         self._was_moved = self._was_moved or adjusted
 
     def _time_of(self, shown_ms: int, near_ms: int) -> int:
-        """The first community time after `near_ms` at which the clock shows `shown_ms`."""
+        """When the clock will show `shown_ms`, after `near_ms`, if it does not jump until then."""
         ahead_ms = shown_ms - self.shown_ms(near_ms)
         time_ms = near_ms + max(1, ahead_ms * _PPM // (_PPM + self._drift_ppm))
-        while self.shown_ms(time_ms) < shown_ms and time_ms < near_ms + 2 * ahead_ms:
+        if self.shown_ms(time_ms) == shown_ms - 1:  # the drift is counted in whole milliseconds
             time_ms += 1
         return time_ms

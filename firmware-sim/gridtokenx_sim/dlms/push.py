@@ -66,13 +66,14 @@ async def keep_pushing(
     config: PushConfig,
     clock: CommunityClock,
     send: Callable[[bytes], Awaitable[None]],
+    since_ms: int,
 ) -> None:
-    """Sends a notification at each multiple of the interval. Runs until cancelled.
+    """Sends a notification at each multiple of the interval after `since_ms`, until cancelled.
 
     What was not heard is not said again, as with real meters.
     """
     every_ms = config.every_s * 1000
-    last = clock.now_ms() // every_ms
+    last = since_ms // every_ms
     number = 0
     while True:
         await asyncio.sleep(_LOOK_S)
