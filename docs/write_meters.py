@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,10 +12,14 @@ from gridtokenx_edge.meters.point import Point
 from gridtokenx_edge.meters.profile import (
     Identity,
     Profile,
+    Provenance,
     SerialDefaults,
     load_profile,
     profile_names,
 )
+from gridtokenx_edge.meters.sunspec.models import MODELS, READING_POINTS
+from gridtokenx_edge.meters.sunspec.points import SunSpecPoint
+from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile, load_sunspec, sunspec_names
 
 PAGE = Path(__file__).with_name("meters.md")
 
@@ -42,6 +47,10 @@ Registers are zero-based addresses, as they go over the wire, with the function 
 4 input). Where no source tells how many registers a request may ask for, 60 at most are asked for.
 """
 
+_SUNSPEC = """\
+Devices with **SunSpec** describe their registers themselves, so one profile reads every maker's:
+"""
+
 _PHASES = {
     "voltage": "V",
     "current": "A",
@@ -61,6 +70,7 @@ _MORE = {
 def page() -> str:
     """The whole page: one table of all, then each model."""
     profiles = [(name, load_profile(name)) for name in profile_names()]
+    sunspec = [(name, load_sunspec(name)) for name in sunspec_names()]
     makers = {profile.maker for _, profile in profiles}
     sure = Counter(profile.confidence for _, profile in profiles)
     lines = [
@@ -73,9 +83,16 @@ def page() -> str:
         "| profile | model | confidence | transport | line | counts | phases | more | id |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         *(_overview_row(name, profile) for name, profile in profiles),
+        "",
+        _SUNSPEC,
+        "| profile | devices | confidence |",
+        "| --- | --- | --- |",
+        *(_row(f"[`{name}`](#{name})", of.name, of.confidence) for name, of in sunspec),
     ]
     for name, profile in profiles:
         lines += ["", f"## {name}", "", *_section(profile)]
+    for name, device in sunspec:
+        lines += ["", f"## {name}", "", *_sunspec_section(device)]
     return "\n".join(lines) + "\n"
 
 
@@ -107,12 +124,62 @@ def _section(profile: Profile) -> Iterator[str]:
         yield _point_row(name.replace("_", " "), point)
     if profile.identity:
         yield from _identity_rows(profile.identity)
+    if clock := profile.clock:
+        address = f"0x{clock.address:04X}"
+        yield _row("clock", str(clock.fc), address, "DATETIME, 4 registers", "", clock.confidence)
     yield ""
     yield _limits(profile)
     yield ""
+    for note in (*profile.notes, *_float_notes(profile)):
+        yield f"- {note}"
+    yield from _sources(profile.provenance)
+
+
+def _float_notes(profile: Profile) -> Iterator[str]:
+    """A float32 has 24 bits: a counter beyond so many of its steps loses the last ones."""
+    energies = [point for point in profile.points().values() if point.is_energy]
+    for resolution in sorted({point.resolution for point in energies if point.resolution}):
+        unit = next(point.unit for point in energies if point.resolution == resolution)
+        most = 2**24 * Decimal(resolution)
+        yield (
+            f"Energy is a float32: beyond {most:,f} {unit} its steps are no longer"
+            f" {resolution} {unit}, but twice that, then four times, and so on."
+        )
+
+
+def _sunspec_section(profile: SunSpecProfile) -> Iterator[str]:
+    """What a device's own registers tell: offsets from a model's id, whatever its address."""
+    yield (
+        f"{profile.name}. Ids begin with the maker that the device names."
+        f" Confidence: {profile.confidence}."
+    )
+    yield ""
+    yield "| models | quantity | offset from the model's id | registers | type | scale factor |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    shown: dict[tuple[str, SunSpecPoint], list[str]] = {}
+    for number in sorted(profile.models):
+        for name in READING_POINTS:
+            if point := MODELS[number].points.get(name):
+                shown.setdefault((name, point), []).append(str(number))
+    for (name, point), numbers in shown.items():
+        yield _row(
+            ", ".join(numbers),
+            name.replace("_", " "),
+            str(point.offset),
+            str(point.end - point.offset),
+            f"{point.type}, {point.unit}",
+            f"at {point.scale}" if point.scale else "none",
+        )
+    yield ""
+    yield f"At most {profile.max_registers} registers in a request."
+    yield ""
     for note in profile.notes:
         yield f"- {note}"
-    for source in profile.provenance:
+    yield from _sources(profile.provenance)
+
+
+def _sources(provenance: Iterable[Provenance]) -> Iterator[str]:
+    for source in provenance:
         where = f"https://github.com/{source.repo}/blob/{source.commit}/{quote(source.file)}"
         yield f"- Source: [{source.repo}]({where}): {source.says}."
 

@@ -24,6 +24,7 @@ LONGEST_DAYS = 7300
 _LARGEST = 10**10
 """Of seconds, ratios and epochs: the core keeps integers of 64 bits, and some in milliseconds."""
 _LONGEST_OVERLAP_HOURS = 8760
+_LARGEST_REGISTER_UWH = 10**9 * UWH_PER_KWH
 _CHAIN = re.compile(r"(?:[0-9a-f]{16})?", re.ASCII)
 
 
@@ -256,6 +257,8 @@ def _check_meters(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
             yield f"meter[{index}].owner", "expected the name of a member of this file"
         if meter.max_power_kw <= 0:
             yield f"meter[{index}].max_power_kw", "expected more than 0"
+        if not 0 <= meter.rollover_kwh <= _LARGEST_REGISTER_UWH:
+            yield f"meter[{index}].rollover_kwh", "expected 0 to 1000000000 kWh"
         if meter.resolution_kwh < 0:
             yield f"meter[{index}].resolution_kwh", "expected 0 or more"
         for name in ("min_interval_s", "max_production_ratio", "epoch"):

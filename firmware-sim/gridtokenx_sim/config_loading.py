@@ -100,4 +100,5 @@ _KINDS = {
     "meter.fault": f"{_tags(*MeterFault.__args__)} (DLMS: {_tags(*DlmsFault.__args__)})",
     "bus.fault": _tags(BusFault),
     "clock": "system or scaled",
+    "meter": "0, 40000 or 50000",  # sunspec_base
 }

@@ -36,7 +36,7 @@ class SimMeter:
         self.address = config.address
         self.bus = bus
         self._config = config
-        self._layout = MODELS[config.model]
+        self._layout = MODELS[config.model].at(config.sunspec_base)
         self._seed = seed_for(site.seed, self.id)
         installation = Installation(
             config.solar_kwp, config.annual_load_kwh, config.import_kwh, config.export_kwh

@@ -1,8 +1,11 @@
 """Raw frames of every model to the values that its sources promise.
 
 A file of `golden/` holds requests and replies as they go over the wire and the values that they
-mean. Both were worked out from the meters' documents and drivers, with the derivation beside
-them, and not by the decoding that is tested here.
+mean. They are a double entry for the profiles: whoever wrote them read function code, address,
+type, word order, scale, unit and sign in the sources named at the top of the file, and took from
+the profile no more than its name, the names of its values and the longest request. Beside each
+register stand the value on the display, its raw form and its bytes; a script packed the floats
+and the checksums. None was recorded at a meter.
 """
 
 from __future__ import annotations

@@ -103,13 +103,11 @@ def _judge_readings(
         if reason is not _ACCEPTED:
             verdicts.append((index, reason))
             continue
-        if meter.last_ms < 0:
-            oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
-            meter.settled_uwh = oracle.surplus_uwh(meter)  # the baseline mints nothing
-        else:
-            member = community.members[meter.owner]
-            member.imported_uwh += import_uwh - meter.last_import_uwh
-            oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
+        is_baseline = meter.last_ms < 0
+        imported_uwh = oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
+        community.members[meter.owner].imported_uwh += imported_uwh
+        if is_baseline:
+            meter.settled_uwh = oracle.surplus_uwh(meter)  # it mints nothing
         surplus[meter.id] = oracle.surplus_uwh(meter)
     return verdicts
 

@@ -147,4 +147,5 @@ def _rules(terms: MeterTerms) -> MeterRules:
         terms.min_interval_s * 1000,
         int(terms.resolution_kwh),
         terms.max_production_ratio,
+        int(terms.rollover_kwh),
     )

@@ -14,14 +14,16 @@ class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     min_interval_ms: int
     resolution_uwh: int
     max_production_ratio: int
+    rollover_uwh: int = 0
 
 
 class Meter(msgspec.Struct, array_like=True, gc=False):
     """`last_ms` is -1 before the first accepted reading.
 
-    `settled_uwh` is the surplus up to which GRID was minted. The two marks are registers at the
-    start of this ratio window and of the one before it. A meter is bound to a device and those
-    that follow it, or, if `device` is empty, to all devices of `site`.
+    `wrapped` is what a register lost by beginning again at zero: with it, the register counts on.
+    `settled_uwh` is the surplus up to which GRID was minted. The two marks are so counted registers
+    at the start of this ratio window and of the one before it. A meter is bound to a device and
+    those that follow it, or, if `device` is empty, to all devices of `site`.
     """
 
     id: str
@@ -40,6 +42,8 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     older_import_uwh: int = 0
     older_export_uwh: int = 0
     site: str = ""
+    wrapped_import_uwh: int = 0
+    wrapped_export_uwh: int = 0
 
 
 class Device(msgspec.Struct, array_like=True, gc=False):

@@ -79,6 +79,8 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of the coarser of the meter's registers."""
     max_production_ratio: int = 50
     """Exported over imported energy beyond which readings are quarantined; 0 switches it off."""
+    rollover_kwh: Kwh = Kwh(0)
+    """What the registers count before they begin again at zero; 0: they do not."""
     epoch: int = 0
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
 

@@ -1,0 +1,56 @@
+"""Which reader goes with a meter's profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gridtokenx_edge.config import MeterConfig
+from gridtokenx_edge.meters.profile import Profile, load_profile
+from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile, load_sunspec, sunspec_names
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.sunspec import SunSpecReader
+from gridtokenx_edge.modbus.sunspec_unit import SunSpecUnit
+from gridtokenx_wire.clock import Clock
+from gridtokenx_wire.reading import Reading
+
+
+class Reader(Protocol):
+    """Reads one meter. What is awaited may raise ModbusError."""
+
+    @property
+    def clock_drift_ms(self) -> int | None:
+        """How far the meter's own clock is ahead of the gateway's, where it has one."""
+
+    def forget_identity(self) -> None: ...
+
+    async def contact(self) -> None: ...
+
+    async def poll(self) -> Reading: ...
+
+
+def load_any(name: str) -> Profile | SunSpecProfile:
+    """A profile of either kind. Raises ConfigError if its file is wrong."""
+    return load_sunspec(name) if name in sunspec_names() else load_profile(name)
+
+
+class Readers:
+    """Makes the readers of one line."""
+
+    def __init__(
+        self, line: Line, clock: Clock, is_synchronised: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._line = line
+        self._clock = clock
+        self._is_synchronised = is_synchronised
+        self._units: dict[int, SunSpecUnit] = {}
+
+    def make(self, meter: MeterConfig) -> Reader:
+        """The reader of a meter; those of one SunSpec unit share it."""
+        if meter.profile not in sunspec_names():
+            profile = load_profile(meter.profile)
+            return MeterReader(self._line, meter, profile, self._clock, self._is_synchronised)
+        unit = SunSpecUnit(self._line, meter, self._clock)
+        unit = self._units.setdefault(meter.address, unit)
+        return SunSpecReader(unit, meter, load_sunspec(meter.profile))
