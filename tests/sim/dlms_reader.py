@@ -23,6 +23,7 @@ from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_sim.dlms.meter import DlmsMeter
 from gridtokenx_sim.serving import Running
 
+PATIENT = Timing(reply_s=1.0, gap_s=0.1, exchange_s=8.0, busy_s=0.01, retries=1)
 QUICK = Timing(reply_s=0.15, gap_s=0.03, exchange_s=8.0, busy_s=0.01, retries=4)
 OPENING = OpeningTiming(reply_s=1.0, gap_s=0.2, confirmation_s=0.5)
 QUARTER_MS = 900_000
@@ -93,6 +94,7 @@ async def reading(
     hdlc: bool = False,
     size: int = 128,
     protection: Protection = Protection.AUTHENTICATED_ENCRYPTED,
+    timing: Timing = QUICK,
 ) -> AsyncIterator[Reader]:
     bus = running.buses[0]
     link = ClientLink(
@@ -103,7 +105,7 @@ async def reading(
         line = SerialLine(str(bus.path))
         if mode_e:
             await open_in_mode_e(line, "", OPENING)
-        transport = HdlcTransport(line, link, QUICK)
+        transport = HdlcTransport(line, link, timing)
     else:
         stream = await StreamLine.connect("127.0.0.1", bus.port)
         transport = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.sim.dlms_reader import (
     IMPORT,
     NAME,
     NET,
+    PATIENT,
     QUARTER_MS,
     SERIAL,
     reading,
@@ -64,6 +66,21 @@ async def test_a_meter_shows_the_physics_on_every_line(
             [start_ms + n * QUARTER_MS, 0, *truth(running, start_ms + n * QUARTER_MS)]
             for n in range(1, 21)
         ]
+
+
+async def test_bytes_take_their_time_in_mode_e_as_on_a_wire(
+    dlms: Callable[..., Any], clock: HandClock
+) -> None:
+    config = dlms(SERIAL, opening="mode_e", paced=True)
+    started_s = time.monotonic()
+    async with (
+        serve(config, clock) as running,
+        reading(running, 2, mode_e=True, timing=PATIENT) as meter,
+    ):
+        opened_s = time.monotonic()
+        assert opened_s - started_s > 28 * 10 / 300, "28 characters at 300 baud"
+        assert (await meter.get(IMPORT)).integer() == 1_234_500
+        assert time.monotonic() - opened_s > 55 * 10 / 9600, "55 bytes at 9,600 baud"
 
 
 async def test_every_quantity_is_the_snapshots(dlms: Callable[..., Any], clock: HandClock) -> None:

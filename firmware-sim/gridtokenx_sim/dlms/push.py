@@ -27,6 +27,7 @@ from gridtokenx_sim.dlms.objects import (
     IMPORT_POWER,
     LOGICAL_DEVICE,
 )
+from gridtokenx_sim.faults import Silence
 
 _LOOK_S = 0.1
 PUSHED = (
@@ -78,7 +79,7 @@ async def keep_pushing(
     while True:
         await asyncio.sleep(_LOOK_S)
         now = clock.now_ms() // every_ms
-        if now == last or meter.conduct().is_silent:
+        if now == last or any(isinstance(fault, Silence) for fault in meter.active_faults()):
             continue
         last, number = now, number + 1
         with suppress(LinkError, TimeoutError):
