@@ -3,6 +3,9 @@
     python -m bench.fuzz_dlms --runs 100000                  mutations of the corpus
     .venv-fuzz/bin/python -m bench.fuzz_dlms --atheris DIR   guided by coverage
 
+For atheris: `python3 -m venv .venv-fuzz` and in it `pip install atheris==3.0.0 msgspec
+cryptography`; run it with `PYTHONPATH=dlms:.` and a folder for what it finds.
+
 Only exceptions of the library's own tree may come out; anything else ends the run and leaves the
 input in a file. The first byte of an input chooses the target.
 """

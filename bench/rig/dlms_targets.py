@@ -48,7 +48,15 @@ from gridtokenx_dlms.security import Keys, Protection
 from gridtokenx_dlms.server import ClientTerms, ServerAssociation
 from gridtokenx_dlms.session import Ciphering
 from gridtokenx_dlms.wrapper import WrapperReader, parse_datagram
-from gridtokenx_dlms.xdlms import action, attribute, ciphered, get, notification, refusal
+from gridtokenx_dlms.xdlms import (
+    action,
+    attribute,
+    ciphered,
+    general_block,
+    get,
+    notification,
+    refusal,
+)
 from gridtokenx_dlms.xdlms import set as set_service
 from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_dlms.xdlms.initiate import parse_initiate_request, parse_initiate_response
@@ -229,6 +237,7 @@ _PARSERS: list[Callable[[bytes], object]] = [
     mode_e.parse_option_select,
     mode_e.parse_request,
     mode_e.without_parity,
+    general_block.BlockAssembler().receive,
 ]
 
 

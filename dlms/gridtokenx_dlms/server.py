@@ -74,6 +74,7 @@ class ClientTerms(msgspec.Struct, frozen=True):
     keys: Keys | None = None
     protection: Protection = Protection.NONE
     max_pdu_bytes: int = 1024
+    """What the meter takes, and sends, in one piece."""
 
     def __repr__(self) -> str:
         return f"ClientTerms({self.mechanism.name}, {self.protection.name})"
@@ -115,6 +116,15 @@ class ServerAssociation:
         self._rest: memoryview | None = None
         self._block = 0
         self._max_pdu = _SMALLEST_PDU
+
+    @property
+    def is_sending_blocks(self) -> bool:
+        """Whether the rest of a long value waits to be asked for."""
+        return self._rest is not None
+
+    def abort_long_get(self) -> None:
+        """Drops the rest of a long value, as a meter does that needs its memory."""
+        self._rest = None
 
     def handle(self, message: bytes) -> bytes:
         """The reply to a message; an exception response to what cannot be answered."""
@@ -186,7 +196,8 @@ class ServerAssociation:
         return initiate.parse_initiate_request(information)
 
     def _accept(self, aarq: Aarq, request: initiate.InitiateRequest) -> bytes:
-        self._max_pdu = max(_SMALLEST_PDU, request.max_pdu_bytes or 0xFFFF)
+        taken = request.max_pdu_bytes or 0xFFFF
+        self._max_pdu = max(_SMALLEST_PDU, min(taken, self._terms.max_pdu_bytes))
         response = initiate.InitiateResponse(
             request.conformance & _SERVED, self._terms.max_pdu_bytes
         ).to_bytes()

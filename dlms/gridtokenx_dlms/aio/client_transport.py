@@ -112,6 +112,7 @@ class HdlcTransport:
         deadline_s = time.monotonic() + self._timing.exchange_s
         failures = 0
         while True:
+            heard = self._link.heard
             left_s = max(0.0, deadline_s - time.monotonic())
             try:
                 async with asyncio.timeout(left_s):
@@ -124,7 +125,7 @@ class HdlcTransport:
             if self._link.has_data_to_send:
                 failures = 0  # the meter has spoken, and it is our turn
                 continue
-            failures += 1
+            failures = 1 if self._link.heard > heard else failures + 1
             if failures > self._timing.retries:
                 raise LinkError(
                     f"no reply within {self._timing.reply_s * 1000:.0f} ms,"
@@ -135,6 +136,7 @@ class HdlcTransport:
     async def _listen(self, wanted: type[LinkEvent]) -> LinkEvent | None:
         """Reads until the turn is ours again: the event, or None. Silence ends it as well."""
         silent_at_s = time.monotonic() + self._timing.reply_s
+        heard = self._link.heard
         while True:
             until_s = silent_at_s
             if self._link.is_receiving:
@@ -149,7 +151,6 @@ class HdlcTransport:
             for event in events:
                 if isinstance(event, Unnumbered):
                     self._unasked(without_llc(event.message))
-                    silent_at_s = time.monotonic() + self._timing.reply_s
                 elif isinstance(event, wanted):
                     return event
                 elif isinstance(event, Disconnected):
@@ -159,6 +160,9 @@ class HdlcTransport:
                     self._link.poll()
             if self._link.has_data_to_send:
                 return None
+            if self._link.heard > heard:  # something else, or late: the meter is at work
+                heard = self._link.heard
+                silent_at_s = time.monotonic() + self._timing.reply_s
             if time.monotonic() >= silent_at_s and (is_silent or not self._link.is_receiving):
                 return None
 

@@ -156,7 +156,7 @@ class StreamLine:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 return cls(*await asyncio.open_connection(host, port))
         except OSError as error:  # a time-out is one
-            reason = error.strerror or str(error) or "no answer"
+            reason = os.strerror(error.errno) if error.errno else str(error) or "no answer"
             raise LinkError(f"{host}:{port}: {reason}") from None
 
     def set_baud(self, baud: int) -> None:

@@ -23,6 +23,7 @@ from gridtokenx_dlms.mode_e import (
 
 _MAX_RECEIVED = 4 * MAX_IDENTIFICATION  # the echo of an optical head and noise included
 
+_LINE_END = with_parity(b"\n")
 _SLASH = with_parity(b"/")  # what comes before it is noise, whose parity may be wrong
 
 
@@ -37,7 +38,6 @@ class OpeningTiming(msgspec.Struct, frozen=True):
     reply_s: float = 2.5
     gap_s: float = 1.5
     confirmation_s: float = 1.5
-    echo_s: float = 0.05
     retries: int = 2
 
 
@@ -55,7 +55,7 @@ async def open_in_mode_e(
     timing = timing or OpeningTiming()
     line.set_baud(OPENING_BAUD)
     request = with_parity(request_message(device))
-    identification = await _identify(line, request, timing)
+    identification, has_echo = await _identify(line, request, timing)
     if not identification.speaks_hdlc:
         raise UnsupportedError(
             f"expected a meter that speaks HDLC, got {identification.maker}{identification.name}"
@@ -64,33 +64,36 @@ async def open_in_mode_e(
     chosen = with_parity(option_select(code))
     await line.write(chosen)
     await line.drain(len(chosen))
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timing.echo_s):
-            while True:
-                await line.read()
     line.set_baud(BAUD_RATES[code])
-    await _confirmation(line, chosen, timing)
+    await _confirmation(line, chosen, 2 if has_echo else 1, timing)
     return identification
 
 
-async def _identify(line: ByteLine, request: bytes, timing: OpeningTiming) -> Identification:
-    """The identification, asked for again where the line damaged it or nobody was awake."""
+async def _identify(
+    line: ByteLine, request: bytes, timing: OpeningTiming
+) -> tuple[Identification, bool]:
+    """The identification, asked for again where the line damaged it or nobody was awake.
+
+    And whether the optical head sends back what it is told.
+    """
     heard = False
     for _ in range(1 + timing.retries):
         await line.write(request)
         await line.drain(len(request))
-        received = await _characters(line, request, timing)
+        received, has_echo = await _characters(line, request, timing)
         heard = heard or bool(received)
         with suppress(MalformedError):
-            return parse_identification(without_parity(received[max(0, received.find(_SLASH)) :]))
+            start = max(0, received.find(_SLASH))
+            return parse_identification(without_parity(received[start:])), has_echo
     if heard:
         raise MalformedError("expected an identification such as /ISK5\\2M550T at 300 baud, 7E1")
     raise LinkError(f"no identification within {timing.reply_s * 1000:.0f} ms")
 
 
-async def _characters(line: ByteLine, echo: bytes, timing: OpeningTiming) -> bytes:
-    """What came until the end of a line or silence, without the echo of our own."""
+async def _characters(line: ByteLine, echo: bytes, timing: OpeningTiming) -> tuple[bytes, bool]:
+    """What came until the end of a line or silence, without an echo, and whether there was one."""
     received = bytearray()
+    has_echo = False
     wait_s = timing.reply_s
     while len(received) < _MAX_RECEIVED:
         try:
@@ -98,13 +101,14 @@ async def _characters(line: ByteLine, echo: bytes, timing: OpeningTiming) -> byt
                 received += await line.read()
         except TimeoutError:
             break
-        if received[: len(echo)] == echo:
-            del received[: len(echo)]
-        if not echo.startswith(received):
+        if not has_echo and echo in received:
+            del received[: received.find(echo) + len(echo)]
+            has_echo = True
+        if received and not echo.startswith(received):
             wait_s = timing.gap_s
-        if received[-1:] == b"\n" or received[-1:] == b"\x8a":
+        if received[-1:] == _LINE_END and not echo.endswith(received):
             break
-    return bytes(received)
+    return bytes(received), has_echo
 
 
 def _rate(identification: Identification, limit: int | None) -> str:
@@ -116,10 +120,10 @@ def _rate(identification: Identification, limit: int | None) -> str:
     return codes[-1]
 
 
-async def _confirmation(line: ByteLine, expected: bytes, timing: OpeningTiming) -> None:
+async def _confirmation(line: ByteLine, expected: bytes, times: int, timing: OpeningTiming) -> None:
     """Waits for what the meter repeats; noise of the change of rates counts for nothing."""
     received = bytearray()
     with suppress(TimeoutError):
         async with asyncio.timeout(timing.confirmation_s):
-            while expected not in received and len(received) < _MAX_RECEIVED:
+            while received.count(expected) < times and len(received) < _MAX_RECEIVED:
                 received += await line.read()

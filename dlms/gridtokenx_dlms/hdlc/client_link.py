@@ -53,6 +53,8 @@ class ClientLink:
         self._out = bytearray()
         self._last = b""
         self._is_awaiting = False
+        self.heard = 0
+        """Frames that the peer has sent us, late ones included."""
 
     def connect(self) -> None:
         """Asks for a link (SNRM), from any state."""
@@ -119,6 +121,7 @@ class ClientLink:
     def _frame_received(self, frame: HdlcFrame) -> Iterator[LinkEvent]:
         if frame.destination != self._client or frame.source != self._server:
             return  # an echo of our own, or another pair's talk
+        self.heard += 1
         match frame.kind:
             case FrameKind.UI:
                 yield Unnumbered(frame.information)

@@ -17,6 +17,8 @@ SHIFT_TIME = 6
 _MOST_SHIFT_S = 900
 _TIME, _TIME_ZONE, _STATUS = 2, 3, 4
 _INTERNAL_CRYSTAL = 1
+# The years 2000 to 2199: what a meter's calendar holds.
+_EARLIEST_MS, _LATEST_MS = 946_684_800_000, 7_258_118_400_000
 
 
 class ClockObject:
@@ -71,6 +73,8 @@ class ClockObject:
         time_ms = moment.unix_ms(known)
         if time_ms is None:
             return AccessResult.TYPE_UNMATCHED
+        if not _EARLIEST_MS <= time_ms < _LATEST_MS:
+            return AccessResult.SCOPE_OF_ACCESS_VIOLATED
         self._move_ms(time_ms - self._now_ms())
         return AccessResult.SUCCESS
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
 
 import msgspec
 
@@ -50,13 +49,18 @@ class ProfileGeneric(ReadOnly):
         period_s: int,
         capacity: int,
         rows: Callable[[int, int], Sequence[Row]],
+        zone_min: int = 0,
     ) -> None:
-        """`rows(first_ms, last_ms)` are the captures between two times, both included."""
+        """`rows(first_ms, last_ms)` are the captures between two times, both included.
+
+        `zone_min` is the deviation of a range's times that do not say their own.
+        """
         self.obis = obis
         self._columns = tuple(columns)
         self._period_s = period_s
         self._capacity = capacity
         self._rows = rows
+        self._zone_min = zone_min
 
     def get(self, number: int, selection: Selection | None) -> Data | AccessResult:
         match number:
@@ -93,7 +97,7 @@ class ProfileGeneric(ReadOnly):
     def _range(self, wanted: RangeDescriptor) -> Data | AccessResult:
         if wanted.column != CLOCK_COLUMN:
             return AccessResult.SCOPE_OF_ACCESS_VIOLATED
-        first_ms, last_ms = _unix_ms(wanted.first), _unix_ms(wanted.last)
+        first_ms, last_ms = self._unix_ms(wanted.first), self._unix_ms(wanted.last)
         places = range(len(self._columns))
         if wanted.columns:
             if any(column not in self._columns for column in wanted.columns):
@@ -105,18 +109,19 @@ class ProfileGeneric(ReadOnly):
     def _entries(self, wanted: EntryDescriptor) -> Data | AccessResult:
         width = len(self._columns)
         last_column = wanted.last_column or width
-        if not 1 <= wanted.first_column <= last_column <= width or wanted.first < 1:
+        if not 1 <= wanted.first_column <= last_column <= width:
             return AccessResult.SCOPE_OF_ACCESS_VIOLATED
-        rows = islice(self._all(), wanted.first - 1, wanted.last or None)
-        return _table(list(rows), range(wanted.first_column - 1, last_column))
+        if wanted.first < 1 or wanted.last < 0:
+            return AccessResult.SCOPE_OF_ACCESS_VIOLATED
+        rows = self._all()
+        chosen = rows[wanted.first - 1 : wanted.last or len(rows)]
+        return _table(chosen, range(wanted.first_column - 1, last_column))
 
-
-def _unix_ms(value: Data) -> int:
-    moment = value.moment()
-    time_ms = moment.unix_ms(0)
-    if time_ms is None:
-        raise MalformedError("expected a time that is a moment")
-    return time_ms
+    def _unix_ms(self, value: Data) -> int:
+        time_ms = value.moment().unix_ms(self._zone_min)
+        if time_ms is None:
+            raise MalformedError("expected a time that is a moment")
+        return time_ms
 
 
 def _table(rows: Sequence[Row], places: Sequence[int]) -> Data:
