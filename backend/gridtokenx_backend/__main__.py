@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import msgspec
 import typer
 
 from gridtokenx_backend.config import load_settings, load_terms
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.errors import ConfigError, KeyFileError
-from gridtokenx_wire.keys import load_private_key, public_key_text
+from gridtokenx_wire.keys import load_private_key, public_key_text, read_secret
 
 OPERATOR_MISTAKE = 2
 INTERRUPTED = 130
@@ -105,6 +106,47 @@ def replay(
     else:
         for name, value in report.items():
             typer.echo(f"{name:>20}  {value}")
+
+
+@app.command("import", epilog="Example: gridtokenx-backend import site.frames --acks site.acks")
+def import_frames(
+    file: Annotated[Path, typer.Argument(help="What `gridtokenx-edge outbox export` wrote.")],
+    config: ConfigOption = _CONFIG,
+    *,
+    api: Annotated[str, typer.Option(help="The backend's address; else the config's.")] = "",
+    acks: Annotated[
+        Path | None, typer.Option(help="Where the acks go; else FILE with .acks.", metavar="FILE")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a gateway's frames out of a file to the running backend, and write its acks.
+
+    For a site that never comes online. Frames that are stored already change nothing, so that it
+    may be done again. Give the acks to the gateway: gridtokenx-edge outbox acked FILE.
+    """
+    from gridtokenx_backend import import_command  # noqa: PLC0415
+
+    settings = load_settings(config)
+    address = api or f"http://{settings.backend.api.host}:{settings.backend.api.port}"
+    token = read_secret(settings.operator_token).decode().strip()
+    receipts = acks or file.with_name(f"{file.name}.acks")
+    report = import_command.put(file, address, token, receipts, _show_progress)
+    if as_json:
+        typer.echo(msgspec.json.encode(report).decode())
+        return
+    typer.echo(
+        f"{file}: {report.frames} frames with {report.readings} readings of {report.device}: "
+        f"{report.accepted} stored now, {report.duplicates} stored before, "
+        f"{report.readings_thinned} readings left out by the gateway"
+    )
+    typer.echo(f"{report.acks}: take it to the gateway: gridtokenx-edge outbox acked {report.acks}")
+
+
+def _show_progress(reached: int, end: int) -> None:
+    """On a terminal, one line that is written over."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\rframe {reached} of {end}" + ("\n" if reached == end else ""))
+        sys.stderr.flush()
 
 
 def main() -> None:

@@ -261,6 +261,7 @@ async def test_devices_show_where_their_chains_stand(untouched: Api) -> None:
         "readings_accepted": 2,
         "readings_rejected": 2,
         "readings_quarantined": 0,
+        "readings_thinned": 0,
         "quality_permille": 500,
     }
     assert (south["chain"], south["next_seq"], south["quality_permille"]) == ("", 0, 1000)

@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from gridtokenx_backend.api import instructions, market, operator, problems
+from gridtokenx_backend.api import carried, instructions, market, operator, problems
 from gridtokenx_backend.api.metrics import metrics
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.errors import JournalUnavailable
@@ -27,6 +27,7 @@ _HANDLERS = [
     instructions.set_standing_order,
     operator.devices,
     operator.readings,
+    carried.put_frames,
     operator.pause_oracle,
     operator.resume_oracle,
     metrics,

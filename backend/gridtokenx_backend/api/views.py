@@ -132,6 +132,8 @@ class SummaryView(msgspec.Struct, frozen=True):
 
 
 class DeviceView(msgspec.Struct, frozen=True):
+    """`readings_thinned` were left out by the gateway, which says so in signed summaries."""
+
     device: str
     site: str
     status: str
@@ -140,7 +142,21 @@ class DeviceView(msgspec.Struct, frozen=True):
     readings_accepted: int
     readings_rejected: int
     readings_quarantined: int
+    readings_thinned: int
     quality_permille: int
+
+
+class FramesTakenView(msgspec.Struct, frozen=True):
+    """`refused` is the reason of the first frame that was not taken, or empty.
+
+    `acks` are signed, in hex: the gateway's receipts for what is stored.
+    """
+
+    accepted: int
+    duplicates: int
+    refused: str
+    next_seq: int
+    acks: list[str]
 
 
 class ReadingView(msgspec.Struct, frozen=True):

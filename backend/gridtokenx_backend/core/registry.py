@@ -45,6 +45,7 @@ class Device(msgspec.Struct, array_like=True, gc=False):
 
     `last_entry` is the journal's number of its newest frame. `verdicts` keeps what was said of the
     newest frames that had anything refused, in case an ack was lost: seq → [[index, reason], ...].
+    `thinned` counts readings that the gateway says it had no room for.
     """
 
     id: bytes
@@ -59,6 +60,7 @@ class Device(msgspec.Struct, array_like=True, gc=False):
     rejected: int = 0
     quarantined: int = 0
     verdicts: dict[int, list[tuple[int, int]]] = {}
+    thinned: int = 0
 
     @property
     def quality_permille(self) -> int:
