@@ -47,7 +47,7 @@ class Agent:
         self._config = config
         self._log = log
         self._clock = make_clock(config.clock)
-        self._outbox = Outbox(paths.outbox, key)
+        self._outbox = Outbox(paths.outbox, key, config.outbox)
         self._uplink = Uplink(config, paths, self._outbox, self._clock, version, log)
         self._sealer = Sealer(
             self._outbox,

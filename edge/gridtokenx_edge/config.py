@@ -54,6 +54,18 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_readings_per_frame: int = 100
     seal_after_s: float = 0.0
     max_held_readings: int = 10_000
+    hold_unsynchronised_s: float = 600.0
+
+
+class OutboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[outbox]`: how much is kept of what no ack covers, and what it is thinned to beyond that.
+
+    A megabyte is 10^6 bytes.
+    """
+
+    max_mb: int = 256
+    max_age_days: int = 90
+    thin_to_s: int = 900
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,6 +122,7 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bus: list[BusConfig]
     clock: ClockConfig = ClockConfig()
     uplink: UplinkConfig = UplinkConfig()
+    outbox: OutboxConfig = OutboxConfig()
 
 
 class Paths(msgspec.Struct, frozen=True):

@@ -52,12 +52,12 @@ async def fill(outbox: Outbox, count: int) -> None:
 async def check_chain(outbox: Outbox) -> list[int]:
     """The seqs of the frames, after their signatures and links have been verified."""
     frames = await outbox.frames(0, 1_000_000)
-    opened_frames = [open_frame(message, KEY.public_key()) for _, message in frames]
-    for (seq, _), frame in zip(frames, opened_frames, strict=True):
+    opened_frames = [open_frame(message, KEY.public_key()) for _, _, message in frames]
+    for (_, seq, _), frame in zip(frames, opened_frames, strict=True):
         assert (frame.seq, frame.chain, frame.device) == (seq, outbox.chain, outbox.device)
-    for (_, before), frame in zip(frames, opened_frames[1:], strict=False):
+    for (_, _, before), frame in zip(frames, opened_frames[1:], strict=False):
         assert frame.prev == frame_hash(before)
-    return [seq for seq, _ in frames]
+    return [seq for _, seq, _ in frames]
 
 
 async def test_frames_form_a_signed_gapless_chain_from_zero(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ async def test_frames_form_a_signed_gapless_chain_from_zero(tmp_path: Path) -> N
         await fill(outbox, 5)
         assert await check_chain(outbox) == [0, 1, 2, 3, 4]
         (first,) = await outbox.frames(0, 1)
-        frame = open_frame(first[1], KEY.public_key())
+        frame = open_frame(first.message, KEY.public_key())
         assert frame.prev == GENESIS_PREV
         assert frame.readings() == readings(0)
         assert frame.clock == CLOCK
@@ -122,7 +122,7 @@ async def test_an_outbox_of_another_device_is_refused_untouched(tmp_path: Path) 
     ("damage", "expected"),
     [
         ("DELETE FROM frame WHERE seq = 2", "without a gap"),
-        ("UPDATE chain SET version = 9", "expected version 1, got 9"),
+        ("UPDATE chain SET version = 9", "expected version 2, got 9"),
     ],
 )
 async def test_a_damaged_outbox_is_refused(tmp_path: Path, damage: str, expected: str) -> None:
