@@ -10,6 +10,7 @@ from gridtokenx_edge.config import OutboxConfig
 from gridtokenx_edge.outbox_schema import Statement, read_frames, rows, write
 from gridtokenx_edge.thinning import DAY_MS, NEWEST, summarise
 from gridtokenx_wire import cose
+from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import Frame, decode_frame, seal_frame
 
 # What one step looks at: a Pi is done with it in some hundredths of a second.
@@ -97,8 +98,8 @@ class Thinner:
         summary, taken = summarise(frames, every_ms)
         replaced = frames[:taken]
         first, last = replaced[0][0].seq, summary.seq
-        message = seal_frame(summary, self._key)
-        if len(message) >= sum(len(original) for _, original in replaced):
+        message = self._sealed(summary)
+        if not message or len(message) >= sum(len(original) for _, original in replaced):
             self._reached[every_ms] = last + 1
             return None
         may_grow = taken == len(frames) > 1 and len(summary.time_ms) < _FULL_SUMMARY
@@ -114,6 +115,13 @@ class Thinner:
         self._reached[every_ms] = reached
         before = sum(frame.left_out for frame, _ in replaced)
         return Thinned(summary.first_seq, last, summary.left_out - before)
+
+    def _sealed(self, summary: Frame) -> bytes:
+        """Nothing for one that is too large: a full frame of which hardly anything is left out."""
+        try:
+            return seal_frame(summary, self._key)
+        except WireError:
+            return b""
 
 
 def _is_worth(frames: Stored, least: int) -> bool:

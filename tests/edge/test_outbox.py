@@ -18,8 +18,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gridtokenx_edge.clock_status import ClockMark
+from gridtokenx_edge.config import OutboxConfig
 from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
-from gridtokenx_wire.frame import GENESIS_PREV, ClockStatus, frame_hash, open_frame
+from gridtokenx_edge.outbox_schema import StoredFrame
+from gridtokenx_wire.frame import GENESIS_PREV, ClockStatus, frame_hash, head_after, open_frame
 from gridtokenx_wire.reading import Reading
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -31,8 +34,10 @@ def readings(number: int, count: int = 2) -> list[Reading]:
 
 
 @asynccontextmanager
-async def opened(path: Path, key: Ed25519PrivateKey = KEY) -> AsyncIterator[Outbox]:
-    outbox = Outbox(path, key)
+async def opened(
+    path: Path, key: Ed25519PrivateKey = KEY, bounds: OutboxConfig | None = None
+) -> AsyncIterator[Outbox]:
+    outbox = Outbox(path, key, bounds)
     await outbox.open()
     try:
         yield outbox
@@ -385,3 +390,210 @@ async def test_a_disk_that_takes_no_more_bytes_is_reported_and_recovers(tmp_path
     assert "o.db: " in fault
     async with opened(tmp_path / "o.db") as outbox:
         assert await check_chain(outbox) == list(range(int(count)))
+
+
+# --- thinning -----------------------------------------------------------------------------------
+
+T0 = 1_782_000_000_000
+DAY_MS = 86_400_000
+SMALL = OutboxConfig(max_mb=1)
+PUBLIC = KEY.public_key()
+
+
+def polled(at: int, every_ms: int = 10_000, meters: int = 8) -> list[Reading]:
+    return [Reading(f"EASTRON-1000000{n}", T0 + at * every_ms, at, at) for n in range(meters)]
+
+
+async def thin_all(outbox: Outbox, now_ms: int | None = None) -> int:
+    steps = 0
+    while await outbox.thin(now_ms):
+        steps += 1
+    return steps
+
+
+def check_accounts(frames: list[StoredFrame], stored: int) -> list[Reading]:
+    """Follows the chain through summaries; every reading of `stored` is kept or said to be missing.
+
+    Returns those kept.
+    """
+    kept: list[Reading] = []
+    missing = 0
+    next_seq, prev = frames[0].first_seq, b""
+    for first_seq, seq, message in frames:
+        frame = open_frame(message, PUBLIC)
+        assert (frame.first_seq, frame.seq) == (first_seq, seq)
+        assert first_seq == next_seq
+        assert not prev or frame.prev == prev
+        next_seq, prev = seq + 1, head_after(frame, message)
+        kept += frame.readings()
+        missing += frame.left_out
+    assert len(kept) + missing == stored
+    return kept
+
+
+async def test_a_full_outbox_is_thinned_to_the_billing_interval_and_says_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path / "o.db", bounds=SMALL) as outbox:
+        rounds = 0
+        while outbox.thinned < 8_000:
+            await outbox.append(polled(rounds), CLOCK)
+            rounds += 1
+            await outbox.thin(None)
+            if rounds % 500 == 0:
+                assert outbox.used_bytes < 1_000_000
+        frames = await outbox.frames(0, 100_000)
+        newest = frames[-1]
+        assert (newest.first_seq, newest.seq) == (rounds - 1, rounds - 1), "the head stays"
+        kept = check_accounts(frames, 8 * rounds)
+        times = [each.time_ms for each in kept if each.meter == "EASTRON-10000000"]
+        assert times == sorted(set(times))
+        assert {each // 900_000 for each in times} == set(
+            range(T0 // 900_000, (T0 + (rounds - 1) * 10_000) // 900_000 + 1)
+        ), "no billing interval is without a reading"
+        summaries = [frame for frame in frames if frame.first_seq < frame.seq]
+        assert len(summaries) < 5, "they grow before there is another"
+    async with opened(tmp_path / "o.db", bounds=SMALL) as outbox:
+        assert await outbox.frames(0, 100_000) == frames
+    assert (tmp_path / "o.db").stat().st_size <= 1_000_000
+
+
+async def test_what_does_not_fit_by_the_billing_interval_is_thinned_further(tmp_path: Path) -> None:
+    async with opened(tmp_path / "o.db", bounds=SMALL) as outbox:
+        for at in range(4_000):
+            await outbox.append(polled(at, 900_000), CLOCK)
+            await outbox.thin(None)
+        assert outbox.used_bytes < 1_000_000
+        assert not outbox.is_full
+        kept = check_accounts(await outbox.frames(0, 100_000), 32_000)
+        assert outbox.thinned == 32_000 - len(kept) > 0
+        days = {each.time_ms // DAY_MS for each in kept}
+        assert days == set(range(T0 // DAY_MS, (T0 + 3999 * 900_000) // DAY_MS + 1))
+        assert kept[-8:] == polled(3999, 900_000)
+
+
+async def test_what_is_too_old_is_thinned_to_days_once_the_clock_is_known(tmp_path: Path) -> None:
+    bounds = OutboxConfig(max_age_days=3)
+    now_ms = T0 + 9 * DAY_MS
+    async with opened(tmp_path / "o.db", bounds=bounds) as outbox:
+        for at in range(9 * 96):
+            await outbox.append(polled(at, 900_000, 1), CLOCK)
+        assert await thin_all(outbox) == 0, "without a clock nothing is old"
+        assert await thin_all(outbox, now_ms) > 0
+        kept = check_accounts(await outbox.frames(0, 100_000), 9 * 96)
+        old = [each for each in kept if each.time_ms < now_ms - 3 * DAY_MS - 900_000]
+        assert len(old) <= 7 + 1
+        assert len(kept) - len(old) >= 3 * 96
+        assert await thin_all(outbox, now_ms) == 0
+
+
+async def test_acks_within_a_summary_leave_it_and_beyond_it_remove_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "o.db", bounds=SMALL) as outbox:
+        for at in range(3_000):
+            await outbox.append(polled(at), CLOCK)
+        await thin_all(outbox)
+        summary, *rest = await outbox.frames(0, 100_000)
+        assert summary.first_seq == 0
+        assert summary.seq > 500
+        assert (await outbox.frames(400, 1)) == [summary], "it stands for 400 too"
+        await outbox.discard_below(400)
+        assert outbox.oldest_seq == 0
+        await outbox.discard_below(summary.seq + 1)
+        assert outbox.oldest_seq == rest[0].first_seq == summary.seq + 1
+        assert await outbox.frames(0, 100_000) == rest
+
+
+async def test_a_copy_taken_between_any_two_writes_of_thinning_is_a_whole_chain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every frame that was stored is there or stands in a summary, at every point in time."""
+    copies: list[Path] = []
+    async with opened(tmp_path / "o.db", bounds=SMALL) as outbox:
+        for at in range(2_200):
+            await outbox.append(polled(at), CLOCK)
+        connection = outbox._connection
+        assert connection
+        execute = connection.execute
+
+        async def execute_and_copy(*arguments: Any) -> Any:
+            result = await execute(*arguments)
+            folder = tmp_path / f"cut{len(copies)}"
+            folder.mkdir()
+            copies.append(folder)
+            for file in (tmp_path / "o.db", tmp_path / "o.db-wal"):
+                shutil.copy(file, folder)
+            return result
+
+        monkeypatch.setattr(connection, "execute", execute_and_copy)
+        assert await outbox.thin(None)
+        assert await outbox.thin(None)
+        monkeypatch.undo()
+        chain = outbox.chain
+    assert len(copies) == 14
+    counts = []
+    for folder in copies:
+        async with opened(folder / "o.db", bounds=SMALL) as copy:
+            assert (copy.chain, copy.next_seq) == (chain, 2_200)
+            check_accounts(frames := await copy.frames(0, 100_000), 8 * 2_200)
+            counts.append(len(frames))
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) == 3, "before, between and after"
+
+
+async def test_a_disk_that_refuses_while_thinning_keeps_every_frame(tmp_path: Path) -> None:
+    async with opened(tmp_path / "o.db", bounds=SMALL) as outbox:
+        for at in range(2_200):
+            await outbox.append(polled(at), CLOCK)
+        await pragma(outbox, "query_only = ON")
+        with pytest.raises(OutboxUnavailableError, match="readonly"):
+            await outbox.thin(None)
+        await pragma(outbox, "query_only = OFF")
+        assert len(await outbox.frames(0, 100_000)) == 2_200
+        assert await outbox.thin(None)
+        check_accounts(await outbox.frames(0, 100_000), 8 * 2_200)
+
+
+# --- versions -----------------------------------------------------------------------------------
+
+_VERSION_1 = """
+PRAGMA page_size = 512;
+PRAGMA journal_mode = WAL;
+CREATE TABLE chain (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL,
+ device BLOB NOT NULL, chain BLOB NOT NULL) STRICT;
+CREATE TABLE frame (seq INTEGER PRIMARY KEY, message BLOB NOT NULL) STRICT;
+"""
+
+
+async def test_an_upgrade_keeps_the_outbox(tmp_path: Path) -> None:
+    async with opened(tmp_path / "new.db") as outbox:
+        await fill(outbox, 20)
+        frames, chain = await outbox.frames(0, 100), outbox.chain
+    database = sqlite3.connect(tmp_path / "o.db", isolation_level=None)
+    database.executescript(_VERSION_1)
+    database.execute("INSERT INTO chain VALUES (1, 1, ?, ?)", (outbox.device, chain))
+    rows = [(frame.seq, frame.message) for frame in frames[5:]]
+    database.executemany("INSERT INTO frame VALUES (?, ?)", rows)
+    database.close()
+    for _ in range(2):
+        async with opened(tmp_path / "o.db") as outbox:
+            assert (outbox.chain, outbox.oldest_seq, outbox.next_seq) == (chain, 5, 20)
+            assert await outbox.frames(0, 100) == frames[5:]
+    async with opened(tmp_path / "o.db") as outbox:
+        await fill(outbox, 1)
+        assert await check_chain(outbox) == list(range(5, 21))
+
+
+async def test_the_clocks_mark_is_stored_with_the_frame_that_reports_it(tmp_path: Path) -> None:
+    one, two = ClockMark("boot", 5), ClockMark("boot", 9_000)
+    async with opened(tmp_path / "o.db") as outbox:
+        assert outbox.clock_mark is None
+        await outbox.append(readings(0), CLOCK, one)
+        await pragma(outbox, "max_page_count = 1")
+        with pytest.raises(OutboxUnavailableError):
+            await outbox.append(readings(1, 100), CLOCK, two)
+        assert outbox.clock_mark == one
+    async with opened(tmp_path / "o.db") as outbox:
+        assert (outbox.clock_mark, outbox.next_seq) == (one, 1)
+        await outbox.append(readings(1), CLOCK, two)
+    async with opened(tmp_path / "o.db") as outbox:
+        assert (outbox.clock_mark, outbox.next_seq) == (two, 2)
