@@ -170,6 +170,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         ("POST", "/v1/cancellations"),
         ("POST", "/v1/standing-orders"),
         ("GET", "/v1/devices"),
+        ("POST", "/v1/devices/{device}/frames"),
         ("GET", "/v1/meters/{meter}/readings"),
         ("POST", "/v1/oracle/pause"),
         ("POST", "/v1/oracle/resume"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -138,47 +139,99 @@ def test_nothing_in_flight_means_no_deadline() -> None:
     assert sender.deadline_s is None
 
 
+class Sender:
+    """A window over an outbox whose frames are (first seq, seq), some of them summaries."""
+
+    def __init__(self, frames: int, most: int, entropy: Callable[[], float]) -> None:
+        self.window = Window(most, TIMEOUT_S, entropy)
+        self.window.restore(0, frames)
+        self.rows = [(seq, seq) for seq in range(frames)]
+        self.most = most
+
+    def summarise(self, start: int, count: int) -> None:
+        """Puts a summary in the place of some neighbours, never of the newest frame."""
+        old = self.rows[start : min(start + count, len(self.rows) - 1)]
+        if len(old) > 1:
+            self.rows[start : start + len(old)] = [(old[0][0], old[-1][1])]
+
+    def send(self, now_s: float) -> list[tuple[int, int]]:
+        """What the uplink would publish, read from the disk in parts."""
+        sent = []
+        while self.window.room:
+            start = self.window.sent
+            for first, last in [row for row in self.rows if row[1] >= start][:3]:
+                assert last >= self.window.base
+                if self.window.sending(first, last, now_s):
+                    sent.append((first, last))
+        assert len(sent) <= self.most
+        return sent
+
+
+class Receiver:
+    """A backend's side of the chain: takes what continues it, acks what it has."""
+
+    def __init__(self) -> None:
+        self.next_seq = 0
+
+    def take(self, first: int, last: int) -> int:
+        if first <= self.next_seq <= last:
+            self.next_seq = last + 1
+        return self.next_seq
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     loss=st.floats(0, 0.6),
+    thinning=st.sampled_from([0, 0, 0.05, 0.3]),
     frames=st.integers(1, 40),
     most=st.integers(1, 16),
 )
-def test_every_frame_arrives_whatever_the_network_loses(
-    seed: int, loss: float, frames: int, most: int
+def test_every_frame_arrives_whatever_the_network_loses_and_the_outbox_thins(
+    seed: int, loss: float, thinning: float, frames: int, most: int
 ) -> None:
-    """A network that loses frames, acks and connections, and a backend that acks cumulatively."""
+    """A network that loses frames, acks and connections; summaries made at any moment."""
     chance = random.Random(seed)
-    sender = Window(most, TIMEOUT_S, chance.random)
-    sender.restore(0, frames)
-    stored, now_s, sent = 0, 0.0, 0
+    sender, receiver, now_s = Sender(frames, most, chance.random), Receiver(), 0.0
+    window = sender.window
     acks: deque[int] = deque()
     for _ in range(20_000):
-        if sender.base == frames:
+        if window.base == frames:
             break
         now_s += 0.1
-        if not sender.is_open:
-            sender.opened()
+        if not window.is_open:
+            window.opened()
         elif chance.random() < 0.01:
-            sender.closed()
+            window.closed()
             acks.clear()
             continue
-        sender.expire(now_s)
-        for seq in take(sender, now_s):
-            assert sender.base <= seq < sender.base + most
-            sent += 1
+        if chance.random() < thinning:
+            sender.summarise(chance.randrange(len(sender.rows)), chance.randrange(2, 9))
+        window.expire(now_s)
+        for first, last in sender.send(now_s):
             if chance.random() >= loss:
-                stored += seq == stored
-                acks.append(stored)
+                acks.append(receiver.take(first, last))
+            if chance.random() < thinning:
+                sender.summarise(chance.randrange(len(sender.rows)), chance.randrange(2, 9))
         while acks:
             ack = acks.popleft()
             if chance.random() >= loss:
-                sender.acked(ack, now_s)
-        if sender.sent == sender.base and sender.base < frames:
-            continue
-        if sender.deadline_s is not None and chance.random() < 0.3:
-            now_s = max(now_s, sender.deadline_s)
-    assert stored == frames
-    assert sender.base == frames
-    assert not take(sender, now_s + 1e6), "and then it is quiet"
+                window.acked(ack, now_s)
+        if window.deadline_s is not None and chance.random() < 0.3:
+            now_s = max(now_s, window.deadline_s)
+    assert receiver.next_seq == frames
+    assert window.base == frames
+    assert not sender.send(now_s + 1e6), "and then it is quiet"
+
+
+def test_an_ack_may_end_within_a_summary_that_has_taken_the_place_of_sent_frames() -> None:
+    sender = window(head=20, most=4)
+    assert take(sender, 0) == [0, 1, 2, 3]
+    assert sender.acked(3, 1) is AckEffect.PROGRESS
+    assert not sender.sending(6, 9, 1), "that would leave a gap"
+    assert sender.sending(0, 9, 1), "a summary of what was sent and what was not"
+    assert (sender.base, sender.sent) == (3, 10)
+    assert not sender.sending(0, 9, 1), "it was sent"
+    assert sender.acked(4, 2) is AckEffect.PROGRESS  # the last of the frames themselves
+    assert take(sender, 2) == [10, 11, 12], "three beside the summary"
+    assert sender.acked(10, 3) is AckEffect.PROGRESS
