@@ -22,7 +22,8 @@ def files() -> list[Path]:
     for path in sorted(ROOT.rglob("*")):
         folders = path.relative_to(ROOT).parts[:-1]
         hidden = {name for name in folders if name.startswith(".")} - KEPT_DOT_FOLDERS
-        if path.is_file() and not hidden and not GENERATED & set(folders):
+        is_gits = path.name == ".git"  # where a work tree says whose it is
+        if path.is_file() and not hidden and not is_gits and not GENERATED & set(folders):
             found.append(path)
     return found
 
