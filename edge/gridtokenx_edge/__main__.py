@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from gridtokenx_edge.commands import outbox
 from gridtokenx_edge.commands.check_config import check_config
 from gridtokenx_edge.commands.key import key
 from gridtokenx_edge.commands.read import read
@@ -23,6 +24,7 @@ app.command(epilog=example("run --config /etc/gridtokenx/edge.toml"))(run)
 app.command(epilog=example("check-config --config config/edge.toml"))(check_config)
 app.command(epilog=example("read --config config/edge.toml --meter EASTRON-12345678"))(read)
 app.command(epilog=example("key --config config/edge.toml"))(key)
+app.add_typer(outbox.app, name="outbox")
 
 
 def main() -> None:

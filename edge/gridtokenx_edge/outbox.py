@@ -56,6 +56,7 @@ class Outbox:
 
     `used_bytes` is what the file held when it was last looked at, `thinned` how many readings
     were left out since the start. `clock_mark` is the clock as the newest reported step left it.
+    `is_elsewhere` tells that another process had it when it was to be opened.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Outbox:
         self._connection: aiosqlite.Connection | None = None
         self._lock = FileLock(path)
         self._busy = asyncio.Lock()
+        self.is_elsewhere = False
         self.opened = asyncio.Event()
 
     async def open(self) -> None:
@@ -202,6 +204,7 @@ class Outbox:
             self._lock.take()
             connection = await aiosqlite.connect(self._path, isolation_level=None)
         except InUseError as error:
+            self.is_elsewhere = True
             raise OutboxRefusedError(str(error)) from None
         except OSError as error:
             raise OutboxUnavailableError(f"{self._path}: {error.strerror}") from None
