@@ -52,7 +52,7 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_unacked_frames: int = 64
     ack_timeout_s: float = 10.0
     max_readings_per_frame: int = 100
-    seal_after_s: float = 0.0
+    seal_after_s: float = 60.0
     max_held_readings: int = 10_000
     hold_unsynchronised_s: float = 600.0
 

@@ -73,8 +73,8 @@ class HeldReadings:
             return None
         first, last = self._held[0], self._held[-1]
         age_s = now_s - first.since_s
-        if not first.run.synchronised:
-            return min(_LOOK_EVERY_S, max(0.0, self._hold_s - age_s))
+        if not first.run.synchronised and age_s < self._hold_s:
+            return min(_LOOK_EVERY_S, self._hold_s - age_s)
         if first.run != last.run or len(self._held) >= self._limits.readings_per_frame:
             return 0.0
         group_s = 0.0 if self.is_first else self._limits.group_s

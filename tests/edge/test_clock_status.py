@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,12 +173,20 @@ def test_a_frame_never_mixes_readings_from_before_and_after_a_change_of_the_cloc
     assert len(taken(held)) == runs
 
 
+def test_without_a_hold_readings_are_sealed_by_the_round_as_ever() -> None:
+    clocks = Clocks(synchronised=False)
+    held = HeldReadings(msgspec.structs.replace(LIMITS, hold_s=0.0, group_s=0.0))
+    held.add(reading(clocks), clocks.watch().look(), 100.0)
+    assert held.wait_s(100.5, is_polling=True) == 1.5
+    assert held.wait_s(100.5, is_polling=False) == 0.0
+
+
 @pytest.mark.parametrize(
     ("since_s", "count", "wait_s"),
     [
         (0, 1, 1.0),  # looks every second whether the clock is set
         (599.5, 1, 0.5),
-        (600, 1, 0.0),
+        (600, 1, 0.0),  # a first frame waits for no others
         (0, 50, 1.0),
         (0, 51, 0.0),  # half of the room is taken
     ],

@@ -84,7 +84,7 @@ async def running(**config: Any) -> AsyncIterator[Bench]:
     clock_config = ClockConfig(source="scaled", speed=60.0)
     sealer = Sealer(
         cast(Outbox, outbox),
-        UplinkConfig(**config),
+        UplinkConfig(**({"seal_after_s": 0} | config)),
         make_clock(clock_config),
         ClockWatch(clock_config),
         cast(Any, log),
