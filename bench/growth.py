@@ -174,9 +174,9 @@ def _terms(keys: list[bytes], meters: int) -> CommunityTerms:
         meter=[
             MeterTerms(
                 f"METER-{index}",
-                names[index // METERS_PER_GATEWAY],
                 f"member{index}",
                 Kilowatt(20_000),
+                names[index // METERS_PER_GATEWAY],
             )
             for index in range(meters)
         ],

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 from gridtokenx_edge.meters.point import Point
-from gridtokenx_edge.meters.profile import Identity, Profile, load_profile, profile_names
+from gridtokenx_edge.meters.profile import (
+    Identity,
+    Profile,
+    Provenance,
+    SerialDefaults,
+    load_profile,
+    profile_names,
+)
+from gridtokenx_edge.meters.sunspec.models import MODELS, READING_POINTS
+from gridtokenx_edge.meters.sunspec.points import SunSpecPoint
+from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile, load_sunspec, sunspec_names
 
 PAGE = Path(__file__).with_name("meters.md")
 
@@ -16,43 +29,155 @@ _HEAD = """\
 The models that a gateway reads. Made by `docs/write_meters.py` from the profiles in
 `edge/gridtokenx_edge/profiles/`; a test keeps it up to date.
 
-Registers are zero-based addresses, as they go over the wire, with the function code (3 holding,
-4 input). **Confidence**: *confirmed*, independent sources agree; *single*, one source; *contested*,
-sources disagree: compare with the meter's display before anything is minted; the agent says so when
-it starts. A meter without a readable identity has the config's id; each of its readings says so.
+**Confidence**: *confirmed*, sources of their own making, or a source and the maker's document,
+agree on address, type, order and scale; *single*, one source; *contested*, sources disagree:
+compare with the meter's display before anything is minted; the agent says so when it starts. None
+of these meters was at hand: whatever the confidence, compare once.
 """
+
+_KEY = """\
+**Line**: baud, parity, stop bits and address from the factory, where a scan begins; 9600 8N1 at
+address 1 too where no source tells. **Id**: whether the meter tells its serial number, or (*model*)
+its type as well; one that does neither has the config's id, and each of its readings says so.
+**Phases** and **more** are values beside the reading: voltage (V), current (A), power (W), energy
+taken (I) and fed back (E) of each phase; frequency (Hz), power factor (pf), reactive (var) and
+apparent power (VA).
+
+Registers are zero-based addresses, as they go over the wire, with the function code (3 holding,
+4 input). Where no source tells how many registers a request may ask for, 60 at most are asked for.
+"""
+
+_SUNSPEC = """\
+Devices with **SunSpec** describe their registers themselves, so one profile reads every maker's:
+"""
+
+_PHASES = {
+    "voltage": "V",
+    "current": "A",
+    "power": "W",
+    "energy_import": "I",
+    "energy_export": "E",
+}
+_TRANSPORTS = {"rtu": "RS-485", "tcp": "Modbus TCP"}
+_MORE = {
+    "frequency": "Hz",
+    "power_factor": "pf",
+    "reactive_power": "var",
+    "apparent_power": "VA",
+}
 
 
 def page() -> str:
-    """The whole page."""
+    """The whole page: one table of all, then each model."""
     profiles = [(name, load_profile(name)) for name in profile_names()]
+    sunspec = [(name, load_sunspec(name)) for name in sunspec_names()]
+    makers = {profile.maker for _, profile in profiles}
+    sure = Counter(profile.confidence for _, profile in profiles)
     lines = [
         _HEAD,
-        "| profile | model | confidence |",
+        f"{len(profiles)} models of {len(makers)} makers: "
+        + ", ".join(f"{sure[level]} {level}" for level in ("confirmed", "single", "contested"))
+        + ".",
+        "",
+        _KEY,
+        "| profile | model | confidence | transport | line | counts | phases | more | id |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *(_overview_row(name, profile) for name, profile in profiles),
+        "",
+        _SUNSPEC,
+        "| profile | devices | confidence |",
         "| --- | --- | --- |",
-        *(f"| [`{name}`](#{name}) | {of.name} | {of.confidence} |" for name, of in profiles),
+        *(_row(f"[`{name}`](#{name})", of.name, of.confidence) for name, of in sunspec),
     ]
     for name, profile in profiles:
         lines += ["", f"## {name}", "", *_section(profile)]
+    for name, device in sunspec:
+        lines += ["", f"## {name}", "", *_sunspec_section(device)]
     return "\n".join(lines) + "\n"
 
 
+def _overview_row(name: str, profile: Profile) -> str:
+    identity = profile.identity
+    return _row(
+        f"[`{name}`](#{name})",
+        profile.name,
+        profile.confidence,
+        ", ".join(profile.transports),
+        _line(profile.serial) if "rtu" in profile.transports else "",
+        "import, export" if profile.energy_export else "import",
+        ", ".join(short for kind, short in _PHASES.items() if f"{kind}_l1" in profile.values),
+        ", ".join(short for kind, short in _MORE.items() if kind in profile.values),
+        "" if identity is None else "model" if identity.model else "serial",
+    )
+
+
+def _line(serial: SerialDefaults) -> str:
+    return f"{serial.baud} 8{serial.parity}{serial.stop_bits}, {serial.address}"
+
+
 def _section(profile: Profile) -> Iterator[str]:
-    yield f"{profile.name}. Ids begin with `{profile.maker}-`."
+    yield f"{profile.name}. Ids begin with `{profile.maker}-`. Confidence: {profile.confidence}."
     yield ""
     yield "| quantity | function | address | registers | scale | |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    for name, point in profile.points().items():
+    for name, point in profile.all_points().items():
         yield _point_row(name.replace("_", " "), point)
     if profile.identity:
         yield from _identity_rows(profile.identity)
     yield ""
     yield _limits(profile)
     yield ""
+    for note in (*profile.notes, *_float_notes(profile)):
+        yield f"- {note}"
+    yield from _sources(profile.provenance)
+
+
+def _float_notes(profile: Profile) -> Iterator[str]:
+    """A float32 has 24 bits: a counter beyond so many of its steps loses the last ones."""
+    energies = [point for point in profile.points().values() if point.is_energy]
+    for resolution in sorted({point.resolution for point in energies if point.resolution}):
+        unit = next(point.unit for point in energies if point.resolution == resolution)
+        most = 2**24 * Decimal(resolution)
+        yield (
+            f"Energy is a float32: beyond {most:,f} {unit} its steps are no longer"
+            f" {resolution} {unit}, but twice that, then four times, and so on."
+        )
+
+
+def _sunspec_section(profile: SunSpecProfile) -> Iterator[str]:
+    """What a device's own registers tell: offsets from a model's id, whatever its address."""
+    yield (
+        f"{profile.name}. Ids begin with the maker that the device names."
+        f" Confidence: {profile.confidence}."
+    )
+    yield ""
+    yield "| models | quantity | offset from the model's id | registers | type | scale factor |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    shown: dict[tuple[str, SunSpecPoint], list[str]] = {}
+    for number in sorted(profile.models):
+        for name in READING_POINTS:
+            if point := MODELS[number].points.get(name):
+                shown.setdefault((name, point), []).append(str(number))
+    for (name, point), numbers in shown.items():
+        yield _row(
+            ", ".join(numbers),
+            name.replace("_", " "),
+            str(point.offset),
+            str(point.end - point.offset),
+            f"{point.type}, {point.unit}",
+            f"at {point.scale}" if point.scale else "none",
+        )
+    yield ""
+    yield f"At most {profile.max_registers} registers in a request."
+    yield ""
     for note in profile.notes:
         yield f"- {note}"
-    for source in profile.provenance:
-        where = f"https://github.com/{source.repo}/blob/{source.commit}/{source.file}"
+    yield from _sources(profile.provenance)
+
+
+def _sources(provenance: Iterable[Provenance]) -> Iterator[str]:
+    for source in provenance:
+        where = f"https://github.com/{source.repo}/blob/{source.commit}/{quote(source.file)}"
         yield f"- Source: [{source.repo}]({where}): {source.says}."
 
 
@@ -87,7 +212,8 @@ def _row(*cells: str) -> str:
 
 def _limits(profile: Profile) -> str:
     gap = f" {profile.min_gap_ms} ms of rest between two." if profile.min_gap_ms else ""
-    return f"At most {profile.max_registers} registers in a request.{gap}"
+    transports = " or ".join(_TRANSPORTS[transport] for transport in profile.transports)
+    return f"{transports}. At most {profile.max_registers} registers in a request.{gap}"
 
 
 if __name__ == "__main__":

@@ -9,16 +9,18 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, NoReturn
 
-import msgspec
 import typer
 
-from gridtokenx_backend.config import load_settings, load_terms
+from gridtokenx_backend.commands.admission import device, token
+from gridtokenx_backend.commands.import_frames import import_frames
+from gridtokenx_backend.commands.key import key
+from gridtokenx_backend.commands.pki import broker_config, init
+from gridtokenx_backend.commands.terminal import CONFIG, ConfigOption, JsonOption
+from gridtokenx_backend.config import load_settings, load_terms, missing_files
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.errors import ConfigError, KeyFileError
-from gridtokenx_wire.keys import load_private_key, public_key_text, read_secret
 
 OPERATOR_MISTAKE = 2
 INTERRUPTED = 130
@@ -31,15 +33,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The server's config file.", metavar="FILE")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-_CONFIG = Path("config/backend.toml")
+app.command(
+    epilog="Example: gridtokenx-backend init --config backend.toml --host community.example"
+)(init)
+app.command(epilog="Example: gridtokenx-backend broker-config --config backend.toml --out broker")(
+    broker_config
+)
+app.command("import", epilog="Example: gridtokenx-backend import site.frames --acks site.acks")(
+    import_frames
+)
+app.add_typer(key, name="key")
+app.add_typer(token, name="token")
+app.add_typer(device, name="device")
 
 
 @app.command(epilog="Example: gridtokenx-backend run --config /etc/gridtokenx/backend.toml")
-def run(config: ConfigOption = _CONFIG) -> None:
+def run(config: ConfigOption = CONFIG) -> None:
     """Run the community until SIGTERM. Prints one JSON line when it serves."""
     import uvloop  # noqa: PLC0415 - the web server takes a second to import
 
@@ -56,9 +65,12 @@ def _print_ready(api: str) -> None:
 
 
 @app.command(epilog="Example: gridtokenx-backend check-config --config config/backend.toml")
-def check_config(config: ConfigOption = _CONFIG, *, as_json: JsonOption = False) -> None:
+def check_config(config: ConfigOption = CONFIG, *, as_json: JsonOption = False) -> None:
     """Check both config files and say what they describe; starts nothing."""
-    terms = load_terms(load_settings(config).community)
+    settings = load_settings(config)
+    terms = load_terms(settings.community)
+    if lines := missing_files(settings, config):
+        raise ConfigError(lines)
     found = {
         "community": terms.community.name,
         "members": len(terms.member),
@@ -72,20 +84,9 @@ def check_config(config: ConfigOption = _CONFIG, *, as_json: JsonOption = False)
         typer.echo(f"{config}: ok: community {terms.community.name}: {counts}")
 
 
-@app.command(epilog="Example: gridtokenx-backend key --config config/backend.toml")
-def key(config: ConfigOption = _CONFIG, *, as_json: JsonOption = False) -> None:
-    """Print the public key that gateways pin; makes the data folder and the key if need be."""
-    from gridtokenx_backend.data_folder import prepare  # noqa: PLC0415
-
-    settings = load_settings(config)
-    prepare(settings)
-    public = public_key_text(load_private_key(settings.ack_key).public_key())
-    typer.echo(json.dumps({"ack_key": public}) if as_json else public)
-
-
 @app.command(epilog="Example: gridtokenx-backend replay --verify --config config/backend.toml")
 def replay(
-    config: ConfigOption = _CONFIG,
+    config: ConfigOption = CONFIG,
     *,
     verify: Annotated[
         bool, typer.Option("--verify", help="From the first entry, with every signature.")
@@ -106,47 +107,6 @@ def replay(
     else:
         for name, value in report.items():
             typer.echo(f"{name:>20}  {value}")
-
-
-@app.command("import", epilog="Example: gridtokenx-backend import site.frames --acks site.acks")
-def import_frames(
-    file: Annotated[Path, typer.Argument(help="What `gridtokenx-edge outbox export` wrote.")],
-    config: ConfigOption = _CONFIG,
-    *,
-    api: Annotated[str, typer.Option(help="The backend's address; else the config's.")] = "",
-    acks: Annotated[
-        Path | None, typer.Option(help="Where the acks go; else FILE with .acks.", metavar="FILE")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Put a gateway's frames out of a file to the running backend, and write its acks.
-
-    For a site that never comes online. Frames that are stored already change nothing, so that it
-    may be done again. Give the acks to the gateway: gridtokenx-edge outbox acked FILE.
-    """
-    from gridtokenx_backend import import_command  # noqa: PLC0415
-
-    settings = load_settings(config)
-    address = api or f"http://{settings.backend.api.host}:{settings.backend.api.port}"
-    token = read_secret(settings.operator_token).decode().strip()
-    receipts = acks or file.with_name(f"{file.name}.acks")
-    report = import_command.put(file, address, token, receipts, _show_progress)
-    if as_json:
-        typer.echo(msgspec.json.encode(report).decode())
-        return
-    typer.echo(
-        f"{file}: {report.frames} frames with {report.readings} readings of {report.device}: "
-        f"{report.accepted} stored now, {report.duplicates} stored before, "
-        f"{report.readings_thinned} readings left out by the gateway"
-    )
-    typer.echo(f"{report.acks}: take it to the gateway: gridtokenx-edge outbox acked {report.acks}")
-
-
-def _show_progress(reached: int, end: int) -> None:
-    """On a terminal, one line that is written over."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\rframe {reached} of {end}" + ("\n" if reached == end else ""))
-        sys.stderr.flush()
 
 
 def main() -> None:

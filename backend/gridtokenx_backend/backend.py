@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from gridtokenx_backend.api.guesses import Guesses
+from gridtokenx_backend.enrolment_desk import EnrolmentDesk
 from gridtokenx_backend.ingest import Ingest
 from gridtokenx_backend.journal import Journal
 from gridtokenx_backend.mqtt_source import MqttSource
+from gridtokenx_backend.pki.broker_access import BrokerAccess
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Writer
 from gridtokenx_wire.clock import Clock
@@ -21,3 +24,7 @@ class Backend:
     source: MqttSource
     clock: Clock
     operator_token: str
+    desk: EnrolmentDesk | None = None
+    """None until `gridtokenx-backend init` has made a CA."""
+    access: BrokerAccess | None = None
+    guesses: Guesses = field(default_factory=Guesses)

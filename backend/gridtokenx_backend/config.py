@@ -16,11 +16,15 @@ from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.frame import MAX_METER_ID
 from gridtokenx_wire.keys import device_id, device_text
+from gridtokenx_wire.topics import COMMUNITY_RULE, is_community
 from gridtokenx_wire.units import MAX_AMOUNT, UWH_PER_KWH, format_grx
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
+LONGEST_DAYS = 7300
+"""The life of the community's CA; what it signs cannot last longer."""
 _LARGEST = 10**10
 """Of seconds, ratios and epochs: the core keeps integers of 64 bits, and some in milliseconds."""
+_LONGEST_OVERLAP_HOURS = 8760
+_LARGEST_REGISTER_UWH = 10**9 * UWH_PER_KWH
 _CHAIN = re.compile(r"(?:[0-9a-f]{16})?", re.ASCII)
 
 
@@ -34,7 +38,11 @@ class BackendSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """TLS with a client certificate, unless `insecure` says that plain text is meant."""
+    """TLS with a client certificate, unless `insecure` says that plain text is meant.
+
+    `access` is the folder that `broker-config` wrote; who is revoked is entered there, and then
+    the broker is told by SIGHUP to the process in `pid_file`, or by `reload_command`.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8883
@@ -43,17 +51,33 @@ class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca: str = ""
     cert: str = ""
     key: str = ""
+    access: str = ""
+    pid_file: str = ""
+    reload_command: list[str] = []
 
 
 class ApiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Plain HTTP, or HTTPS if `cert` and `key` (files) are set."""
+
     host: str = "127.0.0.1"
     port: int = 8080
+    cert: str = ""
+    key: str = ""
+
+
+class EnrolmentSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an enrolled gateway is told of the broker, by default what `[broker]` says."""
+
+    broker_host: str = ""
+    broker_port: int = 0
+    certificate_days: int = 3650
 
 
 class BackendConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: BackendSection = BackendSection()
     broker: BrokerSection = BrokerSection()
     api: ApiSection = ApiSection()
+    enrolment: EnrolmentSection = EnrolmentSection()
     clock: ClockConfig = ClockConfig()
 
 
@@ -76,8 +100,20 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "ack.key"
 
     @property
+    def ack_key_next(self) -> Path:
+        return self.data / "ack-next.key"
+
+    @property
     def journal(self) -> Path:
         return self.data / "journal.db"
+
+    @property
+    def ca(self) -> Path:
+        return self.data / "ca"
+
+    @property
+    def tls(self) -> Path:
+        return self.data / "tls"
 
     @property
     def operator_token(self) -> Path:
@@ -104,6 +140,19 @@ def load_terms(path: Path) -> CommunityTerms:
     return terms
 
 
+def missing_files(settings: Settings, path: Path) -> list[str]:
+    """A line for each TLS file that the config names and that is not there."""
+    sections = (("broker", settings.backend.broker), ("api", settings.backend.api))
+    lines = []
+    for section, given in sections:
+        for name in ("ca", "cert", "key"):
+            file = getattr(given, name, "")
+            if file and not settings.path(file).is_file():
+                expected = f"expected a file, found none at {settings.path(file)}"
+                lines.append(finding(path, f"{section}.{name}", expected))
+    return lines
+
+
 def _check_backend(config: BackendConfig) -> Iterator[tuple[str, str]]:
     broker = config.broker
     if not 1 <= broker.port <= 65535:
@@ -112,6 +161,15 @@ def _check_backend(config: BackendConfig) -> Iterator[tuple[str, str]]:
         yield "api.port", f"expected 0 (take a free one) to 65535, got {config.api.port}"
     if not broker.insecure and not (broker.ca and broker.cert and broker.key):
         yield "broker", "expected ca, cert and key (files for TLS), or insecure = true"
+    if broker.pid_file and broker.reload_command:
+        yield "broker.pid_file", "expected a pid_file or a reload_command, not both"
+    if bool(config.api.cert) != bool(config.api.key):
+        yield "api", "expected both cert and key (files for TLS), or neither"
+    enrolment = config.enrolment
+    if not 0 <= enrolment.broker_port <= 65535:
+        yield "enrolment.broker_port", "expected 1 to 65535, or 0 for that of [broker]"
+    if not 1 <= enrolment.certificate_days <= LONGEST_DAYS:
+        yield "enrolment.certificate_days", f"expected 1 to {LONGEST_DAYS}"
     if not 0 <= config.backend.verify_workers <= 64:
         yield "backend.verify_workers", "expected 0 to 64"
     if config.backend.snapshot_every < 1:
@@ -120,8 +178,10 @@ def _check_backend(config: BackendConfig) -> Iterator[tuple[str, str]]:
 
 def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     """(key path, what was expected) for everything that the types alone do not say."""
-    if _NAME.fullmatch(terms.community.name) is None:
-        yield "community.name", "expected 1 to 40 lower-case letters, digits or hyphens"
+    if not is_community(terms.community.name):
+        yield "community.name", COMMUNITY_RULE
+    if not 0 <= terms.rotation.overlap_hours <= _LONGEST_OVERLAP_HOURS:
+        yield "rotation.overlap_hours", f"expected 0 to {_LONGEST_OVERLAP_HOURS}"
     yield from _check_oracle(terms)
     yield from _check_market(terms)
     yield from _check_members(terms)
@@ -189,12 +249,16 @@ def _check_meters(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     for index, meter in enumerate(terms.meter):
         if meter.id in ids or not _is_meter_id(meter.id):
             yield f"meter[{index}].id", "expected a printable ASCII id that no other meter has"
-        if meter.device not in devices:
+        if bool(meter.device) == bool(meter.site):
+            yield f"meter[{index}]", "expected a device or a site"
+        elif meter.device and meter.device not in devices:
             yield f"meter[{index}].device", "expected the id of a device of this file"
         if meter.owner not in members:
             yield f"meter[{index}].owner", "expected the name of a member of this file"
         if meter.max_power_kw <= 0:
             yield f"meter[{index}].max_power_kw", "expected more than 0"
+        if not 0 <= meter.rollover_kwh <= _LARGEST_REGISTER_UWH:
+            yield f"meter[{index}].rollover_kwh", "expected 0 to 1000000000 kWh"
         if meter.resolution_kwh < 0:
             yield f"meter[{index}].resolution_kwh", "expected 0 or more"
         for name in ("min_interval_s", "max_production_ratio", "epoch"):

@@ -8,13 +8,21 @@ import msgspec
 
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.community import Community, restore
-from gridtokenx_backend.core.inputs import ConfigureInput, FrameInput, Input, OrderInput, parse
+from gridtokenx_backend.core.inputs import (
+    ConfigureInput,
+    EnrolInput,
+    FrameInput,
+    Input,
+    OrderInput,
+    RotateInput,
+    parse,
+)
 from gridtokenx_backend.core.outcomes import NotJournaled, Outcome
-from gridtokenx_backend.core.state import digest
+from gridtokenx_backend.core.state import VERSION, digest, state_version
 from gridtokenx_backend.errors import ReplayMismatch
 from gridtokenx_backend.evidence import Entry, commit, decode_leaf, leaf_hash, make_entry
 from gridtokenx_backend.journal import Journal, Snapshot, trade_rows
-from gridtokenx_backend.verify_worker import check
+from gridtokenx_backend.verify_worker import Job, check
 from gridtokenx_wire import cose
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.order import parse_instruction
@@ -129,7 +137,7 @@ async def verify(journal: Journal, progress: Callable[[int], None]) -> Report:
             if await journal.trades_of(entry.seq) != rows:
                 raise ReplayMismatch(f"entry {entry.seq}: its trades in the history differ")
         if newest is not None and entry.seq == newest.seq:
-            if digest(community.snapshot()) != newest.digest:
+            if community.snapshot() != _as_of_now(newest):
                 raise ReplayMismatch(f"snapshot {newest.seq}: the replayed state differs")
             snapshots += 1
         if entry.seq % PROGRESS_EVERY == 0:
@@ -139,18 +147,39 @@ async def verify(journal: Journal, progress: Callable[[int], None]) -> Report:
     return Report(community.entries, digest(community.snapshot()), signatures, snapshots)
 
 
+def _as_of_now(snapshot: Snapshot) -> bytes:
+    """A snapshot's bytes; one of an older version as this version would have written it."""
+    if state_version(snapshot.state) == VERSION:
+        return snapshot.state
+    return restore(snapshot.state).snapshot()
+
+
 def _check_signature(community: Community, entry: Entry, given: Input) -> int:
-    """1 if the entry's input is signed, and the signature is valid; 0 if it has none."""
+    """How many signatures the entry's input has, if all are valid."""
+    jobs = _signatures(community, given)
+    if not all(check(job) for job in jobs):
+        raise ReplayMismatch(f"entry {entry.seq}: its signature is not valid")
+    return len(jobs)
+
+
+def _signatures(community: Community, given: Input) -> list[Job]:
     match given:
         case FrameInput():
             signature, signed, _ = cose.split(given.raw)
-            device = community.devices.get(given.frame.device)
-            key = device.public_key if device else bytes(32)  # signs nothing
+            return [(_key_of(community, given.frame.device), signature, signed)]
         case OrderInput():
             parsed = parse_instruction(given.raw)
-            key, signature, signed = parsed.public_key, parsed.signature, parsed.signed
-        case _:
-            return 0
-    if not check((key, signature, signed)):
-        raise ReplayMismatch(f"entry {entry.seq}: its signature is not valid")
-    return 1
+            return [(parsed.public_key, parsed.signature, parsed.signed)]
+        case EnrolInput():
+            enrolment = given.enrolment
+            return [enrolment.signed.job(enrolment.public_key)]
+        case RotateInput():
+            rotation = given.rotation
+            former = _key_of(community, rotation.device)
+            return [rotation.consent.job(former), rotation.signed.job(rotation.public_key)]
+    return []
+
+
+def _key_of(community: Community, device: bytes) -> bytes:
+    known = community.devices.get(device)
+    return known.public_key if known else bytes(32)  # signs nothing

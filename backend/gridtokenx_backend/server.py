@@ -20,12 +20,16 @@ from gridtokenx_backend.api.app import make_app
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.config import Settings, load_terms
 from gridtokenx_backend.core.inputs import TickInput, configure
+from gridtokenx_backend.core.outcomes import Retired
 from gridtokenx_backend.data_folder import only_one, prepare
+from gridtokenx_backend.enrolment_desk import EnrolmentDesk
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.garbage import collect_rarely
 from gridtokenx_backend.ingest import Ingest
 from gridtokenx_backend.journal import Journal, open_journal
 from gridtokenx_backend.mqtt_source import MqttSource
+from gridtokenx_backend.pki.authority import Authority, open_authority
+from gridtokenx_backend.pki.broker_access import BrokerAccess
 from gridtokenx_backend.replay import rebuild
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Overloaded, Writer
@@ -33,6 +37,7 @@ from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.keys import (
     load_private_key,
+    public_key_text,
     raw_private_seed,
     raw_public_key,
     read_secret,
@@ -56,7 +61,7 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with only_one(settings.data), _listen(settings) as listener:
         async with start(settings) as backend:
-            await _serve(backend, listener, stop, ready)
+            await _serve(backend, settings, listener, stop, ready)
     log.info("stopped")
 
 
@@ -75,9 +80,12 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
 async def start(settings: Settings) -> AsyncIterator[Backend]:
     """A backend at work, all but its HTTP server; drained and saved on the way out."""
     key = load_private_key(settings.ack_key)
+    has_next = settings.ack_key_next.exists()
+    next_keys = [load_private_key(settings.ack_key_next)] if has_next else []
     token = read_secret(settings.operator_token).decode().strip()
     clock = make_clock(settings.backend.clock)
     tls = _tls(settings)
+    authority = open_authority(settings.ca)
     journal = await open_journal(settings.journal)
     verifier = Verifier(settings.backend.backend.verify_workers)
     try:
@@ -90,10 +98,16 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
             source = MqttSource(settings.backend.broker, in_force.name, tls)
             signer = AckSigner(raw_private_seed(key), raw_public_key(key.public_key()))
             ingest = Ingest(source, writer, verifier, signer)
-            ticks = _tick(writer, clock, in_force.tick_ms)
-            inputs = [group.create_task(work) for work in (source.run(), ingest.run(), ticks)]
+            access = _access(settings, authority, writer)
+            ticks = _tick(writer, clock, in_force.tick_ms, access)
+            works = [source.run(), ingest.run(), ticks, *([access.run()] if access else [])]
+            inputs = [group.create_task(work) for work in works]
+            desk = None
+            if authority is not None:
+                acked_by = [public_key_text(each.public_key()) for each in (key, *next_keys)]
+                desk = EnrolmentDesk(settings, authority, writer, verifier, acked_by)
             try:
-                yield Backend(writer, journal, verifier, ingest, source, clock, token)
+                yield Backend(writer, journal, verifier, ingest, source, clock, token, desk, access)
             finally:
                 for task in inputs:
                     task.cancel()
@@ -134,7 +148,19 @@ def _digest(path: Path) -> bytes:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
 
 
-async def _tick(writer: Writer, clock: Clock, period_ms: int) -> None:
+def _access(settings: Settings, authority: Authority | None, writer: Writer) -> BrokerAccess | None:
+    """Who tells the broker of revocations, if there is a folder to tell it in."""
+    if not settings.backend.broker.access:
+        return None
+    folder = settings.path(settings.backend.broker.access)
+    if authority is None or not folder.is_dir():
+        raise CannotStart(
+            f"{folder}: expected what init and broker-config make; run: gridtokenx-backend init"
+        )
+    return BrokerAccess(settings, authority, writer)
+
+
+async def _tick(writer: Writer, clock: Clock, period_ms: int, access: BrokerAccess | None) -> None:
     """Puts a tick to the core whenever the community's clock passes a multiple of the period."""
     passed = clock.now_ms() // period_ms
     while True:
@@ -145,7 +171,9 @@ async def _tick(writer: Writer, clock: Clock, period_ms: int) -> None:
             continue
         passed = reached
         with suppress(Overloaded):  # the next one does as well
-            await writer.submit([TickInput()])
+            ((result, _, _),) = await writer.submit([TickInput()])
+            if access is not None and isinstance(result, Retired):
+                access.changed()
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -161,6 +189,15 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+def _load(config: uvicorn.Config) -> None:
+    """Reads the API's certificate. Raises CannotStart."""
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        reason = error.strerror or str(error)
+        raise CannotStart(f"api: cert or key cannot be used: {reason}") from None
+
+
 class _Server(uvicorn.Server):
     """uvicorn, with the signals left to `run`."""
 
@@ -170,8 +207,13 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(
-    backend: Backend, listener: socket.socket, stop: asyncio.Event, ready: Callable[[str], None]
+    backend: Backend,
+    settings: Settings,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    ready: Callable[[str], None],
 ) -> None:
+    api = settings.backend.api
     config = uvicorn.Config(
         make_app(backend),
         http="httptools",
@@ -179,11 +221,14 @@ async def _serve(
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=settings.path(api.cert) if api.cert else None,
+        ssl_keyfile=settings.path(api.key) if api.key else None,
     )
+    _load(config)
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     host, port = listener.getsockname()[:2]
-    ready(f"http://{host}:{port}")
+    ready(f"{'https' if api.cert else 'http'}://{host}:{port}")
     try:
         await stop.wait()
     finally:

@@ -8,6 +8,7 @@ import typer
 
 from gridtokenx_edge.commands import outbox
 from gridtokenx_edge.commands.check_config import check_config
+from gridtokenx_edge.commands.enrol import enrol, rotate
 from gridtokenx_edge.commands.key import key
 from gridtokenx_edge.commands.read import read
 from gridtokenx_edge.commands.run import run
@@ -23,7 +24,11 @@ app = typer.Typer(
 app.command(epilog=example("run --config /etc/gridtokenx/edge.toml"))(run)
 app.command(epilog=example("check-config --config config/edge.toml"))(check_config)
 app.command(epilog=example("read --config config/edge.toml --meter EASTRON-12345678"))(read)
-app.command(epilog=example("key --config config/edge.toml"))(key)
+app.command(epilog=example("enrol --backend https://community.example:8080 --token -"))(enrol)
+keys = typer.Typer(rich_markup_mode="rich", invoke_without_command=True)
+keys.callback(epilog=example("key --config config/edge.toml"))(key)
+keys.command("rotate", epilog=example("key rotate --config edge.toml"))(rotate)
+app.add_typer(keys, name="key")
 app.add_typer(outbox.app, name="outbox")
 
 

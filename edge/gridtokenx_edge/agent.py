@@ -18,11 +18,11 @@ from pymodbus import ModbusException
 from gridtokenx_edge.clock_status import ClockWatch
 from gridtokenx_edge.config import BusConfig, EdgeConfig, Paths, resolve_paths
 from gridtokenx_edge.config_check import load_config
+from gridtokenx_edge.former import Formers
 from gridtokenx_edge.log import FaultLog, Logger, start_logging
-from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
 from gridtokenx_edge.modbus.poller import MeterPoller
+from gridtokenx_edge.modbus.readers import Readers, load_any
 from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.sealer import Sealer
 from gridtokenx_edge.uplink import Uplink
@@ -49,6 +49,7 @@ class Agent:
         self._clock = make_clock(config.clock)
         self._outbox = Outbox(paths.outbox, key, config.outbox)
         self._uplink = Uplink(config, paths, self._outbox, self._clock, version, log)
+        self._formers = Formers(config, paths, self._clock, version, log)
         self._sealer = Sealer(
             self._outbox,
             config.uplink,
@@ -57,14 +58,14 @@ class Agent:
             log,
             self._uplink.sealed,
         )
-        self._profiles = {name: load_profile(name) for name in _profiles_of(config)}
+        self._profiles = {name: load_any(name) for name in _profiles_of(config)}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop`. Raises OutboxRefusedError at once where the outbox is not ours."""
         await self._open_outbox()
         self._report_start()
         sealing = asyncio.create_task(self._sealer.run(), name="sealer")
-        sending = asyncio.create_task(self._uplink.run(), name="uplink")
+        sending = asyncio.create_task(self._send(), name="uplink")
         polling = asyncio.create_task(self._poll_all(), name="polls")
         reporting = asyncio.create_task(self._report(), name="report")
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -76,6 +77,7 @@ class Agent:
         self._sealer.stop()
         await asyncio.wait([sealing], timeout=_STOP_SEALER_S)
         self._uplink.stop()
+        await self._formers.stop()
         await asyncio.wait([sending], timeout=_STOP_UPLINK_S)
         for task in everything:
             task.cancel()
@@ -85,6 +87,11 @@ class Agent:
         for result in results:
             if isinstance(result, Exception):
                 raise result  # a bug of ours: better a restart than half an agent
+
+    async def _send(self) -> None:
+        """What former keys of this gateway have left goes first."""
+        await self._formers.go_first()
+        await self._uplink.run()
 
     async def _open_outbox(self) -> None:
         try:
@@ -102,11 +109,12 @@ class Agent:
                     tasks.create_task(poller.run())
 
     def _pollers(self, bus: BusConfig, line: Line) -> list[MeterPoller]:
+        readers = Readers(line, self._clock)
         return [
             MeterPoller(
                 line,
                 meter,
-                MeterReader(line, meter, self._profiles[meter.profile], self._clock),
+                readers.make(meter),
                 self._sealer,
                 self._clock,
                 self._log,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -12,11 +14,22 @@ from gridtokenx_wire.carried import ACKS, MAX_ACK_BYTES, read_header, read_messa
 from gridtokenx_wire.errors import WireError
 
 
-def read_acks(path: Path, key: Ed25519PublicKey, device: bytes, chain: bytes) -> list[Ack]:
-    """The acks in a file, each verified under the backend's key. Raises WireError, OSError."""
+def open_by_any(message: bytes, keys: Sequence[Ed25519PublicKey]) -> Ack:
+    """The ack, by whichever key of the backend's it is signed. Raises WireError."""
+    *others, last = keys
+    for key in others:
+        with suppress(WireError):
+            return open_ack(message, key)
+    return open_ack(message, last)
+
+
+def read_acks(
+    path: Path, keys: Sequence[Ed25519PublicKey], device: bytes, chain: bytes
+) -> list[Ack]:
+    """The acks in a file, each verified under a key of the backend's. Raises WireError, OSError."""
     with path.open("rb") as stream:
         read_header(stream, ACKS)
-        acks = [open_ack(message, key) for message in read_messages(stream, MAX_ACK_BYTES)]
+        acks = [open_by_any(message, keys) for message in read_messages(stream, MAX_ACK_BYTES)]
     if not acks:
         raise WireError("expected at least one ack")
     if any((ack.device, ack.chain) != (device, chain) for ack in acks):

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_wire.clock import ClockConfig
-from gridtokenx_wire.config import PublicKey
+from gridtokenx_wire.config import PublicKeys
 
 
 class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,17 +18,34 @@ class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
 
 
+class FormerDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[device.former]]`: an earlier key of this gateway, until its outbox is drained.
+
+    Files, relative to the config file; `cert` and `tls_key` are empty for a plain-text broker.
+    """
+
+    key: str
+    outbox: str
+    cert: str = ""
+    tls_key: str = ""
+
+
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[device]`: files, relative to the config file."""
 
     key: str
     outbox: str
+    former: list[FormerDevice] = []
 
 
 class BackendConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[backend]`: only acks signed by this key let a frame be forgotten."""
+    """`[backend]`: only acks signed by one of these keys let a frame be forgotten.
 
-    ack_key: PublicKey
+    `url` is the API's, for the gateway's next key.
+    """
+
+    ack_key: PublicKeys
+    url: str = ""
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,13 +86,17 @@ class OutboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign."""
+    """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign.
+
+    `instance` chooses among a SunSpec unit's meters or inverters.
+    """
 
     id: str
     profile: str
     address: int
     poll_every_s: float = 10.0
     invert: bool = False
+    instance: int = 1
 
     @property
     def every_ms(self) -> int:
@@ -119,20 +140,21 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: DeviceConfig
     backend: BackendConfig
     broker: BrokerConfig
-    bus: list[BusConfig]
+    bus: list[BusConfig] = []
     clock: ClockConfig = ClockConfig()
     uplink: UplinkConfig = UplinkConfig()
     outbox: OutboxConfig = OutboxConfig()
 
 
 class Paths(msgspec.Struct, frozen=True):
-    """The files that a config names, found from where it stands."""
+    """The files that a config names, found from where it stands; and those of former keys."""
 
     key: Path
     outbox: Path
     broker_ca: Path
     broker_cert: Path
     broker_key: Path
+    former: tuple[Paths, ...] = ()
 
 
 def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
@@ -144,4 +166,14 @@ def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
         folder / config.broker.ca,
         folder / config.broker.cert,
         folder / config.broker.key,
+        tuple(
+            Paths(
+                folder / former.key,
+                folder / former.outbox,
+                folder / config.broker.ca,
+                folder / former.cert,
+                folder / former.tls_key,
+            )
+            for former in config.device.former
+        ),
     )

@@ -17,15 +17,18 @@ from gridtokenx_edge.config import (
     resolve_paths,
 )
 from gridtokenx_edge.meters.profile import load_profile, profile_names
+from gridtokenx_edge.meters.sunspec.profile import sunspec_names
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.frame import MAX_FRAME_BYTES, MAX_METER_ID, MAX_READINGS_PER_FRAME
+from gridtokenx_wire.topics import COMMUNITY_RULE, is_community
 
 Finding = tuple[str, str]
 """A key path and what was expected there."""
 
-_COMMUNITY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SERIAL = re.compile(r"[A-Za-z0-9._/-]+")
+_SUNSPEC_ID = re.compile(r"[A-Z0-9]+-[A-Za-z0-9._/-]+")
+_MOST_INSTANCES = 100
 # Modbus over Serial Line V1.02, 2.2: 1 to 247 are devices; 0 and 255 reach a TCP device itself.
 _SERIAL_ADDRESSES = range(1, 248)
 _TCP_ADDRESSES = range(256)
@@ -46,11 +49,12 @@ def load_config(path: Path) -> EdgeConfig:
 
 def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     """Every mistake that can be seen without touching a meter or the network."""
-    if not _COMMUNITY.fullmatch(config.site.community):
-        yield "site.community", "expected 1 to 64 letters, digits, - or _"
+    if not is_community(config.site.community):
+        yield "site.community", COMMUNITY_RULE
     for name in ("key", "outbox"):
         if not getattr(config.device, name):
             yield f"device.{name}", "expected a file name"
+    yield from _check_former(config, path)
     yield from _check_broker(config.broker)
     if not config.broker.insecure:
         yield from _check_tls_files(config, path)
@@ -58,6 +62,20 @@ def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     yield from _check_outbox(config.outbox)
     yield from _check_frame_size(config)
     yield from _check_buses(config.bus)
+
+
+def _check_former(config: EdgeConfig, path: Path) -> Iterator[Finding]:
+    for index, former in enumerate(config.device.former):
+        at = f"device.former[{index}]"
+        for name in ("key", "outbox"):
+            if not getattr(former, name) or getattr(former, name) == getattr(config.device, name):
+                yield f"{at}.{name}", "expected a file of its own"
+        if config.broker.insecure:
+            continue
+        files = resolve_paths(config, path).former[index]
+        for name, file in (("cert", files.broker_cert), ("tls_key", files.broker_key)):
+            if not file.is_file():
+                yield f"{at}.{name}", f"expected a file, found none at {file}"
 
 
 def _check_broker(broker: BrokerConfig) -> Iterator[Finding]:
@@ -133,10 +151,13 @@ def _check_buses(buses: list[BusConfig]) -> Iterator[Finding]:
         if isinstance(bus, SerialBus):
             yield from _once(ports, bus.port, f"{at}.port")
         addresses: dict[object, str] = {}
+        units = {meter.address for meter in bus.meter if meter.profile in sunspec_names()}
         for number, meter in enumerate(bus.meter):
             here = f"{at}.meter[{number}]"
             yield from _once(meters, meter.id, f"{here}.id")
-            yield from _once(addresses, meter.address, f"{here}.address")
+            yield from _once(addresses, _place(meter), f"{here}.address")
+            if meter.address in units and meter.profile not in sunspec_names():
+                yield f"{here}.address", f"expected another than {meter.address}, a SunSpec unit's"
             yield from _check_meter(meter, bus, here)
 
 
@@ -167,6 +188,14 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.port", f"expected 1 to 65535, got {bus.port}"
 
 
+def _known_profiles(wrong: str) -> str:
+    """The models that share a word with a wrong name: all of them are too many for a line."""
+    words = set(wrong.lower().split("_"))
+    known = (*profile_names(), *sunspec_names())
+    near = [name for name in known if words & set(name.split("_"))]
+    return f"one of {', '.join(near)}" if near else "a model of docs/meters.md"
+
+
 def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Finding]:
     addresses = _SERIAL_ADDRESSES if isinstance(bus, SerialBus) else _TCP_ADDRESSES
     if meter.address not in addresses:
@@ -175,10 +204,30 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
     if not 0.1 <= meter.poll_every_s <= _LONGEST_POLL_S:
         expected = f"expected 0.1 to {_LONGEST_POLL_S}, got {meter.poll_every_s:g}"
         yield f"{at}.poll_every_s", expected
-    if meter.profile not in profile_names():
-        yield f"{at}.profile", f"expected one of {', '.join(profile_names())}"
+    if meter.profile in sunspec_names():
+        yield from _check_sunspec(meter, at)
         return
+    if meter.profile not in profile_names():
+        yield f"{at}.profile", f"expected {_known_profiles(meter.profile)}, got {meter.profile!r}"
+        return
+    if meter.instance != 1:
+        yield f"{at}.instance", f"expected 1, or a SunSpec profile, got {meter.instance}"
     maker = load_profile(meter.profile).maker
     serial = meter.id.removeprefix(f"{maker}-")
     if serial == meter.id or not _SERIAL.fullmatch(serial) or len(meter.id) > MAX_METER_ID:
         yield f"{at}.id", f'expected "{maker}-" and the serial number, got {meter.id!r}'
+
+
+def _check_sunspec(meter: MeterConfig, at: str) -> Iterator[Finding]:
+    """A SunSpec device says its maker itself."""
+    if not _SUNSPEC_ID.fullmatch(meter.id) or len(meter.id) > MAX_METER_ID:
+        yield f"{at}.id", f'expected the maker, "-" and the serial number, got {meter.id!r}'
+    if not 1 <= meter.instance <= _MOST_INSTANCES:
+        yield f"{at}.instance", f"expected 1 to {_MOST_INSTANCES}, got {meter.instance}"
+
+
+def _place(meter: MeterConfig) -> int | str:
+    """What is used once on a bus: an address; behind a SunSpec unit's, each of its instances."""
+    if meter.profile in sunspec_names():
+        return f"{meter.profile} {meter.instance} at {meter.address}"
+    return meter.address

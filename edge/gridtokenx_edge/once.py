@@ -9,10 +9,9 @@ import msgspec
 
 from gridtokenx_edge.config import BusConfig, EdgeConfig, MeterConfig
 from gridtokenx_edge.log import FaultLog, start_logging
-from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.faults import MeterGarbled, MeterSilent, ModbusError
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.readers import Reader, Readers
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.reading import Reading
 
@@ -39,15 +38,15 @@ async def _read_bus(bus: BusConfig, meters: Sequence[MeterConfig], clock: Clock)
     line = Line(bus, FaultLog(start_logging()))
     try:
         await line.connect()
-        return [await _read_meter(line, bus, meter, clock) for meter in meters]
+        readers = Readers(line, clock)
+        return [await _read_meter(readers.make(meter), bus, meter) for meter in meters]
     except ModbusError as fault:
         return [Answer(bus.name, meter, error=str(fault)) for meter in meters]
     finally:
         line.close()
 
 
-async def _read_meter(line: Line, bus: BusConfig, meter: MeterConfig, clock: Clock) -> Answer:
-    reader = MeterReader(line, meter, load_profile(meter.profile), clock)
+async def _read_meter(reader: Reader, bus: BusConfig, meter: MeterConfig) -> Answer:
     for attempts_left in reversed(range(1 + bus.retries)):
         try:
             return Answer(bus.name, meter, await reader.poll())

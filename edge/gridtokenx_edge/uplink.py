@@ -14,14 +14,14 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.carried_acks import read_acks, waiting_acks
+from gridtokenx_edge.carried_acks import open_by_any, read_acks, waiting_acks
 from gridtokenx_edge.config import EdgeConfig, Paths
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.mqtt import Broker, MqttConnection, MqttError, Will
 from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.outbox_schema import StoredFrame
 from gridtokenx_edge.window import AckEffect, Window
-from gridtokenx_wire.ack import Ack, open_ack
+from gridtokenx_wire.ack import Ack
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.errors import ConfigError, WireError
 from gridtokenx_wire.keys import device_text
@@ -61,7 +61,7 @@ class Uplink:
         self._faults = FaultLog(log)
         self._qos = config.broker.qos
         self._broker = Broker(config.broker.host, config.broker.port, _tls(config, paths))
-        self._ack_key = Ed25519PublicKey.from_public_bytes(config.backend.ack_key)
+        self._ack_keys = [Ed25519PublicKey.from_public_bytes(key) for key in config.backend.ack_key]
         self._max_unacked = config.uplink.max_unacked_frames
         self._window = Window(self._max_unacked, config.uplink.ack_timeout_s, random.random)
         self._device = device_text(outbox.device)
@@ -70,6 +70,8 @@ class Uplink:
         self._status_topic = status_topic(config.site.community, self._device)
         self._wake = asyncio.Event()
         self._is_stopping = False
+        self.drained = asyncio.Event()
+        """Set once every frame that the outbox then held was acked."""
         self._highest_sent = 0
         self._carried_acks = waiting_acks(paths.outbox)
         self.counts = UplinkCounts()
@@ -93,6 +95,7 @@ class Uplink:
         await self._outbox.opened.wait()
         self._window.restore(self._outbox.oldest_seq, self._outbox.next_seq)
         self._highest_sent = self._outbox.oldest_seq
+        self._look_if_drained()
         backoff = Backoff(_RECONNECT_BASE_S, _RECONNECT_CAP_S, random.random)
         while not self._is_stopping:
             await self._take_carried_acks()
@@ -142,9 +145,14 @@ class Uplink:
                 self._faults.warn("ack_overdue", seq=self._window.base, unacked=self.unacked)
             await self._send(connection)
             await self._discard()
+            self._look_if_drained()
             if self._is_stopping:
                 return
             await self._wait(connection)
+
+    def _look_if_drained(self) -> None:
+        if not self.unacked:
+            self.drained.set()
 
     async def _wait(self, connection: MqttConnection) -> None:
         """Until there is something to do."""
@@ -203,7 +211,7 @@ class Uplink:
         if topic != self._acks_topic:
             return
         try:
-            ack = open_ack(payload, self._ack_key)
+            ack = open_by_any(payload, self._ack_keys)
         except WireError as error:
             self._faults.warn("ack_ignored", reason=str(error))
             return
@@ -219,7 +227,7 @@ class Uplink:
         if not path.exists():
             return
         try:
-            acks = read_acks(path, self._ack_key, outbox.device, outbox.chain)
+            acks = read_acks(path, self._ack_keys, outbox.device, outbox.chain)
             path.unlink()
         except (WireError, OSError) as error:
             self._faults.warn("carried_acks_ignored", reason=str(error))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -31,7 +31,10 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A meter at a household's grid connection. `solar_kwp` 0: a consumer without panels."""
+    """A meter at a household's grid connection. `solar_kwp` 0: a consumer without panels.
+
+    Panels without a load are an inverter's. `sunspec_base` is where a SunSpec model begins.
+    """
 
     model: str
     address: Annotated[int, msgspec.Meta(ge=1, le=247)]
@@ -42,6 +45,7 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     export_kwh: Kwh = Kwh(0)
     has_export: bool = True
     inverted: bool = False
+    sunspec_base: Literal[0, 40_000, 50_000] = 40_000
     fault: tuple[MeterFault, ...] = ()
 
 

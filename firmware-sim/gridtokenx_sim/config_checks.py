@@ -10,6 +10,7 @@ from gridtokenx_sim.models import MODELS
 from gridtokenx_sim.models.layout import Layout
 
 _MAX_TEXT_SERIAL = 13
+_USUAL_SUNSPEC_BASE = 40_000
 
 
 def contradictions(config: SimConfig) -> list[str]:
@@ -79,6 +80,8 @@ def _abilities(
         yield f"{path}.model: expected a model with a {wire} port, got {meter.model!r}"
     if not meter.has_export and not layout.without_export:
         yield f"{path}.has_export: expected true, because every {layout.name} counts export"
+    if layout.base is None and meter.sunspec_base != _USUAL_SUNSPEC_BASE:
+        yield f"{path}.sunspec_base: expected a SunSpec model for it, got {meter.model!r}"
     for index, fault in enumerate(meter.fault):
         if isinstance(fault, WIRE_FAULTS) and wire == "tcp":
             yield (

@@ -91,4 +91,5 @@ _KINDS = {
     "meter.fault": _tags(*MeterFault.__args__),
     "bus.fault": _tags(BusFault),
     "clock": "system or scaled",
+    "meter": "0, 40000 or 50000",  # sunspec_base
 }

@@ -39,7 +39,7 @@ class SimMeter:
         self.address = config.address
         self.bus = bus
         self._config = config
-        self._layout = MODELS[config.model]
+        self._layout = MODELS[config.model].at(config.sunspec_base)
         self._seed = seed_for(site.seed, self.id)
         self._start_ms = site.start_ms
         self._clock = clock

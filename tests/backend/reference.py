@@ -274,6 +274,8 @@ class Reference:
         self, who: str, client_id: str, side: str, kwh: str, price: str, *, rests: bool
     ) -> tuple[str, list[tuple[int, int, int, int]]]:
         """(status, trades); a trade is (maker, µWh, gross, fee). Raises Refusal."""
+        if any((order.who, order.client_id) == (who, client_id) for order in self.open):
+            raise Refusal("id_reused")
         quantity, limit = whole(kwh, KWH), whole(price, GRX)
         highest = whole(self.market["highest_price_grx_per_kwh"], GRX) or 0
         if quantity is None or quantity <= 0 or quantity % self.lot:

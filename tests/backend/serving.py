@@ -13,11 +13,13 @@ from tests.backend.village import NAME, Resident, Village, convert_terms, frame_
 from gridtokenx_backend.acks import AckSigner
 from gridtokenx_backend.api.app import make_app
 from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.config import BrokerSection
+from gridtokenx_backend.config import BrokerSection, Settings
 from gridtokenx_backend.core import inputs
+from gridtokenx_backend.enrolment_desk import EnrolmentDesk
 from gridtokenx_backend.ingest import Ingest
 from gridtokenx_backend.journal import Journal
 from gridtokenx_backend.mqtt_source import MqttSource
+from gridtokenx_backend.pki.authority import open_authority
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Writer
 from gridtokenx_wire.order import Instruction
@@ -61,7 +63,10 @@ class Api:
 
 
 @asynccontextmanager
-async def api_on(journal: Journal, village: Village) -> AsyncIterator[Api]:
+async def api_on(
+    journal: Journal, village: Village, settings: Settings | None = None
+) -> AsyncIterator[Api]:
+    """With `settings`, gateways may enrol: `init` was run on them."""
     async with writer_on(journal) as writer:
         terms = inputs.configure(convert_terms(village.document), b"source")
         if not writer.community.entries:
@@ -69,7 +74,12 @@ async def api_on(journal: Journal, village: Village) -> AsyncIterator[Api]:
         verifier = Verifier(0)
         source = MqttSource(BrokerSection(), NAME, None)
         ingest = Ingest(source, writer, verifier, AckSigner(bytes(32), bytes(32)))
-        backend = Backend(writer, journal, verifier, ingest, source, StandingClock(), TOKEN)
+        desk = None
+        if settings is not None:
+            authority = open_authority(settings.ca)
+            assert authority is not None
+            desk = EnrolmentDesk(settings, authority, writer, verifier, ["the ack key"])
+        backend = Backend(writer, journal, verifier, ingest, source, StandingClock(), TOKEN, desk)
         transport = httpx.ASGITransport(make_app(backend), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://lane") as client:
             yield Api(backend, client, village)

@@ -174,6 +174,12 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         ("GET", "/v1/meters/{meter}/readings"),
         ("POST", "/v1/oracle/pause"),
         ("POST", "/v1/oracle/resume"),
+        ("GET", "/v1/ca"),
+        ("POST", "/v1/enrolments"),
+        ("POST", "/v1/enrolments/rotation"),
+        *((method, "/v1/tokens") for method in ("GET", "POST")),
+        ("POST", "/v1/tokens/{token}/withdraw"),
+        *(("POST", f"/v1/devices/{{device}}/{verb}") for verb in ("approve", "revoke")),
     }
     # No parameter is one that only the server can give.
     names = {
@@ -182,7 +188,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         for operation in methods.values()
         for parameter in operation.get("parameters", [])
     }
-    assert names == {"wallet", "meter", "limit"}
+    assert names == {"wallet", "meter", "limit", "token", "device"}
 
 
 @unchanging
@@ -264,7 +270,7 @@ async def test_devices_show_where_their_chains_stand(untouched: Api) -> None:
         "readings_quarantined": 0,
         "readings_thinned": 0,
         "quality_permille": 500,
-    }
+    } | {"origin": "config", "follows": "", "retire_ms": 0, "why": ""}
     assert (south["chain"], south["next_seq"], south["quality_permille"]) == ("", 0, 1000)
 
 

@@ -116,7 +116,7 @@ COMMUNITY_MISTAKES: list[tuple[str, str, str, str]] = [
     ("fee_bps = 50", "fee_percent = 1", "market.fee_percent", "unknown key; expected one of lot"),
     ('opening_grx = "1000"', "open = 1", "member[0].open", "unknown key; expected one of name"),
     ('site = "Lane 1"', "age = 1", "device[0].age", "unknown key; expected one of public_key"),
-    ("epoch = 0", "epoche = 0", "meter[0].epoche", "unknown key; expected one of id, device"),
+    ("epoch = 0", "epoche = 0", "meter[0].epoche", "unknown key; expected one of id, owner"),
     ("fee_bps = 50", 'fee_bps = "50"', "market.fee_bps", "expected `int`, got `str`"),
     ("fee_bps = 50", "fee_bps = 0.5", "market.fee_bps", "expected `int`, got `float`"),
     ("tick_s = 900", "tick_s = true", "market.tick_s", "expected `int`, got `bool`"),
@@ -191,6 +191,14 @@ COMMUNITY_MISTAKES: list[tuple[str, str, str, str]] = [
     ('"export"', '"import"', "meter[0].policy", "invalid enum value 'import'; expected one of 'ex"),
     ("_interval_s = 1", "_interval_s = -1", "meter[0].min_interval_s", "expected 0 to 1000000000"),
     ('"0.1"', '"-0.1"', "meter[0].resolution_kwh", "expected 0 or more"),
+    ("epoch = 0", 'rollover_kwh = "-1"', "meter[0].rollover_kwh", "expected 0 to 1000000000 kWh"),
+    ("epoch = 0", 'rollover_kwh = "1e9"', "meter[0].rollover_kwh", "expected a decimal"),
+    (
+        "epoch = 0",
+        'rollover_kwh = "1000000000.1"',
+        "meter[0].rollover_kwh",
+        "expected 0 to 1000000000 kWh",
+    ),
     ("_ratio = 50", "_ratio = -1", "meter[0].max_production_ratio", "expected 0 to 1000000000"),
     ("_ratio = 50", f"_ratio = {10**30}", "meter[0].max_production_ratio", "expected 0 to 10000"),
     ("epoch = 0", f"epoch = {2**64}", "meter[0].epoch", "expected 0 to 10000000000"),
@@ -210,7 +218,7 @@ COMMUNITY_MISTAKES: list[tuple[str, str, str, str]] = [
 ]
 BACKEND_MISTAKES: list[tuple[str, str, str, str]] = [
     ("data =", "folder =", "backend.folder", "unknown key; expected one of community, data, veri"),
-    ("[api]", "[http]", "http", "unknown key; expected one of backend, broker, api, clock"),
+    ("[api]", "[http]", "http", "unknown key; expected one of backend, broker, api, enrol"),
     ("= 1883", '= "1883"', "broker.port", "expected `int`, got `str`"),
     ("= 1883", "= 0", "broker.port", "expected 1 to 65535, got 0"),
     ("= 1883", "= 65536", "broker.port", "expected 1 to 65535, got 65536"),
@@ -306,6 +314,48 @@ def test_plain_text_must_be_meant(tmp_path: Path, command: Command) -> None:
     ran = command("check-config", "-c", config)
     expected = "expected ca, cert and key (files for TLS), or insecure = true"
     assert ran == (2, "", f"{config}:6: broker: {expected}\n")
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "said"),
+    [
+        (f'device = "{SOUTH.name}"\n', "", "45: meter[1]: expected a device or a site"),
+        (f'"{SOUTH.name}"\n', f'"{SOUTH.name}"\nsite="A"\n', "45: meter[1]: expected a device or"),
+        (
+            "[market]\n",
+            "[rotation]\noverlap_hours = -1\n[market]\n",
+            "8: rotation.overlap_hours: expected 0 to 8760",
+        ),
+    ],
+)
+def test_a_mistake_on_several_lines_is_shown_where_it_begins(
+    tmp_path: Path, command: Command, there: str, instead: str, said: str
+) -> None:
+    ran = command("check-config", "-c", write(tmp_path, COMMUNITY.replace(there, instead)))
+    assert (ran.status, len(ran.lines)) == (2, 1)
+    assert ran.err.startswith(f"{tmp_path}/community.toml:{said}"), ran.err
+
+
+def test_a_meter_may_be_bound_to_a_site_that_has_no_device_yet(
+    tmp_path: Path, command: Command
+) -> None:
+    changed = COMMUNITY.replace(f'device = "{SOUTH.name}"', 'site = "Lane 9"')
+    assert command("check-config", "-c", write(tmp_path, changed)).status == 0
+
+
+def test_tls_files_that_are_not_there_are_told_one_by_one(tmp_path: Path, command: Command) -> None:
+    tls = 'ca = "ca.pem"\ncert = "tls.pem"\nkey = "tls.key"\n'
+    backend = BACKEND.replace("insecure = true\n", tls)
+    backend = backend.replace("port = 0\n", 'port = 0\ncert = "api.pem"\nkey = "api.key"\n')
+    config = write(tmp_path, COMMUNITY, backend)
+    (tmp_path / "ca.pem").touch()
+    ran = command("check-config", "-c", config)
+    files = {"broker.cert": "tls.pem", "broker.key": "tls.key"}
+    files |= {"api.cert": "api.pem", "api.key": "api.key"}
+    assert ran.status == 2
+    assert [line.split(": ", 1)[1] for line in ran.lines] == [
+        f"{key}: expected a file, found none at {tmp_path / name}" for key, name in files.items()
+    ]
 
 
 def test_every_finding_has_its_line(tmp_path: Path, command: Command) -> None:

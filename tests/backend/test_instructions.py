@@ -175,6 +175,19 @@ def test_a_longer_window_does_not_bring_forgotten_orders_back(village: Village) 
 # --- ids ----------------------------------------------------------------------------------------
 
 
+def test_the_id_of_an_open_order_is_taken_however_old_it_is(village: Village) -> None:
+    village.accept(village.anna.order("a", "buy", "1", "0.2"))
+    village.tick(START_MS + 2 * WINDOW_MS)
+    assert village.community.remembered == {}
+    village.at_ms = START_MS + 2 * WINDOW_MS
+    late = village.at_ms
+    assert refuse(village, village.anna.order("a", "buy", "1", "0.3", issued_ms=late)) is (
+        OrderRefusal.ID_REUSED
+    )
+    village.tell(village.anna.cancel("c", "a", issued_ms=late))
+    village.accept(village.anna.order("a", "buy", "1", "0.3", issued_ms=late))
+
+
 def test_the_same_instruction_again_is_answered_by_the_entry_that_carried_it_out(
     market: Village,
 ) -> None:

@@ -55,7 +55,7 @@ def inputs() -> list[Input]:
         CommunitySection("sonnenweg"),
         member=[MemberTerms("Anna", member, Grx(100_000_000))],
         device=[DeviceTerms(PublicKey(raw_public_key(GATEWAY.public_key())))],
-        meter=[MeterTerms("EASTRON-12345678", device_text(first.device), "Anna", Kilowatt(17_000))],
+        meter=[MeterTerms("EASTRON-12345678", "Anna", Kilowatt(17_000), device_text(first.device))],
     )
     return [
         configure(terms),

@@ -76,6 +76,8 @@ def structs_in(node: inspect.Type) -> Iterator[inspect.StructType]:
 
 
 def default_of(field: inspect.Field) -> Any:
+    if field.default_factory is not NODEFAULT:
+        return field.default_factory()
     return NODEFAULT if field.required else field.default
 
 

@@ -89,7 +89,8 @@ def test_every_command_that_is_shown_exists_with_its_options(page: Path) -> None
 def check_command(words: list[str]) -> None:
     command = typer.main.get_command(_COMMANDS[words[0]])
     rest = words[1:]
-    while isinstance(command, typer.core.TyperGroup):
+    # A group may be a command of its own: options come instead of one of its commands.
+    while isinstance(command, typer.core.TyperGroup) and not rest[0].startswith("-"):
         found = command.commands.get(rest.pop(0))
         assert found is not None, words
         command = found

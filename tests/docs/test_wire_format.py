@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import msgspec
 import pytest
@@ -10,11 +11,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.docs.markdown import DOCS, block, hex_of, section, table, tables
 
 from gridtokenx_backend.acks import _ANSWERED
-from gridtokenx_backend.api.problems import _STATUS
+from gridtokenx_backend.api.problems import _ENROLMENT_STATUS, _STATUS
 from gridtokenx_backend.core import machine, outcomes
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import FrameInput, configure
-from gridtokenx_backend.core.outcomes import FrameAccepted, FrameRefusal, OrderRefusal, Trade
+from gridtokenx_backend.core.outcomes import (
+    EnrolmentRefusal,
+    FrameAccepted,
+    FrameRefusal,
+    OrderRefusal,
+    Trade,
+)
 from gridtokenx_backend.core.terms import (
     CommunitySection,
     CommunityTerms,
@@ -26,6 +33,13 @@ from gridtokenx_backend.evidence import Leaf, commit, leaf_hash, make_entry
 from gridtokenx_wire import topics
 from gridtokenx_wire.ack import open_ack, seal_ack
 from gridtokenx_wire.config import Grx, Kilowatt, PublicKey
+from gridtokenx_wire.enrolment import (
+    Consent,
+    Enrol,
+    EnrolmentAnswer,
+    EnrolmentRequest,
+    Succeed,
+)
 from gridtokenx_wire.frame import frame_hash, open_frame, seal_frame
 from gridtokenx_wire.keys import device_id, device_text, public_key_text, raw_public_key
 from gridtokenx_wire.order import (
@@ -144,6 +158,26 @@ def test_the_refusals_of_instructions_have_their_http_status() -> None:
     ]
 
 
+def test_the_refusals_of_enrolments_have_their_http_status() -> None:
+    rows = table(section(PAGE, "Enrolments that are refused"))
+    assert [(code(row[0]), int(row[1])) for row in rows] == [
+        (refusal.value, _ENROLMENT_STATUS[refusal]) for refusal in EnrolmentRefusal
+    ]
+
+
+def test_statements_and_answers_have_the_fields_of_the_code() -> None:
+    statements, requests, answers = tables(section(PAGE, "Enrolment"))
+    assert [(code(row[0]), re.findall(r"`(\w+)`", row[2])) for row in statements] == [
+        (str(kind.__struct_config__.tag), [name for name in kind.__struct_fields__ if name != "v"])
+        for kind in (Enrol, Succeed, Consent)
+    ]
+    assert re.findall(r"`(secret|statement)`", requests[0][1]) == [
+        *EnrolmentRequest.__struct_fields__
+    ]
+    shown = {name for row in answers for name in re.findall(r"`(\w+)`", row[0])}
+    assert shown == {*EnrolmentAnswer.__struct_fields__}
+
+
 def test_the_topics_are_those_of_the_code() -> None:
     shown = [code(row[0]) for row in table(section(PAGE, "Topics"))]
     assert shown == [
@@ -163,7 +197,7 @@ def make_example_entry() -> tuple[bytes, bytes, list[object]]:
             MemberTerms("Anna", PublicKey(raw_public_key(MEMBER.public_key())), Grx(100_000_000))
         ],
         device=[DeviceTerms(PublicKey(raw_public_key(GATEWAY.public_key())), "Sonnenweg 3")],
-        meter=[MeterTerms("EASTRON-12345678", device, "Anna", Kilowatt(17_000))],
+        meter=[MeterTerms("EASTRON-12345678", "Anna", Kilowatt(17_000), device)],
     )
     at_ms = json.loads(block(PAGE, "json leaf"))["at_ms"]
     community = Community()
@@ -200,8 +234,14 @@ def test_the_fields_of_leaves_and_outcomes_are_those_of_the_code() -> None:
         outcomes.OrderCancelled,
         outcomes.StandingAccepted,
         outcomes.Ticked,
+        outcomes.Retired,
         outcomes.Configured,
         outcomes.OracleSwitched,
+        outcomes.TokenChanged,
+        outcomes.DeviceEnrolled,
+        outcomes.DeviceRotated,
+        outcomes.DeviceApproved,
+        outcomes.DeviceRevoked,
     )
     assert [(code(row[0]), [code(name) for name in row[1].split(", ")]) for row in shapes] == [
         (str(kind.__struct_config__.tag), [*kind.__struct_fields__]) for kind in kinds

@@ -163,7 +163,7 @@ def test_what_cannot_be_taken_is_said_in_one_line(site: Site, tmp_path: Path) ->
     config = ("--config", site.folder / "backend.toml")
     said = run("gridtokenx_backend", "import", file, *config, "--api", api)
     assert said.code == 2
-    assert "expected the running backend: Connection refused" in said.err
+    assert "no answer: Connection refused" in said.err
 
     said = edge(site, "acked", file)
     assert said.code == 2

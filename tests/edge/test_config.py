@@ -65,7 +65,7 @@ SAME_METER = '"EASTRON-1"\nprofile = "eastron_sdm630"'
 
 # what is replaced, by what, the line, and what is said
 SLIPS = [
-    ('community = "lane"', 'community = "a/b"', "2: site.community: expected 1 to 64 letters"),
+    ('community = "lane"', 'community = "a/b"', "2: site.community: expected 1 to 40 lower-case"),
     ('community = "lane"', "community = 7", "2: site.community: expected `str`, got `int`"),
     ('community = "lane"\n', "", "1: site.community: missing"),
     ('name = "Lane 3"', 'nmae = "Lane 3"', "3: site.nmae: unknown key"),
@@ -110,7 +110,16 @@ SLIPS = [
     ("address = 2", "address = 0", "35: bus.0..meter.1..address: expected 1 to 247, got 0"),
     ("address = 2", "address = 2\npoll_every_s = 0.05", "36: bus.0..meter.1..poll_every_s: exp"),
     ("address = 2", "address = 2\ninvert = 1", "36: bus.0..meter.1..invert: expected `bool`"),
-    ('"abb_b23"', '"abb_b99"', "34: bus.0..meter.1..profile: expected one of abb_b23, carlo_"),
+    (
+        '"abb_b23"',
+        '"abb_b99"',
+        "34: bus.0..meter.1..profile: expected one of abb_b21, abb_b23, got",
+    ),
+    (
+        '"abb_b23"',
+        '"x"',
+        "34: bus.0..meter.1..profile: expected a model of docs/meters.md, got 'x'",
+    ),
     ("[site]", "[clock]\nspeed = 0\n[site]", "2: clock.speed: expected a speed above 0|clock"),
     ("[site]", "[site", ": expected TOML"),
 ]
@@ -222,3 +231,66 @@ def test_the_example_passes_and_its_comments_show_the_defaults(tmp_path: Path) -
     everything.write_text("\n".join(lines))
     same = load_config(everything)
     assert msgspec.structs.asdict(same) == msgspec.structs.asdict(loaded)
+
+
+SUNSPEC = """
+[[bus]]
+name = "inverter"
+kind = "tcp"
+host = "10.0.0.8"
+port = 1502
+
+[[bus.meter]]
+id = "SOLAREDGE-7E1234"
+profile = "sunspec_inverter"
+address = 1
+
+[[bus.meter]]
+id = "SOLAREDGE-5B/77"
+profile = "sunspec_meter"
+address = 1
+
+[[bus.meter]]
+id = "KOSTAL-9-METER"
+profile = "sunspec_meter"
+address = 1
+instance = 2
+"""
+
+
+def test_an_inverter_and_its_meters_share_an_address(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(GOOD + SUNSPEC)
+    meters = load_config(path).bus[-1].meter
+    assert [(meter.address, meter.instance) for meter in meters] == [(1, 1), (1, 1), (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("instance = 2", "instance = 1", "bus[2].meter[2].address: expected another than"),
+        ("instance = 2", "instance = 0", "bus[2].meter[2].instance: expected 1 to 100, got 0"),
+        ('"SOLAREDGE-5B/77"', '"SolarEdge-5"', "bus[2].meter[1].id: expected the maker"),
+        ('"SOLAREDGE-5B/77"', '"SOLAREDGE"', "bus[2].meter[1].id: expected the maker"),
+        ('"SOLAREDGE-5B/77"', f'"A-{"5" * 63}"', "bus[2].meter[1].id: expected the maker"),
+        (
+            'id = "KOSTAL-9-METER"\nprofile = "sunspec_meter"',
+            'id = "ABB-9"\nprofile = "abb_b23"',
+            "bus[2].meter[2].instance: expected 1, or a SunSpec profile, got 2",
+        ),
+        (
+            'id = "KOSTAL-9-METER"\nprofile = "sunspec_meter"\naddress = 1\ninstance = 2',
+            'id = "ABB-9"\nprofile = "abb_b23"\naddress = 1',
+            "bus[2].meter[2].address: expected another than 1, a SunSpec unit's",
+        ),
+        ('profile = "sunspec_meter"', 'profile = "sunspec"', "sunspec_inverter, sunspec_meter"),
+    ],
+)
+def test_a_slip_in_a_sunspec_meter_is_told(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(GOOD + SUNSPEC.replace(old, new, 1))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert any(expected in line for line in str(caught.value).splitlines())

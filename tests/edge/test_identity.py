@@ -8,6 +8,7 @@ from gridtokenx_edge.meters.identity import decode_serial, meter_id
 from gridtokenx_edge.meters.profile import Identity
 
 NUMBER = Identity(fc=3, address=0, type="uint32", confidence="single")
+DIGITS = Identity(fc=3, address=0, type="bcd", confidence="single")
 TEXT = Identity(fc=3, address=0, type="ascii", count=7, confidence="single")
 
 
@@ -18,6 +19,9 @@ TEXT = Identity(fc=3, address=0, type="ascii", count=7, confidence="single")
         (NUMBER, [0xFFFF, 0xFFFE], "4294967294"),
         (NUMBER, [0, 0], ""),
         (NUMBER, [0xFFFF, 0xFFFF], ""),
+        (DIGITS, [0x0012, 0x3456], "00123456"),
+        (DIGITS, [0, 0], ""),
+        (DIGITS, [0xFFFF, 0xFFFF], ""),
         (TEXT, [0x4B59, 0x3132, 0x3334, 0x3536, 0x3738, 0x3930, 0x4100], "KY1234567890A"),
         (TEXT, [0x42, 0x41, 0x33, 0x31, 0x30, 0x30, 0x30], "BA31000"),
         (TEXT, [0x4B59, 0x2020, 0x2020, 0, 0, 0, 0], "KY"),

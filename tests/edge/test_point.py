@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gridtokenx_edge.meters.point import Point, join_words, nearest_multiple
 
@@ -72,6 +73,23 @@ def test_a_float_register_is_rounded_once_to_its_resolution(words: list[int], va
 
 
 @pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ([0x4132, 0xD687, 0x0000, 0x0000], 1_234_567 * 10**6),  # 0x12D687 = 1234567, 2^20 ahead
+        ([0x4132, 0xD687, 0x8000, 0x0000], 1_234_568 * 10**6),  # and a half
+        ([0x42A2, 0x309C, 0xE540, 0x0000], None),  # 10^13 Wh are beyond 2^63-1 µWh
+        ([0x8000, 0x0000, 0x0000, 0x0000], 0),
+        ([0x7FF8, 0x0000, 0x0000, 0x0000], None),
+        ([0xC132, 0xD687, 0x0000, 0x0000], None),  # a counter below zero
+    ],
+)
+def test_a_double_holds_every_wh(words: list[int], value: int | None) -> None:
+    double = point(type="float64", unit="Wh", resolution="1")
+    assert double.decode(words) == value
+    assert replace(double, word_order="lsw_first").decode(words[::-1]) == double.decode(words)
+
+
+@pytest.mark.parametrize(
     ("meaning", "words"),
     [
         ({"type": "float32", "resolution": "0.001"}, [0x7FC0, 0x0000]),  # NaN
@@ -98,6 +116,7 @@ def test_what_is_no_value_is_missing_and_never_a_number(
         ({"address": 0xFFFF}, "expected registers"),
         ({"address": -1}, "expected registers"),
         ({"type": "float32"}, "expected a resolution"),
+        ({"type": "float64"}, "expected a resolution"),
         ({"resolution": "0.1"}, "expected a resolution"),
         ({"type": "float32", "resolution": "0.0000000001"}, "whole µWh"),
         ({"scale": "0.0000000001"}, "whole µWh"),

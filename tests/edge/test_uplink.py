@@ -32,7 +32,7 @@ from gridtokenx_edge.config import (
 from gridtokenx_edge.outbox import Outbox
 from gridtokenx_edge.uplink import Uplink
 from gridtokenx_wire.clock import ClockConfig, make_clock
-from gridtokenx_wire.config import PublicKey
+from gridtokenx_wire.config import PublicKeys
 from gridtokenx_wire.frame import ClockStatus
 from gridtokenx_wire.keys import device_text, raw_public_key
 from gridtokenx_wire.reading import Reading
@@ -82,7 +82,7 @@ async def sending(
     config = EdgeConfig(
         SiteConfig("lane"),
         DeviceConfig("edge.key", "outbox.db"),
-        BackendConfig(PublicKey(raw_public_key(backend.key.public_key()))),
+        BackendConfig(PublicKeys((raw_public_key(backend.key.public_key()),))),
         broker,
         [],
         uplink=UplinkConfig(**({"ack_timeout_s": 0.15} | uplink)),

@@ -43,6 +43,10 @@ class PublicKey(bytes):
     """A raw Ed25519 public key, written as Base58."""
 
 
+class PublicKeys(tuple[bytes, ...]):
+    """Raw Ed25519 public keys, written as one Base58 text or a list of them."""
+
+
 def load_toml(path: Path, kind: type[T]) -> T:
     """The config in `path`. Raises ConfigError with the file, the line and what was expected."""
     try:
@@ -82,11 +86,15 @@ def encode_hook(value: Any) -> Any:
             return format_decimal(value, 3)
         case PublicKey():
             return public_key_text(bytes(value))
+        case PublicKeys():
+            return [public_key_text(key) for key in value]
     raise NotImplementedError(type(value))
 
 
 def decode_hook(kind: type, value: Any) -> Any:
     """How msgspec reads the amounts and keys above. Raises ValueError saying what was expected."""
+    if kind is PublicKeys:
+        return PublicKeys(bytes(decode_hook(PublicKey, key)) for key in _keys_in(value))
     if not isinstance(value, str):
         raise ValueError(f"expected {_SPELLING[kind]} in quotes, got {value!r}")
     if kind is PublicKey:
@@ -95,6 +103,13 @@ def decode_hook(kind: type, value: Any) -> Any:
         return kind(_PARSE[kind](value))
     except ValueError as error:
         raise ValueError(f"{error} ({_SPELLING[kind]})") from None
+
+
+def _keys_in(value: Any) -> list[Any]:
+    keys = value if isinstance(value, list) else [value]
+    if not keys:
+        raise ValueError("expected at least one Base58 public key")
+    return keys
 
 
 _PARSE: dict[type, Callable[[str], int]] = {

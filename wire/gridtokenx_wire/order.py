@@ -6,8 +6,6 @@ its address is the Base58 of the public key, so whoever can sign for it owns it.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from typing import Annotated, Literal
 
@@ -19,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.jws import decode_base64url, encode_base64url
 from gridtokenx_wire.keys import parse_public_key
 from gridtokenx_wire.units import parse_grx, parse_kwh
 
@@ -107,17 +106,13 @@ class SignedInstruction(msgspec.Struct, frozen=True):
 
 _header_decoder = msgspec.json.Decoder(_Header)
 _payload_decoder = msgspec.json.Decoder(Instruction)
-_HEADER = base64.urlsafe_b64encode(msgspec.json.encode({"alg": "Ed25519", "typ": _TYP})).rstrip(
-    b"="
-)
+_HEADER = encode_base64url(msgspec.json.encode({"alg": "Ed25519", "typ": _TYP}))
 
 
 def sign_instruction(instruction: Instruction, key: Ed25519PrivateKey) -> str:
     """The compact JWS. The caller puts the key's own wallet address into the instruction."""
-    payload = base64.urlsafe_b64encode(msgspec.json.encode(instruction)).rstrip(b"=")
-    signed = _HEADER + b"." + payload
-    signature = base64.urlsafe_b64encode(key.sign(signed)).rstrip(b"=")
-    return (signed + b"." + signature).decode()
+    signed = _HEADER + b"." + encode_base64url(msgspec.json.encode(instruction))
+    return (signed + b"." + encode_base64url(key.sign(signed))).decode()
 
 
 def parse_instruction(jws: bytes) -> SignedInstruction:
@@ -127,7 +122,7 @@ def parse_instruction(jws: bytes) -> SignedInstruction:
     parts = jws.split(b".")
     if len(parts) != 3:
         raise WireError("expected a compact JWS: header.payload.signature")
-    header, payload, signature = (_base64url(part) for part in parts)
+    header, payload, signature = (decode_base64url(part) for part in parts)
     if parts[0] != _HEADER:
         _decode_header(header)
     try:
@@ -150,21 +145,6 @@ def _decode_header(header: bytes) -> None:
         _header_decoder.decode(header)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"header: {error}") from None
-
-
-def _base64url(part: bytes) -> bytes:
-    """RFC 7515 §2: the URL-safe alphabet without padding, and only its one canonical spelling."""
-    try:
-        content = binascii.a2b_base64(part.translate(_FROM_URL) + b"=" * (-len(part) % 4))
-    except binascii.Error:
-        raise WireError("expected Base64url without padding") from None
-    # Encoding again is the check: it also finds bits that the last character must not have.
-    if base64.urlsafe_b64encode(content).rstrip(b"=") != part:
-        raise WireError("expected Base64url without padding")
-    return content
-
-
-_FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 
 def open_instruction(jws: bytes) -> Instruction:

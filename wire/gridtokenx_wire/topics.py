@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 _PREFIX = "gridtokenx/v1"
+_COMMUNITY = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
+COMMUNITY_RULE = "expected 1 to 40 lower-case letters, digits or hyphens"
+
+
+def is_community(name: str) -> bool:
+    """Whether a community may have this name. It begins with a letter or a digit."""
+    return _COMMUNITY.fullmatch(name) is not None
 
 
 def frames_topic(community: str, device: str) -> str:

@@ -28,7 +28,7 @@ class Reason(IntEnum):
     TOO_FREQUENT = 6
     """Sooner after the last reading than the meter's minimum interval."""
     REGISTER_ROLLBACK = 7
-    """A cumulative register is below its last value."""
+    """A cumulative register is below its last value, and has not passed its end."""
     IMPLAUSIBLE_JUMP = 8
     """A register moved further than the meter's maximum power allows."""
     IMPLAUSIBLE_POWER = 9

@@ -9,7 +9,15 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from gridtokenx_backend.api import carried, instructions, market, operator, problems
+from gridtokenx_backend.api import (
+    admission,
+    carried,
+    enrolment,
+    instructions,
+    market,
+    operator,
+    problems,
+)
 from gridtokenx_backend.api.metrics import metrics
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.errors import JournalUnavailable
@@ -30,6 +38,14 @@ _HANDLERS = [
     carried.put_frames,
     operator.pause_oracle,
     operator.resume_oracle,
+    enrolment.ca,
+    enrolment.enrol,
+    enrolment.rotate,
+    admission.tokens,
+    admission.create_token,
+    admission.withdraw_token,
+    admission.approve_device,
+    admission.revoke_device,
     metrics,
 ]
 

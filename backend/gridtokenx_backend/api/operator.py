@@ -18,8 +18,10 @@ from gridtokenx_backend.api.market import health_of
 from gridtokenx_backend.api.problems import Problem, respond_unreadable
 from gridtokenx_backend.api.views import DeviceView, HealthView, ReadingsView, ReadingView
 from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import SwitchOracle, switch_oracle
 from gridtokenx_backend.core.outcomes import FrameAccepted
+from gridtokenx_backend.core.registry import Device, Meter
 from gridtokenx_backend.evidence import Entry, decode_outcome
 from gridtokenx_wire import cose
 from gridtokenx_wire.frame import decode_frame
@@ -52,6 +54,10 @@ async def devices(backend: NamedDependency[Backend]) -> list[DeviceView]:
                 device_text(device.id),
                 device.site,
                 device.status,
+                device.origin,
+                device_text(device.former) if device.former else "",
+                device.retire_ms,
+                device.why,
                 device.chain.hex(),
                 device.next_seq,
                 device.accepted,
@@ -70,21 +76,31 @@ async def readings(
 ) -> ReadingsView:
     """A meter's newest readings with their verdicts, out of the frames as they were signed.
 
-    The frames of a device are chained in the journal, so they are followed backwards.
+    The frames of a device are chained in the journal, so they are followed backwards, those of
+    all devices that may speak for the meter together.
     """
     async with backend.writer.reading() as community:
         known = community.meters.get(meter)
         if known is None:
             raise Problem(404, "No such meter", "expected the id of a meter", "unknown_meter")
-        newest = community.devices[known.device].last_entry
+        heads = [device.last_entry for device in _speakers(community, known)]
     found: list[ReadingView] = []
     for _ in range(_MAX_FRAMES_READ):
+        newest = max(heads, default=0)
         entry = await backend.journal.entry(newest) if newest else None
         if entry is None or len(found) >= limit:
             break
         found += _readings_in(entry, meter)
-        newest = entry.previous
+        heads[heads.index(newest)] = entry.previous
     return ReadingsView(meter, found[:limit])
+
+
+def _speakers(community: Community, meter: Meter) -> list[Device]:
+    """The devices whose frames may hold readings of a meter."""
+    if meter.site:
+        return [each for each in community.devices.values() if each.site == meter.site]
+    line = community.devices[meter.device].line
+    return [each for each in community.devices.values() if each.line == line]
 
 
 def _readings_in(entry: Entry, meter: str) -> list[ReadingView]:

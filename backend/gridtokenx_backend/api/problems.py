@@ -7,7 +7,7 @@ from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
-from gridtokenx_backend.core.outcomes import OrderRefusal
+from gridtokenx_backend.core.outcomes import EnrolmentRefusal, OrderRefusal
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.writer import Overloaded
 
@@ -28,6 +28,35 @@ _STATUS = {
 }
 
 
+_ENROLMENT_STATUS = {
+    EnrolmentRefusal.MALFORMED: 400,
+    EnrolmentRefusal.BAD_SIGNATURE: 401,
+    EnrolmentRefusal.UNKNOWN_TOKEN: 404,
+    EnrolmentRefusal.TOKEN_USED: 409,
+    EnrolmentRefusal.TOKEN_WITHDRAWN: 410,
+    EnrolmentRefusal.TOKEN_EXPIRED: 410,
+    EnrolmentRefusal.UNKNOWN_DEVICE: 404,
+    EnrolmentRefusal.DEVICE_REVOKED: 403,
+    EnrolmentRefusal.DEVICE_PENDING: 409,
+    EnrolmentRefusal.DEVICE_ACTIVE: 409,
+    EnrolmentRefusal.DEVICE_ELSEWHERE: 409,
+    EnrolmentRefusal.ALREADY_FOLLOWED: 409,
+    EnrolmentRefusal.TOO_MANY_TOKENS: 429,
+}
+_ENROLMENT_DETAIL = {
+    EnrolmentRefusal.BAD_SIGNATURE: "expected a signature by the device's key",
+    EnrolmentRefusal.UNKNOWN_TOKEN: "expected a token of this community's operator",
+    EnrolmentRefusal.TOKEN_USED: "expected a token that no other key has used",
+    EnrolmentRefusal.TOKEN_WITHDRAWN: "expected a token that the operator has not withdrawn",
+    EnrolmentRefusal.TOKEN_EXPIRED: "expected a token that has not expired",
+    EnrolmentRefusal.UNKNOWN_DEVICE: "expected the id of a device of this community",
+    EnrolmentRefusal.DEVICE_REVOKED: "expected a device that was not revoked",
+    EnrolmentRefusal.DEVICE_PENDING: "expected a device that the operator has approved",
+    EnrolmentRefusal.DEVICE_ACTIVE: "expected a pending device; this one is active",
+    EnrolmentRefusal.ALREADY_FOLLOWED: "expected a key that no other follows yet",
+}
+
+
 class Problem(Exception):
     """Becomes the answer: `status`, a short `title`, what was expected, and the reason."""
 
@@ -42,6 +71,12 @@ class Problem(Exception):
 def refused(reason: OrderRefusal, detail: str) -> Problem:
     """The problem for an instruction that was refused."""
     return Problem(_STATUS[reason], "The instruction was refused", detail, reason.value)
+
+
+def enrolment_refused(reason: EnrolmentRefusal, detail: str = "") -> Problem:
+    """The problem for an enrolment or an operator's command that was refused."""
+    detail = detail or _ENROLMENT_DETAIL[reason]
+    return Problem(_ENROLMENT_STATUS[reason], "The request was refused", detail, reason.value)
 
 
 def respond(_: AnyRequest, problem: Problem) -> Response[bytes]:

@@ -132,11 +132,19 @@ class SummaryView(msgspec.Struct, frozen=True):
 
 
 class DeviceView(msgspec.Struct, frozen=True):
-    """`readings_thinned` were left out by the gateway, which says so in signed summaries."""
+    """`origin` is config or enrolled; `follows` the device whose key this one's followed.
+
+    `retire_ms` is when its own overlap ends (0: no end is set), `why` says why it was revoked.
+    `readings_thinned` were left out by the gateway, which says so in signed summaries.
+    """
 
     device: str
     site: str
     status: str
+    origin: str
+    follows: str
+    retire_ms: int
+    why: str
     chain: str
     next_seq: int
     readings_accepted: int
@@ -157,6 +165,33 @@ class FramesTakenView(msgspec.Struct, frozen=True):
     refused: str
     next_seq: int
     acks: list[str]
+
+
+class TokenView(msgspec.Struct, frozen=True):
+    """`id` is the beginning of the hash of its secret. `device` is the one that used it."""
+
+    id: str
+    site: str
+    status: str
+    expires_ms: int
+    device: str
+
+
+class NewTokenView(msgspec.Struct, frozen=True):
+    """`token` is told once; it is nowhere kept."""
+
+    token: str
+    id: str
+    site: str
+    expires_ms: int
+
+
+class AdmissionView(msgspec.Struct, frozen=True):
+    """What became of a device, and which were revoked for it."""
+
+    device: str
+    status: str
+    replaced: list[str]
 
 
 class ReadingView(msgspec.Struct, frozen=True):

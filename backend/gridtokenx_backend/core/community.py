@@ -6,7 +6,7 @@ from gridtokenx_backend.core.book import Book
 from gridtokenx_backend.core.ledger import Ledger
 from gridtokenx_backend.core.market import Market, MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
-from gridtokenx_backend.core.registry import Device, Member, Meter
+from gridtokenx_backend.core.registry import Device, Member, Meter, Token
 from gridtokenx_backend.core.state import (
     VERSION,
     Counters,
@@ -26,8 +26,9 @@ class Community:
     """Every attribute is a function of the inputs that were applied, and of nothing else.
 
     `entries` is the journal's number of the newest input, `at_ms` its time. `members` are by
-    wallet, `devices` by id, `meters` by id, `remembered` by wallet and client id; instructions
-    issued before `forgotten_ms` may have been carried out and forgotten.
+    wallet, `devices` by id, `meters` by id, `tokens` by their secret's hash, `remembered` by
+    wallet and client id; instructions issued before `forgotten_ms` may have been carried out and
+    forgotten.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class Community:
         self.meters: dict[str, Meter] = {}
         self.remembered: dict[str, Remembered] = {}
         self.forgotten_ms = 0
+        self.tokens: dict[str, Token] = {}
         self.ledger = Ledger()
         self.book = Book()
         self.market = Market(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
@@ -72,6 +74,7 @@ class Community:
                 list(self.book.orders.values()),
                 self.remembered,
                 self.forgotten_ms,
+                self.tokens,
             )
         )
 
@@ -90,6 +93,7 @@ def restore(snapshot: bytes) -> Community:
     community.meters = {meter.id: meter for meter in meters}
     community.remembered = state.remembered
     community.forgotten_ms = state.forgotten_ms
+    community.tokens = state.tokens
     community.ledger = Ledger(ledger)
     community.market = Market(community.ledger, community.book, state.in_force.rules)
     for order in state.orders:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core import oracle
+from gridtokenx_backend.core import enrolment, oracle
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import FrameInput
 from gridtokenx_backend.core.ledger import GRID, Movement, issuer
@@ -43,6 +43,8 @@ def apply_frame(
     device.thinned += frame.left_out
     community.counters.thinned += frame.left_out
     previous, device.last_entry = device.last_entry, community.entries + 1
+    if device.former:
+        enrolment.begin_overlap(community, device, at_ms)
     _count(community, device, frame.seq, len(frame.time_ms), judged)
     return FrameAccepted(
         previous, frame.device, frame.chain, frame.seq, len(frame.time_ms), judged, movements
@@ -87,7 +89,8 @@ def _judge_readings(
     verdicts: list[tuple[int, int]] = []
     limits = community.limits
     synchronised = frame.clock.synchronised
-    meters = [_bound_meter(community, frame.device, name) for name in frame.meters]
+    sender = community.devices[frame.device]
+    meters = [_bound_meter(community, sender, name) for name in frame.meters]
     columns = zip(
         frame.meter_index,
         frame.time_ms,
@@ -107,20 +110,23 @@ def _judge_readings(
         if reason is not _ACCEPTED:
             verdicts.append((index, reason))
             continue
-        if meter.last_ms < 0:
-            oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
-            meter.settled_uwh = oracle.surplus_uwh(meter)  # the baseline mints nothing
-        else:
-            member = community.members[meter.owner]
-            member.imported_uwh += import_uwh - meter.last_import_uwh
-            oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
+        is_baseline = meter.last_ms < 0
+        imported_uwh = oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
+        community.members[meter.owner].imported_uwh += imported_uwh
+        if is_baseline:
+            meter.settled_uwh = oracle.surplus_uwh(meter)  # it mints nothing
         surplus[meter.id] = oracle.surplus_uwh(meter)
     return verdicts
 
 
-def _bound_meter(community: Community, device: bytes, name: str) -> Meter | None:
+def _bound_meter(community: Community, sender: Device, name: str) -> Meter | None:
+    """The meter of this name if the sender may speak for it."""
     meter = community.meters.get(name)
-    return meter if meter is not None and meter.device == device else None
+    if meter is None or meter.device == sender.id:
+        return meter
+    if meter.site:
+        return meter if meter.site == sender.site else None
+    return meter if community.devices[meter.device].line == sender.line else None
 
 
 def _mint(community: Community, surplus: dict[str, int]) -> list[Movement]:

@@ -13,6 +13,7 @@ import msgspec
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_wire import cose
 from gridtokenx_wire.config import decode_hook, encode_hook
+from gridtokenx_wire.enrolment import Enrolment, Rotation, parse_enrolment, parse_rotation
 from gridtokenx_wire.frame import Frame, decode_frame
 from gridtokenx_wire.order import Instruction, parse_instruction
 
@@ -51,20 +52,82 @@ class SwitchInput(msgspec.Struct, frozen=True, gc=False):
     command: SwitchOracle
 
 
+class ChangeToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator issues a one-time token, or withdraws it. `token` is its secret's hash, hex."""
+
+    action: Literal["issue", "withdraw"]
+    token: str
+    site: str = ""
+    expires_ms: int = 0
+
+
+class TokenInput(msgspec.Struct, frozen=True, gc=False):
+    raw: bytes
+    command: ChangeToken
+
+
+class ChangeDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator admits a pending device or shuts one out. `device` is its id as text.
+
+    An approved device takes the place of those active at its site, unless it is to work `beside`
+    them.
+    """
+
+    action: Literal["approve", "revoke"]
+    device: str
+    reason: str = ""
+    beside: bool = False
+
+
+class DeviceInput(msgspec.Struct, frozen=True, gc=False):
+    raw: bytes
+    command: ChangeDevice
+
+
+class EnrolInput(msgspec.Struct, frozen=True, gc=False):
+    """A statement whose signature was verified under the key that it names."""
+
+    raw: bytes
+    enrolment: Enrolment
+
+
+class RotateInput(msgspec.Struct, frozen=True, gc=False):
+    """A consent and the statement in it, both signatures verified under their keys."""
+
+    raw: bytes
+    rotation: Rotation
+
+
 class TickInput(msgspec.Struct, frozen=True, gc=False):
     """Time has passed: standing orders are looked at and old ids forgotten."""
 
     raw: bytes = b""
 
 
-Input = FrameInput | OrderInput | ConfigureInput | SwitchInput | TickInput
-Kind = Literal["frame", "order", "configure", "oracle", "tick"]
+Input = (
+    FrameInput
+    | OrderInput
+    | ConfigureInput
+    | SwitchInput
+    | TickInput
+    | TokenInput
+    | EnrolInput
+    | RotateInput
+    | DeviceInput
+)
+Kind = Literal[
+    "frame", "order", "configure", "oracle", "tick", "token", "enrol", "rotate", "device"
+]
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
     OrderInput: "order",
     ConfigureInput: "configure",
     SwitchInput: "oracle",
     TickInput: "tick",
+    TokenInput: "token",
+    EnrolInput: "enrol",
+    RotateInput: "rotate",
+    DeviceInput: "device",
 }
 
 
@@ -96,6 +159,16 @@ def switch_oracle(command: SwitchOracle) -> SwitchInput:
     return SwitchInput(msgspec.json.encode(command), command)
 
 
+def change_token(command: ChangeToken) -> TokenInput:
+    """The input that issues or withdraws a token."""
+    return TokenInput(msgspec.json.encode(command), command)
+
+
+def change_device(command: ChangeDevice) -> DeviceInput:
+    """The input that approves or revokes a device."""
+    return DeviceInput(msgspec.json.encode(command), command)
+
+
 def parse(kind: str, raw: bytes) -> Input:
     """The input that the journal keeps as `raw`. Raises WireError if it is not one."""
     match kind:
@@ -109,4 +182,12 @@ def parse(kind: str, raw: bytes) -> Input:
             return SwitchInput(raw, msgspec.json.decode(raw, type=SwitchOracle))
         case "tick":
             return TickInput()
+        case "token":
+            return TokenInput(raw, msgspec.json.decode(raw, type=ChangeToken))
+        case "enrol":
+            return EnrolInput(raw, parse_enrolment(raw))
+        case "rotate":
+            return RotateInput(raw, parse_rotation(raw))
+        case "device":
+            return DeviceInput(raw, msgspec.json.decode(raw, type=ChangeDevice))
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

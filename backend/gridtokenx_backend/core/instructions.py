@@ -46,6 +46,9 @@ def apply_instruction(
         return Repeated(known.entry)
     if refused := _untimely(community, given, at_ms):
         return refused
+    if isinstance(given, Order) and key in community.book.by_key:
+        # Its id was forgotten with the order window, but a cancellation still means this one.
+        return Refused(OrderRefusal.ID_REUSED, "expected another id than that of an open order")
     outcome = _carry_out(community, given, key)
     if not isinstance(outcome, Refused):
         community.remembered[key] = Remembered(digest, community.entries + 1, at_ms)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core import inputs, registration, standing
+from gridtokenx_backend.core import enrolment, inputs, registration, standing
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import apply_frame
 from gridtokenx_backend.core.instructions import apply_instruction
-from gridtokenx_backend.core.outcomes import NotJournaled, OracleSwitched, Result, Ticked
+from gridtokenx_backend.core.outcomes import NotJournaled, OracleSwitched, Result, Retired, Ticked
 
 
 def apply(community: Community, given: inputs.Input, at_ms: int) -> Result:
@@ -31,12 +31,23 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return apply_instruction(community, given.instruction, at_ms)
         case inputs.TickInput():
             _forget_old_ids(community, at_ms)
-            return Ticked(standing.place_all(community))
+            enrolment.forget_tokens(community, at_ms)
+            retired = enrolment.retire(community, at_ms)
+            orders = standing.place_all(community)
+            return Retired(orders, retired) if retired else Ticked(orders)
         case inputs.ConfigureInput():
             return registration.configure(community, given)
         case inputs.SwitchInput():
             community.paused = given.command.paused
             return OracleSwitched(community.paused)
+        case inputs.TokenInput():
+            return enrolment.change_token(community, given.command, at_ms)
+        case inputs.EnrolInput():
+            return enrolment.enrol(community, given.enrolment, at_ms)
+        case inputs.RotateInput():
+            return enrolment.rotate(community, given.rotation)
+        case inputs.DeviceInput():
+            return enrolment.change_device(community, given.command)
 
 
 def _forget_old_ids(community: Community, at_ms: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gridtokenx_backend.core.registry import Meter
+from gridtokenx_backend.core.registry import Meter, MeterRules
 from gridtokenx_wire.units import energy_limit_uwh
 from gridtokenx_wire.verdict import Reason
 
@@ -42,18 +42,23 @@ def judge(
         return Reason.FUTURE_TIME
     if time_ms < at_ms - limits.oldest_reading_ms:
         return Reason.STALE_TIME
+    imported_uwh = exported_uwh = 0
     if meter.last_ms >= 0:
         elapsed_ms = time_ms - meter.last_ms
         if elapsed_ms <= 0:
             return Reason.NOT_AFTER_LAST
         if elapsed_ms < rules.min_interval_ms:
             return Reason.TOO_FREQUENT
-        imported_uwh = import_uwh - meter.last_import_uwh
-        exported_uwh = export_uwh - meter.last_export_uwh
-        if imported_uwh < 0 or exported_uwh < 0:
-            return Reason.REGISTER_ROLLBACK
         # A register may have been about to step when it was last read.
         limit_uwh = energy_limit_uwh(rules.max_power_w, elapsed_ms) + rules.resolution_uwh
+        imported_uwh = import_uwh - meter.last_import_uwh
+        exported_uwh = export_uwh - meter.last_export_uwh
+        if imported_uwh < 0:
+            imported_uwh = _rolled_over_uwh(meter.last_import_uwh, import_uwh, rules, limit_uwh)
+        if exported_uwh < 0:
+            exported_uwh = _rolled_over_uwh(meter.last_export_uwh, export_uwh, rules, limit_uwh)
+        if imported_uwh < 0 or exported_uwh < 0:
+            return Reason.REGISTER_ROLLBACK
         if imported_uwh > limit_uwh or exported_uwh > limit_uwh:
             return Reason.IMPLAUSIBLE_JUMP
     if not -rules.max_power_w <= power_w <= rules.max_power_w:
@@ -61,8 +66,11 @@ def judge(
     if not synchronised:
         return Reason.CLOCK_UNSYNCHRONISED
     if meter.older_ms >= 0 and rules.max_production_ratio:
-        produced_uwh = export_uwh - meter.older_export_uwh
-        consumed_uwh = import_uwh - meter.older_import_uwh
+        # In what the registers have counted, over their rollovers.
+        exported_uwh += meter.wrapped_export_uwh + meter.last_export_uwh
+        imported_uwh += meter.wrapped_import_uwh + meter.last_import_uwh
+        produced_uwh = exported_uwh - meter.older_export_uwh
+        consumed_uwh = imported_uwh - meter.older_import_uwh
         # Below a resolution step of consumption the ratio would be an accident of rounding.
         ceiling_uwh = rules.max_production_ratio * (consumed_uwh + rules.resolution_uwh)
         if produced_uwh > ceiling_uwh:
@@ -70,21 +78,43 @@ def judge(
     return Reason.ACCEPTED
 
 
+def _rolled_over_uwh(last_uwh: int, new_uwh: int, rules: MeterRules, limit_uwh: int) -> int:
+    """What a register that fell has counted if it passed its end once; -1 if it cannot have.
+
+    Where power and time would allow a whole round, nobody knows how many there were.
+    """
+    moved_uwh = rules.rollover_uwh + new_uwh - last_uwh
+    is_known = last_uwh < rules.rollover_uwh and limit_uwh < rules.rollover_uwh
+    return moved_uwh if is_known and moved_uwh <= limit_uwh else -1
+
+
 def accept(
     meter: Meter, limits: OracleLimits, time_ms: int, import_uwh: int, export_uwh: int
-) -> None:
-    """Remembers an accepted reading, and moves the ratio's window along."""
+) -> int:
+    """Remembers an accepted reading, and moves the ratio's window along.
+
+    Returns what was imported since the last one, in µWh; 0 for the first.
+    """
+    imported_uwh = 0
+    if meter.last_ms >= 0:
+        imported_uwh = import_uwh - meter.last_import_uwh
+        if imported_uwh < 0:
+            imported_uwh += meter.rules.rollover_uwh
+            meter.wrapped_import_uwh += meter.rules.rollover_uwh
+        if export_uwh < meter.last_export_uwh:
+            meter.wrapped_export_uwh += meter.rules.rollover_uwh
     if time_ms - meter.mark_ms >= limits.ratio_window_ms:
         if meter.last_ms >= 0:
             meter.older_ms = meter.mark_ms
             meter.older_import_uwh = meter.mark_import_uwh
             meter.older_export_uwh = meter.mark_export_uwh
         meter.mark_ms = time_ms
-        meter.mark_import_uwh = import_uwh
-        meter.mark_export_uwh = export_uwh
+        meter.mark_import_uwh = meter.wrapped_import_uwh + import_uwh
+        meter.mark_export_uwh = meter.wrapped_export_uwh + export_uwh
     meter.last_ms = time_ms
     meter.last_import_uwh = import_uwh
     meter.last_export_uwh = export_uwh
+    return imported_uwh
 
 
 def surplus_uwh(meter: Meter) -> int:
@@ -92,12 +122,14 @@ def surplus_uwh(meter: Meter) -> int:
 
     `export`: register 2.8.0. `net`: generation less consumption, so it can fall.
     """
+    exported_uwh = meter.wrapped_export_uwh + meter.last_export_uwh
     if meter.rules.policy == "net":
-        return meter.last_export_uwh - meter.last_import_uwh
-    return meter.last_export_uwh
+        return exported_uwh - meter.wrapped_import_uwh - meter.last_import_uwh
+    return exported_uwh
 
 
 def forget(meter: Meter) -> None:
     """Makes the next reading a new baseline (a register was reset or replaced)."""
     meter.last_ms = meter.older_ms = -1
     meter.mark_ms = meter.last_import_uwh = meter.last_export_uwh = meter.settled_uwh = 0
+    meter.wrapped_import_uwh = meter.wrapped_export_uwh = 0

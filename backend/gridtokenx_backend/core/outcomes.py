@@ -54,6 +54,32 @@ class OrderRefusal(Enum):
     """A bound of the book or of the remembered ids is reached; try later."""
 
 
+class EnrolmentRefusal(Enum):
+    """Why a gateway was not let in, or an operator's command had no effect. Checked in this order.
+
+    The first two are found at the rim.
+    """
+
+    MALFORMED = "malformed"
+    BAD_SIGNATURE = "bad_signature"
+    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105
+    TOKEN_USED = "token_used"  # noqa: S105
+    """By another key; the same key is answered as before."""
+    TOKEN_WITHDRAWN = "token_withdrawn"  # noqa: S105
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105
+    UNKNOWN_DEVICE = "unknown_device"
+    DEVICE_REVOKED = "device_revoked"
+    """A key that was revoked stays so."""
+    DEVICE_PENDING = "device_pending"
+    DEVICE_ACTIVE = "device_active"
+    """There is nothing to approve."""
+    DEVICE_ELSEWHERE = "device_elsewhere"
+    """The key is that of another site, or of a device that followed another."""
+    ALREADY_FOLLOWED = "already_followed"
+    """Another key follows this one."""
+    TOO_MANY_TOKENS = "too_many_tokens"
+
+
 class FrameRefused(msgspec.Struct, frozen=True, gc=False):
     """A frame that changed nothing and is not journaled.
 
@@ -73,6 +99,19 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
     reason: OrderRefusal
     detail: str = ""
+
+
+class EnrolmentRefused(msgspec.Struct, frozen=True, gc=False):
+    """An enrolment or a command that changed nothing and is not journaled."""
+
+    reason: EnrolmentRefusal
+    detail: str = ""
+
+
+class AlreadyEnrolled(msgspec.Struct, frozen=True, gc=False):
+    """The same key asks again for what it has: it is answered as before. Not journaled."""
+
+    device: bytes
 
 
 class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -136,6 +175,13 @@ class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False)
     orders: list[OrderAccepted]
 
 
+class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=False):
+    """A tick at which the overlap of `devices` ended: they are revoked."""
+
+    orders: list[OrderAccepted]
+    devices: list[bytes]
+
+
 class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configure", gc=False):
     """New terms are in force; opening balances of new members were credited."""
 
@@ -146,14 +192,52 @@ class OracleSwitched(msgspec.Struct, frozen=True, array_like=True, tag="oracle",
     paused: bool
 
 
+class TokenChanged(msgspec.Struct, frozen=True, array_like=True, tag="token", gc=False):
+    """`status` is open or withdrawn."""
+
+    token: str
+    site: str
+    status: str
+
+
+class DeviceEnrolled(msgspec.Struct, frozen=True, array_like=True, tag="enrol", gc=False):
+    """`status` is active, or pending if the site has a gateway already."""
+
+    device: bytes
+    site: str
+    status: str
+
+
+class DeviceRotated(msgspec.Struct, frozen=True, array_like=True, tag="rotate", gc=False):
+    device: bytes
+    former: bytes
+
+
+class DeviceApproved(msgspec.Struct, frozen=True, array_like=True, tag="approve", gc=False):
+    """`replaced` are the devices that are revoked for it."""
+
+    device: bytes
+    replaced: list[bytes]
+
+
+class DeviceRevoked(msgspec.Struct, frozen=True, array_like=True, tag="revoke", gc=False):
+    device: bytes
+
+
 Outcome = (
     FrameAccepted
     | OrderAccepted
     | OrderCancelled
     | StandingAccepted
     | Ticked
+    | Retired
     | Configured
     | OracleSwitched
+    | TokenChanged
+    | DeviceEnrolled
+    | DeviceRotated
+    | DeviceApproved
+    | DeviceRevoked
 )
 
 
@@ -163,7 +247,7 @@ class Repeated(msgspec.Struct, frozen=True):
     entry: int
 
 
-NotJournaled = FrameRefused | Refused | Repeated
+NotJournaled = FrameRefused | Refused | Repeated | EnrolmentRefused | AlreadyEnrolled
 Result = Outcome | NotJournaled
 
 
@@ -172,7 +256,7 @@ def movements_of(outcome: Outcome) -> list[Movement]:
     match outcome:
         case FrameAccepted() | OrderAccepted() | Configured():
             return outcome.movements
-        case Ticked():
+        case Ticked() | Retired():
             return [movement for order in outcome.orders for movement in order.movements]
     return []
 
@@ -182,6 +266,6 @@ def trades_of(outcome: Outcome) -> list[Trade]:
     match outcome:
         case OrderAccepted():
             return outcome.trades
-        case Ticked():
+        case Ticked() | Retired():
             return [trade for order in outcome.orders for trade in order.trades]
     return []

@@ -21,8 +21,9 @@ from gridtokenx_wire.keys import device_id, device_text, public_key_text
 def configure(community: Community, given: ConfigureInput) -> Configured:
     """Puts terms into force. They were checked before (`rim`'s config): names refer to something.
 
-    A device that is no longer named is revoked and a meter switched off; members keep their
-    tokens. If lots or ticks change, open orders are cancelled, for their value may not be whole.
+    A device that is no longer named is revoked, unless it was enrolled; a meter is switched off;
+    members keep their tokens. If lots or ticks change, open orders are cancelled, for their value
+    may not be whole.
     """
     former = community.market.rules
     community.put_in_force(_in_force(given))
@@ -61,6 +62,7 @@ def _in_force(given: ConfigureInput) -> InForce:
         ),
         market.order_window_s * 1000,
         market.tick_s * 1000,
+        given.terms.rotation.overlap_hours * 3_600_000,
     )
 
 
@@ -97,11 +99,13 @@ def _devices(community: Community, listed: list[DeviceTerms]) -> None:
                 name, key, terms.site, terms.status, chain, 0, GENESIS_PREV
             )
             continue
-        device.site, device.status = terms.site, terms.status
+        device.origin, device.site = "config", terms.site
+        if not device.why:  # what was revoked for a reason stays so
+            device.status = terms.status
         if chain and chain != device.chain:
             reset_chain(device, chain)
     for name, device in community.devices.items():
-        if name not in named:
+        if name not in named and device.origin == "config":
             device.status = "revoked"
 
 
@@ -115,13 +119,15 @@ def _meters(community: Community, terms: CommunityTerms) -> None:
         named.add(listed.id)
         rules = _rules(listed)
         rules = shared.setdefault(rules, rules)
-        device, owner = devices[listed.device], owners[wallets[listed.owner]]
+        device = devices[listed.device] if listed.device else b""
+        owner = owners[wallets[listed.owner]]
         meter = community.meters.get(listed.id)
         if meter is None:
-            community.meters[listed.id] = Meter(listed.id, device, owner, rules, listed.epoch)
+            meter = Meter(listed.id, device, owner, rules, listed.epoch, site=listed.site)
+            community.meters[listed.id] = meter
             continue
         policy_changed = meter.rules.policy != rules.policy
-        meter.device, meter.owner, meter.rules = device, owner, rules
+        meter.device, meter.site, meter.owner, meter.rules = device, listed.site, owner, rules
         if policy_changed:  # the mark counts what the former policy called surplus
             meter.settled_uwh = oracle.surplus_uwh(meter)
         if meter.epoch != listed.epoch:
@@ -141,4 +147,5 @@ def _rules(terms: MeterTerms) -> MeterRules:
         terms.min_interval_s * 1000,
         int(terms.resolution_kwh),
         terms.max_production_ratio,
+        int(terms.rollover_kwh),
     )

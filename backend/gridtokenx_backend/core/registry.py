@@ -14,13 +14,16 @@ class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     min_interval_ms: int
     resolution_uwh: int
     max_production_ratio: int
+    rollover_uwh: int = 0
 
 
 class Meter(msgspec.Struct, array_like=True, gc=False):
     """`last_ms` is -1 before the first accepted reading.
 
-    `settled_uwh` is the surplus up to which GRID was minted. The two marks are registers at the
-    start of this ratio window and of the one before it.
+    `wrapped` is what a register lost by beginning again at zero: with it, the register counts on.
+    `settled_uwh` is the surplus up to which GRID was minted. The two marks are so counted registers
+    at the start of this ratio window and of the one before it. A meter is bound to a device and
+    those that follow it, or, if `device` is empty, to all devices of `site`.
     """
 
     id: str
@@ -38,6 +41,9 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     older_ms: int = -1
     older_import_uwh: int = 0
     older_export_uwh: int = 0
+    site: str = ""
+    wrapped_import_uwh: int = 0
+    wrapped_export_uwh: int = 0
 
 
 class Device(msgspec.Struct, array_like=True, gc=False):
@@ -46,6 +52,11 @@ class Device(msgspec.Struct, array_like=True, gc=False):
     `last_entry` is the journal's number of its newest frame. `verdicts` keeps what was said of the
     newest frames that had anything refused, in case an ack was lost: seq → [[index, reason], ...].
     `thinned` counts readings that the gateway says it had no room for.
+
+    `origin` is config while `community.toml` lists it, else enrolled. `root` is the first device of
+    the line in which keys followed each other (empty: itself), `former` the one that this key
+    followed by rotation, `retire_ms` when a followed key is revoked (0: not yet known), `why` the
+    reason for which it was revoked for good.
     """
 
     id: bytes
@@ -60,13 +71,35 @@ class Device(msgspec.Struct, array_like=True, gc=False):
     rejected: int = 0
     quarantined: int = 0
     verdicts: dict[int, list[tuple[int, int]]] = {}
+    origin: str = "config"
+    root: bytes = b""
+    former: bytes = b""
+    retire_ms: int = 0
+    why: str = ""
     thinned: int = 0
+
+    @property
+    def line(self) -> bytes:
+        """The first device of its line; meters that are bound to any of them are bound to all."""
+        return self.root or self.id
 
     @property
     def quality_permille(self) -> int:
         """Accepted readings of a thousand; 1000 before the first."""
         total = self.accepted + self.rejected + self.quarantined
         return 1000 * self.accepted // total if total else 1000
+
+
+class Token(msgspec.Struct, array_like=True, gc=False):
+    """A one-time token, known by the hash of its secret. `status` is open, used or withdrawn.
+
+    `device` is the one that used it.
+    """
+
+    site: str
+    expires_ms: int
+    status: str = "open"
+    device: bytes = b""
 
 
 class StandingOrder(msgspec.Struct, array_like=True, gc=False):

@@ -12,9 +12,11 @@ from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.ledger import LedgerState, Pending
 from gridtokenx_backend.core.market import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
-from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules
+from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
 
-VERSION = 1
+VERSION = 2
+_READABLE = (1, 2)
+"""Version 1 lacks what came at the end of its arrays; it is read with the defaults."""
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -61,6 +63,7 @@ class InForce(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rules: MarketRules
     order_window_ms: int
     tick_ms: int
+    rotation_overlap_ms: int = 48 * 3_600_000
 
 
 class StoredLedger(msgspec.Struct, array_like=True, gc=False):
@@ -88,11 +91,17 @@ class State(msgspec.Struct, array_like=True, gc=False):
     orders: list[RestingOrder]
     remembered: dict[str, Remembered]
     forgotten_ms: int
+    tokens: dict[str, Token] = {}
+
+
+class _Versioned(msgspec.Struct, array_like=True, gc=False):
+    version: int
 
 
 _CHUNK = 512
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(State)
+_version_decoder = msgspec.msgpack.Decoder(_Versioned)
 _meters_decoder = msgspec.msgpack.Decoder(list[Meter])
 _balances_decoder = msgspec.msgpack.Decoder(list[tuple[str, int]])
 
@@ -126,7 +135,7 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     Raises ValueError for a snapshot of another version.
     """
     state = _decoder.decode(snapshot)
-    if state.version != VERSION:
+    if state.version not in _READABLE:
         raise ValueError(f"expected a snapshot of version {VERSION}, got {state.version}")
     wallets = {member.wallet: member.wallet for member in state.members}
     posted = {
@@ -144,12 +153,17 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     for chunk in state.meters:
         for meter in _meters_decoder.decode(chunk):
             meter.owner = wallets[meter.owner]
-            meter.device = devices[meter.device]
+            meter.device = devices.get(meter.device, meter.device)
             meter.rules = shared.setdefault(meter.rules, meter.rules)
             if meter.settled_uwh == meter.last_export_uwh:  # as it mostly is
                 meter.settled_uwh = meter.last_export_uwh
             meters.append(meter)
     return state, ledger, meters
+
+
+def state_version(snapshot: bytes) -> int:
+    """The version of the code's state that wrote a snapshot."""
+    return _version_decoder.decode(snapshot).version
 
 
 def digest(snapshot: bytes) -> str:

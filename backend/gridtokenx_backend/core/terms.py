@@ -40,6 +40,13 @@ class MarketTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Standing orders are looked at this often."""
 
 
+class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For how long a gateway's former key is heard beside the one that follows it."""
+
+    overlap_hours: int = 48
+    """From the first frame under the new key."""
+
+
 class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     wallet: PublicKey
@@ -57,12 +64,14 @@ class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
-    device: str
-    """The device's id, as `gridtokenx-edge key` prints it."""
     owner: str
     """A member's name."""
     max_power_kw: Kilowatt
     """The most that the connection can carry, either way."""
+    device: str = ""
+    """The device's id, as `gridtokenx-edge key` prints it; or a key that follows it."""
+    site: str = ""
+    """Instead of a device: every active one of this site."""
     policy: Literal["export", "net"] = "export"
     active: bool = True
     min_interval_s: int = 1
@@ -70,6 +79,8 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of the coarser of the meter's registers."""
     max_production_ratio: int = 50
     """Exported over imported energy beyond which readings are quarantined; 0 switches it off."""
+    rollover_kwh: Kwh = Kwh(0)
+    """What the registers count before they begin again at zero; 0: they do not."""
     epoch: int = 0
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
 
@@ -78,6 +89,7 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     community: CommunitySection
     oracle: OracleTerms = OracleTerms()
     market: MarketTerms = MarketTerms()
+    rotation: RotationTerms = RotationTerms()
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []

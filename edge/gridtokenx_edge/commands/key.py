@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from gridtokenx_edge.commands.terminal import (
-    ConfigOption,
     JsonOption,
     fail,
     load,
@@ -22,8 +26,18 @@ from gridtokenx_wire.keys import (
 )
 
 
-def key(config: ConfigOption, as_json: JsonOption = False) -> None:
-    """Show who this device is; makes its key if there is none."""
+def key(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The site's edge.toml.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who this device is; makes its key if there is none. `key rotate` makes the next."""
+    if context.invoked_subcommand:
+        return
+    if config is None:
+        fail("gridtokenx-edge: Missing option '--config' / '-c'.")
     # Only the file's form is checked: TLS files come after the key that they are made for.
     path = resolve_paths(load(config, reader=lambda file: load_toml(file, EdgeConfig)), config).key
     try:

@@ -140,10 +140,10 @@ def acked(
     key = _key(paths)
     with _snapshot(paths) as snapshot:
         device, chain, before = snapshot.device, snapshot.chain, snapshot.next_seq
-    ack_key = Ed25519PublicKey.from_public_bytes(bytes(loaded.backend.ack_key))
+    ack_keys = [Ed25519PublicKey.from_public_bytes(each) for each in loaded.backend.ack_key]
     try:
         content = file.read_bytes()
-        next_seq = max(ack.next_seq for ack in read_acks(file, ack_key, device, chain))
+        next_seq = max(ack.next_seq for ack in read_acks(file, ack_keys, device, chain))
     except OSError as error:
         fail(f"{file}: cannot be read: {error.strerror}")
     except WireError as error:

@@ -11,11 +11,15 @@ from gridtokenx_edge.meters.profile import Identity
 def decode_serial(identity: Identity, words: Sequence[int]) -> str:
     """The serial number as text, or "" if the registers hold none.
 
-    ASCII serials come with one or two characters a register and zeros or blanks around them.
+    ASCII serials come with one or two characters a register and zeros or blanks around them; BCD
+    ones keep their leading zeros, as on the label.
     """
     if identity.type == "uint32":
         number = join_words(words, "msw_first")
         return "" if number in {0, 0xFFFFFFFF} else str(number)
+    if identity.type == "bcd":
+        digits = "".join(f"{word:04X}" for word in words)
+        return digits if digits.isdecimal() and digits.strip("0") else ""
     characters = b"".join(word.to_bytes(2, "big") for word in words).replace(b"\0", b"")
     text = characters.decode("ascii", "replace").strip()
     return text if text.isascii() and text.isprintable() else ""

@@ -1,8 +1,8 @@
 """A register as a profile describes it, and its raw words as an integer quantity.
 
 Energies are µWh, powers W, var and VA, the rest mV, mA, mHz and permille. Integers are scaled
-exactly. A float32 is taken at its exact binary value and rounded once, to the resolution that
-the meter's documents give. No float comes out.
+exactly. A float is taken at its exact binary value and rounded once, to the resolution that the
+meter's documents give. No float comes out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import msgspec
 
 from gridtokenx_wire.units import MAX_AMOUNT
 
-RegisterType = Literal["int16", "int32", "int64", "uint16", "uint32", "uint48", "uint64", "float32"]
+RegisterType = Literal[
+    "int16", "int32", "int64", "uint16", "uint32", "uint48", "uint64", "float32", "float64"
+]
 Unit = Literal["kWh", "Wh", "W", "kW", "V", "A", "Hz", "var", "kvar", "VA", "kVA", "1"]
 WordOrder = Literal["msw_first", "lsw_first"]
 
@@ -31,7 +33,9 @@ WORDS: dict[str, int] = {
     "uint48": 3,
     "uint64": 4,
     "float32": 2,
+    "float64": 4,
 }
+_FLOATS = {"float32": ">f", "float64": ">d"}
 # How many base units a unit has: µWh, W, mV, mA, mHz, var, VA; a plain number's are permille.
 _ENERGY_UNITS = {"kWh": Fraction(10**9), "Wh": Fraction(10**6)}
 _POWER_UNITS = {"W": Fraction(1), "kW": Fraction(1000)}
@@ -52,9 +56,8 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """One quantity of a meter: where it stands and what its raw value means.
 
     `scale` is an exact decimal: value = raw × scale, in `unit`; below zero where a model counts
-    power the other way round. `resolution` (float32 only, in `unit`) is what the value is rounded
-    to. `optional` says that some meters of this model do
-    not have it.
+    power the other way round. `resolution` (floats only, in `unit`) is what the value is rounded
+    to. `optional` says that some meters of this model do not have it.
     """
 
     fc: Literal[3, 4]
@@ -69,10 +72,10 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     def __post_init__(self) -> None:
         check_span(self.address, self.count)
-        if (self.type == "float32") != bool(self.resolution):
-            raise ValueError("expected a resolution for a float32, and for nothing else")
+        if (self.type in _FLOATS) != bool(self.resolution):
+            raise ValueError("expected a resolution for a float, and for nothing else")
         factor = decimal(self.scale) * _UNITS[self.unit]
-        if self.is_energy and self.type != "float32" and factor.denominator != 1:
+        if self.is_energy and self.type not in _FLOATS and factor.denominator != 1:
             raise ValueError("expected a scale that gives whole µWh")
         if self.is_energy and factor < 0:
             raise ValueError("expected a scale above zero for an energy")
@@ -152,8 +155,8 @@ def nearest_multiple(value: Fraction, step: Fraction) -> int:
 
 
 def _exact(raw: int, kind: str) -> Fraction | None:
-    if kind == "float32":
-        (number,) = struct.unpack(">f", raw.to_bytes(4, "big"))
+    if kind in _FLOATS:
+        (number,) = struct.unpack(_FLOATS[kind], raw.to_bytes(2 * WORDS[kind], "big"))
         return Fraction(number) if math.isfinite(number) else None
     bits = 16 * WORDS[kind]
     if kind.startswith("int") and raw >> bits - 1:

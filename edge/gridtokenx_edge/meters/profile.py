@@ -54,7 +54,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     fc: Literal[3, 4]
     address: int
-    type: Literal["uint32", "ascii"]
+    type: Literal["uint32", "bcd", "ascii"]
     confidence: Confidence
     count: int = 2
     optional: bool = False
@@ -62,8 +62,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def __post_init__(self) -> None:
         check_span(self.address, self.count)
-        if self.count < 1 or (self.type == "uint32" and self.count != 2):
-            raise ValueError("expected a count of 2 for a uint32, from 1 on for ascii")
+        if self.count < 1 or (self.type != "ascii" and self.count != 2):
+            raise ValueError("expected a count of 2 for uint32 and bcd, from 1 on for ascii")
 
 
 class SerialDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

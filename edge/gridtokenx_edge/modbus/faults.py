@@ -11,11 +11,13 @@ ModbusError
 
 from __future__ import annotations
 
+ILLEGAL_FUNCTION = 1
 ILLEGAL_DATA_ADDRESS = 2
+ILLEGAL_DATA_VALUE = 3
 _EXCEPTIONS = {
-    1: "illegal function",
+    ILLEGAL_FUNCTION: "illegal function",
     ILLEGAL_DATA_ADDRESS: "illegal data address",
-    3: "illegal data value",
+    ILLEGAL_DATA_VALUE: "illegal data value",
     4: "device failure",
     5: "acknowledge",
     6: "device busy",

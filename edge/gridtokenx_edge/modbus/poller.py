@@ -24,7 +24,7 @@ from gridtokenx_edge.modbus.faults import (
     ModbusError,
 )
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.readers import Reader
 from gridtokenx_edge.modbus.schedule import grid_after, is_stranded, next_due
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading
@@ -55,7 +55,7 @@ class MeterPoller:
         self,
         line: Line,
         config: MeterConfig,
-        reader: MeterReader,
+        reader: Reader,
         sink: ReadingSink,
         clock: Clock,
         log: Logger,

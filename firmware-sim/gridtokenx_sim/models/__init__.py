@@ -11,6 +11,12 @@ from gridtokenx_sim.models.carlo_gavazzi import EM24_E1, EM24_RS485, EM340
 from gridtokenx_sim.models.eastron import SDM72D_M, SDM120, SDM230, SDM630
 from gridtokenx_sim.models.layout import Layout
 from gridtokenx_sim.models.schneider import IEM3155
+from gridtokenx_sim.models.sunspec import (
+    SUNSPEC_INVERTER,
+    SUNSPEC_INVERTER_FLOAT,
+    SUNSPEC_METER,
+    SUNSPEC_METER_FLOAT,
+)
 
 MODELS: dict[str, Layout] = {
     layout.model: layout
@@ -24,5 +30,9 @@ MODELS: dict[str, Layout] = {
         EM24_E1,
         EM340,
         IEM3155,
+        SUNSPEC_METER,
+        SUNSPEC_METER_FLOAT,
+        SUNSPEC_INVERTER,
+        SUNSPEC_INVERTER_FLOAT,
     )
 }

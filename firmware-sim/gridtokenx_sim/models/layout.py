@@ -37,6 +37,16 @@ class Table:
                 assert register.address + offset not in self._at, f"overlap at {register.address}"
                 self._at[register.address + offset] = (register, offset)
 
+    def moved(self, distance: int) -> Table:
+        """The same registers, `distance` further on. For a table without `filled` blocks."""
+        assert not self._zeros
+        return Table(
+            [
+                msgspec.structs.replace(register, address=register.address + distance)
+                for register in self.registers
+            ]
+        )
+
     def read(self, snapshot: Snapshot, address: int, count: int) -> list[int] | int:
         """`count` words from `address`, or an exception code."""
         if count == 1 and (single := self._alone.get(address)):
@@ -66,6 +76,7 @@ class Layout(msgspec.Struct, frozen=True):
     `serial`: whether the serial number is a 32-bit number or a text of at most 13 letters.
     `wires`: the buses that such a meter can be on. `without_export`: meters without an export
     register exist, and answer for it as the layout says (`has_export = false` in the config).
+    `base`: where the registers begin, of a model that may have them elsewhere too.
     """
 
     model: str
@@ -77,6 +88,7 @@ class Layout(msgspec.Struct, frozen=True):
     max_registers: int = 125
     wires: frozenset[str] = frozenset({"serial", "tcp"})
     without_export: bool = False
+    base: int | None = None
 
     @property
     def knows_undefined(self) -> bool:
@@ -97,3 +109,10 @@ class Layout(msgspec.Struct, frozen=True):
         if address + count - 1 > _MAX_ADDRESS:
             return ILLEGAL_ADDRESS
         return table.read(snapshot, address, count)
+
+    def at(self, base: int) -> Layout:
+        """The same registers from `base` on; a layout that cannot be moved stays."""
+        if self.base is None or base == self.base:
+            return self
+        tables = {code: table.moved(base - self.base) for code, table in self.tables.items()}
+        return msgspec.structs.replace(self, tables=tables, base=base)

@@ -1,0 +1,146 @@
+"""What the operator says of gateways: one-time tokens, approval, revocation."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from gridtokenx_backend.api.enrolment import desk_of
+from gridtokenx_backend.api.operator import operator_only
+from gridtokenx_backend.api.problems import Problem, enrolment_refused, respond_unreadable
+from gridtokenx_backend.api.views import AdmissionView, NewTokenView, TokenView
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.core.inputs import (
+    ChangeDevice,
+    ChangeToken,
+    Input,
+    change_device,
+    change_token,
+)
+from gridtokenx_backend.core.outcomes import (
+    DeviceApproved,
+    DeviceRevoked,
+    EnrolmentRefusal,
+    EnrolmentRefused,
+    Result,
+)
+from gridtokenx_backend.core.registry import Token
+from gridtokenx_wire.enrolment import SECRET_BYTES, make_token
+from gridtokenx_wire.keys import device_text
+
+MAX_VALID_HOURS = 30 * 24
+_HOUR_MS = 3_600_000
+_ID_CHARS = 16
+_COMMAND: dict[str, Any] = {
+    "status_code": 200,
+    "guards": [operator_only],
+    "exception_handlers": {
+        UnicodeDecodeError: respond_unreadable,
+        RecursionError: respond_unreadable,
+    },
+}
+
+
+class _NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    site: str
+    valid_hours: int = 24
+
+
+class _Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    beside: bool = False
+
+
+class _Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: str
+
+
+@get("/v1/tokens", guards=[operator_only])
+async def tokens(backend: NamedDependency[Backend]) -> list[TokenView]:
+    """All one-time tokens that are remembered; the tokens themselves are not."""
+    now_ms = backend.clock.now_ms()
+    async with backend.writer.reading() as community:
+        return [
+            TokenView(
+                digest[:_ID_CHARS],
+                token.site,
+                _status(token, now_ms),
+                token.expires_ms,
+                device_text(token.device) if token.device else "",
+            )
+            for digest, token in community.tokens.items()
+        ]
+
+
+def _status(token: Token, now_ms: int) -> str:
+    return "expired" if token.status == "open" and token.expires_ms <= now_ms else token.status
+
+
+@post("/v1/tokens", **(_COMMAND | {"status_code": 201}))
+async def create_token(
+    backend: NamedDependency[Backend], data: JSONBody[_NewToken]
+) -> NewTokenView:
+    """A token with which one gateway of a site may enrol, once. It is shown here alone."""
+    if not 1 <= len(data.site) <= 200 or not data.site.isprintable():
+        raise _bad_request("expected a site of 1 to 200 characters")
+    if not 1 <= data.valid_hours <= MAX_VALID_HOURS:
+        raise _bad_request(f"expected valid_hours of 1 to {MAX_VALID_HOURS}")
+    token = make_token(os.urandom(SECRET_BYTES), desk_of(backend).authority.der)
+    expires_ms = backend.clock.now_ms() + data.valid_hours * _HOUR_MS
+    command = ChangeToken("issue", token.digest, data.site, expires_ms)
+    await _put(backend, change_token(command))
+    return NewTokenView(token.text, token.digest[:_ID_CHARS], data.site, expires_ms)
+
+
+@post("/v1/tokens/{token:str}/withdraw", **_COMMAND)
+async def withdraw_token(backend: NamedDependency[Backend], token: FromPath[str]) -> TokenView:
+    """Makes a token worthless that nobody has used."""
+    async with backend.writer.reading() as community:
+        found = [each for each in community.tokens if each[:_ID_CHARS] == token]
+    if not found:
+        detail = "expected the id of a token, as the list shows it"
+        raise enrolment_refused(EnrolmentRefusal.UNKNOWN_TOKEN, detail)
+    await _put(backend, change_token(ChangeToken("withdraw", found[0])))
+    async with backend.writer.reading() as community:
+        kept = community.tokens[found[0]]
+        return TokenView(token, kept.site, kept.status, kept.expires_ms, "")
+
+
+@post("/v1/devices/{device:str}/approve", **_COMMAND)
+async def approve_device(
+    backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Approval]
+) -> AdmissionView:
+    """Admits a pending gateway; the active ones of its site are revoked, unless it works beside."""
+    command = ChangeDevice("approve", device, beside=data.beside)
+    result = await _put(backend, change_device(command))
+    assert isinstance(result, DeviceApproved)
+    return AdmissionView(device, "active", [device_text(each) for each in result.replaced])
+
+
+@post("/v1/devices/{device:str}/revoke", **_COMMAND)
+async def revoke_device(
+    backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Revocation]
+) -> AdmissionView:
+    """Shuts a gateway out, for good: its key and its certificates."""
+    if not 1 <= len(data.reason) <= 500:
+        raise _bad_request("expected a reason of 1 to 500 characters")
+    result = await _put(backend, change_device(ChangeDevice("revoke", device, data.reason)))
+    assert isinstance(result, DeviceRevoked)
+    return AdmissionView(device, "revoked", [])
+
+
+async def _put(backend: Backend, given: Input) -> Result:
+    ((result, _, _),) = await backend.writer.submit([given])
+    if isinstance(result, EnrolmentRefused):
+        raise enrolment_refused(result.reason, result.detail)
+    if backend.access is not None:
+        backend.access.changed()
+    return result
+
+
+def _bad_request(detail: str) -> Problem:
+    return Problem(400, "The request was refused", detail, "bad_request")

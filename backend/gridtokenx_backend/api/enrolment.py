@@ -1,0 +1,85 @@
+"""What a gateway asks before it may speak: the CA, its certificate, the next key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from litestar import MediaType, Request, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+
+from gridtokenx_backend.api.guesses import WINDOW_S
+from gridtokenx_backend.api.problems import Problem, enrolment_refused
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.core.outcomes import EnrolmentRefusal
+from gridtokenx_backend.enrolment_desk import EnrolmentDesk, NotEnrolled
+from gridtokenx_backend.writer import Overloaded
+from gridtokenx_wire.enrolment import (
+    MAX_STATEMENT_BYTES,
+    EnrolmentAnswer,
+    EnrolmentRequest,
+)
+
+AnyRequest = Request[object, object, State]
+_MAX_BODY_BYTES = MAX_STATEMENT_BYTES + 256
+_body = msgspec.json.Decoder(EnrolmentRequest)
+
+
+@get("/v1/ca", media_type=MediaType.TEXT)
+async def ca(backend: NamedDependency[Backend]) -> str:
+    """The community's CA certificate in PEM. A token's fingerprint says whether it is the one."""
+    return desk_of(backend).authority.pem
+
+
+@post("/v1/enrolments", status_code=201, request_max_body_size=_MAX_BODY_BYTES)
+async def enrol(request: AnyRequest, backend: NamedDependency[Backend]) -> EnrolmentAnswer:
+    """Lets a gateway in: the JSON body holds a token's secret and a statement signed by its key.
+
+    The same key with the same token is answered as before.
+    """
+    desk = desk_of(backend)
+
+    async def work() -> EnrolmentAnswer:
+        try:
+            given = _body.decode(await request.body())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise NotEnrolled(EnrolmentRefusal.MALFORMED, str(error)) from None
+        return await desk.enrol(given)
+
+    return await _unless_guessing(request, backend, work)
+
+
+@post("/v1/enrolments/rotation", status_code=201, request_max_body_size=_MAX_BODY_BYTES)
+async def rotate(request: AnyRequest, backend: NamedDependency[Backend]) -> EnrolmentAnswer:
+    """Lets a key follow the one in use. The body is a compact JWS by the key in use."""
+    desk = desk_of(backend)
+
+    async def work() -> EnrolmentAnswer:
+        return await desk.rotate(await request.body())
+
+    return await _unless_guessing(request, backend, work)
+
+
+async def _unless_guessing(
+    request: AnyRequest, backend: Backend, work: Callable[[], Awaitable[EnrolmentAnswer]]
+) -> EnrolmentAnswer:
+    if backend.writer.degraded:
+        raise Overloaded(backend.writer.degraded)
+    address = request.client.host if request.client else ""
+    if not backend.guesses.is_allowed(address, time.monotonic()):
+        detail = f"expected fewer wrong requests; try again in {WINDOW_S:g} s"
+        raise Problem(429, "Too many wrong requests", detail, "too_many_guesses")
+    try:
+        return await work()
+    except NotEnrolled as no:
+        backend.guesses.was_wrong(address, time.monotonic())
+        raise enrolment_refused(no.reason, no.detail) from None
+
+
+def desk_of(backend: Backend) -> EnrolmentDesk:
+    if backend.desk is None:
+        detail = "expected the operator to have run: gridtokenx-backend init"
+        raise Problem(404, "Enrolment is not set up", detail, "no_ca")
+    return backend.desk

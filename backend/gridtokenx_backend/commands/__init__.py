@@ -1,0 +1,1 @@
+"""The commands of `gridtokenx-backend` beside running it."""

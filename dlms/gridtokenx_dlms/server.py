@@ -1,0 +1,337 @@
+"""The server's half of an association, without I/O: a message in, its reply out.
+
+What the meter holds is behind `LogicalDevice`; this module knows who may ask, how messages are
+protected, and how long values are cut into blocks.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from gridtokenx_dlms import acse, security
+from gridtokenx_dlms.acse import (
+    Aare,
+    Aarq,
+    AssociationResult,
+    ContextName,
+    Diagnostic,
+    Mechanism,
+    Release,
+)
+from gridtokenx_dlms.client import CHALLENGE_BYTES, REPLY_TO_HLS
+from gridtokenx_dlms.data import Data, encode, octet_string
+from gridtokenx_dlms.errors import DlmsError, MalformedError, SecurityError, UnsupportedError
+from gridtokenx_dlms.security import Keys, Protection
+from gridtokenx_dlms.session import Ciphering
+from gridtokenx_dlms.xdlms import action as action_service
+from gridtokenx_dlms.xdlms import get as get_service
+from gridtokenx_dlms.xdlms import initiate, refusal
+from gridtokenx_dlms.xdlms import set as set_service
+from gridtokenx_dlms.xdlms.attribute import AccessResult, Attribute, Selection
+from gridtokenx_dlms.xdlms.ciphered import GENERAL_GLO_TAG, is_ciphered
+from gridtokenx_dlms.xdlms.initiate import Conformance
+
+_SERVED = (
+    Conformance.GENERAL_PROTECTION
+    | Conformance.BLOCK_TRANSFER_GET
+    | Conformance.MULTIPLE_REFERENCES
+    | Conformance.GET
+    | Conformance.SET
+    | Conformance.SELECTIVE_ACCESS
+    | Conformance.ACTION
+)
+# A block response's own bytes, and those of its protection.
+_BLOCK_OVERHEAD = 48
+_SMALLEST_PDU = 64
+_OPERATION_NOT_POSSIBLE = refusal.ExceptionResponse(1, 1)
+_SERVICE_NOT_SUPPORTED = refusal.ExceptionResponse(2, 2)
+_DECIPHERING_ERROR = refusal.ExceptionResponse(1, 5)
+
+
+class LogicalDevice(Protocol):
+    """What a meter holds. A refusal is an AccessResult instead of a value."""
+
+    def get(
+        self, client: int, attribute: Attribute, selection: Selection | None
+    ) -> Data | AccessResult: ...
+
+    def set(self, client: int, attribute: Attribute, value: Data) -> AccessResult: ...
+
+    def act(
+        self, client: int, method: Attribute, parameters: Data | None
+    ) -> tuple[AccessResult, Data | None]: ...
+
+
+class ClientTerms(msgspec.Struct, frozen=True):
+    """What a client must show, and how its messages must be protected at least."""
+
+    mechanism: Mechanism = Mechanism.NONE
+    secret: bytes = b""
+    keys: Keys | None = None
+    protection: Protection = Protection.NONE
+    max_pdu_bytes: int = 1024
+
+    def __repr__(self) -> str:
+        return f"ClientTerms({self.mechanism.name}, {self.protection.name})"
+
+
+class ServerAssociation:
+    """One client's association with one logical device.
+
+    `counters` gives this server's next invocation counter, and `entropy` random bytes.
+    """
+
+    def __init__(
+        self,
+        client: int,
+        terms: ClientTerms,
+        device: LogicalDevice,
+        title: bytes,
+        counters: Callable[[], int],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._client = client
+        self._terms = terms
+        self._device = device
+        self._title = title
+        self._counters = counters
+        self._entropy = entropy
+        self._newest_counter = -1
+        self.close()
+
+    def close(self) -> None:
+        """Forgets the association, as when the link below it ends."""
+        self.is_open = False
+        self._ciphering: Ciphering | None = None
+        self._is_ciphered = False
+        self._challenges: tuple[bytes, bytes] | None = None
+        self._rest: memoryview | None = None
+        self._block = 0
+        self._max_pdu = _SMALLEST_PDU
+
+    def handle(self, message: bytes) -> bytes:
+        """The reply to a message; an exception response to what cannot be answered."""
+        try:
+            if message[:1] == bytes((acse.AARQ_TAG,)):
+                return self._open(message)
+            if message[:1] == bytes((acse.RLRQ_TAG,)):
+                return self._release(message)
+            return self._serve(message)
+        except SecurityError:
+            return _DECIPHERING_ERROR.to_bytes()
+        except UnsupportedError:
+            return _SERVICE_NOT_SUPPORTED.to_bytes()
+        except DlmsError:
+            return _OPERATION_NOT_POSSIBLE.to_bytes()
+
+    # --- opening --------------------------------------------------------------------------------
+
+    def _open(self, message: bytes) -> bytes:
+        self.close()
+        try:
+            aarq = acse.parse_aarq(message)
+        except UnsupportedError:
+            return self._refuse(ContextName.LOGICAL_NAMES, Diagnostic.CONTEXT_NOT_SUPPORTED)
+        if refused := self._judge(aarq):
+            return self._refuse(aarq.context, refused)
+        if aarq.calling_title and self._terms.keys:
+            self._ciphering = Ciphering(
+                self._terms.keys, self._title, self._terms.protection, 0, aarq.calling_title
+            )
+            self._ciphering.guard.newest = self._newest_counter
+        self._is_ciphered = aarq.context is ContextName.LOGICAL_NAMES_CIPHERED
+        try:
+            request = self._initiate(aarq.user_information)
+        except SecurityError:
+            self.close()
+            return self._refuse(aarq.context, Diagnostic.AUTHENTICATION_FAILURE)
+        return self._accept(aarq, request)
+
+    def _judge(self, aarq: Aarq) -> Diagnostic | None:
+        terms = self._terms
+        if aarq.context in {ContextName.SHORT_NAMES, ContextName.SHORT_NAMES_CIPHERED}:
+            return Diagnostic.CONTEXT_NOT_SUPPORTED
+        is_ciphered = aarq.context is ContextName.LOGICAL_NAMES_CIPHERED
+        if is_ciphered != (terms.protection is not Protection.NONE):
+            return Diagnostic.CONTEXT_NOT_SUPPORTED
+        if aarq.mechanism is not terms.mechanism:
+            asked_none = aarq.mechanism is Mechanism.NONE
+            return (
+                Diagnostic.AUTHENTICATION_REQUIRED
+                if asked_none
+                else Diagnostic.MECHANISM_NOT_RECOGNISED
+            )
+        given = aarq.authentication or b""
+        if terms.mechanism is Mechanism.LOW and not hmac.compare_digest(given, terms.secret):
+            return Diagnostic.AUTHENTICATION_FAILURE
+        if terms.mechanism is Mechanism.HIGH_GMAC:
+            shortest, longest = CHALLENGE_BYTES
+            if not shortest <= len(given) <= longest:
+                return Diagnostic.AUTHENTICATION_FAILURE
+        needs_title = is_ciphered or terms.mechanism is Mechanism.HIGH_GMAC
+        if needs_title and len(aarq.calling_title) != security.SYSTEM_TITLE_BYTES:
+            return Diagnostic.CALLING_TITLE_NOT_RECOGNISED
+        return None
+
+    def _initiate(self, information: bytes) -> initiate.InitiateRequest:
+        if self._is_ciphered:
+            information = self._decipher(information)
+        return initiate.parse_initiate_request(information)
+
+    def _accept(self, aarq: Aarq, request: initiate.InitiateRequest) -> bytes:
+        self._max_pdu = max(_SMALLEST_PDU, request.max_pdu_bytes or 0xFFFF)
+        response = initiate.InitiateResponse(
+            request.conformance & _SERVED, self._terms.max_pdu_bytes
+        ).to_bytes()
+        if self._is_ciphered:
+            response = self._cipher(response, is_global=True)
+        if self._ciphering and request.dedicated_key:
+            if len(request.dedicated_key) != security.KEY_BYTES:
+                raise MalformedError(f"expected a dedicated key of {security.KEY_BYTES} bytes")
+            self._ciphering.dedicated_key = request.dedicated_key
+        challenge = None
+        diagnostic = Diagnostic.NULL
+        if self._terms.mechanism is Mechanism.HIGH_GMAC:
+            challenge = self._entropy(16)
+            self._challenges = (aarq.authentication or b"", challenge)
+            diagnostic = Diagnostic.AUTHENTICATION_REQUIRED
+        self.is_open = self._challenges is None
+        return Aare(
+            aarq.context,
+            AssociationResult.ACCEPTED,
+            diagnostic,
+            response,
+            aarq.mechanism,
+            challenge,
+            self._title if self._ciphering else b"",
+        ).to_bytes()
+
+    @staticmethod
+    def _refuse(context: ContextName, diagnostic: Diagnostic) -> bytes:
+        error = refusal.ConfirmedServiceError(1, 6, 1).to_bytes()
+        return Aare(context, AssociationResult.REJECTED_PERMANENT, diagnostic, error).to_bytes()
+
+    def _release(self, message: bytes) -> bytes:
+        acse.parse_release(message, acse.RLRQ_TAG)
+        self.close()
+        return Release(0).to_bytes(acse.RLRE_TAG)
+
+    # --- serving --------------------------------------------------------------------------------
+
+    def _serve(self, message: bytes) -> bytes:
+        if not self.is_open and self._challenges is None:
+            return _OPERATION_NOT_POSSIBLE.to_bytes()
+        is_general = False
+        if self._is_ciphered:
+            is_general = message[:1] == bytes((GENERAL_GLO_TAG,))
+            message = self._decipher(message)
+        elif is_ciphered(message):
+            raise SecurityError("expected messages in the open")
+        reply = self._reply(message)
+        if not self._is_ciphered:
+            return reply
+        assert self._ciphering
+        self._ciphering.is_general = is_general  # as it was asked
+        return self._cipher(reply)
+
+    def _reply(self, message: bytes) -> bytes:
+        if not message:
+            raise MalformedError("expected a message, got nothing")
+        tag = message[0]
+        if self._challenges:
+            return self._prove(message)
+        if tag == get_service.GET_REQUEST_TAG:
+            return self._get(get_service.parse_get_request(message))
+        self._rest = None
+        if tag == set_service.SET_REQUEST_TAG:
+            write = set_service.parse_set_request(message)
+            result = self._device.set(self._client, write.attribute, write.value)
+            return set_service.SetResponse(write.invoke, result).to_bytes()
+        if tag == action_service.ACTION_REQUEST_TAG:
+            call = action_service.parse_action_request(message)
+            result, returned = self._device.act(self._client, call.method, call.parameters)
+            return action_service.ActionResponse(call.invoke, result, returned).to_bytes()
+        raise UnsupportedError(f"expected GET, SET or ACTION, got 0x{tag:02X}")
+
+    def _prove(self, message: bytes) -> bytes:
+        """The client's answer to our challenge, and ours to its."""
+        assert self._challenges
+        assert self._ciphering
+        call = action_service.parse_action_request(message)
+        theirs, ours = self._challenges
+        if call.method != REPLY_TO_HLS or call.parameters is None:
+            raise MalformedError("expected the answer to the challenge first")
+        ciphering = self._ciphering
+        try:
+            counter = security.verify_gmac(
+                call.parameters.octets(), ours, ciphering.keys, ciphering.peer_title
+            )
+            if not self._is_ciphered:
+                ciphering.guard.check(counter)
+        except DlmsError:
+            self.close()
+            denied = action_service.ActionResponse(call.invoke, AccessResult.READ_WRITE_DENIED)
+            return denied.to_bytes()
+        self._newest_counter = max(self._newest_counter, ciphering.guard.newest)
+        self._challenges = None
+        self.is_open = True
+        answer = security.gmac(theirs, ciphering.keys, self._title, self._counters())
+        return action_service.ActionResponse(call.invoke, 0, octet_string(answer)).to_bytes()
+
+    def _get(self, request: get_service.AnyGetRequest) -> bytes:
+        match request:
+            case get_service.GetRequest():
+                value = self._device.get(self._client, request.attribute, request.selection)
+                reply = get_service.GetResponse(request.invoke, value).to_bytes()
+                content = b"" if isinstance(value, int) else encode(value)
+            case get_service.GetListRequest():
+                values = tuple(
+                    self._device.get(self._client, attribute, selection)
+                    for attribute, selection in request.attributes
+                )
+                reply = get_service.GetListResponse(request.invoke, values).to_bytes()
+                content = get_service.encode_values(values)
+            case get_service.GetNextRequest():
+                return self._next_block(request)
+        self._rest = None
+        if len(reply) + _BLOCK_OVERHEAD <= self._max_pdu or not content:
+            return reply
+        self._rest, self._block = memoryview(content), 0
+        return self._cut(request.invoke)
+
+    def _next_block(self, request: get_service.GetNextRequest) -> bytes:
+        if self._rest is None:
+            code = AccessResult.NO_LONG_GET_IN_PROGRESS
+            return get_service.GetBlockResponse(request.invoke, True, 0, code).to_bytes()
+        if request.block != self._block:
+            self._rest = None
+            code = AccessResult.DATA_BLOCK_NUMBER_INVALID
+            return get_service.GetBlockResponse(request.invoke, True, 0, code).to_bytes()
+        return self._cut(request.invoke)
+
+    def _cut(self, invoke: int) -> bytes:
+        assert self._rest is not None
+        size = self._max_pdu - _BLOCK_OVERHEAD
+        part, rest = bytes(self._rest[:size]), self._rest[size:]
+        self._block += 1
+        self._rest = rest or None
+        return get_service.GetBlockResponse(invoke, not rest, self._block, part).to_bytes()
+
+    # --- protection -----------------------------------------------------------------------------
+
+    def _cipher(self, plain: bytes, *, is_global: bool = False) -> bytes:
+        ciphering = self._ciphering
+        assert ciphering
+        ciphering.counter = self._counters()
+        return ciphering.cipher(plain, is_global=is_global)
+
+    def _decipher(self, message: bytes) -> bytes:
+        if self._ciphering is None:
+            raise SecurityError("expected keys and a system title")
+        plain = self._ciphering.decipher(message)
+        self._newest_counter = max(self._newest_counter, self._ciphering.guard.newest)
+        return plain

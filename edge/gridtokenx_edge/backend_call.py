@@ -1,0 +1,92 @@
+"""Asks the backend's API, with the standard library: the agent's machine has no HTTP client."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import ssl
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+from gridtokenx_edge.errors import CannotEnrol
+
+_TIMEOUT_S = 15
+_MAX_ANSWER_BYTES = 1 << 20
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+
+
+def parse_url(url: str, *, insecure: bool) -> SplitResult:
+    """The API's address. Raises CannotEnrol for anything else, and for plain HTTP by mistake."""
+    parts = urlsplit(url)
+    try:
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if parts.scheme not in ("http", "https") or not host or parts.path.strip("/"):
+        raise CannotEnrol(f"--backend: expected https://HOST or https://HOST:PORT, got {url!r}")
+    if parts.scheme == "http" and not (insecure or _is_loopback(host)):
+        raise CannotEnrol("--backend: expected https://; --insecure allows plain HTTP")
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def untrusting() -> ssl.SSLContext:
+    """For what is checked by other means: the CA's certificate, by the token's fingerprint."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def trusting(ca_pem: str) -> ssl.SSLContext:
+    """TLS by the community's CA, or by a public one if a proxy stands before the API."""
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cadata=ca_pem)
+    except ssl.SSLError:
+        raise CannotEnrol("expected the CA's certificate in PEM") from None
+    return context
+
+
+def ask(
+    url: SplitResult, method: str, path: str, body: bytes | None, context: ssl.SSLContext
+) -> Answer:
+    """Raises CannotEnrol if nobody answers, or TLS finds the wrong server."""
+    where = f"{url.scheme}://{url.netloc}"
+    host = url.hostname or ""
+    connection = (
+        http.client.HTTPSConnection(host, url.port, timeout=_TIMEOUT_S, context=context)
+        if url.scheme == "https"
+        else http.client.HTTPConnection(host, url.port, timeout=_TIMEOUT_S)
+    )
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return Answer(response.status, response.read(_MAX_ANSWER_BYTES))
+    except ssl.SSLError as error:
+        raise CannotEnrol(f"{where}: TLS: {error.reason or error}") from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise CannotEnrol(f"{where}: no answer: {reason}") from None
+    finally:
+        connection.close()
+
+
+def problem(answer: Answer) -> str:
+    """What a problem document (RFC 9457) says, or as much as there is to say."""
+    try:
+        document: Any = json.loads(answer.body)
+        return str(document["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"status {answer.status}"

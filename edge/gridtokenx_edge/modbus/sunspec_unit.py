@@ -1,0 +1,121 @@
+"""One SunSpec unit on a line: an address behind which a meter, an inverter, or several stand.
+
+All readers of an address share its unit, so that it is walked once for all of them, and the
+late reply to one reader's request is not taken for another's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from gridtokenx_edge.meters.plan import Block, resync_block
+from gridtokenx_edge.meters.sunspec.chain import BASES, Chain, ModelAt, walk
+from gridtokenx_edge.meters.sunspec.nameplate import Nameplate, decode_nameplate, nameplate_block
+from gridtokenx_edge.modbus.faults import (
+    ILLEGAL_DATA_ADDRESS,
+    ILLEGAL_DATA_VALUE,
+    ILLEGAL_FUNCTION,
+    MeterGarbled,
+    MeterRefused,
+    MeterSilent,
+    MeterStrange,
+    ValueMissing,
+)
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_wire.clock import Clock
+
+# What says that there are no such registers; another exception says that the device is not well.
+_NOT_THERE = (ILLEGAL_FUNCTION, ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE)
+_NEVER = 0
+
+
+class SunSpecUnit:
+    """Asks a unit, and knows its models since the line last came up."""
+
+    def __init__(self, line: Line, address: int, clock: Clock) -> None:
+        self._line = line
+        self._address = address
+        self._clock = clock
+        self._walking = asyncio.Lock()
+        self._walked = _NEVER  # the line's generation at the last walk
+        self._chain: Chain | None = None
+        self._nameplates: dict[ModelAt, Nameplate] = {}
+        self._lost: Block | None = None
+        self._lost_at_s = 0.0
+
+    def forget(self) -> None:
+        """The unit was away, or its registers have moved: walk again before the next reading."""
+        self._walked = _NEVER
+
+    async def chain(self) -> Chain:
+        """The unit's models. Raises ModbusError."""
+        async with self._walking:
+            if self._chain is None or self._walked != self._line.generation:
+                self._chain = await self._walk()
+            return self._chain
+
+    async def nameplate(self, model: ModelAt) -> Nameplate:
+        """Who a device of the unit is. Raises ModbusError."""
+        async with self._walking:
+            if model not in self._nameplates:
+                _, (words,) = await self.read([nameplate_block(model)])
+                if words[:2] != model.header:
+                    self.forget()
+                    raise MeterGarbled(f"expected a common model, found {words[0]}")
+                self._nameplates[model] = decode_nameplate(words)
+            return self._nameplates[model]
+
+    async def read(self, blocks: Sequence[Block]) -> tuple[int, list[list[int]]]:
+        """When the first block was asked for, and the registers of all. Raises ModbusError."""
+        async with self._line.turn():
+            await self._resync()
+            time_ms = self._clock.now_ms()
+            return time_ms, [await self._ask(block) for block in blocks]
+
+    async def _walk(self) -> Chain:
+        generation = self._line.generation
+        known = [self._chain.base] if self._chain else []
+        steps = walk([*known, *(base for base in BASES if base not in known)])
+        words: list[int] | None = None
+        try:
+            block = next(steps)
+            while True:
+                try:
+                    _, (words,) = await self.read([block])
+                except MeterRefused as refusal:
+                    if refusal.code not in _NOT_THERE:
+                        raise
+                    words = None
+                block = steps.send(words)
+        except StopIteration as end:
+            chain: Chain | None = end.value
+        if chain is None and self._chain:
+            raise ValueMissing("its SunSpec registers are gone; an inverter asleep shows nothing")
+        if chain is None:
+            raise MeterStrange("expected SunSpec at register 40000, 50000 or 0, found none")
+        self._walked = generation
+        self._nameplates.clear()
+        return chain
+
+    async def _ask(self, block: Block) -> list[int]:
+        try:
+            return await self._line.read(self._address, block)
+        except (MeterSilent, MeterGarbled):
+            if not self._line.is_numbered:
+                self._lost, self._lost_at_s = block, time.monotonic()
+            raise
+
+    async def _resync(self) -> None:
+        """After a lost reply: makes sure that it cannot come in the place of a later one."""
+        lost = self._lost
+        if lost is None:
+            return
+        settle_s = self._lost_at_s + self._line.timeout_s - time.monotonic()
+        if settle_s > 0:
+            await asyncio.sleep(settle_s)
+        with suppress(MeterRefused):  # an exception reply has a shape of its own
+            await self._ask(resync_block([], lost))
+        self._lost = None
