@@ -40,6 +40,7 @@ _MEANING = {
     "cpu_percent": "of one core",
     "drain_s": "from the agent's start until its backlog is stored, judged and acked",
     "new_reading_delay_s": "from the poll of a new reading to its entry, the longest meanwhile",
+    "new_readings_during_drain": "how many of the new readings were polled before it was over",
     "oldest_first": "whether the frames came in the order of their seqs",
     "bytes_written_per_reading": "to the disk, by the agent, counted by the kernel",
 }

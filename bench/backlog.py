@@ -32,7 +32,7 @@ EVERY_MS = 900_000
 POLL_EVERY_S = 2
 _LIMIT_S = 300.0
 _CLOCK = ClockStatus(synchronised=True, stepped=False, source="ntp")
-_AFTER = 4
+_AFTER = 6
 """New rounds of polls that are waited for after the backlog is gone."""
 
 
@@ -141,6 +141,11 @@ def _report(
             else:
                 delays_ms.append(each.at_ms - reading.time_ms)
     seqs = [each.frame.seq for each in stored]
+    meanwhile = sum(
+        reading.time_ms < drained_ms and (reading.meter, reading.time_ms) not in backlog
+        for each in stored
+        for reading in each.frame.readings()
+    )
     return {
         "drain_s": round((drained_ms - started_ms) / 1000, 2),
         "new_reading_delay_s": round(max(delays_ms) / 1000, 2),
@@ -151,6 +156,7 @@ def _report(
         "backlog_readings": len(backlog),
         "backlog_frames": len(backlog) // 8,
         "new_readings": len(delays_ms),
+        "new_readings_during_drain": meanwhile,
         "poll_every_s": POLL_EVERY_S,
     }
 

@@ -72,7 +72,7 @@ async def write(connection: aiosqlite.Connection, statements: Sequence[Statement
         for statement, values in statements:
             await connection.execute(statement, values)
         await connection.execute("COMMIT")
-    except sqlite3.Error:
+    except BaseException:  # also where the agent stops just now
         if connection.in_transaction:
             await connection.execute("ROLLBACK")
         raise

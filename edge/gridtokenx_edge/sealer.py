@@ -114,9 +114,11 @@ class Sealer:
         run = self._watch.look()
         if run != self._run:
             self._run = run
-            event = "clock_stepped" if run.stepped else "clock_changed"
-            retimed = self._held.retime(run)
-            self._log.warning(event, synchronised=run.synchronised, retimed=retimed)
+            about = {"synchronised": run.synchronised, "retimed": self._held.retime(run)}
+            if run.stepped:
+                self._log.warning("clock_stepped", **about)
+            else:
+                self._log.warning("clock_changed", **about)
         return run
 
     def _is_of(self, former: Run, reading: Reading) -> bool:

@@ -187,7 +187,7 @@ class Receiver:
     frames=st.integers(1, 40),
     most=st.integers(1, 16),
 )
-def test_every_frame_arrives_whatever_the_network_loses_and_the_outbox_thins(
+def test_every_frame_arrives_whatever_the_network_loses(
     seed: int, loss: float, thinning: float, frames: int, most: int
 ) -> None:
     """A network that loses frames, acks and connections; summaries made at any moment."""

@@ -68,7 +68,7 @@ def status(config: ConfigOption, as_json: JsonOption = False) -> None:
         f" ({found.fill_percent} %), on disk {found.file_bytes / 1e6:.3f} MB"
     )
     if found.full_in_days is not None:
-        say(f"full      in {found.full_in_days:,} days at the present rate, if nothing is acked")
+        say(f"room for  {found.full_in_days:,} days at the present rate, if nothing is acked")
 
 
 @app.command(epilog=example("outbox verify --config config/edge.toml"))
