@@ -91,6 +91,23 @@ def test_a_gateway_has_its_own_branch_of_its_own_community_and_no_other(server: 
         assert gateway.received.empty()
 
 
+def test_a_gateway_cannot_take_the_session_of_the_backend_or_of_another(server: Server) -> None:
+    session = f"gridtokenx-backend-{NAME}"
+    with (
+        broker(server.out, server.conf, server.port),
+        connected(server.port, server.certificates, "backend", session) as backend,
+        connected(server.port, server.certificates, EAST.name, EAST.name) as east,
+    ):
+        backend.subscribe(frames_topic(NAME, "+"))
+        for taken in (session, EAST.name, "backend"):
+            with connected(server.port, server.certificates, WEST.name, taken) as west:
+                west.publish(frames_topic(NAME, WEST.name), taken)
+                east.publish(frames_topic(NAME, EAST.name), taken)
+                for gateway in (WEST, EAST):
+                    assert backend.next() == (frames_topic(NAME, gateway.name), taken.encode())
+        assert (backend.losses, east.losses) == (0, 0)
+
+
 def test_nobody_gets_in_without_a_certificate_of_this_ca(server: Server, tmp_path: Path) -> None:
     other = Server(tmp_path / "other")
     other.certify(EAST)
