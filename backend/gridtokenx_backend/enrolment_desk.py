@@ -109,6 +109,8 @@ class EnrolmentDesk:
         async with self._writer.reading() as community:
             known = community.devices[device]
             site, status, town = known.site, known.status, community.name
+        if status == "revoked":  # meanwhile, and its list may have been made without this one
+            raise NotEnrolled(EnrolmentRefusal.DEVICE_REVOKED)
         return EnrolmentAnswer(
             name,
             site,

@@ -25,7 +25,7 @@ from gridtokenx_backend.config import Settings, load_settings
 from gridtokenx_backend.core.inputs import ChangeDevice, change_device
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.pki.authority import create_tls_key, open_authority
-from gridtokenx_backend.pki.broker_access import BrokerAccess, acl_text
+from gridtokenx_backend.pki.broker_access import BrokerAccess, acl_text, write_access
 from gridtokenx_backend.pki.broker_files import write_broker_files
 from gridtokenx_backend.pki.preparation import initialise
 from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
@@ -192,6 +192,26 @@ def _still_heard(clients: tuple[Client, Client, Client]) -> None:
     backend, _, west = clients
     west.publish(frames_topic(NAME, WEST.name), "after")
     assert backend.next() == (frames_topic(NAME, WEST.name), b"after")
+
+
+async def test_what_a_backend_wrote_and_did_not_live_to_tell_is_told_by_the_next(
+    tmp_path: Path,
+) -> None:
+    server = Server(tmp_path / "lane")
+    gate = Gate(Village())
+    gate.revoke(gate.village.north)
+    write_access(server.out, server.authority, NAME, [gate.village.north.name])
+    process = await asyncio.create_subprocess_exec("/bin/sleep", "20")
+    (server.out / "mosquitto.pid").write_text(str(process.pid))
+    async with (
+        journal_at(tmp_path / "journal.db") as journal,
+        writer_on(journal, gate.village.community) as writer,
+    ):
+        task = asyncio.create_task(BrokerAccess(server.settings, server.authority, writer).run())
+        try:
+            assert await asyncio.wait_for(process.wait(), 10) == -1  # SIGHUP
+        finally:
+            task.cancel()
 
 
 async def test_a_broker_that_cannot_be_told_is_told_when_it_can(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.backend.village import NAME, START_MS, Gateway, Village, reading
 
 from gridtokenx_backend.api.guesses import MAX_WRONG, Guesses
 from gridtokenx_backend.config import Settings, load_settings
+from gridtokenx_backend.core.inputs import ChangeDevice, change_device
 from gridtokenx_backend.pki.preparation import initialise
 from gridtokenx_wire.enrolment import Consent, Enrol, Token, parse_token, sign_statement
 
@@ -115,6 +117,21 @@ async def test_the_same_request_is_answered_as_before_and_another_key_is_certifi
     other = await ask(api, east, token)
     assert other.status_code == 201
     assert leaf(other.json()).serial_number != leaf(first.json()).serial_number
+
+
+async def test_who_is_revoked_while_the_certificate_is_made_is_not_given_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert api.backend.desk is not None
+    certify, loop = api.backend.desk.authority.certify_device, asyncio.get_running_loop()
+
+    def slowly(device: str, key: ec.EllipticCurvePublicKey, days: int) -> str:
+        revoke = change_device(ChangeDevice("revoke", device, "stolen"))
+        asyncio.run_coroutine_threadsafe(api.backend.writer.submit([revoke]), loop).result(10)
+        return certify(device, key, days)
+
+    monkeypatch.setattr(api.backend.desk.authority, "certify_device", slowly)
+    problem(await ask(api, Gateway("east"), await new_token(api)), 403, "device_revoked")
 
 
 async def test_the_token_is_told_once_and_only_its_hash_is_kept(api: Api) -> None:
