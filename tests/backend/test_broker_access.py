@@ -271,6 +271,20 @@ def test_init_makes_everything_once_and_renews_what_lacks_a_host(
     assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
 
 
+def test_init_again_keeps_hosts_and_replaces_what_a_lost_ca_signed(
+    config: str, command: Command
+) -> None:
+    command("init", "-c", config, "--host", "lane.example")
+    assert set(states(command("init", "-c", config, "--json")).values()) == {"kept"}
+    ca = Path(config).parent / "data" / "ca"
+    for name in ("ca.pem", "ca.key"):
+        (ca / name).unlink()
+    again = command("init", "-c", config, "--json")
+    changed = {name for name, state in states(again).items() if state != "kept"}
+    assert changed == {"ca.pem", "broker.pem", "api.pem", "backend.pem"}
+    assert "lane.example" in command("init", "-c", config).out
+
+
 def test_mistakes_of_the_operators_are_one_line(
     config: str, command: Command, tmp_path: Path
 ) -> None:
