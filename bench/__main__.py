@@ -36,8 +36,15 @@ _MEANING = {
     "settle_p99_ms": "an answered order's trades are settled: the same, 99 of 100",
     "bytes_per_meter": "growth of the backend's resident memory for each registered meter",
     "cost_ratio": "cost of a reading with 100,000 meters over that with 1,000",
+    "start_to_first_reading_s": "from the command to the first signed frame on the disk",
     "rss_mib": "highest resident memory of the agent",
     "cpu_percent": "of one core",
+    "baud": "the speed of these figures: the one with the lowest ratio",
+    "requests_per_s": "requests answered a second, sixteen meters polled back to back",
+    "limit_requests_per_s": "the same requests at the protocol's own limit",
+    "ratio": "the one over the other: how busy the line is",
+    "polls_per_s": "the readings that these requests gave",
+    "failed": "requests without an answer",
     "bytes_written_per_reading": "to the disk, by the agent, counted by the kernel",
 }
 
@@ -96,10 +103,18 @@ def growth(*, as_json: Json = False) -> None:
 
 @app.command(epilog="Example: scripts/bench edge --seconds 120")
 def edge(seconds: float = 120.0, *, as_json: Json = False) -> None:
-    """A gateway with eight meters polled every ten seconds."""
+    """A gateway with 32 meters polled every ten seconds."""
     from bench import edge as bench  # noqa: PLC0415
 
     _print("edge", bench.run(seconds), as_json=as_json)
+
+
+@app.command(epilog="Example: scripts/bench bus --seconds 20")
+def bus(seconds: float = 10.0, *, as_json: Json = False) -> None:
+    """Sixteen meters on a serial line of 9,600 and of 38,400 baud: how busy it is kept."""
+    from bench import bus as bench  # noqa: PLC0415
+
+    _print("bus", bench.run(seconds), as_json=as_json)
 
 
 def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:
@@ -112,8 +127,13 @@ def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:
     table.add_column("what it means")
     for key, value in report.items():
         shown = f"{value:,}" if isinstance(value, int | float) else str(value)
-        table.add_row(key, shown, _MEANING.get(key, ""))
+        table.add_row(key, shown, _meaning(key))
     Console().print(table)
+
+
+def _meaning(key: str) -> str:
+    """What a figure means; one of a certain line ends in its speed."""
+    return _MEANING.get(key, "") or _MEANING.get(key.rstrip("0123456789").rstrip("_"), "")
 
 
 def main() -> None:

@@ -124,6 +124,9 @@ def _section(profile: Profile) -> Iterator[str]:
         yield _point_row(name.replace("_", " "), point)
     if profile.identity:
         yield from _identity_rows(profile.identity)
+    if clock := profile.clock:
+        address = f"0x{clock.address:04X}"
+        yield _row("clock", str(clock.fc), address, "DATETIME, 4 registers", "", clock.confidence)
     yield ""
     yield _limits(profile)
     yield ""

@@ -9,14 +9,29 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-import typer
-
-from gridtokenx_client.problem import ApiProblem, Mistake, one_line
-from gridtokenx_client.wallet_commands import wallet_app
 from gridtokenx_wire.errors import KeyFileError
 
 REFUSED = 1
 USER_MISTAKE = 2
+
+
+def _refuse_without(package: str | None) -> NoReturn:
+    """The command is installed with every extra, and what it needs only with its own."""
+    sys.stderr.write(
+        f"gridtokenx: expected the package {package}, found none;"
+        " run: pip install 'gridtokenx[client]'\n"
+    )
+    sys.exit(USER_MISTAKE)
+
+
+try:
+    import typer
+
+    from gridtokenx_client.problem import ApiProblem, Mistake, one_line
+    from gridtokenx_client.wallet_commands import wallet_app
+except ModuleNotFoundError as missing:
+    _refuse_without(missing.name)
+
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -47,6 +62,8 @@ def main() -> None:
         _fail(str(error), USER_MISTAKE)
     except ApiProblem as error:
         _fail(str(error), REFUSED)
+    except ModuleNotFoundError as missing:  # some are imported by the command that needs them
+        _refuse_without(missing.name)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     sys.exit(status)

@@ -6,12 +6,16 @@ import sys
 
 import typer
 
+from gridtokenx_edge.commands.check import check
 from gridtokenx_edge.commands.check_config import check_config
 from gridtokenx_edge.commands.enrol import enrol, rotate
 from gridtokenx_edge.commands.key import key
+from gridtokenx_edge.commands.profile import app as profile
 from gridtokenx_edge.commands.read import read
 from gridtokenx_edge.commands.run import run
+from gridtokenx_edge.commands.scan import scan
 from gridtokenx_edge.commands.terminal import INTERRUPTED, USER_ERROR, example
+from gridtokenx_edge.commands.watch import watch
 
 app = typer.Typer(
     help="Reads the meters of a site, signs what it read, keeps it safe and sends it.",
@@ -23,6 +27,10 @@ app = typer.Typer(
 app.command(epilog=example("run --config /etc/gridtokenx/edge.toml"))(run)
 app.command(epilog=example("check-config --config config/edge.toml"))(check_config)
 app.command(epilog=example("read --config config/edge.toml --meter EASTRON-12345678"))(read)
+app.command(epilog=example("scan /dev/ttyUSB0"))(scan)
+app.add_typer(profile, name="profile")
+app.command(epilog=example("watch --config config/edge.toml --every 5"))(watch)
+app.command(epilog=example("check --config config/edge.toml --flow import"))(check)
 app.command(epilog=example("enrol --backend https://community.example:8080 --token -"))(enrol)
 keys = typer.Typer(rich_markup_mode="rich", invoke_without_command=True)
 keys.callback(epilog=example("key --config config/edge.toml"))(key)

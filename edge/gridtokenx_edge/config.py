@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_edge.credentials import is_credential, secret_path
+from gridtokenx_edge.meters.profile import is_file
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import PublicKeys
 
@@ -31,7 +33,7 @@ class FormerDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[device]`: files, relative to the config file."""
+    """`[device]`: files, relative to the config file; the key may be a `credential:`."""
 
     key: str
     outbox: str
@@ -74,8 +76,12 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[bus.meter]]`. `invert` exchanges import and export and turns the power's sign.
+    """`[[bus.meter]]`. `profile` is a model's name or a file of the site's own (.toml).
 
+    `invert` exchanges import and export and turns the power's sign. `timeout_ms` and `retries`
+    replace the bus's, `gap_ms` the profile's `min_gap_ms`.
+    `clock_utc_offset_min` is how far the meter's own clock is set ahead of UTC; with it, that
+    clock times readings for as long as the gateway's own is not synchronised.
     `instance` chooses among a SunSpec unit's meters or inverters.
     """
 
@@ -84,6 +90,10 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address: int
     poll_every_s: float = 10.0
     invert: bool = False
+    timeout_ms: int | None = None
+    retries: int | None = None
+    gap_ms: int | None = None
+    clock_utc_offset_min: int | None = None
     instance: int = 1
 
     @property
@@ -104,6 +114,7 @@ class SerialBus(
     stop_bits: Literal[1, 2] = 1
     timeout_ms: int = 500
     retries: int = 1
+    silent_share_percent: int = 10
 
 
 class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp", tag_field="kind"):
@@ -116,9 +127,29 @@ class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp",
     rtu_over_tcp: bool = False
     timeout_ms: int = 1000
     retries: int = 1
+    silent_share_percent: int = 10
 
 
 BusConfig = SerialBus | TcpBus
+
+
+class StatusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[status]`: a page and metrics for this machine alone; port 0 is off."""
+
+    port: int = 0
+
+
+class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[home_assistant]`: the house's own broker, never the community's."""
+
+    enabled: bool = False
+    host: str = ""
+    port: int = 8883
+    username: str = ""
+    password_file: str = ""
+    prefix: str = "homeassistant"
+    insecure: bool = False
+    ca: str = ""
 
 
 class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,6 +162,24 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bus: list[BusConfig] = []
     clock: ClockConfig = ClockConfig()
     uplink: UplinkConfig = UplinkConfig()
+    status: StatusConfig = StatusConfig()
+    home_assistant: HomeAssistantConfig = HomeAssistantConfig()
+
+
+def with_profile_files(config: EdgeConfig, file: Path) -> EdgeConfig:
+    """The config with its meters' own profile files found from the folder that it stands in."""
+    folder = file.resolve().parent
+
+    def found(meter: MeterConfig) -> MeterConfig:
+        if not is_file(meter.profile):
+            return meter
+        return msgspec.structs.replace(meter, profile=str(folder / meter.profile))
+
+    buses = [
+        msgspec.structs.replace(bus, meter=[found(meter) for meter in bus.meter])
+        for bus in config.bus
+    ]
+    return msgspec.structs.replace(config, bus=buses)
 
 
 class Paths(msgspec.Struct, frozen=True):
@@ -142,17 +191,20 @@ class Paths(msgspec.Struct, frozen=True):
     broker_cert: Path
     broker_key: Path
     former: tuple[Paths, ...] = ()
+    house_ca: Path = Path()
+    house_password: Path = Path()
+    is_key_credential: bool = False
 
 
 def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
-    """Relative paths are relative to the folder of the config file."""
+    """Relative paths are relative to the folder of the config file, credentials to systemd's."""
     folder = file.resolve().parent
     return Paths(
-        folder / config.device.key,
+        secret_path(folder, config.device.key),
         folder / config.device.outbox,
         folder / config.broker.ca,
-        folder / config.broker.cert,
-        folder / config.broker.key,
+        secret_path(folder, config.broker.cert),
+        secret_path(folder, config.broker.key),
         tuple(
             Paths(
                 folder / former.key,
@@ -163,4 +215,7 @@ def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
             )
             for former in config.device.former
         ),
+        folder / config.home_assistant.ca,
+        secret_path(folder, config.home_assistant.password_file),
+        is_key_credential=is_credential(config.device.key),
     )

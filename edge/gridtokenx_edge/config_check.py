@@ -10,12 +10,15 @@ from gridtokenx_edge.config import (
     BrokerConfig,
     BusConfig,
     EdgeConfig,
+    HomeAssistantConfig,
     MeterConfig,
     SerialBus,
     UplinkConfig,
     resolve_paths,
+    with_profile_files,
 )
-from gridtokenx_edge.meters.profile import load_profile, profile_names
+from gridtokenx_edge.credentials import is_visible, is_well_named
+from gridtokenx_edge.meters.profile import is_file, load_profile, profile_names
 from gridtokenx_edge.meters.sunspec.profile import sunspec_names
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
@@ -25,6 +28,7 @@ from gridtokenx_wire.topics import COMMUNITY_RULE, is_community
 Finding = tuple[str, str]
 """A key path and what was expected there."""
 
+_PREFIX = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,3}")
 _SERIAL = re.compile(r"[A-Za-z0-9._/-]+")
 _SUNSPEC_ID = re.compile(r"[A-Z0-9]+-[A-Za-z0-9._/-]+")
 _MOST_INSTANCES = 100
@@ -40,7 +44,7 @@ _FRAME_OVERHEAD_BYTES = 512
 
 def load_config(path: Path) -> EdgeConfig:
     """The config in `path`, checked. Raises ConfigError with one line for each finding."""
-    config = load_toml(path, EdgeConfig)
+    config = with_profile_files(load_toml(path, EdgeConfig), path)
     if findings := list(check(config, path)):
         raise ConfigError([finding(path, key, expected) for key, expected in findings])
     return config
@@ -53,11 +57,23 @@ def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     for name in ("key", "outbox"):
         if not getattr(config.device, name):
             yield f"device.{name}", "expected a file name"
+    for name, value in (
+        ("device.key", config.device.key),
+        ("broker.cert", config.broker.cert),
+        ("broker.key", config.broker.key),
+        ("home_assistant.password_file", config.home_assistant.password_file),
+    ):
+        if not is_well_named(value):
+            yield name, "expected credential: and a name without /"
     yield from _check_former(config, path)
     yield from _check_broker(config.broker)
     if not config.broker.insecure:
         yield from _check_tls_files(config, path)
     yield from _check_uplink(config.uplink)
+    if not 0 <= config.status.port <= 65_535:
+        yield "status.port", f"expected 0 (off) to 65535, got {config.status.port}"
+    if config.home_assistant.enabled:
+        yield from _check_home_assistant(config, path)
     yield from _check_frame_size(config)
     yield from _check_buses(config.bus)
 
@@ -97,8 +113,36 @@ def _check_tls_files(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     ):
         if not getattr(config.broker, name):
             yield f"broker.{name}", "expected a file for TLS (ca, cert and key go together)"
-        elif not file.is_file():
+        elif is_visible(getattr(config.broker, name)) and not file.is_file():
             yield f"broker.{name}", f"expected a file, found none at {file}"
+
+
+def _check_home_assistant(config: EdgeConfig, path: Path) -> Iterator[Finding]:
+    """Its broker is the house's: the community's would show each member's power to the others."""
+    house = config.home_assistant
+    if not house.host:
+        yield "home_assistant.host", "expected the name or address of the house's own broker"
+    elif (house.host, house.port) == (config.broker.host, config.broker.port):
+        yield "home_assistant.host", "expected another broker than the community's"
+    if not 1 <= house.port <= 65_535:
+        yield "home_assistant.port", f"expected 1 to 65535, got {house.port}"
+    if not _PREFIX.fullmatch(house.prefix):
+        yield "home_assistant.prefix", "expected letters, digits, - or _, with / between them"
+    if house.insecure and house.ca:
+        yield "home_assistant.insecure", "expected false where ca is set"
+    if house.password_file and not house.username:
+        yield "home_assistant.username", "expected a name, as there is a password_file"
+    yield from _check_house_files(house, config, path)
+
+
+def _check_house_files(
+    house: HomeAssistantConfig, config: EdgeConfig, path: Path
+) -> Iterator[Finding]:
+    paths = resolve_paths(config, path)
+    for name, file in (("ca", paths.house_ca), ("password_file", paths.house_password)):
+        value = getattr(house, name)
+        if value and is_visible(value) and not file.is_file():
+            yield f"home_assistant.{name}", f"expected a file, found none at {file}"
 
 
 def _check_uplink(uplink: UplinkConfig) -> Iterator[Finding]:
@@ -157,10 +201,10 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.name", "expected a name"
     if not bus.meter:
         yield f"{at}.meter", "expected at least one [[bus.meter]]"
-    if not 10 <= bus.timeout_ms <= 60_000:
-        yield f"{at}.timeout_ms", f"expected 10 to 60000, got {bus.timeout_ms}"
-    if not 0 <= bus.retries <= 5:
-        yield f"{at}.retries", f"expected 0 to 5, got {bus.retries}"
+    yield from _check_patience(bus, at)
+    if not 1 <= bus.silent_share_percent <= 100:
+        expected = f"expected 1 to 100, got {bus.silent_share_percent}"
+        yield f"{at}.silent_share_percent", expected
     if isinstance(bus, SerialBus):
         if not bus.port:
             yield f"{at}.port", 'expected a serial port such as "/dev/ttyUSB0"'
@@ -171,6 +215,23 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.host", "expected a host name or address"
     if not 1 <= bus.port <= 65_535:
         yield f"{at}.port", f"expected 1 to 65535, got {bus.port}"
+
+
+def _check_patience(of: BusConfig | MeterConfig, at: str) -> Iterator[Finding]:
+    if of.timeout_ms is not None and not 10 <= of.timeout_ms <= 60_000:
+        yield f"{at}.timeout_ms", f"expected 10 to 60000, got {of.timeout_ms}"
+    if of.retries is not None and not 0 <= of.retries <= 5:
+        yield f"{at}.retries", f"expected 0 to 5, got {of.retries}"
+
+
+def _check_clock(meter: MeterConfig, at: str) -> Iterator[Finding]:
+    offset_min = meter.clock_utc_offset_min
+    if offset_min is None:
+        return
+    if not -720 <= offset_min <= 840:
+        yield f"{at}.clock_utc_offset_min", f"expected -720 to 840, got {offset_min}"
+    if load_profile(meter.profile).clock is None:
+        yield f"{at}.clock_utc_offset_min", f"expected none: {meter.profile} has no readable clock"
 
 
 def _known_profiles(wrong: str) -> str:
@@ -189,22 +250,41 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
     if not 0.1 <= meter.poll_every_s <= _LONGEST_POLL_S:
         expected = f"expected 0.1 to {_LONGEST_POLL_S}, got {meter.poll_every_s:g}"
         yield f"{at}.poll_every_s", expected
+    yield from _check_patience(meter, at)
+    if meter.gap_ms is not None and not 0 <= meter.gap_ms <= 10_000:
+        yield f"{at}.gap_ms", f"expected 0 to 10000, got {meter.gap_ms}"
     if meter.profile in sunspec_names():
         yield from _check_sunspec(meter, at)
         return
-    if meter.profile not in profile_names():
+    if is_file(meter.profile):
+        if wrong := _file_error(meter.profile):
+            yield f"{at}.profile", wrong
+            return
+    elif meter.profile not in profile_names():
         yield f"{at}.profile", f"expected {_known_profiles(meter.profile)}, got {meter.profile!r}"
         return
     if meter.instance != 1:
         yield f"{at}.instance", f"expected 1, or a SunSpec profile, got {meter.instance}"
+    yield from _check_clock(meter, at)
     maker = load_profile(meter.profile).maker
     serial = meter.id.removeprefix(f"{maker}-")
     if serial == meter.id or not _SERIAL.fullmatch(serial) or len(meter.id) > MAX_METER_ID:
         yield f"{at}.id", f'expected "{maker}-" and the serial number, got {meter.id!r}'
 
 
+def _file_error(profile: str) -> str:
+    """What is wrong with a profile in a file of the site's own, or ""."""
+    try:
+        load_profile(profile)
+    except ConfigError as error:
+        return f"expected a profile: {error.lines[0]}"
+    return ""
+
+
 def _check_sunspec(meter: MeterConfig, at: str) -> Iterator[Finding]:
     """A SunSpec device says its maker itself."""
+    if meter.clock_utc_offset_min is not None:
+        yield f"{at}.clock_utc_offset_min", f"expected none: {meter.profile} has no readable clock"
     if not _SUNSPEC_ID.fullmatch(meter.id) or len(meter.id) > MAX_METER_ID:
         yield f"{at}.id", f'expected the maker, "-" and the serial number, got {meter.id!r}'
     if not 1 <= meter.instance <= _MOST_INSTANCES:

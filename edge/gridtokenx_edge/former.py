@@ -15,6 +15,7 @@ from pathlib import Path
 from gridtokenx_edge.config import EdgeConfig, Paths
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.progress import Beat, no_beat
 from gridtokenx_edge.uplink import Uplink
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.errors import ConfigError, KeyFileError
@@ -83,11 +84,13 @@ class Formers:
             except (KeyFileError, ConfigError) as error:
                 log.error("former_key_unusable", key=str(files.key), reason=str(error))
 
-    async def go_first(self) -> None:
+    async def go_first(self, beat: Beat = no_beat) -> None:
         """Returns when all are drained, or none got on for a while; they go on by themselves."""
-        self._draining = [asyncio.create_task(each.drain()) for each in self._all]
+        if not self._draining:
+            self._draining = [asyncio.create_task(each.drain()) for each in self._all]
         acked, since_s = -1, time.monotonic()
         while not all(task.done() for task in self._draining):
+            beat()
             now_acked = sum(each.uplink.counts.acked for each in self._all)
             if now_acked != acked:
                 acked, since_s = now_acked, time.monotonic()

@@ -28,6 +28,8 @@ with _without_rich():
 
 Logger = structlog.typing.FilteringBoundLogger
 REPEAT_AFTER_S = 60.0
+# So many faults are remembered; beyond it the first to begin is forgotten, and may be told again.
+_MOST_FAULTS = 1000
 
 
 class _Stderr:
@@ -43,8 +45,7 @@ class _Stderr:
 
 
 def start_logging() -> Logger:
-    """The process's log. pymodbus keeps silent: what it finds, our own lines say better."""
-    logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+    """The process's log."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -74,6 +75,10 @@ class FaultLog:
         """The same, for what an operator must look at."""
         self._say(self._logger.error, event, about, fields)
 
+    def info(self, event: str, **fields: Any) -> None:
+        """What is no fault: one line, each time."""
+        self._logger.info(event, **fields)
+
     def over(self, event: str, about: str = "") -> bool:
         """Forgets the fault, so that its return is logged at once. True if it was there."""
         return self._last.pop(f"{event} {about}", None) is not None
@@ -85,6 +90,8 @@ class FaultLog:
         if now_s - since_s < REPEAT_AFTER_S:
             self._last[key] = (since_s, silent + 1)
             return
+        if key not in self._last and len(self._last) >= _MOST_FAULTS:
+            del self._last[next(iter(self._last))]
         self._last[key] = (now_s, 0)
         if silent:
             fields["repeated"] = silent

@@ -18,6 +18,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 _KEEPALIVE_S = 30
 _CONNECT_TIMEOUT_S = 5.0
+# Name lookup has time-outs of its own, which add up; TLS may stall, too.
+_OPEN_TIMEOUT_S = 30.0
 _HOUSEKEEPING_S = 5.0
 
 
@@ -26,11 +28,13 @@ class MqttError(Exception):
 
 
 class Broker(msgspec.Struct, frozen=True):
-    """Where and how to connect. `tls` None is plain text."""
+    """Where and how to connect. `tls` None is plain text; no `username` is no login."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None
+    username: str = ""
+    password: str = ""
 
 
 class Will(msgspec.Struct, frozen=True):
@@ -47,7 +51,7 @@ class MqttConnection:
         self,
         broker: Broker,
         client_id: str,
-        will: Will,
+        will: Will | None,
         max_inflight: int,
         on_message: Callable[[str, bytes], None],
     ) -> None:
@@ -62,15 +66,18 @@ class MqttConnection:
         """Gets the reason when the connection ends."""
         self._client = self._make_client(client_id, will, max_inflight)
 
-    def _make_client(self, client_id: str, will: Will, max_inflight: int) -> paho.Client:
+    def _make_client(self, client_id: str, will: Will | None, max_inflight: int) -> paho.Client:
         client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id, clean_session=True, protocol=paho.MQTTv311
         )
         client.connect_timeout = _CONNECT_TIMEOUT_S
         client.max_inflight_messages = max_inflight
-        client.will_set(will.topic, will.payload, qos=1, retain=True)
+        if will:
+            client.will_set(will.topic, will.payload, qos=1, retain=True)
         if self._broker.tls:
             client.tls_set_context(self._broker.tls)
+        if self._broker.username:
+            client.username_pw_set(self._broker.username, self._broker.password or None)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_message = self._received
@@ -84,7 +91,8 @@ class MqttConnection:
     async def open(self) -> None:
         """Connects. Raises MqttError."""
         try:
-            await _in_thread(self._connect)
+            async with asyncio.timeout(_OPEN_TIMEOUT_S):
+                await _in_thread(self._connect)
         except (OSError, ValueError) as error:
             raise MqttError(f"{self._where}: {_reason(error)}") from None
         self._socket = self._client.socket()
@@ -239,11 +247,31 @@ async def _in_thread(work: Callable[[], None]) -> None:
     await done
 
 
+# OpenSSL's X509_V_ERR_... numbers, x509_vfy.h.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_OTHER_SIGNERS = {2, 18, 19, 20, 21}
+_OTHER_NAMES = {62, 64}
+
+
+def _certificate_reason(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code == _EXPIRED:
+        return "the broker's certificate has expired (or this machine's clock is wrong)"
+    if error.verify_code == _NOT_YET_VALID:
+        return "the broker's certificate is not valid yet (is this machine's clock set?)"
+    if error.verify_code in _OTHER_SIGNERS:
+        return "the broker's certificate is not signed by ca"
+    if error.verify_code in _OTHER_NAMES:
+        return "the broker's certificate is for another name than host"
+    return f"the broker's certificate is refused: {error.verify_message}"
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS: {error.verify_message}"
+        return f"TLS: {_certificate_reason(error)}"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or error}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, TimeoutError):
+        return "timed out"
     return str(error) or type(error).__name__

@@ -19,6 +19,7 @@ from gridtokenx_edge.clock_status import ClockWatch
 from gridtokenx_edge.config import UplinkConfig
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.progress import Beat, no_beat
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading
 
@@ -26,6 +27,8 @@ from gridtokenx_wire.reading import Reading
 _LONGEST_ROUND_S = 2.0
 _RETRY_BASE_S = 0.5
 _RETRY_CAP_S = 30.0
+# The longest wait: after it the loop comes round, which shows that it is not stuck.
+_LONGEST_WAIT_S = 15.0
 
 
 class Sealer:
@@ -39,14 +42,16 @@ class Sealer:
         watch: ClockWatch,
         log: Logger,
         on_sealed: Callable[[int], None],
+        beat: Beat = no_beat,
     ) -> None:
         self._outbox = outbox
-        self._config = config
+        self._beat = beat
+        self._clock = clock
         self._watch = watch
         self._log = log
         self._faults = FaultLog(log)
         self._on_sealed = on_sealed
-        self._group_s = clock.real_seconds(round(config.seal_after_s * 1000))
+        self.configure(config)
         self._held: deque[Reading] = deque()
         self._batch: list[Reading] = []
         self._batch_clock = watch.status()
@@ -57,6 +62,11 @@ class Sealer:
         self._is_stopping = False
         self.sealed = 0
         self.dropped = 0
+
+    def configure(self, config: UplinkConfig) -> None:
+        """Takes settings, at the start or with a new config; what is held stays."""
+        self._config = config
+        self._group_s = self._clock.real_seconds(round(config.seal_after_s * 1000))
 
     def begin(self) -> None:
         """A meter is being polled: its reading may join the frame."""
@@ -102,6 +112,7 @@ class Sealer:
     async def _store(self) -> bool:
         """Stores all that is held. False if the disk does not take it; it stays held."""
         while self.held:
+            self._beat()
             self._fill_batch()
             try:
                 seq = await self._outbox.append(self._batch, self._batch_clock)
@@ -125,9 +136,11 @@ class Sealer:
 
     async def _until_due(self) -> None:
         while not self._is_stopping and (wait_s := self._wait_s()) != 0:
+            self._beat()
             self._changed.clear()
+            longest_s = _LONGEST_WAIT_S if wait_s is None else min(wait_s, _LONGEST_WAIT_S)
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
+                async with asyncio.timeout(longest_s):
                     await self._changed.wait()
 
     async def _until_stopped(self, wait_s: float) -> None:

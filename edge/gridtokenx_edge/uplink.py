@@ -18,6 +18,7 @@ from gridtokenx_edge.config import EdgeConfig, Paths
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.mqtt import Broker, MqttConnection, MqttError, Will
 from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.progress import Beat, no_beat
 from gridtokenx_edge.window import AckEffect, Window
 from gridtokenx_wire.ack import Ack, open_ack
 from gridtokenx_wire.clock import Clock
@@ -27,8 +28,12 @@ from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
 
 _RECONNECT_BASE_S = 1.0
 _RECONNECT_CAP_S = 60.0
+# A connection that lasted so long was a good one: only then is the next fault a new one.
+_STEADY_S = 10.0
 # How many frames are in memory at a time on their way to the broker.
 _READ_AHEAD = 16
+# The longest wait: after it the loop comes round, which shows that it is not stuck.
+_LONGEST_WAIT_S = 15.0
 
 
 class UplinkCounts(msgspec.Struct):
@@ -51,7 +56,9 @@ class Uplink:
         clock: Clock,
         version: str,
         log: Logger,
+        beat: Beat = no_beat,
     ) -> None:
+        self._beat = beat
         self._outbox = outbox
         self._clock = clock
         self._version = version
@@ -72,6 +79,10 @@ class Uplink:
         """Set once every frame that the outbox then held was acked."""
         self._highest_sent = 0
         self.counts = UplinkCounts()
+        self.is_connected = False
+        self._connected_at_s = 0.0
+        self.acked_at_s: float | None = None
+        """When the last valid ack came, in monotonic seconds."""
 
     def sealed(self, head: int) -> None:
         """The outbox holds frames up to `head` - 1."""
@@ -89,32 +100,47 @@ class Uplink:
 
     async def run(self) -> None:
         """Connects, sends and reconnects until `stop`."""
-        await self._outbox.opened.wait()
+        await self._until_open()
         self._window.restore(self._outbox.oldest_seq, self._outbox.next_seq)
         self._highest_sent = self._outbox.oldest_seq
         self._look_if_drained()
         backoff = Backoff(_RECONNECT_BASE_S, _RECONNECT_CAP_S, random.random)
         while not self._is_stopping:
+            self._beat()
             connection = self._connection()
             try:
                 await connection.open()
                 await connection.subscribe(self._acks_topic)
                 await connection.publish_retained(self._status_topic, self._birth())
                 self._report_connected()
-                backoff.reset()
                 await self._serve(connection)
                 await connection.publish_retained(self._status_topic, _OFFLINE)
                 await connection.disconnect()
             except MqttError as error:
+                if self._was_steady():
+                    backoff.reset()
+                    self._faults.over("broker_lost")
                 self._faults.warn("broker_lost", reason=str(error), unacked=self.unacked)
                 await self._pause(backoff.next_s())
             finally:
+                self.is_connected = False
                 self._window.closed()
                 connection.close()
+
+    async def _until_open(self) -> None:
+        while not self._outbox.opened.is_set() and not self._is_stopping:
+            self._beat()
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LONGEST_WAIT_S):
+                    await self._outbox.opened.wait()
 
     def _connection(self) -> MqttConnection:
         will = Will(self._status_topic, _OFFLINE)
         return MqttConnection(self._broker, self._device, will, self._max_unacked, self._on_message)
+
+    def _was_steady(self) -> bool:
+        return self.is_connected and time.monotonic() - self._connected_at_s >= _STEADY_S
 
     def _birth(self) -> bytes:
         return msgspec.json.encode(
@@ -127,7 +153,8 @@ class Uplink:
         )
 
     def _report_connected(self) -> None:
-        self._faults.over("broker_lost")
+        self.is_connected = True
+        self._connected_at_s = time.monotonic()
         self._log.info(
             "broker_connected", host=self._broker.host, port=self._broker.port, unacked=self.unacked
         )
@@ -136,6 +163,7 @@ class Uplink:
         """Sends on a working connection until `stop`. Raises MqttError when it is lost."""
         self._window.opened()
         while True:
+            self._beat()
             self._wake.clear()
             if self._window.expire(time.monotonic()):
                 self._faults.warn("ack_overdue", seq=self._window.base, unacked=self.unacked)
@@ -153,7 +181,9 @@ class Uplink:
     async def _wait(self, connection: MqttConnection) -> None:
         """Until there is something to do."""
         deadline_s = self._window.deadline_s
-        timeout_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+        timeout_s = _LONGEST_WAIT_S
+        if deadline_s is not None:
+            timeout_s = min(timeout_s, max(0.0, deadline_s - time.monotonic()))
         wake = asyncio.ensure_future(self._wake.wait())
         either: list[asyncio.Future[Any]] = [wake, connection.lost]
         try:
@@ -191,9 +221,10 @@ class Uplink:
         """Waits, but not beyond `stop`."""
         until_s = time.monotonic() + wait_s
         while not self._is_stopping and (left_s := until_s - time.monotonic()) > 0:
+            self._beat()
             self._wake.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(left_s):
+                async with asyncio.timeout(min(left_s, _LONGEST_WAIT_S)):
                     await self._wake.wait()
 
     def _on_message(self, topic: str, payload: bytes) -> None:
@@ -207,6 +238,7 @@ class Uplink:
         if ack.device != self._outbox.device or ack.chain != self._outbox.chain:
             self._faults.warn("ack_ignored", reason="expected an ack for this device and chain")
             return
+        self.acked_at_s = time.monotonic()
         self._apply(ack)
         self._wake.set()
 

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import sys
-
-import typer
-
-from gridtokenx_sim.demo.broker_command import broker
-from gridtokenx_sim.demo.command import demo
-from gridtokenx_sim.run import run
+from typing import NoReturn
 
 USER_MISTAKE = 2
+
+
+def _refuse_without(package: str | None) -> NoReturn:
+    """The command is installed with every extra, and what it needs only with its own."""
+    sys.stderr.write(
+        f"gridtokenx-sim: expected the package {package}, found none;"
+        " run: pip install 'gridtokenx[sim]'\n"
+    )
+    sys.exit(USER_MISTAKE)
+
+
+try:
+    import typer
+
+    from gridtokenx_sim.demo.broker_command import broker
+    from gridtokenx_sim.demo.command import demo
+    from gridtokenx_sim.run import run
+except ModuleNotFoundError as missing:
+    _refuse_without(missing.name)
+
 INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -39,6 +54,8 @@ def main() -> None:
         if message := error.format_message():  # else the help has been printed
             sys.stderr.write(f"gridtokenx-sim: {message}\n")
         sys.exit(USER_MISTAKE)
+    except ModuleNotFoundError as missing:  # some are imported by the command that needs them
+        _refuse_without(missing.name)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     sys.exit(status)

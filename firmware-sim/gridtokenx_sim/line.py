@@ -4,6 +4,8 @@ The meters' server opens one end as a serial port, the gateway opens the other t
 symbolic link. The wire carries bytes both ways, can damage replies, can take as long as real
 bits do, and can be pulled out: then the gateway's port vanishes as a USB adapter does.
 
+A paced wire is half-duplex: bytes arrive when their last bit would have (see pace).
+
 A wrong baud rate is noticed: then the meters understand nothing and stay silent. Parity cannot
 be: the kernel clears it on a pseudo-terminal, so a gateway must open the link with parity N (the
 C library even answers "invalid argument" when parity is asked for a second time).
@@ -14,12 +16,16 @@ from __future__ import annotations
 import asyncio
 import os
 import termios
+import time
 import tty
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from gridtokenx_sim.alarm import Alarm
+from gridtokenx_sim.pace import Pace
+
 _READ_BYTES = 4096
-_BITS_PER_BYTE = 10  # start, 8 data bits, stop
 
 
 class LineError(Exception):
@@ -96,12 +102,13 @@ class Line:
         self._speed = getattr(termios, f"B{baud}", None)
         if self._speed is None:
             raise LineError(f"{link}: expected a standard baud rate such as 9600, got {baud}")
-        self._byte_s = _BITS_PER_BYTE / baud if paced else 0.0
+        self._pace = Pace(baud) if paced else None
         self._damage = damage
         self._complain = complain
         self._meters = _Terminal()
         self._gateway: _Terminal | None = None
-        self._free_at = 0.0
+        self._under_way: deque[tuple[float, bytes, _Terminal]] = deque()
+        self._alarm: Alarm | None = None
         self._complained = False
 
     @property
@@ -115,6 +122,8 @@ class Line:
 
     def open(self) -> None:
         self._meters.listen(self._from_meters)
+        if self._pace:
+            self._alarm = Alarm(self._arrive)
         self.replug()
 
     def replug(self) -> None:
@@ -141,6 +150,9 @@ class Line:
     def close(self) -> None:
         self.unplug()
         self._meters.close()
+        self._under_way.clear()
+        if self._alarm:
+            self._alarm.close()
 
     def _from_gateway(self, data: bytes) -> None:
         if self._gateway is None:
@@ -153,20 +165,36 @@ class Line:
                     " they stay silent"
                 )
             return
-        self._carry(data, self._meters)
+        if self._pace is None:
+            self._meters.write(data)
+            return
+        at_s = self._pace.request(len(data), time.monotonic())
+        if at_s is not None:
+            self._deliver(at_s, data, self._meters)
 
     def _from_meters(self, data: bytes) -> None:
-        if self._gateway is not None:
-            self._carry(self._damage(data), self._gateway)
-
-    def _carry(self, data: bytes, to: _Terminal) -> None:
-        """Delivers `data` when its last bit would have arrived."""
-        if not self._byte_s:
-            to.write(data)
+        if self._gateway is None:
             return
-        loop = asyncio.get_running_loop()
-        self._free_at = max(self._free_at, loop.time()) + len(data) * self._byte_s
-        loop.call_at(self._free_at, to.write, data)
+        data = self._damage(data)
+        if self._pace is None:
+            self._gateway.write(data)
+            return
+        at_s = self._pace.reply(len(data), time.monotonic())
+        self._deliver(at_s, data, self._gateway)
+
+    def _deliver(self, at_s: float, data: bytes, to: _Terminal) -> None:
+        self._under_way.append((at_s, data, to))
+        self._set_alarm()
+
+    def _arrive(self) -> None:
+        while self._under_way and self._under_way[0][0] <= time.monotonic():
+            _, data, to = self._under_way.popleft()
+            to.write(data)
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm and self._under_way:
+            self._alarm.set(self._under_way[0][0])
 
 
 def _point(link: Path, target: str) -> None:

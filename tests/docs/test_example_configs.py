@@ -20,7 +20,7 @@ CONFIG = ROOT / "config"
 # What a comment cannot show as a default: files that only TLS needs, and what the machine decides.
 _NOT_DEFAULTS = {"ca", "cert", "key", "verify_workers"}
 _COMMENTED_KEY = re.compile(r"^( *)# ([a-z_]+)( = .*)$")
-_COMMENTED_TABLE = re.compile(r"^# (\[[a-z]+\].*)$")
+_COMMENTED_TABLE = re.compile(r"^# (\[[a-z_]+\].*)$")
 
 
 @pytest.mark.parametrize("command", ["gridtokenx_edge", "gridtokenx_backend"])

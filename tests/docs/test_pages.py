@@ -9,11 +9,23 @@ from pathlib import Path
 
 import pytest
 import typer
-from tests.docs.markdown import DOCS, PAGES, ROOT, anchors, block, blocks, links, prose, section
+from tests.docs.markdown import (
+    DOCS,
+    PAGES,
+    ROOT,
+    anchors,
+    block,
+    blocks,
+    links,
+    prose,
+    section,
+    table,
+)
 
 from gridtokenx_backend.__main__ import app as backend_app
 from gridtokenx_client.__main__ import app as client_app
 from gridtokenx_edge.__main__ import app as edge_app
+from gridtokenx_edge.commissioning.finding import NAMES
 from gridtokenx_sim.__main__ import app as sim_app
 
 # Pages of the set that are written with the measurements, outside of this folder's tests.
@@ -109,10 +121,17 @@ def test_the_readme_fits_the_first_screens() -> None:
 def test_the_events_of_the_agents_log_are_all_explained() -> None:
     said = set()
     for file in (ROOT / "edge").rglob("*.py"):
+        if file.parent.name == "commissioning":
+            continue  # its findings are told, not logged
         said |= set(re.findall(r'\.?_?(?:info|warn|warning|error)\(\s*"(\w+)"', file.read_text()))
     rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", section(installer(), "Run"), flags=re.MULTILINE)
     shown = {name.strip(" `") for row in rows for name in row.split(",")}
     assert shown == said
+
+
+def test_the_findings_of_a_check_are_all_explained() -> None:
+    rows = table(section(installer(), "Findings"))
+    assert [name.strip(" `") for row in rows for name in row[0].split(",")] == list(NAMES)
 
 
 def installer() -> str:

@@ -21,10 +21,12 @@ import paho.mqtt.client as paho
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.enums import CallbackAPIVersion
+from tests.edge.checked_site import clock_table
 
 from gridtokenx_sim.config import MeterConfig, SerialBus, SimConfig, Site, TcpBus
 from gridtokenx_sim.serving import Running, serve
 from gridtokenx_wire.ack import Ack, seal_ack
+from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.frame import Frame, frame_hash, open_frame
 from gridtokenx_wire.keys import create_private_key, device_id, device_text, public_key_text
 from gridtokenx_wire.reading import Reading
@@ -111,6 +113,8 @@ class RtuServer:
     async def __aexit__(self, *_: object) -> None:
         assert self._server
         self._server.close()
+        for _ in range(3):  # a connection may just be on its way in
+            await asyncio.sleep(0)
         for writer in self._writers:
             writer.close()
         await asyncio.sleep(0)
@@ -320,9 +324,8 @@ class EdgeSite:
         log = (self.folder / "edge.log").open("a")
         agent = subprocess.Popen(
             [sys.executable, "-m", "gridtokenx_edge", "run", "--config", str(self.config)],
-            stderr=log,
             text=True,
-            **more,
+            **{"stderr": log, **more},
         )
         log.close()
         self._agents.append(agent)
@@ -355,3 +358,13 @@ def site(tmp_path: Path) -> Iterator[EdgeSite]:
 @pytest.fixture
 def ack_key(backend: Backend) -> str:
     return public_key_text(backend.key.public_key())
+
+
+@pytest.fixture
+def write(site: EdgeSite, broker: Mosquitto, ack_key: str) -> Callable[..., None]:
+    """Writes the config of a site whose clock is not the machine's."""
+
+    def write(served: Running, clock: ClockConfig, key: str = "") -> None:
+        site.write(served, key or ack_key, broker.port, every_s=600, extra=clock_table(clock))
+
+    return write

@@ -34,7 +34,7 @@ async def edge(*arguments: str | Path) -> tuple[int, str, str]:
     return process.returncode, output.decode(), errors.decode()
 
 
-@pytest.mark.parametrize("command", ["run", "check-config", "read", "key"])
+@pytest.mark.parametrize("command", ["run", "check-config", "read", "watch", "check", "key"])
 async def test_the_help_of_a_command_shows_an_example(command: str) -> None:
     code, output, _ = await edge(command, "--help")
     assert code == 0
@@ -58,11 +58,17 @@ async def test_meters_are_read_once(meters: Any, site: Any) -> None:
     assert eastron.pop("time_ms") > 1_700_000_000_000
     assert float(eastron.pop("import_kwh")) > 1234
     assert isinstance(eastron.pop("power_w"), int)
+    assert 220 < float(eastron.pop("values")["voltage_l1"]["value"]) < 240
+    identity, *rest = eastron.pop("requests")
+    assert (identity["function"], identity["registers"]) == (3, ["0000", "03e9"])
+    assert identity["received"].startswith("01 03 04 00 00 03 e9")
+    assert rest
     assert eastron == {
         "id": "EASTRON-1001",
         "profile": "eastron_sdm630",
         "bus": "roof",
         "address": 1,
+        "invert": False,
         "ok": True,
         "export_kwh": "567.000000000",
         "flags": [],

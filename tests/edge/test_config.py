@@ -7,11 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import gridtokenx_edge
 from gridtokenx_edge.config import SerialBus, TcpBus, resolve_paths
 from gridtokenx_edge.config_check import load_config
+from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_wire.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "edge.toml"
+PACKAGED = Path(gridtokenx_edge.__file__).parent / "profiles" / "abb_b23.toml"
 
 GOOD = """\
 [site]
@@ -97,6 +100,7 @@ SLIPS = [
     ("baud = 9600", 'parity = "X"', "25: bus.0..parity: invalid enum"),
     ("baud = 9600", "timeout_ms = 5", "25: bus.0..timeout_ms: expected 10 to 60000, got 5"),
     ("baud = 9600", "retries = 6", "25: bus.0..retries: expected 0 to 5, got 6"),
+    ("baud = 9600", "silent_share_percent = 0", "25: bus.0..silent_share_percent: expected 1 to"),
     ('port = "/dev/ttyUSB0"', "port = 502", "24: bus.0..port: expected `str`, got `int`"),
     ('port = "/dev/ttyUSB0"', 'port = ""', "24: bus.0..port: expected a serial port such as"),
     ('host = "10.0.0.7"', 'host = "10.0.0.7"\nbaud = 9600', "41: bus.1..baud: unknown key"),
@@ -110,6 +114,10 @@ SLIPS = [
     ("address = 2", "address = 0", "35: bus.0..meter.1..address: expected 1 to 247, got 0"),
     ("address = 2", "address = 2\npoll_every_s = 0.05", "36: bus.0..meter.1..poll_every_s: exp"),
     ("address = 2", "address = 2\ninvert = 1", "36: bus.0..meter.1..invert: expected `bool`"),
+    ("address = 2", "address = 2\ntimeout_ms = 9", "36: bus.0..meter.1..timeout_ms: expected 10"),
+    ("address = 2", "address = 2\nretries = -1", "36: bus.0..meter.1..retries: expected 0 to 5"),
+    ("address = 2", "address = 2\ngap_ms = 10001", "36: bus.0..meter.1..gap_ms: expected 0 to"),
+    ("address = 2", "address = 2\nclock_utc_offset_min = 60", "36: .*abb_b23 has no readable cl"),
     (
         '"abb_b23"',
         '"abb_b99"',
@@ -138,6 +146,9 @@ def test_a_good_config_has_its_defaults(config: Path) -> None:
     assert isinstance(serial, SerialBus)
     assert isinstance(tcp, TcpBus)
     assert (serial.parity, serial.stop_bits, serial.timeout_ms, serial.retries) == ("N", 1, 500, 1)
+    assert (serial.silent_share_percent, tcp.silent_share_percent) == (10, 10)
+    (own,) = {(meter.timeout_ms, meter.retries, meter.gap_ms) for meter in serial.meter}
+    assert own == (None, None, None), "the bus's and the profile's hold"
     assert (tcp.port, tcp.timeout_ms, tcp.rtu_over_tcp) == (502, 1000, False)
     assert (loaded.broker.port, loaded.broker.qos) == (8883, 1)
     assert serial.meter[0].every_ms == 10_000
@@ -294,3 +305,20 @@ def test_a_slip_in_a_sunspec_meter_is_told(
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert any(expected in line for line in str(caught.value).splitlines())
+
+
+def test_a_profile_may_be_a_file_beside_the_config(tmp_path: Path) -> None:
+    config = tmp_path / "edge.toml"
+    config.write_text(GOOD.replace('profile = "abb_b23"', 'profile = "mine.toml"'))
+    with pytest.raises(ConfigError, match=r"bus\[0\].meter\[1\].profile: expected a profile: .*"):
+        load_config(config)
+    mine = tmp_path / "mine.toml"
+    mine.write_text(PACKAGED.read_text().replace('maker = "ABB"', 'maker = "ACME"'))
+    with pytest.raises(ConfigError, match='expected "ACME-" and the serial number'):
+        load_config(config)
+    config.write_text(config.read_text().replace('id = "ABB-2"', 'id = "ACME-2"'))
+    meter = load_config(config).bus[0].meter[1]
+    assert meter.profile == str(mine)
+    assert load_profile(meter.profile).maker == "ACME"
+    mine.write_text(PACKAGED.read_text())  # an edited file is read anew
+    assert load_profile(meter.profile).maker == "ABB"

@@ -77,3 +77,14 @@ os._exit(0)
 def test_logging_does_not_bring_rich_into_memory() -> None:
     code = "import gridtokenx_edge.log, sys; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_number_of_remembered_faults_is_bounded() -> None:
+    log = Log()
+    faults = FaultLog(cast(Any, log), lambda: 0.0)
+    for number in range(5000):
+        faults.warn("reading_refused", str(number))
+    assert len(log.lines) == 5000
+    assert len(faults._last) == 1000
+    faults.warn("reading_refused", "4999")
+    assert len(log.lines) == 5000, "the newest are remembered"

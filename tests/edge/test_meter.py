@@ -16,7 +16,6 @@ from gridtokenx_edge.modbus.faults import (
     MeterRefused,
     MeterSilent,
     MeterStrange,
-    ModbusError,
     ValueMissing,
 )
 from gridtokenx_edge.modbus.line import Line
@@ -174,7 +173,7 @@ async def test_the_identity_is_read_again_after_a_reconnection(meters: Any) -> N
 async def test_a_faulty_meter_gives_no_reading_and_then_is_well_again(
     meters: Any, fault: Any, error: type[Exception]
 ) -> None:
-    async with simulated(meters, "abb_b23", timeout_ms=80) as (reader, meter):
+    async with simulated(meters, "abb_b23", timeout_ms=150) as (reader, meter):
         await reader.poll()
         meter.inject(fault)
         for _ in range(2):
@@ -242,7 +241,7 @@ async def test_a_late_reply_is_never_taken_for_the_next_requests(
             assert server.requests[count] == rtu("01 03 13 00 00 07"), "first something else"
 
 
-async def test_a_very_late_reply_fails_the_poll_that_it_falls_into(
+async def test_a_very_late_reply_is_passed_over_where_one_of_another_length_is_expected(
     rtu_server: Any, rtu: Callable[[str], bytes]
 ) -> None:
     """It comes after the settling time, while something of another length is being asked."""
@@ -268,8 +267,8 @@ async def test_a_very_late_reply_fails_the_poll_that_it_falls_into(
             assert (await reader.poll()).import_uwh == 10**9
             with pytest.raises(MeterSilent):
                 await reader.poll()
-            with pytest.raises(ModbusError):
-                await reader.poll()
+            assert (await reader.poll()).import_uwh == 10**9
+            assert len(server.requests) == 7, "the identity showed that the line is in step"
 
 
 async def test_a_slow_meter_is_read_as_long_as_it_is_in_time(meters: Any) -> None:

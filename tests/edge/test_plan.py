@@ -86,5 +86,5 @@ def test_an_inverted_meter_imports_what_it_calls_export() -> None:
 def test_after_a_lost_reply_the_next_request_cannot_be_answered_by_it(
     others: list[Block], lost: Block, asked: Block
 ) -> None:
-    assert resync_block(others, lost) == asked
+    assert resync_block(others, [lost]) == asked
     assert asked.shape != lost.shape

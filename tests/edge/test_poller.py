@@ -61,6 +61,7 @@ class Bus:
         self.sink = Sink()
         self.log = Log()
         self.clock = clock
+        self.line: Line | None = None
         self._bus = running.buses[0]
         self._timeout_ms = timeout_ms
         self._ids = ids
@@ -73,7 +74,7 @@ class Bus:
         else:
             port, host = self._bus.port, self._bus.host
             bus = TcpBus("hall", host, [], port=port, timeout_ms=self._timeout_ms)
-        line = Line(bus, FaultLog(cast(Any, self.log)))
+        line = self.line = Line(bus, FaultLog(cast(Any, self.log)))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(line.keep_up())
             for meter in self._bus.meters:
@@ -84,6 +85,14 @@ class Bus:
         config = MeterConfig(meter_id, meter.model, meter.address, EVERY_MS / 1000)
         reader = MeterReader(line, config, load_profile(meter.model), self.clock)
         return MeterPoller(line, config, reader, self.sink, self.clock, cast(Any, self.log))
+
+    def silent_s(self) -> float:
+        """How long the line was held by meters that were never read."""
+        assert self.line
+        alive = {int(reading.meter[-2:]) for reading in self.sink.readings}
+        return sum(
+            spent_s for address, spent_s in self.line.spent_s.items() if address not in alive
+        )
 
     def last_ms(self) -> int:
         return max((reading.time_ms for reading in self.sink.readings), default=0)
@@ -241,3 +250,47 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_polls(
         clock.offset_ms = 0
         count = len(bus.sink.readings)
         await wait_until(lambda: len(bus.sink.readings) >= count + 3, 5)
+
+
+@pytest.mark.parametrize("dead", [1, 3])
+async def test_dead_meters_cost_at_most_their_declared_share_of_the_bus(
+    meters: Any, wait_until: Any, dead: int
+) -> None:
+    """Fifteen live meters, and up to three that were never there: in any stretch of time the dead
+    ones together hold the line for a tenth of it, and one time-out more."""
+    live = [meters.meter("eastron_sdm630", at) for at in range(1, 16)]
+    gone = [meters.meter("eastron_sdm630", at, fault=[{"kind": "silence"}]) for at in (31, 32, 33)]
+    async with polled(meters, *live, *gone[:dead], timeout_ms=60) as bus:
+        await wait_until(lambda: len(bus.log.named("meter_failed")) >= dead)
+        began_s, before_s = asyncio.get_running_loop().time(), bus.silent_s()
+        since = len(bus.sink.readings)
+        await wait_until(lambda: bus.silent_s() > before_s)
+        await asyncio.sleep(1)
+        elapsed_s = asyncio.get_running_loop().time() - began_s
+        assert bus.silent_s() - before_s <= 0.1 * elapsed_s + 0.07
+        rounds = elapsed_s * 1000 / EVERY_MS
+        assert len(bus.sink.readings) - since >= 15 * (rounds - 2) * 0.8
+
+
+async def test_silent_meters_all_come_back_when_their_fuse_is_put_in(
+    meters: Any, wait_until: Any
+) -> None:
+    """Where no meter answers, none has to wait for the others' share."""
+    silence = [{"kind": "silence"}]
+    all_dead = [meters.meter("eastron_sdm630", at, fault=silence) for at in range(1, 7)]
+    async with polled(meters, *all_dead, timeout_ms=60) as bus:
+        await wait_until(lambda: len({f["meter"] for f in bus.log.named("meter_failed")}) == 6)
+        for meter in bus.running.meters:
+            meter.clear_faults()
+        await wait_until(lambda: len({r.meter for r in bus.sink.readings}) == 6, 10)
+
+
+async def test_a_meter_that_has_become_slow_is_read_at_the_first_retry(
+    meters: Any, wait_until: Any
+) -> None:
+    async with polled(meters, two(meters)[0], timeout_ms=400) as bus:
+        await wait_until(lambda: len(bus.sink.readings) >= 3)
+        bus.running.meter("EASTRON-1001").inject(Slow(delay_ms=150))
+        since = len(bus.sink.readings)
+        await wait_until(lambda: len(bus.sink.readings) >= since + 4)
+    assert not bus.log.named("meter_failed")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.modbus.schedule import Due, grid_after, is_stranded, next_due
+from gridtokenx_edge.modbus.schedule import Due, first_due, grid_after, is_stranded, next_due
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,23 @@ from gridtokenx_edge.modbus.schedule import Due, grid_after, is_stranded, next_d
 )
 def test_polls_stand_on_multiples_of_their_period(now_ms: int, every_ms: int, due_ms: int) -> None:
     assert grid_after(now_ms, every_ms) == due_ms
+
+
+@pytest.mark.parametrize(
+    ("now_ms", "every_ms", "due_ms"),
+    [
+        (100_000, 10_000, 100_000),  # the grid point of now may have been polled before a restart
+        (103_000, 10_000, 103_000),
+        (108_000, 10_000, 108_000),
+        (108_001, 10_000, 110_000),
+        (100_500, 1_000, 101_000),
+        (900_001, 900_000, 900_001),
+    ],
+)
+def test_the_first_poll_does_not_wait_for_the_grid_unless_it_is_near(
+    now_ms: int, every_ms: int, due_ms: int
+) -> None:
+    assert first_due(now_ms, every_ms) == due_ms
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,10 @@ async def test_frames_go_over_tls_with_a_client_certificate(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("ca", "own", "reason"),
-    [("evil", "good", "TLS: CERTIFICATE_VERIFY_FAILED"), ("good", "evil", "broker 127.0.0.1")],
+    [
+        ("evil", "good", "TLS: the broker's certificate is not signed by ca"),
+        ("good", "evil", "broker 127.0.0.1"),
+    ],
 )
 async def test_a_broker_or_a_gateway_of_another_authority_is_refused(
     tmp_path: Path,

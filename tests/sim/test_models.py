@@ -25,6 +25,7 @@ MOMENT = Snapshot(
     voltage_mv=(230_100, 231_200, 229_900),
     current_ma=(3_042, 2_163, 1_394),
     frequency_mhz=50_020,
+    time_ms=1_795_475_732_012,  # 2026-11-23 23:15:32.012 UTC
 )
 THREE_PHASE_ONLY = ("eastron_sdm120", "eastron_sdm230")
 
@@ -112,6 +113,7 @@ WORDS = {
         (4, 0x0B, [341]),
     ],
     "schneider_iem3155": [
+        (3, 0x0734, [26, 11 << 8 | 23, 23 << 8 | 15, 32_012]),
         (3, 0x0BB7, bits("f", 3.042)),
         (3, 0x0BD3, bits("f", 230.1)),
         (3, 0x0BF1, bits("f", -0.3204)),

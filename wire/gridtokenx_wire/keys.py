@@ -93,14 +93,19 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for a writer
 
 
-def read_secret(path: Path) -> bytes:
-    """The content of a file that only its owner can read. Raises KeyFileError."""
+def read_secret(path: Path, *, is_credential: bool = False) -> bytes:
+    """The content of a file that only its owner can read. Raises KeyFileError.
+
+    `is_credential`: systemd made the file for one user, by an access list on a file of root's
+    whose mask shows as the group's right to read (mode 0440).
+    """
+    others = 0o037 if is_credential else 0o077
     try:
         with io.FileIO(path, "rb", opener=_open_at_once) as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 raise KeyFileError(f"{path}: expected a regular file")
-            if mode & 0o077:
+            if mode & others:
                 got = f"{stat.S_IMODE(mode):04o}"
                 raise KeyFileError(f"{path}: expected mode 0600, got {got}; run: chmod 600 {path}")
             return file.read(65_536)
@@ -108,9 +113,9 @@ def read_secret(path: Path) -> bytes:
         raise KeyFileError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def load_private_key(path: Path) -> Ed25519PrivateKey:
+def load_private_key(path: Path, *, is_credential: bool = False) -> Ed25519PrivateKey:
     """The Ed25519 private key in `path`. Raises KeyFileError."""
-    content = read_secret(path)
+    content = read_secret(path, is_credential=is_credential)
     try:
         key = load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -12,6 +12,8 @@ def check_config(config: ConfigOption, as_json: JsonOption = False) -> None:
     paths = resolve_paths(loaded, config)
     meters = [meter.id for bus in loaded.bus for meter in bus.meter]
     key = "present" if paths.key.is_file() else "missing"
+    if paths.is_key_credential:
+        key = "credential"
     if as_json:
         print_json({"ok": True, "buses": len(loaded.bus), "meters": meters, "key": key})
         return

@@ -39,7 +39,13 @@ def key(
     if config is None:
         fail("gridtokenx-edge: Missing option '--config' / '-c'.")
     # Only the file's form is checked: TLS files come after the key that they are made for.
-    path = resolve_paths(load(config, reader=lambda file: load_toml(file, EdgeConfig)), config).key
+    paths = resolve_paths(load(config, reader=lambda file: load_toml(file, EdgeConfig)), config)
+    path = paths.key
+    if paths.is_key_credential:
+        fail(
+            f"{config}: device.key: expected a file for this command; make the key there, then"
+            f" systemd-creds encrypt --name={path.name} FILE {path.name}.cred"
+        )
     try:
         try:
             public = create_private_key(path).public_key()

@@ -1,13 +1,14 @@
-"""`gridtokenx-edge read`: asks meters once."""
+"""`gridtokenx-edge read`: asks meters once, and shows everything that they tell."""
 
 from __future__ import annotations
 
 import asyncio
+import textwrap
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from gridtokenx_edge.commands.terminal import (
     FINDING,
@@ -16,86 +17,161 @@ from gridtokenx_edge.commands.terminal import (
     fail,
     load,
     print_json,
+    say,
 )
-from gridtokenx_edge.config import BusConfig, EdgeConfig, MeterConfig
-from gridtokenx_edge.once import Answer, read_once
-from gridtokenx_wire.reading import ReadingFlag
-from gridtokenx_wire.units import format_decimal
+from gridtokenx_edge.commissioning import spelling
+from gridtokenx_edge.commissioning.listening import Exchange
+from gridtokenx_edge.commissioning.ports import agent_runs
+from gridtokenx_edge.commissioning.visit import Visit, visit_meters
+from gridtokenx_edge.config import BusConfig, EdgeConfig, MeterConfig, SerialBus, resolve_paths
+from gridtokenx_edge.modbus.readers import load_any
+from gridtokenx_wire.reading import Reading, ReadingFlag
 
-_KWH_DECIMALS = 9
-_UWH_PER_WH = 10**6
+WIDTH = 80
 
 
 def read(
     config: ConfigOption,
     meter: Annotated[str, typer.Option(help="Only the meter with this id.")] = "",
+    raw: Annotated[bool, typer.Option("--raw", help="Registers and bytes too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Poll meters once and show what they say; exit code 1 if one does not answer."""
+    """Read meters once and show all that they tell; exit code 1 if one does not answer."""
     loaded = load(config)
-    chosen = _choose(loaded, meter)
+    chosen = choose(loaded, meter)
     if not chosen:
         fail(f"{config}: expected a meter of this config, got {meter!r}")
-    answers = asyncio.run(read_once(loaded, chosen))
+    visits = asyncio.run(visit_meters(loaded, chosen))
+    if agent_runs(resolve_paths(loaded, config).outbox):
+        visits = [_blame_agent(loaded, visit) for visit in visits]
     if as_json:
-        print_json({"meters": [_answer_fields(answer) for answer in answers]})
+        print_json({"meters": [_fields(visit) for visit in visits]})
     else:
-        Console().print(_answer_table(answers))
-    raise typer.Exit(0 if all(answer.reading for answer in answers) else FINDING)
+        say("\n\n".join("\n".join(_lines(visit, is_raw=raw)) for visit in visits))
+    raise typer.Exit(FINDING if any(visit.error for visit in visits) else 0)
 
 
-def _choose(config: EdgeConfig, meter_id: str) -> list[tuple[BusConfig, list[MeterConfig]]]:
+def choose(config: EdgeConfig, meter_id: str) -> list[tuple[BusConfig, list[MeterConfig]]]:
+    """The buses with the meters of this id; with all their meters for ""."""
     chosen = [
         (bus, [meter for meter in bus.meter if meter_id in ("", meter.id)]) for bus in config.bus
     ]
     return [(bus, meters) for bus, meters in chosen if meters]
 
 
-def _answer_fields(answer: Answer) -> dict[str, Any]:
+def _blame_agent(config: EdgeConfig, visit: Visit) -> Visit:
+    """Says who has the port, where a reader of the error would have to guess."""
+    ports = {bus.name: bus.port for bus in config.bus if isinstance(bus, SerialBus)}
+    if visit.bus not in ports or visit.exchanges or "another program" not in visit.error:
+        return visit
+    error = f"the agent runs and has {ports[visit.bus]}; stop it first, then read"
+    return Visit(visit.bus, visit.meter, error=error)
+
+
+def _fields(visit: Visit) -> dict[str, Any]:
+    meter = visit.meter
     fields: dict[str, Any] = {
-        "id": answer.meter.id,
-        "profile": answer.meter.profile,
-        "bus": answer.bus,
-        "address": answer.meter.address,
-        "ok": answer.reading is not None,
+        "id": meter.id,
+        "profile": meter.profile,
+        "bus": visit.bus,
+        "address": meter.address,
+        "invert": meter.invert,
+        "ok": not visit.error,
     }
-    if answer.reading is None:
-        return fields | {"error": answer.error}
-    reading = answer.reading
-    return fields | {
-        "time_ms": reading.time_ms,
-        "import_kwh": format_decimal(reading.import_uwh, _KWH_DECIMALS),
-        "export_kwh": format_decimal(reading.export_uwh, _KWH_DECIMALS),
-        "power_w": reading.power_w,
-        "flags": _flag_names(reading.flags),
+    if visit.error:
+        fields["error"] = visit.error
+    if visit.reading:
+        reading = visit.reading
+        fields |= {
+            "time_ms": reading.time_ms,
+            "import_kwh": spelling.exact("import", reading.import_uwh),
+            "export_kwh": spelling.exact("export", reading.export_uwh),
+            "power_w": reading.power_w,
+            "flags": spelling.flag_names(reading.flags),
+            "values": {
+                name: {
+                    "value": None if value is None else spelling.exact(name, value),
+                    "unit": spelling.unit(name),
+                }
+                for name, value in visit.values.items()
+            },
+        }
+    return fields | {"requests": [_request_fields(exchange) for exchange in visit.exchanges]}
+
+
+def _request_fields(exchange: Exchange) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "function": exchange.block.fc,
+        "address": exchange.block.address,
+        "registers": [f"{word:04x}" for word in exchange.words],
+        "points": exchange.block.points,
+        "round_trip_us": exchange.took_us,
+        "sent": exchange.sent.hex(" "),
+        "received": exchange.received.hex(" "),
     }
+    return fields | ({"error": exchange.error} if exchange.error else {})
 
 
-def _answer_table(answers: list[Answer]) -> Table:
-    table = Table("meter", "bus", "address")
-    for heading in ("import kWh", "export kWh", "power W"):
-        table.add_column(heading, justify="right")
-    table.add_column("notes")
-    for answer in answers:
-        start = (answer.meter.id, answer.bus, str(answer.meter.address))
-        reading = answer.reading
-        if reading is None:
-            table.add_row(*start, "", "", "", f"[red]{answer.error}[/red]")
-            continue
-        table.add_row(
-            *start,
-            _whole_wh(reading.import_uwh),
-            _whole_wh(reading.export_uwh),
-            str(reading.power_w),
-            ", ".join(_flag_names(reading.flags)),
-        )
-    return table
+def _lines(visit: Visit, *, is_raw: bool) -> Iterator[str]:
+    meter = visit.meter
+    yield f"{meter.id}  {load_any(meter.profile).name}"
+    where = f"{visit.bus}, address {meter.address}"
+    reading = visit.reading
+    if reading:
+        at = datetime.fromtimestamp(reading.time_ms / 1000, UTC)
+        yield f"  {where}, read {at:%Y-%m-%d %H:%M:%S} UTC{', inverted' * meter.invert}"
+        yield from _reading_lines(reading)
+        for name, value in visit.values.items():
+            if value is not None:
+                yield _value_line(spelling.label(name), name, value)
+        lacking = [spelling.label(name) for name, value in visit.values.items() if value is None]
+        if lacking:
+            yield from _wrapped(", ".join(lacking), "  not told by this meter: ", "      ")
+    else:
+        yield f"  {where}"
+    if visit.error:
+        yield from _wrapped(visit.error, "  not read: " if reading is None else "  not all read: ")
+    if is_raw:
+        for exchange in visit.exchanges:
+            yield from _raw_lines(exchange)
 
 
-def _whole_wh(energy_uwh: int) -> str:
-    """kWh with the three decimals that a display has."""
-    return format_decimal(energy_uwh // _UWH_PER_WH, 3)
+def _reading_lines(reading: Reading) -> Iterator[str]:
+    flags = ReadingFlag(reading.flags)
+    shown: tuple[tuple[str, int, ReadingFlag], ...] = (
+        ("import", reading.import_uwh, ReadingFlag.NO_IMPORT),
+        ("export", reading.export_uwh, ReadingFlag.NO_EXPORT),
+        ("power", reading.power_w, ReadingFlag.NO_POWER),
+    )
+    for name, value, absent in shown:
+        yield _value_line(name, name, None if flags & absent else value)
+    if flags:
+        yield f"  {'flags':<24}{', '.join(spelling.flag_names(reading.flags))}"
 
 
-def _flag_names(flags: int) -> list[str]:
-    return [str(flag.name).lower() for flag in ReadingFlag if flags & flag]
+def _value_line(label: str, name: str, value: int | None) -> str:
+    if value is None:
+        return f"  {label:<20}{'none':>16}"
+    return f"  {label:<20}{spelling.shown(name, value):>16} {spelling.unit(name)}".rstrip()
+
+
+def _raw_lines(exchange: Exchange) -> Iterator[str]:
+    block = exchange.block
+    what = ", ".join(block.points) or "identity"
+    asked = f"fc {block.fc}, {block.count} registers from 0x{block.address:04X}: {what}"
+    yield from _wrapped(asked, "  ", "      ")
+    if exchange.words:
+        yield from _wrapped(" ".join(f"{word:04x}" for word in exchange.words), "    words ")
+    yield from _wrapped(exchange.sent.hex(" "), "    sent  ")
+    yield from _wrapped(exchange.received.hex(" ") or "nothing", "    got   ")
+
+
+def _wrapped(text: str, first: str, more: str = "") -> list[str]:
+    """The text in lines that fit, behind `first` and then below it, or behind `more`."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=more or " " * len(first),
+        break_on_hyphens=False,
+    ) or [first.rstrip()]

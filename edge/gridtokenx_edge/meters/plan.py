@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from gridtokenx_edge.meters.point import Point
-from gridtokenx_edge.meters.profile import Identity, ModelRegister, Profile
+from gridtokenx_edge.meters.profile import ClockRegister, Identity, ModelRegister, Profile
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -95,20 +95,24 @@ def quantities(values: Mapping[str, int | None], *, invert: bool) -> Quantities:
     return Quantities(import_uwh, export_uwh, power_w)
 
 
-def register_block(register: Identity | ModelRegister) -> Block:
-    """The request for an identity register."""
+def register_block(register: Identity | ModelRegister | ClockRegister) -> Block:
+    """The request for an identity register or a clock."""
     return Block(register.fc, register.address, register.count)
 
 
-def resync_block(candidates: Sequence[Block], lost: Block) -> Block:
-    """A request whose reply cannot be mistaken for the late reply to `lost`.
+def resync_block(candidates: Sequence[Block], owed: Sequence[Block]) -> Block:
+    """A request whose reply cannot be mistaken for a late reply to one of `owed`.
 
     RTU replies carry neither an address nor a number of their request, only a function code and
     a length. A meter answers in order, so the right reply to a request of another shape proves
-    that nothing older is still under way.
+    that nothing older is still under way. Another function code is best: then not even the
+    exception replies are alike.
     """
-    for block in candidates:
-        if block.shape != lost.shape:
+    shapes, codes = {block.shape for block in owed}, {block.fc for block in owed}
+    for block in sorted(candidates, key=lambda block: block.fc in codes):
+        if block.shape not in shapes:
             return block
-    other_count = lost.count - 1 if lost.count > 1 else 2
-    return Block(lost.fc, lost.address, other_count)
+    last = owed[-1]
+    counts = (*range(last.count - 1, 0, -1), *range(last.count + 1, 126))
+    others = (Block(last.fc, last.address, count) for count in counts)
+    return next(block for block in others if block.shape not in shapes)

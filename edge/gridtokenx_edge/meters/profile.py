@@ -66,6 +66,22 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("expected a count of 2 for uint32 and bcd, from 1 on for ascii")
 
 
+class ClockRegister(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the meter's own clock stands, four registers (see meter_clock)."""
+
+    fc: Literal[3, 4]
+    address: int
+    type: Literal["datetime"]
+    confidence: Confidence
+
+    def __post_init__(self) -> None:
+        check_span(self.address, self.count)
+
+    @property
+    def count(self) -> int:
+        return 4
+
+
 class SerialDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a meter of this model leaves the factory; where a scan begins."""
 
@@ -131,6 +147,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     bridge_registers: int = 0
     min_gap_ms: int = 0
     identity: Identity | None = None
+    clock: ClockRegister | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -176,7 +193,19 @@ def profile_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
-@cache
 def load_profile(name: str) -> Profile:
-    """The profile of a model in `profile_names()`. Raises ConfigError if its file is wrong."""
+    """The profile of a model in `profile_names()`, or in a site's own file (see `is_file`).
+
+    Raises ConfigError if the file is wrong.
+    """
+    return load_toml(Path(name), Profile) if is_file(name) else _packaged(name)
+
+
+def is_file(name: str) -> bool:
+    """Whether a profile is named by a file of the site's own, not as a model of this package."""
+    return name.endswith(".toml")
+
+
+@cache
+def _packaged(name: str) -> Profile:
     return load_toml(_FOLDER / f"{name}.toml", Profile)

@@ -2,6 +2,7 @@
 
 ModbusError
 ├── LineDown        the port or connection is gone; concerns every meter on it
+│   └── LineUnfit   the port cannot do the rate or parity asked for
 ├── MeterSilent     no valid reply in time (silence, noise, wrong checksum)
 ├── MeterRefused    an exception reply (Modbus Application Protocol V1.1b3, 7)
 ├── MeterGarbled    a reply that does not answer the request
@@ -21,6 +22,7 @@ _EXCEPTIONS = {
     4: "device failure",
     5: "acknowledge",
     6: "device busy",
+    7: "negative acknowledge",
     8: "memory parity error",
     10: "gateway path unavailable",
     11: "gateway target device failed to respond",
@@ -33,6 +35,10 @@ class ModbusError(Exception):
 
 class LineDown(ModbusError):
     """The serial port or TCP connection is gone."""
+
+
+class LineUnfit(LineDown):
+    """The serial port's driver refuses the rate or the parity."""
 
 
 class MeterSilent(ModbusError):
@@ -52,7 +58,11 @@ class MeterGarbled(ModbusError):
 
 
 class MeterStrange(ModbusError):
-    """The meter says that it is another than the config says."""
+    """The meter is another than the config says; `says` is the id that it told, if any."""
+
+    def __init__(self, text: str, *, says: str = "") -> None:
+        super().__init__(text)
+        self.says = says
 
 
 class ValueMissing(ModbusError):

@@ -1,44 +1,58 @@
-"""One Modbus line, serial or TCP: pymodbus's client, its faults told apart, kept connected.
+"""One Modbus line, serial or TCP: one request at a time, its faults told apart, kept connected.
 
-pymodbus neither retries nor reconnects here: who asks decides what a failure costs the others.
+It neither retries nor decides whom to ask: who asks decides what a failure costs the others.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import random
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-
-from pymodbus import FramerType, ModbusException
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import NoReturn
 
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.config import BusConfig, SerialBus
+from gridtokenx_edge.config import BusConfig, MeterConfig, SerialBus
 from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.plan import Block
+from gridtokenx_edge.modbus.codec import Answer, MbapCodec, NotModbus, Refusal, RtuCodec, Words
 from gridtokenx_edge.modbus.faults import LineDown, MeterGarbled, MeterRefused, MeterSilent
+from gridtokenx_edge.modbus.late import LateReplies
+from gridtokenx_edge.modbus.share import SilentShare
+from gridtokenx_edge.modbus.turns import Turns
+from gridtokenx_edge.modbus.watch import NOBODY, LineWatch
+from gridtokenx_edge.modbus.wire import Wire, open_serial, open_tcp
 
 _CONNECT_TIMEOUT_S = 3.0
 _RECONNECT_BASE_S = 0.5
 _RECONNECT_CAP_S = 30.0
+# While a line is up, the loop that keeps it so comes round this often.
+_ROUND_S = 15.0
 # So many requests in a row without a reply: reopen the line, as USB adapters and device servers
 # do fall asleep.
 _SILENT_BEFORE_REOPEN = 8
-# Modbus over Serial Line V1.02, 2.5.1.1: frames are 3.5 characters of 11 bits apart, and 1.75 ms
-# at least.
-_FRAME_GAP_BITS = 3.5 * 11
-_SHORTEST_FRAME_GAP_S = 0.00175
+# Modbus over Serial Line V1.02, 2.5.1.1: frames stand 3.5 characters apart, above 19,200 baud
+# 1.75 ms.
+_SILENCE_CHARACTERS = 3.5
+_FAST_BAUD = 19_200
+_FAST_SILENCE_S = 0.00175
+_START_AND_DATA_BITS = 9
+# A request has 8 bytes, a reply 5 beside its registers.
+_FRAME_BYTES = 13
 
 
 class Line:
     """A line that one requester at a time has the turn on."""
 
-    def __init__(self, config: BusConfig, faults: FaultLog) -> None:
+    def __init__(
+        self,
+        config: BusConfig,
+        faults: FaultLog,
+        watch: LineWatch = NOBODY,
+        hear: Callable[[bool, bytes], None] | None = None,
+    ) -> None:
+        """`hear` gets the bytes as they pass, and whether they are sent."""
         self.name = config.name
         self.timeout_s = config.timeout_ms / 1000
         self.retries = config.retries
@@ -46,63 +60,95 @@ class Line:
         """Whether replies carry their request's number (MBAP), so that a late one is known."""
         self.generation = 0
         """Counts connections: after a new one, meters may have been exchanged."""
+        self.share = SilentShare(config.silent_share_percent)
+        self.silent_turn = asyncio.Lock()
+        """Meters without an answer are asked one after the other."""
+        self.spent_s: dict[int, float] = {}
+        """How long requests to each address have held the line, answered or not."""
+        self.late = LateReplies()
+        """What may still come; nothing where replies are numbered."""
+        self.round_trip_s = 0.0
+        """From the last request to its answer."""
         self._config = config
         self._faults = faults
-        self._turn = asyncio.Lock()
-        self._client: AsyncModbusSerialClient | AsyncModbusTcpClient | None = None
+        self._watch = watch
+        self._hear = hear
+        self._turns = Turns()
+        self._wire: Wire | None = None
+        self._codec: RtuCodec | MbapCodec = RtuCodec()
+        self._answer: asyncio.Future[Answer | None] | None = None
         self._is_up = asyncio.Event()
         self._is_down = asyncio.Event()
         self._is_down.set()
+        self._why_down = ""
         self._silent = 0
-        self._is_waiting = False
-        self._quiet_at_s = 0.0
-        self._gap_s = _frame_gap_s(config)
+        self._has_answered = False
+        self._heard_at_s = 0.0
+        self._is_echo_told = False
+        self._is_serial = isinstance(config, SerialBus)
+        self._byte_s, self._silence_s = _pace(config)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """The line to oneself, in the order of asking."""
-        async with self._turn:
+    async def turn(self, *, is_urgent: bool = False) -> AsyncIterator[None]:
+        """The line to oneself, in the order of asking; the urgent ones go first."""
+        async with self._turns.turn(is_urgent=is_urgent):
             yield
 
     async def connect(self) -> None:
         """Opens the port or connection. Raises LineDown with the reason."""
         self.close()
-        client = self._make_client()
-        if not await client.connect():
-            client.close()
-            raise LineDown(self._why_not())
-        # A serial transport registers its reader in the next turn of the loop; closing it before
-        # would leave the reader behind.
-        await asyncio.sleep(0)
-        self._client = client
+        config = self._config
+        if isinstance(config, SerialBus):
+            self._wire = Wire(open_serial(config), self._received, self._lost)
+        else:
+            self._wire = Wire(
+                await open_tcp(config, _CONNECT_TIMEOUT_S), self._received, self._lost
+            )
+        self._codec = MbapCodec() if self.is_numbered else RtuCodec()
         self._silent = 0
+        self._has_answered = False
+        self._why_down = ""
         self.generation += 1
         self._is_down.clear()
         self._is_up.set()
 
     def close(self) -> None:
-        client, self._client = self._client, None
-        if client:
-            client.close()
+        wire, self._wire = self._wire, None
+        if wire:
+            wire.close()
         self._is_up.clear()
         self._is_down.set()
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(LineDown(self._why_down or "the line was closed"))
 
     async def keep_up(self) -> None:
         """Reconnects with backoff whenever the line goes down, until cancelled."""
         backoff = Backoff(_RECONNECT_BASE_S, _RECONNECT_CAP_S, random.random)
         try:
             while True:
+                self._watch.turned()
                 try:
                     await self.connect()
                 except LineDown as fault:
                     self._faults.error("line_down", self.name, bus=self.name, reason=str(fault))
                     await asyncio.sleep(backoff.next_s())
                     continue
-                backoff.reset()
-                self._faults.over("line_down", self.name)
-                await self._is_down.wait()
+                await self._until_down()
+                if self._has_answered or not self._why_down:
+                    backoff.reset()
+                    self._faults.over("line_down", self.name)
+                    continue
+                self._faults.error("line_down", self.name, bus=self.name, reason=self._why_down)
+                await asyncio.sleep(backoff.next_s())
         finally:
             self.close()
+
+    async def _until_down(self) -> None:
+        while not self._is_down.is_set():
+            self._watch.turned()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ROUND_S):
+                    await self._is_down.wait()
 
     @property
     def is_up(self) -> bool:
@@ -111,113 +157,139 @@ class Line:
     async def until_up(self) -> None:
         await self._is_up.wait()
 
-    async def read(self, address: int, block: Block) -> list[int]:
+    def retries_of(self, meter: MeterConfig) -> int:
+        """How often a request without a valid reply is repeated: the meter's own, or the bus's."""
+        return self.retries if meter.retries is None else meter.retries
+
+    def wire_s(self, block: Block) -> float:
+        """How long the bytes of a request for `block` and of its reply are on the line."""
+        return (_FRAME_BYTES + 2 * block.count) * self._byte_s
+
+    async def read(self, address: int, block: Block, timeout_s: float | None = None) -> list[int]:
         """The registers of a block, from the meter at `address`. Call it in one's turn.
 
-        Raises ModbusError. After MeterSilent or MeterGarbled a late reply may still come.
+        Waits for `timeout_s`, or as long as the bus's config says. Raises ModbusError. After
+        MeterSilent or MeterGarbled, and if cancelled, a late reply may still come: it is owed.
         """
-        client = self._client
-        if client is None or not client.connected:
-            self.close()
-            raise LineDown("the line is down")
-        await self._frame_gap()
-        ask = client.read_holding_registers if block.fc == 3 else client.read_input_registers
-        self._is_waiting = True
+        self._require_wire()
+        if timeout_s is None:
+            timeout_s = self.timeout_s
+            await self._settle(address)
+        await self._silence()
+        answer = await self._exchange(address, block, timeout_s)
+        if answer is None:
+            self._raise_silence(block, timeout_s)
+        elif isinstance(answer, Words):
+            return answer.words
+        raise MeterRefused(answer.code)
+
+    def _require_wire(self) -> Wire:
+        if self._wire is None:
+            raise LineDown(self._why_down or "the line is down")
+        return self._wire
+
+    async def _exchange(self, address: int, block: Block, timeout_s: float) -> Answer | None:
+        """The answer to one request, None if there is none in time."""
+        wire = self._require_wire()
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Answer | None] = loop.create_future()
+        self._answer = waiting
+        giving_up = loop.call_later(timeout_s, _give_up, waiting)
+        asked_at_s = time.monotonic()
+        if not self.is_numbered:
+            self.late.asked(address, block, asked_at_s)
+        answer: Answer | None = None
+        request = self._codec.ask(address, block)
+        if self._hear:
+            self._hear(True, request)
+        wire.write(request)
         try:
-            async with asyncio.timeout(self.timeout_s):
-                reply = await ask(block.address, count=block.count, device_id=address)
-        except TimeoutError:
-            self._count_silence()
-            raise MeterSilent(f"no reply within {self.timeout_s * 1000:.0f} ms") from None
-        except ModbusException as error:
-            if not client.connected:
-                self.close()
-                raise LineDown("the line went down") from None
-            raise MeterGarbled(f"expected a reply: {error}") from None
+            answer = await waiting
         finally:
-            self._is_waiting = False
-            self._quiet_at_s = time.monotonic() + self._gap_s
-        self._silent = 0
-        if reply.isError():
-            raise MeterRefused(reply.exception_code)
-        if reply.function_code != block.fc or len(reply.registers) != block.count:
-            raise MeterGarbled(
-                f"expected {block.count} registers, got {len(reply.registers)}"
-                f" with function code {reply.function_code}"
-            )
-        return list(reply.registers)
+            giving_up.cancel()
+            self._answer = None
+            spent_s = time.monotonic() - asked_at_s
+            self.spent_s[address] = self.spent_s.get(address, 0.0) + spent_s
+            self._watch.asked(address, spent_s, answered=answer is not None)
+        if answer:
+            self._silent = 0
+            self._has_answered = True
+            self.round_trip_s = spent_s
+            if not self.is_numbered:
+                self.late.answered(address, is_refusal=isinstance(answer, Refusal))
+            self._tell_echo()
+        return answer
 
-    def _make_client(self) -> AsyncModbusSerialClient | AsyncModbusTcpClient:
-        config = self._config
-        # Replies are timed out in `read`; this is for connecting, and must not come before it.
-        timeout_s = max(_CONNECT_TIMEOUT_S, 2 * self.timeout_s)
-        if isinstance(config, SerialBus):
-            client: AsyncModbusSerialClient | AsyncModbusTcpClient = AsyncModbusSerialClient(
-                config.port,
-                baudrate=config.baud,
-                parity=config.parity,
-                stopbits=config.stop_bits,
-                timeout=timeout_s,
-                reconnect_delay=0,
-                retries=0,
-                trace_connect=self._on_connection,
-            )
-        else:
-            client = AsyncModbusTcpClient(
-                config.host,
-                port=config.port,
-                framer=FramerType.RTU if config.rtu_over_tcp else FramerType.SOCKET,
-                timeout=timeout_s,
-                reconnect_delay=0,
-                retries=0,
-                trace_connect=self._on_connection,
-            )
-        return client
-
-    def _on_connection(self, is_connected: bool) -> None:  # noqa: FBT001 (pymodbus calls it)
-        """Called by pymodbus; a request under way learns at once that no reply will come."""
-        client = self._client
-        if is_connected or client is None:
-            return
-        self._is_up.clear()
-        self._is_down.set()
-        waiting = client.ctx.response_future
-        if self._is_waiting and not waiting.done():
-            waiting.set_exception(ModbusException("the line went down"))
-
-    async def _frame_gap(self) -> None:
-        wait_s = self._quiet_at_s - time.monotonic()
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
-
-    def _count_silence(self) -> None:
+    def _raise_silence(self, block: Block, timeout_s: float) -> NoReturn:
+        """Raises what a request without an answer means."""
+        heard = self._codec.give_up()
+        self._heard_at_s = time.monotonic()
         self._silent += 1
         if self._silent >= _SILENT_BEFORE_REOPEN:
             self.close()
+        if heard.is_reply:
+            fc, count = block.shape
+            raise MeterGarbled(
+                f"expected {count} registers with function code {fc}, got {heard.text}"
+            )
+        what = f"; heard {heard.text}" if heard.text else ""
+        raise MeterSilent(f"no reply within {timeout_s * 1000:.0f} ms{what}")
 
-    def _why_not(self) -> str:
-        config = self._config
-        if not isinstance(config, SerialBus):
-            return f"expected a Modbus server at {config.host}:{config.port}, found none"
-        return _why_no_port(config.port)
+    def _received(self, data: bytes) -> None:
+        self._heard_at_s = time.monotonic()
+        if self._hear:
+            self._hear(False, data)
+        try:
+            answer = self._codec.feed(data)
+        except NotModbus as fault:
+            self._go_down(str(fault))
+            return
+        if answer and self._answer and not self._answer.done():
+            self._answer.set_result(answer)
+
+    def _lost(self) -> None:
+        self._go_down("the port has gone" if self._is_serial else "the connection was closed")
+
+    def _go_down(self, why: str) -> None:
+        """Nothing more will come; a request under way learns it at once."""
+        self._why_down = why
+        self.close()
+
+    async def _settle(self, address: int) -> None:
+        """Lets a late reply of this meter pass; who can wait outside the turn does so before."""
+        if owed := self.late.of(address, time.monotonic()):
+            await asyncio.sleep(owed.asked_at_s + self.timeout_s - time.monotonic())
+
+    async def _silence(self) -> None:
+        """Waits until the line has been quiet for as long as frames must be apart."""
+        until_s = time.monotonic() + self.timeout_s
+        while True:
+            now_s = time.monotonic()
+            if self._require_wire().discard():
+                self._heard_at_s = now_s
+            wait_s = self._heard_at_s + self._silence_s - now_s
+            if wait_s <= 0:
+                return
+            if now_s > until_s:
+                raise MeterSilent("the line is never quiet (noise, or another master on it?)")
+            await asyncio.sleep(wait_s)
+
+    def _tell_echo(self) -> None:
+        if self._codec.is_echoed and not self._is_echo_told:
+            self._is_echo_told = True
+            self._faults.info("line_echoes", bus=self.name, hint="requests come back; dropped")
 
 
-def _frame_gap_s(config: BusConfig) -> float:
+def _give_up(waiting: asyncio.Future[Answer | None]) -> None:
+    with suppress(asyncio.InvalidStateError):
+        waiting.set_result(None)
+
+
+def _pace(config: BusConfig) -> tuple[float, float]:
+    """Seconds that a byte takes on the line, and that frames must be apart; 0 on TCP."""
     if not isinstance(config, SerialBus):
-        return 0.0
-    return max(_FRAME_GAP_BITS / config.baud, _SHORTEST_FRAME_GAP_S)
-
-
-def _why_no_port(port: str) -> str:
-    """What keeps a serial port from being opened, as an installer would say it."""
-    if not Path(port).exists():
-        return f"expected a serial port at {port}, found none (is the adapter plugged in?)"
-    try:
-        os.close(os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
-    except PermissionError:
-        return f"expected to be allowed to open {port} (add the user to the group dialout)"
-    except OSError as error:
-        if error.errno == errno.EBUSY:
-            return f"expected {port} to be free, but another program uses it"
-        return f"{port} cannot be opened: {error.strerror}"
-    return f"expected {port} to be free, but another program uses it"
+        return 0.0, 0.0
+    bits = _START_AND_DATA_BITS + (config.parity != "N") + config.stop_bits
+    byte_s = bits / config.baud
+    silence_s = _FAST_SILENCE_S if config.baud > _FAST_BAUD else _SILENCE_CHARACTERS * byte_s
+    return byte_s, silence_s

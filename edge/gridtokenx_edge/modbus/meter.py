@@ -2,55 +2,63 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 
 from gridtokenx_edge.config import MeterConfig
 from gridtokenx_edge.meters.identity import decode_serial, meter_id
+from gridtokenx_edge.meters.meter_clock import MeterClock, decode_time
 from gridtokenx_edge.meters.plan import (
     Block,
     decode_points,
     plan_blocks,
     quantities,
     register_block,
-    resync_block,
 )
-from gridtokenx_edge.meters.point import join_words
+from gridtokenx_edge.meters.point import Point, join_words
 from gridtokenx_edge.meters.profile import ModelRegister, Profile
 from gridtokenx_edge.modbus.faults import (
     ILLEGAL_DATA_ADDRESS,
-    MeterGarbled,
     MeterRefused,
-    MeterSilent,
     MeterStrange,
     ValueMissing,
 )
 from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.unit import Unit
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
 _NEVER = 0
+_CLOCK_EVERY_S = 3600.0
+Stamp = tuple[int, ReadingFlag]
+"""When registers were asked for, and by whose clock."""
+Replies = list[tuple[Block, list[int]]]
 
 
 class MeterReader:
     """Reads a meter. Every value comes from the poll that reports it; nothing is kept."""
 
-    def __init__(self, line: Line, config: MeterConfig, profile: Profile, clock: Clock) -> None:
+    def __init__(
+        self,
+        line: Line,
+        config: MeterConfig,
+        profile: Profile,
+        clock: Clock,
+        is_synchronised: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._line = line
         self._config = config
         self._profile = profile
         self._clock = clock
-        self._gap_s = profile.min_gap_ms / 1000
-        self._asked_at_s = float("-inf")
+        self._is_synchronised = is_synchronised
+        self._meter_clock: MeterClock | None = None
+        self._clock_due_s = float("-inf")
+        self._unit = Unit(line, config, profile.min_gap_ms)
         self._identified = _NEVER  # the line's generation at the last look at its identity
         self._has_identity = profile.identity is not None
         self._unsupported: set[str] = set()
         self._may_bridge = profile.bridge_registers > 0
         self._has_exported = False
-        self._lost: Block | None = None
-        self._lost_at_s = 0.0
 
     def forget_identity(self) -> None:
         """The meter was away: look again who it is, and what it can do."""
@@ -58,27 +66,72 @@ class MeterReader:
 
     async def contact(self) -> None:
         """Makes sure that the meter is there and is the configured one. Raises ModbusError."""
-        if self._lost:
-            await self._resync(self._lost)
+        await self._unit.resync(self._resync_candidates())
         if self._identified != self._line.generation:
             await self._identify()
+        if time.monotonic() >= self._clock_due_s:
+            await self._look_at_clock()
+
+    @property
+    def clock_drift_ms(self) -> int | None:
+        """How far the meter's own clock was ahead of the gateway's at the last look; None where
+        it has none, or none that was ever set."""
+        return self._meter_clock.drift_ms if self._meter_clock else None
 
     async def poll(self) -> Reading:
         """A reading, timed when its import register was asked for. Raises ModbusError."""
         await self.contact()
+        stamp, replies = await self._ask_points(self._profile.points())
+        return self._reading(stamp, decode_points(self._profile, replies))
+
+    async def read_values(self) -> dict[str, int | None]:
+        """What the model tells beside a reading, such as voltages; None for what it refuses.
+
+        Raises ModbusError.
+        """
+        await self.contact()
+        points = {str(name): point for name, point in self._profile.values.items()}
+        replies: list[tuple[Block, list[int]]] = []
+        for block in plan_blocks(self._profile, bridge=self._may_bridge, points=points):
+            replies += await self._ask_leniently(block, points)
+        return dict.fromkeys(points) | decode_points(self._profile, replies)
+
+    async def _ask_leniently(
+        self, block: Block, points: Mapping[str, Point]
+    ) -> list[tuple[Block, list[int]]]:
+        """A block's reply, or those of its points that the meter has."""
         try:
-            time_ms, replies = await self._ask_all(self._plan())
+            return (await self._ask_all([block]))[1]
+        except MeterRefused as refusal:
+            if refusal.code != ILLEGAL_DATA_ADDRESS:
+                raise
+        if len(block.points) == 1:
+            return []
+        alone = [
+            Block(points[name].fc, points[name].address, points[name].count, (name,), optional=True)
+            for name in block.points
+        ]
+        return (await self._ask_all(alone))[1]
+
+    async def _ask_points(
+        self, points: Mapping[str, Point]
+    ) -> tuple[Stamp, list[tuple[Block, list[int]]]]:
+        try:
+            return await self._ask_all(self._plan(points))
         except MeterRefused as refusal:
             if refusal.code != ILLEGAL_DATA_ADDRESS or not self._may_bridge:
                 raise
             self._may_bridge = False  # this meter answers for nothing that it does not use
-            time_ms, replies = await self._ask_all(self._plan())
-        return self._reading(time_ms, decode_points(self._profile, replies))
+            return await self._ask_all(self._plan(points))
 
-    def _plan(self) -> list[Block]:
-        return plan_blocks(self._profile, self._unsupported, bridge=self._may_bridge)
+    def _resync_candidates(self) -> list[Block]:
+        identity = self._profile.identity
+        return [*([register_block(identity)] if identity else []), *self._plan()]
 
-    def _reading(self, time_ms: int, values: dict[str, int | None]) -> Reading:
+    def _plan(self, points: Mapping[str, Point] | None = None) -> list[Block]:
+        return plan_blocks(self._profile, self._unsupported, bridge=self._may_bridge, points=points)
+
+    def _reading(self, stamp: Stamp, values: dict[str, int | None]) -> Reading:
         exported = values.get("energy_export")
         self._has_exported = self._has_exported or exported is not None
         if values["energy_import"] is None:
@@ -88,7 +141,7 @@ class MeterReader:
         if exported is None and is_needed:
             raise ValueMissing("the export register holds no value")
         seen = quantities(values, invert=self._config.invert)
-        flags = ReadingFlag(0)
+        time_ms, flags = stamp
         if seen.import_uwh is None:  # an inverted meter that has no export register
             flags |= ReadingFlag.NO_IMPORT
         if seen.export_uwh is None:
@@ -106,10 +159,14 @@ class MeterReader:
             int(flags),
         )
 
-    async def _ask_all(self, blocks: Sequence[Block]) -> tuple[int, list[tuple[Block, list[int]]]]:
-        """All blocks near in time: in one turn, unless the meter wants a rest between them."""
-        if self._gap_s:
-            answers = [await self._ask(block) for block in blocks]
+    async def _ask_all(self, blocks: Sequence[Block]) -> tuple[Stamp, Replies]:
+        """All blocks near in time: in one turn.
+
+        A meter that wants a rest between them leaves the line to others meanwhile and goes first
+        after it.
+        """
+        if self._unit.needs_rest:
+            answers = [await self._ask(block, is_urgent=block != blocks[0]) for block in blocks]
         else:
             async with self._line.turn():
                 answers = [await self._read(block) for block in blocks]
@@ -120,45 +177,56 @@ class MeterReader:
         ]
         return answers[0][0], replies
 
-    async def _ask(self, block: Block) -> tuple[int, list[int] | None]:
-        rest_s = self._asked_at_s + self._gap_s - time.monotonic()
-        if rest_s > 0:
-            await asyncio.sleep(rest_s)
-        async with self._line.turn():
+    async def _ask(
+        self, block: Block, *, is_urgent: bool = False
+    ) -> tuple[Stamp, list[int] | None]:
+        await self._unit.rest()
+        async with self._line.turn(is_urgent=is_urgent):
             return await self._read(block)
 
-    async def _read(self, block: Block) -> tuple[int, list[int] | None]:
+    async def _read(self, block: Block) -> tuple[Stamp, list[int] | None]:
         """When a block was asked for, and its words; None if the meter does not have it."""
-        time_ms = self._clock.now_ms()
+        stamp = self._stamp()
         try:
-            return time_ms, await self._line.read(self._config.address, block)
-        except (MeterSilent, MeterGarbled):
-            if not self._line.is_numbered:
-                self._lost, self._lost_at_s = block, time.monotonic()
-            raise
+            return stamp, await self._unit.read(block)
         except MeterRefused as refusal:
             if block.optional and refusal.code == ILLEGAL_DATA_ADDRESS:
                 self._unsupported.update(block.points)
-                return time_ms, None
+                return stamp, None
             raise
-        finally:
-            self._asked_at_s = time.monotonic()
 
-    async def _resync(self, lost: Block) -> None:
-        """After a lost reply: makes sure that it cannot come in the place of a later one."""
-        settle_s = self._lost_at_s + self._line.timeout_s - time.monotonic()
-        if settle_s > 0:
-            await asyncio.sleep(settle_s)
-        candidates = self._plan()
-        if self._profile.identity:
-            candidates = [register_block(self._profile.identity), *candidates]
-        with suppress(MeterRefused):  # an exception reply has a shape of its own
-            await self._ask(resync_block(candidates, lost))
-        self._lost = None
+    def _stamp(self) -> Stamp:
+        """Now. The meter's clock counts only where the gateway's is not set, and where the config
+        says how it stands to UTC."""
+        offset_min = self._config.clock_utc_offset_min
+        if self._meter_clock and offset_min is not None and not self._is_synchronised():
+            return self._meter_clock.time_ms(time.monotonic()), ReadingFlag.METER_TIME
+        return self._clock.now_ms(), ReadingFlag(0)
+
+    async def _look_at_clock(self) -> None:
+        """Reads the meter's own clock, where it has one; a refusal means that this one has none."""
+        if register := self._profile.clock:
+            try:
+                _, words = await self._ask(register_block(register))
+            except MeterRefused:
+                words = None
+            self._meter_clock = self._clock_of(words) if words else None
+        self._clock_due_s = time.monotonic() + _CLOCK_EVERY_S
+
+    def _clock_of(self, words: Sequence[int]) -> MeterClock | None:
+        """What it showed in the middle of the round trip."""
+        half_s = self._line.round_trip_s / 2
+        shown_ms = decode_time(words)
+        if shown_ms is None:
+            return None
+        utc_ms = shown_ms - (self._config.clock_utc_offset_min or 0) * 60_000
+        gateway_ms = self._clock.now_ms() - round(half_s * 1000)
+        return MeterClock(utc_ms, time.monotonic() - half_s, gateway_ms)
 
     async def _identify(self) -> None:
         generation = self._line.generation
         self._unsupported.clear()
+        self._clock_due_s = float("-inf")
         self._may_bridge = self._profile.bridge_registers > 0
         identity = self._profile.identity
         if identity:
@@ -178,7 +246,9 @@ class MeterReader:
         if not serial and not is_optional:
             raise MeterStrange("the meter has no serial number where its profile expects one")
         if serial and found != self._config.id:
-            raise MeterStrange(f"expected {self._config.id}, but the meter says it is {found}")
+            raise MeterStrange(
+                f"expected {self._config.id}, but the meter says it is {found}", says=found
+            )
 
     async def _check_model(self, model: ModelRegister) -> None:
         _, words = await self._ask(register_block(model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from gridtokenx_edge.config import MeterConfig
@@ -16,7 +17,11 @@ from gridtokenx_wire.reading import Reading
 
 
 class Reader(Protocol):
-    """Reads one meter. All may raise ModbusError but `forget_identity`."""
+    """Reads one meter. What is awaited may raise ModbusError."""
+
+    @property
+    def clock_drift_ms(self) -> int | None:
+        """How far the meter's own clock is ahead of the gateway's, where it has one."""
 
     def forget_identity(self) -> None: ...
 
@@ -33,15 +38,19 @@ def load_any(name: str) -> Profile | SunSpecProfile:
 class Readers:
     """Makes the readers of one line."""
 
-    def __init__(self, line: Line, clock: Clock) -> None:
+    def __init__(
+        self, line: Line, clock: Clock, is_synchronised: Callable[[], bool] = lambda: True
+    ) -> None:
         self._line = line
         self._clock = clock
+        self._is_synchronised = is_synchronised
         self._units: dict[int, SunSpecUnit] = {}
 
     def make(self, meter: MeterConfig) -> Reader:
         """The reader of a meter; those of one SunSpec unit share it."""
         if meter.profile not in sunspec_names():
-            return MeterReader(self._line, meter, load_profile(meter.profile), self._clock)
-        unit = SunSpecUnit(self._line, meter.address, self._clock)
+            profile = load_profile(meter.profile)
+            return MeterReader(self._line, meter, profile, self._clock, self._is_synchronised)
+        unit = SunSpecUnit(self._line, meter, self._clock)
         unit = self._units.setdefault(meter.address, unit)
         return SunSpecReader(unit, meter, load_sunspec(meter.profile))

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
+# Further apart than the shortest interval that an oracle asks for by default, which is 1 s.
+_APART_MS = 2000
+
 
 class Due(msgspec.Struct, frozen=True):
     """The next grid point, and how many were passed without a poll."""
@@ -19,6 +22,13 @@ class Due(msgspec.Struct, frozen=True):
 def grid_after(now_ms: int, every_ms: int) -> int:
     """The first multiple of `every_ms` after `now_ms`."""
     return now_ms - now_ms % every_ms + every_ms
+
+
+def first_due(now_ms: int, every_ms: int) -> int:
+    """When a meter that was not read before is polled first: at once, so that an installer sees it
+    and a restart leaves no hole, unless its grid point is so near that both would be too close."""
+    grid_ms = grid_after(now_ms, every_ms)
+    return grid_ms if grid_ms - now_ms < _APART_MS else now_ms
 
 
 def next_due(last_ms: int, now_ms: int, every_ms: int) -> Due:

@@ -36,6 +36,10 @@ class SunSpecReader:
         self._has_own_id = True
         self._counted: set[str] = set()
 
+    @property
+    def clock_drift_ms(self) -> None:
+        """SunSpec's meters and inverters tell no time that these models could be checked by."""
+
     def forget_identity(self) -> None:
         """The meter was away: look again who it is, and where its registers are."""
         self._plan = None
@@ -87,7 +91,9 @@ class SunSpecReader:
         if not nameplate.maker:
             raise MeterStrange("expected a maker in the common model, found none")
         if found and found != self._config.id:
-            raise MeterStrange(f"expected {self._config.id}, but the meter says it is {found}")
+            raise MeterStrange(
+                f"expected {self._config.id}, but the meter says it is {found}", says=found
+            )
         if not found and not self._config.id.startswith(f"{nameplate.maker}-"):
             raise MeterStrange(f"expected {self._config.id}, but its maker is {nameplate.maker}")
 

@@ -7,11 +7,10 @@ late reply to one reader's request is not taken for another's.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 
-from gridtokenx_edge.meters.plan import Block, resync_block
+from gridtokenx_edge.config import MeterConfig
+from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.sunspec.chain import BASES, Chain, ModelAt, walk
 from gridtokenx_edge.meters.sunspec.nameplate import Nameplate, decode_nameplate, nameplate_block
 from gridtokenx_edge.modbus.faults import (
@@ -20,11 +19,11 @@ from gridtokenx_edge.modbus.faults import (
     ILLEGAL_FUNCTION,
     MeterGarbled,
     MeterRefused,
-    MeterSilent,
     MeterStrange,
     ValueMissing,
 )
 from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.unit import Unit
 from gridtokenx_wire.clock import Clock
 
 # What says that there are no such registers; another exception says that the device is not well.
@@ -35,16 +34,14 @@ _NEVER = 0
 class SunSpecUnit:
     """Asks a unit, and knows its models since the line last came up."""
 
-    def __init__(self, line: Line, address: int, clock: Clock) -> None:
+    def __init__(self, line: Line, config: MeterConfig, clock: Clock) -> None:
         self._line = line
-        self._address = address
+        self._unit = Unit(line, config)
         self._clock = clock
         self._walking = asyncio.Lock()
         self._walked = _NEVER  # the line's generation at the last walk
         self._chain: Chain | None = None
         self._nameplates: dict[ModelAt, Nameplate] = {}
-        self._lost: Block | None = None
-        self._lost_at_s = 0.0
 
     def forget(self) -> None:
         """The unit was away, or its registers have moved: walk again before the next reading."""
@@ -70,10 +67,13 @@ class SunSpecUnit:
 
     async def read(self, blocks: Sequence[Block]) -> tuple[int, list[list[int]]]:
         """When the first block was asked for, and the registers of all. Raises ModbusError."""
-        async with self._line.turn():
-            await self._resync()
-            time_ms = self._clock.now_ms()
-            return time_ms, [await self._ask(block) for block in blocks]
+        while True:
+            await self._unit.resync(())
+            await self._unit.rest()
+            async with self._line.turn():
+                if self._unit.is_in_step:  # another reader of this unit may just have lost a reply
+                    time_ms = self._clock.now_ms()
+                    return time_ms, [await self._ask(block) for block in blocks]
 
     async def _walk(self) -> Chain:
         generation = self._line.generation
@@ -101,21 +101,6 @@ class SunSpecUnit:
         return chain
 
     async def _ask(self, block: Block) -> list[int]:
-        try:
-            return await self._line.read(self._address, block)
-        except (MeterSilent, MeterGarbled):
-            if not self._line.is_numbered:
-                self._lost, self._lost_at_s = block, time.monotonic()
-            raise
-
-    async def _resync(self) -> None:
-        """After a lost reply: makes sure that it cannot come in the place of a later one."""
-        lost = self._lost
-        if lost is None:
-            return
-        settle_s = self._lost_at_s + self._line.timeout_s - time.monotonic()
-        if settle_s > 0:
-            await asyncio.sleep(settle_s)
-        with suppress(MeterRefused):  # an exception reply has a shape of its own
-            await self._ask(resync_block([], lost))
-        self._lost = None
+        """A rest between the blocks is rare here, and taken in one's turn."""
+        await self._unit.rest()
+        return await self._unit.read(block)

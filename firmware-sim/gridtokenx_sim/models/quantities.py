@@ -13,6 +13,7 @@ import_uwh: Quantity = attrgetter("import_uwh")
 export_uwh: Quantity = attrgetter("export_uwh")
 power_mw: Quantity = attrgetter("power_mw")
 frequency_mhz: Quantity = attrgetter("frequency_mhz")
+time_ms: Quantity = attrgetter("time_ms")
 serial_text: Quantity = attrgetter("serial")
 
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from gridtokenx_sim.models.snapshot import Snapshot
 
-Kind = Literal["uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "ascii"]
+Kind = Literal[
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float32",
+    "ascii",
+    "datetime",
+]
 
 _INTEGERS: dict[str, tuple[int, bool]] = {
     "uint16": (1, False),
@@ -46,6 +57,8 @@ class Register(msgspec.Struct, frozen=True):
     def words(self) -> int:
         if self.kind == "ascii":
             return self.length
+        if self.kind == "datetime":
+            return 4
         return 2 if self.kind == "float32" else _INTEGERS[self.kind][0]
 
 
@@ -58,6 +71,8 @@ def encode(register: Register, snapshot: Snapshot) -> list[int] | None:
         if register.invalid is None:
             return None
         words = _words(register.invalid.to_bytes(2 * register.words, "big"))
+    elif register.kind == "datetime":
+        words = _datetime_words(value)
     elif register.kind == "float32":
         words = _words(
             struct.pack(">f", value // register.step * register.step / register.per_count)
@@ -75,6 +90,14 @@ def _integer_words(register: Register, value: int) -> list[int]:
     bits = 16 * count
     low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
     return _words(max(low, min(high, raw)).to_bytes(2 * count, "big", signed=signed))
+
+
+def _datetime_words(time_ms: int) -> list[int]:
+    """IEC 870-5-4 as Schneider has it: years from 2000; month and day; hour and minute; and the
+    milliseconds of the minute. The day of the week and summer time are left out."""
+    at = datetime.fromtimestamp(time_ms // 1000, UTC)
+    minute = at.hour << 8 | at.minute
+    return [at.year - 2000, at.month << 8 | at.day, minute, time_ms % 60_000]
 
 
 def _words(data: bytes) -> list[int]:

@@ -2,7 +2,8 @@
 
 From the iEM3100/3200/3300 user manual (DOCA0005EN): holding registers (function 3), high word
 first; an address on the wire is the manual's register number minus 1. Powers are floats in kW,
-energies 64-bit Wh, repeated as floats in Wh from 45100 on. Unused addresses are refused.
+energies 64-bit Wh, repeated as floats in Wh from 45100 on. The clock (DATETIME) is set to UTC
+here. Unused addresses are refused.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _REGISTERS = [
     Register(50 - 1, "ascii", of.constant("iEM3155"), length=20),
     Register(70 - 1, "ascii", of.constant("Schneider Electric"), length=20),
     Register(130 - 1, "uint32", of.serial_number),
+    Register(1845 - 1, "datetime", of.time_ms),
     *[_float(3000 + 2 * phase, of.current_ma(phase)) for phase in range(3)],
     *[_float(3028 + 2 * phase, of.voltage_mv(phase)) for phase in range(3)],
     *[_float(3054 + 2 * phase, of.phase_mw(phase), _KW) for phase in range(3)],

@@ -26,6 +26,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     voltage_mv: tuple[int, ...]
     current_ma: tuple[int, ...]
     frequency_mhz: int
+    time_ms: int
 
 
 def take_snapshot(registers: Registers, *, serial: str, phases: int, seed: int) -> Snapshot:
@@ -51,6 +52,7 @@ def take_snapshot(registers: Registers, *, serial: str, phases: int, seed: int) 
             abs(power) * 1000 // voltage for power, voltage in zip(powers, voltages, strict=True)
         ),
         frequency_mhz=round(_NOMINAL_MHZ + _SWING_MHZ * (unit(seed, 4 * minute + 3) - 0.5)),
+        time_ms=registers.time_ms,
     )
 
 

@@ -1,0 +1,124 @@
+"""What a check found: a name, how bad it is, what was seen, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+import msgspec
+
+# Every name, in the order of the installer's page, which says what to do about each.
+NAMES = (
+    "key",
+    "clock",
+    "disk",
+    "port",
+    "port_name",
+    "port_taken",
+    "line_down",
+    "identity",
+    "ids_exchanged",
+    "another_meter",
+    "wrong_profile",
+    "no_identity",
+    "contested",
+    "wiring",
+    "silent_bus",
+    "silent_meter",
+    "noise",
+    "lost_replies",
+    "restless",
+    "plausible",
+    "implausible",
+    "dead_phase",
+    "power_scale",
+    "counter",
+    "counter_untold",
+    "counter_fell",
+    "per_phase",
+    "standstill",
+    "no_value",
+    "scale",
+    "word_order",
+    "exchanged",
+    "direction",
+    "inverted",
+    "bus_time",
+    "bus_too_slow",
+    "meter_too_slow",
+    "broker_name",
+    "broker_tcp",
+    "certificate",
+    "broker_tls",
+    "broker_mqtt",
+    "outbox",
+    "ack",
+    "no_ack",
+    "ack_key",
+    "ack_untried",
+    "chain",
+    "reading_refused",
+)
+
+
+class Severity(Enum):
+    """How bad a finding is; only an error keeps a site from being left."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Nobody but a person can judge it, or there was too little to judge by."""
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """`about` is a meter's id, a bus's name, or "" for the whole gateway.
+
+    `seen` holds the numbers, `do` what mends it; "" where nothing needs to be done.
+    """
+
+    name: str
+    severity: Severity
+    about: str
+    seen: str
+    do: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.name in NAMES, self.name
+
+
+def ok(name: str, about: str, seen: str) -> Finding:
+    return Finding(name, Severity.OK, about, seen)
+
+
+def note(name: str, about: str, seen: str, do: str = "") -> Finding:
+    return Finding(name, Severity.NOTE, about, seen, do)
+
+
+def warning(name: str, about: str, seen: str, do: str) -> Finding:
+    return Finding(name, Severity.WARNING, about, seen, do)
+
+
+def error(name: str, about: str, seen: str, do: str) -> Finding:
+    return Finding(name, Severity.ERROR, about, seen, do)
+
+
+def is_ready(findings: Sequence[Finding]) -> bool:
+    """Whether the site may be left."""
+    return not any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """The last line of a check."""
+    counts = {
+        severity: sum(finding.severity is severity for finding in findings)
+        for severity in (Severity.ERROR, Severity.WARNING, Severity.NOTE)
+    }
+    said = ", ".join(
+        f"{count} {severity.value}{'s' * (count != 1)}"
+        for severity, count in counts.items()
+        if count
+    )
+    if not is_ready(findings):
+        return f"not ready: {said}"
+    return f"ready, with {said}" if said else "ready"

@@ -1,0 +1,139 @@
+"""Does a counter move as the power says? Bounds instead of estimates, so that no alarm is false.
+
+A counter shows whole steps: at the moment when it turns, its value is exact. Between its first
+and its last turn that was seen, the energy is therefore known, and the power's samples bound it
+from below and above. Where a counter turned less than twice, the step is the doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+# Power and counter of a meter are worked out at different moments, a second or two apart.
+_LAG_MS = 2_000
+# What is shown as 500 W may be nearly 501 W, or a little less than 500.
+_POWER_DOUBT_W = 1
+# Far from what a good meter shows, and near enough to find a phase that is missing. As a quotient.
+_ALARM = (3, 2)
+# Bounds that are further apart than this confirm nothing.
+_WIDEST_CONFIRMATION = 2
+_FEWEST_SAMPLES = 5
+# A counter that stands still for less than so many of its steps may just be slow to show them:
+# some show ten at a time.
+_STEPS_BEFORE_STANDSTILL = 12
+
+
+class Outcome(Enum):
+    AGREES = "agrees"
+    TOO_HIGH = "too_high"
+    TOO_LOW = "too_low"
+    FELL = "fell"
+    UNKNOWN = "unknown"
+    """Too little energy, too few samples, or too restless a power."""
+
+
+class Movement(msgspec.Struct, frozen=True):
+    """How far a counter moved, and the least and most that the power allows, in µWh.
+
+    `moved_least_uwh` and `moved_most_uwh` are the same where the counter's turns were seen.
+    """
+
+    outcome: Outcome
+    moved_least_uwh: int
+    moved_most_uwh: int
+    least_uwh: int
+    most_uwh: int
+
+
+class Bounds(NamedTuple):
+    """The least and most energy of a stretch of time."""
+
+    least_uwh: int
+    most_uwh: int
+
+
+def judge(
+    times_ms: Sequence[int], counted_uwh: Sequence[int], power_w: Sequence[int], step_uwh: int
+) -> Movement:
+    """A counter beside the power that it should count, both of one direction and from 0 on.
+
+    `step_uwh` is what the counter's profile says of its resolution.
+    """
+    if len(times_ms) < _FEWEST_SAMPLES:
+        return Movement(Outcome.UNKNOWN, 0, 0, 0, 0)
+    turns = [i for i in range(1, len(times_ms)) if counted_uwh[i] != counted_uwh[i - 1]]
+    if any(counted_uwh[i] < counted_uwh[i - 1] for i in turns):
+        fell = min(counted_uwh[i] - counted_uwh[i - 1] for i in turns)
+        return Movement(Outcome.FELL, fell, fell, 0, 0)
+    whole = _whole(times_ms, counted_uwh, power_w, step_uwh)
+    if len(turns) < 2 or whole.outcome in {Outcome.TOO_HIGH, Outcome.TOO_LOW}:
+        return whole
+    sharper = _between_turns(times_ms, counted_uwh, power_w, turns)
+    return whole if sharper.outcome is Outcome.UNKNOWN else sharper
+
+
+def _whole(
+    times_ms: Sequence[int], counted_uwh: Sequence[int], power_w: Sequence[int], step_uwh: int
+) -> Movement:
+    """All of the time; a step less or more may have been counted than is shown."""
+    moved = counted_uwh[-1] - counted_uwh[0]
+    energy = bounds(times_ms, power_w)
+    allowed = _with_lag(energy, energy, max(power_w))
+    moved_least, moved_most = max(0, moved - step_uwh), moved + step_uwh
+    outcome = _compare(moved_least, moved_most, allowed)
+    if moved == 0 and allowed.least_uwh < _STEPS_BEFORE_STANDSTILL * step_uwh:
+        outcome = Outcome.UNKNOWN
+    return Movement(outcome, moved_least, moved_most, *allowed)
+
+
+def _between_turns(
+    times_ms: Sequence[int],
+    counted_uwh: Sequence[int],
+    power_w: Sequence[int],
+    turns: Sequence[int],
+) -> Movement:
+    first, last = turns[0], turns[-1]
+    moved = counted_uwh[last] - counted_uwh[first]
+    inner = bounds(times_ms[first:last], power_w[first:last])
+    outer = bounds(times_ms[first - 1 : last + 1], power_w[first - 1 : last + 1])
+    allowed = _with_lag(inner, outer, max(power_w))
+    return Movement(_compare(moved, moved, allowed), moved, moved, *allowed)
+
+
+def bounds(times_ms: Sequence[int], power_w: Sequence[int]) -> Bounds:
+    """The energy between the first and the last sample, if power between two lies between both."""
+    least_w_ms = most_w_ms = 0
+    for i in range(1, len(times_ms)):
+        elapsed_ms = times_ms[i] - times_ms[i - 1]
+        low, high = sorted((power_w[i - 1], power_w[i]))
+        least_w_ms += max(0, low - _POWER_DOUBT_W) * elapsed_ms
+        most_w_ms += (high + _POWER_DOUBT_W) * elapsed_ms
+    return Bounds(_uwh(least_w_ms), _uwh(most_w_ms) + 1)
+
+
+def _with_lag(inner: Bounds, outer: Bounds, highest_w: int) -> Bounds:
+    """What was drawn just before may be counted now, and the other way round."""
+    lag_uwh = _uwh((highest_w + _POWER_DOUBT_W) * _LAG_MS)
+    return Bounds(max(0, inner.least_uwh - lag_uwh), outer.most_uwh + lag_uwh)
+
+
+def _compare(moved_least: int, moved_most: int, allowed: Bounds) -> Outcome:
+    many, few = _ALARM
+    if few * moved_least > many * allowed.most_uwh:
+        return Outcome.TOO_HIGH
+    if many * moved_most < few * allowed.least_uwh:
+        return Outcome.TOO_LOW
+    is_tight = (
+        0 < allowed.most_uwh <= _WIDEST_CONFIRMATION * allowed.least_uwh
+        and moved_most <= _WIDEST_CONFIRMATION * moved_least
+    )
+    return Outcome.AGREES if is_tight else Outcome.UNKNOWN
+
+
+def _uwh(energy_w_ms: int) -> int:
+    """A watt for a millisecond is 1/3.6 µWh."""
+    return energy_w_ms * 10 // 36

@@ -1,0 +1,81 @@
+"""A serial port from outside: who has it open, and what its lasting name is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_BY_ID = Path("/dev/serial/by-id")
+_PROC = Path("/proc")
+_PSEUDO_TERMINALS = "/dev/pts/"
+
+
+def agent_runs(outbox: Path) -> bool:
+    """Whether an agent works with this outbox: it holds the lock beside it."""
+    try:
+        descriptor = os.open(outbox.with_name(outbox.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def holders(port: str, proc: Path = _PROC) -> list[str]:
+    """The programs that have the port open, as `name (pid N)`; only those that we may look at.
+
+    A pseudo-terminal is always open at its other end, and no adapter.
+    """
+    device = os.path.realpath(port)
+    if device.startswith(_PSEUDO_TERMINALS):
+        return []
+    own = str(os.getpid())
+    return sorted(
+        {
+            f"{_name_of(process)} (pid {process.name})"
+            for process, opened in _open_files(proc)
+            if opened == device and process.name != own
+        }
+    )
+
+
+def lasting_name(port: str, by_id: Path = _BY_ID) -> str:
+    """The name in /dev/serial/by-id that leads to the same adapter, or ""."""
+    if port.startswith(f"{by_id}/"):
+        return ""
+    device = os.path.realpath(port)
+    try:
+        names = sorted(by_id.iterdir())
+    except OSError:
+        return ""
+    return next((str(name) for name in names if os.path.realpath(name) == device), "")
+
+
+def adapters(by_id: Path = _BY_ID) -> list[str]:
+    """The names of the adapters that are plugged in."""
+    try:
+        return sorted(map(str, by_id.iterdir()))
+    except OSError:
+        return []
+
+
+def _open_files(proc: Path) -> Iterator[tuple[Path, str]]:
+    for process in proc.glob("[0-9]*"):
+        try:
+            for descriptor in (process / "fd").iterdir():
+                yield process, str(descriptor.readlink())
+        except OSError:  # gone meanwhile, or another user's
+            continue
+
+
+def _name_of(process: Path) -> str:
+    try:
+        return (process / "comm").read_text().strip()
+    except OSError:
+        return "a program"

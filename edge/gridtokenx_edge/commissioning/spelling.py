@@ -1,0 +1,59 @@
+"""Quantities as an installer reads them on a display: V, A, kWh, with a display's decimals."""
+
+from __future__ import annotations
+
+from gridtokenx_wire.reading import ReadingFlag
+from gridtokenx_wire.units import format_decimal
+
+# How a value's name begins → its unit, the decimals of its base unit, and those of a display.
+_SPELLING: tuple[tuple[str, str, int, int], ...] = (
+    ("energy", "kWh", 9, 3),
+    ("import", "kWh", 9, 3),
+    ("export", "kWh", 9, 3),
+    ("voltage", "V", 3, 1),
+    ("current", "A", 3, 3),
+    ("frequency", "Hz", 3, 2),
+    ("power_factor", "", 3, 3),
+    ("reactive", "var", 0, 0),
+    ("apparent", "VA", 0, 0),
+    ("power", "W", 0, 0),
+)
+
+
+def unit(name: str) -> str:
+    """The unit that the value of this name is shown in."""
+    return _row(name)[1]
+
+
+def exact(name: str, value: int) -> str:
+    """A value in its unit with every decimal that its base unit has."""
+    return format_decimal(value, _row(name)[2])
+
+
+def shown(name: str, value: int) -> str:
+    """A value in its unit with a display's decimals: energy is cut off, the rest rounded."""
+    _, _, stored, decimals = _row(name)
+    step = int(10 ** (stored - decimals))
+    half = 0 if stored == 9 else step // 2
+    cut = (abs(value) + half) // step
+    return format_decimal(-cut if value < 0 else cut, decimals)
+
+
+def kwh(energy_uwh: int) -> str:
+    """An energy that may be small: kWh with six decimals."""
+    return f"{format_decimal(energy_uwh // 1000, 6)} kWh"
+
+
+def label(name: str) -> str:
+    """`voltage_l1` as a person writes it: `voltage L1`."""
+    words = name.split("_")
+    return " ".join(word.upper() if word in {"l1", "l2", "l3"} else word for word in words)
+
+
+def flag_names(flags: int) -> list[str]:
+    """A reading's flags by name."""
+    return [str(flag.name).lower() for flag in ReadingFlag if flags & flag]
+
+
+def _row(name: str) -> tuple[str, str, int, int]:
+    return next(row for row in _SPELLING if name.startswith(row[0]))

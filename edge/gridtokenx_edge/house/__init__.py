@@ -1,0 +1,1 @@
+"""The meters in the Home Assistant of the house, by way of its own broker."""

@@ -1,0 +1,84 @@
+"""One address on a line: how long it is waited for, its rest, and that its replies are in step."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from gridtokenx_edge.config import MeterConfig
+from gridtokenx_edge.meters.plan import Block, resync_block
+from gridtokenx_edge.modbus.faults import MeterRefused, MeterSilent
+from gridtokenx_edge.modbus.late import Owed, is_alike
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.patience import Patience
+
+
+class Unit:
+    """Asks one address. The config's own gap and time-out come before the model's and the bus's."""
+
+    def __init__(self, line: Line, config: MeterConfig, min_gap_ms: int = 0) -> None:
+        self.line = line
+        self._address = config.address
+        self._gap_s = (min_gap_ms if config.gap_ms is None else config.gap_ms) / 1000
+        self._timeout_s = (config.timeout_ms or line.timeout_s * 1000) / 1000
+        self._patience = Patience(self._timeout_s)
+        self._asked_at_s = float("-inf")
+
+    @property
+    def needs_rest(self) -> bool:
+        return self._gap_s > 0
+
+    @property
+    def is_in_step(self) -> bool:
+        """Whether no late reply may still come."""
+        return self._owed() is None
+
+    async def rest(self) -> None:
+        """The time that the meter wants between two requests. Not in one's turn: others have it."""
+        await asyncio.sleep(max(0.0, self._asked_at_s + self._gap_s - time.monotonic()))
+
+    async def read(self, block: Block) -> list[int]:
+        """The registers of a block; call it in one's turn. Raises ModbusError."""
+        wire_s = self.line.wire_s(block)
+        try:
+            words = await self.line.read(self._address, block, self._patience.wait_s(wire_s))
+        except MeterSilent:
+            self._patience.silent()
+            raise
+        except MeterRefused:
+            self._patience.answered(self.line.round_trip_s, wire_s)
+            raise
+        else:
+            self._patience.answered(self.line.round_trip_s, wire_s)
+            return words
+        finally:
+            self._asked_at_s = time.monotonic()
+
+    async def resync(self, candidates: Sequence[Block]) -> None:
+        """After a lost reply: makes sure that it cannot come in the place of a later one.
+
+        A reply as late as the longest time-out passes while nobody asks this meter anything. An
+        even later one has another shape than the next answer, for which one of `candidates` is
+        asked if it will do; but all exception replies to one function code look the same, so
+        after one of these the time must pass again. Raises ModbusError.
+        """
+        owed = self._owed()
+        if owed is None:
+            return
+        await self._let_pass(owed)
+        block = resync_block(candidates, owed.blocks)
+        await self.rest()
+        try:
+            async with self.line.turn():
+                await self.read(block)
+        except MeterRefused:
+            if any(is_alike(block, other, is_refusal=True) for other in owed.blocks):
+                await self._let_pass(Owed((block,), time.monotonic()))
+        self.line.late.forgive(self._address)
+
+    def _owed(self) -> Owed | None:
+        return self.line.late.of(self._address, time.monotonic())
+
+    async def _let_pass(self, owed: Owed) -> None:
+        await asyncio.sleep(max(0.0, owed.asked_at_s + self._timeout_s - time.monotonic()))

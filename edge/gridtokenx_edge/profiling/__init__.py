@@ -1,0 +1,1 @@
+"""Profiles of meters that are not in the list: found by the display, written, tested."""

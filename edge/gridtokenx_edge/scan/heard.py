@@ -1,0 +1,65 @@
+"""What the bytes on a line say when no valid reply came: nobody, a late one, an echo, noise."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from gridtokenx_edge.modbus.codec import crc16
+
+# Address, function, code, checksum: the shortest reply there is.
+_SHORTEST = 5
+_REPLIES = {0x03, 0x04, 0x83, 0x84}
+
+
+class Heard(Enum):
+    """How the line sounded after a request that stayed without a valid reply."""
+
+    NOTHING = "nothing"
+    LATE = "late"
+    ECHO = "echo"
+    GARBLED = "garbled"
+
+
+class Overheard(msgspec.Struct, frozen=True):
+    """`address`: who answered late."""
+
+    kind: Heard
+    address: int = 0
+
+
+def judge_bytes(request: bytes, heard: bytes) -> Overheard:
+    """What `heard` after `request` (both RTU frames) means."""
+    if not heard:
+        return Overheard(Heard.NOTHING)
+    if heard.startswith(request):
+        return Overheard(Heard.ECHO)
+    if is_reply(heard) and request[:1] != heard[:1]:
+        return Overheard(Heard.LATE, heard[0])
+    return Overheard(Heard.GARBLED)
+
+
+def is_reply(data: bytes) -> bool:
+    """Whether `data` is a whole RTU reply to a read, with the right checksum."""
+    if len(data) < _SHORTEST or data[1] not in _REPLIES:
+        return False
+    size = _SHORTEST if data[1] & 0x80 else _SHORTEST + data[2]
+    return len(data) == size and crc16(data[:-2]) == data[-2:]
+
+
+class Ear:
+    """Collects what a line hears since the last request; a `hear` for a Line."""
+
+    def __init__(self) -> None:
+        self.request = b""
+        self.heard = b""
+
+    def __call__(self, is_request: bool, data: bytes) -> None:  # noqa: FBT001 (a Line calls it)
+        if is_request:
+            self.request, self.heard = data, b""
+        else:
+            self.heard += data
+
+    def judge(self) -> Overheard:
+        return judge_bytes(self.request, self.heard)
