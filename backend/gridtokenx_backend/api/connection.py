@@ -37,7 +37,10 @@ class TimedConnection(HttpToolsProtocol):
 
     def _begin(self) -> None:
         self._end()
-        self._deadline = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.close)
+        self._deadline = self.loop.call_later(REQUEST_TIMEOUT_S, self._abort)
+
+    def _abort(self) -> None:
+        self.transport.abort()  # `close` of TLS would wait for the other side's goodbye
 
     def _end(self) -> None:
         if self._deadline is not None:
