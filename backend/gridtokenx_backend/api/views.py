@@ -187,11 +187,12 @@ class NewTokenView(msgspec.Struct, frozen=True):
 
 
 class AdmissionView(msgspec.Struct, frozen=True):
-    """What became of a device, and which were revoked for it."""
+    """What became of a device, which were revoked for it, and which active ones follow its key."""
 
     device: str
     status: str
     replaced: list[str]
+    followed_by: list[str]
 
 
 class ReadingView(msgspec.Struct, frozen=True):
