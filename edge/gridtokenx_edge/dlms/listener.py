@@ -16,6 +16,7 @@ from gridtokenx_dlms.hdlc.llc import without_llc
 from gridtokenx_dlms.security import Protection, ReplayGuard, unprotect
 from gridtokenx_dlms.wrapper import WrapperReader
 from gridtokenx_dlms.xdlms.ciphered import is_ciphered, parse_ciphered
+from gridtokenx_dlms.xdlms.general_block import BlockAssembler
 from gridtokenx_dlms.xdlms.notification import parse_data_notification
 from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.dlms.config import TCP, DlmsPush
@@ -155,18 +156,18 @@ class Listener:
             await listener.stop()
 
     async def _talk(self, line: StreamLine) -> None:
-        reader = WrapperReader()
+        reader, blocks = WrapperReader(), BlockAssembler()
         while True:
             async with asyncio.timeout(_SILENCE_S):
                 data = await line.read()
             for wrapped in reader.feed(data):
-                self.received(wrapped.message)
+                self._block_received(blocks, wrapped.message)
 
     async def _listen_on_port(self, backoff: Backoff) -> None:
         config = self._config
         kind = EvenLine if config.parity == "E" else SerialLine
         line = kind(config.port, config.baud)
-        frames = PushedFrames()
+        frames, blocks = PushedFrames(), BlockAssembler()
         self.is_up = True
         try:
             while True:
@@ -174,10 +175,20 @@ class Listener:
                 backoff.reset()
                 self._faults.over("line_down", self._config.name)
                 for message in frames.feed(data):
-                    self.received(message)
+                    self._block_received(blocks, message)
         finally:
             self.is_up = False
             line.close()
+
+    def _block_received(self, blocks: BlockAssembler, message: bytes) -> None:
+        """Some meters cut what they send into general blocks."""
+        try:
+            whole = blocks.receive(message)
+        except DlmsError as error:
+            self._refuse(str(error))
+        else:
+            if whole is not None:
+                self.received(whole)
 
     def received(self, message: bytes) -> None:
         """A message of one of the meters; the one whose keys and name fit is meant."""
@@ -192,6 +203,9 @@ class Listener:
             if reading:
                 self._sinks[meter.id].add(reading)
             return
+        self._refuse(reason)
+
+    def _refuse(self, reason: str) -> None:
         self._faults.warn("push_refused", self._config.name, bus=self._config.name, reason=reason)
 
 

@@ -97,5 +97,5 @@ class Marks:
         """The newest frames, as far back as there are some."""
         oldest = max(outbox.oldest_seq, outbox.next_seq - _MOST_FRAMES)
         for first in range(oldest, outbox.next_seq, _FRAMES_AT_ONCE):
-            for _, message in await outbox.frames(first, _FRAMES_AT_ONCE):
-                self._take(open_frame(message, key).readings())
+            for frame in await outbox.frames(first, _FRAMES_AT_ONCE):
+                self._take(open_frame(frame.message, key).readings())
