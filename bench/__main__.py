@@ -49,7 +49,7 @@ _MEANING = {
     "cpu_ms_per_read": "the gateway's CPU for one of them",
     "profile_cpu_ms": "its CPU for a day's load profile, three columns, HDLC frames of 128 bytes",
     "profile_rows": "the rows of that load profile",
-    "line_ratio": "at 9,600 baud: what bytes and the meter's turnaround need, over what it took",
+    "line_ratio": "at 9,600 baud: what the bytes of both ways need, over what it took",
     "polls_per_s_9600": "whole readings a second on that line",
     "drain_s": "from the agent's start until its backlog is stored, judged and acked",
     "new_reading_delay_s": "from the poll of a new reading to its entry, the longest meanwhile",
