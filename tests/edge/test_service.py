@@ -147,7 +147,7 @@ async def test_a_reload_changes_what_differs_and_loses_and_doubles_no_reading(
         everything = site.config.read_text()
         without_abb = everything.replace(abb_of(everything), "")
         slower = everything.replace("timeout_ms = 150", "timeout_ms = 200", 1)
-        other_uplink = everything + "[uplink]\nmax_unacked_frames = 3\n"
+        other_uplink = everything.replace("uplink = {", "uplink = {max_unacked_frames = 3, ")
         agent = site.start(env=manager.environ())
         await wait_until(lambda: seen(backend) == {"EASTRON-1001", "ABB-1002", KY})
 

@@ -160,6 +160,7 @@ class Disk:
     """An outbox that is full, or whose disk never answers."""
 
     next_seq = 0
+    clock_mark = None
 
     def __init__(self, *, answers: bool) -> None:
         self._answers = answers
