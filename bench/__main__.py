@@ -45,6 +45,10 @@ _MEANING = {
     "ratio": "the one over the other: how busy the line is",
     "polls_per_s": "the readings that these requests gave",
     "failed": "requests without an answer",
+    "drain_s": "from the agent's start until its backlog is stored, judged and acked",
+    "new_reading_delay_s": "from the poll of a new reading to its entry, the longest meanwhile",
+    "new_readings_during_drain": "how many of the new readings were polled before it was over",
+    "oldest_first": "whether the frames came in the order of their seqs",
     "bytes_written_per_reading": "to the disk, by the agent, counted by the kernel",
 }
 
@@ -102,11 +106,31 @@ def growth(*, as_json: Json = False) -> None:
 
 
 @app.command(epilog="Example: scripts/bench edge --seconds 120")
-def edge(seconds: float = 120.0, *, as_json: Json = False) -> None:
-    """A gateway with 32 meters polled every ten seconds."""
+def edge(
+    seconds: float = 120.0,
+    meters: Annotated[int, typer.Option(min=1, max=32)] = 32,
+    seal_after_s: Annotated[float, typer.Option(help="Below 0: the agent's default.")] = -1.0,
+    speed: Annotated[float, typer.Option(help="Of the community's clock.")] = 1.0,
+    *,
+    as_json: Json = False,
+) -> None:
+    """A gateway with its meters polled every ten seconds."""
     from bench import edge as bench  # noqa: PLC0415
 
-    _print("edge", bench.run(seconds), as_json=as_json)
+    group_s = None if seal_after_s < 0 else seal_after_s
+    _print("edge", bench.run(seconds, meters, group_s, speed), as_json=as_json)
+
+
+@app.command(epilog="Example: scripts/bench backlog --days 42")
+def backlog(
+    days: Annotated[int, typer.Option(min=1, max=365, help="How long it was offline.")] = 42,
+    *,
+    as_json: Json = False,
+) -> None:
+    """A gateway with eight meters every 15 minutes comes back after six weeks offline."""
+    from bench import backlog as bench  # noqa: PLC0415
+
+    _print("backlog", bench.run(days), as_json=as_json)
 
 
 @app.command(epilog="Example: scripts/bench bus --seconds 20")

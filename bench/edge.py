@@ -1,7 +1,8 @@
 """edge: what a gateway costs: memory, processor, and bytes written for each reading.
 
-The real agent polls 32 simulated meters on four lines every ten seconds and sends to the real
-broker and backend. Real time: the default takes two minutes.
+The real agent polls simulated meters, eight on a line, every ten seconds and sends to the real
+broker and backend. Real time, unless the community's clock runs faster, as for bytes alone it may:
+they depend on how many readings a frame has. The default takes two minutes.
 """
 
 from __future__ import annotations
@@ -15,20 +16,30 @@ from pathlib import Path
 import psutil
 
 from bench.rig.processes import wait_for
-from bench.rig.site import Site, SitePlan
+from bench.rig.site import CLOCK, Site, SitePlan
 from gridtokenx_backend.core.outcomes import FrameAccepted
 from gridtokenx_backend.evidence import decode_outcome
 
 _SETTLE_S = 15.0
 _MIB = 1 << 20
+_METERS_A_LINE = 8
 
 
-def run(seconds: float) -> dict[str, object]:
+def run(
+    seconds: float, meters: int = 32, seal_after_s: float | None = None, speed: float = 1.0
+) -> dict[str, object]:
     """Figures over `seconds` after the start has settled."""
     # A simulated meter works out all that it counted since the start: a day is soon done.
     yesterday = datetime.now(UTC) - timedelta(days=1)
+    now_ms = time.time_ns() // 1_000_000
+    lines = -(-meters // _METERS_A_LINE)
     plan = SitePlan(
-        lines=4, meters_a_line=8, poll_every_s=10, start=yesterday.isoformat(timespec="seconds")
+        lines=lines,
+        meters_a_line=meters // lines,
+        poll_every_s=10,
+        clock=CLOCK.format(wall_ms=now_ms, community_ms=now_ms, speed=speed) if speed != 1 else "",
+        start=yesterday.isoformat(timespec="seconds"),
+        uplink="" if seal_after_s is None else f"[uplink]\nseal_after_s = {seal_after_s}\n",
     )
     with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-") as name:
         site = Site(Path(name), plan)
@@ -47,6 +58,7 @@ def _watch(site: Site, seconds: float) -> dict[str, object]:
     time.sleep(_SETTLE_S)
     process = psutil.Process(site.edge.pid)
     cpu_before, written_before = _cpu_s(process), process.io_counters().write_bytes
+    frames_before = _frames(site.journal)
     readings_before, started = _readings(site.journal), time.monotonic()
     highest = 0
     while time.monotonic() - started < seconds:
@@ -60,6 +72,7 @@ def _watch(site: Site, seconds: float) -> dict[str, object]:
         "cpu_percent": round(100 * (_cpu_s(process) - cpu_before) / elapsed_s, 2),
         "bytes_written_per_reading": round(written / readings) if readings else None,
         "readings": readings,
+        "frames": _frames(site.journal) - frames_before,
         "meters": len(site.plan.meters),
         "poll_every_s": site.plan.poll_every_s,
         "elapsed_s": round(elapsed_s, 1),
@@ -88,6 +101,14 @@ def _frames(outbox: Path) -> int:
 def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def _frames(journal: Path) -> int:
+    """Frames that the backend has stored."""
+    database = sqlite3.connect(f"file:{journal}?mode=ro", uri=True)
+    ((count,),) = database.execute("SELECT count(*) FROM journal WHERE kind = 'frame'")
+    database.close()
+    return int(count)
 
 
 def _readings(journal: Path) -> int:

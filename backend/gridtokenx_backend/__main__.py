@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gridtokenx_backend.commands.admission import device, token
+from gridtokenx_backend.commands.import_frames import import_frames
 from gridtokenx_backend.commands.key import key
 from gridtokenx_backend.commands.pki import broker_config, init
 from gridtokenx_backend.commands.terminal import CONFIG, ConfigOption, JsonOption
@@ -37,6 +38,9 @@ app.command(
 )(init)
 app.command(epilog="Example: gridtokenx-backend broker-config --config backend.toml --out broker")(
     broker_config
+)
+app.command("import", epilog="Example: gridtokenx-backend import site.frames --acks site.acks")(
+    import_frames
 )
 app.add_typer(key, name="key")
 app.add_typer(token, name="token")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gridtokenx_backend.config import Settings
@@ -15,11 +16,12 @@ from gridtokenx_backend.core.outcomes import (
     EnrolmentRefusal,
     EnrolmentRefused,
 )
+from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.pki.authority import Authority
 from gridtokenx_backend.pki.certificates import CsrError, requested_key
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.verify_worker import Job
-from gridtokenx_backend.writer import Writer
+from gridtokenx_backend.writer import Overloaded, Writer
 from gridtokenx_wire.enrolment import (
     EnrolmentAnswer,
     EnrolmentRequest,
@@ -29,6 +31,8 @@ from gridtokenx_wire.enrolment import (
 )
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.keys import device_id, device_text
+
+log = structlog.get_logger()
 
 
 class NotEnrolled(Exception):
@@ -105,10 +109,19 @@ class EnrolmentDesk:
 
     async def _answer(self, device: bytes, key: ec.EllipticCurvePublicKey) -> EnrolmentAnswer:
         name = device_text(device)
-        certificate = await asyncio.to_thread(self.authority.certify_device, name, key, self._days)
+        try:
+            certificate = await asyncio.to_thread(
+                self.authority.certify_device, name, key, self._days
+            )
+        except (OSError, CannotStart) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            log.error("no certificate can be stored", device=name, error=reason)
+            raise Overloaded("the certificate cannot be stored; ask again later") from None
         async with self._writer.reading() as community:
             known = community.devices[device]
             site, status, town = known.site, known.status, community.name
+        if status == "revoked":  # meanwhile, and its list may have been made without this one
+            raise NotEnrolled(EnrolmentRefusal.DEVICE_REVOKED)
         return EnrolmentAnswer(
             name,
             site,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
+import structlog
 
 from gridtokenx_backend.acks import AckSigner, acks_of
 from gridtokenx_backend.core.inputs import FrameInput, Input
-from gridtokenx_backend.core.outcomes import FrameRefusal, FrameRefused
+from gridtokenx_backend.core.outcomes import FrameRefusal, FrameRefused, Result
 from gridtokenx_backend.core.registry import Device
 from gridtokenx_backend.mqtt_packets import Publication
 from gridtokenx_backend.mqtt_source import FrameSource
@@ -29,6 +30,7 @@ from gridtokenx_wire.topics import device_of_frames_topic
 
 _BATCHES_AHEAD = 2
 _RETRY_S = 0.1
+log = structlog.get_logger()
 
 
 class _Checking(msgspec.Struct, frozen=True):
@@ -124,6 +126,10 @@ class Ingest:
                 self._source.send_ack(device_text(ack.device), self._signer.seal(ack))
             self._source.settle(submitted.messages)
 
+    def sealed_acks(self, results: Iterable[Result]) -> list[bytes]:
+        """The acks that these results call for, signed."""
+        return [self._signer.seal(ack) for ack in acks_of(results)]
+
     def _decode(
         self, candidates: list[tuple[bytes, bytes, bytes]], valid: list[bool]
     ) -> list[Input]:
@@ -141,5 +147,13 @@ class Ingest:
             if frame.device != device:
                 self.dropped[FrameRefusal.WRONG_DEVICE] += 1
                 continue
+            if frame.left_out:
+                log.warning(
+                    "a gateway left readings out",
+                    device=device_text(device),
+                    first_seq=frame.first_seq,
+                    last_seq=frame.seq,
+                    readings=frame.left_out,
+                )
             given.append(FrameInput(message, frame))
         return given

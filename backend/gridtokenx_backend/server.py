@@ -17,6 +17,7 @@ import uvicorn
 
 from gridtokenx_backend.acks import AckSigner
 from gridtokenx_backend.api.app import make_app
+from gridtokenx_backend.api.connection import TimedConnection
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.config import Settings, load_terms
 from gridtokenx_backend.core.inputs import TickInput, configure
@@ -216,7 +217,7 @@ async def _serve(
     api = settings.backend.api
     config = uvicorn.Config(
         make_app(backend),
-        http="httptools",
+        http=TimedConnection,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -139,6 +139,7 @@ class Device(msgspec.Struct, frozen=True):
     readings_rejected: int
     readings_quarantined: int
     quality_permille: int
+    readings_thinned: int = 0
 
 
 class MeterReading(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from gridtokenx_edge.commands import outbox
 from gridtokenx_edge.commands.check import check
 from gridtokenx_edge.commands.check_config import check_config
 from gridtokenx_edge.commands.enrol import enrol, rotate
@@ -36,6 +37,7 @@ keys = typer.Typer(rich_markup_mode="rich", invoke_without_command=True)
 keys.callback(epilog=example("key --config config/edge.toml"))(key)
 keys.command("rotate", epilog=example("key rotate --config edge.toml"))(rotate)
 app.add_typer(keys, name="key")
+app.add_typer(outbox.app, name="outbox")
 
 
 def main() -> None:

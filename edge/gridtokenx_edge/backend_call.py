@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
+import re
 import ssl
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -13,6 +14,8 @@ from gridtokenx_edge.errors import CannotEnrol
 
 _TIMEOUT_S = 15
 _MAX_ANSWER_BYTES = 1 << 20
+_NOT_YET_VALID, _EXPIRED = 9, 10  # X509_V_ERR_CERT_… of OpenSSL
+_HOST = re.compile(r"[^\s\x00-\x1f\x7f]+").fullmatch
 
 
 class Answer(NamedTuple):
@@ -22,13 +25,16 @@ class Answer(NamedTuple):
 
 def parse_url(url: str, *, insecure: bool) -> SplitResult:
     """The API's address. Raises CannotEnrol for anything else, and for plain HTTP by mistake."""
-    parts = urlsplit(url)
+    wrong = CannotEnrol(f"--backend: expected https://HOST or https://HOST:PORT, got {url!r}")
     try:
+        parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")
     except ValueError:
-        host = None
-    if parts.scheme not in ("http", "https") or not host or parts.path.strip("/"):
-        raise CannotEnrol(f"--backend: expected https://HOST or https://HOST:PORT, got {url!r}")
+        raise wrong from None
+    is_plain = not (parts.username or parts.path.strip("/") or parts.query or parts.fragment)
+    if parts.scheme not in ("http", "https") or not host or not is_plain or not _HOST(host):
+        raise wrong
     if parts.scheme == "http" and not (insecure or _is_loopback(host)):
         raise CannotEnrol("--backend: expected https://; --insecure allows plain HTTP")
     return parts
@@ -54,7 +60,7 @@ def trusting(ca_pem: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     try:
         context.load_verify_locations(cadata=ca_pem)
-    except ssl.SSLError:
+    except (ssl.SSLError, ValueError):
         raise CannotEnrol("expected the CA's certificate in PEM") from None
     return context
 
@@ -74,6 +80,8 @@ def ask(
         connection.request(method, path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         return Answer(response.status, response.read(_MAX_ANSWER_BYTES))
+    except ssl.SSLCertVerificationError as error:
+        raise CannotEnrol(f"{where}: TLS: {error.verify_message}{_hint(error)}") from None
     except ssl.SSLError as error:
         raise CannotEnrol(f"{where}: TLS: {error.reason or error}") from None
     except (OSError, http.client.HTTPException) as error:
@@ -81,6 +89,11 @@ def ask(
         raise CannotEnrol(f"{where}: no answer: {reason}") from None
     finally:
         connection.close()
+
+
+def _hint(error: ssl.SSLCertVerificationError) -> str:
+    is_of_time = error.verify_code in (_NOT_YET_VALID, _EXPIRED)
+    return " (is this machine's clock right?)" if is_of_time else ""
 
 
 def problem(answer: Answer) -> str:

@@ -1,4 +1,4 @@
-"""What a frame says of the gateway's clock: synchronised? stepped? set by whom?"""
+"""What the gateway knows of its own clock: synchronised? stepped? set by whom?"""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from gridtokenx_wire.clock import ClockConfig
-from gridtokenx_wire.frame import ClockStatus
 
 # adjtimex(2): struct timex is under 256 bytes; modes = 0 (its first field) only reads.
 _TIMEX_BYTES = 256
@@ -16,6 +17,7 @@ _TIME_ERROR = 5
 # systemd-timesyncd touches it once the clock is set; where the kernel may not be asked
 # (ProtectClock=), this file may still be seen.
 _TIMESYNC_FLAG = Path("/run/systemd/timesync/synchronized")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _STEP_MS = 1000
 
 
@@ -33,32 +35,82 @@ def _boot_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
+def _boot_id() -> str:
+    """A name of this run of the machine (Linux, random(4))."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
 def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class ClockMark(msgspec.Struct, frozen=True):
+    """The wall's clock less the uptime, in one run of the machine. It changes only by a step."""
+
+    boot: str
+    offset_ms: int
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A stretch of time in which the clock did not step and was set, or not set, all along.
+
+    `stepped`: it began with a step. `offset_ms` is the wall's clock less the uptime.
+    `retimed`: what was read before it, with times worked out from the uptime.
+    """
+
+    number: int
+    synchronised: bool
+    stepped: bool
+    source: str
+    offset_ms: int
+    retimed: bool = False
+
+
 class ClockWatch:
-    """Compares the wall's clock with the machine's uptime from one frame to the next."""
+    """Compares the wall's clock with the machine's uptime, from one look to the next."""
 
     def __init__(
         self,
         config: ClockConfig,
-        is_synchronised: Callable[[], bool] = kernel_synchronised,
+        is_synchronised: Callable[[], bool] | None = None,
         wall_ms: Callable[[], int] = _wall_ms,
         boot_ms: Callable[[], int] = _boot_ms,
+        boot: str | None = None,
     ) -> None:
         self._is_scaled = config.source == "scaled"
-        self._is_synchronised = is_synchronised
+        self._is_synchronised = is_synchronised or kernel_synchronised
         self._wall_ms = wall_ms
         self._boot_ms = boot_ms
+        self._boot = _boot_id() if boot is None else boot
         self._offset_ms = wall_ms() - boot_ms()
+        synchronised, source = self._state()
+        self._run = Run(0, synchronised, False, source, self._offset_ms)
 
-    def status(self) -> ClockStatus:
-        """The state for the frame that is sealed now; a step is reported once."""
+    def restore(self, mark: ClockMark | None) -> None:
+        """Compares with what the last agent left, so that a step between the two is noticed."""
+        if mark and mark.boot and mark.boot == self._boot:
+            self._offset_ms = mark.offset_ms
+            self._run = msgspec.structs.replace(self._run, offset_ms=mark.offset_ms)
+
+    def look(self) -> Run:
+        """The run of the clock that it is now: another one after a step or once it is set."""
         offset_ms = self._wall_ms() - self._boot_ms()
-        is_stepped = abs(offset_ms - self._offset_ms) > _STEP_MS
+        synchronised, source = self._state()
+        stepped = abs(offset_ms - self._offset_ms) > _STEP_MS
         self._offset_ms = offset_ms
+        run = self._run
+        if stepped or (synchronised, source) != (run.synchronised, run.source):
+            self._run = Run(run.number + 1, synchronised, stepped, source, offset_ms)
+        return self._run
+
+    def mark(self, run: Run) -> ClockMark:
+        """What the next agent is to compare with."""
+        return ClockMark(self._boot, run.offset_ms)
+
+    def _state(self) -> tuple[bool, str]:
         if self._is_scaled:
-            return ClockStatus(True, is_stepped, "scaled")
-        is_synchronised = self._is_synchronised()
-        return ClockStatus(is_synchronised, is_stepped, "ntp" if is_synchronised else "none")
+            return True, "scaled"
+        return (True, "ntp") if self._is_synchronised() else (False, "none")

@@ -71,8 +71,20 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_unacked_frames: int = 64
     ack_timeout_s: float = 10.0
     max_readings_per_frame: int = 100
-    seal_after_s: float = 0.0
+    seal_after_s: float = 60.0
     max_held_readings: int = 10_000
+    hold_unsynchronised_s: float = 600.0
+
+
+class OutboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[outbox]`: how much is kept of what no ack covers, and what it is thinned to beyond that.
+
+    A megabyte is 10^6 bytes.
+    """
+
+    max_mb: int = 256
+    max_age_days: int = 90
+    thin_to_s: int = 900
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -162,6 +174,7 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bus: list[BusConfig] = []
     clock: ClockConfig = ClockConfig()
     uplink: UplinkConfig = UplinkConfig()
+    outbox: OutboxConfig = OutboxConfig()
     status: StatusConfig = StatusConfig()
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()
 

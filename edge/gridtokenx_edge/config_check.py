@@ -12,6 +12,7 @@ from gridtokenx_edge.config import (
     EdgeConfig,
     HomeAssistantConfig,
     MeterConfig,
+    OutboxConfig,
     SerialBus,
     UplinkConfig,
     resolve_paths,
@@ -70,6 +71,7 @@ def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     if not config.broker.insecure:
         yield from _check_tls_files(config, path)
     yield from _check_uplink(config.uplink)
+    yield from _check_outbox(config.outbox)
     if not 0 <= config.status.port <= 65_535:
         yield "status.port", f"expected 0 (off) to 65535, got {config.status.port}"
     if config.home_assistant.enabled:
@@ -152,11 +154,24 @@ def _check_uplink(uplink: UplinkConfig) -> Iterator[Finding]:
         ("max_readings_per_frame", 1, MAX_READINGS_PER_FRAME),
         ("seal_after_s", 0, _LONGEST_POLL_S),
         ("max_held_readings", uplink.max_readings_per_frame, 1_000_000),
+        ("hold_unsynchronised_s", 0, 24 * 3600),
     )
     for name, lowest, highest in ranges:
         value = getattr(uplink, name)
         if not lowest <= value <= highest:
             yield f"uplink.{name}", f"expected {lowest} to {highest}, got {value:g}"
+
+
+def _check_outbox(outbox: OutboxConfig) -> Iterator[Finding]:
+    ranges = (
+        ("max_mb", 1, 1_000_000),
+        ("max_age_days", 1, 36_500),
+        ("thin_to_s", 1, 24 * 3600),
+    )
+    for name, lowest, highest in ranges:
+        value = getattr(outbox, name)
+        if not lowest <= value <= highest:
+            yield f"outbox.{name}", f"expected {lowest} to {highest}, got {value}"
 
 
 def _check_frame_size(config: EdgeConfig) -> Iterator[Finding]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.parse import SplitResult
 
 import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gridtokenx_edge import backend_call
@@ -49,25 +51,26 @@ def ensure_device_key(path: Path) -> Ed25519PrivateKey:
 def enrol(url: SplitResult, token: Token, key: Path, tls_key: Path) -> EnrolmentAnswer:
     """Makes the keys that are missing and has them let in. Raises CannotEnrol, KeyFileError."""
     device = ensure_device_key(key)
-    request = request_for(ensure_tls_key(tls_key))
+    tls = ensure_tls_key(tls_key)
     ca = fetch_ca(url, token)
-    statement = Enrol(1, token.digest, public_key_text(device.public_key()), request)
+    statement = Enrol(1, token.digest, public_key_text(device.public_key()), request_for(tls))
     body = EnrolmentRequest(token.secret, sign_statement(statement, device))
     context = backend_call.trusting(ca)
     answer = _post(url, "/v1/enrolments", msgspec.json.encode(body), context)
-    return _checked(answer, device, ca)
+    return _checked(answer, device, tls, ca)
 
 
 def rotate(url: SplitResult, ca: str, present: Path, key: Path, tls_key: Path) -> EnrolmentAnswer:
     """Makes the next keys and has them let in by the present one. Raises as `enrol`."""
     former, device = load_private_key(present), ensure_device_key(key)
-    request = request_for(ensure_tls_key(tls_key))
+    tls = ensure_tls_key(tls_key)
     name = device_text(device_id(former.public_key()))
-    statement = Succeed(1, name, public_key_text(device.public_key()), request)
+    statement = Succeed(1, name, public_key_text(device.public_key()), request_for(tls))
     consent = Consent(1, name, sign_statement(statement, device))
     body = sign_statement(consent, former).encode()
     context = backend_call.trusting(ca)
-    return _checked(_post(url, "/v1/enrolments/rotation", body, context), device, ca)
+    answer = _post(url, "/v1/enrolments/rotation", body, context)
+    return _checked(answer, device, tls, ca)
 
 
 def fetch_ca(url: SplitResult, token: Token) -> str:
@@ -77,16 +80,17 @@ def fetch_ca(url: SplitResult, token: Token) -> str:
     if answer.status != 200:
         raise CannotEnrol(f"{url.netloc}: {backend_call.problem(answer)}")
     try:
-        pem = answer.body.decode("ascii")
-        found = ca_fingerprint(ssl.PEM_cert_to_DER_cert(pem))
+        der = ssl.PEM_cert_to_DER_cert(answer.body.decode("ascii"))
     except ValueError:
         raise CannotEnrol(f"{url.netloc}: expected a CA certificate in PEM") from None
+    found = ca_fingerprint(der)
     if found != token.ca_fingerprint:
         raise CannotEnrol(
             f"{url.netloc}: expected the CA with the fingerprint {token.ca_fingerprint}, "
             f"got one with {found}: this is not the backend that the token is from"
         )
-    return pem
+    # Not the text itself: behind the CA there may be more, which OpenSSL would trust as well.
+    return ssl.DER_cert_to_PEM_cert(der)
 
 
 def _post(url: SplitResult, path: str, body: bytes, context: ssl.SSLContext) -> EnrolmentAnswer:
@@ -99,10 +103,22 @@ def _post(url: SplitResult, path: str, body: bytes, context: ssl.SSLContext) -> 
         raise CannotEnrol(f"{url.netloc}: expected the answer to an enrolment: {error}") from None
 
 
-def _checked(answer: EnrolmentAnswer, device: Ed25519PrivateKey, ca: str) -> EnrolmentAnswer:
-    """Raises CannotEnrol unless the answer is about this key, by this CA."""
-    if answer.device != device_text(device_id(device.public_key())):
+def _checked(
+    answer: EnrolmentAnswer, device: Ed25519PrivateKey, tls: EllipticCurvePrivateKey, ca: str
+) -> EnrolmentAnswer:
+    """The answer, with no other CA than `ca`. Raises CannotEnrol unless it is for these keys."""
+    name = device_text(device_id(device.public_key()))
+    if answer.device != name:
         raise CannotEnrol("expected an answer for this device's key")
-    if ssl.PEM_cert_to_DER_cert(answer.ca) != ssl.PEM_cert_to_DER_cert(ca):
+    if not answer.ack_keys:
+        raise CannotEnrol("expected the public key that acks are signed by")
+    try:
+        der = ssl.PEM_cert_to_DER_cert(answer.ca)
+        certificate = x509.load_pem_x509_certificate(answer.certificate.encode())
+    except ValueError:
+        raise CannotEnrol("expected certificates in PEM in the answer") from None
+    if der != ssl.PEM_cert_to_DER_cert(ca):
         raise CannotEnrol("expected an answer by the CA that is trusted")
-    return answer
+    if certificate.public_key() != tls.public_key():
+        raise CannotEnrol("expected a certificate for this gateway's TLS key")
+    return msgspec.structs.replace(answer, ca=ca)

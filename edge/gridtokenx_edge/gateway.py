@@ -90,7 +90,7 @@ class Gateway:
         self._progress = Progress()
         self._seen = setup.tls_files(), setup.house_files()
         self.clock = make_clock(setup.config.clock)
-        self.outbox = Outbox(setup.paths.outbox, key)
+        self.outbox = Outbox(setup.paths.outbox, key, setup.config.outbox)
         self.uplink = self._make_uplink(setup)
         self._formers = Formers(setup.config, setup.paths, self.clock, version, log)
         self.sealer = Sealer(

@@ -2,7 +2,7 @@
 
 While the disk does not take frames, readings are held in memory, up to a bound; beyond it the
 oldest are dropped and counted. Registers are cumulative: what is lost then is resolution, not
-energy.
+energy. When the outbox is full or its frames too old, the oldest are thinned between two frames.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.clock_status import ClockWatch
+from gridtokenx_edge.clock_status import ClockWatch, Run
 from gridtokenx_edge.config import UplinkConfig
+from gridtokenx_edge.held_readings import HeldReadings, Limits
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.progress import Beat, no_beat
 from gridtokenx_wire.clock import Clock
+from gridtokenx_wire.frame import ClockStatus
 from gridtokenx_wire.reading import Reading
 
-# Readings wait for the others of their round, but not for a bus that is never idle.
-_LONGEST_ROUND_S = 2.0
 _RETRY_BASE_S = 0.5
 _RETRY_CAP_S = 30.0
 # The longest wait: after it the loop comes round, which shows that it is not stuck.
@@ -51,12 +50,12 @@ class Sealer:
         self._log = log
         self._faults = FaultLog(log)
         self._on_sealed = on_sealed
-        self.configure(config)
-        self._held: deque[Reading] = deque()
+        self._run = watch.look()
+        self._told_step = 0
+        self._held = HeldReadings(self._limits(config))
         self._batch: list[Reading] = []
-        self._batch_clock = watch.status()
+        self._batch_run = self._run
         self._polling = 0
-        self._oldest_s = 0.0
         self._changed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._is_stopping = False
@@ -64,22 +63,31 @@ class Sealer:
         self.dropped = 0
 
     def configure(self, config: UplinkConfig) -> None:
-        """Takes settings, at the start or with a new config; what is held stays."""
-        self._config = config
-        self._group_s = self._clock.real_seconds(round(config.seal_after_s * 1000))
+        """Takes the settings of a new config; what is held stays."""
+        self._held.configure(self._limits(config))
+
+    def _limits(self, config: UplinkConfig) -> Limits:
+        return Limits(
+            config.max_held_readings,
+            config.max_readings_per_frame,
+            self._clock.real_seconds(round(config.seal_after_s * 1000)),
+            config.hold_unsynchronised_s,
+        )
 
     def begin(self) -> None:
         """A meter is being polled: its reading may join the frame."""
         self._polling += 1
 
     def add(self, reading: Reading) -> None:
-        if not self._held:
-            self._oldest_s = time.monotonic()
-        if len(self._held) >= self._config.max_held_readings:
-            self._held.popleft()
+        former = self._run
+        run = self._look()
+        if run.stepped and run != former and self._is_of(former, reading):
+            run = former
+        if not self._held.add(reading, run, time.monotonic()):
             self.dropped += 1
             self._faults.error("readings_dropped", dropped=self.dropped)
-        self._held.append(reading)
+        if run != self._run:
+            self._held.retime(self._run)
         self._changed.set()
 
     def end(self) -> None:
@@ -94,11 +102,13 @@ class Sealer:
 
     async def run(self) -> None:
         """Seals until `stop`, and then what is still held."""
+        self._watch.restore(self._outbox.clock_mark)
         backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, random.random)
         while not self._is_stopping:
             await self._until_due()
             if await self._store():
                 backoff.reset()
+                await self._thin()
             else:
                 await self._until_stopped(backoff.next_s())
         await self._store()
@@ -109,18 +119,40 @@ class Sealer:
         self._changed.set()
         self._stopped.set()
 
+    def _look(self) -> Run:
+        """What the clock is like now; what was held for its being set is timed then."""
+        run = self._watch.look()
+        if run != self._run:
+            self._run = run
+            about = {"synchronised": run.synchronised, "retimed": self._held.retime(run)}
+            if run.stepped:
+                self._log.warning("clock_stepped", **about)
+            else:
+                self._log.warning("clock_changed", **about)
+        return run
+
+    def _is_of(self, former: Run, reading: Reading) -> bool:
+        """Whether a reading that came just as a step was seen has its time from before it."""
+        now_ms = self._clock.now_ms()
+        then_ms = now_ms - (self._run.offset_ms - former.offset_ms)
+        return abs(then_ms - reading.time_ms) < abs(now_ms - reading.time_ms)
+
     async def _store(self) -> bool:
         """Stores all that is held. False if the disk does not take it; it stays held."""
         while self.held:
             self._beat()
             self._fill_batch()
+            run = self._batch_run
+            is_news = run.stepped and run.number > self._told_step
+            clock = ClockStatus(run.synchronised, is_news, run.source)
             try:
-                seq = await self._outbox.append(self._batch, self._batch_clock)
+                seq = await self._outbox.append(self._batch, clock, self._watch.mark(run))
             except (OutboxUnavailableError, OutboxRefusedError) as fault:
                 self._faults.error("outbox_unavailable", reason=str(fault), held=self.held)
                 return False
             self.sealed += len(self._batch)
             self._batch = []
+            self._told_step = max(self._told_step, run.number)
             self._on_sealed(seq + 1)
         if self._faults.over("outbox_unavailable"):
             self._log.info("outbox_available", next_seq=self._outbox.next_seq)
@@ -128,11 +160,27 @@ class Sealer:
 
     def _fill_batch(self) -> None:
         """The next frame's readings; a batch that was tried before stays as it was."""
-        if self._batch:
-            return
-        count = min(len(self._held), self._config.max_readings_per_frame)
-        self._batch = [self._held.popleft() for _ in range(count)]
-        self._batch_clock = self._watch.status()
+        if not self._batch:
+            self._batch, self._batch_run = self._held.take()
+
+    async def _thin(self) -> None:
+        """Makes room in the outbox, as long as no reading waits to be sealed."""
+        before = self._outbox.thinned
+        try:
+            while await self._outbox.thin(self._now_ms()):
+                if self._is_stopping or self._wait_s() == 0:
+                    break
+            else:
+                if self._outbox.is_full:
+                    self._faults.error("outbox_full", used_bytes=self._outbox.used_bytes)
+        except (OutboxUnavailableError, OutboxRefusedError) as fault:
+            self._faults.error("outbox_unavailable", reason=str(fault), held=self.held)
+        if self._outbox.thinned > before:
+            self._faults.warn("readings_thinned", readings=self._outbox.thinned)
+
+    def _now_ms(self) -> int | None:
+        """The time, where it is known."""
+        return self._clock.now_ms() if self._run.synchronised else None
 
     async def _until_due(self) -> None:
         while not self._is_stopping and (wait_s := self._wait_s()) != 0:
@@ -142,6 +190,7 @@ class Sealer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(longest_s):
                     await self._changed.wait()
+            self._look()
 
     async def _until_stopped(self, wait_s: float) -> None:
         with suppress(TimeoutError):
@@ -150,11 +199,6 @@ class Sealer:
 
     def _wait_s(self) -> float | None:
         """How long to wait for more readings, in seconds; None while there are none."""
-        if self._batch or len(self._held) >= self._config.max_readings_per_frame:
+        if self._batch:
             return 0.0
-        if not self._held:
-            return None
-        age_s = time.monotonic() - self._oldest_s
-        if age_s < self._group_s:
-            return self._group_s - age_s
-        return max(0.0, self._group_s + _LONGEST_ROUND_S - age_s) if self._polling else 0.0
+        return self._held.wait_s(time.monotonic(), is_polling=self._polling > 0)

@@ -14,13 +14,15 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gridtokenx_edge.backoff import Backoff
+from gridtokenx_edge.carried_acks import open_by_any, read_acks, waiting_acks
 from gridtokenx_edge.config import EdgeConfig, Paths
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.mqtt import Broker, MqttConnection, MqttError, Will
 from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.outbox_schema import StoredFrame
 from gridtokenx_edge.progress import Beat, no_beat
 from gridtokenx_edge.window import AckEffect, Window
-from gridtokenx_wire.ack import Ack, open_ack
+from gridtokenx_wire.ack import Ack
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.errors import ConfigError, WireError
 from gridtokenx_wire.keys import device_text
@@ -78,6 +80,7 @@ class Uplink:
         self.drained = asyncio.Event()
         """Set once every frame that the outbox then held was acked."""
         self._highest_sent = 0
+        self._carried_acks = waiting_acks(paths.outbox)
         self.counts = UplinkCounts()
         self.is_connected = False
         self._connected_at_s = 0.0
@@ -107,6 +110,7 @@ class Uplink:
         backoff = Backoff(_RECONNECT_BASE_S, _RECONNECT_CAP_S, random.random)
         while not self._is_stopping:
             self._beat()
+            await self._take_carried_acks()
             connection = self._connection()
             try:
                 await connection.open()
@@ -167,7 +171,7 @@ class Uplink:
             self._wake.clear()
             if self._window.expire(time.monotonic()):
                 self._faults.warn("ack_overdue", seq=self._window.base, unacked=self.unacked)
-            await self._send(connection, self._window.take(time.monotonic()))
+            await self._send(connection)
             await self._discard()
             self._look_if_drained()
             if self._is_stopping:
@@ -193,16 +197,23 @@ class Uplink:
         if connection.lost.done():
             raise MqttError(f"the connection ended: {connection.lost.result()}")
 
-    async def _send(self, connection: MqttConnection, seqs: range) -> None:
-        for start in range(seqs.start, seqs.stop, _READ_AHEAD):
-            count = min(_READ_AHEAD, seqs.stop - start)
-            for seq, message in await self._frames(start, count):
-                connection.publish(self._frames_topic, message, self._qos)
-                self.counts.sent += 1
-                self.counts.resent += seq < self._highest_sent
-                self._highest_sent = max(self._highest_sent, seq + 1)
+    async def _send(self, connection: MqttConnection) -> None:
+        """What there is room for now. When acks come meanwhile, there is room for more."""
+        for _ in range(0, self._window.room, _READ_AHEAD):
+            if not (count := min(_READ_AHEAD, self._window.room)):
+                return
+            if not (frames := await self._frames(self._window.sent, count)):
+                self._window.await_ack(time.monotonic())
+                return
+            for frame in frames:
+                # An ack may have come while the disk was read, or a summary taken its place.
+                if self._window.sending(frame.first_seq, frame.seq, time.monotonic()):
+                    connection.publish(self._frames_topic, frame.message, self._qos)
+                    self.counts.sent += 1
+                    self.counts.resent += frame.seq < self._highest_sent
+                    self._highest_sent = max(self._highest_sent, frame.seq + 1)
 
-    async def _frames(self, first_seq: int, count: int) -> list[tuple[int, bytes]]:
+    async def _frames(self, first_seq: int, count: int) -> list[StoredFrame]:
         """Frames from the disk. What cannot be read now is sent after the ack's time-out."""
         try:
             return await self._outbox.frames(first_seq, count)
@@ -231,7 +242,7 @@ class Uplink:
         if topic != self._acks_topic:
             return
         try:
-            ack = self._open(payload)
+            ack = open_by_any(payload, self._ack_keys)
         except WireError as error:
             self._faults.warn("ack_ignored", reason=str(error))
             return
@@ -242,13 +253,21 @@ class Uplink:
         self._apply(ack)
         self._wake.set()
 
-    def _open(self, payload: bytes) -> Ack:
-        """The ack, by whichever key of the backend's it is signed. Raises WireError."""
-        *others, last = self._ack_keys
-        for key in others:
-            with suppress(WireError):
-                return open_ack(payload, key)
-        return open_ack(payload, last)
+    async def _take_carried_acks(self) -> None:
+        """Acks in a file beside the outbox, which `outbox acked` has put there."""
+        path, outbox = self._carried_acks, self._outbox
+        if not path.exists():
+            return
+        try:
+            acks = read_acks(path, self._ack_keys, outbox.device, outbox.chain)
+            path.unlink()
+        except (WireError, OSError) as error:
+            self._faults.warn("carried_acks_ignored", reason=str(error))
+            return
+        for ack in acks:
+            self._apply(ack)
+        self._log.info("carried_acks_taken", next_seq=acks[-1].next_seq, unacked=self.unacked)
+        await self._discard()
 
     def _apply(self, ack: Ack) -> None:
         window = self._window

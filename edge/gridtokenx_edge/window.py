@@ -3,6 +3,9 @@
     acked ≤ base ──── in flight ──── sent ──── waiting ──── head
              └ oldest frame that no ack covers
 
+Frames are counted by where they end: a summary stands for many seqs and is one frame. An ack may
+end anywhere within it, as it may be of the frames that the summary has replaced meanwhile.
+
 A frame in flight that is lost shows as an ack that does not move although later frames arrived,
 or as no ack at all. Either way sending goes back to `base`. While acks stay away, one frame at a
 time asks whether the backend is there, at growing intervals.
@@ -10,6 +13,7 @@ time asks whether the backend is there, at growing intervals.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 
@@ -46,6 +50,7 @@ class Window:
         self.head = 0
         self.is_open = False
         self.deadline_s: float | None = None
+        self._in_flight: deque[int] = deque()
         self._is_probing = False
         self._repair_until = 0
 
@@ -65,8 +70,7 @@ class Window:
     def opened(self) -> None:
         """Connected: what was in flight on the last connection counts as lost."""
         self.is_open = True
-        self.sent = self.base
-        self.deadline_s = None
+        self._go_back(self.base)
         self._is_probing = False
         self._repair_until = self.base
         self._timeouts.reset()
@@ -75,17 +79,30 @@ class Window:
         self.is_open = False
         self.deadline_s = None
 
-    def take(self, now_s: float) -> range:
-        """The frames to send now; they count as sent."""
-        if not self.is_open:
-            return range(0)
+    @property
+    def room(self) -> int:
+        """How many frames may be sent now, from `sent` on, as far as there are any."""
+        if not self.is_open or self.sent >= self.head:
+            return 0
         allowed = 1 if self._is_probing else self._max_unacked
-        frames = range(self.sent, min(self.head, self.base + allowed))
-        if frames:
-            self.sent = frames.stop
-        if self.sent > self.base and self.deadline_s is None:
+        return max(0, allowed - len(self._in_flight))
+
+    def sending(self, first_seq: int, seq: int, now_s: float) -> bool:
+        """Whether the frame that stands for these seqs is to be sent now; it counts as sent then.
+
+        It is the next one if it reaches beyond what was sent and leaves no gap.
+        """
+        if not self.room or not first_seq <= self.sent <= seq:
+            return False
+        self.sent = seq + 1
+        self._in_flight.append(self.sent)
+        self.await_ack(now_s)
+        return True
+
+    def await_ack(self, now_s: float) -> None:
+        """Something should come of it in time, or it is tried again."""
+        if self.deadline_s is None:
             self.deadline_s = now_s + self._timeouts.next_s()
-        return frames
 
     def expire(self, now_s: float) -> bool:
         """Goes back if the ack is overdue, and says so."""
@@ -115,6 +132,8 @@ class Window:
     def _advance(self, next_seq: int, now_s: float) -> AckEffect:
         self.base = next_seq
         self.sent = max(self.sent, next_seq)
+        while self._in_flight and self._in_flight[0] <= next_seq:
+            self._in_flight.popleft()
         self._end_probing()
         self.deadline_s = None
         if self.sent > self.base:
@@ -123,6 +142,7 @@ class Window:
 
     def _go_back(self, seq: int) -> None:
         self.base = self.sent = seq
+        self._in_flight.clear()
         self.deadline_s = None
 
     def _end_probing(self) -> None:

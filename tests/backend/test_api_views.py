@@ -178,7 +178,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         ("POST", "/v1/enrolments/rotation"),
         *((method, "/v1/tokens") for method in ("GET", "POST")),
         ("POST", "/v1/tokens/{token}/withdraw"),
-        *(("POST", f"/v1/devices/{{device}}/{verb}") for verb in ("approve", "revoke")),
+        *(("POST", f"/v1/devices/{{device}}/{verb}") for verb in ("approve", "revoke", "frames")),
     }
     # No parameter is one that only the server can give.
     names = {
@@ -205,14 +205,11 @@ async def test_metrics_say_what_the_summary_says(untouched: Api) -> None:
         ("gridtokenx_readings_total", "implausible_jump"): 1,
         ("gridtokenx_frames_total",): 2,
         ("gridtokenx_minted_uwh_total",): 20 * KWH,
-        ("gridtokenx_orders_total",): 0,
-        ("gridtokenx_trades_total",): 0,
         ("gridtokenx_journal_entries_total",): 3,
         ("gridtokenx_quality_permille",): 500,
-        ("gridtokenx_oracle_paused",): 0,
-        ("gridtokenx_journal_degraded",): 0,
-        ("gridtokenx_broker_connected",): 0,
-        ("gridtokenx_open_orders",): 0,
+        **{(f"gridtokenx_{name}_total",): 0 for name in ("readings_thinned", "orders", "trades")},
+        **{(f"gridtokenx_{name}",): 0 for name in ("oracle_paused", "journal_degraded")},
+        **{(f"gridtokenx_{name}",): 0 for name in ("broker_connected", "open_orders")},
     }
 
 
@@ -222,6 +219,7 @@ OPERATORS = [
     ("GET", "/v1/devices"),
     ("GET", "/v1/meters/ABB-1/readings"),
     ("GET", "/v1/meters/nothing/readings"),
+    ("POST", "/v1/devices/nothing/frames"),
     ("POST", "/v1/oracle/pause"),
     ("POST", "/v1/oracle/resume"),
 ]
@@ -267,6 +265,7 @@ async def test_devices_show_where_their_chains_stand(untouched: Api) -> None:
         "readings_accepted": 2,
         "readings_rejected": 2,
         "readings_quarantined": 0,
+        "readings_thinned": 0,
         "quality_permille": 500,
     } | {"origin": "config", "follows": "", "retire_ms": 0, "why": ""}
     assert (south["chain"], south["next_seq"], south["quality_permille"]) == ("", 0, 1000)

@@ -25,7 +25,7 @@ from gridtokenx_backend.config import Settings, load_settings
 from gridtokenx_backend.core.inputs import ChangeDevice, change_device
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.pki.authority import create_tls_key, open_authority
-from gridtokenx_backend.pki.broker_access import BrokerAccess, acl_text
+from gridtokenx_backend.pki.broker_access import BrokerAccess, acl_text, write_access
 from gridtokenx_backend.pki.broker_files import write_broker_files
 from gridtokenx_backend.pki.preparation import initialise
 from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
@@ -89,6 +89,23 @@ def test_a_gateway_has_its_own_branch_of_its_own_community_and_no_other(server: 
         assert gateway.next() == (acks_topic(NAME, EAST.name), b"ack")
         assert backend.received.empty()
         assert gateway.received.empty()
+
+
+def test_a_gateway_cannot_take_the_session_of_the_backend_or_of_another(server: Server) -> None:
+    session = f"gridtokenx-backend-{NAME}"
+    with (
+        broker(server.out, server.conf, server.port),
+        connected(server.port, server.certificates, "backend", session) as backend,
+        connected(server.port, server.certificates, EAST.name, EAST.name) as east,
+    ):
+        backend.subscribe(frames_topic(NAME, "+"))
+        for taken in (session, EAST.name, "backend"):
+            with connected(server.port, server.certificates, WEST.name, taken) as west:
+                west.publish(frames_topic(NAME, WEST.name), taken)
+                east.publish(frames_topic(NAME, EAST.name), taken)
+                for gateway in (WEST, EAST):
+                    assert backend.next() == (frames_topic(NAME, gateway.name), taken.encode())
+        assert (backend.losses, east.losses) == (0, 0)
 
 
 def test_nobody_gets_in_without_a_certificate_of_this_ca(server: Server, tmp_path: Path) -> None:
@@ -177,6 +194,26 @@ def _still_heard(clients: tuple[Client, Client, Client]) -> None:
     assert backend.next() == (frames_topic(NAME, WEST.name), b"after")
 
 
+async def test_what_a_backend_wrote_and_did_not_live_to_tell_is_told_by_the_next(
+    tmp_path: Path,
+) -> None:
+    server = Server(tmp_path / "lane")
+    gate = Gate(Village())
+    gate.revoke(gate.village.north)
+    write_access(server.out, server.authority, NAME, [gate.village.north.name])
+    process = await asyncio.create_subprocess_exec("/bin/sleep", "20")
+    (server.out / "mosquitto.pid").write_text(str(process.pid))
+    async with (
+        journal_at(tmp_path / "journal.db") as journal,
+        writer_on(journal, gate.village.community) as writer,
+    ):
+        task = asyncio.create_task(BrokerAccess(server.settings, server.authority, writer).run())
+        try:
+            assert await asyncio.wait_for(process.wait(), 10) == -1  # SIGHUP
+        finally:
+            task.cancel()
+
+
 async def test_a_broker_that_cannot_be_told_is_told_when_it_can(tmp_path: Path) -> None:
     server = Server(tmp_path / "lane")
     village = Village()
@@ -232,6 +269,20 @@ def test_init_makes_everything_once_and_renews_what_lacks_a_host(
     private = [*folder.rglob("*.key"), folder / "operator.token"]
     assert len(private) == 6
     assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
+
+
+def test_init_again_keeps_hosts_and_replaces_what_a_lost_ca_signed(
+    config: str, command: Command
+) -> None:
+    command("init", "-c", config, "--host", "lane.example")
+    assert set(states(command("init", "-c", config, "--json")).values()) == {"kept"}
+    ca = Path(config).parent / "data" / "ca"
+    for name in ("ca.pem", "ca.key"):
+        (ca / name).unlink()
+    again = command("init", "-c", config, "--json")
+    changed = {name for name, state in states(again).items() if state != "kept"}
+    assert changed == {"ca.pem", "broker.pem", "api.pem", "backend.pem"}
+    assert "lane.example" in command("init", "-c", config).out
 
 
 def test_mistakes_of_the_operators_are_one_line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from tests.backend.village import NAME, START_MS, Gateway, Village, reading
 
 from gridtokenx_backend.api.guesses import MAX_WRONG, Guesses
 from gridtokenx_backend.config import Settings, load_settings
+from gridtokenx_backend.core.inputs import ChangeDevice, change_device
 from gridtokenx_backend.pki.preparation import initialise
 from gridtokenx_wire.enrolment import Consent, Enrol, Token, parse_token, sign_statement
 
+NOBODY: dict[str, Any] = {"replaced": [], "followed_by": []}
 BACKEND = """
 [broker]
 insecure = true
@@ -115,6 +118,44 @@ async def test_the_same_request_is_answered_as_before_and_another_key_is_certifi
     other = await ask(api, east, token)
     assert other.status_code == 201
     assert leaf(other.json()).serial_number != leaf(first.json()).serial_number
+
+
+async def test_who_is_revoked_while_the_certificate_is_made_is_not_given_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert api.backend.desk is not None
+    certify, loop = api.backend.desk.authority.certify_device, asyncio.get_running_loop()
+
+    def slowly(device: str, key: ec.EllipticCurvePublicKey, days: int) -> str:
+        revoke = change_device(ChangeDevice("revoke", device, "stolen"))
+        asyncio.run_coroutine_threadsafe(api.backend.writer.submit([revoke]), loop).result(10)
+        return certify(device, key, days)
+
+    monkeypatch.setattr(api.backend.desk.authority, "certify_device", slowly)
+    problem(await ask(api, Gateway("east"), await new_token(api)), 403, "device_revoked")
+
+
+async def test_a_certificate_that_cannot_be_stored_is_asked_for_again(
+    api: Api, settings: Settings
+) -> None:
+    token, gateway, issued = await new_token(api), Gateway("east"), settings.ca / "issued"
+    issued.write_text("in the way")
+    problem(await ask(api, gateway, token), 503, "unavailable")
+    issued.unlink()
+    response = await ask(api, gateway, token)
+    assert (response.status_code, response.json()["device"]) == (201, gateway.name)
+
+
+async def test_a_spoilt_file_keeps_nobody_in_and_nobody_out(api: Api, settings: Settings) -> None:
+    token, gateway, request = await new_token(api), Gateway("east"), csr()
+    first = leaf((await ask(api, gateway, token, request)).json())
+    (file,) = (settings.ca / "issued").iterdir()
+    file.write_text("spoilt")
+    again = leaf((await ask(api, gateway, token, request)).json())
+    assert api.backend.desk is not None
+    pem = api.backend.desk.authority.revocation_list([gateway.name])
+    revoked = {each.serial_number for each in x509.load_pem_x509_crl(pem)}
+    assert revoked == {first.serial_number, again.serial_number}
 
 
 async def test_the_token_is_told_once_and_only_its_hash_is_kept(api: Api) -> None:
@@ -219,12 +260,13 @@ async def test_a_replacement_waits_for_the_operator_who_shuts_the_former_out(api
     assert response.json() == {
         "device": west.name,
         "status": "active",
+        **NOBODY,
         "replaced": [east.name],
     }
     devices = {each["device"]: each for each in (await api.ask("/v1/devices")).json()}
     assert devices[east.name]["why"] == f"replaced by {west.name}"
     response = await api.post(f"/v1/devices/{west.name}/revoke", b'{"reason": "sold"}', TOKEN)
-    assert response.json() == {"device": west.name, "status": "revoked", "replaced": []}
+    assert response.json() == {"device": west.name, "status": "revoked", **NOBODY}
     response = await api.post(f"/v1/devices/{west.name}/revoke", b'{"reason": "sold"}', TOKEN)
     assert problem(response, 403, "device_revoked") == "it was revoked: sold"
 
@@ -241,6 +283,8 @@ async def test_the_next_key_is_let_in_by_the_one_in_use(api: Api) -> None:
     assert (await api.post("/v1/enrolments/rotation", consent)).json() == response.json()
     devices = {each["device"]: each for each in (await api.ask("/v1/devices")).json()}
     assert devices[later.name]["follows"] == north.name
+    response = await api.post(f"/v1/devices/{north.name}/revoke", b'{"reason": "stolen"}', TOKEN)
+    assert response.json()["followed_by"] == [later.name]
 
 
 async def test_a_next_key_without_both_signatures_is_refused(api: Api) -> None:

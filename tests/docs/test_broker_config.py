@@ -28,13 +28,14 @@ _WAIT_S = 10
 
 
 class Client:
-    """A connected MQTT client; `received` are (topic, payload)."""
+    """A connected MQTT client; `received` are (topic, payload), `losses` ends of connections."""
 
     def __init__(
         self, port: int, certificates: Path | None = None, name: str = "", session: str = ""
     ) -> None:
         self.received: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self._done: queue.Queue[object] = queue.Queue()
+        self.losses = 0
         version = CallbackAPIVersion.VERSION2
         self._client = mqtt.Client(version, client_id=session, clean_session=not session)
         if certificates:
@@ -47,10 +48,14 @@ class Client:
             (message.topic, message.payload)
         )
         self._client.on_connect = lambda _c, _d, _f, code, _p: self._done.put(code)
+        self._client.on_disconnect = self._lost
         self._client.on_subscribe = lambda *_: self._done.put("subscribed")
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         self.code = self._done.get(timeout=_WAIT_S)
+
+    def _lost(self, *_: object) -> None:
+        self.losses += 1
 
     def subscribe(self, *topics: str) -> None:
         self._client.subscribe([(topic, 1) for topic in topics])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 
@@ -30,8 +31,10 @@ from gridtokenx_backend.core.terms import (
     MeterTerms,
 )
 from gridtokenx_backend.evidence import Leaf, commit, leaf_hash, make_entry
+from gridtokenx_edge.thinning import NEWEST, summarise
 from gridtokenx_wire import topics
 from gridtokenx_wire.ack import open_ack, seal_ack
+from gridtokenx_wire.carried import FRAMES, Header, encode_header, read_header
 from gridtokenx_wire.config import Grx, Kilowatt, PublicKey
 from gridtokenx_wire.enrolment import (
     Consent,
@@ -40,7 +43,7 @@ from gridtokenx_wire.enrolment import (
     EnrolmentRequest,
     Succeed,
 )
-from gridtokenx_wire.frame import frame_hash, open_frame, seal_frame
+from gridtokenx_wire.frame import build_frame, frame_hash, open_frame, seal_frame
 from gridtokenx_wire.keys import device_id, device_text, public_key_text, raw_public_key
 from gridtokenx_wire.order import (
     Cancel,
@@ -92,6 +95,36 @@ def test_the_ids_of_the_page_are_those_of_its_frame_and_keys() -> None:
 
 def test_the_next_frames_prev_is_the_hash_of_the_frame() -> None:
     assert block(PAGE, "text prev").strip() == frame_hash(FRAME).hex()
+
+
+def test_the_summary_opens_and_is_what_thinning_makes_of_its_frames() -> None:
+    message = hex_of(block(PAGE, "hex summary"))
+    opened = open_frame(message, GATEWAY.public_key())
+    first = open_frame(FRAME, GATEWAY.public_key())
+    stored = []
+    prev = frame_hash(FRAME)
+    for seq in (1, 2, 3):
+        newer = Reading(
+            "EASTRON-12345678",
+            1782036000000 + seq * 300_000,
+            1234567000000,
+            890120000000 + seq * 180_000_000,
+            -2150,
+        )
+        frame = build_frame(first.device, first.chain, seq, prev, first.clock, [newer])
+        stored.append((frame, sealed := seal_frame(frame, GATEWAY)))
+        prev = frame_hash(sealed)
+    assert summarise(stored, NEWEST) == (opened, 3)
+    assert seal_frame(opened, GATEWAY) == message
+    assert f"newest reading; {len(message)} bytes:" in PAGE
+
+
+def test_the_file_begins_with_the_header_of_the_page() -> None:
+    content = hex_of(block(PAGE, "hex file"))
+    frame = open_frame(FRAME, GATEWAY.public_key())
+    header = Header(FRAMES, frame.device, frame.chain, 0, 4)
+    assert read_header(io.BytesIO(content), FRAMES) == header
+    assert encode_header(header) == content
 
 
 def test_the_ack_opens_and_is_written_again_byte_for_byte() -> None:

@@ -304,6 +304,9 @@ class EdgeSite:
             f'broker = {{host = "127.0.0.1", port = {port}, insecure = true}}',
             extra,
         ]
+        if "uplink" not in extra:
+            # Frames at once, whether or not the machine that tests has a clock that is kept.
+            lines.append("uplink = {seal_after_s = 0, hold_unsynchronised_s = 0}")
         for bus in running.buses:
             lines += ["[[bus]]", f'name = "{bus.name}"', f'kind = "{bus.kind}"', "timeout_ms = 150"]
             if bus.kind == "serial":

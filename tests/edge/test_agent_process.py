@@ -132,7 +132,7 @@ async def test_a_full_disk_is_told_nothing_is_sent_unstored_and_it_recovers(
     meters: Any, site: Any, broker: Any, backend: Any, ack_key: str, wait_until: Any
 ) -> None:
     backend.is_mute = True  # so that no space is freed by acks
-    uplink = "uplink = {ack_timeout_s = 0.5}"
+    uplink = "uplink = {ack_timeout_s = 0.5, seal_after_s = 0, hold_unsynchronised_s = 0}"
     async with meters.serve(*three_meters(meters)) as running:
         site.write(running, ack_key, broker.port, every_s=0.1, extra=uplink)
         agent = site.start()

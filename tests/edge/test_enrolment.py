@@ -17,7 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from gridtokenx_edge.__main__ import main
@@ -39,15 +39,27 @@ host = "192.0.2.17"
 """
 
 
-def make_ca() -> bytes:
+def make_ca(common_name: str = "lane") -> bytes:
     """A self-signed certificate, DER."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lane")])
+    return certificate_for(key.public_key(), key, common_name).public_bytes(Encoding.DER)
+
+
+def certificate_for(
+    public: ec.EllipticCurvePublicKey, key: ec.EllipticCurvePrivateKey, common_name: str = "lane"
+) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name)
-    builder = builder.public_key(key.public_key()).serial_number(1)
+    builder = builder.public_key(public).serial_number(1)
     builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
-    return builder.sign(key, SHA256()).public_bytes(Encoding.DER)
+    return builder.sign(key, SHA256())
+
+
+def padded_ca() -> bytes:
+    """One whose Base64 ends in padding, behind which Python's decoder reads nothing."""
+    # ECDSA signatures differ in length by a byte or two, so a name a byte longer is soon one.
+    return next(der for n in range(100) if len(der := make_ca("lane" + n * "x")) % 3)
 
 
 class Backend(http.server.ThreadingHTTPServer):
@@ -55,7 +67,8 @@ class Backend(http.server.ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.ca_der = make_ca()
+        self.ca_der = padded_ca()
+        self.issued: dict[bytes, str] = {}
         self.ca = ssl.DER_cert_to_PEM_cert(self.ca_der)
         self.token: Token = make_token(bytes(16), self.ca_der)
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -66,10 +79,10 @@ class Backend(http.server.ThreadingHTTPServer):
         self.bodies.append(body)
         if path == "/v1/enrolments":
             enrolment = parse_enrolment(json.loads(body)["statement"].encode())
-            key, signed = enrolment.public_key, enrolment.signed
+            key, signed, csr = enrolment.public_key, enrolment.signed, enrolment.statement.csr
         else:
             rotation = parse_rotation(body)
-            key, signed = rotation.public_key, rotation.signed
+            key, signed, csr = rotation.public_key, rotation.signed, rotation.statement.csr
         jws.verify(signed, key)
         fields = {
             "device": device_text(device_id(key)),
@@ -79,10 +92,20 @@ class Backend(http.server.ThreadingHTTPServer):
             "ack_keys": ACK_KEYS,
             "broker_host": "broker.lane",
             "broker_port": 8884,
-            "certificate": "the certificate",
+            "certificate": self.certify(csr),
             "ca": self.ca,
         }
         return self.spoil(201, fields)
+
+    def certify(self, csr: str) -> str:
+        """The same certificate for the same key."""
+        key = x509.load_pem_x509_csr(csr.encode()).public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        if der not in self.issued:
+            made = certificate_for(key, ec.generate_private_key(ec.SECP256R1()))
+            self.issued[der] = made.public_bytes(Encoding.PEM).decode()
+        return self.issued[der]
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -242,11 +265,25 @@ def test_a_backend_with_another_ca_is_not_told_the_secret(installer: Installer) 
     assert installer.lane.bodies == []
 
 
+def test_no_other_ca_rides_on_the_one_that_the_token_names(installer: Installer) -> None:
+    lane = installer.lane
+    lane.ca += ssl.DER_cert_to_PEM_cert(make_ca("evil"))
+    assert installer.enrol().status == 0
+    assert (installer.folder / "ca.pem").read_text() == ssl.DER_cert_to_PEM_cert(lane.ca_der)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"device": "aaaaaaaaaaaaaaaaaaaaaaaaaa"}, "expected an answer for this device's key"),
         ({"ca": ssl.DER_cert_to_PEM_cert(make_ca())}, "expected an answer by the CA that is trus"),
+        ({"ca": "no PEM"}, "expected certificates in PEM in the answer"),
+        ({"certificate": "no PEM"}, "expected certificates in PEM in the answer"),
+        (
+            {"certificate": ssl.DER_cert_to_PEM_cert(make_ca())},
+            "expected a certificate for this gateway's TLS key",
+        ),
+        ({"ack_keys": []}, "expected the public key that acks are signed by"),
         ({"broker_port": "8883"}, "expected the answer to an enrolment: Expected `int`, got `str`"),
     ],
 )
@@ -267,6 +304,10 @@ def test_an_answer_about_something_else_is_not_stored(
         (["--backend", "http://192.0.2.1"], "--backend: expected https://; --insecure allows"),
         (["--backend", "ftp://x"], "--backend: expected https://HOST or https://HOST:PORT"),
         (["--backend", "https://x:99999"], "--backend: expected https://HOST or https://HOST:PO"),
+        (["--backend", "https://[::1"], "--backend: expected https://HOST or https://HOST:PORT"),
+        (["--backend", "https://a..x"], "--backend: expected https://HOST or https://HOST:PORT"),
+        (["--backend", "https://a b"], "--backend: expected https://HOST or https://HOST:PORT"),
+        (["--backend", "https://u:p@x"], "--backend: expected https://HOST or https://HOST:PORT"),
         (["--backend", "http://127.0.0.1:1"], "http://127.0.0.1:1: no answer: Connection refused"),
     ],
 )
@@ -300,6 +341,16 @@ def test_the_next_key_is_made_and_the_former_kept_for_what_it_has_left(
         "edge.key",
         "edge-2.key",
     ]
+
+
+@pytest.mark.parametrize("content", [b"", b"no PEM", b"\xff"])
+def test_a_ca_file_that_was_spoilt_is_one_line(installer: Installer, content: bytes) -> None:
+    installer.enrol()
+    installer.config.write_text(installer.config.read_text() + BUS)
+    (installer.folder / "ca.pem").write_bytes(content)
+    ran = installer("key", "rotate")
+    assert (ran.status, len(ran.err.splitlines())) == (2, 1), ran.err
+    assert "expected the CA's certificate in PEM" in ran.err
 
 
 def load_public(path: Path) -> bytes:

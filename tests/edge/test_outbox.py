@@ -10,54 +10,16 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.edge.outboxes import CLOCK, KEY, check_chain, files_of, fill, opened, pragma, readings
 
+from gridtokenx_edge.clock_status import ClockMark
 from gridtokenx_edge.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
-from gridtokenx_wire.frame import GENESIS_PREV, ClockStatus, frame_hash, open_frame
-from gridtokenx_wire.reading import Reading
-
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-CLOCK = ClockStatus(True, False, "ntp")
-
-
-def readings(number: int, count: int = 2) -> list[Reading]:
-    return [Reading(f"M-{meter}", number, number, 0) for meter in range(count)]
-
-
-@asynccontextmanager
-async def opened(path: Path, key: Ed25519PrivateKey = KEY) -> AsyncIterator[Outbox]:
-    outbox = Outbox(path, key)
-    await outbox.open()
-    try:
-        yield outbox
-    finally:
-        await outbox.close()
-
-
-def files_of(folder: Path) -> list[Path]:
-    return sorted(folder.glob("o.db*"))
-
-
-async def fill(outbox: Outbox, count: int) -> None:
-    for _ in range(count):
-        await outbox.append(readings(outbox.next_seq), CLOCK)
-
-
-async def check_chain(outbox: Outbox) -> list[int]:
-    """The seqs of the frames, after their signatures and links have been verified."""
-    frames = await outbox.frames(0, 1_000_000)
-    opened_frames = [open_frame(message, KEY.public_key()) for _, message in frames]
-    for (seq, _), frame in zip(frames, opened_frames, strict=True):
-        assert (frame.seq, frame.chain, frame.device) == (seq, outbox.chain, outbox.device)
-    for (_, before), frame in zip(frames, opened_frames[1:], strict=False):
-        assert frame.prev == frame_hash(before)
-    return [seq for seq, _ in frames]
+from gridtokenx_wire.frame import GENESIS_PREV, open_frame
 
 
 async def test_frames_form_a_signed_gapless_chain_from_zero(tmp_path: Path) -> None:
@@ -66,7 +28,7 @@ async def test_frames_form_a_signed_gapless_chain_from_zero(tmp_path: Path) -> N
         await fill(outbox, 5)
         assert await check_chain(outbox) == [0, 1, 2, 3, 4]
         (first,) = await outbox.frames(0, 1)
-        frame = open_frame(first[1], KEY.public_key())
+        frame = open_frame(first.message, KEY.public_key())
         assert frame.prev == GENESIS_PREV
         assert frame.readings() == readings(0)
         assert frame.clock == CLOCK
@@ -122,7 +84,7 @@ async def test_an_outbox_of_another_device_is_refused_untouched(tmp_path: Path) 
     ("damage", "expected"),
     [
         ("DELETE FROM frame WHERE seq = 2", "without a gap"),
-        ("UPDATE chain SET version = 9", "expected version 1, got 9"),
+        ("UPDATE chain SET version = 9", "expected version 2, got 9"),
     ],
 )
 async def test_a_damaged_outbox_is_refused(tmp_path: Path, damage: str, expected: str) -> None:
@@ -162,12 +124,6 @@ async def test_a_missing_folder_is_a_fault_that_may_pass(tmp_path: Path) -> None
     (tmp_path / "mount").mkdir()
     await outbox.open()
     await outbox.close()
-
-
-async def pragma(outbox: Outbox, setting: str) -> None:
-    """Changes the connection under the outbox, so that the disk seems full or read-only."""
-    assert outbox._connection
-    await outbox._connection.execute(f"PRAGMA {setting}")
 
 
 async def test_a_full_disk_loses_nothing_that_was_stored_and_passes(tmp_path: Path) -> None:
@@ -254,48 +210,6 @@ async def test_an_outbox_that_was_put_back_under_a_running_agent_is_refused(
     with pytest.raises(OutboxRefusedError, match="expected frames up to seq 3"):
         await outbox.append(readings(4), CLOCK)
     await outbox.close()
-
-
-async def test_a_copy_taken_at_any_moment_is_a_whole_chain(tmp_path: Path) -> None:
-    """What a power cut leaves behind: the database and its log, as they stand on the disk."""
-    async with opened(tmp_path / "o.db") as outbox:
-        for number in range(60):
-            await outbox.append(readings(number, 1 + number % 7), CLOCK)
-            await outbox.discard_below(number - 10)
-            folder = tmp_path / f"cut{number}"
-            folder.mkdir()
-            for file in files_of(tmp_path):
-                if file.suffix != ".lock":
-                    shutil.copy(file, folder)
-            chain = outbox.chain
-            async with opened(folder / "o.db") as copy:
-                assert copy.chain == chain
-                assert copy.next_seq == number + 1, "what was stored is there"
-                seqs = await check_chain(copy)
-                assert seqs == list(range(copy.oldest_seq, number + 1))
-                await fill(copy, 1)
-                assert (await check_chain(copy))[-1] == number + 1
-
-
-async def test_a_log_that_was_cut_off_anywhere_leaves_a_whole_chain(tmp_path: Path) -> None:
-    async with opened(tmp_path / "o.db") as outbox:
-        await fill(outbox, 12)
-        database = (tmp_path / "o.db").read_bytes()
-        log = (tmp_path / "o.db-wal").read_bytes()
-    seen = []
-    for length in range(0, len(log), 97):
-        folder = tmp_path / f"cut{length}"
-        folder.mkdir()
-        (folder / "o.db").write_bytes(database)
-        (folder / "o.db-wal").write_bytes(log[:length])
-        async with opened(folder / "o.db") as copy:
-            seqs = await check_chain(copy)
-            assert seqs == list(range(len(seqs)))
-            seen.append(len(seqs))
-            if len(seqs):
-                await fill(copy, 1)
-    assert seen == sorted(seen)
-    assert seen[-1] >= 11
 
 
 _WRITER = """
@@ -385,3 +299,49 @@ async def test_a_disk_that_takes_no_more_bytes_is_reported_and_recovers(tmp_path
     assert "o.db: " in fault
     async with opened(tmp_path / "o.db") as outbox:
         assert await check_chain(outbox) == list(range(int(count)))
+
+
+# --- versions -----------------------------------------------------------------------------------
+
+_VERSION_1 = """
+PRAGMA page_size = 512;
+PRAGMA journal_mode = WAL;
+CREATE TABLE chain (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL,
+ device BLOB NOT NULL, chain BLOB NOT NULL) STRICT;
+CREATE TABLE frame (seq INTEGER PRIMARY KEY, message BLOB NOT NULL) STRICT;
+"""
+
+
+async def test_an_upgrade_keeps_the_outbox(tmp_path: Path) -> None:
+    async with opened(tmp_path / "new.db") as outbox:
+        await fill(outbox, 20)
+        frames, chain = await outbox.frames(0, 100), outbox.chain
+    database = sqlite3.connect(tmp_path / "o.db", isolation_level=None)
+    database.executescript(_VERSION_1)
+    database.execute("INSERT INTO chain VALUES (1, 1, ?, ?)", (outbox.device, chain))
+    rows = [(frame.seq, frame.message) for frame in frames[5:]]
+    database.executemany("INSERT INTO frame VALUES (?, ?)", rows)
+    database.close()
+    for _ in range(2):
+        async with opened(tmp_path / "o.db") as outbox:
+            assert (outbox.chain, outbox.oldest_seq, outbox.next_seq) == (chain, 5, 20)
+            assert await outbox.frames(0, 100) == frames[5:]
+    async with opened(tmp_path / "o.db") as outbox:
+        await fill(outbox, 1)
+        assert await check_chain(outbox) == list(range(5, 21))
+
+
+async def test_the_clocks_mark_is_stored_with_the_frame_that_reports_it(tmp_path: Path) -> None:
+    one, two = ClockMark("boot", 5), ClockMark("boot", 9_000)
+    async with opened(tmp_path / "o.db") as outbox:
+        assert outbox.clock_mark is None
+        await outbox.append(readings(0), CLOCK, one)
+        await pragma(outbox, "max_page_count = 1")
+        with pytest.raises(OutboxUnavailableError):
+            await outbox.append(readings(1, 100), CLOCK, two)
+        assert outbox.clock_mark == one
+    async with opened(tmp_path / "o.db") as outbox:
+        assert (outbox.clock_mark, outbox.next_seq) == (one, 1)
+        await outbox.append(readings(1), CLOCK, two)
+    async with opened(tmp_path / "o.db") as outbox:
+        assert (outbox.clock_mark, outbox.next_seq) == (two, 2)

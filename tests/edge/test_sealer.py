@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from gridtokenx_edge.clock_status import ClockWatch
+from gridtokenx_edge.clock_status import ClockMark, ClockWatch
 from gridtokenx_edge.config import UplinkConfig
 from gridtokenx_edge.outbox import Outbox, OutboxUnavailableError
 from gridtokenx_edge.sealer import Sealer
@@ -25,13 +25,24 @@ class FakeOutbox:
         self.batches: list[list[str]] = []
         self.clocks: list[ClockStatus] = []
         self.refused: list[list[str]] = []
+        self.sealed: list[list[Reading]] = []
+        self.marks: list[ClockMark | None] = []
         self.fails = 0
+        self.thin_at: list[int | None] = []
+        self.thinned = 0
+        self.is_full = False
+        self.clock_mark: ClockMark | None = None
 
     @property
     def next_seq(self) -> int:
         return len(self.batches)
 
-    async def append(self, readings: Sequence[Reading], clock: ClockStatus) -> int:
+    async def thin(self, now_ms: int | None) -> None:
+        self.thin_at.append(now_ms)
+
+    async def append(
+        self, readings: Sequence[Reading], clock: ClockStatus, mark: ClockMark | None = None
+    ) -> int:
         await asyncio.sleep(0)
         meters = [reading.meter for reading in readings]
         if self.fails:
@@ -40,6 +51,8 @@ class FakeOutbox:
             raise OutboxUnavailableError("the disk is full")
         self.batches.append(meters)
         self.clocks.append(clock)
+        self.sealed.append(list(readings))
+        self.marks.append(mark)
         return len(self.batches) - 1
 
 
@@ -71,7 +84,7 @@ async def running(**config: Any) -> AsyncIterator[Bench]:
     clock_config = ClockConfig(source="scaled", speed=60.0)
     sealer = Sealer(
         cast(Outbox, outbox),
-        UplinkConfig(**config),
+        UplinkConfig(**({"seal_after_s": 0} | config)),
         make_clock(clock_config),
         ClockWatch(clock_config),
         cast(Any, log),
@@ -117,12 +130,14 @@ async def test_a_round_that_never_ends_does_not_hold_readings_back(wait_until: A
 
 async def test_grouping_waits_in_community_time(wait_until: Any) -> None:
     async with running(seal_after_s=30) as bench:  # half a second at 60 times the speed
+        bench.add("first")
+        await wait_until(lambda: bench.outbox.batches)  # a start is seen at once
         bench.add("a")
         await asyncio.sleep(0.2)
         bench.add("b")
-        assert bench.outbox.batches == []
-        await wait_until(lambda: bench.outbox.batches, 1)
-    assert bench.outbox.batches == [["a", "b"]]
+        assert len(bench.outbox.batches) == 1
+        await wait_until(lambda: len(bench.outbox.batches) == 2, 1)
+    assert bench.outbox.batches == [["first"], ["a", "b"]]
 
 
 async def test_what_is_held_is_sealed_at_the_end() -> None:

@@ -67,7 +67,7 @@ class Bench:
             self.uplink.sealed(seq + 1)
 
     async def stored(self) -> list[int]:
-        return [seq for seq, _ in await self.outbox.frames(0, 100_000)]
+        return [seq for _, seq, _ in await self.outbox.frames(0, 100_000)]
 
 
 @asynccontextmanager
@@ -192,7 +192,7 @@ async def test_an_ack_that_is_not_ours_deletes_nothing(
     async with sending(tmp_path, device_key, backend, plain, 40, ack_timeout_s=60) as bench:
         await wait_until(lambda: backend.received == 40)
         chain = bench.outbox.chain
-        (_, frame), *_ = await bench.outbox.frames(0, 1)
+        ((_, _, frame),) = await bench.outbox.frames(0, 1)
         for _ in range(5):
             match change:
                 case "key":

@@ -18,6 +18,7 @@ from gridtokenx_sim.serving import serve
 
 _NOON_MS = 12 * 3_600_000
 MOMENT = Snapshot(
+    time_ms=_NOON_MS,
     serial="7E1234",
     import_uwh=1_234_567_890_123,
     export_uwh=67_250_000_000,

@@ -20,10 +20,12 @@ from gridtokenx_wire.frame import (
     MAX_READINGS_PER_FRAME,
     ClockStatus,
     Frame,
+    Gap,
     build_frame,
     decode_frame,
     encode_frame,
     frame_hash,
+    head_after,
     open_frame,
     seal_frame,
 )
@@ -126,6 +128,52 @@ def test_whatever_can_be_sealed_can_be_opened(
 def test_what_a_reader_would_refuse_is_not_sealed(frame: Frame) -> None:
     with pytest.raises(WireError, match="expected"):
         seal_frame(frame, KEY)
+
+
+def summary_of(**changes: Any) -> Frame:
+    gap = Gap(3, bytes(32), (0, 1), (5, 6), (1, 2), (10, 20))
+    two = [GOOD, msgspec.structs.replace(GOOD, meter="ABB-2")]
+    return frame_of(*two, seq=9, gap=msgspec.structs.replace(gap, **changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"first_seq": 9},
+        {"first_seq": 0, "count": (2**32 - 1, 1)},
+        {"meter_index": (1,), "count": (1,), "first_ms": (5,), "last_ms": (5,)},
+        {"meter_index": (), "count": (), "first_ms": (), "last_ms": ()},
+    ],
+)
+def test_a_summary_comes_back_as_it_was(changes: dict[str, Any]) -> None:
+    summary = summary_of(**changes)
+    message = seal_frame(summary, KEY)
+    assert open_frame(message, KEY.public_key()) == summary
+    assert summary.left_out == sum(changes.get("count", (5, 6)))
+    assert head_after(summary, message) == bytes(32)
+    assert head_after(frame_of(), message) == frame_hash(message)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"first_seq": 10}, id="first seq behind its own"),
+        pytest.param({"first_seq": -1}, id="negative first seq"),
+        pytest.param({"head": bytes(31)}, id="no hash"),
+        pytest.param({"meter_index": (1, 0)}, id="meters out of order"),
+        pytest.param({"meter_index": (0, 0)}, id="a meter twice"),
+        pytest.param({"meter_index": (0, 2)}, id="index of no meter"),
+        pytest.param({"count": (0, 1)}, id="a gap of nothing"),
+        pytest.param({"count": (2**32, 1)}, id="count beyond 32 bits"),
+        pytest.param({"count": (1,)}, id="columns of two lengths"),
+        pytest.param({"first_ms": (11, 2)}, id="end before the beginning"),
+        pytest.param({"first_ms": (-1, 2)}, id="time before 1970"),
+    ],
+)
+def test_a_summary_that_a_reader_would_refuse_is_not_sealed(changes: dict[str, Any]) -> None:
+    with pytest.raises(WireError, match="expected"):
+        seal_frame(summary_of(**changes), KEY)
 
 
 @pytest.mark.parametrize("count", [0, MAX_READINGS_PER_FRAME + 1])

@@ -21,6 +21,7 @@ from gridtokenx_wire.frame import (
     GENESIS_PREV,
     MAX_FRAME_BYTES,
     ClockStatus,
+    Gap,
     build_frame,
     decode_frame,
     encode_frame,
@@ -42,6 +43,15 @@ FRAME = build_frame(
     ClockStatus(synchronised=True, stepped=False, source="ntp"),
     [Reading("ABB-1", 1_782_036_000_000, 5, 7, -3)],
 )
+SUMMARY = build_frame(
+    bytes(16),
+    bytes(8),
+    300,
+    bytes(32),
+    ClockStatus(synchronised=True, stepped=False, source="ntp"),
+    [Reading("ABB-1", 1_782_036_000_000, 5, 7, -3)],
+    Gap(7, bytes(32), (0,), (293,), (1_782_033_070_000,), (1_782_035_990_000,)),
+)
 ACK = Ack(bytes(16), bytes(8), 1, [Verdict(0, 0, Reason.STALE_TIME)])
 ORDER = Order(
     v=1,
@@ -55,6 +65,7 @@ ORDER = Order(
 )
 MESSAGES: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "frame": (lambda message: open_frame(message, PUBLIC), seal_frame(FRAME, KEY)),
+    "summary": (lambda message: open_frame(message, PUBLIC), seal_frame(SUMMARY, KEY)),
     "ack": (lambda message: open_ack(message, PUBLIC), seal_ack(ACK, KEY)),
     "order": (open_instruction, sign_instruction(ORDER, KEY).encode()),
 }
@@ -68,7 +79,7 @@ Reader = Callable[[bytes], Any]
 
 @MESSAGE
 def test_the_untouched_message_is_read(read: Reader, message: bytes) -> None:
-    assert read(message) in (FRAME, ACK, ORDER)
+    assert read(message) in (FRAME, SUMMARY, ACK, ORDER)
 
 
 @MESSAGE
@@ -102,6 +113,7 @@ def test_every_byte_too_many_or_missing_is_refused(read: Reader, message: bytes)
     ("payload", "decode"),
     [
         pytest.param(encode_frame(FRAME), decode_frame, id="frame"),
+        pytest.param(encode_frame(SUMMARY), decode_frame, id="summary"),
         pytest.param(encode_ack(ACK), decode_ack, id="ack"),
     ],
 )

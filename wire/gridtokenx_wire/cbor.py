@@ -15,9 +15,10 @@ from gridtokenx_wire.errors import WireError
 # RFC 8746 §2.1, little endian: tag → struct format.
 UINT8 = 64
 UINT16 = 69
+UINT32 = 70
 SINT32 = 78
 SINT64 = 79
-_FORMATS = {UINT8: "B", UINT16: "H", SINT32: "i", SINT64: "q"}
+_FORMATS = {UINT8: "B", UINT16: "H", UINT32: "I", SINT32: "i", SINT64: "q"}
 
 
 def encode(fields: dict[int, Any]) -> bytes:

@@ -14,6 +14,8 @@ string, so they too are a fixed prefix and a slice of the message.
 
 from __future__ import annotations
 
+from typing import BinaryIO
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
@@ -87,3 +89,27 @@ def verify(message: bytes, key: Ed25519PublicKey) -> bytes:
     except InvalidSignature:
         raise WireError("expected a signature by the known key") from None
     return payload
+
+
+def read_one(stream: BinaryIO, longest: int) -> bytes:
+    """The next message of a sequence of them (RFC 8742), b"" at its end; it is not verified.
+
+    Raises WireError for what is no message, is cut off, or has more than `longest` bytes.
+    """
+    start = stream.read(len(_HEAD) + 1)
+    if not start:
+        return b""
+    extra = _length_bytes(start[-1]) - 1
+    start += stream.read(extra)
+    if len(start) != len(_HEAD) + 1 + extra or not start.startswith(_HEAD):
+        raise WireError("expected a whole COSE_Sign1 with alg Ed25519 (-19) and no other header")
+    initial = start[len(_HEAD)]
+    size = int.from_bytes(start[-extra:], "big") if extra else initial & 0x1F
+    rest = size + _AFTER_PAYLOAD
+    if len(start) + rest > longest:
+        raise WireError(f"expected at most {longest} bytes in a message")
+    message = start + stream.read(rest)
+    if len(message) != len(start) + rest:
+        raise WireError("expected a whole message, got the beginning of one")
+    split(message)
+    return message

@@ -13,12 +13,25 @@ Its payload is deterministic CBOR, a map with these keys:
      7  clock: [synchronised, stepped, source]
 
 Keys 9 to 14 are columns, little-endian typed arrays (RFC 8746) of one length, 1 to 1000.
+
+A summary stands in the chain for several frames of which readings were left out, as the gateway
+had no room for them. It is of type 3, its seq is that of the last frame it stands for, its prev
+that of the first, and it has besides:
+
+    15  first_seq: of the first         17  meter of each gap: index into 8, uint16, ascending
+        frame it stands for             18  readings left out, uint32
+    16  head: SHA-256 of the last       19  time_ms of the first of them, sint64
+        frame it stands for             20  time_ms of the last of them, sint64
+
+Keys 17 to 20 are columns of one length, 0 to 1000. As `head` is the prev of the frame after it,
+nothing else of the chain needs to be signed again.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -39,6 +52,7 @@ GENESIS_PREV = bytes(HASH_BYTES)
 MAX_METER_ID = 64
 MAX_CLOCK_SOURCE = 32
 _TYPE = 1
+_SUMMARY_TYPE = 3
 _VERSION = 1
 
 
@@ -53,8 +67,30 @@ class ClockStatus(msgspec.Struct, frozen=True, gc=False):
     source: str
 
 
+class Gap(msgspec.Struct, frozen=True, gc=False):
+    """What a summary stands for: frames `first_seq` to its own seq, of which `head` is the hash.
+
+    The last four fields are columns: of the frame's meter `meter_index[i]`, `count[i]` readings
+    taken from `first_ms[i]` to `last_ms[i]` were left out. Several others of theirs may be kept.
+    """
+
+    first_seq: int
+    head: bytes
+    meter_index: tuple[int, ...] = ()
+    count: tuple[int, ...] = ()
+    first_ms: tuple[int, ...] = ()
+    last_ms: tuple[int, ...] = ()
+
+    @property
+    def columns(self) -> tuple[tuple[int, ...], ...]:
+        return (self.meter_index, self.count, self.first_ms, self.last_ms)
+
+
 class Frame(msgspec.Struct, frozen=True, gc=False):
-    """A frame's content. The last six fields are columns: entry i belongs to reading i."""
+    """A frame's content. Fields from `meter_index` to `flags` are columns, a value a reading.
+
+    `gap` makes it a summary.
+    """
 
     device: bytes
     chain: bytes
@@ -68,6 +104,17 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     export_uwh: tuple[int, ...]
     power_w: tuple[int, ...]
     flags: tuple[int, ...]
+    gap: Gap | None = None
+
+    @property
+    def first_seq(self) -> int:
+        """The first seq of the chain that it stands for: its own, unless it is a summary."""
+        return self.gap.first_seq if self.gap else self.seq
+
+    @property
+    def left_out(self) -> int:
+        """How many readings it says are missing."""
+        return sum(self.gap.count) if self.gap else 0
 
     def readings(self) -> list[Reading]:
         """The frame as one value a reading, for whoever is not in a hurry."""
@@ -92,8 +139,12 @@ def build_frame(
     prev: bytes,
     clock: ClockStatus,
     readings: Sequence[Reading],
+    gap: Gap | None = None,
 ) -> Frame:
-    """Readings in columns. Raises WireError unless there are 1 to 1000 of them."""
+    """Readings in columns. Raises WireError unless there are 1 to 1000 of them.
+
+    Meters are in the order of their first reading; the indices of `gap` refer to it.
+    """
     if not 1 <= len(readings) <= MAX_READINGS_PER_FRAME:
         raise WireError("expected 1 to 1000 readings")
     meters = list(dict.fromkeys(reading.meter for reading in readings))
@@ -111,6 +162,7 @@ def build_frame(
         tuple(reading.export_uwh for reading in readings),
         tuple(reading.power_w for reading in readings),
         tuple(reading.flags for reading in readings),
+        gap,
     )
 
 
@@ -121,33 +173,42 @@ def encode_frame(frame: Frame) -> bytes:
     """
     _check_columns(frame)
     _check(frame)
-    return cbor.encode(
-        {
-            1: _TYPE,
-            2: _VERSION,
-            3: frame.device,
-            4: frame.chain,
-            5: frame.seq,
-            6: frame.prev,
-            7: [frame.clock.synchronised, frame.clock.stepped, frame.clock.source],
-            8: frame.meters,
-            9: cbor.typed_array(cbor.UINT16, frame.meter_index),
-            10: cbor.typed_array(cbor.SINT64, frame.time_ms),
-            11: cbor.typed_array(cbor.SINT64, frame.import_uwh),
-            12: cbor.typed_array(cbor.SINT64, frame.export_uwh),
-            13: cbor.typed_array(cbor.SINT32, frame.power_w),
-            14: cbor.typed_array(cbor.UINT8, frame.flags),
+    fields = {
+        1: _SUMMARY_TYPE if frame.gap else _TYPE,
+        2: _VERSION,
+        3: frame.device,
+        4: frame.chain,
+        5: frame.seq,
+        6: frame.prev,
+        7: [frame.clock.synchronised, frame.clock.stepped, frame.clock.source],
+        8: frame.meters,
+        9: cbor.typed_array(cbor.UINT16, frame.meter_index),
+        10: cbor.typed_array(cbor.SINT64, frame.time_ms),
+        11: cbor.typed_array(cbor.SINT64, frame.import_uwh),
+        12: cbor.typed_array(cbor.SINT64, frame.export_uwh),
+        13: cbor.typed_array(cbor.SINT32, frame.power_w),
+        14: cbor.typed_array(cbor.UINT8, frame.flags),
+    }
+    if frame.gap:
+        fields |= {
+            15: frame.gap.first_seq,
+            16: frame.gap.head,
+            17: cbor.typed_array(cbor.UINT16, frame.gap.meter_index),
+            18: cbor.typed_array(cbor.UINT32, frame.gap.count),
+            19: cbor.typed_array(cbor.SINT64, frame.gap.first_ms),
+            20: cbor.typed_array(cbor.SINT64, frame.gap.last_ms),
         }
-    )
+    return cbor.encode(fields)
 
 
 def decode_frame(payload: bytes) -> Frame:
     """The content of a payload whose signature has been verified. Raises WireError."""
-    device, chain, seq, prev, synchronised, stepped, source, meters, columns = frame_layout.read(
-        payload, MAX_READINGS_PER_FRAME, 4 * MAX_CLOCK_SOURCE, MAX_METER_ID
+    device, chain, seq, prev, synchronised, stepped, source, meters, columns, left_out = (
+        frame_layout.read(payload, MAX_READINGS_PER_FRAME, 4 * MAX_CLOCK_SOURCE, MAX_METER_ID)
     )
     clock = ClockStatus(synchronised, stepped, source)
-    frame = Frame(device, chain, seq, prev, clock, meters, *columns)
+    gap = Gap(left_out[0], left_out[1], *left_out[2]) if left_out else None
+    frame = Frame(device, chain, seq, prev, clock, meters, *columns, gap=gap)
     _check(frame)
     return frame
 
@@ -166,6 +227,24 @@ def _check(frame: Frame) -> None:
         raise WireError("expected every reading to name a meter of the frame")
     if min(frame.time_ms) < 0 or min(frame.import_uwh) < 0 or min(frame.export_uwh) < 0:
         raise WireError("expected times and registers from 0 on")
+    if frame.gap:
+        _check_gap(frame.gap, frame.seq, len(frame.meters))
+
+
+def _check_gap(gap: Gap, seq: int, meters: int) -> None:
+    """What the contract says of a gap; its columns may still be of different lengths."""
+    _check_bytes(gap.head, HASH_BYTES)
+    if type(gap.first_seq) is not int or not 0 <= gap.first_seq <= seq:
+        raise WireError("expected a first seq from 0 to that of the summary")
+    if any(after <= before for before, after in pairwise(gap.meter_index)):
+        raise WireError("expected the gaps' meters in ascending order")
+    if gap.meter_index and not 0 <= gap.meter_index[0] <= gap.meter_index[-1] < meters:
+        raise WireError("expected every gap to name a meter of the frame")
+    if any(count < 1 for count in gap.count):
+        raise WireError("expected gaps of at least one reading")
+    spans = zip(gap.first_ms, gap.last_ms, strict=False)
+    if any(not 0 <= first <= last for first, last in spans):
+        raise WireError("expected gaps to begin before they end")
 
 
 def _check_columns(frame: Frame) -> None:
@@ -175,6 +254,10 @@ def _check_columns(frame: Frame) -> None:
         raise WireError("expected 1 to 1000 readings")
     if any(len(column) != count for column in columns):
         raise WireError("expected columns of one length")
+    if frame.gap:
+        lengths = {len(column) for column in frame.gap.columns}
+        if len(lengths) != 1 or lengths.pop() > MAX_READINGS_PER_FRAME:
+            raise WireError("expected columns of one length, at most 1000")
 
 
 def _check_bytes(value: object, size: int) -> None:
@@ -210,3 +293,8 @@ def open_frame(message: bytes, key: Ed25519PublicKey) -> Frame:
 def frame_hash(message: bytes) -> bytes:
     """SHA-256 of a whole signed frame: the `prev` of the frame after it."""
     return hashlib.sha256(message).digest()
+
+
+def head_after(frame: Frame, message: bytes) -> bytes:
+    """The `prev` of the frame behind `frame`, whose signed form is `message`."""
+    return frame.gap.head if frame.gap else frame_hash(message)

@@ -16,24 +16,41 @@ from gridtokenx_wire.errors import WireError
 
 # A map of 14; key 1: type 1; key 2: version 1; key 3: 16 bytes; key 4: 8 bytes; key 5
 _HEAD = struct.Struct("7s16s2s8s1s")
-_HEAD_MARKS = (bytes.fromhex("ae010102010350"), bytes.fromhex("0448"), bytes.fromhex("05"))
+_FRAME_MARK = bytes.fromhex("ae010102010350")
+# A summary is a map of 20, of type 3.
+_SUMMARY_MARK = bytes.fromhex("b4010302010350")
+_HEAD_MARKS = (bytes.fromhex("0448"), bytes.fromhex("05"))
 # Key 6: 32 bytes; key 7: an array of 3, of which two are booleans
 _PREV = struct.Struct("3s32s2sBB")
 _PREV_MARKS = (bytes.fromhex("065820"), bytes.fromhex("0783"))
+# Key 16: 32 bytes
+_GAP_HEAD = struct.Struct("3s32s")
+_GAP_HEAD_MARK = bytes.fromhex("105820")
 _UINT, _BYTES, _TEXT, _ARRAY = 0, 2, 3, 4
 _TRUE = 0xF5
 _BOOLEANS = (0xF4, _TRUE)
 # The least number that needs a head of this many more bytes: 1, 2, 4, 8.
 _LEAST = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
 # key, tag (RFC 8746, little endian), struct format of a value
-_COLUMNS = ((9, 69, "H"), (10, 79, "q"), (11, 79, "q"), (12, 79, "q"), (13, 78, "i"), (14, 64, "B"))
-_INDEX_HEAD = bytes((9, 0xD8, 69))
+_ColumnTypes = tuple[tuple[int, int, str], ...]
+_COLUMNS: _ColumnTypes = (
+    (9, 69, "H"),
+    (10, 79, "q"),
+    (11, 79, "q"),
+    (12, 79, "q"),
+    (13, 78, "i"),
+    (14, 64, "B"),
+)
+_GAP_COLUMNS: _ColumnTypes = ((17, 69, "H"), (18, 70, "I"), (19, 79, "q"), (20, 79, "q"))
 _INDEX_BYTES = 2
 
 Column = tuple[int, ...]
 Columns = tuple[Column, Column, Column, Column, Column, Column]
-Fields = tuple[bytes, bytes, int, bytes, bool, bool, str, list[str], Columns]
-"""device, chain, seq, prev, synchronised, stepped, clock source, meters, and the six columns."""
+GapFields = tuple[int, bytes, list[Column]]
+"""first seq, head, and four columns."""
+Fields = tuple[bytes, bytes, int, bytes, bool, bool, str, list[str], Columns, GapFields | None]
+"""device, chain, seq, prev, synchronised, stepped, clock source, meters, six columns, and what a
+summary has besides."""
 
 
 def head(major: int, argument: int) -> bytes:
@@ -101,11 +118,11 @@ def read(payload: bytes, most_readings: int, longest_source: int, longest_meter:
 
 def _read(reader: _Reader, most_readings: int, longest_source: int, longest_meter: int) -> Fields:
     mark3, device, mark4, chain, mark5 = reader.unpack(_HEAD)
-    if not mark3.startswith(_HEAD_MARKS[0][:5]):
+    if mark3 not in (_FRAME_MARK, _SUMMARY_MARK):
         raise WireError("expected a frame of version 1")
     seq = reader.argument(_UINT)
     mark6, prev, mark7, synchronised, stepped = reader.unpack(_PREV)
-    if (mark3, mark4, mark5) != _HEAD_MARKS or (mark6, mark7) != _PREV_MARKS:
+    if (mark4, mark5) != _HEAD_MARKS or (mark6, mark7) != _PREV_MARKS:
         raise WireError("expected the fields of a frame in their order")
     if synchronised not in _BOOLEANS or stepped not in _BOOLEANS:
         raise WireError("expected true or false")
@@ -115,6 +132,12 @@ def _read(reader: _Reader, most_readings: int, longest_source: int, longest_mete
     if not 1 <= meters_count <= most_readings:
         raise WireError(f"expected 1 to {most_readings} meter ids")
     meters = [reader.text(longest_meter) for _ in range(meters_count)]
+    index, time_ms, import_uwh, export_uwh, power_w, flags = _columns(
+        reader, _COLUMNS, 1, most_readings
+    )
+    gap = _gap(reader, most_readings) if mark3 == _SUMMARY_MARK else None
+    if reader.position != len(reader.payload):
+        raise WireError("expected a whole frame and nothing more")
     return (
         device,
         chain,
@@ -124,32 +147,42 @@ def _read(reader: _Reader, most_readings: int, longest_source: int, longest_mete
         stepped == _TRUE,
         source,
         meters,
-        _columns(reader, most_readings),
+        (index, time_ms, import_uwh, export_uwh, power_w, flags),
+        gap,
     )
 
 
-def _columns(reader: _Reader, most_readings: int) -> Columns:
-    """The six columns: the first tells how many values there are, and so where all else is."""
+def _gap(reader: _Reader, most: int) -> GapFields:
+    """Keys 15 to 20: what stands behind the readings of a summary."""
+    reader.literal(b"\x0f")
+    first_seq = reader.argument(_UINT)
+    mark16, head_hash = reader.unpack(_GAP_HEAD)
+    if mark16 != _GAP_HEAD_MARK:
+        raise WireError("expected the fields of a frame in their order")
+    return first_seq, head_hash, _columns(reader, _GAP_COLUMNS, 0, most)
+
+
+def _columns(reader: _Reader, columns: _ColumnTypes, least: int, most: int) -> list[Column]:
+    """Columns: the first tells how many values there are, and so where all else is."""
     start = reader.position
-    reader.literal(_INDEX_HEAD)
+    key, tag, _ = columns[0]
+    reader.literal(bytes((key, 0xD8, tag)))
     count = reader.argument(_BYTES) // _INDEX_BYTES
-    if not 1 <= count <= most_readings:
-        raise WireError(f"expected 1 to {most_readings} readings")
-    layout, heads, step = _layout(count)
-    values = layout.unpack(reader.payload[start:])
+    if not least <= count <= most:
+        raise WireError(f"expected {least} to {most} values in a column")
+    layout, heads, step = _layout(columns, count)
+    values = layout.unpack_from(reader.payload, start)
     if values[::step] != heads:
         raise WireError("expected columns of one length")
-    index, time_ms, import_uwh, export_uwh, power_w, flags = (
-        values[at + 1 : at + step] for at in range(0, len(values), step)
-    )
-    return index, time_ms, import_uwh, export_uwh, power_w, flags
+    reader.position = start + layout.size
+    return [values[at + 1 : at + step] for at in range(0, len(values), step)]
 
 
 @functools.lru_cache(maxsize=1024)
-def _layout(count: int) -> tuple[struct.Struct, tuple[bytes, ...], int]:
-    """The layout of six columns of `count` values, their heads, and how far these are apart."""
+def _layout(columns: _ColumnTypes, count: int) -> tuple[struct.Struct, tuple[bytes, ...], int]:
+    """The layout of columns of `count` values, their heads, and how far these are apart."""
     heads, form = [], "<"
-    for key, tag, letter in _COLUMNS:
+    for key, tag, letter in columns:
         size = count * struct.calcsize(f"<{letter}")
         heads.append(bytes((key, 0xD8, tag)) + head(_BYTES, size))
         form += f"{len(heads[-1])}s{count}{letter}"

@@ -15,6 +15,7 @@ from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.api.problems import Problem, enrolment_refused, respond_unreadable
 from gridtokenx_backend.api.views import AdmissionView, NewTokenView, TokenView
 from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.core.enrolment import active_followers
 from gridtokenx_backend.core.inputs import (
     ChangeDevice,
     ChangeToken,
@@ -118,19 +119,24 @@ async def approve_device(
     command = ChangeDevice("approve", device, beside=data.beside)
     result = await _put(backend, change_device(command))
     assert isinstance(result, DeviceApproved)
-    return AdmissionView(device, "active", [device_text(each) for each in result.replaced])
+    return AdmissionView(device, "active", [device_text(each) for each in result.replaced], [])
 
 
 @post("/v1/devices/{device:str}/revoke", **_COMMAND)
 async def revoke_device(
     backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Revocation]
 ) -> AdmissionView:
-    """Shuts a gateway out, for good: its key and its certificates."""
+    """Shuts a gateway out, for good: its key and its certificates.
+
+    Keys that followed it stay: the answer names them, for whoever had it may have made the next.
+    """
     if not 1 <= len(data.reason) <= 500:
         raise _bad_request("expected a reason of 1 to 500 characters")
     result = await _put(backend, change_device(ChangeDevice("revoke", device, data.reason)))
     assert isinstance(result, DeviceRevoked)
-    return AdmissionView(device, "revoked", [])
+    async with backend.writer.reading() as community:
+        followers = [device_text(each) for each in active_followers(community, result.device)]
+    return AdmissionView(device, "revoked", [], followers)
 
 
 async def _put(backend: Backend, given: Input) -> Result:

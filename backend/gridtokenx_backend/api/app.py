@@ -11,6 +11,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from gridtokenx_backend.api import (
     admission,
+    carried,
     enrolment,
     instructions,
     market,
@@ -34,6 +35,7 @@ _HANDLERS = [
     instructions.set_standing_order,
     operator.devices,
     operator.readings,
+    carried.put_frames,
     operator.pause_oracle,
     operator.resume_oracle,
     enrolment.ca,

@@ -40,6 +40,7 @@ class _Parts(Collector):
         yield dropped
         for name, text, total in (
             ("frames", "Frames stored.", counters.frames),
+            ("readings_thinned", "Readings that gateways left out.", counters.thinned),
             ("minted_uwh", "GRID minted, in µWh.", counters.minted_uwh),
             ("orders", "Orders accepted.", counters.orders),
             ("trades", "Trades settled.", counters.trades),

@@ -63,6 +63,7 @@ async def devices(backend: NamedDependency[Backend]) -> list[DeviceView]:
                 device.accepted,
                 device.rejected,
                 device.quarantined,
+                device.thinned,
                 device.quality_permille,
             )
             for device in community.devices.values()

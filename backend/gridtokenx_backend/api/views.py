@@ -135,6 +135,7 @@ class DeviceView(msgspec.Struct, frozen=True):
     """`origin` is config or enrolled; `follows` the device whose key this one's followed.
 
     `retire_ms` is when its own overlap ends (0: no end is set), `why` says why it was revoked.
+    `readings_thinned` were left out by the gateway, which says so in signed summaries.
     """
 
     device: str
@@ -149,7 +150,21 @@ class DeviceView(msgspec.Struct, frozen=True):
     readings_accepted: int
     readings_rejected: int
     readings_quarantined: int
+    readings_thinned: int
     quality_permille: int
+
+
+class FramesTakenView(msgspec.Struct, frozen=True):
+    """`refused` is the reason of the first frame that was not taken, or empty.
+
+    `acks` are signed, in hex: the gateway's receipts for what is stored.
+    """
+
+    accepted: int
+    duplicates: int
+    refused: str
+    next_seq: int
+    acks: list[str]
 
 
 class TokenView(msgspec.Struct, frozen=True):
@@ -172,11 +187,12 @@ class NewTokenView(msgspec.Struct, frozen=True):
 
 
 class AdmissionView(msgspec.Struct, frozen=True):
-    """What became of a device, and which were revoked for it."""
+    """What became of a device, which were revoked for it, and which active ones follow its key."""
 
     device: str
     status: str
     replaced: list[str]
+    followed_by: list[str]
 
 
 class ReadingView(msgspec.Struct, frozen=True):

@@ -143,8 +143,12 @@ def revoke_device(
     done = call(load_settings(config), api, "POST", path, {"reason": reason})
     if as_json:
         print_json(done)
-    else:
-        typer.echo(f"{done['device']}: {done['status']}")
+        return
+    typer.echo(f"{done['device']}: {done['status']}")
+    for follower in done["followed_by"]:
+        typer.echo(
+            f"{follower}: active; its key follows the revoked one. Revoke it too, if need be"
+        )
 
 
 def _time(at_ms: int) -> str:

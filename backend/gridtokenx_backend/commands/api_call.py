@@ -23,12 +23,16 @@ class ApiRefused(OperatorError):
 def call(settings: Settings, url: str, method: str, path: str, body: Any = None) -> Any:
     """The decoded answer. `url` is empty for the API that the config describes.
 
+    `body` is sent as it is if it is bytes (a CBOR sequence), else as JSON.
+
     Raises CannotStart (nobody answers), ApiRefused, KeyFileError (the operator's token).
     """
     url = url or _configured(settings)
     token = read_secret(settings.operator_token).decode().strip()
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    content = None if body is None else json.dumps(body)
+    is_raw = isinstance(body, bytes)
+    kind = "application/cbor-seq" if is_raw else "application/json"
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
+    content = body if body is None or is_raw else json.dumps(body)
     try:
         connection = _connect(settings, url)
         try:

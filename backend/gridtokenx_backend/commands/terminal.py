@@ -16,6 +16,7 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 CONFIG = Path("config/backend.toml")
+_IDS = ("id", "device")
 
 
 def print_json(value: Any) -> None:
@@ -23,7 +24,9 @@ def print_json(value: Any) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(*headings)
+    table = Table()
+    for heading in headings:  # what is typed into the next command stays whole
+        table.add_column(heading, no_wrap=heading in _IDS, overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console().print(table)

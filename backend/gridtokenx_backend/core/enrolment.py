@@ -136,6 +136,17 @@ def begin_overlap(community: Community, device: Device, at_ms: int) -> None:
         former.retire_ms = at_ms + community.in_force.rotation_overlap_ms
 
 
+def active_followers(community: Community, device: bytes) -> list[bytes]:
+    """The active keys that were let in by this one, or by one that was."""
+    found, known = [], {device}
+    for each in community.devices.values():  # a key comes after the one that it follows
+        if each.former in known:
+            known.add(each.id)
+            if each.status == "active":
+                found.append(each.id)
+    return found
+
+
 def retire(community: Community, at_ms: int) -> list[bytes]:
     """Revokes the keys whose overlap is over; their ids."""
     due = [

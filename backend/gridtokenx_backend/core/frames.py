@@ -8,7 +8,7 @@ from gridtokenx_backend.core.inputs import FrameInput
 from gridtokenx_backend.core.ledger import GRID, Movement, issuer
 from gridtokenx_backend.core.outcomes import FrameAccepted, FrameRefusal, FrameRefused
 from gridtokenx_backend.core.registry import Device, Meter
-from gridtokenx_wire.frame import GENESIS_PREV, Frame, frame_hash
+from gridtokenx_wire.frame import GENESIS_PREV, Frame, head_after
 from gridtokenx_wire.verdict import Reason
 
 REMEMBERED_FRAMES = 16
@@ -22,7 +22,11 @@ _FIRST_QUARANTINE = 64
 def apply_frame(
     community: Community, given: FrameInput, at_ms: int
 ) -> FrameAccepted | FrameRefused:
-    """Judges and settles a frame, once, and only as the next one of its device's chain."""
+    """Judges and settles a frame, once, and only as the next one of its device's chain.
+
+    A summary is the next one wherever it continues the chain, even if some of the frames that it
+    stands for are stored: their acks were lost, and readings that were taken are not taken again.
+    """
     frame = given.frame
     device = community.devices.get(frame.device)
     if device is None:
@@ -35,7 +39,9 @@ def apply_frame(
     movements = _mint(community, surplus)
     device.chain = frame.chain
     device.next_seq = frame.seq + 1
-    device.prev = frame_hash(given.raw)
+    device.prev = head_after(frame, given.raw)
+    device.thinned += frame.left_out
+    community.counters.thinned += frame.left_out
     previous, device.last_entry = device.last_entry, community.entries + 1
     if device.former:
         enrolment.begin_overlap(community, device, at_ms)
@@ -56,9 +62,10 @@ def _chain_refusal(community: Community, device: Device, frame: Frame) -> FrameR
         return FrameRefusal.WRONG_CHAIN
     if frame.seq < device.next_seq:
         return FrameRefusal.DUPLICATE
-    if frame.seq > device.next_seq:
+    first_seq = frame.first_seq
+    if first_seq > device.next_seq:
         return FrameRefusal.GAP
-    if frame.prev != device.prev:
+    if first_seq == device.next_seq and frame.prev != device.prev:
         return FrameRefusal.BROKEN_CHAIN
     return None
 

@@ -51,6 +51,7 @@ class Device(msgspec.Struct, array_like=True, gc=False):
 
     `last_entry` is the journal's number of its newest frame. `verdicts` keeps what was said of the
     newest frames that had anything refused, in case an ack was lost: seq → [[index, reason], ...].
+    `thinned` counts readings that the gateway says it had no room for.
 
     `origin` is config while `community.toml` lists it, else enrolled. `root` is the first device of
     the line in which keys followed each other (empty: itself), `former` the one that this key
@@ -75,6 +76,7 @@ class Device(msgspec.Struct, array_like=True, gc=False):
     former: bytes = b""
     retire_ms: int = 0
     why: str = ""
+    thinned: int = 0
 
     @property
     def line(self) -> bytes:

@@ -28,7 +28,10 @@ class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Counters(msgspec.Struct, array_like=True, gc=False):
-    """Totals since the community began. `refused` is by Reason."""
+    """Totals since the community began. `refused` is by Reason.
+
+    `thinned` counts readings that gateways left out, as they say in summaries.
+    """
 
     frames: int = 0
     accepted: int = 0
@@ -38,6 +41,7 @@ class Counters(msgspec.Struct, array_like=True, gc=False):
     minted_uwh: int = 0
     orders: int = 0
     trades: int = 0
+    thinned: int = 0
 
     @property
     def quality_permille(self) -> int:

@@ -9,7 +9,9 @@ A certificate is on disk before anyone gets it, so whatever is in use can be rev
 
 from __future__ import annotations
 
+import re
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from gridtokenx_backend.pki import certificates
 from gridtokenx_backend.pki.files import PUBLIC, make_folder, replace
 from gridtokenx_wire.enrolment import ca_fingerprint
 from gridtokenx_wire.keys import read_secret, write_secret
+
+_SERIAL = re.compile(r"[a-z2-7]+-[0-9a-f]{1,40}").fullmatch
 
 
 class Authority:
@@ -82,14 +86,22 @@ class Authority:
     def revocation_list(self, devices: list[str]) -> bytes:
         """The PEM list of every certificate that these devices ever had."""
         with self._busy:
-            serials = [each.serial_number for name in devices for each in self._issued(name)]
+            names = [file.stem for device in devices for file in self._files(device)]
+            # The names are enough: a file that was spoilt must not keep anyone in.
+            serials = [int(name.rpartition("-")[2], 16) for name in names if _SERIAL(name)]
         now = datetime.now(UTC)
         number = int(now.timestamp() * 1000)
         return certificates.revocation_list(self.certificate, self._key, serials, number, now)
 
     def _issued(self, device: str) -> list[x509.Certificate]:
-        files = sorted((self._folder / "issued").glob(f"{device}-*.pem"))
-        return [x509.load_pem_x509_certificate(file.read_bytes()) for file in files]
+        found = []
+        for file in self._files(device):
+            with suppress(ValueError):  # spoilt; another is issued in its place
+                found.append(x509.load_pem_x509_certificate(file.read_bytes()))
+        return found
+
+    def _files(self, device: str) -> list[Path]:
+        return sorted((self._folder / "issued").glob(f"{device}-*.pem"))
 
 
 def open_authority(folder: Path) -> Authority | None:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -74,7 +75,9 @@ class BrokerAccess:
         self._writer = writer
         self._changed = asyncio.Event()
         self._changed.set()  # something may have changed while the backend was away
-        self._is_behind = False  # the files are newer than what the broker has read
+        # The files are newer than what the broker has read, or may be: what a backend wrote and did
+        # not live to tell is told by the next.
+        self._is_behind = True
 
     def changed(self) -> None:
         """A device was revoked."""
@@ -89,10 +92,11 @@ class BrokerAccess:
             try:
                 await self._publish()
                 retry_s = _RETRY_S
-            except (OSError, Overloaded) as error:
+            except (OSError, ValueError, Overloaded) as error:
                 reason = getattr(error, "strerror", None) or str(error)
                 log.error("the broker was not told who is revoked; trying again", error=reason)
-                await asyncio.sleep(retry_s)
+                with suppress(TimeoutError):  # who is revoked meanwhile does not wait
+                    await asyncio.wait_for(self._changed.wait(), retry_s)
                 retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
                 self._changed.set()
 
@@ -109,7 +113,7 @@ class BrokerAccess:
         if self._is_behind:
             await self._reload()
             self._is_behind = False
-            log.info("the broker's access lists are written", revoked=len(revoked))
+            log.info("the broker was told who is revoked", revoked=len(revoked))
 
     async def _reload(self) -> None:
         """Raises OSError."""

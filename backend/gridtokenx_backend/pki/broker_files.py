@@ -13,7 +13,8 @@ from gridtokenx_backend.pki.files import PRIVATE, PUBLIC, make_folder, replace
 _CONF = """\
 # Mosquitto for the community {community!r}. Written by gridtokenx-backend broker-config.
 # Everyone shows a certificate; a client's name is the common name (CN) in it: the device id of a
-# gateway, "backend" for the backend. SIGHUP reads the lists of who may do what anew.
+# gateway, "backend" for the backend. It is its client id too, whatever it says: else one gateway
+# could take another's place, or the backend's. SIGHUP reads the lists of who may do what anew.
 listener {port}{address}
 tls_version tlsv1.2
 cafile {folder}/ca.pem
@@ -22,6 +23,7 @@ keyfile {folder}/broker.key
 crlfile {folder}/{crl}
 require_certificate true
 use_identity_as_username true
+use_username_as_clientid true
 acl_file {folder}/{acl}
 
 # A PUBACK is no receipt: a broker may drop what it has acknowledged. The backend commits whole

@@ -86,12 +86,13 @@ def revocation_list(
 ) -> bytes:
     """The CRL as PEM. It is good as long as the CA: a list that is out of date shuts all out.
 
+    So does one of the future; it is dated back as certificates are, for a clock that is set back.
     `number` rises from list to list (RFC 5280 §5.2.3).
     """
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(ca.subject)
-        .last_update(now)
+        .last_update(now - _BEFORE)
         .next_update(ca.not_valid_after_utc)
         .add_extension(x509.CRLNumber(number), critical=False)
         .add_extension(_authority(ca), critical=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -55,14 +56,16 @@ def initialise(settings: Settings, community: str, hosts: list[str]) -> list[Pre
     note = f"the community's CA, until {until}; keep ca.key safe"
     done.append(Prepared(str(settings.ca / "ca.pem"), "made" if is_new else "kept", note))
     make_folder(settings.tls, 0o700)
-    named = sorted({*hosts, *_LOCAL}) if hosts else sorted({*_default_hosts(settings), *_LOCAL})
+    named = {*hosts, *_LOCAL}
     days = settings.backend.enrolment.certificate_days
     for name, common_name, of in (
         ("broker", "broker", named),
         ("api", "api", named),
-        ("backend", BACKEND_NAME, []),
+        ("backend", BACKEND_NAME, set[str]()),
     ):
-        done.append(_leaf(authority, settings.tls / name, common_name, of, days))
+        is_first = not (settings.tls / f"{name}.pem").exists()
+        usual = _default_hosts(settings) if of and is_first and not hosts else []
+        done.append(_leaf(authority, settings.tls / name, common_name, sorted({*of, *usual}), days))
     return done
 
 
@@ -91,10 +94,19 @@ def _is_good(
 ) -> bool:
     return (
         known.public_key() == key.public_key()
-        and known.issuer == authority.certificate.subject
+        and _is_by(authority, known)
         and known.not_valid_after_utc - datetime.now(UTC) > _RENEW
         and hosts_of(known) >= set(hosts)
     )
+
+
+def _is_by(authority: Authority, known: x509.Certificate) -> bool:
+    """The name of the issuer does not tell: a CA made anew has the same."""
+    try:
+        known.verify_directly_issued_by(authority.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _note(certificate: x509.Certificate) -> str:

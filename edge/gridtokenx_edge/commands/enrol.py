@@ -112,9 +112,11 @@ def _rotate(known: EdgeConfig, config: Path, backend: str, *, insecure: bool) ->
     former = names_in(known)
     names = former.next(len(known.device.former) + 2)
     try:
-        ca = (folder / names.ca).read_text()
+        ca = (folder / names.ca).read_text("ascii")
     except OSError as error:
         raise CannotEnrol(f"{folder / names.ca}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CannotEnrol(f"{folder / names.ca}: expected the CA's certificate in PEM") from None
     answer = rotate_key(url, ca, folder / former.key, folder / names.key, folder / names.tls_key)
     text = rotated_text(config, names, former, address, known.site.name, answer)
     store(folder / names.cert, answer.certificate)

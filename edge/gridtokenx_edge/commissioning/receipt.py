@@ -22,6 +22,7 @@ from gridtokenx_edge.uplink import Uplink
 from gridtokenx_wire.ack import Ack, open_ack
 from gridtokenx_wire.clock import make_clock
 from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.frame import ClockStatus
 from gridtokenx_wire.reading import Reading
 
 _STOP_S = 5.0
@@ -76,10 +77,11 @@ async def send_reading(
     The frame is the next one of the chain: the agent goes on behind it.
     """
     heard = Heard()
-    outbox = Outbox(paths.outbox, key)
+    outbox = Outbox(paths.outbox, key, config.outbox)
+    run = ClockWatch(config.clock).look()
     try:
         await outbox.open()
-        await outbox.append([reading], ClockWatch(config.clock).status())
+        await outbox.append([reading], ClockStatus(run.synchronised, run.stepped, run.source))
     except (OutboxRefusedError, OutboxUnavailableError) as fault:
         await outbox.close()
         return error("outbox", "", str(fault), "stop whatever uses it; is it this device's?")

@@ -1,0 +1,54 @@
+"""Acks that came in a file, for a gateway that never comes online."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from gridtokenx_wire.ack import Ack, open_ack
+from gridtokenx_wire.carried import ACKS, MAX_ACK_BYTES, read_header, read_messages
+from gridtokenx_wire.errors import WireError
+
+
+def open_by_any(message: bytes, keys: Sequence[Ed25519PublicKey]) -> Ack:
+    """The ack, by whichever key of the backend's it is signed. Raises WireError."""
+    *others, last = keys
+    for key in others:
+        with suppress(WireError):
+            return open_ack(message, key)
+    return open_ack(message, last)
+
+
+def read_acks(
+    path: Path, keys: Sequence[Ed25519PublicKey], device: bytes, chain: bytes
+) -> list[Ack]:
+    """The acks in a file, each verified under a key of the backend's. Raises WireError, OSError."""
+    with path.open("rb") as stream:
+        read_header(stream, ACKS)
+        acks = [open_by_any(message, keys) for message in read_messages(stream, MAX_ACK_BYTES)]
+    if not acks:
+        raise WireError("expected at least one ack")
+    if any((ack.device, ack.chain) != (device, chain) for ack in acks):
+        raise WireError("expected acks for this device and the chain of its outbox")
+    return acks
+
+
+def waiting_acks(outbox: Path) -> Path:
+    """Where a running agent looks for such a file, before each attempt to connect."""
+    return outbox.with_name(outbox.name + ".acks")
+
+
+def leave_acks(outbox: Path, content: bytes) -> None:
+    """Puts a file there, whole or not at all. Raises OSError."""
+    path = waiting_acks(outbox)
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
