@@ -4,8 +4,8 @@
 only where every byte is known beforehand: without ciphering, and with a clock that stands still.
 
 An independent server is read where one is running: `DLMS_SERVER=host:port` names one that speaks
-the wrapper and answers the public client 16 without security, such as the server example that comes
-with the Gurux libraries (GPL, so it is not brought along here).
+the wrapper and answers the public client 16 without security. It may be GPL software: that is then
+a process of its own, and it is not brought along here.
 """
 
 from __future__ import annotations
