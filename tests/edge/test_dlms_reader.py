@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.edge.dlms_meter import (
 )
 
 from gridtokenx_dlms.acse import Mechanism
+from gridtokenx_dlms.aio.mode_e_opening import OpeningTiming, open_in_mode_e
 from gridtokenx_dlms.aio.server import Conduct
 from gridtokenx_edge.dlms.config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.faults import MeterDenied
@@ -141,6 +143,21 @@ async def test_an_association_that_the_meter_dropped_is_opened_again_in_the_same
         meter.station.close()  # as after a power cut
         assert (await reader.poll()).meter == METER
         assert reader.association.openings == 2
+
+
+async def test_a_meter_that_was_left_in_hdlc_is_taken_up_there(
+    reader_on: ReaderOn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Mode E's own time-outs are seconds long.
+    quick = OpeningTiming(reply_s=0.3, gap_s=0.1, confirmation_s=0.3, retries=0)
+    opening = partial(open_in_mode_e, timing=quick)
+    monkeypatch.setattr("gridtokenx_edge.dlms.association.open_in_mode_e", opening)
+    meter = TestedMeter(now_ms)
+    async with meter.on_serial(tmp_path / "tty", mode_e=True) as port:
+        first = reader_on(port, opening="mode_e")
+        await first.poll()
+        first._line.close()  # its gateway's power is cut
+        assert (await reader_on(port, opening="mode_e").poll()).meter == METER
 
 
 async def test_a_silent_meter_is_a_silent_meter_and_comes_back(reader_on: ReaderOn) -> None:

@@ -18,7 +18,7 @@ from gridtokenx_dlms.aio.client_transport import (
 )
 from gridtokenx_dlms.aio.mode_e_opening import open_in_mode_e
 from gridtokenx_dlms.client import PUBLIC_CLIENT, Authentication, ClientAssociation
-from gridtokenx_dlms.errors import DlmsError, LinkError, RefusedError, SecurityError
+from gridtokenx_dlms.errors import DlmsError, LinkError, MalformedError, RefusedError, SecurityError
 from gridtokenx_dlms.hdlc.address import HdlcAddress
 from gridtokenx_dlms.hdlc.client_link import ClientLink
 from gridtokenx_dlms.hdlc.parameters import Parameters
@@ -141,11 +141,20 @@ class MeterAssociation:
 
     async def _open_link(self, transport: Transport) -> None:
         """Through mode E, where the meter has gone back to it with the end of the last link."""
-        config = self._line.config
-        if self._needs_opening and isinstance(config, DlmsSerial):
-            limit = config.baud or self._terms.profile.link.baud
+        needs_opening, self._needs_opening = self._needs_opening, False
+        if not needs_opening:
+            await transport.open()
+            return
+        limit = getattr(self._line.config, "baud", None) or self._terms.profile.link.baud
+        try:
             await open_in_mode_e(MeterView(self._line), baud_limit=limit)
-        self._needs_opening = False
+        except (LinkError, MalformedError) as error:
+            # Left without a word, as by a power cut, it speaks HDLC until it has waited enough.
+            self._line.set_baud(limit)
+            with suppress(LinkError):
+                await transport.open()
+                return
+            raise error from None
         await transport.open()
 
     async def _associate(self) -> None:
