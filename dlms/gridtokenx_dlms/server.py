@@ -25,7 +25,7 @@ from gridtokenx_dlms.acse import (
 from gridtokenx_dlms.client import CHALLENGE_BYTES, REPLY_TO_HLS
 from gridtokenx_dlms.data import Data, encode, octet_string
 from gridtokenx_dlms.errors import DlmsError, MalformedError, SecurityError, UnsupportedError
-from gridtokenx_dlms.security import Keys, Protection
+from gridtokenx_dlms.security import Keys, Protection, ReplayGuard
 from gridtokenx_dlms.session import Ciphering
 from gridtokenx_dlms.xdlms import action as action_service
 from gridtokenx_dlms.xdlms import get as get_service
@@ -74,6 +74,7 @@ class ClientTerms(msgspec.Struct, frozen=True):
     keys: Keys | None = None
     protection: Protection = Protection.NONE
     max_pdu_bytes: int = 1024
+    """What the meter takes, and sends, in one piece."""
 
     def __repr__(self) -> str:
         return f"ClientTerms({self.mechanism.name}, {self.protection.name})"
@@ -82,7 +83,9 @@ class ClientTerms(msgspec.Struct, frozen=True):
 class ServerAssociation:
     """One client's association with one logical device.
 
-    `counters` gives this server's next invocation counter, and `entropy` random bytes.
+    `counters` gives this server's next invocation counter, and `entropy` random bytes. `guard`
+    knows the newest counter of the client's keys; whoever serves several associations under the
+    same keys hands the same one to all of them.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class ServerAssociation:
         title: bytes,
         counters: Callable[[], int],
         entropy: Callable[[int], bytes],
+        guard: ReplayGuard | None = None,
     ) -> None:
         self._client = client
         self._terms = terms
@@ -100,7 +104,7 @@ class ServerAssociation:
         self._title = title
         self._counters = counters
         self._entropy = entropy
-        self._newest_counter = -1
+        self._guard = guard or ReplayGuard()
         self.close()
 
     def close(self) -> None:
@@ -112,6 +116,15 @@ class ServerAssociation:
         self._rest: memoryview | None = None
         self._block = 0
         self._max_pdu = _SMALLEST_PDU
+
+    @property
+    def is_sending_blocks(self) -> bool:
+        """Whether the rest of a long value waits to be asked for."""
+        return self._rest is not None
+
+    def abort_long_get(self) -> None:
+        """Drops the rest of a long value, as a meter does that needs its memory."""
+        self._rest = None
 
     def handle(self, message: bytes) -> bytes:
         """The reply to a message; an exception response to what cannot be answered."""
@@ -142,7 +155,7 @@ class ServerAssociation:
             self._ciphering = Ciphering(
                 self._terms.keys, self._title, self._terms.protection, 0, aarq.calling_title
             )
-            self._ciphering.guard.newest = self._newest_counter
+            self._ciphering.guard = self._guard
         self._is_ciphered = aarq.context is ContextName.LOGICAL_NAMES_CIPHERED
         try:
             request = self._initiate(aarq.user_information)
@@ -183,7 +196,8 @@ class ServerAssociation:
         return initiate.parse_initiate_request(information)
 
     def _accept(self, aarq: Aarq, request: initiate.InitiateRequest) -> bytes:
-        self._max_pdu = max(_SMALLEST_PDU, request.max_pdu_bytes or 0xFFFF)
+        taken = request.max_pdu_bytes or 0xFFFF
+        self._max_pdu = max(_SMALLEST_PDU, min(taken, self._terms.max_pdu_bytes))
         response = initiate.InitiateResponse(
             request.conformance & _SERVED, self._terms.max_pdu_bytes
         ).to_bytes()
@@ -276,7 +290,6 @@ class ServerAssociation:
             self.close()
             denied = action_service.ActionResponse(call.invoke, AccessResult.READ_WRITE_DENIED)
             return denied.to_bytes()
-        self._newest_counter = max(self._newest_counter, ciphering.guard.newest)
         self._challenges = None
         self.is_open = True
         answer = security.gmac(theirs, ciphering.keys, self._title, self._counters())
@@ -332,6 +345,4 @@ class ServerAssociation:
     def _decipher(self, message: bytes) -> bytes:
         if self._ciphering is None:
             raise SecurityError("expected keys and a system title")
-        plain = self._ciphering.decipher(message)
-        self._newest_counter = max(self._newest_counter, self._ciphering.guard.newest)
-        return plain
+        return self._ciphering.decipher(message)

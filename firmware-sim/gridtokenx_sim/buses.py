@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from gridtokenx_sim import faults
+from gridtokenx_sim.bus_error import BusError
 from gridtokenx_sim.config import SerialBus, TcpBus
+from gridtokenx_sim.dlms.buses import RunningDlmsBus
 from gridtokenx_sim.faults import BusFault, Scheduled
 from gridtokenx_sim.line import Line, LineError
 from gridtokenx_sim.meter import SimMeter
 from gridtokenx_sim.server import Room, SerialServer, TcpServer
-
-
-class BusError(Exception):
-    """A bus that cannot be served; one line says why."""
 
 
 class RunningSerialBus:
@@ -135,7 +133,7 @@ class RunningTcpBus:
             await self.start()
 
 
-RunningBus = RunningSerialBus | RunningTcpBus
+RunningBus = RunningSerialBus | RunningTcpBus | RunningDlmsBus
 
 
 async def follow_schedule(

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from gridtokenx_sim.amounts import Kilowatt, Kwh
+from gridtokenx_sim.dlms.config import DlmsSerialBus, DlmsTcpBus
 from gridtokenx_sim.faults import BusFault, MeterFault
 from gridtokenx_wire.clock import ClockConfig
 
@@ -72,7 +73,10 @@ class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     fault: tuple[BusFault, ...] = ()
 
 
+AnyBus = SerialBus | TcpBus | DlmsSerialBus | DlmsTcpBus
+
+
 class SimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     site: Site
-    bus: tuple[SerialBus | TcpBus, ...]
+    bus: tuple[AnyBus, ...]
     clock: ClockConfig = ClockConfig()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gridtokenx_sim.config import MeterConfig, SerialBus, SimConfig, TcpBus
+from gridtokenx_sim.dlms.config import DlmsBus, DlmsSerialBus, DlmsTcpBus
+from gridtokenx_sim.dlms.config_checks import bus_contradictions, meter_contradictions
+from gridtokenx_sim.dlms.models import MAKER
 from gridtokenx_sim.faults import WIRE_FAULTS, Undefined, kind_of
 from gridtokenx_sim.models import MODELS
 from gridtokenx_sim.models.layout import Layout
@@ -32,15 +35,28 @@ def _contradictions(config: SimConfig) -> Iterator[str]:
     for index, bus in enumerate(config.bus):
         path = f"bus[{index}]"
         yield from _once(names, bus.name, f"{path}.name")
-        if isinstance(bus, SerialBus):
+        if isinstance(bus, SerialBus | DlmsSerialBus):
             yield from _once(links, bus.link, f"{path}.link")
-        yield from _meters(bus, path, ids)
+        if not bus.meter:
+            yield f"{path}.meter: expected at least one [[bus.meter]]"
+        if isinstance(bus, DlmsSerialBus | DlmsTcpBus):
+            yield from _dlms_meters(bus, path, ids)
+        else:
+            yield from _meters(bus, path, ids)
+
+
+def _dlms_meters(bus: DlmsBus, path: str, ids: set[str]) -> Iterator[str]:
+    addresses: set[str] = set()
+    yield from bus_contradictions(bus, path)
+    for index, meter in enumerate(bus.meter):
+        here = f"{path}.meter[{index}]"
+        yield from _once(addresses, str(meter.address), f"{here}.address")
+        yield from _once(ids, f"{MAKER}-{meter.serial}", f"{here}.serial")
+        yield from meter_contradictions(bus, meter, here)
 
 
 def _meters(bus: SerialBus | TcpBus, path: str, ids: set[str]) -> Iterator[str]:
     addresses: set[str] = set()
-    if not bus.meter:
-        yield f"{path}.meter: expected at least one [[bus.meter]]"
     for index, meter in enumerate(bus.meter):
         here = f"{path}.meter[{index}]"
         layout = MODELS.get(meter.model)

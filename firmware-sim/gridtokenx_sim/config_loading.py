@@ -12,7 +12,8 @@ import msgspec
 from gridtokenx_sim.amounts import decode_amount
 from gridtokenx_sim.config import SerialBus, SimConfig, TcpBus
 from gridtokenx_sim.config_checks import contradictions
-from gridtokenx_sim.faults import BusFault, MeterFault
+from gridtokenx_sim.dlms.config import DlmsSerialBus, DlmsTcpBus
+from gridtokenx_sim.faults import BusFault, DlmsFault, MeterFault
 
 
 class ConfigError(Exception):
@@ -46,7 +47,7 @@ def parse_config(document: Any, *, folder: Path, source: str = "config") -> SimC
         raise ConfigError([f"{source}: {line}" for line in lines])
     buses = tuple(
         msgspec.structs.replace(bus, link=str(folder / bus.link))
-        if isinstance(bus, SerialBus)
+        if isinstance(bus, SerialBus | DlmsSerialBus)
         else bus
         for bus in config.bus
     )
@@ -68,7 +69,8 @@ def _explain(message: str) -> str:
     elif missing := _MISSING.fullmatch(what):
         path, what = _join(path, missing[1]), "expected a value, but the key is missing"
     elif invalid := _INVALID.fullmatch(what):
-        what = f"expected {_KINDS[_section(path)]}, got {invalid[1]}"
+        choices = _CHOICES.get(path.rpartition(".")[2]) or _KINDS[_section(path)]
+        what = f"expected {choices}, got {invalid[1]}"
     return f"{path or 'file'}: {what[:1].lower()}{what[1:]}"
 
 
@@ -86,9 +88,16 @@ def _tags(*kinds: Any) -> str:
     return "one of " + ", ".join(str(kind.__struct_config__.tag) for kind in kinds)
 
 
+_CHOICES = {
+    "mechanism": "none, low or gmac",
+    "protection": "none, authenticated, encrypted or authenticated_encrypted",
+    "reads": "all or identity",
+    "opening": "direct or mode_e",
+    "framing": "wrapper or hdlc",
+}
 _KINDS = {
-    "bus": _tags(SerialBus, TcpBus),
-    "meter.fault": _tags(*MeterFault.__args__),
+    "bus": _tags(SerialBus, TcpBus, DlmsSerialBus, DlmsTcpBus),
+    "meter.fault": f"{_tags(*MeterFault.__args__)} (DLMS: {_tags(*DlmsFault.__args__)})",
     "bus.fault": _tags(BusFault),
     "clock": "system or scaled",
     "meter": "0, 40000 or 50000",  # sunspec_base

@@ -73,21 +73,59 @@ class Undefined(_Window, frozen=True, tag="undefined"):
     """Energy and power read as the model's raw value for "not available"."""
 
 
+class Busy(_Window, frozen=True, tag="busy"):
+    """A DLMS meter puts each frame off `times` times (RNR) before it takes it."""
+
+    times: Annotated[int, msgspec.Meta(ge=1)] = 3
+
+
+class Refused(_Window, frozen=True, tag="refused"):
+    """A DLMS meter refuses every association, for the time being."""
+
+
+class CounterReset(_Window, frozen=True, tag="counter_reset"):
+    """A DLMS meter's invocation counters fall back to zero when this begins."""
+
+
+class ClockJump(_Window, frozen=True, tag="clock_jump", kw_only=True):
+    """A DLMS meter's own clock is `seconds` further ahead (or back, if negative)."""
+
+    seconds: int
+
+
+class BlocksInterrupted(_Window, frozen=True, tag="blocks_interrupted"):
+    """A DLMS meter drops the rest of every long value after its first block."""
+
+
 class Unplugged(_Window, frozen=True, tag="unplugged"):
     """The whole bus is pulled out: the serial adapter vanishes, a TCP gateway refuses."""
 
 
 MeterFault = Silence | Crc | Drop | ExceptionReply | Slow | Frozen | Rollback | ClockOff | Undefined
+DlmsFault = (
+    Silence
+    | Crc
+    | Drop
+    | Slow
+    | Frozen
+    | Rollback
+    | Busy
+    | Refused
+    | CounterReset
+    | ClockJump
+    | BlocksInterrupted
+)
+AnyMeterFault = MeterFault | DlmsFault
 BusFault = Unplugged
 WIRE_FAULTS = (Crc, Drop)
 
 
-def kind_of(fault: MeterFault | BusFault) -> str:
+def kind_of(fault: AnyMeterFault | BusFault) -> str:
     """The fault's `kind` in a config file."""
     return str(fault.__struct_config__.tag)
 
 
-Fault = TypeVar("Fault", MeterFault, BusFault)
+Fault = TypeVar("Fault", bound=_Window)
 
 
 class Scheduled(msgspec.Struct, Generic[Fault], frozen=True):
@@ -109,7 +147,7 @@ def schedule(fault: Fault, default_from_ms: int = 0) -> Scheduled[Fault]:
     )
 
 
-def seen_ms(active: Iterable[Scheduled[MeterFault]], elapsed_ms: int) -> int:
+def seen_ms(active: Iterable[Scheduled[AnyMeterFault]], elapsed_ms: int) -> int:
     """Which moment of the true registers a meter with these faults shows at `elapsed_ms`."""
     standing = elapsed_ms
     shift_ms = 0
@@ -122,12 +160,12 @@ def seen_ms(active: Iterable[Scheduled[MeterFault]], elapsed_ms: int) -> int:
     return standing + shift_ms
 
 
-def lost_uwh(active: Iterable[Scheduled[MeterFault]]) -> int:
+def lost_uwh(active: Iterable[Scheduled[AnyMeterFault]]) -> int:
     """How far the counters of a meter with these faults have jumped back."""
     return sum(scheduled.fault.kwh for scheduled in active if isinstance(scheduled.fault, Rollback))
 
 
-def corrupt(data: bytes, fault: MeterFault) -> bytes:
+def corrupt(data: bytes, fault: AnyMeterFault) -> bytes:
     """A reply as it leaves a bad wire: one bit in its middle flipped, or that byte lost."""
     middle = len(data) // 2
     match fault:

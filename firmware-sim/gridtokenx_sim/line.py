@@ -28,6 +28,13 @@ from gridtokenx_sim.pace import Pace
 _READ_BYTES = 4096
 
 
+_BAUD = {
+    value: int(name[1:])
+    for name, value in vars(termios).items()
+    if name[:1] == "B" and name[1:].isdecimal()
+}
+
+
 class LineError(Exception):
     """The line cannot be laid; one line says why."""
 
@@ -85,7 +92,8 @@ class Line:
     """`link` leads to the gateway's end; `meters_port` is the meters' end.
 
     `damage` sees each reply on its way and returns what arrives. `complain` hears about a
-    gateway that talks at another baud rate than the meters.
+    gateway that talks at another baud rate than the meters. `follows_meters`: they change theirs
+    as they talk, as in mode E.
     """
 
     def __init__(
@@ -96,13 +104,17 @@ class Line:
         paced: bool = False,
         damage: Callable[[bytes], bytes] = lambda reply: reply,
         complain: Callable[[str], None] | None = None,
+        follows_meters: bool = False,
     ) -> None:
         self.link = link
         self._baud = baud
+        self._follows_meters = follows_meters
         self._speed = getattr(termios, f"B{baud}", None)
         if self._speed is None:
             raise LineError(f"{link}: expected a standard baud rate such as 9600, got {baud}")
-        self._pace = Pace(baud) if paced else None
+        # HDLC frames need no silence between them; Modbus frames end by it.
+        silence_s = 0.0 if follows_meters else None
+        self._pace = Pace(baud, silence_s) if paced else None
         self._damage = damage
         self._complain = complain
         self._meters = _Terminal()
@@ -157,17 +169,18 @@ class Line:
     def _from_gateway(self, data: bytes) -> None:
         if self._gateway is None:
             return
-        if self._gateway.speed() != self._speed:
+        if self._gateway.speed() != self._meters_speed():
             if self._complain and not self._complained:
                 self._complained = True
                 self._complain(
-                    f"{self.link}: opened at another baud rate than the meters' {self._baud};"
-                    " they stay silent"
+                    f"{self.link}: opened at another baud rate than the meters'"
+                    f" {_BAUD[self._meters_speed()]}; they stay silent"
                 )
             return
         if self._pace is None:
             self._meters.write(data)
             return
+        self._pace.set_baud(_BAUD[self._meters_speed()])
         at_s = self._pace.request(len(data), time.monotonic())
         if at_s is not None:
             self._deliver(at_s, data, self._meters)
@@ -179,8 +192,13 @@ class Line:
         if self._pace is None:
             self._gateway.write(data)
             return
+        self._pace.set_baud(_BAUD[self._meters_speed()])
         at_s = self._pace.reply(len(data), time.monotonic())
         self._deliver(at_s, data, self._gateway)
+
+    def _meters_speed(self) -> int:
+        """The baud rate that the meters talk at now, as a termios constant."""
+        return self._meters.speed() if self._follows_meters else int(self._speed or 0)
 
     def _deliver(self, at_s: float, data: bytes, to: _Terminal) -> None:
         self._under_way.append((at_s, data, to))

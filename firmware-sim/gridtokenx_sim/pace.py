@@ -17,13 +17,19 @@ class Pace:
     that the request has ended. What the simulator needs to answer hides behind that silence.
     """
 
-    def __init__(self, baud: int) -> None:
-        self._byte_s = _BITS_PER_BYTE / baud
-        self.silence_s = (
-            _FAST_SILENCE_S if baud > _FAST_BAUD else _SILENCE_CHARACTERS * self._byte_s
-        )
+    def __init__(self, baud: int, silence_s: float | None = None) -> None:
+        """`silence_s` is Modbus's for this rate where it is not given."""
+        self.set_baud(baud)
+        if silence_s is None:
+            fits = baud <= _FAST_BAUD
+            silence_s = _SILENCE_CHARACTERS * self._byte_s if fits else _FAST_SILENCE_S
+        self.silence_s = silence_s
         self._free_at_s = float("-inf")
         self._meters_spoke = False
+
+    def set_baud(self, baud: int) -> None:
+        """What is carried from now on goes at this rate."""
+        self._byte_s = _BITS_PER_BYTE / baud
 
     def request(self, count: int, now_s: float) -> float | None:
         """When the last of `count` bytes from the gateway arrives.

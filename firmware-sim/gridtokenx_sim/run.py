@@ -14,7 +14,7 @@ import msgspec
 import typer
 
 from gridtokenx_sim import status as status_file
-from gridtokenx_sim.buses import BusError
+from gridtokenx_sim.bus_error import BusError
 from gridtokenx_sim.config import SimConfig
 from gridtokenx_sim.config_loading import ConfigError, load_config
 from gridtokenx_sim.serving import serve

@@ -19,11 +19,16 @@ from gridtokenx_sim.buses import (
     follow_schedule,
 )
 from gridtokenx_sim.clock import CommunityClock
-from gridtokenx_sim.config import SerialBus, SimConfig, TcpBus
+from gridtokenx_sim.config import AnyBus, SerialBus, SimConfig
+from gridtokenx_sim.dlms.buses import RunningDlmsSerialBus, RunningDlmsTcpBus
+from gridtokenx_sim.dlms.config import DlmsSerialBus, DlmsTcpBus
+from gridtokenx_sim.dlms.meter import DlmsMeter
 from gridtokenx_sim.meter import SimMeter
 from gridtokenx_sim.physics.noise import seed_for
 from gridtokenx_sim.physics.site import Sky
 from gridtokenx_wire.clock import make_clock
+
+AnyMeter = SimMeter | DlmsMeter
 
 
 class Running:
@@ -31,14 +36,14 @@ class Running:
 
     def __init__(self, buses: list[RunningBus], clock: CommunityClock) -> None:
         self.buses = buses
-        self.meters = [meter for bus in buses for meter in bus.meters]
+        self.meters: list[AnyMeter] = [meter for bus in buses for meter in bus.meters]
         self.clock = clock
 
     def bus(self, name: str) -> RunningBus:
         """Raises KeyError."""
         return {bus.name: bus for bus in self.buses}[name]
 
-    def meter(self, meter_id: str) -> SimMeter:
+    def meter(self, meter_id: str) -> AnyMeter:
         """Raises KeyError."""
         return {meter.id: meter for meter in self.meters}[meter_id]
 
@@ -86,12 +91,17 @@ async def serve(
 
 
 def _build(
-    bus: SerialBus | TcpBus,
+    bus: AnyBus,
     config: SimConfig,
     sky: Sky,
     clock: CommunityClock,
     complain: Callable[[str], None] | None,
 ) -> RunningBus:
+    if isinstance(bus, DlmsSerialBus | DlmsTcpBus):
+        dlms_meters = [DlmsMeter(meter, bus.name, config.site, sky, clock) for meter in bus.meter]
+        if isinstance(bus, DlmsSerialBus):
+            return RunningDlmsSerialBus(bus, dlms_meters, clock, complain)
+        return RunningDlmsTcpBus(bus, dlms_meters, clock)
     meters = [SimMeter(meter, bus.name, config.site, sky, clock) for meter in bus.meter]
     if isinstance(bus, SerialBus):
         return RunningSerialBus(bus, meters, complain)
@@ -113,6 +123,6 @@ async def _follow(
 
 
 def _bus_entry(bus: RunningBus) -> dict[str, Any]:
-    if isinstance(bus, RunningSerialBus):
+    if isinstance(bus, RunningSerialBus | RunningDlmsSerialBus):
         return {"name": bus.name, "kind": bus.kind, "path": str(bus.path)}
     return {"name": bus.name, "kind": bus.kind, "host": bus.host, "port": bus.port}

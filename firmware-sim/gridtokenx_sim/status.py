@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from gridtokenx_sim.faults import kind_of
-from gridtokenx_sim.meter import SimMeter
-from gridtokenx_sim.serving import Running
+from gridtokenx_sim.serving import AnyMeter, Running
 
 _EVERY_S = 1.0
 
@@ -57,7 +56,7 @@ async def keep_writing(
             complained = True
 
 
-def _meter_entry(meter: SimMeter, time_ms: int) -> dict[str, Any]:
+def _meter_entry(meter: AnyMeter, time_ms: int) -> dict[str, Any]:
     truth = meter.registers(time_ms)
     return {
         "id": meter.id,

@@ -17,7 +17,7 @@ from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_edge.config import EdgeConfig
 from gridtokenx_sim.amounts import decode_amount
 from gridtokenx_sim.config import SimConfig
-from gridtokenx_sim.faults import BusFault, MeterFault
+from gridtokenx_sim.faults import BusFault, DlmsFault, MeterFault
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import decode_hook
 
@@ -28,6 +28,7 @@ FILES: dict[str, type] = {
     "community.toml": CommunityTerms,
     "sim.toml": SimConfig,
 }
+DLMS = "dlms:"
 FAULTS = "[[bus.fault]] and [[bus.meter.fault]]"
 NOT_A_CONSTANT = {("backend.toml", "[backend]", "verify_workers")}
 
@@ -52,14 +53,18 @@ def sections(
 ) -> Iterator[tuple[str, inspect.StructType]]:
     for struct in structs_in(node):
         if path:
-            name = f"[[{path}]]" if many else f"[{path}]"
+            shown = path.removeprefix(DLMS)
+            name = f"[[{shown}]]" if many else f"[{shown}]"
+            name += " on a DLMS bus" if path.startswith(DLMS) else ""
             yield (f"{name} of kind {struct.tag}" if struct.tag else name), struct
         for field in struct.fields:
             if field.name not in {"clock", "fault"}:
                 below = f"{path}.{field.name}" if path else field.name
                 is_list = isinstance(field.type, inspect.ListType | inspect.VarTupleType)
-                # Both kinds of bus have meters, described once.
-                if not (struct.tag == "tcp" and field.name == "meter"):
+                # Buses on serial lines and on TCP have the same meters, described once.
+                if not (str(struct.tag).endswith("tcp") and field.name == "meter"):
+                    is_dlms = struct.tag == "dlms_serial"
+                    below = DLMS + below if is_dlms else below
                     yield from sections(field.type, below, many=is_list)
 
 
@@ -132,7 +137,9 @@ def test_every_fault_is_there_with_its_own_keys() -> None:
     assert [row[0] for row in common] == ["`kind`", "`from_s`", "`until_s`"]
     shown = {row[0].strip("`"): (row[1], row[2]) for row in kinds}
     expected = {}
-    for owner, faults in (("meter", MeterFault.__args__), ("bus", (BusFault,))):
+    dlms_only = [fault for fault in DlmsFault.__args__ if fault not in MeterFault.__args__]
+    owners = (("meter", MeterFault.__args__), ("DLMS meter", dlms_only), ("bus", (BusFault,)))
+    for owner, faults in owners:
         for fault in faults:
             expected[str(fault.__struct_config__.tag)] = (owner, ", ".join(own_keys(fault)))
     assert shown == expected

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import serial
+from tests.sim.dlms_reader import METER as DLMS_METER
+from tests.sim.dlms_reader import SERIAL as DLMS_SERIAL
 
 from gridtokenx_sim.clock import HandClock
 from gridtokenx_sim.config import SimConfig
@@ -132,3 +134,15 @@ def open_port() -> Iterator[Callable[..., Port]]:
     yield build
     for port in ports:
         port.close()
+
+
+@pytest.fixture
+def dlms(site_config: Callable[..., Any]) -> Callable[..., Any]:
+    """A config of one bus, its meter changed as told."""
+
+    def build(
+        bus: dict[str, Any] = DLMS_SERIAL, changes: dict[str, Any] | None = None, **more: Any
+    ) -> Any:
+        return site_config({**bus, "meter": [{**DLMS_METER, **(changes or {})}], **more})
+
+    return build

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import serial
 
-from gridtokenx_sim.buses import BusError
+from gridtokenx_sim.bus_error import BusError
 from gridtokenx_sim.clock import HandClock
 from gridtokenx_sim.serving import serve
 

@@ -113,7 +113,10 @@ MISTAKES = [
     ({"site__latitude": 91.0}, "sim.toml: site.latitude: expected `float` <= 90.0"),
     ({"site__start": "yesterday"}, "sim.toml: site.start: invalid RFC3339 encoded datetime"),
     ({"bus": []}, "sim.toml: bus: expected at least one [[bus]]"),
-    ({"bus__0__kind": "can"}, "sim.toml: bus[0].kind: expected one of serial, tcp, got 'can'"),
+    (
+        {"bus__0__kind": "can"},
+        "sim.toml: bus[0].kind: expected one of serial, tcp, dlms_serial, dlms_tcp, got 'can'",
+    ),
     ({"bus__0__kind": None}, "sim.toml: bus[0].kind: expected a value, but the key is missing"),
     ({"bus__0__link": None}, "sim.toml: bus[0].link: expected a value, but the key is missing"),
     ({"bus__0__baud": "9600"}, "sim.toml: bus[0].baud: expected `int`, got `str`"),
@@ -137,7 +140,9 @@ MISTAKES = [
     (
         {"bus__0__meter__0__fault": [{"kind": "sulking"}]},
         "sim.toml: bus[0].meter[0].fault[0].kind: expected one of silence, crc, drop, exception,"
-        " slow, frozen, rollback, clock_off, undefined, got 'sulking'",
+        " slow, frozen, rollback, clock_off, undefined (DLMS: one of silence, crc, drop, slow,"
+        " frozen, rollback, busy, refused, counter_reset, clock_jump, blocks_interrupted),"
+        " got 'sulking'",
     ),
     (
         {"bus__0__meter__0__fault": [{"kind": "rollback"}]},

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gridtokenx_sim.buses import BusError, RunningTcpBus
+from gridtokenx_sim.bus_error import BusError
+from gridtokenx_sim.buses import RunningTcpBus
 from gridtokenx_sim.clock import HandClock
 from gridtokenx_sim.serving import serve
 

@@ -53,6 +53,8 @@ class ClientLink:
         self._out = bytearray()
         self._last = b""
         self._is_awaiting = False
+        self.heard = 0
+        """Frames that the peer has sent us, late ones included."""
 
     def connect(self) -> None:
         """Asks for a link (SNRM), from any state."""
@@ -92,6 +94,10 @@ class ClientLink:
         self._out.clear()
         return data
 
+    @property
+    def has_data_to_send(self) -> bool:
+        return bool(self._out)
+
     def silence(self) -> Iterator[LinkEvent]:
         """Nothing has come for longer than frames are apart: what began will not be completed."""
         for frame in self._reader.flush():
@@ -103,6 +109,11 @@ class ClientLink:
             yield from self._frame_received(frame)
 
     @property
+    def is_receiving(self) -> bool:
+        """Whether a frame has begun and not ended yet."""
+        return self._reader.is_inside
+
+    @property
     def skipped(self) -> int:
         """Bytes on the line that belonged to no frame."""
         return self._reader.skipped
@@ -110,6 +121,7 @@ class ClientLink:
     def _frame_received(self, frame: HdlcFrame) -> Iterator[LinkEvent]:
         if frame.destination != self._client or frame.source != self._server:
             return  # an echo of our own, or another pair's talk
+        self.heard += 1
         match frame.kind:
             case FrameKind.UI:
                 yield Unnumbered(frame.information)
@@ -146,13 +158,17 @@ class ClientLink:
     def _numbered(self, frame: HdlcFrame) -> Iterator[LinkEvent]:
         self._segments.acknowledge(frame.receive_seq)
         message = None
+        is_repetition = False
         if frame.kind is FrameKind.INFORMATION:
+            is_repetition = frame.send_seq != self._segments.expected
             message = self._segments.take(frame)
         if message is not None:
             self._is_awaiting = False
             yield Message(message)
         if not frame.poll or not self._is_awaiting:
             return  # more frames of the peer's window follow, or all is said
+        if is_repetition and self._segments.is_sending:
+            return  # a late reply to what was asked twice; the one to our frame is still to come
         if frame.kind is FrameKind.INFORMATION:
             self.poll()  # the next segments, or the ones that were lost
         elif self._segments.is_sending and frame.kind is FrameKind.RECEIVE_READY:

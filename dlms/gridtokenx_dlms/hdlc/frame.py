@@ -163,6 +163,11 @@ class FrameReader:
         self._buffer = bytearray()
         self.skipped = 0
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether a frame seems to have begun: more than a flag is held back."""
+        return len(self._buffer) > 1
+
     def feed(self, data: bytes) -> Iterator[HdlcFrame]:
         """The frames that `data` completes. Holds at most one frame's bytes back."""
         self._buffer += data

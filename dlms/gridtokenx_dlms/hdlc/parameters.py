@@ -34,9 +34,9 @@ class Parameters(msgspec.Struct, frozen=True, gc=False):
             if not 1 <= window <= _WIDEST_WINDOW:
                 raise ValueError(f"expected a window of 1 to {_WIDEST_WINDOW}, got {window}")
 
-    def to_bytes(self) -> bytes:
-        """The information field of SNRM or UA; empty where all is default, as that is shorter."""
-        if self == Parameters():
+    def to_bytes(self, *, explicit: bool = False) -> bytes:
+        """The information field of SNRM or UA; empty where all is default, unless `explicit`."""
+        if self == Parameters() and not explicit:
             return b""
         group = b"".join(
             (

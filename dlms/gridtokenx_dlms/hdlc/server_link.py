@@ -77,7 +77,8 @@ class ServerLink:
         self._segments.restart(self.parameters)
         self.state = LinkState.OPEN
         self._owes_reply = False
-        self._put(FrameKind.UA, information=self.parameters.to_bytes())
+        # As meters do: some clients cannot read a UA without information.
+        self._put(FrameKind.UA, information=self.parameters.to_bytes(explicit=True))
         yield Connected(self.parameters)
 
     def _disconnect(self) -> Iterator[LinkEvent]:

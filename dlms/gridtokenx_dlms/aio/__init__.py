@@ -1,0 +1,1 @@
+"""The asyncio shells around the parts without I/O: lines, client transports, servers."""

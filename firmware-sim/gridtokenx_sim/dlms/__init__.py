@@ -1,0 +1,1 @@
+"""Simulated DLMS meters: the same physics as behind Modbus, the field's other language."""

@@ -1,0 +1,271 @@
+"""A simulated DLMS meter: the physics behind COSEM objects, its own clock, faults in front."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from gridtokenx_dlms.acse import (
+    AARQ_TAG,
+    Aare,
+    AssociationResult,
+    ContextName,
+    Diagnostic,
+    Mechanism,
+)
+from gridtokenx_dlms.aio.server import Conduct
+from gridtokenx_dlms.hdlc.station import Conversation
+from gridtokenx_dlms.objects.device import ObjectModel
+from gridtokenx_dlms.objects.profile_generic import Row
+from gridtokenx_dlms.security import Keys, Protection, ReplayGuard
+from gridtokenx_dlms.server import ClientTerms, ServerAssociation
+from gridtokenx_sim import faults
+from gridtokenx_sim.clock import CommunityClock
+from gridtokenx_sim.config import Site
+from gridtokenx_sim.dlms.config import ClientConfig, DlmsMeterConfig
+from gridtokenx_sim.dlms.load_profile import LoadProfile
+from gridtokenx_sim.dlms.meter_clock import MeterClock
+from gridtokenx_sim.dlms.models import DLMS_MODELS, MAKER, logical_device_name, system_title
+from gridtokenx_sim.dlms.objects import LOGICAL_DEVICE, ClientView, Source, logical_device
+from gridtokenx_sim.faults import AnyMeterFault, Scheduled
+from gridtokenx_sim.measuring import Installation, Measuring
+from gridtokenx_sim.models.snapshot import Snapshot, take_snapshot
+from gridtokenx_sim.physics.energy import Registers
+from gridtokenx_sim.physics.noise import seed_for
+from gridtokenx_sim.physics.site import Sky
+
+_MECHANISMS = {"none": Mechanism.NONE, "low": Mechanism.LOW, "gmac": Mechanism.HIGH_GMAC}
+
+
+class DlmsMeter:
+    """One meter on a bus. `registers()` is the truth; what it says comes out of associations."""
+
+    def __init__(
+        self, config: DlmsMeterConfig, bus: str, site: Site, sky: Sky, clock: CommunityClock
+    ) -> None:
+        self.id = dlms_meter_id(config)
+        self.model = config.model
+        self.address = config.address
+        self.bus = bus
+        self.config = config
+        self.title = system_title(config.serial)
+        self._clock = clock
+        self._seed = seed_for(site.seed, self.id)
+        installation = Installation(
+            config.solar_kwp, config.annual_load_kwh, config.import_kwh, config.export_kwh
+        )
+        scheduled: list[Scheduled[AnyMeterFault]] = [
+            faults.schedule(fault) for fault in config.fault
+        ]
+        self._measuring = Measuring(installation, site, sky, clock, self._seed, scheduled)
+        self._meter_clock = MeterClock(
+            site.start_ms, config.clock_offset_s * 1000, config.drift_ppm, self._jump_ms
+        )
+        self._profile = LoadProfile(
+            self._meter_clock, self._shown_at, site.start_ms, config.profile_days
+        )
+        self._counter = 0
+        self._was_reset = False
+        self._put_off = 0
+        self._guards = {one.address: ReplayGuard() for one in config.client if has_keys(one)}
+        self._models = {one.address: self._device(one) for one in config.client}
+
+    # --- as every meter -------------------------------------------------------------------------
+
+    def registers(self, time_ms: int | None = None) -> Registers:
+        """The true counters and power, now or at a community time; faults do not touch them."""
+        return self._measuring.registers(time_ms)
+
+    def inject(self, fault: AnyMeterFault) -> None:
+        """Switches a fault on. Without `from_s` it begins now."""
+        self._capture()
+        self._was_reset = False
+        self._measuring.inject(fault)
+
+    def clear_faults(self) -> None:
+        """Ends every fault, also those of the config."""
+        self._capture()
+        self._measuring.clear_faults()
+
+    def active_faults(self) -> list[AnyMeterFault]:
+        """The faults in effect now."""
+        active = self._measuring.active(self._measuring.elapsed_ms())
+        return [scheduled.fault for scheduled in active]
+
+    def shown(self) -> Registers:
+        """The registers as the meter shows them, with the faults that change them."""
+        return self._measuring.shown(self._measuring.elapsed_ms())
+
+    def pass_wire(self, reply: bytes) -> bytes:
+        """A reply of this meter after its way over the wire."""
+        return self._measuring.pass_wire(reply)
+
+    # --- as a DLMS meter ------------------------------------------------------------------------
+
+    def clock_ms(self) -> int:
+        """What the meter's own clock shows, in Unix milliseconds."""
+        return self._meter_clock.shown_ms(self._clock.now_ms())
+
+    def take_counter(self) -> int:
+        """The meter's next invocation counter."""
+        resets = [one for one in self.active_faults() if isinstance(one, faults.CounterReset)]
+        if resets and not self._was_reset:
+            self._counter = 0
+            for guard in self._guards.values():
+                guard.newest = -1
+        self._was_reset = bool(resets)
+        self._counter += 1
+        return self._counter
+
+    def conduct(self) -> Conduct:
+        """How it treats the frame that comes now."""
+        delay_s, is_silent, busy = 0.0, False, 0
+        for fault in self.active_faults():
+            match fault:
+                case faults.Silence():
+                    is_silent = True
+                case faults.Slow(delay_ms=delay_ms):
+                    delay_s += delay_ms / 1000
+                case faults.Busy(times=times):
+                    busy = times
+        # Then it takes two frames: the client's question whether it is ready, and its request.
+        self._put_off = (self._put_off + 1) % (busy + 2)
+        return Conduct(delay_s, is_silent, 0 < self._put_off <= busy)
+
+    def associate(self, client: int, server: int) -> Conversation | None:
+        """A conversation with one of its clients; None for strangers."""
+        if server != LOGICAL_DEVICE or client not in self._models:
+            return None
+        config = next(one for one in self.config.client if one.address == client)
+        association = ServerAssociation(
+            client,
+            _terms(config, self.config.max_pdu_bytes),
+            self._models[client],
+            self.title,
+            self.take_counter,
+            os.urandom,
+            self._guards.get(client),
+        )
+        return _Conversation(association, self.active_faults)
+
+    def objects(self, client: int) -> ObjectModel:
+        """What a client of this address reads."""
+        return self._models[client]
+
+    # --- values ---------------------------------------------------------------------------------
+
+    def _device(self, config: ClientConfig) -> ObjectModel:
+        source = Source(
+            snapshot=self._snapshot,
+            clock_ms=self.clock_ms,
+            move_clock_ms=self._move_clock,
+            rows=self._rows,
+            counters=tuple(map(_newest, self._guards.values())),
+            name=logical_device_name(self.config.serial),
+            serial=self.config.serial,
+            zone_min=self.config.zone_min,
+            phases=DLMS_MODELS[self.config.model],
+            has_export=self.config.has_export,
+            profile_rows=self._profile.capacity,
+        )
+        view = ClientView(
+            config.address,
+            _MECHANISMS[config.mechanism],
+            Protection[config.protection.upper()],
+            config.reads == "all",
+            config.may_write,
+            self.config.max_pdu_bytes,
+            self.title,
+        )
+        return logical_device(source, view)
+
+    def _snapshot(self) -> Snapshot:
+        return take_snapshot(
+            self.shown(),
+            serial=self.config.serial,
+            phases=DLMS_MODELS[self.config.model],
+            seed=self._seed,
+        )
+
+    def _rows(self, first_ms: int, last_ms: int) -> list[Row]:
+        self._capture()
+        return self._profile.rows(
+            first_ms, last_ms, self.config.zone_min, has_export=self.config.has_export
+        )
+
+    def _capture(self) -> None:
+        self._profile.capture(self._clock.now_ms())
+
+    def _shown_at(self, time_ms: int) -> Registers:
+        return self._measuring.shown(self._measuring.elapsed_ms(time_ms))
+
+    def _move_clock(self, by_ms: int) -> None:
+        self._capture()
+        self._meter_clock.move(by_ms)
+
+    def _jump_ms(self, time_ms: int) -> int:
+        active = self._measuring.active(self._measuring.elapsed_ms(time_ms))
+        return sum(
+            scheduled.fault.seconds * 1000
+            for scheduled in active
+            if isinstance(scheduled.fault, faults.ClockJump)
+        )
+
+
+class _Conversation:
+    """An association with the meter's faults before it."""
+
+    def __init__(
+        self, association: ServerAssociation, active: Callable[[], list[AnyMeterFault]]
+    ) -> None:
+        self._association = association
+        self._active = active
+
+    def handle(self, message: bytes) -> bytes:
+        active = self._active()
+        if message[:1] == bytes((AARQ_TAG,)) and _has(active, faults.Refused):
+            return Aare(
+                ContextName.LOGICAL_NAMES,
+                AssociationResult.REJECTED_TRANSIENT,
+                Diagnostic.NO_REASON,
+            ).to_bytes()
+        if self._association.is_sending_blocks and _has(active, faults.BlocksInterrupted):
+            self._association.abort_long_get()
+        return self._association.handle(message)
+
+    def close(self) -> None:
+        self._association.close()
+
+
+def _has(active: list[AnyMeterFault], kind: type[AnyMeterFault]) -> bool:
+    return any(isinstance(fault, kind) for fault in active)
+
+
+def dlms_meter_id(config: DlmsMeterConfig) -> str:
+    """What the meter says it is: maker and serial number."""
+    return f"{MAKER}-{config.serial}"
+
+
+def has_keys(client: ClientConfig) -> bool:
+    return client.encryption_key is not None and client.authentication_key is not None
+
+
+def client_keys(client: ClientConfig) -> Keys | None:
+    if client.encryption_key is None or client.authentication_key is None:
+        return None
+    return Keys(bytes.fromhex(client.encryption_key), bytes.fromhex(client.authentication_key))
+
+
+def _terms(client: ClientConfig, max_pdu_bytes: int) -> ClientTerms:
+    return ClientTerms(
+        _MECHANISMS[client.mechanism],
+        client.password.encode(),
+        client_keys(client),
+        Protection[client.protection.upper()],
+        max_pdu_bytes,
+    )
+
+
+def _newest(guard: ReplayGuard) -> Callable[[], int]:
+    """The newest counter as the meter tells it: zero where there has been none."""
+    return lambda: max(0, guard.newest)
