@@ -144,7 +144,10 @@ class Uplink:
         return MqttConnection(self._broker, self._device, will, self._max_unacked, self._on_message)
 
     def _was_steady(self) -> bool:
-        return self.is_connected and time.monotonic() - self._connected_at_s >= _STEADY_S
+        """Whether the lost connection was of use: it lasted, or an ack came over it."""
+        has_acked = self.acked_at_s is not None and self.acked_at_s >= self._connected_at_s
+        lasted = time.monotonic() - self._connected_at_s >= _STEADY_S
+        return self.is_connected and (has_acked or lasted)
 
     def _birth(self) -> bytes:
         return msgspec.json.encode(
