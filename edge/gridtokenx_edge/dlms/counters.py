@@ -22,23 +22,23 @@ RANGE = 1000
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file: the first counter that nobody reserved, and the newest that the meter used.
+    """The file: the first counter that nobody reserved, and the newest that each meter used."""
 
-    `keys` is a fingerprint: counters begin anew with new keys.
-    """
-
-    keys: str
-    next: int
-    heard: int = -1
+    next: int = 0
+    heard: dict[str, int] = {}
 
 
 class CounterFile:
-    """One meter's counters. Raises SecurityError where the disk does not keep them."""
+    """The counters of one key and system title. Raises SecurityError where the disk keeps none.
 
-    def __init__(self, path: Path, keys: Keys, title: bytes) -> None:
-        self._path = path
-        material = keys.encryption + keys.authentication + title
-        self._keys = hashlib.sha256(b"counters" + material).hexdigest()[:16]
+    The file is named after the two and stays when keys are exchanged: should old ones come back,
+    or several meters share theirs, no counter is used a second time.
+    """
+
+    def __init__(self, folder: Path, meter: str, keys: Keys, title: bytes) -> None:
+        named = hashlib.sha256(b"counters" + keys.encryption + title).hexdigest()[:16]
+        self._path = folder / f"dlms-{named}.counters"
+        self._meter = meter
 
     def reserve(self, at_least: int = 0, heard: int = -1) -> range:
         """A range of counters, all of them `at_least` or higher, that are now ours alone."""
@@ -48,32 +48,35 @@ class CounterFile:
             last = min(first + RANGE, MAX_COUNTER + 1)
             if first >= last:
                 raise SecurityError("the invocation counter is used up; the keys must be exchanged")
-            self._store(_Kept(self._keys, last, max(kept.heard, heard)))
+            self._store(_Kept(last, self._with_heard(kept, heard)))
             return range(first, last)
 
     def heard(self) -> int:
         """The newest counter of the meter that is known."""
-        return self._load().heard
+        return self._load().heard.get(self._meter, -1)
 
     def keep_heard(self, heard: int) -> None:
         """Keeps the newest counter of the meter, against replays after a restart."""
         with self._locked():
             kept = self._load()
-            if heard > kept.heard:
-                self._store(_Kept(self._keys, kept.next, heard))
+            if heard > kept.heard.get(self._meter, -1):
+                self._store(_Kept(kept.next, self._with_heard(kept, heard)))
+
+    def _with_heard(self, kept: _Kept, heard: int) -> dict[str, int]:
+        newest = max(heard, kept.heard.get(self._meter, -1))
+        return kept.heard | ({self._meter: newest} if newest >= 0 else {})
 
     def _locked(self) -> _Lock:
         return _Lock(self._path.with_name(f"{self._path.name}.lock"))
 
     def _load(self) -> _Kept:
         try:
-            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+            return msgspec.json.decode(self._path.read_bytes(), type=_Kept)
         except FileNotFoundError:
-            kept = _Kept(self._keys, 0)
+            return _Kept()
         except (OSError, msgspec.DecodeError) as error:
             # To begin anew would use counters twice.
             raise SecurityError(f"{self._path}: expected invocation counters: {error}") from None
-        return kept if kept.keys == self._keys else _Kept(self._keys, 0)
 
     def _store(self, kept: _Kept) -> None:
         """Durable before it returns."""

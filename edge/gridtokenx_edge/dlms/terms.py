@@ -107,7 +107,7 @@ def terms_of(meter: DlmsMeter, setting: Setting) -> Terms:
         keys,
         title,
         MeterZone(profile.quirks.reversed_deviation, meter.zone),
-        CounterFile(_counter_path(setting.state, meter.id), keys, title) if keys else None,
+        CounterFile(setting.state, meter.id, keys, title) if keys else None,
     )
 
 
@@ -166,7 +166,3 @@ def _secret(name: str, key: str, setting: Setting) -> str:
     if not name:
         raise SecretError(f"{key}: expected a file, env:NAME or credential:NAME")
     return read_secret(name, setting.folder)
-
-
-def _counter_path(state: Path, meter: str) -> Path:
-    return state / f"dlms-{meter.replace('/', '_')}.counters"
