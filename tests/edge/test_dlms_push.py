@@ -18,6 +18,8 @@ from gridtokenx_dlms.date_time import UNSPECIFIED_DEVIATION, CosemDateTime
 from gridtokenx_dlms.errors import DlmsError, MalformedError, SecurityError
 from gridtokenx_dlms.hdlc.address import HdlcAddress
 from gridtokenx_dlms.hdlc.frame import FrameKind, HdlcFrame
+from gridtokenx_dlms.obis import Obis
+from gridtokenx_dlms.objects.selection import CaptureObject
 from gridtokenx_dlms.security import Protection
 from gridtokenx_dlms.wrapper import WrapperMessage
 from gridtokenx_dlms.xdlms.ciphered import GENERAL_GLO_TAG, Ciphered
@@ -142,6 +144,30 @@ def test_a_list_without_codes_is_read_by_its_length() -> None:
     assert (pushed.import_uwh, pushed.export_uwh, pushed.power_w) == (14 * 10**6, 15 * 10**6, -1)
     short = decode_push(DataNotification(1, None, data.structure(number[9])), profile, MeterZone())
     assert (short.import_uwh, short.power_w) == (None, 9)
+
+
+def test_a_list_that_comes_with_its_own_columns_is_read_by_them() -> None:
+    # The shape of github.com/UtilitechAS/amsreader-firmware, frames/lng.raw (a88a0beb).
+    pushed_list, model = Obis.parse("0-8:25.9.0.255"), Obis.parse("0-0:96.1.1.255")
+    columns = [
+        CaptureObject(40, pushed_list, 2),
+        CaptureObject(40, pushed_list, 1),
+        CaptureObject(1, model, 2),
+        CaptureObject(3, Obis(1, 0, 1, 7, 0), 2),
+        CaptureObject(3, Obis(1, 0, 2, 7, 0), 2),
+        CaptureObject(3, Obis(1, 0, 1, 8, 0), 2),
+    ]
+    value = data.structure(
+        data.array(column.to_data() for column in columns),
+        data.octet_string(pushed_list.to_bytes()),
+        data.octet_string(b"ZCF120"),
+        data.double_long_unsigned(700),
+        data.double_long_unsigned(50),
+        data.double_long_unsigned(123_456),
+    )
+    pushed = decode_push(DataNotification(1, None, value), load_dlms("landisgyr_e450"), MeterZone())
+    assert (pushed.meter, pushed.import_uwh, pushed.export_uwh) == (None, 123_456 * 10**6, None)
+    assert pushed.power_w == 650
 
 
 @pytest.mark.parametrize("form", [mbus, hdlc, lambda message: hdlc(message, 100)])

@@ -9,6 +9,7 @@ import msgspec
 from gridtokenx_dlms.data import Data, DataType
 from gridtokenx_dlms.errors import MalformedError
 from gridtokenx_dlms.obis import LOGICAL_NAME_BYTES, Obis
+from gridtokenx_dlms.objects.selection import CaptureObject
 from gridtokenx_dlms.xdlms.notification import DataNotification
 from gridtokenx_edge.meters.dlms import DlmsProfile
 from gridtokenx_edge.meters.dlms_time import MeterZone
@@ -23,6 +24,7 @@ from gridtokenx_edge.meters.dlms_values import (
 from gridtokenx_edge.meters.identity import meter_id
 
 _DEEPEST = 8
+_VALUE = 2
 # OBIS value groups A (medium) of electricity and of abstract objects.
 _ELECTRICITY = (0, 1)
 _F_IS_ANY = 255
@@ -108,6 +110,12 @@ def _by_code(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
     }
     codes = {Obis.parse(code): name for name, code in wanted.items() if code}
     found: dict[str, Valued] = {}
+    if captures := _captures(value):
+        # The list of what is pushed comes along, as the first of the values itself.
+        for capture, item in zip(captures, value.items(), strict=False):
+            if capture.attribute == _VALUE and capture.obis in codes:
+                found[codes[capture.obis]] = Valued(item)
+        return found
     name, is_due = "", False
     leaves = list(_leaves(value, 0))
     place = profile.push.identity_place
@@ -124,6 +132,17 @@ def _by_code(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
         elif name and item.type is DataType.STRUCTURE:
             found[name] = Valued(found[name].value, ScalerUnit.from_data(item))
     return found
+
+
+def _captures(value: Data) -> list[CaptureObject]:
+    """The push object list that begins the values, if one does."""
+    items = value.items()
+    if not items or items[0].type is not DataType.ARRAY:
+        return []
+    try:
+        return [CaptureObject.from_data(item) for item in items[0].items()]
+    except MalformedError:
+        return []
 
 
 def _leaves(value: Data, depth: int) -> Iterator[Data]:
