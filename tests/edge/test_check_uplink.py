@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
 import json
@@ -16,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from tests.edge.checked_site import HEAVY, SPEED, change, check, clock_table, errors, running
-from tests.edge.conftest import Mosquitto
+from tests.edge.conftest import Mosquitto, free_port
 from tests.edge.test_read_and_watch import edge
 
+from gridtokenx_edge.commissioning.agents_word import ask_agent
 from gridtokenx_edge.commissioning.broker import judge_expiry, reach_broker, try_mqtt
 from gridtokenx_edge.commissioning.finding import Severity
 from gridtokenx_edge.commissioning.host import judge_disk, judge_free_space, judge_key
@@ -156,6 +158,28 @@ async def test_beside_a_running_agent_its_next_ack_is_awaited_and_it_stays_conne
     assert found["identity", "CARLO-GAVAZZI-KY1"].severity is Severity.OK
     assert found["ack", ""].severity is Severity.OK
     assert not site.events("broker_lost"), "the check did not take the agent's place"
+
+
+async def test_a_running_agent_is_asked_where_the_broker_knows_one_connection_a_name(
+    meters: Any, site: Any, broker: Any, backend: Any, ack_key: str, wait_until: Any
+) -> None:
+    port = free_port()
+    async with meters.serve(meters.tcp(meters.meter("abb_b23", 1))) as served:
+        site.write(served, ack_key, broker.port, extra=f"status = {{port = {port}}}")
+        agent = site.start()
+        await wait_until(lambda: backend.readings)
+        async with asyncio.timeout(20):
+            while (acked := await ask_agent(port, 60)).severity is not Severity.OK:
+                await asyncio.sleep(0.01)
+        backend.is_mute = True
+        late = await ask_agent(port, 0)
+        agent.send_signal(signal.SIGTERM)
+        await wait_until(lambda: agent.poll() is not None)
+    assert "the agent's last ack came" in acked.seen
+    assert "no ack to the agent" in late.seen
+    gone, off = await ask_agent(port, 60), await ask_agent(0, 60)
+    assert (gone.name, off.name) == ("ack_untried", "ack_untried")
+    assert "[status] port" in off.do
 
 
 async def test_a_reading_that_the_oracle_refuses_is_told_with_its_reason(

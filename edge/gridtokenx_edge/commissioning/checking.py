@@ -12,6 +12,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gridtokenx_edge.clock_status import kernel_synchronised
+from gridtokenx_edge.commissioning.agents_word import ask_agent
 from gridtokenx_edge.commissioning.broker import reach_broker, try_mqtt
 from gridtokenx_edge.commissioning.bus_time import PollTime, judge_bus_time, line_us, rest_us
 from gridtokenx_edge.commissioning.counter_findings import Flow, judge_counters
@@ -157,6 +158,10 @@ class Check:
         reach = await reach_broker(self._config.broker, self._paths, name, datetime.now(UTC))
         if not self._say(reach.findings) or reach.broker is None:
             return
+        if self._agent_runs and not self._config.broker.insecure:
+            self._progress("asking the running agent")
+            self._say([await ask_agent(self._config.status.port, self._longest_ack_s)])
+            return
         watch = AckWatch(self._config.backend.ack_key, device)
         topic = acks_topic(self._config.site.community, name)
         # A second connection under the agent's name would end the agent's.
@@ -174,12 +179,17 @@ class Check:
     async def _await_agents_ack(self, watch: AckWatch) -> None:
         """The agent sends anyway: the next ack to it is as good as one to us."""
         self._progress("waiting for the next ack to the running agent")
-        every_ms = [meter.every_ms for meter in self._meters()]
-        every_ms += [meter.every_ms for bus in self._config.dlms for meter in bus.meter]
-        longest_s = max(self._clock.real_seconds(each) for each in every_ms)
-        wait_s = self._wanted.ack_wait_s + min(longest_s, 60.0)
+        wait_s = self._longest_ack_s
         heard = await watch.wait(wait_s)
         self._say(judge_receipt(heard, self._config.site.community, wait_s))
+
+    @property
+    def _longest_ack_s(self) -> float:
+        """How long the next ack may take: a poll, the frame that it waits for, and the way."""
+        every_ms = max(meter.every_ms for meter in self._meters())
+        group_ms = round(self._config.uplink.seal_after_s * 1000)
+        real_s = self._clock.real_seconds(every_ms) + self._clock.real_seconds(group_ms)
+        return self._wanted.ack_wait_s + min(real_s, 300.0)
 
     async def _send_one(self, key: Ed25519PrivateKey) -> None:
         if not self._readings:
@@ -202,8 +212,9 @@ class Check:
         self._say([ok("outbox", "", f"one reading of {reading.meter} sealed and stored")])
         self._say(judge_receipt(heard, self._config.site.community, wanted.ack_wait_s))
 
-    def _meters(self) -> list[MeterConfig]:
-        return [meter for bus in self._config.bus for meter in bus.meter]
+    def _meters(self) -> list[MeterConfig | DlmsMeter]:
+        buses = (*self._config.bus, *self._config.dlms)
+        return [meter for bus in buses for meter in bus.meter]
 
 
 def _answered(found: MeterSamples) -> Answered:
