@@ -45,6 +45,12 @@ _MEANING = {
     "ratio": "the one over the other: how busy the line is",
     "polls_per_s": "the readings that these requests gave",
     "failed": "requests without an answer",
+    "reads_per_s": "single registers with GMAC, authenticated and encrypted, over TCP",
+    "cpu_ms_per_read": "the gateway's CPU for one of them",
+    "profile_cpu_ms": "its CPU for a day's load profile, three columns, HDLC frames of 128 bytes",
+    "profile_rows": "the rows of that load profile",
+    "line_ratio": "at 9,600 baud: what the bytes of both ways need, over what it took",
+    "polls_per_s_9600": "whole readings a second on that line",
     "drain_s": "from the agent's start until its backlog is stored, judged and acked",
     "new_reading_delay_s": "from the poll of a new reading to its entry, the longest meanwhile",
     "new_readings_during_drain": "how many of the new readings were polled before it was over",
@@ -139,6 +145,14 @@ def bus(seconds: float = 10.0, *, as_json: Json = False) -> None:
     from bench import bus as bench  # noqa: PLC0415
 
     _print("bus", bench.run(seconds), as_json=as_json)
+
+
+@app.command(epilog="Example: scripts/bench dlms --json")
+def dlms(seconds: float = 10.0, *, as_json: Json = False) -> None:
+    """A DLMS meter over TCP and a serial line: CPU for a register, how busy the line is."""
+    from bench import dlms as bench  # noqa: PLC0415
+
+    _print("dlms", bench.run(seconds), as_json=as_json)
 
 
 def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
+from gridtokenx_edge.meters.dlms import DlmsProfile, dlms_names, load_dlms
 from gridtokenx_edge.meters.point import Point
 from gridtokenx_edge.meters.profile import (
     Identity,
@@ -49,6 +50,15 @@ Registers are zero-based addresses, as they go over the wire, with the function 
 
 _SUNSPEC = """\
 Devices with **SunSpec** describe their registers themselves, so one profile reads every maker's:
+"""
+
+_DLMS = """\
+## DLMS/COSEM
+
+Meters under `[[dlms]]` ([how](installer.md#dlms-meters)). Quantities are named by OBIS codes, and
+the meter tells its own scalers and units. **Gaps**: whether intervals that the gateway missed can
+be read afterwards from the load profile; it must hold the registers themselves. What confidence
+means is above; addresses and what a client may see are the grid operator's to change.
 """
 
 _PHASES = {
@@ -93,7 +103,63 @@ def page() -> str:
         lines += ["", f"## {name}", "", *_section(profile)]
     for name, device in sunspec:
         lines += ["", f"## {name}", "", *_sunspec_section(device)]
+    lines += ["", *_dlms_sections()]
     return "\n".join(lines) + "\n"
+
+
+def _dlms_sections() -> Iterator[str]:
+    profiles = [(name, load_dlms(name)) for name in dlms_names()]
+    yield _DLMS
+    yield "| profile | model | confidence | how | client, device, address | association | gaps |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for name, profile in profiles:
+        yield _dlms_row(name, profile)
+    for name, profile in profiles:
+        yield from ("", f"## {name}", "", *_dlms_section(profile))
+
+
+def _dlms_row(name: str, profile: DlmsProfile) -> str:
+    terms = profile.association
+    address = terms.physical_address
+    places = f"{terms.client}, {terms.logical_device}, {'none' if address is None else address}"
+    is_pushed = profile.transports == ("push",)
+    return _row(
+        f"[`{name}`](#{name})",
+        profile.name,
+        profile.confidence,
+        ", ".join(profile.transports),
+        "" if is_pushed else places,
+        terms.protection if is_pushed else f"{terms.authentication}, {terms.protection}",
+        "yes" if profile.load_profile else "no",
+    )
+
+
+def _dlms_section(profile: DlmsProfile) -> Iterator[str]:
+    yield f"{profile.name}. Ids begin with `{profile.maker}-`. Confidence: {profile.confidence}."
+    yield ""
+    yield "| what | OBIS code | |"
+    yield "| --- | --- | --- |"
+    yield _row("name", f"`{profile.identity.obis}`", profile.identity.confidence)
+    yield _row("energy import", f"`{profile.energy_import}`", "")
+    if profile.energy_export:
+        optional = "some have none" if profile.export_optional else ""
+        yield _row("energy export", f"`{profile.energy_export}`", optional)
+    for code in profile.power:
+        yield _row("active power", f"`{code}`", "")
+    yield _row("clock", f"`{profile.clock}`", "")
+    if load := profile.load_profile:
+        columns = ", ".join(f"`{code}`" for code in load.columns)
+        yield _row("load profile", f"`{load.obis}`", f"{columns}; {load.confidence}")
+    if push := profile.push:
+        yield _row("pushed values", "", f"{push.layout.replace('_', ' ')}; {push.confidence}")
+    yield ""
+    if "serial" in profile.transports:
+        opening = {"hdlc": "HDLC at once", "mode_e": "mode E first"}[profile.link.opening]
+        yield f"{opening}, {profile.link.baud} baud."
+        yield ""
+    for note in profile.notes:
+        yield f"- {note}"
+    yield from _sources(profile.provenance)
 
 
 def _overview_row(name: str, profile: Profile) -> str:

@@ -9,6 +9,7 @@ import typer
 from gridtokenx_edge.commands import outbox
 from gridtokenx_edge.commands.check import check
 from gridtokenx_edge.commands.check_config import check_config
+from gridtokenx_edge.commands.dlms import app as dlms
 from gridtokenx_edge.commands.enrol import enrol, rotate
 from gridtokenx_edge.commands.key import key
 from gridtokenx_edge.commands.profile import app as profile
@@ -30,6 +31,7 @@ app.command(epilog=example("check-config --config config/edge.toml"))(check_conf
 app.command(epilog=example("read --config config/edge.toml --meter EASTRON-12345678"))(read)
 app.command(epilog=example("scan /dev/ttyUSB0"))(scan)
 app.add_typer(profile, name="profile")
+app.add_typer(dlms, name="dlms")
 app.command(epilog=example("watch --config config/edge.toml --every 5"))(watch)
 app.command(epilog=example("check --config config/edge.toml --flow import"))(check)
 app.command(epilog=example("enrol --backend https://community.example:8080 --token -"))(enrol)

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_edge.credentials import is_credential, secret_path
+from gridtokenx_edge.dlms.config import DlmsBus
 from gridtokenx_edge.meters.profile import is_file
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import PublicKeys
@@ -172,6 +173,7 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: BackendConfig
     broker: BrokerConfig
     bus: list[BusConfig] = []
+    dlms: list[DlmsBus] = []
     clock: ClockConfig = ClockConfig()
     uplink: UplinkConfig = UplinkConfig()
     outbox: OutboxConfig = OutboxConfig()
@@ -195,6 +197,12 @@ def with_profile_files(config: EdgeConfig, file: Path) -> EdgeConfig:
     return msgspec.structs.replace(config, bus=buses)
 
 
+def meter_ids(config: EdgeConfig) -> list[str]:
+    """The meters of all buses, in the config's order."""
+    modbus = [meter.id for bus in config.bus for meter in bus.meter]
+    return modbus + [meter.id for bus in config.dlms for meter in bus.meter]
+
+
 class Paths(msgspec.Struct, frozen=True):
     """The files that a config names, found from where it stands; and those of former keys."""
 
@@ -207,6 +215,7 @@ class Paths(msgspec.Struct, frozen=True):
     house_ca: Path = Path()
     house_password: Path = Path()
     is_key_credential: bool = False
+    folder: Path = Path()
 
 
 def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
@@ -231,4 +240,5 @@ def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
         folder / config.home_assistant.ca,
         secret_path(folder, config.home_assistant.password_file),
         is_key_credential=is_credential(config.device.key),
+        folder=folder,
     )

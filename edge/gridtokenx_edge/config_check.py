@@ -15,6 +15,7 @@ from gridtokenx_edge.config import (
     OutboxConfig,
     SerialBus,
     UplinkConfig,
+    meter_ids,
     resolve_paths,
     with_profile_files,
 )
@@ -77,7 +78,14 @@ def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     if config.home_assistant.enabled:
         yield from _check_home_assistant(config, path)
     yield from _check_frame_size(config)
+    if not config.bus and not config.dlms:
+        yield "bus", "expected at least one [[bus]] or [[dlms]]"
     yield from _check_buses(config.bus)
+    if config.dlms:
+        # Imported where it is wanted: memory is dear on a Pi.
+        from gridtokenx_edge.dlms.config_check import check_dlms  # noqa: PLC0415
+
+        yield from check_dlms(config)
 
 
 def _check_former(config: EdgeConfig, path: Path) -> Iterator[Finding]:
@@ -176,15 +184,13 @@ def _check_outbox(outbox: OutboxConfig) -> Iterator[Finding]:
 
 def _check_frame_size(config: EdgeConfig) -> Iterator[Finding]:
     """A frame of every meter's readings must fit in a message."""
-    ids = sum(len(meter.id) + 2 for bus in config.bus for meter in bus.meter)
+    ids = sum(len(meter) + 2 for meter in meter_ids(config))
     most = (MAX_FRAME_BYTES - _FRAME_OVERHEAD_BYTES - ids) // _READING_BYTES
     if config.uplink.max_readings_per_frame > most:
         yield "uplink.max_readings_per_frame", f"expected at most {most} for so many meters"
 
 
 def _check_buses(buses: list[BusConfig]) -> Iterator[Finding]:
-    if not buses:
-        yield "bus", "expected at least one [[bus]]"
     names: dict[object, str] = {}
     ports: dict[object, str] = {}
     meters: dict[object, str] = {}

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gridtokenx_edge.clock_status import ClockWatch, kernel_synchronised
-from gridtokenx_edge.config import EdgeConfig, Paths, resolve_paths
+from gridtokenx_edge.config import EdgeConfig, Paths, meter_ids, resolve_paths
 from gridtokenx_edge.config_check import load_config
 from gridtokenx_edge.crew import Crew, Part
 from gridtokenx_edge.former import Formers
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.memory import give_back
-from gridtokenx_edge.modbus.readers import load_any
+from gridtokenx_edge.meters.any_profile import any_profile
 from gridtokenx_edge.outbox import Outbox, OutboxUnavailableError
 from gridtokenx_edge.polling import Polling
 from gridtokenx_edge.progress import Beat, Progress
 from gridtokenx_edge.reload import ReloadPlan, plan_reload
 from gridtokenx_edge.sd_notify import Notifier
 from gridtokenx_edge.sealer import Sealer
+from gridtokenx_edge.tally import BusTally
 from gridtokenx_edge.uplink import Uplink
 from gridtokenx_edge.watchdog import Watchdog
 from gridtokenx_wire.clock import make_clock
 from gridtokenx_wire.errors import ConfigError, KeyFileError
 from gridtokenx_wire.keys import device_text
+
+if TYPE_CHECKING:
+    from gridtokenx_edge.dlms.polling import DlmsPolling
 
 _REPORT_EVERY_S = 300.0
 # A stop takes at most 5 s: these, and what little is left.
@@ -103,14 +108,12 @@ class Gateway:
             self._progress.expect("sealer", _SEALER_BOUND_S),
         )
         is_scaled = setup.config.clock.source == "scaled"
+        self._is_synchronised = (lambda: True) if is_scaled else kernel_synchronised
         self.polling = Polling(
-            self.sealer,
-            self.clock,
-            log,
-            self._progress,
-            self._crew,
-            (lambda: True) if is_scaled else kernel_synchronised,
+            self.sealer, self.clock, log, self._progress, self._crew, self._is_synchronised
         )
+        self._key = key
+        self._dlms = self._make_dlms(setup)
 
     @property
     def version(self) -> str:
@@ -140,6 +143,8 @@ class Gateway:
         self._crew.enlist("sealer", self.sealer)
         self._enlist_uplink()
         await self.polling.apply(self.config.bus, _FINISH_POLL_S)
+        if self._dlms:
+            self._crew.enlist("dlms", self._dlms)
         for name, part in (("house", house), ("status", status)):
             if part:
                 self._crew.enlist(name, part)
@@ -155,8 +160,12 @@ class Gateway:
         await self._end()
 
     async def _end(self) -> None:
-        await self.polling.stop(_STOP_POLLS_S)
+        await asyncio.gather(
+            self.polling.stop(_STOP_POLLS_S), self._crew.dismiss("dlms", _STOP_POLLS_S)
+        )
         await self._crew.dismiss("sealer", _STOP_SEALER_S)
+        if self._dlms:
+            self._dlms.keep_marks()
         await asyncio.gather(
             self._crew.dismiss("uplink", _STOP_UPLINK_S),
             self._formers.stop(),
@@ -169,9 +178,14 @@ class Gateway:
         if self._fault:
             raise self._fault  # a bug of ours: better a restart than half an agent
 
+    @property
+    def tallies(self) -> dict[str, BusTally]:
+        """What is counted of each bus, in the config's order."""
+        return self.polling.tallies | (self._dlms.tallies if self._dlms else {})
+
     def status_line(self) -> str:
         """What `systemctl status` shows."""
-        meters = [meter for bus in self.polling.tallies.values() for meter in bus.meters.values()]
+        meters = [meter for bus in self.tallies.values() for meter in bus.meters.values()]
         answer = sum(meter.last is not None and not meter.error for meter in meters)
         broker = "connected" if self.uplink.is_connected else "not connected"
         return (
@@ -191,6 +205,26 @@ class Gateway:
         return Uplink(
             setup.config, setup.paths, self.outbox, self.clock, self._version, self._log, beat
         )
+
+    def _make_dlms(self, setup: Setup) -> DlmsPolling | None:
+        if not setup.config.dlms:
+            return None
+        # Imported where it is wanted: memory is dear on a Pi.
+        from gridtokenx_edge.dlms.polling import DlmsPolling, Surroundings  # noqa: PLC0415
+
+        around = Surroundings(
+            self.sealer,
+            self.clock,
+            self._log,
+            self.outbox,
+            setup.paths,
+            self._key.public_key(),
+            self._is_synchronised,
+            self._progress,
+        )
+        dlms = DlmsPolling(setup.config.dlms, around)
+        self.sealer.on_stored = dlms.sealed
+        return dlms
 
     def _make_status(self, setup: Setup) -> Part | None:
         if not setup.config.status.port:
@@ -252,6 +286,8 @@ class Gateway:
         self._setup = new
         self.sealer.configure(new.config.uplink)
         await self.polling.apply(new.config.bus, _FINISH_POLL_S)
+        if "dlms" in plan.sections:
+            await self._replace_dlms(new)
         if uplink:
             await self._replace_uplink(uplink)
         if plan.home_assistant:
@@ -259,6 +295,16 @@ class Gateway:
         if plan.status:
             await self._replace("status", self._make_status(new))
         self._warn_of_contested()
+
+    async def _replace_dlms(self, new: Setup) -> None:
+        """What the old part knows of the last readings, the new one finds on the disk."""
+        await self._crew.dismiss("dlms", _FINISH_POLL_S)
+        if self._dlms:
+            self._dlms.keep_marks()
+            self._dlms.forget()
+        self._dlms = self._make_dlms(new)
+        if self._dlms:
+            self._crew.enlist("dlms", self._dlms)
 
     async def _replace_uplink(self, uplink: Uplink) -> None:
         await self._crew.dismiss("uplink", _STOP_UPLINK_S)
@@ -281,14 +327,15 @@ class Gateway:
             "started",
             device=device_text(self.outbox.device),
             community=self.config.site.community,
-            meters=[meter.id for bus in self.config.bus for meter in bus.meter],
+            meters=meter_ids(self.config),
             outbox_frames=self.outbox.next_seq - self.outbox.oldest_seq,
         )
         self._warn_of_contested()
 
     def _warn_of_contested(self) -> None:
-        for name in sorted({meter.profile for bus in self.config.bus for meter in bus.meter}):
-            profile = load_any(name)
+        buses = (*self.config.bus, *self.config.dlms)
+        for name in sorted({meter.profile for bus in buses for meter in bus.meter}):
+            profile = any_profile(name)
             if profile.confidence == "contested":
                 self._log.warning("profile_contested", profile=name, notes=list(profile.notes))
 

@@ -108,7 +108,7 @@ def _retimed(held: Held, run: Run) -> Held:
     if held.run.synchronised:
         return held
     reading = held.reading
-    if not reading.flags & ReadingFlag.METER_TIME:
+    if not reading.flags & (ReadingFlag.METER_TIME | ReadingFlag.BACKFILLED):
         time_ms = reading.time_ms + run.offset_ms - held.run.offset_ms
         flags = reading.flags | ReadingFlag.RETIMED
         reading = msgspec.structs.replace(reading, time_ms=max(0, time_ms), flags=flags)

@@ -10,7 +10,7 @@ from gridtokenx_edge.config import BusConfig, EdgeConfig
 
 # What each part of the agent is made from: if one of these sections changes, so does the part.
 _UPLINK = ("backend", "broker", "uplink")
-_REPLACEABLE = {*_UPLINK, "bus", "status", "home_assistant"}
+_REPLACEABLE = {*_UPLINK, "bus", "dlms", "status", "home_assistant"}
 
 
 class ReloadPlan(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from gridtokenx_edge.backoff import Backoff
@@ -59,6 +59,8 @@ class Sealer:
         self._changed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._is_stopping = False
+        self.on_stored: Callable[[Sequence[Reading]], None] = lambda _: None
+        """Told the readings of every frame that is in the outbox."""
         self.sealed = 0
         self.dropped = 0
 
@@ -151,6 +153,7 @@ class Sealer:
                 self._faults.error("outbox_unavailable", reason=str(fault), held=self.held)
                 return False
             self.sealed += len(self._batch)
+            self.on_stored(self._batch)
             self._batch = []
             self._told_step = max(self._told_step, run.number)
             self._on_sealed(seq + 1)

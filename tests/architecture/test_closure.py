@@ -70,6 +70,11 @@ def test_the_agent_loads_nothing_that_draws_on_a_screen() -> None:
     assert loaded & (SCREEN | WEB_SERVERS | DATABASE_SERVERS) == set()
 
 
+def test_the_agent_loads_no_dlms_before_there_is_a_meter_for_it() -> None:
+    loaded = after_import("gridtokenx_edge.agent")
+    assert {name for name in loaded if name.startswith("gridtokenx_dlms")} == set()
+
+
 def test_the_contract_loads_no_sockets_and_no_event_loop() -> None:
     loaded = after_import(*modules_of("gridtokenx_wire"))
     assert loaded & ({"asyncio", "sqlite3", "paho", "httpx"} | SCREEN | WEB_SERVERS) == set()

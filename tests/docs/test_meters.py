@@ -6,6 +6,7 @@ import importlib.util
 
 from tests.docs.markdown import DOCS
 
+from gridtokenx_edge.meters.dlms import dlms_names
 from gridtokenx_edge.meters.profile import profile_names
 from gridtokenx_edge.meters.sunspec.profile import sunspec_names
 
@@ -18,4 +19,5 @@ def test_the_page_of_meters_is_up_to_date() -> None:
     writer = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(writer)
     assert (DOCS / "meters.md").read_text() == writer.page(), f"run: python {file.name}"
-    assert all(f"## {name}\n" in writer.page() for name in (*profile_names(), *sunspec_names()))
+    names = (*profile_names(), *sunspec_names(), *dlms_names())
+    assert all(f"## {name}\n" in writer.page() for name in names)

@@ -86,7 +86,7 @@ def test_a_renewed_certificate_restarts_the_uplink_though_its_name_is_the_same()
 
 
 def test_a_section_that_nobody_taught_to_change_wants_a_restart() -> None:
-    replaceable = {"bus", "backend", "broker", "uplink", "status", "home_assistant"}
+    replaceable = {"bus", "dlms", "backend", "broker", "uplink", "status", "home_assistant"}
     for section in CONFIG.__struct_fields__:
         if section in replaceable:
             continue

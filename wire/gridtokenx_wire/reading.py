@@ -22,6 +22,8 @@ class ReadingFlag(IntFlag):
     """Timed by the meter's own clock, as the gateway's was not set."""
     NO_IMPORT = 32
     """The meter has no import register, such as an inverter; `import_uwh` is 0."""
+    BACKFILLED = 64
+    """Read afterwards from the meter's load profile; its time is the meter's own."""
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):

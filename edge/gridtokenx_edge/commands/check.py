@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from gridtokenx_edge.commands.read import WIDTH, choose
+from gridtokenx_edge.commands.read_dlms import choose_dlms
 from gridtokenx_edge.commands.terminal import (
     FINDING,
     ConfigOption,
@@ -57,8 +58,8 @@ def check(
     reading the whole way to the backend. Registers are read, never written.
     """
     loaded = load(config)
-    chosen = choose(loaded, meter)
-    if not chosen:
+    chosen, of_dlms = choose(loaded, meter), choose_dlms(loaded, meter)
+    if not chosen and not of_dlms:
         fail(f"{config}: expected a meter of this config, got {meter!r}")
     wanted = Wanted(
         chosen,
@@ -66,6 +67,7 @@ def check(
         flow.value if flow else "",
         ack_wait,
         version("gridtokenx"),
+        dlms=of_dlms,
     )
     found: list[Finding] = []
     progress = _Progress()

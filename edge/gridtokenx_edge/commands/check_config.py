@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from gridtokenx_edge.commands.terminal import ConfigOption, JsonOption, load, print_json, say
-from gridtokenx_edge.config import resolve_paths
+from gridtokenx_edge.config import meter_ids, resolve_paths
 
 
 def check_config(config: ConfigOption, as_json: JsonOption = False) -> None:
     """Check a config without touching a meter or the network."""
     loaded = load(config)
     paths = resolve_paths(loaded, config)
-    meters = [meter.id for bus in loaded.bus for meter in bus.meter]
+    meters = meter_ids(loaded)
+    buses = len(loaded.bus) + len(loaded.dlms)
     key = "present" if paths.key.is_file() else "missing"
     if paths.is_key_credential:
         key = "credential"
     if as_json:
-        print_json({"ok": True, "buses": len(loaded.bus), "meters": meters, "key": key})
+        print_json({"ok": True, "buses": buses, "meters": meters, "key": key})
         return
-    say(f"{config}: ok, {len(loaded.bus)} buses, {len(meters)} meters")
+    say(f"{config}: ok, {buses} buses, {len(meters)} meters")
     if key == "missing":
         say(f"{paths.key}: no device key yet; make it: gridtokenx-edge key --config {config}")

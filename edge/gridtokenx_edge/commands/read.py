@@ -10,6 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from gridtokenx_edge.commands.read_dlms import (
+    dlms_fields,
+    dlms_lines,
+    dlms_visits,
+    is_failed,
+)
 from gridtokenx_edge.commands.terminal import (
     FINDING,
     ConfigOption,
@@ -25,7 +31,6 @@ from gridtokenx_edge.commissioning.ports import agent_runs
 from gridtokenx_edge.commissioning.visit import Visit, visit_meters
 from gridtokenx_edge.config import BusConfig, EdgeConfig, MeterConfig, SerialBus, resolve_paths
 from gridtokenx_edge.modbus.readers import load_any
-from gridtokenx_wire.reading import Reading, ReadingFlag
 
 WIDTH = 80
 
@@ -38,17 +43,22 @@ def read(
 ) -> None:
     """Read meters once and show all that they tell; exit code 1 if one does not answer."""
     loaded = load(config)
-    chosen = choose(loaded, meter)
-    if not chosen:
+    chosen, of_dlms = choose(loaded, meter), bool(loaded.dlms)
+    paths = resolve_paths(loaded, config)
+    others = dlms_visits(loaded, paths, meter) if of_dlms else []
+    if not chosen and not others:
         fail(f"{config}: expected a meter of this config, got {meter!r}")
     visits = asyncio.run(visit_meters(loaded, chosen))
-    if agent_runs(resolve_paths(loaded, config).outbox):
+    if agent_runs(paths.outbox):
         visits = [_blame_agent(loaded, visit) for visit in visits]
     if as_json:
-        print_json({"meters": [_fields(visit) for visit in visits]})
+        fields = [_fields(visit) for visit in visits]
+        print_json({"meters": fields + [dlms_fields(visit) for visit in others]})
     else:
-        say("\n\n".join("\n".join(_lines(visit, is_raw=raw)) for visit in visits))
-    raise typer.Exit(FINDING if any(visit.error for visit in visits) else 0)
+        shown = ["\n".join(_lines(visit, is_raw=raw)) for visit in visits]
+        say("\n\n".join(shown + ["\n".join(dlms_lines(visit)) for visit in others]))
+    failed = any(visit.error for visit in visits) or any(is_failed(visit) for visit in others)
+    raise typer.Exit(FINDING if failed else 0)
 
 
 def choose(config: EdgeConfig, meter_id: str) -> list[tuple[BusConfig, list[MeterConfig]]]:
@@ -120,10 +130,10 @@ def _lines(visit: Visit, *, is_raw: bool) -> Iterator[str]:
     if reading:
         at = datetime.fromtimestamp(reading.time_ms / 1000, UTC)
         yield f"  {where}, read {at:%Y-%m-%d %H:%M:%S} UTC{', inverted' * meter.invert}"
-        yield from _reading_lines(reading)
+        yield from spelling.reading_lines(reading)
         for name, value in visit.values.items():
             if value is not None:
-                yield _value_line(spelling.label(name), name, value)
+                yield spelling.value_line(spelling.label(name), name, value)
         lacking = [spelling.label(name) for name, value in visit.values.items() if value is None]
         if lacking:
             yield from _wrapped(", ".join(lacking), "  not told by this meter: ", "      ")
@@ -134,25 +144,6 @@ def _lines(visit: Visit, *, is_raw: bool) -> Iterator[str]:
     if is_raw:
         for exchange in visit.exchanges:
             yield from _raw_lines(exchange)
-
-
-def _reading_lines(reading: Reading) -> Iterator[str]:
-    flags = ReadingFlag(reading.flags)
-    shown: tuple[tuple[str, int, ReadingFlag], ...] = (
-        ("import", reading.import_uwh, ReadingFlag.NO_IMPORT),
-        ("export", reading.export_uwh, ReadingFlag.NO_EXPORT),
-        ("power", reading.power_w, ReadingFlag.NO_POWER),
-    )
-    for name, value, absent in shown:
-        yield _value_line(name, name, None if flags & absent else value)
-    if flags:
-        yield f"  {'flags':<24}{', '.join(spelling.flag_names(reading.flags))}"
-
-
-def _value_line(label: str, name: str, value: int | None) -> str:
-    if value is None:
-        return f"  {label:<20}{'none':>16}"
-    return f"  {label:<20}{spelling.shown(name, value):>16} {spelling.unit(name)}".rstrip()
 
 
 def _raw_lines(exchange: Exchange) -> Iterator[str]:

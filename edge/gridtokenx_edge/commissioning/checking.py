@@ -16,6 +16,7 @@ from gridtokenx_edge.commissioning.agents_word import ask_agent
 from gridtokenx_edge.commissioning.broker import reach_broker, try_mqtt
 from gridtokenx_edge.commissioning.bus_time import PollTime, judge_bus_time, line_us, rest_us
 from gridtokenx_edge.commissioning.counter_findings import Flow, judge_counters
+from gridtokenx_edge.commissioning.dlms_findings import judge_dlms
 from gridtokenx_edge.commissioning.finding import Finding, Severity, note, ok
 from gridtokenx_edge.commissioning.host import (
     judge_clock,
@@ -32,6 +33,7 @@ from gridtokenx_edge.commissioning.sampling import BusSamples, MeterSamples, Pac
 from gridtokenx_edge.commissioning.spelling import kwh
 from gridtokenx_edge.commissioning.wiring import judge_bus
 from gridtokenx_edge.config import BusConfig, EdgeConfig, MeterConfig, Paths
+from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter
 from gridtokenx_edge.meters.profile import Profile
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.errors import KeyFileError
@@ -52,6 +54,7 @@ class Wanted(msgspec.Struct, frozen=True):
     ack_wait_s: float
     version: str
     shortest_round_s: float = 0.05
+    dlms: Sequence[tuple[DlmsBus, Sequence[DlmsMeter]]] = ()
 
 
 class Check:
@@ -80,6 +83,8 @@ class Check:
         self._say([judge_clock(self._config.clock, kernel_synchronised)])
         self._say(judge_disk(self._paths.outbox))
         await self._check_buses()
+        if self._wanted.dlms:
+            await self._check_dlms()
         await self._check_uplink()
 
     def _say(self, findings: Iterator[Finding] | Sequence[Finding]) -> bool:
@@ -106,6 +111,15 @@ class Check:
         self._say(judge_identities([_answered(meter) for bus in sampled for meter in bus.meters]))
         for bus in sampled:
             self._judge_bus(bus)
+
+    async def _check_dlms(self) -> None:
+        # Imported where it is wanted: most sites have none.
+        from gridtokenx_edge.dlms.visit import visit_dlms  # noqa: PLC0415
+
+        self._progress("asking the DLMS meters")
+        for visit in await visit_dlms(self._config, self._paths, self._wanted.dlms):
+            if self._say(judge_dlms(visit)) and visit.reading:
+                self._readings.append(visit.reading)
 
     def _count_round(self) -> None:
         self._rounds += 1
@@ -172,7 +186,9 @@ class Check:
     @property
     def _longest_ack_s(self) -> float:
         """How long the next ack may take: a poll, the frame that it waits for, and the way."""
-        every_ms = max(meter.every_ms for meter in self._meters())
+        every_ms = max(
+            meter.every_ms for bus in (*self._config.bus, *self._config.dlms) for meter in bus.meter
+        )
         group_ms = round(self._config.uplink.seal_after_s * 1000)
         real_s = self._clock.real_seconds(every_ms) + self._clock.real_seconds(group_ms)
         return self._wanted.ack_wait_s + min(real_s, 300.0)

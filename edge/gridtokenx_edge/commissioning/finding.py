@@ -21,6 +21,8 @@ NAMES = (
     "another_meter",
     "wrong_profile",
     "no_identity",
+    "not_let_in",
+    "meter_clock",
     "contested",
     "wiring",
     "silent_bus",

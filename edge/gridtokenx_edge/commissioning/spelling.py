@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gridtokenx_wire.reading import ReadingFlag
+from collections.abc import Iterator
+
+from gridtokenx_wire.reading import Reading, ReadingFlag
 from gridtokenx_wire.units import format_decimal
 
 # How a value's name begins → its unit, the decimals of its base unit, and those of a display.
@@ -57,3 +59,24 @@ def flag_names(flags: int) -> list[str]:
 
 def _row(name: str) -> tuple[str, str, int, int]:
     return next(row for row in _SPELLING if name.startswith(row[0]))
+
+
+def reading_lines(reading: Reading) -> Iterator[str]:
+    """A reading as `read` shows it."""
+    flags = ReadingFlag(reading.flags)
+    shown: tuple[tuple[str, int, ReadingFlag], ...] = (
+        ("import", reading.import_uwh, ReadingFlag.NO_IMPORT),
+        ("export", reading.export_uwh, ReadingFlag.NO_EXPORT),
+        ("power", reading.power_w, ReadingFlag.NO_POWER),
+    )
+    for name, value, absent in shown:
+        yield value_line(name, name, None if flags & absent else value)
+    if flags:
+        yield f"  {'flags':<24}{', '.join(flag_names(reading.flags))}"
+
+
+def value_line(title: str, name: str, value: int | None) -> str:
+    """One value behind its title."""
+    if value is None:
+        return f"  {title:<20}{'none':>16}"
+    return f"  {title:<20}{shown(name, value):>16} {unit(name)}".rstrip()

@@ -24,11 +24,10 @@ from gridtokenx_edge.house.discovery import (
     state_message,
 )
 from gridtokenx_edge.log import FaultLog, Logger
-from gridtokenx_edge.modbus.readers import load_any
+from gridtokenx_edge.meters.any_profile import any_profile
 from gridtokenx_edge.mqtt import Broker, MqttConnection, MqttError, Will
 from gridtokenx_edge.outbox import Outbox
-from gridtokenx_edge.polling import Polling
-from gridtokenx_edge.tally import MeterTally
+from gridtokenx_edge.tally import BusTally, MeterTally
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.keys import device_text, read_secret
@@ -52,7 +51,7 @@ class Gateway(Protocol):
     @property
     def outbox(self) -> Outbox: ...
     @property
-    def polling(self) -> Polling: ...
+    def tallies(self) -> dict[str, BusTally]: ...
 
 
 class HouseLink:
@@ -108,7 +107,7 @@ class HouseLink:
             if time.monotonic() >= steady_at_s:
                 backoff.reset()
                 self._faults.over("house_broker_lost")
-            for bus in self._gateway.polling.tallies.values():
+            for bus in self._gateway.tallies.values():
                 for meter in bus.meters.values():
                     await self._show_meter(connection, meter)
             await self._pause(_LOOK_EVERY_S)
@@ -132,7 +131,7 @@ class HouseLink:
     async def _describe(
         self, connection: MqttConnection, meter: MeterTally, present: set[str]
     ) -> None:
-        profile = load_any(meter.config.profile)
+        profile = any_profile(meter.config.profile)
         every_s = self._gateway.clock.real_seconds(meter.config.every_ms)
         maker = getattr(profile, "maker", "")  # SunSpec's profiles are no one maker's
         configs = sensor_configs(self._names, meter.config, maker, every_s, present)

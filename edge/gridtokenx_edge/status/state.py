@@ -11,7 +11,6 @@ from gridtokenx_edge.clock_status import kernel_synchronised
 from gridtokenx_edge.config import EdgeConfig
 from gridtokenx_edge.memory import resident_bytes
 from gridtokenx_edge.outbox import Outbox
-from gridtokenx_edge.polling import Polling
 from gridtokenx_edge.sealer import Sealer
 from gridtokenx_edge.status.kernel_clock import read_kernel_clock
 from gridtokenx_edge.tally import BusTally, MeterTally
@@ -37,7 +36,7 @@ class Gateway(Protocol):
     @property
     def sealer(self) -> Sealer: ...
     @property
-    def polling(self) -> Polling: ...
+    def tallies(self) -> dict[str, BusTally]: ...
     @property
     def uplink(self) -> Uplink: ...
 
@@ -145,7 +144,7 @@ def gateway_state(gateway: Gateway, started_s: float) -> GatewayState:
         cpu_s=time.process_time(),
         memory_bytes=resident_bytes(),
         clock=_clock(gateway, now_ms),
-        buses=[_bus(bus, gateway.clock) for bus in gateway.polling.tallies.values()],
+        buses=[_bus(bus, gateway.clock) for bus in gateway.tallies.values()],
         outbox=_outbox(gateway),
         uplink=_uplink(gateway),
     )

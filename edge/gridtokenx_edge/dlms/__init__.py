@@ -1,0 +1,1 @@
+"""DLMS/COSEM meters: lines, associations, readers, gap repair, pushed readings."""

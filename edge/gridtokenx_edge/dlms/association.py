@@ -1,0 +1,247 @@
+"""One meter's association, opened when it is wanted and kept open as long as the meter allows."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Generator
+from contextlib import suppress
+from typing import TypeVar
+
+from gridtokenx_dlms.acse import Mechanism
+from gridtokenx_dlms.aio.client_transport import (
+    HdlcTransport,
+    Timing,
+    Transport,
+    WrapperTransport,
+    run,
+)
+from gridtokenx_dlms.aio.mode_e_opening import open_in_mode_e
+from gridtokenx_dlms.client import PUBLIC_CLIENT, Authentication, ClientAssociation
+from gridtokenx_dlms.errors import DlmsError, LinkError, MalformedError, RefusedError, SecurityError
+from gridtokenx_dlms.hdlc.address import HdlcAddress
+from gridtokenx_dlms.hdlc.client_link import ClientLink
+from gridtokenx_dlms.hdlc.parameters import Parameters
+from gridtokenx_dlms.obis import Obis
+from gridtokenx_dlms.xdlms.attribute import Attribute
+from gridtokenx_dlms.xdlms.initiate import Conformance
+from gridtokenx_edge.dlms.config import DlmsSerial
+from gridtokenx_edge.dlms.counters import DurableCiphering
+from gridtokenx_edge.dlms.faults import fault_of
+from gridtokenx_edge.dlms.line import DlmsLine, MeterView
+from gridtokenx_edge.dlms.terms import Terms, is_wrapped
+from gridtokenx_edge.modbus.faults import LineDown
+
+T = TypeVar("T")
+_CHALLENGE_BYTES = 16
+_EXCHANGE_S = 60.0
+_GAP_S = 0.2
+# Other counters than ours may have been used with these keys, by a reading head or another gateway.
+_COUNTER_MARGIN = 1
+
+
+class MeterAssociation:
+    """Asks one meter. Call everything in the line's turn; all raise ModbusError."""
+
+    def __init__(self, line: DlmsLine, terms: Terms) -> None:
+        self._line = line
+        self._terms = terms
+        self._transport: Transport | None = None
+        self._association: ClientAssociation | None = None
+        self._ciphering: DurableCiphering | None = None
+        self._generation = 0
+        self._used_at_s = 0.0
+        self._heard = -1
+        self._needs_opening = False
+        self.openings = 0
+        """Counts associations: after a new one, the meter may have been exchanged."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the association may still stand. Only asking tells."""
+        idle_s = time.monotonic() - self._used_at_s
+        return (
+            self._association is not None
+            and self._generation == self._line.generation
+            and self._line.is_up
+            and idle_s < self._terms.profile.link.idle_s
+        )
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether several attributes may be asked for at once."""
+        negotiated = self._association.negotiated if self._association else None
+        return (
+            negotiated is not None
+            and bool(negotiated.conformance & Conformance.MULTIPLE_REFERENCES)
+            and not self._terms.profile.quirks.no_get_list
+        )
+
+    @property
+    def association(self) -> ClientAssociation:
+        assert self._association
+        return self._association
+
+    async def open(self) -> None:
+        """Opens the link and the association, if they are not open."""
+        if self.is_open:
+            return
+        self._forget()
+        try:
+            await self._open()
+        except DlmsError as error:
+            await self._drop(error)
+            raise self._fault(error) from None
+
+    async def ask(self, exchange: Generator[bytes, bytes, T]) -> T:
+        """Runs a service. What was refused leaves the association open, other faults close it."""
+        assert self._transport
+        try:
+            answer = await run(exchange, self._transport)
+        except DlmsError as error:
+            if not isinstance(error, RefusedError):
+                await self._drop(error)
+            raise self._fault(error) from None
+        self._used()
+        return answer
+
+    async def close(self) -> None:
+        """Says goodbye and keeps what must outlive us."""
+        if self.is_open and self._transport and self._association:
+            with suppress(DlmsError, TimeoutError):
+                await run(self._association.release(), self._transport)
+            with suppress(DlmsError):
+                await self._transport.close()
+        self._keep_heard()
+        self._forget()
+
+    async def _open(self) -> None:
+        await self._line.connect()
+        self._generation = self._line.generation
+        self._needs_opening = self._opens_in_mode_e
+        if self._ciphering is None and self._terms.keys:
+            self._ciphering = self._terms.ciphering()
+            await self._ask_counter()
+        try:
+            await self._associate()
+        except (SecurityError, RefusedError):
+            # Somebody else may have used counters of these keys: go on beyond what the meter saw.
+            if self._ciphering is None or not await self._ask_counter():
+                raise
+            await self._associate()
+        self.openings += 1
+        self._line.settled()
+        self._keep_heard()
+
+    @property
+    def _opens_in_mode_e(self) -> bool:
+        config = self._line.config
+        link = self._terms.profile.link
+        return isinstance(config, DlmsSerial) and (config.opening or link.opening) == "mode_e"
+
+    async def _open_link(self, transport: Transport) -> None:
+        """Through mode E, where the meter has gone back to it with the end of the last link."""
+        needs_opening, self._needs_opening = self._needs_opening, False
+        if not needs_opening:
+            await transport.open()
+            return
+        limit = getattr(self._line.config, "baud", None) or self._terms.profile.link.baud
+        try:
+            await open_in_mode_e(MeterView(self._line), baud_limit=limit)
+        except (LinkError, MalformedError) as error:
+            # Left without a word, as by a power cut, it speaks HDLC until it has waited enough.
+            self._line.set_baud(limit)
+            with suppress(LinkError):
+                await transport.open()
+                return
+            raise error from None
+        await transport.open()
+
+    async def _associate(self) -> None:
+        terms = self._terms
+        challenge = b""
+        if terms.mechanism is Mechanism.HIGH_GMAC:
+            challenge = secrets.token_bytes(_CHALLENGE_BYTES)
+        authentication = Authentication(terms.mechanism, terms.password, challenge)
+        max_pdu_bytes = terms.profile.association.max_pdu_bytes
+        association = ClientAssociation(
+            authentication, self._ciphering, max_pdu_bytes=max_pdu_bytes
+        )
+        self._transport = self._make_transport(terms.client)
+        await self._open_link(self._transport)
+        await run(association.open(), self._transport)
+        self._association = association
+        self._used()
+
+    async def _ask_counter(self) -> bool:
+        """Goes on beyond the newest counter that the meter has seen, where it tells which."""
+        code = self._terms.profile.association.counter
+        if not code or self._ciphering is None:
+            return False
+        transport = self._make_transport(PUBLIC_CLIENT)
+        public = ClientAssociation()
+        try:
+            await self._open_link(transport)
+            await run(public.open(), transport)
+            value = await run(public.get(Attribute(1, Obis.parse(code), 2)), transport)
+            seen = value.integer()
+            with suppress(DlmsError):
+                await run(public.release(), transport)
+        except RefusedError:
+            return False
+        finally:
+            with suppress(DlmsError):
+                await transport.close()
+            self._needs_opening = self._opens_in_mode_e
+        if seen >= self._ciphering.counter:
+            self._ciphering.skip_to(seen + _COUNTER_MARGIN)
+        return True
+
+    def _make_transport(self, client: int) -> Transport:
+        terms, config = self._terms, self._line.config
+        timing = Timing(
+            reply_s=config.timeout_ms / 1000,
+            gap_s=_GAP_S,
+            exchange_s=_EXCHANGE_S,
+            retries=config.retries,
+        )
+        view = MeterView(self._line)
+        if is_wrapped(config):
+            return WrapperTransport(view, client, terms.logical_device, timing)
+        size = terms.profile.association.address_bytes
+        server = HdlcAddress.server(terms.logical_device, terms.physical_address, size)
+        length = terms.profile.link.information_bytes
+        link = ClientLink(HdlcAddress.client(client), server, Parameters(length, length))
+        return HdlcTransport(view, link, timing)
+
+    async def _drop(self, error: DlmsError) -> None:
+        """Gives the association up; a link that may still stand is ended, to start anew."""
+        transport = self._transport
+        self._forget()
+        if transport and self._line.is_up and not isinstance(error, LinkError):
+            with suppress(DlmsError):
+                await transport.close()
+        if is_wrapped(self._line.config):
+            self._line.close()  # a late reply could come in the place of another
+
+    def _forget(self) -> None:
+        self._transport = self._association = None
+
+    def _fault(self, error: DlmsError) -> Exception:
+        if (
+            isinstance(error, LinkError)
+            and not self._line.is_up
+            and not is_wrapped(self._line.config)
+        ):
+            return LineDown(str(error))
+        return fault_of(error)
+
+    def _used(self) -> None:
+        self._used_at_s = time.monotonic()
+
+    def _keep_heard(self) -> None:
+        """The meter's newest counter is kept once an association: older messages are replays."""
+        ciphering = self._ciphering
+        if ciphering and ciphering.counters and ciphering.guard.newest > self._heard:
+            self._heard = ciphering.guard.newest
+            ciphering.counters.keep_heard(self._heard)

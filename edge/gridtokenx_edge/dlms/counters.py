@@ -1,0 +1,139 @@
+"""Invocation counters on disk: none is ever used twice, whatever ends the process.
+
+A counter used twice under one key gives the key away (NIST SP 800-38D, 8). So a range is
+reserved on the disk before its first counter is used; a crash costs what was left of it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from gridtokenx_dlms.errors import SecurityError
+from gridtokenx_dlms.security import MAX_COUNTER, Keys
+from gridtokenx_dlms.session import Ciphering
+
+# Some 40 readings of a meter; a card writes a page for each range.
+RANGE = 1000
+
+
+class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file: the first counter that nobody reserved, and the newest that each meter used."""
+
+    next: int = 0
+    heard: dict[str, int] = {}
+
+
+class CounterFile:
+    """The counters of one key and system title. Raises SecurityError where the disk keeps none.
+
+    The file is named after the two and stays when keys are exchanged: should old ones come back,
+    or several meters share theirs, no counter is used a second time.
+    """
+
+    def __init__(self, folder: Path, meter: str, keys: Keys, title: bytes) -> None:
+        named = hashlib.sha256(b"counters" + keys.encryption + title).hexdigest()[:16]
+        self._path = folder / f"dlms-{named}.counters"
+        self._meter = meter
+
+    def reserve(self, at_least: int = 0, heard: int = -1) -> range:
+        """A range of counters, all of them `at_least` or higher, that are now ours alone."""
+        with self._locked():
+            kept = self._load()
+            first = max(kept.next, at_least)
+            last = min(first + RANGE, MAX_COUNTER + 1)
+            if first >= last:
+                raise SecurityError("the invocation counter is used up; the keys must be exchanged")
+            self._store(_Kept(last, self._with_heard(kept, heard)))
+            return range(first, last)
+
+    def heard(self) -> int:
+        """The newest counter of the meter that is known."""
+        return self._load().heard.get(self._meter, -1)
+
+    def keep_heard(self, heard: int) -> None:
+        """Keeps the newest counter of the meter, against replays after a restart."""
+        with self._locked():
+            kept = self._load()
+            if heard > kept.heard.get(self._meter, -1):
+                self._store(_Kept(kept.next, self._with_heard(kept, heard)))
+
+    def _with_heard(self, kept: _Kept, heard: int) -> dict[str, int]:
+        newest = max(heard, kept.heard.get(self._meter, -1))
+        return kept.heard | ({self._meter: newest} if newest >= 0 else {})
+
+    def _locked(self) -> _Lock:
+        return _Lock(self._path.with_name(f"{self._path.name}.lock"))
+
+    def _load(self) -> _Kept:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+        except FileNotFoundError:
+            return _Kept()
+        except (OSError, msgspec.DecodeError) as error:
+            # To begin anew would use counters twice.
+            raise SecurityError(f"{self._path}: expected invocation counters: {error}") from None
+
+    def _store(self, kept: _Kept) -> None:
+        """Durable before it returns."""
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        try:
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                os.write(descriptor, msgspec.json.encode(kept))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            fresh.rename(self._path)
+            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise SecurityError(
+                f"{self._path}: invocation counters cannot be kept: {error.strerror}"
+            ) from None
+
+
+class _Lock:
+    """Between processes: the installer's command and the agent may know the same meter."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def __enter__(self) -> None:
+        try:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise SecurityError(f"{self._path}: {error.strerror}") from None
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+class DurableCiphering(Ciphering):
+    """Ciphering whose counters come from reserved ranges. Make it with `durable_ciphering`."""
+
+    counters: CounterFile | None = None
+    end: int = 0
+
+    def take_counter(self) -> int:
+        """The next counter, of a new range where the last one is used up."""
+        assert self.counters
+        if self.counter >= self.end:
+            self.skip_to(0)
+        self.counter += 1
+        return self.counter - 1
+
+    def skip_to(self, at_least: int) -> None:
+        """Goes on in a new range, from `at_least` on: the meter has seen others meanwhile."""
+        assert self.counters
+        reserved = self.counters.reserve(at_least, self.guard.newest)
+        self.counter, self.end = reserved.start, reserved.stop

@@ -1,0 +1,134 @@
+"""One line to DLMS meters: a serial port or a connection that meters take turns on.
+
+It is opened when it is wanted, and closed when it fails. Who asks too soon after a failure is
+told so at once instead of trying again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from gridtokenx_dlms.aio.line import ByteLine, SerialLine, StreamLine
+from gridtokenx_dlms.errors import LinkError
+from gridtokenx_edge.backoff import Backoff
+from gridtokenx_edge.dlms.config import DlmsSerial, DlmsTcp
+from gridtokenx_edge.modbus.faults import LineDown
+
+_RECONNECT_BASE_S = 0.5
+_RECONNECT_CAP_S = 30.0
+
+
+class DlmsLine:
+    """A line that one meter at a time has the turn on."""
+
+    def __init__(self, config: DlmsSerial | DlmsTcp, baud: int = 9600) -> None:
+        self.name = config.name
+        self.config = config
+        self.generation = 0
+        """Counts connections: links and associations do not outlive one."""
+        self._baud = baud
+        self._turn = asyncio.Lock()
+        self._line: ByteLine | None = None
+        self._backoff = Backoff(_RECONNECT_BASE_S, _RECONNECT_CAP_S, random.random)
+        self._not_before_s = float("-inf")
+        self._why_down = ""
+        self._has_answered = False
+        self.asked: Callable[[float], None] = lambda _: None
+        """Told how long each turn held the line, in seconds."""
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """The line to oneself, in the order of asking."""
+        async with self._turn:
+            began_s = time.monotonic()
+            try:
+                yield
+            finally:
+                self.asked(time.monotonic() - began_s)
+
+    async def connect(self) -> None:
+        """Opens the line unless it is open. Raises LineDown."""
+        if self._line:
+            return
+        if time.monotonic() < self._not_before_s:
+            raise LineDown(self._why_down)
+        config = self.config
+        try:
+            if isinstance(config, DlmsSerial):
+                self._line = SerialLine(config.port, self._baud)
+            else:
+                self._line = await StreamLine.connect(config.host, config.port)
+        except LinkError as error:
+            self._fail(str(error))
+            raise LineDown(str(error)) from None
+        self.generation += 1
+        self._has_answered = False
+
+    def _fail(self, reason: str) -> None:
+        self._why_down = reason
+        self._not_before_s = time.monotonic() + self._backoff.next_s()
+
+    def settled(self) -> None:
+        """A meter has answered: the next failure is a first one again."""
+        self._has_answered = True
+        self._backoff.reset()
+
+    def close(self) -> None:
+        line, self._line = self._line, None
+        if line:
+            line.close()
+
+    # --- as the ByteLine of a meter's transport -------------------------------------------------
+
+    async def read(self) -> bytes:
+        try:
+            return await self._open_line().read()
+        except LinkError as error:
+            self._lost(error)
+            raise
+
+    async def write(self, data: bytes) -> None:
+        try:
+            await self._open_line().write(data)
+        except LinkError as error:
+            self._lost(error)
+            raise
+
+    async def drain(self, count: int) -> None:
+        await self._open_line().drain(count)
+
+    def set_baud(self, baud: int) -> None:
+        self._open_line().set_baud(baud)
+
+    @property
+    def is_up(self) -> bool:
+        return self._line is not None
+
+    def _open_line(self) -> ByteLine:
+        if self._line is None:
+            raise LinkError(self._why_down or "the line is closed")
+        return self._line
+
+    def _lost(self, error: LinkError) -> None:
+        self._why_down = str(error)
+        if not self._has_answered:
+            self._fail(str(error))
+        self.close()
+
+
+class MeterView:
+    """A line as one meter's transport sees it: closing the transport leaves the line open."""
+
+    def __init__(self, line: DlmsLine) -> None:
+        self._line = line
+        self.read = line.read
+        self.write = line.write
+        self.drain = line.drain
+        self.set_baud = line.set_baud
+
+    def close(self) -> None:
+        """The line is the other meters' too."""

@@ -1,0 +1,240 @@
+"""Meters that send by themselves: data notifications on a serial port or to a TCP port."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from gridtokenx_dlms.aio.line import SerialLine, StreamLine
+from gridtokenx_dlms.aio.server import TcpListener
+from gridtokenx_dlms.errors import DlmsError, LinkError, MalformedError, SecurityError
+from gridtokenx_dlms.hdlc.frame import FrameKind, FrameReader
+from gridtokenx_dlms.hdlc.llc import without_llc
+from gridtokenx_dlms.security import Protection, ReplayGuard, unprotect
+from gridtokenx_dlms.wrapper import WrapperReader
+from gridtokenx_dlms.xdlms.ciphered import is_ciphered, parse_ciphered
+from gridtokenx_dlms.xdlms.general_block import BlockAssembler
+from gridtokenx_dlms.xdlms.notification import parse_data_notification
+from gridtokenx_edge.backoff import Backoff
+from gridtokenx_edge.dlms.config import TCP, DlmsPush
+from gridtokenx_edge.dlms.reader import reading_of
+from gridtokenx_edge.dlms.terms import Terms
+from gridtokenx_edge.log import FaultLog, Logger
+from gridtokenx_edge.meters.dlms_push import Pushed, decode_push
+from gridtokenx_edge.meters.mbus import MbusReader
+from gridtokenx_edge.modbus.poller import ReadingSink
+from gridtokenx_wire.clock import Clock
+from gridtokenx_wire.reading import Reading, ReadingFlag
+
+_RETRY_BASE_S = 0.5
+_RETRY_CAP_S = 30.0
+_SILENCE_S = 600.0
+_KEEP_HEARD_S = 60.0
+# A message that was kept back has old registers: it would be a wrong reading of now.
+_MOST_APART_MS = 60_000
+_LONGEST_MESSAGE = 4096
+
+
+class PushedMeter:
+    """One meter's messages: opened with its keys, decoded by its template, thinned out."""
+
+    def __init__(
+        self, terms: Terms, clock: Clock, is_synchronised: Callable[[], bool] = lambda: True
+    ) -> None:
+        self.id = terms.meter.id
+        self._terms = terms
+        self._clock = clock
+        self._is_synchronised = is_synchronised
+        self._guard = ReplayGuard(terms.counters.heard() if terms.counters else -1)
+        self._kept_at_s = time.monotonic()
+        self._last_slot = -1
+
+    def open(self, message: bytes) -> bytes:
+        """The plain message. Raises DlmsError, above all where it is another meter's."""
+        terms = self._terms
+        if not is_ciphered(message):
+            if terms.protection is not Protection.NONE:
+                raise SecurityError("expected a ciphered message, got one in the open")
+            return message
+        if terms.keys is None:
+            raise SecurityError("expected keys for a ciphered message")
+        ciphered = parse_ciphered(message)
+        opened = unprotect(ciphered.protected, terms.keys, ciphered.title)
+        if opened.protection.value & terms.protection.value != terms.protection.value:
+            raise SecurityError(f"expected a message {terms.protection.name.lower()}")
+        parse_data_notification(opened.plaintext)  # without a tag, only its shape proves the key
+        self._guard.check(opened.counter)
+        self._keep_heard()
+        return opened.plaintext
+
+    def reading(self, message: bytes) -> Reading | None:
+        """A reading; None where the list has no registers, or the last one was just now.
+
+        Raises DlmsError.
+        """
+        notification = parse_data_notification(message)
+        pushed = decode_push(notification, self._terms.profile, self._terms.zone)
+        if pushed.meter not in (None, self.id):
+            raise MalformedError(f"expected {self.id}, but the meter says it is {pushed.meter}")
+        if pushed.import_uwh is None:
+            return None
+        time_ms, flags = self._stamp(pushed)
+        slot = time_ms // self._terms.meter.every_ms
+        if slot == self._last_slot:
+            return None
+        self._last_slot = slot
+        if pushed.meter is None:
+            flags |= ReadingFlag.CONFIGURED_ID
+        energies_uwh = (pushed.import_uwh, pushed.export_uwh)
+        return reading_of(self._terms, time_ms, energies_uwh, pushed.power_w, flags)
+
+    def _stamp(self, pushed: Pushed) -> tuple[int, ReadingFlag]:
+        now_ms = self._clock.now_ms()
+        if pushed.time_ms is None:
+            return now_ms, ReadingFlag(0)
+        if not self._is_synchronised():
+            return pushed.time_ms, ReadingFlag.METER_TIME
+        if abs(pushed.time_ms - now_ms) > _MOST_APART_MS:
+            apart_s = (pushed.time_ms - now_ms) / 1000
+            raise MalformedError(f"expected values of now, got some {apart_s:.0f} s off")
+        return now_ms, ReadingFlag(0)
+
+    def _keep_heard(self) -> None:
+        now_s = time.monotonic()
+        if self._terms.counters and now_s - self._kept_at_s >= _KEEP_HEARD_S:
+            self._kept_at_s = now_s
+            self._terms.counters.keep_heard(self._guard.newest)
+
+
+class Listener:
+    """Receives what the meters of one line send, until cancelled."""
+
+    def __init__(
+        self,
+        config: DlmsPush,
+        terms: Sequence[Terms],
+        sinks: Mapping[str, ReadingSink],
+        clock: Clock,
+        log: Logger,
+        is_synchronised: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._config = config
+        self._meters = [PushedMeter(each, clock, is_synchronised) for each in terms]
+        self._sinks = sinks
+        self._log = log
+        self._faults = FaultLog(log)
+        self.port = 0
+        """The TCP port, once it listens."""
+        self.is_up = False
+
+    async def run(self) -> None:
+        backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, random.random)
+        while True:
+            try:
+                if self._config.port.startswith(TCP):
+                    await self._listen_on_tcp(int(self._config.port.removeprefix(TCP)))
+                else:
+                    await self._listen_on_port(backoff)
+            except (LinkError, OSError) as error:
+                self._faults.error(
+                    "line_down", self._config.name, bus=self._config.name, reason=str(error)
+                )
+            await asyncio.sleep(backoff.next_s())
+
+    async def _listen_on_tcp(self, port: int) -> None:
+        listener = TcpListener(self._talk, "", port)
+        await listener.start()
+        self.port = listener.port
+        self.is_up = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.is_up = False
+            await listener.stop()
+
+    async def _talk(self, line: StreamLine) -> None:
+        reader, blocks = WrapperReader(), BlockAssembler()
+        while True:
+            async with asyncio.timeout(_SILENCE_S):
+                data = await line.read()
+            for wrapped in reader.feed(data):
+                self._block_received(blocks, wrapped.message)
+
+    async def _listen_on_port(self, backoff: Backoff) -> None:
+        config = self._config
+        kind = EvenLine if config.parity == "E" else SerialLine
+        line = kind(config.port, config.baud)
+        frames, blocks = PushedFrames(), BlockAssembler()
+        self.is_up = True
+        try:
+            while True:
+                data = await line.read()
+                backoff.reset()
+                self._faults.over("line_down", self._config.name)
+                for message in frames.feed(data):
+                    self._block_received(blocks, message)
+        finally:
+            self.is_up = False
+            line.close()
+
+    def _block_received(self, blocks: BlockAssembler, message: bytes) -> None:
+        """Some meters cut what they send into general blocks."""
+        try:
+            whole = blocks.receive(message)
+        except DlmsError as error:
+            self._refuse(str(error))
+        else:
+            if whole is not None:
+                self.received(whole)
+
+    def received(self, message: bytes) -> None:
+        """A message of one of the meters; the one whose keys and name fit is meant."""
+        reason = "expected a meter of this line"
+        for meter in self._meters:
+            try:
+                reading = meter.reading(meter.open(message))
+            except DlmsError as error:
+                reason = f"{meter.id}: {error}"
+                continue
+            self._faults.over("push_refused", self._config.name)
+            if reading:
+                self._sinks[meter.id].add(reading)
+            return
+        self._refuse(reason)
+
+    def _refuse(self, reason: str) -> None:
+        self._faults.warn("push_refused", self._config.name, bus=self._config.name, reason=reason)
+
+
+class EvenLine(SerialLine):
+    """A serial port at 8E1, where the port itself must know of the parity."""
+
+    def _make_raw(self, baud: int) -> None:
+        super()._make_raw(baud)
+        attributes = termios.tcgetattr(self._fd)
+        attributes[2] |= termios.PARENB
+        termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
+
+
+class PushedFrames:
+    """Messages in what a serial port gives: HDLC frames, or wired M-Bus ones."""
+
+    def __init__(self) -> None:
+        self._hdlc = FrameReader()
+        self._mbus = MbusReader()
+        self._segments = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        for frame in self._hdlc.feed(data):
+            if frame.kind not in {FrameKind.UI, FrameKind.INFORMATION}:
+                continue
+            self._segments += frame.information
+            if frame.segmented and len(self._segments) <= _LONGEST_MESSAGE:
+                continue
+            message = without_llc(bytes(self._segments))
+            self._segments.clear()
+            yield message
+        yield from self._mbus.feed(data)

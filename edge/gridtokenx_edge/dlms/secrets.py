@@ -1,0 +1,74 @@
+"""A meter's secrets: named in the config, found in a file, the environment or a credential."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+_ENVIRONMENT, _CREDENTIAL = "env:", "credential:"
+_HEX = re.compile(r"[0-9A-Fa-f]*")
+_LONGEST_FILE = 4096
+KEY_DIGITS = 32
+TITLE_DIGITS = 16
+
+
+class SecretError(Exception):
+    """A secret cannot be had; its text is one line and never holds any part of it."""
+
+
+def read_secret(name: str, folder: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """The text behind `name`, without blanks around it. Raises SecretError.
+
+    `env:NAME` is a variable, `credential:NAME` what systemd handed over, anything else a file
+    relative to `folder` that only its owner may read.
+    """
+    if name.startswith(_ENVIRONMENT):
+        variable = name.removeprefix(_ENVIRONMENT)
+        if not environ.get(variable):
+            raise SecretError(f"expected a secret in the environment's {variable}")
+        return environ[variable].strip()
+    if name.startswith(_CREDENTIAL):
+        given = environ.get("CREDENTIALS_DIRECTORY", "")
+        if not given:
+            raise SecretError(f"expected systemd to hand over {name} (LoadCredential=)")
+        return _read_file(Path(given) / name.removeprefix(_CREDENTIAL))
+    path = folder / name
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise SecretError(f"{path}: cannot be read: {error.strerror}") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise SecretError(f"{path}: expected a file for its owner only; run: chmod 600 {path}")
+    return _read_file(path)
+
+
+def _read_file(path: Path) -> str:
+    try:
+        return path.read_bytes()[:_LONGEST_FILE].decode().strip()
+    except OSError as error:
+        raise SecretError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SecretError(f"{path}: expected text") from None
+
+
+def key_bytes(name: str, text: str) -> bytes:
+    """A key of 32 hexadecimal digits. Raises SecretError, which says the secret's name only."""
+    digits = re.sub(r"[\s:]", "", text)
+    if len(digits) != KEY_DIGITS or not _HEX.fullmatch(digits):
+        raise SecretError(f"{name}: expected a key of {KEY_DIGITS} hexadecimal digits")
+    return bytes.fromhex(digits)
+
+
+def password_bytes(name: str, text: str) -> bytes:
+    """A password as it is written, or in hexadecimal after "hex:". Raises SecretError."""
+    if text.startswith("hex:"):
+        digits = text.removeprefix("hex:")
+        if len(digits) % 2 or not _HEX.fullmatch(digits):
+            raise SecretError(f'{name}: expected hexadecimal digits after "hex:"')
+        return bytes.fromhex(digits)
+    if not text:
+        raise SecretError(f"{name}: expected a password, found nothing")
+    return text.encode()

@@ -1,0 +1,168 @@
+"""What a profile and a meter's config say together: how this meter is addressed and opened."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from gridtokenx_dlms.acse import Mechanism
+from gridtokenx_dlms.security import KEY_BYTES, Keys, Protection
+from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
+from gridtokenx_edge.dlms.counters import CounterFile, DurableCiphering
+from gridtokenx_edge.dlms.secrets import (
+    TITLE_DIGITS,
+    SecretError,
+    key_bytes,
+    password_bytes,
+    read_secret,
+)
+from gridtokenx_edge.meters.dlms import DlmsProfile, load_dlms
+from gridtokenx_edge.meters.dlms_time import MeterZone
+
+_MECHANISMS = {"none": Mechanism.NONE, "low": Mechanism.LOW, "gmac": Mechanism.HIGH_GMAC}
+_PROTECTIONS = {
+    "none": Protection.NONE,
+    "authenticated": Protection.AUTHENTICATED,
+    "encrypted": Protection.ENCRYPTED,
+    "authenticated_encrypted": Protection.AUTHENTICATED_ENCRYPTED,
+}
+_TITLE_MAKER = b"GTX"
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """One meter's terms. `ciphering` makes the ciphering of this process; None: in the open."""
+
+    meter: DlmsMeter
+    profile: DlmsProfile
+    client: int
+    logical_device: int
+    physical_address: int | None
+    mechanism: Mechanism
+    protection: Protection
+    password: bytes
+    keys: Keys | None
+    title: bytes
+    zone: MeterZone
+    counters: CounterFile | None
+
+    def __repr__(self) -> str:
+        return f"Terms({self.meter.id})"
+
+    def ciphering(self) -> DurableCiphering | None:
+        """With counters from a fresh range. Raises SecurityError where the disk keeps none."""
+        if self.keys is None or self.counters is None:
+            return None
+        reserved = self.counters.reserve()
+        ciphering = DurableCiphering(
+            self.keys,
+            self.title,
+            self.protection,
+            reserved.start,
+            counters=self.counters,
+            end=reserved.stop,
+        )
+        ciphering.guard.newest = self.counters.heard()
+        return ciphering
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """Where secrets and counters are, and what this gateway's system titles are derived from."""
+
+    folder: Path
+    state: Path
+    seed: bytes = b""
+
+
+def terms_of(meter: DlmsMeter, setting: Setting) -> Terms:
+    """Raises SecretError, ConfigError (the profile)."""
+    profile = load_dlms(meter.profile)
+    defaults = profile.association
+    mechanism = _MECHANISMS[meter.authentication or defaults.authentication]
+    protection = _PROTECTIONS[meter.protection or defaults.protection]
+    password = b""
+    if mechanism is Mechanism.LOW:
+        password = password_bytes("password", _secret(meter.password, "password", setting))
+    keys = None
+    title = system_title(meter, setting.seed)
+    if needs_keys(mechanism, protection):
+        # Without authentication nothing depends on its key.
+        is_unneeded = protection is Protection.ENCRYPTED and not meter.authentication_key
+        encryption = _key(meter, "encryption_key", setting)
+        authentication = bytes(KEY_BYTES)
+        if mechanism is Mechanism.HIGH_GMAC or not is_unneeded:
+            authentication = _key(meter, "authentication_key", setting)
+        keys = Keys(encryption, authentication)
+    return Terms(
+        meter,
+        profile,
+        _first(meter.client, defaults.client),
+        _first(meter.logical_device, defaults.logical_device),
+        defaults.physical_address if meter.physical_address is None else meter.physical_address,
+        mechanism,
+        protection,
+        password,
+        keys,
+        title,
+        MeterZone(profile.quirks.reversed_deviation, meter.zone),
+        CounterFile(setting.state, meter.id, keys, title) if keys else None,
+    )
+
+
+KEY_NAMES = ("encryption_key", "authentication_key")
+
+
+def needs_keys(mechanism: Mechanism, protection: Protection) -> bool:
+    return mechanism is Mechanism.HIGH_GMAC or protection is not Protection.NONE
+
+
+def wanted_secrets(meter: DlmsMeter, profile: DlmsProfile, bus: DlmsBus) -> tuple[str, ...]:
+    """The config keys without which this meter cannot be read."""
+    defaults = profile.association
+    if isinstance(bus, DlmsPush):  # sends in the open, or ciphered if there is a key for it
+        return ()
+    mechanism = _MECHANISMS[meter.authentication or defaults.authentication]
+    protection = _PROTECTIONS[meter.protection or defaults.protection]
+    password = ("password",) if mechanism is Mechanism.LOW else ()
+    return password + (KEY_NAMES if needs_keys(mechanism, protection) else ())
+
+
+def system_title(meter: DlmsMeter, seed: bytes) -> bytes:
+    """This client's title: the config's, or one that no other gateway has for no other meter."""
+    if meter.system_title:
+        return bytes.fromhex(meter.system_title)
+    own = hashlib.sha256(b"system title\0" + seed + meter.id.encode()).digest()
+    return _TITLE_MAKER + own[: TITLE_DIGITS // 2 - len(_TITLE_MAKER)]
+
+
+def is_wrapped(config: DlmsBus) -> bool:
+    return isinstance(config, DlmsTcp) and config.framing == "wrapper"
+
+
+def each_terms(
+    meters: list[DlmsMeter], setting: Setting, refused: Callable[[DlmsMeter, str], None]
+) -> list[Terms]:
+    """The terms of those meters whose secrets are there; the others are told of."""
+    found = []
+    for meter in meters:
+        try:
+            found.append(terms_of(meter, setting))
+        except SecretError as error:
+            refused(meter, str(error))
+    return found
+
+
+def _first(chosen: int | None, default: int) -> int:
+    return default if chosen is None else chosen
+
+
+def _key(meter: DlmsMeter, name: str, setting: Setting) -> bytes:
+    return key_bytes(name, _secret(getattr(meter, name), name, setting))
+
+
+def _secret(name: str, key: str, setting: Setting) -> str:
+    if not name:
+        raise SecretError(f"{key}: expected a file, env:NAME or credential:NAME")
+    return read_secret(name, setting.folder)

@@ -1,0 +1,134 @@
+"""One visit to DLMS meters, for the installer: a reading, the clock, the objects, the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from gridtokenx_dlms.client import CURRENT_ASSOCIATION
+from gridtokenx_dlms.errors import MalformedError
+from gridtokenx_dlms.obis import Obis
+from gridtokenx_dlms.xdlms.attribute import Attribute
+from gridtokenx_edge.config import EdgeConfig, Paths
+from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
+from gridtokenx_edge.dlms.line import DlmsLine
+from gridtokenx_edge.dlms.polling import line_baud
+from gridtokenx_edge.dlms.reader import DlmsReader
+from gridtokenx_edge.dlms.secrets import SecretError
+from gridtokenx_edge.dlms.terms import Setting, terms_of
+from gridtokenx_edge.meters.load_profile import Capture
+from gridtokenx_edge.modbus.faults import ModbusError
+from gridtokenx_wire.clock import Clock, make_clock
+from gridtokenx_wire.errors import KeyFileError
+from gridtokenx_wire.keys import device_id, load_private_key
+from gridtokenx_wire.reading import Reading
+
+T = TypeVar("T")
+_ASSOCIATION_CLASS, _OBJECT_LIST = 15, 2
+_ROWS_AT_ONCE_MS = 24 * 3_600_000
+
+
+class DlmsVisit(msgspec.Struct, frozen=True):
+    """What came of asking a meter: a reading and its clock's drift, or why not.
+
+    `fault` is the name of what went wrong (`MeterSilent`), for a program.
+    """
+
+    bus: str
+    meter: DlmsMeter
+    reading: Reading | None = None
+    clock_drift_ms: int | None = None
+    error: str = ""
+    fault: str = ""
+
+
+class ListedObject(msgspec.Struct, frozen=True, order=True):
+    """One of the objects that a meter lets this client see."""
+
+    obis: str
+    class_id: int
+    version: int
+
+
+Asked = Callable[[DlmsReader], Awaitable[T]]
+
+
+def setting_of(paths: Paths) -> Setting:
+    """Where secrets and counters are. Without a device's key, titles are derived without it."""
+    try:
+        seed = device_id(load_private_key(paths.key).public_key())
+    except KeyFileError:
+        seed = b""
+    return Setting(paths.folder, paths.outbox.parent, seed)
+
+
+async def visit_dlms(
+    config: EdgeConfig, paths: Paths, chosen: Sequence[tuple[DlmsBus, Sequence[DlmsMeter]]]
+) -> list[DlmsVisit]:
+    """Reads the chosen meters once, one after the other. Those that push are not waited for."""
+    clock = make_clock(config.clock)
+    each = [(bus, meter) for bus, meters in chosen for meter in meters]
+    return [await _visit(bus, meter, paths, clock) for bus, meter in each]
+
+
+async def _visit(bus: DlmsBus, meter: DlmsMeter, paths: Paths, clock: Clock) -> DlmsVisit:
+    async def read(reader: DlmsReader) -> DlmsVisit:
+        reading = await reader.poll()
+        return DlmsVisit(bus.name, meter, reading, reader.clock_drift_ms)
+
+    if isinstance(bus, DlmsPush):
+        return DlmsVisit(bus.name, meter, error="sends by itself; the agent listens", fault="Push")
+    try:
+        return await ask_meter(bus, meter, paths, clock, read)
+    except (ModbusError, SecretError) as error:
+        return DlmsVisit(bus.name, meter, error=str(error), fault=type(error).__name__)
+
+
+async def ask_meter(
+    bus: DlmsSerial | DlmsTcp, meter: DlmsMeter, paths: Paths, clock: Clock, ask: Asked[T]
+) -> T:
+    """What `ask` makes of a reader of this meter. Raises ModbusError, SecretError."""
+    terms = terms_of(meter, setting_of(paths))
+    line = DlmsLine(bus, line_baud(bus))
+    reader = DlmsReader(line, terms, clock)
+    try:
+        return await ask(reader)
+    finally:
+        await reader.close()
+        line.close()
+
+
+async def list_objects(reader: DlmsReader) -> list[ListedObject]:
+    """What the meter's association lists. Raises ModbusError."""
+    association = await reader.connected()
+    listed = await association.ask(
+        association.association.get(
+            Attribute(_ASSOCIATION_CLASS, CURRENT_ASSOCIATION, _OBJECT_LIST)
+        )
+    )
+    found = []
+    for entry in listed.items():
+        class_id, version, name, *_ = entry.items()
+        octets = name.octets()
+        if len(octets) != 6:
+            raise MalformedError("expected a logical name of 6 bytes")
+        found.append(
+            ListedObject(str(Obis.from_bytes(octets)), class_id.integer(), version.integer())
+        )
+    return sorted(found)
+
+
+async def read_rows(reader: DlmsReader, first_ms: int, last_ms: int) -> list[Capture] | None:
+    """The load profile's rows between two times; None if it is of no use. Raises ModbusError."""
+    await reader.poll()  # tells how the meter writes times
+    columns = await reader.columns()
+    if columns is None:
+        return None
+    rows: list[Capture] = []
+    while first_ms <= last_ms:
+        end_ms = min(last_ms, first_ms + _ROWS_AT_ONCE_MS - 1)
+        rows += await reader.captures(columns, first_ms, end_ms)
+        first_ms = end_ms + 1
+    return rows

@@ -1,0 +1,149 @@
+"""Pushed values by a profile's template: the meter's name, its registers, its time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from gridtokenx_dlms.data import Data, DataType
+from gridtokenx_dlms.errors import MalformedError
+from gridtokenx_dlms.obis import LOGICAL_NAME_BYTES, Obis
+from gridtokenx_dlms.xdlms.notification import DataNotification
+from gridtokenx_edge.meters.dlms import DlmsProfile
+from gridtokenx_edge.meters.dlms_time import MeterZone
+from gridtokenx_edge.meters.dlms_values import (
+    UNIT_W,
+    UNIT_WH,
+    ScalerUnit,
+    energy_uwh,
+    name_text,
+    power_w,
+)
+from gridtokenx_edge.meters.identity import meter_id
+
+_DEEPEST = 8
+# OBIS value groups A (medium) of electricity and of abstract objects.
+_ELECTRICITY = (0, 1)
+_F_IS_ANY = 255
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """What a notification says; None where it does not say it."""
+
+    meter: str | None = None
+    time_ms: int | None = None
+    import_uwh: int | None = None
+    export_uwh: int | None = None
+    power_w: int | None = None
+
+
+class Valued(msgspec.Struct, frozen=True):
+    """A value and how it is scaled, if it was told."""
+
+    value: Data
+    scale: ScalerUnit | None = None
+
+
+def decode_push(notification: DataNotification, profile: DlmsProfile, zone: MeterZone) -> Pushed:
+    """Raises MalformedError where the values are not as the template has them."""
+    template = profile.push
+    assert template
+    if template.layout == "positional":
+        found = _by_place(notification.value, profile)
+    else:
+        found = _by_code(notification.value, profile)
+    time = found.get("clock")
+    moment = time.value.moment() if time else notification.time
+    seen = zone.read(moment) if moment else None
+    name = found.get("identity")
+    text = name_text(name.value) if name else ""
+    return Pushed(
+        meter_id(profile.maker, text) if text else None,
+        seen.time_ms if seen else None,
+        _energy(found.get("energy_import"), template.energy_scaler),
+        _energy(found.get("energy_export"), template.energy_scaler),
+        _power(found, template.power_scaler),
+    )
+
+
+def _energy(found: Valued | None, scaler: int) -> int | None:
+    if found is None:
+        return None
+    return energy_uwh(found.value, found.scale or ScalerUnit(scaler, UNIT_WH))
+
+
+def _power(found: Mapping[str, Valued], scaler: int) -> int | None:
+    values = []
+    for name in ("power_import", "power_export"):
+        told = found.get(name)
+        scale = told.scale if told and told.scale else ScalerUnit(scaler, UNIT_W)
+        values.append(power_w(told.value, scale) if told else None)
+    if values == [None, None]:
+        return None
+    return (values[0] or 0) - (values[1] or 0)
+
+
+def _by_place(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
+    """The list with as many elements as came; none is meant where no length fits."""
+    assert profile.push
+    items = value.items()
+    for names in profile.push.lists:
+        if len(names) == len(items):
+            return {name: Valued(item) for name, item in zip(names, items, strict=True) if name}
+    return {}
+
+
+def _by_code(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
+    """Each OBIS code's value is what follows it, and its scaler and unit may follow that."""
+    assert profile.push
+    power = (*profile.power, "", "")
+    wanted = {
+        "energy_import": profile.energy_import,
+        "energy_export": profile.energy_export,
+        "power_import": power[0],
+        "power_export": power[1],
+        "clock": profile.clock,
+        "identity": profile.identity.obis,
+    }
+    codes = {Obis.parse(code): name for name, code in wanted.items() if code}
+    found: dict[str, Valued] = {}
+    name, is_due = "", False
+    leaves = list(_leaves(value, 0))
+    place = profile.push.identity_place
+    if place is not None and -len(leaves) <= place < len(leaves):
+        found["identity"] = Valued(leaves[place])
+    for item in leaves:
+        code = None if is_due and name == "identity" else _obis(item)
+        if code is not None:
+            name, is_due = codes.get(code, ""), True
+        elif is_due:
+            is_due = False
+            if name:
+                found[name] = Valued(item)
+        elif name and item.type is DataType.STRUCTURE:
+            found[name] = Valued(found[name].value, ScalerUnit.from_data(item))
+    return found
+
+
+def _leaves(value: Data, depth: int) -> Iterator[Data]:
+    """Values in their order; a scaler with its unit stays together."""
+    if depth > _DEEPEST:
+        raise MalformedError("expected pushed values less deep")
+    if type(value.value) is not tuple or _is_scale(value):
+        yield value
+        return
+    for item in value.items():
+        yield from _leaves(item, depth + 1)
+
+
+def _is_scale(value: Data) -> bool:
+    kinds = [item.type for item in value.items()]
+    return value.type is DataType.STRUCTURE and kinds == [DataType.INTEGER, DataType.ENUM]
+
+
+def _obis(item: Data) -> Obis | None:
+    if item.type is not DataType.OCTET_STRING or len(item.value) != LOGICAL_NAME_BYTES:
+        return None
+    code = Obis.from_bytes(item.value)
+    return code if code.a in _ELECTRICITY and code.f == _F_IS_ANY else None

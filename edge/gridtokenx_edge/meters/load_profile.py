@@ -1,0 +1,138 @@
+"""Rows of a load profile as cumulative registers at their times. Pure.
+
+Blue Book, profile generic: a null in a row stands for the value of the row before it, and in the
+clock's column for the time one capture period later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from gridtokenx_dlms.data import Data, DataType
+from gridtokenx_dlms.errors import MalformedError
+from gridtokenx_dlms.obis import Obis
+from gridtokenx_dlms.objects.selection import CaptureObject
+from gridtokenx_edge.meters.dlms import DlmsProfile
+from gridtokenx_edge.meters.dlms_time import MeterZone
+from gridtokenx_edge.meters.dlms_values import ScalerUnit, energy_uwh
+
+CLOCK_CLASS, PROFILE_CLASS = 8, 7
+_VALUE = 2
+
+
+class Capture(msgspec.Struct, frozen=True):
+    """One row: the registers in µWh at a time of the meter's clock; None: it has no such one."""
+
+    time_ms: int
+    import_uwh: int
+    export_uwh: int | None
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """Where the wanted objects stand among a load profile's captured ones."""
+
+    captured: tuple[CaptureObject, ...]
+    clock: int
+    energy_import: int
+    energy_export: int | None
+    status: int | None
+    period_ms: int
+
+    @property
+    def clock_object(self) -> CaptureObject:
+        return self.captured[self.clock]
+
+
+def find_columns(
+    profile: DlmsProfile, captured: Sequence[CaptureObject], period_s: int
+) -> Columns | None:
+    """The wanted columns, or None where this meter does not capture what is needed."""
+    assert profile.load_profile
+    if period_s <= 0:
+        return None  # captured by hand or by a script: not in intervals
+
+    def place(code: str) -> int | None:
+        wanted = Obis.parse(code) if code else None
+        at = [
+            number
+            for number, capture in enumerate(captured)
+            if capture.obis == wanted and capture.attribute == _VALUE
+        ]
+        return at[0] if at else None
+
+    clock, imported = place(profile.clock), place(profile.energy_import)
+    exported, status = place(profile.energy_export), place(profile.load_profile.status)
+    if clock is None or imported is None:
+        return None
+    if profile.energy_export and exported is None and not profile.export_optional:
+        return None
+    return Columns(tuple(captured), clock, imported, exported, status, period_s * 1000)
+
+
+class RowReader:
+    """Reads rows one after the other, as what is left out is in the row before."""
+
+    def __init__(
+        self,
+        profile: DlmsProfile,
+        columns: Columns,
+        scales: Mapping[str, ScalerUnit],
+        zone: MeterZone,
+    ) -> None:
+        assert profile.load_profile
+        self._profile = profile
+        self._columns = columns
+        self._scales = scales
+        self._zone = zone
+        self._bad_bits = profile.load_profile.invalid_status_bits
+        self._before: tuple[Data, ...] | None = None
+        self._time_ms: int | None = None
+
+    def read(self, buffer: Data) -> Iterator[Capture]:
+        """The rows that are evidence, in their order. Raises MalformedError."""
+        for row in buffer.items():
+            capture = self._row(row.items())
+            if capture:
+                yield capture
+
+    def _row(self, values: tuple[Data, ...]) -> Capture | None:
+        columns = self._columns
+        if len(values) != len(columns.captured):
+            raise MalformedError(
+                f"expected {len(columns.captured)} columns in a load profile, got {len(values)}"
+            )
+        self._time_ms = self._time(values[columns.clock])
+        if self._before:
+            values = tuple(
+                old if new.type is DataType.NULL else new
+                for new, old in zip(values, self._before, strict=True)
+            )
+        self._before = values
+        if self._time_ms is None or self._is_invalid(values):
+            return None
+        imported = self._energy(values, columns.energy_import, self._profile.energy_import)
+        if imported is None:
+            return None
+        exported = None
+        if columns.energy_export is not None:
+            exported = self._energy(values, columns.energy_export, self._profile.energy_export)
+            if exported is None:
+                return None
+        return Capture(self._time_ms, imported, exported)
+
+    def _time(self, value: Data) -> int | None:
+        if value.type is DataType.NULL:
+            return None if self._time_ms is None else self._time_ms + self._columns.period_ms
+        read = self._zone.read(value.moment())
+        return read.time_ms if read else None
+
+    def _is_invalid(self, values: tuple[Data, ...]) -> bool:
+        if self._columns.status is None or not self._bad_bits:
+            return False
+        status = values[self._columns.status]
+        return status.type is not DataType.NULL and bool(status.integer() & self._bad_bits)
+
+    def _energy(self, values: tuple[Data, ...], place: int, code: str) -> int | None:
+        return energy_uwh(values[place], self._scales[code])

@@ -1,0 +1,233 @@
+"""What DLMS values mean: scalers, names, clocks with their quirks, rows of a load profile."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.edge.dlms_meter import EXPORT, IMPORT, STATUS
+
+from gridtokenx_dlms import data
+from gridtokenx_dlms.date_time import UNSPECIFIED_DEVIATION, CosemDateTime
+from gridtokenx_dlms.errors import MalformedError, SecurityError
+from gridtokenx_dlms.objects.profile_generic import CLOCK_COLUMN
+from gridtokenx_dlms.objects.selection import CaptureObject
+from gridtokenx_dlms.security import MAX_COUNTER, Keys
+from gridtokenx_edge.dlms.counters import RANGE, CounterFile
+from gridtokenx_edge.meters.dlms import load_dlms
+from gridtokenx_edge.meters.dlms_time import MeterZone
+from gridtokenx_edge.meters.dlms_values import (
+    UNIT_W,
+    UNIT_WH,
+    ScalerUnit,
+    energy_uwh,
+    name_text,
+    power_w,
+)
+from gridtokenx_edge.meters.load_profile import Capture, RowReader, find_columns
+
+PROFILE = load_dlms("iskraemeco_am550")
+COLUMNS = (
+    CLOCK_COLUMN,
+    CaptureObject(1, STATUS, 2),
+    CaptureObject(3, IMPORT, 2),
+    CaptureObject(3, EXPORT, 2),
+)
+SCALES = {
+    PROFILE.energy_import: ScalerUnit(0, UNIT_WH),
+    PROFILE.energy_export: ScalerUnit(0, UNIT_WH),
+}
+
+
+@pytest.mark.parametrize(
+    ("raw", "scaler", "expected"),
+    [
+        (data.double_long_unsigned(1234), 0, 1234 * 10**6),
+        (data.double_long_unsigned(1234), 3, 1234 * 10**9),
+        (data.long64_unsigned(1234), -3, 1234 * 10**3),
+        (data.double_long_unsigned(1234), -6, 1234),
+        (data.NULL, 0, None),
+        (data.long64_unsigned(2**63), 3, None),
+        (data.double_long(-1), 0, None),
+    ],
+)
+def test_energies_are_scaled_exactly(raw: data.Data, scaler: int, expected: int | None) -> None:
+    assert energy_uwh(raw, ScalerUnit(scaler, UNIT_WH)) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "scale"),
+    [
+        (data.double_long_unsigned(1), ScalerUnit(0, UNIT_W)),
+        (data.double_long_unsigned(1), ScalerUnit(-7, UNIT_WH)),
+        (data.octet_string(b"1"), ScalerUnit(0, UNIT_WH)),
+    ],
+)
+def test_what_is_no_energy_is_refused(raw: data.Data, scale: ScalerUnit) -> None:
+    with pytest.raises(MalformedError):
+        energy_uwh(raw, scale)
+
+
+def test_powers_are_rounded_to_the_watt() -> None:
+    assert power_w(data.double_long(-1235), ScalerUnit(-1, UNIT_W)) == -124
+    assert power_w(data.double_long(2), ScalerUnit(3, UNIT_W)) == 2000
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (data.octet_string(b"LGZ1030655933512"), "LGZ1030655933512"),
+        (data.octet_string(b"40012345\0\0"), "40012345"),
+        (data.octet_string(b"KAM\x01\x02\xff"), "KAM0102FF"),
+        (data.visible_string(" 6841131 "), "6841131"),
+        (data.double_long_unsigned(77), "77"),
+        (data.NULL, ""),
+    ],
+)
+def test_names_become_text(value: data.Data, text: str) -> None:
+    assert name_text(value) == text
+
+
+def at(year: int, month: int, day: int, hour: int, minute: int = 0) -> int:
+    return round(datetime(year, month, day, hour, minute, tzinfo=UTC).timestamp() * 1000)
+
+
+VIENNA = MeterZone(zone="Europe/Vienna")
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "expected_ms"),
+    [
+        pytest.param(
+            MeterZone(),
+            CosemDateTime(2026, 7, 1, 3, 14, 0, 0, 0, -120, 0),
+            at(2026, 7, 1, 12),
+            id="book",
+        ),
+        pytest.param(
+            MeterZone(is_reversed=True),
+            CosemDateTime(2026, 7, 1, 3, 14, 0, 0, 0, 120, 0),
+            at(2026, 7, 1, 12),
+            id="reversed",
+        ),
+        pytest.param(
+            MeterZone(),
+            CosemDateTime(2026, 7, 1, 3, 14, 0, 0, 0, UNSPECIFIED_DEVIATION, 0),
+            None,
+            id="no zone",
+        ),
+        pytest.param(
+            VIENNA,
+            CosemDateTime(2026, 1, 1, 4, 14, 0, 0, 0, UNSPECIFIED_DEVIATION, 0),
+            at(2026, 1, 1, 13),
+            id="winter",
+        ),
+        pytest.param(
+            VIENNA,
+            CosemDateTime(2026, 10, 25, 7, 2, 30, 0, 0, UNSPECIFIED_DEVIATION, 0x80),
+            at(2026, 10, 25, 0, 30),
+            id="the first 02:30 of the night that has two",
+        ),
+        pytest.param(
+            VIENNA,
+            CosemDateTime(2026, 10, 25, 7, 2, 30, 0, 0, UNSPECIFIED_DEVIATION, 0),
+            at(2026, 10, 25, 1, 30),
+            id="the second",
+        ),
+        pytest.param(
+            VIENNA, CosemDateTime(2000, 1, 1, 6, 0, 0, 0, 0, -60, 0), None, id="never set"
+        ),
+        pytest.param(VIENNA, CosemDateTime(), None, id="unspecified"),
+    ],
+)
+def test_a_meters_time_is_a_moment(
+    zone: MeterZone, moment: CosemDateTime, expected_ms: int | None
+) -> None:
+    read = zone.read(moment)
+    assert (read.time_ms if read else None) == expected_ms
+    if read:  # and written as the meter does
+        again = zone.read(zone.write(read.time_ms, read.deviation_min))
+        assert again == read
+
+
+def columns_of(columns: tuple[CaptureObject, ...] = COLUMNS) -> object:
+    return find_columns(PROFILE, columns, 900)
+
+
+def test_a_load_profile_without_the_registers_is_of_no_use() -> None:
+    assert columns_of()
+    assert columns_of(COLUMNS[:2]) is None
+    assert columns_of(COLUMNS[1:]) is None
+    assert columns_of(COLUMNS[:3]) is None  # a model that has an export register
+    assert find_columns(PROFILE, COLUMNS, 0) is None
+
+
+def row(moment: data.Data, *values: int | None, status: int | None = 0) -> data.Data:
+    told = [data.NULL if value is None else data.double_long_unsigned(value) for value in values]
+    return data.structure(moment, data.NULL if status is None else data.unsigned(status), *told)
+
+
+def test_what_a_row_leaves_out_is_in_the_row_before() -> None:
+    columns = find_columns(PROFILE, COLUMNS, 900)
+    assert columns
+    start_ms = at(2026, 6, 1, 12)
+    clock = data.octet_string(CosemDateTime.from_unix_ms(start_ms, -60).to_bytes())
+    rows = data.array(
+        [
+            row(clock, 100, 5),
+            row(data.NULL, 110, None),
+            row(data.NULL, None, None, status=None),
+            row(data.NULL, 130, 6, status=4),  # data not valid
+            row(data.NULL, 140, 7),
+        ]
+    )
+    reader = RowReader(PROFILE, columns, SCALES, MeterZone())
+    assert list(reader.read(rows)) == [
+        Capture(start_ms, 100 * 10**6, 5 * 10**6),
+        Capture(start_ms + 900_000, 110 * 10**6, 5 * 10**6),
+        Capture(start_ms + 1_800_000, 110 * 10**6, 5 * 10**6),
+        Capture(start_ms + 3_600_000, 140 * 10**6, 7 * 10**6),
+    ]
+
+
+def test_a_row_of_another_shape_is_malformed() -> None:
+    columns = find_columns(PROFILE, COLUMNS, 900)
+    assert columns
+    reader = RowReader(PROFILE, columns, SCALES, MeterZone())
+    with pytest.raises(MalformedError, match="expected 4 columns in a load profile, got 1"):
+        list(reader.read(data.array([data.structure(data.NULL)])))
+
+
+def counters_of(folder: Path, meter: str = "M-1", key: int = 0) -> CounterFile:
+    return CounterFile(folder, meter, Keys(bytes([key] * 16), bytes(16)), b"GTX\0\0\0\0\1")
+
+
+def test_invocation_counters_are_reserved_once_for_a_key(tmp_path: Path) -> None:
+    first, second = (counters_of(tmp_path).reserve() for _ in range(2))
+    assert (first.start, second.start) == (0, RANGE)
+    assert counters_of(tmp_path).reserve(at_least=50_000).start == 50_000
+    # Another key begins anew; one that comes back goes on, also at another meter.
+    assert counters_of(tmp_path, key=1).reserve().start == 0
+    assert counters_of(tmp_path, "M-2").reserve().start == 50_000 + RANGE
+    for file in tmp_path.glob("*.counters"):
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert "00" * 16 not in file.read_text() + file.name
+
+
+def test_the_newest_counter_of_each_meter_is_kept(tmp_path: Path) -> None:
+    counters_of(tmp_path).keep_heard(7)
+    counters_of(tmp_path).keep_heard(5)
+    assert counters_of(tmp_path).heard() == 7
+    assert counters_of(tmp_path, "M-2").heard() == -1
+
+
+def test_counters_that_cannot_be_known_or_are_used_up_are_not_guessed(tmp_path: Path) -> None:
+    counters = counters_of(tmp_path)
+    with pytest.raises(SecurityError, match="used up"):
+        counters.reserve(at_least=MAX_COUNTER + 1)
+    counters.reserve()
+    (file,) = tmp_path.glob("*.counters")
+    file.write_text("{")
+    with pytest.raises(SecurityError, match="expected invocation counters"):
+        counters.reserve()
