@@ -169,10 +169,10 @@ async def test_a_running_agent_is_asked_where_the_broker_knows_one_connection_a_
         agent = site.start()
         await wait_until(lambda: backend.readings)
         async with asyncio.timeout(20):
-            while (acked := await ask_agent(port, 60)).severity is not Severity.OK:
+            while (acked := await ask_agent(port, 60)).severity is not Severity.OK:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         backend.is_mute = True
-        late = await ask_agent(port, 0)
+        late = await ask_agent(port, -1)
         agent.send_signal(signal.SIGTERM)
         await wait_until(lambda: agent.poll() is not None)
     assert "the agent's last ack came" in acked.seen

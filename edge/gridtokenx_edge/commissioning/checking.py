@@ -186,7 +186,9 @@ class Check:
     @property
     def _longest_ack_s(self) -> float:
         """How long the next ack may take: a poll, the frame that it waits for, and the way."""
-        every_ms = max(meter.every_ms for meter in self._meters())
+        every_ms = max(
+            meter.every_ms for bus in (*self._config.bus, *self._config.dlms) for meter in bus.meter
+        )
         group_ms = round(self._config.uplink.seal_after_s * 1000)
         real_s = self._clock.real_seconds(every_ms) + self._clock.real_seconds(group_ms)
         return self._wanted.ack_wait_s + min(real_s, 300.0)
