@@ -7,16 +7,20 @@ import json
 import sqlite3
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
-from bench.rig.processes import free_port, python
+from bench.rig.processes import free_port, python, wait_for
 from bench.rig.site import Site, SitePlan
+from tests.e2e import stored
 
 from gridtokenx_edge.config import OutboxConfig
 from gridtokenx_edge.outbox import Outbox
+from gridtokenx_wire.carried import encode_header, read_frames
 from gridtokenx_wire.frame import ClockStatus
 from gridtokenx_wire.keys import load_private_key
 from gridtokenx_wire.reading import Reading
@@ -37,7 +41,7 @@ class Said(NamedTuple):
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def unthinned(tmp_path: Path) -> Iterator[Site]:
     """A backend that serves, without any broker; a gateway with frames of six hours."""
     site = Site(tmp_path, SitePlan(lines=1, meters_a_line=2))
     asyncio.run(fill(site))
@@ -48,8 +52,14 @@ def site(tmp_path: Path) -> Iterator[Site]:
         site.backend.stop()
 
 
+@pytest.fixture
+def site(unthinned: Site) -> Site:
+    """The same, most frames thinned to a reading each quarter of an hour."""
+    asyncio.run(thin(unthinned))
+    return unthinned
+
+
 async def fill(site: Site) -> None:
-    """Two of three frames are thinned to a reading each quarter of an hour."""
     outbox = open_outbox(site)
     await outbox.open()
     start_ms = time.time_ns() // 1_000_000 // EVERY_MS * EVERY_MS - ROUNDS * EVERY_MS
@@ -59,6 +69,12 @@ async def fill(site: Site) -> None:
         await outbox.append(
             [Reading(meter, time_ms, 0, energy_uwh) for meter in site.plan.meters], NTP
         )
+    await outbox.close()
+
+
+async def thin(site: Site) -> None:
+    outbox = open_outbox(site)
+    await outbox.open()
     outbox._most_bytes = 120_000
     while await outbox.thin(None):
         pass
@@ -176,3 +192,45 @@ def test_what_cannot_be_taken_is_said_in_one_line(site: Site, tmp_path: Path) ->
     said = edge(site, "verify")
     assert said.code == 1
     assert said.json["ok"] is False
+
+
+STORED = 50
+
+
+def test_frames_whose_acks_were_lost_may_be_in_a_summary_when_the_gateway_is_back(
+    unthinned: Site, tmp_path: Path
+) -> None:
+    """The backend has the first frames themselves; then they are thinned with those behind them."""
+    site = unthinned
+    edge(site, "export", whole := tmp_path / "whole.frames")
+    backend_import(site, first_frames(whole, tmp_path / "first.frames"))
+    asyncio.run(thin(site))
+    with site.broker, site.edge:
+        wait_for(lambda: next_seq(site) == ROUNDS, "every frame to be stored", 60)
+    frames = stored.read_journal(site.journal)
+    kept = Counter(
+        (reading.meter, reading.time_ms)
+        for _, frame in frames.frames
+        for index, reading in enumerate(frame.readings())
+        if index not in frames.refused[frame.device, frame.seq]
+    )
+    assert set(kept.values()) == {1}, "no reading is settled twice"
+    summary = frames.frames[STORED][1]
+    assert (summary.first_seq, summary.left_out > 0) == (0, True)
+    assert stored.check_minted(frames) == len(site.plan.meters) * (ROUNDS - 1) * 1_000_000
+
+
+def first_frames(whole: Path, part: Path) -> Path:
+    """A file with the first frames of another."""
+    with whole.open("rb") as stream:
+        header, frames = read_frames(stream)
+        messages = [message for _, (message, _) in zip(range(STORED), frames, strict=False)]
+    start = encode_header(msgspec.structs.replace(header, next_seq=STORED))
+    part.write_bytes(start + b"".join(messages))
+    return part
+
+
+def next_seq(site: Site) -> int:
+    """Behind the newest frame of the journal."""
+    frames = stored.read_journal(site.journal).frames
+    return frames[-1][1].seq + 1

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -16,6 +17,7 @@ from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import (
     GENESIS_PREV,
     ClockStatus,
+    Gap,
     build_frame,
     encode_frame,
     open_frame,
@@ -87,6 +89,20 @@ def test_cwt_opens_our_frame_and_reads_the_same_readings() -> None:
         strict=True,
     )
     assert [Reading(*row) for row in rows] == READINGS
+
+
+def test_cwt_opens_our_summary_and_reads_what_it_says_is_missing() -> None:
+    gap = Gap(7, bytes(range(32)), (0,), (2**32 - 1,), (1_782_000_000_000,), (1_782_035_999_000,))
+    summary = msgspec.structs.replace(FRAME, gap=gap)
+    fields = opened_by_cwt(seal_frame(summary, KEY))["payload"]
+    assert (fields["1"], fields["5"], fields["15"]) == (3, 41, 7)
+    assert fields["16"] == gap.head.hex()
+    assert column(fields["10"], 79, "q") == [reading.time_ms for reading in READINGS]
+    found = [
+        column(fields[key], tag, letter)
+        for key, tag, letter in (("17", 69, "H"), ("18", 70, "I"), ("19", 79, "q"), ("20", 79, "q"))
+    ]
+    assert found == [list(values) for values in gap.columns]
 
 
 def test_cwt_opens_our_ack() -> None:
