@@ -105,6 +105,7 @@ class Sealer:
     async def run(self) -> None:
         """Seals until `stop`, and then what is still held."""
         self._watch.restore(self._outbox.clock_mark)
+        self._look()  # a step since the last agent ran concerns all that is read from now on
         backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, random.random)
         while not self._is_stopping:
             await self._until_due()

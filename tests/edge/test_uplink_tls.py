@@ -88,7 +88,9 @@ async def test_only_a_broker_with_a_certificate_of_our_authority_gets_a_frame(
         "user root",
     )
     async with meters.serve(meters.tcp(meters.meter("abb_b23", 1))) as running:
-        site.write(running, ack_key, secure)
+        # The backend comes back to the new broker a second later than the first frame.
+        uplink = "uplink = {seal_after_s = 0, hold_unsynchronised_s = 0, ack_timeout_s = 1}"
+        site.write(running, ack_key, secure, extra=uplink)
         files = f'ca = "{authority}/{ca}.pem", cert = "{authority}/device.pem"'
         tls = f'{files}, key = "{authority}/device.key"'
         text = site.config.read_text()
