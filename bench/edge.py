@@ -81,11 +81,11 @@ def _watch(site: Site, seconds: float) -> dict[str, object]:
 
 def _until_signed(site: Site, started_s: float) -> float:
     """Seconds from the command's start until the first signed frame is on the disk."""
-    wait_for(lambda: _frames(site.outbox), "a signed reading")
+    wait_for(lambda: _sealed(site.outbox), "a signed reading")
     return round(time.monotonic() - started_s, 2)
 
 
-def _frames(outbox: Path) -> int:
+def _sealed(outbox: Path) -> int:
     """Frames that the outbox holds; 0 while there is none to ask."""
     if not outbox.exists():
         return 0

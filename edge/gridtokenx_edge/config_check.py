@@ -20,6 +20,7 @@ from gridtokenx_edge.config import (
     with_profile_files,
 )
 from gridtokenx_edge.credentials import is_visible, is_well_named
+from gridtokenx_edge.host_names import is_host_name
 from gridtokenx_edge.meters.profile import is_file, load_profile, profile_names
 from gridtokenx_edge.meters.sunspec.profile import sunspec_names
 from gridtokenx_wire.config import finding, load_toml
@@ -103,7 +104,7 @@ def _check_former(config: EdgeConfig, path: Path) -> Iterator[Finding]:
 
 
 def _check_broker(broker: BrokerConfig) -> Iterator[Finding]:
-    if not broker.host:
+    if not is_host_name(broker.host):
         yield "broker.host", "expected a host name or address"
     if not 1 <= broker.port <= 65_535:
         yield "broker.port", f"expected 1 to 65535, got {broker.port}"
@@ -130,7 +131,7 @@ def _check_tls_files(config: EdgeConfig, path: Path) -> Iterator[Finding]:
 def _check_home_assistant(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     """Its broker is the house's: the community's would show each member's power to the others."""
     house = config.home_assistant
-    if not house.host:
+    if not is_host_name(house.host):
         yield "home_assistant.host", "expected the name or address of the house's own broker"
     elif (house.host, house.port) == (config.broker.host, config.broker.port):
         yield "home_assistant.host", "expected another broker than the community's"
@@ -230,9 +231,10 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         if not bus.port:
             yield f"{at}.port", 'expected a serial port such as "/dev/ttyUSB0"'
         if bus.baud not in _BAUD_RATES:
-            yield f"{at}.baud", f"expected one of {', '.join(map(str, _BAUD_RATES))}"
+            rates = ", ".join(map(str, _BAUD_RATES))
+            yield f"{at}.baud", f"expected one of {rates}, got {bus.baud}"
         return
-    if not bus.host:
+    if not is_host_name(bus.host):
         yield f"{at}.host", "expected a host name or address"
     if not 1 <= bus.port <= 65_535:
         yield f"{at}.port", f"expected 1 to 65535, got {bus.port}"

@@ -135,7 +135,7 @@ async def test_a_key_comes_before_the_tls_files_that_are_made_for_it(config: Pat
 async def test_a_config_is_checked(config: Path) -> None:
     code, output, _ = await edge("check-config", "--config", config)
     assert code == 0
-    assert "ok, 1 buses, 1 meters" in output
+    assert "ok, 1 bus, 1 meter" in output
     assert "no device key yet; make it: gridtokenx-edge key" in output
     _, output, _ = await edge("check-config", "--config", config, "--json")
     assert json.loads(output) == {"ok": True, "buses": 1, "meters": ["ABB-1001"], "key": "missing"}

@@ -68,6 +68,8 @@ SAME_METER = '"EASTRON-1"\nprofile = "eastron_sdm630"'
 
 # what is replaced, by what, the line, and what is said
 SLIPS = [
+    ('"10.0.0.7"', '"a..b"', "host: expected a host name or address"),
+    ('"10.0.0.7"', '"two words"', "host: expected a host name or address"),
     ('community = "lane"', 'community = "a/b"', "2: site.community: expected 1 to 40 lower-case"),
     ('community = "lane"', "community = 7", "2: site.community: expected `str`, got `int`"),
     ('community = "lane"\n', "", "1: site.community: missing"),

@@ -97,7 +97,7 @@ async def test_a_profile_is_tested_with_a_meter_and_later_with_its_recording(
     assert values["energy_import"]["raw"].startswith("0000 0000 ")
     assert any(text.endswith("V on L1") for text in trial["plausible"])
     assert wrong[0] == 1
-    assert "energy_import: no answer (4 0x0048)" in wrong[1]
+    assert "energy_import: the meter refuses these registers (4 0x0048)" in wrong[1]
     replayed = await edge("profile", "test", "abb_b23", "--recording", file, "--json")
     assert replayed[0] == 0
     assert json.loads(replayed[1]) == trial

@@ -49,7 +49,7 @@ async def test_a_scan_names_meters_for_people_programs_and_the_config(
     assert "abb_b23" in table[1]
     assert "KY12" in table[1]
     assert (checked[0], toml[0], read[0]) == (0, 0, 0)
-    assert "ok, 1 buses, 2 meters" in checked[1]
+    assert "ok, 1 bus, 2 meters" in checked[1]
     assert [meter["ok"] for meter in json.loads(read[1])["meters"]] == [True, True]
 
 

@@ -122,7 +122,7 @@ MISTAKES = {
     ),
     "the wrong kind's key": (
         SITE + '\n[[bus]]\nkind = "tcp"\nport = "/dev/ttyUSB0"\n',
-        "6: bus[0].port: unknown key; expected one of kind, port, baud, meter, host",
+        "6: bus[0].port: unknown key; expected one of kind, baud, meter, host",
     ),
     "a number that is not offered": (
         BUS + "baud = 1200\n",

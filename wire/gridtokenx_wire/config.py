@@ -137,7 +137,9 @@ def _explain(path: Path, text: str, message: str, kind: Any) -> str:
     if unknown := _UNKNOWN.fullmatch(what):
         known = keys_at(kind, toml_lines.parse_path(key))
         key = f"{key}.{unknown[1]}" if key else unknown[1]
-        what = f"unknown key; expected one of {known}"
+        # Of a section that has several kinds, another kind may know it.
+        others = [name for name in known.split(", ") if name != unknown[1]]
+        what = f"unknown key; expected one of {', '.join(others)}"
     elif missing := _MISSING.fullmatch(what):
         key = f"{key}.{missing[1]}" if key else missing[1]
         what = "missing; this key is required"

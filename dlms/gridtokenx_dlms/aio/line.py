@@ -155,9 +155,11 @@ class StreamLine:
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 return cls(*await asyncio.open_connection(host, port))
-        except OSError as error:  # a time-out is one
-            reason = os.strerror(error.errno) if error.errno else str(error) or "no answer"
+        except OSError as error:  # a time-out is one; a name that is unknown has its own numbers
+            reason = error.strerror or str(error) or "no answer"
             raise LinkError(f"{host}:{port}: {reason}") from None
+        except UnicodeError:
+            raise LinkError(f"{host}:{port}: this is no host name") from None
 
     def set_baud(self, baud: int) -> None:
         """A connection has no baud rate; the device server at its end keeps its own."""

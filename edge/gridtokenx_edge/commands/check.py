@@ -125,6 +125,13 @@ def _print(finding: Finding) -> None:
         say(line)
     if finding.do:
         indent = " " * (_INDENT + 4)
-        do = textwrap.fill(finding.do, WIDTH, initial_indent=indent, subsequent_indent=indent)
+        do = textwrap.fill(
+            finding.do,
+            WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_on_hyphens=False,  # a command is copied whole
+            break_long_words=False,
+        )
         say(f"{' ' * _INDENT}do: {do.lstrip()}")
     sys.stdout.flush()

@@ -18,6 +18,10 @@ def check_config(config: ConfigOption, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"ok": True, "buses": buses, "meters": meters, "key": key})
         return
-    say(f"{config}: ok, {buses} buses, {len(meters)} meters")
+    say(f"{config}: ok, {_count(buses, 'bus', 'buses')}, {_count(len(meters), 'meter', 'meters')}")
     if key == "missing":
         say(f"{paths.key}: no device key yet; make it: gridtokenx-edge key --config {config}")
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -31,6 +31,7 @@ from gridtokenx_edge.dlms.scan import BAUD_RATES, FIRST_ADDRESSES, FoundDlms, sc
 from gridtokenx_edge.dlms.secrets import SecretError
 from gridtokenx_edge.dlms.visit import Asked, ask_meter, list_objects, read_rows
 from gridtokenx_edge.modbus.faults import ModbusError
+from gridtokenx_edge.scan.target import parse_port, split_host
 from gridtokenx_wire.clock import make_clock
 from gridtokenx_wire.units import format_kwh
 
@@ -58,18 +59,15 @@ def scan(
     Tries mode E, then HDLC at usual rates and addresses; at a host, the wrapper.
     """
     asked = _addresses(addresses)
-    is_port = where.startswith("/")
     try:
-        if is_port:
+        host, port = split_host(where)
+        if "/" in where:
             bauds = (baud,) if baud else BAUD_RATES
             found = asyncio.run(scan_serial(where, asked, bauds, _progress))
         else:
-            host, _, port = where.partition(":")
-            if port and not port.isdecimal():
-                fail(f"expected HOST or HOST:PORT, got {where!r}")
-            found = asyncio.run(scan_tcp(host, int(port or _TCP_PORT), _progress))
-    except (LinkError, KeyError) as error:
-        fail(str(error) if isinstance(error, LinkError) else f"expected a baud rate, got {baud}")
+            found = asyncio.run(scan_tcp(host, parse_port(port or str(_TCP_PORT)), _progress))
+    except (LinkError, ValueError) as error:
+        fail(str(error))
     finally:
         _progress("")
     if as_json:
@@ -154,7 +152,8 @@ def _one(chosen: Any, config: Path, meter: str) -> tuple[DlmsSerial | DlmsTcp, D
         (bus, one) for bus, meters in chosen for one in meters if not isinstance(bus, DlmsPush)
     ]
     if not readable:
-        fail(f"{config}: expected a DLMS meter that can be asked, got {meter!r}")
+        got = f", got {meter!r}" if meter else ", found none"
+        fail(f"{config}: expected a DLMS meter that can be asked{got}")
     if len(readable) > 1:
         fail(f"expected --meter with one of {', '.join(one.id for _, one in readable)}")
     only: tuple[DlmsSerial | DlmsTcp, DlmsMeter] = readable[0]

@@ -173,7 +173,7 @@ def _key(paths: Paths) -> Ed25519PrivateKey:
     try:
         return load_private_key(paths.key)
     except KeyFileError as error:
-        fail(str(error))
+        fail(f"{error} (this device's key: gridtokenx-edge key makes it)")
 
 
 @contextmanager

@@ -179,7 +179,7 @@ def _print_trial(trial: Trial) -> None:
     table.add_column("")
     table.add_column("registers")
     for row in trial.rows:
-        raw = row.raw if row.words else "no answer"
+        raw = row.raw if row.words else "refused" if row.is_refused else "no answer"
         table.add_row(
             row.name, f"{row.point.fc} 0x{row.point.address:04X}", row.text, row.unit, raw
         )
@@ -193,6 +193,8 @@ def _print_trial(trial: Trial) -> None:
             console.print(f"doubtful: {finding.text}", markup=False, soft_wrap=True)
     if trial.passed:
         console.print("the agent can read this meter; compare the values with its display")
+    else:
+        console.print("the agent cannot read this meter with this profile")
 
 
 app.command(epilog=example("profile new --port /dev/ttyUSB0 --address 5 --shows import=1234.5"))(

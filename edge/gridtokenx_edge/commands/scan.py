@@ -60,7 +60,7 @@ def scan(
         bool, typer.Option("--all", help="All rates, parities and addresses; takes long.")
     ] = False,
     record: Annotated[str, typer.Option(help="Write requests and replies to this file.")] = "",
-    toml: Annotated[bool, typer.Option("--toml", help="Print a [[bus]] for edge.toml.")] = False,
+    toml: Annotated[bool, typer.Option("--toml", help="Print it as lines for edge.toml.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Find the meters of a bus and name them. Only reads; Ctrl-C shows what was found so far."""

@@ -43,6 +43,8 @@ def watch(
     loaded = load(config)
     chosen = [each for each in loaded.bus if bus in ("", each.name)]
     if not chosen:
+        if not bus:
+            fail(f"{config}: expected a [[bus]] to watch; DLMS meters: gridtokenx-edge read")
         fail(f"{config}: expected a bus of this config, got {bus!r}")
     serial = [each.port for each in chosen if isinstance(each, SerialBus)]
     if serial and agent_runs(resolve_paths(loaded, config).outbox):

@@ -80,7 +80,7 @@ def _too_little(meter: MeterConfig, series: Series) -> Finding:
     step_uwh = series.steps_uwh[0 if series.mean_power_w > 0 else 1]
     needed_ms = max(_SHORTEST_CHECK_MS, _STEPS_NEEDED * step_uwh * 36 // (10 * power_w))
     minutes = max(-(-needed_ms // _MINUTE_MS), elapsed_ms // _MINUTE_MS + 1)
-    do = f"needs about {minutes} minutes (--duration {60 * minutes}) or a larger load"
+    do = f"needs about {minutes} min (--duration {60 * minutes}) or a larger load"
     return note("counter_untold", meter.id, seen, do)
 
 

@@ -10,6 +10,7 @@ from gridtokenx_edge.config import EdgeConfig, SerialBus
 from gridtokenx_edge.dlms.config import TCP, DlmsBus, DlmsMeter, DlmsPush, DlmsSerial
 from gridtokenx_edge.dlms.secrets import TITLE_DIGITS
 from gridtokenx_edge.dlms.terms import wanted_secrets
+from gridtokenx_edge.host_names import is_host_name
 from gridtokenx_edge.meters.dlms import DlmsProfile, dlms_names, load_dlms
 from gridtokenx_wire.frame import MAX_METER_ID
 
@@ -67,7 +68,7 @@ def _check_bus(bus: DlmsBus, at: str) -> Iterator[Finding]:
     if isinstance(bus, DlmsSerial | DlmsPush):
         yield from _check_port(bus, at)
         return
-    if not bus.host:
+    if not is_host_name(bus.host):
         yield f"{at}.host", "expected a host name or address"
     if not 1 <= bus.port <= 65_535:
         yield f"{at}.port", f"expected 1 to 65535, got {bus.port}"

@@ -39,6 +39,14 @@ class Row(msgspec.Struct, frozen=True):
     point: Point
     words: tuple[int, ...] | None
     value: int | None
+    is_refused: bool = False
+
+    @property
+    def missing(self) -> str:
+        """Why there is no value."""
+        if self.words:
+            return "the registers hold no value"
+        return "the meter refuses these registers" if self.is_refused else "no answer"
 
     @property
     def text(self) -> str:
@@ -81,9 +89,11 @@ async def try_profile(asker: Asker, profile: Profile) -> Trial:
         found, problems = await _identify(asker, profile, profile.identity, rest_s)
     rows = []
     for name, point in profile.all_points().items():
+        refusals = sum(asker.refusals.values())
         words = await asker.ask(Block(point.fc, point.address, point.count), rest_s)
         value = point.decode(words) if words else None
-        rows.append(Row(name, point, tuple(words) if words else None, value))
+        is_refused = sum(asker.refusals.values()) > refusals
+        rows.append(Row(name, point, tuple(words) if words else None, value, is_refused))
     if not asker.replies and not asker.refusals:
         nobody = "nobody answers here with these settings (gridtokenx-edge scan finds meters)"
         return Trial(tuple(rows), "", (nobody,), ())
@@ -95,8 +105,7 @@ async def try_profile(asker: Asker, profile: Profile) -> Trial:
 
 
 def _missing(row: Row) -> str:
-    what = "the registers hold no value" if row.words else "no answer"
-    return f"{row.name}: {what} ({row.point.fc} {row.point.address:#06x})"
+    return f"{row.name}: {row.missing} ({row.point.fc} {row.point.address:#06x})"
 
 
 async def _identify(

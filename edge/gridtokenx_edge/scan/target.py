@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -71,21 +71,27 @@ Target = SerialTarget | TcpTarget
 
 def parse_target(text: str, *, rtu_over_tcp: bool = False) -> Target:
     """`/dev/ttyUSB0`, `192.0.2.7`, `gateway.local:1502`, `[2001:db8::7]:502`. Raises ValueError."""
-    if "/" in text:
+    if "/" in text or Path(text).exists():
         if rtu_over_tcp:
             raise ValueError(f"expected a host for RTU over TCP, got {text!r}")
         return SerialTarget(text)
-    host, port = _split(text)
+    host, port = split_host(text)
     if not host or any(letter.isspace() for letter in host):
         raise ValueError(f"expected a serial port such as /dev/ttyUSB0 or a host, got {text!r}")
     if not port:
         return TcpTarget(host, rtu_over_tcp=rtu_over_tcp)
-    if not port.isdecimal() or not 1 <= int(port) <= 65_535:
-        raise ValueError(f"expected a TCP port from 1 to 65535, got {port!r}")
-    return TcpTarget(host, int(port), rtu_over_tcp)
+    return TcpTarget(host, parse_port(port), rtu_over_tcp)
 
 
-def _split(text: str) -> tuple[str, str]:
+def parse_port(text: str) -> int:
+    """Raises ValueError."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise ValueError(f"expected a TCP port from 1 to 65535, got {text!r}")
+    return int(text)
+
+
+def split_host(text: str) -> tuple[str, str]:
+    """A host and its port, which may be empty."""
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
         return host, rest.removeprefix(":")
