@@ -233,8 +233,8 @@ def test_phases_that_are_counted_each_for_itself_are_no_mistake() -> None:
 @pytest.mark.parametrize(
     ("model", "power_w", "seconds", "said"),
     [
-        ("abb_b23", 300, 60, "needs about 6 minutes (--duration 360)"),
-        ("carlo_gavazzi_em340", 300, 60, "needs about 60 minutes (--duration 3600)"),
+        ("abb_b23", 300, 60, "needs about 6 min (--duration 360)"),
+        ("carlo_gavazzi_em340", 300, 60, "needs about 60 min (--duration 3600)"),
         ("eastron_sdm120", 5, 60, "switch on a load of 1 kW or more"),
     ],
 )

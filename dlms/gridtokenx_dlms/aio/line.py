@@ -28,6 +28,13 @@ _CONNECT_TIMEOUT_S = 5.0
 _CHARACTER_BITS = 10
 
 
+def _reason(error: OSError) -> str:
+    """The system's own words; asyncio says "Connect call failed" for whatever it was."""
+    if error.errno is not None and error.errno > 0:  # a name that is unknown has numbers below
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or "no answer"
+
+
 class ByteLine(Protocol):
     """Bytes in both directions; a baud rate where the line has one."""
 
@@ -155,9 +162,8 @@ class StreamLine:
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 return cls(*await asyncio.open_connection(host, port))
-        except OSError as error:  # a time-out is one; a name that is unknown has its own numbers
-            reason = error.strerror or str(error) or "no answer"
-            raise LinkError(f"{host}:{port}: {reason}") from None
+        except OSError as error:
+            raise LinkError(f"{host}:{port}: {_reason(error)}") from None
         except UnicodeError:
             raise LinkError(f"{host}:{port}: this is no host name") from None
 

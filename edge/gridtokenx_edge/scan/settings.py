@@ -72,7 +72,7 @@ def parse_addresses(text: str, allowed: Iterable[int]) -> tuple[int, ...]:
             raise ValueError(f"expected addresses such as 1-20,33, got {text!r}")
         span = range(int(first), min(int(last), 256) + 1) if dash else [int(first)]
         if not span:
-            raise ValueError(f"expected the smaller address first, got {part.strip()!r}")
+            raise ValueError(f"expected addresses, the smaller one first, got {part.strip()!r}")
         if any(address not in known for address in span):
             raise ValueError(f"expected addresses from {min(known)} to {max(known)}, got {part!r}")
         addresses.update(dict.fromkeys(span))

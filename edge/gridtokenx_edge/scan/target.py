@@ -71,7 +71,7 @@ Target = SerialTarget | TcpTarget
 
 def parse_target(text: str, *, rtu_over_tcp: bool = False) -> Target:
     """`/dev/ttyUSB0`, `192.0.2.7`, `gateway.local:1502`, `[2001:db8::7]:502`. Raises ValueError."""
-    if "/" in text or Path(text).exists():
+    if "/" in text or (text and Path(text).exists()):
         if rtu_over_tcp:
             raise ValueError(f"expected a host for RTU over TCP, got {text!r}")
         return SerialTarget(text)
