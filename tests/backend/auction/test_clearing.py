@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.backend.auction.books import KWH, book, books, tradable, wants
 
 from gridtokenx_backend.core.auction.clearing import Clearing, clear
 from gridtokenx_backend.core.auction.orders import BUY, SELL, AuctionOrder, book_hash
-from tests.backend.auction.books import KWH, book, books, tradable, wants
 
 Ends = tuple[int | None, int | None]
 
