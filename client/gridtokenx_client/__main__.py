@@ -28,6 +28,7 @@ try:
     import typer
 
     from gridtokenx_client.problem import ApiProblem, Mistake, one_line
+    from gridtokenx_client.verify_commands import verify_app
     from gridtokenx_client.wallet_commands import wallet_app
 except ModuleNotFoundError as missing:
     _refuse_without(missing.name)
@@ -36,18 +37,14 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="gridtokenx",
-    help="Wallet and orders of an energy community.",
+    help="Wallet, orders and proofs of an energy community.",
     epilog="Example: gridtokenx wallet balance",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(wallet_app, name="wallet")
-
-
-@app.callback()
-def _commands() -> None:
-    """Keeps `wallet` a word of its own while it is the only group."""
+app.add_typer(verify_app, name="verify")
 
 
 def main() -> None:

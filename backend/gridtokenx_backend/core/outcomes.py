@@ -6,6 +6,7 @@ from enum import Enum
 
 import msgspec
 
+from gridtokenx_backend.core.cleared import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.ledger import Movement
 
 
@@ -137,6 +138,8 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
     buyer_zone: str = ""
     seller_zone: str = ""
     segment: str = "realtime"
+    rent_ugrx: int = 0
+    """What the buyer pays beside `gross_ugrx` for links that are full, in the coupling only."""
 
 
 class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False):
@@ -204,6 +207,23 @@ class OracleSwitched(msgspec.Struct, frozen=True, array_like=True, tag="oracle",
     paused: bool
 
 
+class Cleared(msgspec.Struct, frozen=True, array_like=True, tag="clear", gc=False):
+    """What came of the interval that starts at `interval_ms`, of 15 minutes.
+
+    `orders` are those that standing orders placed for it, `cancelled` the numbers of those of them
+    that had something left. In `trades` the maker is the buyer's order, the taker the seller's.
+    """
+
+    interval_ms: int
+    tick_ugrx: int
+    zones: list[ZoneClearing]
+    links: list[LinkClearing]
+    orders: list[OrderAccepted]
+    trades: list[Trade]
+    movements: list[Movement]
+    cancelled: list[int]
+
+
 class TokenChanged(msgspec.Struct, frozen=True, array_like=True, tag="token", gc=False):
     """`status` is open or withdrawn."""
 
@@ -250,6 +270,7 @@ Outcome = (
     | DeviceRotated
     | DeviceApproved
     | DeviceRevoked
+    | Cleared
 )
 
 
@@ -259,14 +280,21 @@ class Repeated(msgspec.Struct, frozen=True):
     entry: int
 
 
-NotJournaled = FrameRefused | Refused | Repeated | EnrolmentRefused | AlreadyEnrolled
+class NotDue(msgspec.Struct, frozen=True):
+    """No clearing: the next is that of `interval_ms`, and not before `due_ms`."""
+
+    interval_ms: int
+    due_ms: int
+
+
+NotJournaled = FrameRefused | Refused | Repeated | EnrolmentRefused | AlreadyEnrolled | NotDue
 Result = Outcome | NotJournaled
 
 
 def movements_of(outcome: Outcome) -> list[Movement]:
     """Every token movement of an outcome, in order."""
     match outcome:
-        case FrameAccepted() | OrderAccepted() | Configured():
+        case FrameAccepted() | OrderAccepted() | Configured() | Cleared():
             return outcome.movements
         case Ticked() | Retired():
             return [movement for order in outcome.orders for movement in order.movements]
@@ -276,7 +304,7 @@ def movements_of(outcome: Outcome) -> list[Movement]:
 def trades_of(outcome: Outcome) -> list[Trade]:
     """Every trade of an outcome, in order."""
     match outcome:
-        case OrderAccepted():
+        case OrderAccepted() | Cleared():
             return outcome.trades
         case Ticked() | Retired():
             return [trade for order in outcome.orders for trade in order.trades]
