@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,11 +19,12 @@ from gridtokenx_backend.core.sharing.keys import (
 )
 from gridtokenx_backend.core.sharing.price import CommunityPrice, of_interval, value
 
-VIENNA = ZoneInfo("Europe/Vienna")
 
-
-def at(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+def local(text: str) -> int:
+    """What the wall clock shows, as if it were Unix time."""
+    moment = datetime.fromisoformat(text)
+    shown = moment.astimezone(ZoneInfo("Europe/Vienna")).replace(tzinfo=UTC)
+    return round(shown.timestamp() * 1000)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_time_varying_shares_follow_the_wall_clock(time: str, shares: dict[str, 
     if time.startswith("2026-07-11"):
         hours = hours[2:]
     key = Key(1, 0, "time_varying", {"a": 1}, hours)
-    assert shares_at(key, at(time), VIENNA) == shares
+    assert shares_at(key, local(time)) == shares
 
 
 def test_a_meter_takes_part_whole_until_a_factor_holds() -> None:

@@ -8,14 +8,14 @@ allocated again by the key that held for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from gridtokenx_backend.core.sharing.allocation import WHOLE_PPM, Mode
 
-DAY_HOURS = 24
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+_FIRST_WEEKDAY = 3  # 1 January 1970 was a Thursday
 _SATURDAY = 5
 
 
@@ -55,17 +55,18 @@ def in_force(keys: Iterable[Key], interval_ms: int) -> Key | None:
     return max(valid, key=lambda key: key.version, default=None)
 
 
-def shares_at(key: Key, interval_ms: int, zone: ZoneInfo) -> Mapping[str, int]:
+def shares_at(key: Key, local_ms: int) -> Mapping[str, int]:
     """The shares of an interval by a static or time-varying key.
 
-    The hour is the wall clock's, so that the doubled hour in autumn has its shares twice and the
-    hour that is left out in spring never.
+    `local_ms` is its start as the wall clock shows it: Unix time plus the zone's offset. So the
+    doubled hour in autumn has its shares twice, and the one left out in spring never.
     """
-    local = datetime.fromtimestamp(interval_ms / 1000, zone)
-    days = "weekend" if local.weekday() >= _SATURDAY else "workdays"
+    hour = local_ms // _HOUR_MS % 24
+    weekday = (local_ms // _DAY_MS + _FIRST_WEEKDAY) % 7
+    days = "weekend" if weekday >= _SATURDAY else "workdays"
     chosen = key.shares_ppm
     for entry in key.hours:
-        if entry.hour <= local.hour and entry.days in ("all", days):
+        if entry.hour <= hour and entry.days in ("all", days):
             chosen = entry.shares_ppm
     return chosen
 
