@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 import msgspec
@@ -11,6 +12,8 @@ from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
+    time_zone: str = "UTC"
+    """By its IANA name: in it days and months begin, and tariffs' hours are counted."""
 
 
 class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +55,8 @@ class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wallet: PublicKey
     opening_grx: Grx = Grx(0)
     """Credited once, when the member first appears."""
+    tariff: str = ""
+    """The name of the utility tariff; empty is the first in the file."""
 
 
 class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +90,55 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
 
 
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class WindowTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Hours of some weekdays at a price of their own. `to_hour` at or before `from_hour` is the
+    next day's, and the night belongs to the day on which it begins."""
+
+    name: str
+    energy_grx_per_kwh: Grx
+    from_hour: int = 0
+    to_hour: int = 24
+    days: list[Weekday] = msgspec.field(default_factory=lambda: list(WEEKDAYS))
+
+
+class TariffLineTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is charged beside energy, such as the network and levies."""
+
+    name: str
+    grx_per_kwh: Grx = Grx(0)
+    grx_per_month: Grx = Grx(0)
+    basis: Literal["residual", "import"] = "residual"
+    """On the import that the community did not cover, or on all of it."""
+
+
+class TariffTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A utility tariff from a month on, until another of the same name holds."""
+
+    name: str
+    valid_from: date
+    energy_grx_per_kwh: Grx
+    feed_in_grx_per_kwh: Grx = Grx(0)
+    fixed_grx_per_month: Grx = Grx(0)
+    window: list[WindowTerms] = []
+    line: list[TariffLineTerms] = []
+
+
+class CarbonTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a kWh from the grid emits, and who says so."""
+
+    g_per_kwh: int = 0
+    source: str = ""
+
+
+class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    feed_in_unsold: bool = True
+    """When a month becomes final, its unsold surplus goes to the utility and cannot be sold."""
+
+
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     community: CommunitySection
     oracle: OracleTerms = OracleTerms()
@@ -93,3 +147,6 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []
+    tariff: list[TariffTerms] = []
+    carbon: CarbonTerms = CarbonTerms()
+    settlement: SettlementTerms = SettlementTerms()
