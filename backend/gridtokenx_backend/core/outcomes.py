@@ -45,6 +45,8 @@ class OrderRefusal(Enum):
     """The id was used with other content."""
     OUTSIDE_WINDOW = "outside_window"
     """Signed too long ago, or in the future."""
+    SEGMENT_CLOSED = "segment_closed"
+    """The community does not trade in that segment."""
     BAD_QUANTITY = "bad_quantity"
     BAD_PRICE = "bad_price"
     UNKNOWN_ORDER = "unknown_order"
@@ -115,7 +117,11 @@ class AlreadyEnrolled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A fill and its charges: `gross_ugrx == net_ugrx + fee_ugrx`."""
+    """A fill and its charges: `gross_ugrx == net_ugrx + fee_ugrx + wheeling_ugrx + loss_ugrx`.
+
+    gross is all that the buyer pays, net all that the seller gets. The price is the seller's, or
+    the landed one where sellers pay the network.
+    """
 
     maker: int
     taker: int
@@ -125,6 +131,12 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quantity_uwh: int
     gross_ugrx: int
     fee_ugrx: int
+    net_ugrx: int
+    wheeling_ugrx: int = 0
+    loss_ugrx: int = 0
+    buyer_zone: str = ""
+    seller_zone: str = ""
+    segment: str = "realtime"
 
 
 class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False):

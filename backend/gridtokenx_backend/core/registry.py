@@ -118,3 +118,4 @@ class Member(msgspec.Struct, array_like=True, gc=False):
     imported_uwh: int = 0
     sell: StandingOrder | None = None
     buy: StandingOrder | None = None
+    zone: str = ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.tariff_terms import CarbonTerms, SettlementTerms, TariffTerms
 from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 
@@ -41,6 +41,43 @@ class MarketTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An order signed longer ago is refused; ids are remembered as long."""
     tick_s: int = 900
     """Standing orders are looked at this often."""
+    fee_payer: Literal["seller", "buyer"] = "seller"
+    network_payer: Literal["buyer", "seller"] = "buyer"
+    """Who pays wheeling and loss of a trade between zones."""
+    min_fee_grx: Grx = Grx(0)
+    """Of each trade; only where the seller pays it."""
+    most_open_orders: int = 1000
+    """Of one wallet."""
+
+
+class ZoneTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the grid with its own prices. Without any there is one, named "main"."""
+
+    name: str
+    floor_grx_per_kwh: Grx = Grx(0)
+    ceiling_grx_per_kwh: Grx = Grx(0)
+    """An order's price lies between the two; a ceiling of 0 is none."""
+    breaker_bps: int = 0
+    """A trade further than this from the reference price pauses the zone; 0 switches it off."""
+    breaker_pause_s: int = 300
+
+
+class LinkTerms(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename={"from_zone": "from", "to_zone": "to"},
+):
+    """What sellers of one zone may deliver to buyers of another."""
+
+    from_zone: str
+    to_zone: str
+    capacity_kwh: Kwh
+    """In each 15-minute interval."""
+    wheeling_grx_per_kwh: Grx = Grx(0)
+    loss_bps: int = 0
+    loss_price_grx_per_kwh: Grx = Grx(0)
+    """What a lost kWh costs: the loss of a kWh is loss_bps of it, rounded up to a tick."""
 
 
 class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +92,8 @@ class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wallet: PublicKey
     opening_grx: Grx = Grx(0)
     """Credited once, when the member first appears."""
+    zone: str = ""
+    """Where the member's orders stand; empty: in the first zone."""
     tariff: str = ""
     """The name of the utility tariff; empty is the first in the file."""
 
@@ -90,55 +129,6 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
 
 
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-class WindowTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Hours of some weekdays at a price of their own. `to_hour` at or before `from_hour` is the
-    next day's, and the night belongs to the day on which it begins."""
-
-    name: str
-    energy_grx_per_kwh: Grx
-    from_hour: int = 0
-    to_hour: int = 24
-    days: list[Weekday] = msgspec.field(default_factory=lambda: list(WEEKDAYS))
-
-
-class TariffLineTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is charged beside energy, such as the network and levies."""
-
-    name: str
-    grx_per_kwh: Grx = Grx(0)
-    grx_per_month: Grx = Grx(0)
-    basis: Literal["residual", "import"] = "residual"
-    """On the import that the community did not cover, or on all of it."""
-
-
-class TariffTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A utility tariff from a month on, until another of the same name holds."""
-
-    name: str
-    valid_from: date
-    energy_grx_per_kwh: Grx
-    feed_in_grx_per_kwh: Grx = Grx(0)
-    fixed_grx_per_month: Grx = Grx(0)
-    window: list[WindowTerms] = []
-    line: list[TariffLineTerms] = []
-
-
-class CarbonTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a kWh from the grid emits, and who says so."""
-
-    g_per_kwh: int = 0
-    source: str = ""
-
-
-class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    feed_in_unsold: bool = True
-    """When a month becomes final, its unsold surplus goes to the utility and cannot be sold."""
-
-
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     community: CommunitySection
     oracle: OracleTerms = OracleTerms()
@@ -147,6 +137,8 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []
+    zone: list[ZoneTerms] = []
+    link: list[LinkTerms] = []
     tariff: list[TariffTerms] = []
     carbon: CarbonTerms = CarbonTerms()
     settlement: SettlementTerms = SettlementTerms()

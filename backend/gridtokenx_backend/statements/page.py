@@ -23,7 +23,7 @@ class Day(NamedTuple):
 
     day: str
     kind: str
-    count: int
+    trades: int
     first_entry: int
     last_entry: int
     quantity_kwh: str
@@ -37,18 +37,19 @@ def statement_page(statement: Statement, sha256: str) -> str:
     data = statement.data
     trades = [_trade.decode(raw) for raw in data.trades]
     by_day = len(trades) > MOST_ROWS
-    return _template("statement.html.j2").render(
+    page: str = _template("statement.html.j2").render(
         statement=statement,
         data=data,
         sha256=sha256,
         trades=[] if by_day else trades,
         days=_days(trades, data.time_zone) if by_day else [],
-        accounts=[(account, _postings(account, data)) for account in data.accounts],
+        accounts=[(account, _postings(account)) for account in data.accounts],
         used=_used(data),
         made=_made(data),
         costs=_costs(data),
         share=_saved_percent(data),
     )
+    return page
 
 
 def _template(name: str) -> Any:
@@ -100,7 +101,7 @@ def _total(amounts: Any) -> str:
     return f"{sum(map(Decimal, amounts)):f}"
 
 
-def _postings(account: Account, data: Data) -> list[Posting]:
+def _postings(account: Account) -> list[Posting]:
     """The account's postings, unless they are too many to be read; then their sums speak."""
     if len(account.postings) > MOST_ROWS:
         return []
@@ -136,9 +137,7 @@ def _costs(data: Data) -> list[tuple[str, readable.Part]]:
     if min(amounts) < 0 or max(amounts) == 0:  # who is paid has no costs to compare
         return []
     whole = max(amounts)
-    return [
-        (name, readable.bar([(name, amount, look)], whole)[0]) for name, amount, look in rows
-    ]
+    return [(name, readable.bar([(name, amount, look)], whole)[0]) for name, amount, look in rows]
 
 
 def _saved_percent(data: Data) -> str:

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 UNKNOWN = "–"
 _MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 THIN_SPACE = "\u202f"
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-from gridtokenx_backend.core.terms import CommunityTerms, TariffTerms, WindowTerms
+from gridtokenx_backend.core.tariff_terms import TariffTerms, WindowTerms
+from gridtokenx_backend.core.terms import CommunityTerms
 
 _LARGEST_G_PER_KWH = 10_000
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from gridtokenx_backend.core.terms import WEEKDAYS, CommunityTerms, TariffTerms, WindowTerms
+from gridtokenx_backend.core.tariff_terms import WEEKDAYS, TariffTerms, WindowTerms
+from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.statements.months import INTERVAL_MS, Month
 from gridtokenx_wire.units import UWH_PER_KWH
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from gridtokenx_backend.core.outcomes import Trade
-from gridtokenx_backend.core.terms import CommunityTerms
+from gridtokenx_backend.core.terms import CommunityTerms, MarketTerms
 from gridtokenx_backend.statements.document import TradeLine
 from gridtokenx_wire.units import UWH_PER_KWH, format_grx, format_kwh
 
@@ -62,15 +62,12 @@ def side_of(trade: Trade, terms: CommunityTerms | None, *, bought: bool) -> Side
     """
     value_ugrx = trade.price_ugrx * trade.quantity_uwh // UWH_PER_KWH
     payer = "buyer" if bought else "seller"
-    market = terms.market if terms is not None else None
-    fee_payer = getattr(market, "fee_payer", "seller")
-    network_payer = getattr(market, "network_payer", "buyer")
-    fee_ugrx = trade.fee_ugrx if fee_payer == payer else 0
-    wheeling_ugrx = getattr(trade, "wheeling_ugrx", 0) if network_payer == payer else 0
-    loss_ugrx = getattr(trade, "loss_ugrx", 0) if network_payer == payer else 0
-    net_ugrx = getattr(trade, "net_ugrx", trade.gross_ugrx - trade.fee_ugrx)
-    amount_ugrx = -trade.gross_ugrx if bought else net_ugrx
-    borne_ugrx = trade.gross_ugrx - value_ugrx if bought else value_ugrx - net_ugrx
+    market = terms.market if terms is not None else MarketTerms()
+    fee_ugrx = trade.fee_ugrx if market.fee_payer == payer else 0
+    wheeling_ugrx = trade.wheeling_ugrx if market.network_payer == payer else 0
+    loss_ugrx = trade.loss_ugrx if market.network_payer == payer else 0
+    amount_ugrx = -trade.gross_ugrx if bought else trade.net_ugrx
+    borne_ugrx = trade.gross_ugrx - value_ugrx if bought else value_ugrx - trade.net_ugrx
     rent_ugrx = borne_ugrx - fee_ugrx - wheeling_ugrx - loss_ugrx
     return SideOfTrade(
         trade.quantity_uwh, value_ugrx, fee_ugrx, wheeling_ugrx, loss_ugrx, rent_ugrx, amount_ugrx
@@ -91,7 +88,7 @@ def trade_line(
         n,
         at_ms,
         kind,
-        getattr(trade, "segment", "realtime"),
+        trade.segment,
         format_kwh(side.quantity_uwh),
         format_grx(trade.price_ugrx),
         format_grx(side.value_ugrx),
