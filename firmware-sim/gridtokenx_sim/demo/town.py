@@ -264,8 +264,8 @@ GATEWAYS = (
                 ),
             ),
             Bus("bakery", 0, (Member("Bakery Lang", "buy", "0.210", _BAKERY),)),
-            Bus("meter box", 9600, (Member("Weiss", "buy", "0.142", _WEISS),), "mode_e"),
-            Bus("sawmill", 0, (Member("Sawmill", "sell", "0.128", _SAWMILL),)),
+            Bus("porch", 9600, (Member("Weiss", "buy", "0.142", _WEISS),), "mode_e"),
+            Bus("mill", 0, (Member("Sawmill", "sell", "0.128", _SAWMILL),)),
         ),
     ),
 )
