@@ -93,14 +93,15 @@ class AskingDlms:
         await self._line.connect()
 
     async def poll(self, place: int) -> Reading:
-        return await self.reader(place).poll()
-
-    def reader(self, place: int) -> DlmsReader:
-        """Raises MeterDenied where the meter's secrets are not there."""
         reader = self._readers[place]
         if isinstance(reader, SecretError):
             raise MeterDenied(str(reader))
-        return reader
+        return await reader.poll()
+
+    @property
+    def readers(self) -> list[DlmsReader | SecretError]:
+        """In the order of the config; a meter whose secrets are not there has no reader."""
+        return self._readers
 
     def take(self) -> list[int]:
         taken = list(self._took_us)
