@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gridtokenx_edge.config import BusConfig, MeterConfig, SerialBus, TcpBus
-from gridtokenx_edge.dlms.config import TCP, DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
+from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.tally import BusTally, MeterTally
 
@@ -19,8 +19,8 @@ def _as_bus(bus: DlmsBus, baud: int) -> BusConfig:
     """Where the line is, in the words of the other buses."""
     if isinstance(bus, DlmsTcp):
         return TcpBus(bus.name, bus.host, [], port=bus.port)
-    if isinstance(bus, DlmsPush) and bus.port.startswith(TCP):
-        return TcpBus(bus.name, "", [], port=int(bus.port.removeprefix(TCP)))
+    if isinstance(bus, DlmsPush) and (port := bus.network_port):
+        return TcpBus(bus.name, "", [], port=port)
     return SerialBus(bus.name, bus.port, [], baud=baud)
 
 
