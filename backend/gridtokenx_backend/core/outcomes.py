@@ -8,6 +8,7 @@ import msgspec
 
 from gridtokenx_backend.core.cleared import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.ledger import Movement
+from gridtokenx_backend.core.series import IntervalEnergy
 
 
 class FrameRefusal(Enum):
@@ -146,6 +147,7 @@ class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", g
     """`verdicts` are [index, reason] of the readings that were not simply accepted.
 
     `previous` is the journal's number of the device's frame before this one, 0 for the first.
+    `intervals` are those that its readings closed or revised, by meter, in that order.
     """
 
     previous: int
@@ -155,6 +157,7 @@ class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", g
     readings: int
     verdicts: list[tuple[int, int]]
     movements: list[Movement]
+    intervals: list[tuple[str, list[IntervalEnergy]]] = []
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", gc=False):
