@@ -25,6 +25,7 @@ from gridtokenx_edge.commands.terminal import (
     print_json,
     say,
 )
+from gridtokenx_edge.commissioning.ports import agent_has, agent_runs
 from gridtokenx_edge.config import resolve_paths
 from gridtokenx_edge.dlms.config import DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.reader import DlmsReader
@@ -138,10 +139,11 @@ def _ask(config: Path, meter: str, ask: Asked[T]) -> T:
     """Asks the chosen meter; what goes wrong is one line."""
     loaded = load(config)
     bus, chosen = _one(loaded.dlms and choose_dlms(loaded, meter), config, meter)
+    paths = resolve_paths(loaded, config)
+    if isinstance(bus, DlmsSerial) and agent_runs(paths.outbox):
+        fail(agent_has(bus.port, "ask"))
     try:
-        answer = ask_meter(
-            bus, chosen, resolve_paths(loaded, config), make_clock(loaded.clock), ask
-        )
+        answer = ask_meter(bus, chosen, paths, make_clock(loaded.clock), ask)
         return asyncio.run(answer)
     except (ModbusError, SecretError, DlmsError) as error:
         sys.stderr.write(f"{chosen.id}: {error}\n")
