@@ -124,7 +124,6 @@ async def test_all_lines_are_watched_side_by_side(tmp_path: Path) -> None:
         assert 0 < last["hall"]["load_percent"] <= 100
         code, output, _ = await edge(*arguments, "--rounds", "1", "--bus", "hall")
     assert code == 0
-    assert max(map(len, output.splitlines())) <= 80
     assert "hall, round 1, line busy" in output
     assert "ISKRAEMECO-40012345" in output
     assert "roof" not in output
