@@ -66,6 +66,19 @@ OMNIPOWER = bytes.fromhex(
 )
 
 
+# Netz Niederösterreich, Smart Meter Kundenschnittstelle (218_9): its example telegram and key.
+MA309M = bytes.fromhex(
+    "68FAFA6853FF000167DB084B464D675000000981F8200000002388D5AB4F97515AAFC6B88D2F85DAA7A0E3C0C40D"
+    "004535C397C9D037AB7DBDA329107615444894A1A0DD7E85F02D496CECD3FF46AF5FB3C9229CFE8F3EE4606AB2E1"
+    "F409F36AAD2E50900A4396FC6C2E083F373233A69616950758BFC7D63A9E9B6E99E21B2CBC2B934772CA51FD4D69"
+    "830711CAB1F8CFF25F0A329337CBA51904F0CAED88D61968743C8454BA922EB00038182C22FE316D16F2A9F544D6"
+    "F75D51A4E92A1C4EF8AB19A2B7FEAA32D0726C0ED80229AE6C0F7621A4209251ACE2B2BC66FF0327A653BB686C75"
+    "6BE033C7A281F1D2A7E1FA31C3983E15F8FD16CC5787E6F517166814146853FF110167419A3CFDA44BE438C96F0E"
+    "38BF83D98316"
+)
+MA309M_KEY = "36C66639E48A8CA4D6BC8B282A793BBB"
+
+
 def setting(tmp_path: Path) -> Setting:
     for name, key in (("ek", KEYS.encryption), ("ak", KEYS.authentication)):
         (tmp_path / name).touch(0o600)
@@ -136,6 +149,21 @@ def test_a_public_message_of_an_omnipower_counts_in_ten_watt_hours() -> None:
     of_2026 = parse_data_notification(OMNIPOWER.replace(b"\x07\xe5", b"\x07\xea"))
     zone = MeterZone(zone="Europe/Oslo")
     assert decode_push(of_2026, profile, zone).time_ms == 1_794_912_600_000
+
+
+def test_a_grid_operators_example_telegram_is_opened_with_its_example_key(tmp_path: Path) -> None:
+    for name in ("ek", "ak"):
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text(MA309M_KEY)
+    config = DlmsMeter(
+        "KAIFA-181220000009", "kaifa_ma309m", encryption_key="ek", protection="encrypted"
+    )
+    (message,) = PushedFrames().feed(MA309M)
+    meter = PushedMeter(terms_of(config, Setting(tmp_path, tmp_path)), SystemClock())
+    notification = parse_data_notification(meter.open(message))
+    pushed = decode_push(notification, load_dlms("kaifa_ma309m"), MeterZone())
+    assert (pushed.meter, pushed.power_w) == (None, 0)  # its number has no code
+    assert (pushed.import_uwh, pushed.export_uwh) == (12_937 * 10**6, 0)
 
 
 def test_a_list_without_codes_is_read_by_its_length() -> None:
