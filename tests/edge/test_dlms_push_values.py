@@ -1,4 +1,4 @@
-"""What pushed values mean: messages that owners and grid operators published, by their templates."""
+"""What pushed values mean: messages of real meters, read by their profiles' templates."""
 
 from __future__ import annotations
 
