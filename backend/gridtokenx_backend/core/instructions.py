@@ -80,6 +80,8 @@ def _carry_out(community: Community, given: Instruction, key: str) -> Accepted |
 
 
 def _order(community: Community, given: Order, key: str) -> OrderAccepted | Refused:
+    if given.segment != "realtime":
+        return Refused(OrderRefusal.SEGMENT_CLOSED, "expected segment 'realtime'")
     try:
         quantity_uwh = given.quantity_uwh
     except ValueError as error:
