@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.terms import CommunityTerms
+from gridtokenx_backend.settlement_checks import check_settlement
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
@@ -187,6 +188,7 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     yield from _check_members(terms)
     yield from _check_devices(terms)
     yield from _check_meters(terms)
+    yield from check_settlement(terms)
 
 
 def _check_oracle(terms: CommunityTerms) -> Iterator[tuple[str, str]]:

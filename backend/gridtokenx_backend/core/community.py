@@ -7,6 +7,7 @@ from gridtokenx_backend.core.ledger import Ledger
 from gridtokenx_backend.core.market import Market, MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, Token
+from gridtokenx_backend.core.settlement import Settlement
 from gridtokenx_backend.core.state import (
     VERSION,
     Counters,
@@ -43,6 +44,7 @@ class Community:
         self.remembered: dict[str, Remembered] = {}
         self.forgotten_ms = 0
         self.tokens: dict[str, Token] = {}
+        self.settlement = Settlement()
         self.ledger = Ledger()
         self.book = Book()
         self.market = Market(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
@@ -75,6 +77,7 @@ class Community:
                 self.remembered,
                 self.forgotten_ms,
                 self.tokens,
+                self.settlement,
             )
         )
 
@@ -94,6 +97,7 @@ def restore(snapshot: bytes) -> Community:
     community.remembered = state.remembered
     community.forgotten_ms = state.forgotten_ms
     community.tokens = state.tokens
+    community.settlement = state.settlement
     community.ledger = Ledger(ledger)
     community.market = Market(community.ledger, community.book, state.in_force.rules)
     for order in state.orders:

@@ -19,6 +19,7 @@ GRX: Final = "GRX"
 REC: Final = "REC"
 ASSETS: Final = (GRID, GRX, REC)
 FEES: Final = "community:fees"
+RETIRED: Final = "community:retired"
 
 
 class LedgerRefusal(Enum):

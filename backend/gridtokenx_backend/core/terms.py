@@ -11,6 +11,8 @@ from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
+    time_zone: str = "UTC"
+    """By its IANA name: in it days and months begin, and tariffs' hours are counted."""
 
 
 class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +47,11 @@ class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     overlap_hours: int = 48
     """From the first frame under the new key."""
+
+
+class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    cover_hours: int = 72
+    """For how long after an interval its import may be covered by bought GRID."""
 
 
 class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +90,10 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the registers count before they begin again at zero; 0: they do not."""
     epoch: int = 0
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
+    renewable: bool = False
+    """What it exports is certified: a certificate for each MWh."""
+    technology: str = ""
+    """What produces it, such as "solar", as certificates name it."""
 
 
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,3 +104,4 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []
+    settlement: SettlementTerms = SettlementTerms()
