@@ -20,7 +20,7 @@ from gridtokenx_backend.core.outcomes import Outcome, trades_of
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.evidence import Entry
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE journal (
   seq       INTEGER PRIMARY KEY,
@@ -34,15 +34,21 @@ CREATE TABLE journal (
   outcome   BLOB
 ) STRICT;
 CREATE TABLE trade (
-  seq          INTEGER NOT NULL,
-  n            INTEGER NOT NULL,
-  at_ms        INTEGER NOT NULL,
-  price_ugrx   INTEGER NOT NULL,
-  quantity_uwh INTEGER NOT NULL,
-  gross_ugrx   INTEGER NOT NULL,
-  fee_ugrx     INTEGER NOT NULL,
-  buyer        TEXT    NOT NULL,
-  seller       TEXT    NOT NULL,
+  seq           INTEGER NOT NULL,
+  n             INTEGER NOT NULL,
+  at_ms         INTEGER NOT NULL,
+  price_ugrx    INTEGER NOT NULL,
+  quantity_uwh  INTEGER NOT NULL,
+  gross_ugrx    INTEGER NOT NULL,
+  fee_ugrx      INTEGER NOT NULL,
+  buyer         TEXT    NOT NULL,
+  seller        TEXT    NOT NULL,
+  net_ugrx      INTEGER NOT NULL,
+  wheeling_ugrx INTEGER NOT NULL,
+  loss_ugrx     INTEGER NOT NULL,
+  buyer_zone    TEXT    NOT NULL,
+  seller_zone   TEXT    NOT NULL,
+  segment       TEXT    NOT NULL,
   PRIMARY KEY (seq, n)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE snapshot (
@@ -52,7 +58,7 @@ CREATE TABLE snapshot (
 ) STRICT;
 """
 _INSERT = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
-_INSERT_TRADE = "INSERT INTO trade VALUES (?,?,?,?,?,?,?,?,?)"
+_INSERT_TRADE = "INSERT INTO trade VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _KEPT_SNAPSHOTS = 2
 _ENTRIES_READ = 1000
 T = TypeVar("T")
@@ -70,6 +76,12 @@ class TradeRow(NamedTuple):
     fee_ugrx: int
     buyer: str
     seller: str
+    net_ugrx: int
+    wheeling_ugrx: int
+    loss_ugrx: int
+    buyer_zone: str
+    seller_zone: str
+    segment: str
 
 
 def trade_rows(seq: int, at_ms: int, outcome: Outcome) -> list[TradeRow]:
@@ -85,6 +97,12 @@ def trade_rows(seq: int, at_ms: int, outcome: Outcome) -> list[TradeRow]:
             trade.fee_ugrx,
             trade.buyer,
             trade.seller,
+            trade.net_ugrx,
+            trade.wheeling_ugrx,
+            trade.loss_ugrx,
+            trade.buyer_zone,
+            trade.seller_zone,
+            trade.segment,
         )
         for n, trade in enumerate(trades_of(outcome))
     ]

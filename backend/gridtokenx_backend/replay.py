@@ -18,7 +18,7 @@ from gridtokenx_backend.core.inputs import (
     parse,
 )
 from gridtokenx_backend.core.outcomes import NotJournaled, Outcome
-from gridtokenx_backend.core.state import VERSION, digest, state_version
+from gridtokenx_backend.core.state import digest
 from gridtokenx_backend.errors import ReplayMismatch
 from gridtokenx_backend.evidence import Entry, commit, decode_leaf, leaf_hash, make_entry
 from gridtokenx_backend.journal import Journal, Snapshot, trade_rows
@@ -137,7 +137,7 @@ async def verify(journal: Journal, progress: Callable[[int], None]) -> Report:
             if await journal.trades_of(entry.seq) != rows:
                 raise ReplayMismatch(f"entry {entry.seq}: its trades in the history differ")
         if newest is not None and entry.seq == newest.seq:
-            if community.snapshot() != _as_of_now(newest):
+            if community.snapshot() != newest.state:
                 raise ReplayMismatch(f"snapshot {newest.seq}: the replayed state differs")
             snapshots += 1
         if entry.seq % PROGRESS_EVERY == 0:
@@ -145,13 +145,6 @@ async def verify(journal: Journal, progress: Callable[[int], None]) -> Report:
     if (found := await journal.count_trades(community.entries)) != trades:
         raise ReplayMismatch(f"the history of trades has {found} of them, the entries {trades}")
     return Report(community.entries, digest(community.snapshot()), signatures, snapshots)
-
-
-def _as_of_now(snapshot: Snapshot) -> bytes:
-    """A snapshot's bytes; one of an older version as this version would have written it."""
-    if state_version(snapshot.state) == VERSION:
-        return snapshot.state
-    return restore(snapshot.state).snapshot()
 
 
 def _check_signature(community: Community, entry: Entry, given: Input) -> int:

@@ -87,6 +87,12 @@ async def test_an_order_that_trades_is_settled_in_the_answer(api: Api) -> None:
         "seller": api.anna.wallet,
         "journal_seq": 5,
         "time_ms": START_MS,
+        "net_grx": "0.995000",
+        "wheeling_grx": "0.000000",
+        "loss_grx": "0.000000",
+        "buyer_zone": "",
+        "seller_zone": "",
+        "segment": "realtime",
     }
     assert (body["status"], body["trades"]) == ("partly_filled", [trade])
     assert (await api.get("/v1/trades")).json() == {"trades": [trade]}
@@ -188,7 +194,7 @@ REFUSED: list[tuple[str, Body, int, str]] = [
     ("no side", _payload(side=None), 400, "malformed"),
     ("another side", _payload(side="borrow"), 400, "malformed"),
     ("a number as quantity", _payload(quantity_kwh=1), 400, "malformed"),
-    ("a segment that is not", _payload(segment="interval"), 400, "malformed"),
+    ("a segment that is not", _payload(segment="daily"), 400, "malformed"),
     ("another version", _payload(v=2), 400, "malformed"),
     ("an id with a colon", _payload(id="a:b"), 400, "malformed"),
     ("a long id", _payload(id="a" * 65), 400, "malformed"),

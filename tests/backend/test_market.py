@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gridtokenx_backend.core.book import BUY, SELL, Book
+from gridtokenx_backend.core.charges import fee_ugrx, value_ugrx
 from gridtokenx_backend.core.ledger import FEES, GRID, GRX, Ledger, Movement, issuer
-from gridtokenx_backend.core.market import Market, MarketRules, NewOrder, fee_ugrx, value_ugrx
+from gridtokenx_backend.core.market import Market, NewOrder
+from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.outcomes import OrderAccepted, OrderRefusal, Refused
 from gridtokenx_wire.units import MAX_AMOUNT, UWH_PER_KWH
 

@@ -189,7 +189,7 @@ def test_any_other_header_is_refused_though_its_signature_is_right(header: objec
         ({"quantity_kwh": 1.5}, r"\$\.quantity_kwh"),
         ({"price_grx_per_kwh": 1}, r"\$\.price_grx_per_kwh"),
         ({"tif": "FOK"}, r"\$\.tif"),
-        ({"segment": "interval"}, r"\$\.segment"),
+        ({"segment": "daily"}, r"\$\.segment"),
         ({"quantity": "1"}, "quantity"),
         ({"wallet": ""}, "wallet: expected a Base58"),
         ({"wallet": WALLET + "111"}, "wallet: expected a Base58"),

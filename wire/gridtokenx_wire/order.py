@@ -48,7 +48,7 @@ class Order(_Instruction, frozen=True, tag="order", gc=False):
     quantity_kwh: str
     price_grx_per_kwh: str
     tif: Literal["GTC", "IOC"] = "GTC"
-    segment: Literal["realtime"] = "realtime"
+    segment: Literal["realtime", "interval"] = "realtime"
 
     @property
     def quantity_uwh(self) -> int:

@@ -20,6 +20,7 @@ _STATUS = {
     OrderRefusal.UNKNOWN_WALLET: 404,
     OrderRefusal.ID_REUSED: 409,
     OrderRefusal.OUTSIDE_WINDOW: 400,
+    OrderRefusal.SEGMENT_CLOSED: 409,
     OrderRefusal.BAD_QUANTITY: 400,
     OrderRefusal.BAD_PRICE: 400,
     OrderRefusal.UNKNOWN_ORDER: 404,

@@ -25,6 +25,12 @@ class TradeView(msgspec.Struct, frozen=True):
     seller: str
     journal_seq: int
     time_ms: int
+    net_grx: str
+    wheeling_grx: str
+    loss_grx: str
+    buyer_zone: str
+    seller_zone: str
+    segment: str
 
 
 class OrderView(msgspec.Struct, frozen=True):
@@ -226,6 +232,12 @@ def trade_view(trade: TradeRow | Trade, seq: int, at_ms: int) -> TradeView:
         trade.seller,
         seq,
         at_ms,
+        format_grx(trade.net_ugrx),
+        format_grx(trade.wheeling_ugrx),
+        format_grx(trade.loss_ugrx),
+        trade.buyer_zone,
+        trade.seller_zone,
+        trade.segment,
     )
 
 

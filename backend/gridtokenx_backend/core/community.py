@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gridtokenx_backend.core.book import Book
 from gridtokenx_backend.core.ledger import Ledger
-from gridtokenx_backend.core.market import Market, MarketRules
+from gridtokenx_backend.core.market import Market
+from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, Token
 from gridtokenx_backend.core.settlement import Settlement

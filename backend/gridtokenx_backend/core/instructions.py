@@ -106,6 +106,8 @@ def _carry_out(
 
 
 def _order(community: Community, given: Order, key: str) -> OrderAccepted | Refused:
+    if given.segment != "realtime":
+        return Refused(OrderRefusal.SEGMENT_CLOSED, "expected segment 'realtime'")
     try:
         quantity_uwh = given.quantity_uwh
     except ValueError as error:

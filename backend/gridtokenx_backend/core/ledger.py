@@ -19,7 +19,13 @@ GRX: Final = "GRX"
 REC: Final = "REC"
 ASSETS: Final = (GRID, GRX, REC)
 FEES: Final = "community:fees"
+WHEELING: Final = "community:wheeling"
+LOSSES: Final = "community:losses"
+CONGESTION: Final = "community:congestion"
+"""What links earn between zones of different prices."""
 RETIRED: Final = "community:retired"
+FED_IN: Final = "community:fed-in"
+"""GRID whose energy went to the utility."""
 
 
 class LedgerRefusal(Enum):

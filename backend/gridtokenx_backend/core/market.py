@@ -13,21 +13,13 @@ from __future__ import annotations
 import msgspec
 
 from gridtokenx_backend.core.book import BUY, SELL, Book, Fill, RestingOrder
+from gridtokenx_backend.core.charges import charge, value_ugrx
 from gridtokenx_backend.core.ledger import FEES, GRID, GRX, Ledger, Movement
+from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.outcomes import OrderAccepted, OrderRefusal, Refused, Trade
 from gridtokenx_wire.units import UWH_PER_KWH, format_grx, format_kwh
 
 MAX_OPEN_ORDERS = 1_000_000
-
-
-class MarketRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The market's terms as integers."""
-
-    lot_uwh: int
-    tick_ugrx: int
-    highest_price_ugrx: int
-    largest_order_uwh: int
-    fee_bps: int
 
 
 class NewOrder(msgspec.Struct, frozen=True, gc=False):
@@ -41,16 +33,6 @@ class NewOrder(msgspec.Struct, frozen=True, gc=False):
     quantity_uwh: int
     rests: bool
     standing: bool = False
-
-
-def value_ugrx(price_ugrx: int, quantity_uwh: int) -> int:
-    """What `quantity_uwh` is worth at `price_ugrx` a kWh; exact for whole lots and ticks."""
-    return price_ugrx * quantity_uwh // UWH_PER_KWH
-
-
-def fee_ugrx(gross_ugrx: int, fee_bps: int) -> int:
-    """The fee on a trade, rounded up to the next µGRX."""
-    return -(-gross_ugrx * fee_bps // 10_000)
 
 
 class Market:
@@ -120,11 +102,12 @@ class Market:
         """Delivery versus payment for one fill, out of both escrows."""
         maker, quantity_uwh = fill.maker, fill.quantity_uwh
         bid, ask = (taker, maker) if taker.side == BUY else (maker, taker)
-        gross_ugrx = value_ugrx(maker.price_ugrx, quantity_uwh)
-        fee = fee_ugrx(gross_ugrx, self.rules.fee_bps)
+        price, gross_ugrx, net_ugrx, fee, wheeling, loss = charge(
+            self.rules, maker.price_ugrx, quantity_uwh
+        )
         ledger = self.ledger
-        if gross_ugrx > fee:
-            movements.append(ledger.post_pending(bid.number, ask.wallet, gross_ugrx - fee))
+        if net_ugrx:
+            movements.append(ledger.post_pending(bid.number, ask.wallet, net_ugrx))
         if fee:
             movements.append(ledger.post_pending(bid.number, FEES, fee))
         movements.append(ledger.post_pending(ask.number, bid.wallet, quantity_uwh))
@@ -138,10 +121,13 @@ class Market:
             taker.number,
             bid.wallet,
             ask.wallet,
-            maker.price_ugrx,
+            price,
             quantity_uwh,
             gross_ugrx,
             fee,
+            net_ugrx,
+            wheeling,
+            loss,
         )
 
     def _finish(self, order: NewOrder, remaining_uwh: int) -> str:

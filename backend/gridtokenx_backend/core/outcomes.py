@@ -7,6 +7,7 @@ from enum import Enum
 import msgspec
 
 from gridtokenx_backend.core.ledger import Movement
+from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.settled import (
     Moving,
     NothingIssued,
@@ -52,6 +53,8 @@ class OrderRefusal(Enum):
     """The id was used with other content."""
     OUTSIDE_WINDOW = "outside_window"
     """Signed too long ago, or in the future."""
+    SEGMENT_CLOSED = "segment_closed"
+    """The community does not trade in that segment."""
     BAD_QUANTITY = "bad_quantity"
     BAD_PRICE = "bad_price"
     BAD_AMOUNT = "bad_amount"
@@ -126,7 +129,11 @@ class AlreadyEnrolled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A fill and its charges: `gross_ugrx == net_ugrx + fee_ugrx`."""
+    """A fill and its charges: `gross_ugrx == net_ugrx + fee_ugrx + wheeling_ugrx + loss_ugrx`.
+
+    gross is all that the buyer pays, net all that the seller gets. The price is the seller's, or
+    the landed one where sellers pay the network.
+    """
 
     maker: int
     taker: int
@@ -136,12 +143,19 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quantity_uwh: int
     gross_ugrx: int
     fee_ugrx: int
+    net_ugrx: int
+    wheeling_ugrx: int = 0
+    loss_ugrx: int = 0
+    buyer_zone: str = ""
+    seller_zone: str = ""
+    segment: str = "realtime"
 
 
 class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False):
     """`verdicts` are [index, reason] of the readings that were not simply accepted.
 
     `previous` is the journal's number of the device's frame before this one, 0 for the first.
+    `intervals` are those that its readings closed or revised, by meter, in that order.
     """
 
     previous: int
@@ -151,6 +165,7 @@ class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", g
     readings: int
     verdicts: list[tuple[int, int]]
     movements: list[Movement]
+    intervals: list[tuple[str, list[IntervalEnergy]]] = []
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", gc=False):

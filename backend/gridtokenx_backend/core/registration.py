@@ -7,12 +7,19 @@ from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import reset_chain
 from gridtokenx_backend.core.inputs import ConfigureInput
 from gridtokenx_backend.core.ledger import GRX, Movement, issuer
-from gridtokenx_backend.core.market import MarketRules
+from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.outcomes import Configured
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules
 from gridtokenx_backend.core.state import InForce
-from gridtokenx_backend.core.terms import CommunityTerms, DeviceTerms, MemberTerms, MeterTerms
+from gridtokenx_backend.core.terms import (
+    CommunityTerms,
+    DeviceTerms,
+    MemberTerms,
+    MeterTerms,
+    ZoneTerms,
+)
+from gridtokenx_backend.core.zones import ONLY_ZONE, LinkRules, ZoneRules, loss_per_kwh_ugrx
 from gridtokenx_wire.frame import GENESIS_PREV
 from gridtokenx_wire.keys import device_id, device_text, public_key_text
 
@@ -44,6 +51,7 @@ def configure(community: Community, given: ConfigureInput) -> Configured:
 def _in_force(given: ConfigureInput) -> InForce:
     """The terms of oracle and market as integers."""
     oracle_terms, market = given.terms.oracle, given.terms.market
+    interval = given.terms.interval
     return InForce(
         given.terms.community.name,
         given.source,
@@ -51,6 +59,9 @@ def _in_force(given: ConfigureInput) -> InForce:
             oracle_terms.future_tolerance_s * 1000,
             oracle_terms.oldest_reading_s * 1000,
             oracle_terms.ratio_window_s * 1000,
+            interval.correction_hours * 3_600_000,
+            interval.finality_hours * 3_600_000,
+            interval.bound_tolerance_s * 1000,
         ),
         MarketRules(
             int(market.lot_kwh),
@@ -58,6 +69,12 @@ def _in_force(given: ConfigureInput) -> InForce:
             int(market.highest_price_grx_per_kwh),
             int(market.largest_order_kwh),
             market.fee_bps,
+            market.fee_payer,
+            market.network_payer,
+            int(market.min_fee_grx),
+            _zones(given.terms),
+            _links(given.terms),
+            market.most_open_orders,
         ),
         market.order_window_s * 1000,
         market.tick_s * 1000,
@@ -67,13 +84,42 @@ def _in_force(given: ConfigureInput) -> InForce:
     )
 
 
+def _zones(terms: CommunityTerms) -> tuple[ZoneRules, ...]:
+    zones = terms.zone or [ZoneTerms(ONLY_ZONE)]
+    return tuple(
+        ZoneRules(
+            zone.name,
+            int(zone.floor_grx_per_kwh),
+            int(zone.ceiling_grx_per_kwh),
+            zone.breaker_bps,
+            zone.breaker_pause_s * 1000,
+        )
+        for zone in zones
+    )
+
+
+def _links(terms: CommunityTerms) -> tuple[LinkRules, ...]:
+    tick_ugrx = int(terms.market.tick_grx_per_kwh)
+    return tuple(
+        LinkRules(
+            link.from_zone,
+            link.to_zone,
+            int(link.capacity_kwh),
+            int(link.wheeling_grx_per_kwh),
+            loss_per_kwh_ugrx(link.loss_bps, int(link.loss_price_grx_per_kwh), tick_ugrx),
+        )
+        for link in terms.link
+    )
+
+
 def _member(community: Community, terms: MemberTerms) -> Movement | None:
     wallet = public_key_text(bytes(terms.wallet))
+    zone = terms.zone or community.market.rules.zones[0].name
     known = community.members.get(wallet)
     if known is not None:
-        known.name = terms.name
+        known.name, known.zone = terms.name, zone
         return None
-    community.members[wallet] = Member(terms.name, wallet)
+    community.members[wallet] = Member(terms.name, wallet, zone=zone)
     if not terms.opening_grx:
         return None
     movement = Movement(GRX, issuer(GRX), wallet, int(terms.opening_grx))

@@ -11,14 +11,12 @@ import msgspec
 from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.ledger import LedgerState, Pending
 from gridtokenx_backend.core.local_time import Zone
-from gridtokenx_backend.core.market import MarketRules
+from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
 from gridtokenx_backend.core.settlement import Settlement
 
-VERSION = 2
-_READABLE = (1, 2)
-"""Version 1 lacks what came at the end of its arrays; it is read with the defaults."""
+VERSION = 3
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -99,14 +97,9 @@ class State(msgspec.Struct, array_like=True, gc=False):
     settlement: Settlement = msgspec.field(default_factory=Settlement)
 
 
-class _Versioned(msgspec.Struct, array_like=True, gc=False):
-    version: int
-
-
 _CHUNK = 512
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(State)
-_version_decoder = msgspec.msgpack.Decoder(_Versioned)
 _meters_decoder = msgspec.msgpack.Decoder(list[Meter])
 _balances_decoder = msgspec.msgpack.Decoder(list[tuple[str, int]])
 
@@ -140,7 +133,7 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     Raises ValueError for a snapshot of another version.
     """
     state = _decoder.decode(snapshot)
-    if state.version not in _READABLE:
+    if state.version != VERSION:
         raise ValueError(f"expected a snapshot of version {VERSION}, got {state.version}")
     wallets = {member.wallet: member.wallet for member in state.members}
     posted = {
@@ -164,11 +157,6 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
                 meter.settled_uwh = meter.last_export_uwh
             meters.append(meter)
     return state, ledger, meters
-
-
-def state_version(snapshot: bytes) -> int:
-    """The version of the code's state that wrote a snapshot."""
-    return _version_decoder.decode(snapshot).version
 
 
 def digest(snapshot: bytes) -> str:

@@ -40,6 +40,54 @@ class MarketTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An order signed longer ago is refused; ids are remembered as long."""
     tick_s: int = 900
     """Standing orders are looked at this often."""
+    fee_payer: Literal["seller", "buyer"] = "seller"
+    network_payer: Literal["buyer", "seller"] = "buyer"
+    """Who pays wheeling and loss of a trade between zones."""
+    min_fee_grx: Grx = Grx(0)
+    """Of each trade; only where the seller pays it."""
+    most_open_orders: int = 1000
+    """Of one wallet."""
+
+
+class ZoneTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the grid with its own prices. Without any there is one, named "main"."""
+
+    name: str
+    floor_grx_per_kwh: Grx = Grx(0)
+    ceiling_grx_per_kwh: Grx = Grx(0)
+    """An order's price lies between the two; a ceiling of 0 is none."""
+    breaker_bps: int = 0
+    """A trade further than this from the reference price pauses the zone; 0 switches it off."""
+    breaker_pause_s: int = 300
+
+
+class LinkTerms(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename={"from_zone": "from", "to_zone": "to"},
+):
+    """What sellers of one zone may deliver to buyers of another."""
+
+    from_zone: str
+    to_zone: str
+    capacity_kwh: Kwh
+    """In each 15-minute interval."""
+    wheeling_grx_per_kwh: Grx = Grx(0)
+    loss_bps: int = 0
+    loss_price_grx_per_kwh: Grx = Grx(0)
+    """What a lost kWh costs: the loss of a kWh is loss_bps of it, rounded up to a tick."""
+
+
+class IntervalTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The 15-minute intervals in which energy is counted."""
+
+    correction_hours: int = 72
+    """For so long a late reading completes a stretch that was interpolated, after its end."""
+    finality_hours: int = 168
+    """An interval that ended longer ago is changed by the operator's correction only."""
+    bound_tolerance_s: int = 60
+    """A reading so near to an interval's bound measures it."""
 
 
 class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +107,8 @@ class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wallet: PublicKey
     opening_grx: Grx = Grx(0)
     """Credited once, when the member first appears."""
+    zone: str = ""
+    """Where the member's orders stand; empty: in the first zone."""
 
 
 class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,7 +151,10 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     oracle: OracleTerms = OracleTerms()
     market: MarketTerms = MarketTerms()
     rotation: RotationTerms = RotationTerms()
+    interval: IntervalTerms = IntervalTerms()
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []
+    zone: list[ZoneTerms] = []
+    link: list[LinkTerms] = []
     settlement: SettlementTerms = SettlementTerms()
