@@ -8,6 +8,7 @@ from gridtokenx_backend.core import (
     deposits,
     enrolment,
     inputs,
+    intervals,
     registration,
     retirement,
     standing,
@@ -85,6 +86,7 @@ def _tick(community: Community, at_ms: int) -> Ticked | Retired:
     devices = enrolment.retire(community, at_ms)
     withdrawn = standing.reprice(community, at_ms)
     orders = standing.place_all(community, at_ms)
+    retirement.book_energy(community, intervals.take(community, at_ms))
     retirements, movements = retirement.retire(community, at_ms)
     if devices:
         return Retired(orders, devices, withdrawn, retirements, movements)

@@ -11,13 +11,13 @@ as long as the terms say after its interval; then it is the utility's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from gridtokenx_backend.core import queues
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.ledger import GRID, RETIRED, Movement
 from gridtokenx_backend.core.outcomes import Trade
 from gridtokenx_backend.core.registry import Member
+from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.settled import Retirement
 
 _MOST_PURCHASES_BYTES = 1 << 16
@@ -45,18 +45,7 @@ def note_spent(community: Community, member: Member) -> None:
         member.bought_uwh = min(member.bought_uwh, owned_uwh)
 
 
-class Metered(Protocol):
-    """The energy of a meter's 15-minute interval."""
-
-    @property
-    def interval_ms(self) -> int: ...
-    @property
-    def import_uwh(self) -> int: ...
-    @property
-    def export_uwh(self) -> int: ...
-
-
-def book_energy(community: Community, taken: Mapping[str, Sequence[Metered]]) -> None:
+def book_energy(community: Community, taken: Mapping[str, Sequence[IntervalEnergy]]) -> None:
     """Takes the closed intervals of meters, each once: what is to be covered, and what to sell.
 
     A meter of the policy `net` uses its own production first, interval by interval.

@@ -7,6 +7,7 @@ from enum import Enum
 import msgspec
 
 from gridtokenx_backend.core.ledger import Movement
+from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.settlement import Certificate
 
 
@@ -88,7 +89,7 @@ class Corrected(msgspec.Struct, frozen=True, array_like=True, tag="correct", gc=
     """What a correction changed: energy moved more (or less) than counted, by register.
 
     `surplus_uwh` was minted, or is to be clawed back; `owed_uwh` is all that the owner's next
-    mints will pay, after this.
+    mints will pay, after this. `rows` are the span's intervals as they are now: substitutes.
     """
 
     meter: str
@@ -100,6 +101,7 @@ class Corrected(msgspec.Struct, frozen=True, array_like=True, tag="correct", gc=
     surplus_uwh: int
     owed_uwh: int
     reason: str
+    rows: list[IntervalEnergy]
     movements: list[Movement]
 
 
