@@ -6,7 +6,7 @@ import hashlib
 
 import msgspec
 
-from gridtokenx_backend.core import certificates, deposits, retirement, standing
+from gridtokenx_backend.core import certificates, deposits, standing
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.market import NewOrder
 from gridtokenx_backend.core.outcomes import (
@@ -130,8 +130,6 @@ def _order(community: Community, given: Order, key: str) -> OrderAccepted | Refu
         community.next_order += 1
         community.counters.orders += 1
         community.counters.trades += len(outcome.trades)
-        if outcome.trades:
-            retirement.note_trades(community, outcome.trades)
     return outcome
 
 

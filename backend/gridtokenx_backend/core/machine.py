@@ -16,7 +16,14 @@ from gridtokenx_backend.core import (
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import apply_frame
 from gridtokenx_backend.core.instructions import apply_instruction
-from gridtokenx_backend.core.outcomes import NotJournaled, OracleSwitched, Result, Retired, Ticked
+from gridtokenx_backend.core.outcomes import (
+    NotJournaled,
+    OracleSwitched,
+    Result,
+    Retired,
+    Ticked,
+    trades_of,
+)
 from gridtokenx_backend.core.settlement import (
     ConfirmWithdrawal,
     Correct,
@@ -46,7 +53,10 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
         case inputs.FrameInput():
             return apply_frame(community, given, at_ms)
         case inputs.OrderInput():
-            return apply_instruction(community, given.instruction, at_ms)
+            outcome = apply_instruction(community, given.instruction, at_ms)
+            if not isinstance(outcome, NotJournaled) and (trades := trades_of(outcome)):
+                retirement.note_trades(community, trades)
+            return outcome
         case inputs.TickInput():
             return _tick(community, at_ms)
         case inputs.ConfigureInput():
