@@ -98,6 +98,11 @@ class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the first frame under the new key."""
 
 
+class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    cover_hours: int = 72
+    """For how long after an interval its import may be covered by bought GRID."""
+
+
 class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     wallet: PublicKey
@@ -138,6 +143,10 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the registers count before they begin again at zero; 0: they do not."""
     epoch: int = 0
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
+    renewable: bool = False
+    """What it exports is certified: a certificate for each MWh."""
+    technology: str = ""
+    """What produces it, such as "solar", as certificates name it."""
 
 
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,6 +160,9 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     meter: list[MeterTerms] = []
     zone: list[ZoneTerms] = []
     link: list[LinkTerms] = []
+<<<<<<< HEAD
     tariff: list[TariffTerms] = []
     carbon: CarbonTerms = CarbonTerms()
+=======
+>>>>>>> settlement
     settlement: SettlementTerms = SettlementTerms()
