@@ -112,6 +112,10 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "journal.db"
 
     @property
+    def series(self) -> Path:
+        return self.data / "intervals.db"
+
+    @property
     def ca(self) -> Path:
         return self.data / "ca"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -17,7 +18,7 @@ from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.evidence import decode_outcome
 from gridtokenx_backend.journal import Journal
-from gridtokenx_backend.series.day import DAY_MS
+from gridtokenx_backend.series.gathered import Gathered
 from gridtokenx_backend.series.store import SeriesStore
 from gridtokenx_backend.writer import Settled, Writer
 
@@ -25,26 +26,12 @@ MAX_GATHERED = 50_000
 """Intervals; beyond, they are read from the journal again."""
 _FLUSH_S = 1.0
 _LONGEST_RETRY_S = 30.0
+_READ_TIMEOUT_S = 2.0
 _ENTRIES_READ = 2_000
 _DAYS_WRITTEN = 500
 """In one transaction, so that a query never waits for more."""
 
 log = structlog.get_logger()
-
-
-class Gathered:
-    """New intervals by day and meter, up to the journal's entry `seq`."""
-
-    def __init__(self, seq: int) -> None:
-        self.seq = seq
-        self.rows = 0
-        self.days: dict[tuple[int, str], list[IntervalEnergy]] = {}
-
-    def add(self, closed: list[tuple[str, list[IntervalEnergy]]]) -> None:
-        for meter, rows in closed:
-            self.rows += len(rows)
-            for row in rows:
-                self.days.setdefault((row.interval_ms // DAY_MS, meter), []).append(row)
 
 
 class SeriesKeeper:
@@ -58,6 +45,7 @@ class SeriesKeeper:
         self._gathered = Gathered(0)
         self._flushing = asyncio.Lock()
         self._caught_up = asyncio.Event()
+        self._overflowed = asyncio.Event()
         writer.followers.append(self.follow)
 
     def follow(self, settled: Sequence[Settled]) -> None:
@@ -72,8 +60,7 @@ class SeriesKeeper:
             if closed := intervals_of(result):
                 gathered.add(closed)
         if gathered.rows > MAX_GATHERED:
-            self.is_behind = True
-            self._caught_up.clear()
+            self._fall_behind()
 
     async def run(self) -> None:
         """Works until it is cancelled. A store that refuses is tried again, with patience."""
@@ -87,13 +74,19 @@ class SeriesKeeper:
             except JournalUnavailable as error:
                 log.warning("interval series is not writable", error=str(error))
                 pause_s = min(2 * pause_s, _LONGEST_RETRY_S)
-            await asyncio.sleep(pause_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._overflowed.wait()
+            self._overflowed.clear()
 
     async def read(self, meter: str, from_ms: int, to_ms: int) -> list[IntervalEnergy]:
         """The closed intervals of a meter that start in a span. Raises JournalUnavailable."""
-        if self.is_behind:
-            raise JournalUnavailable("the interval series is being built from the journal")
-        await self.flush()
+        try:
+            async with asyncio.timeout(_READ_TIMEOUT_S):
+                await self._caught_up.wait()
+                await self.flush()
+        except TimeoutError:
+            raise JournalUnavailable("the interval series is catching up") from None
         return await self._store.read(meter, from_ms, to_ms)
 
     async def flush(self) -> None:
@@ -105,13 +98,22 @@ class SeriesKeeper:
             try:
                 await self._write(gathered)
             except JournalUnavailable:
-                self.is_behind = True
+                self._fall_behind()
                 raise
+
+    def _fall_behind(self) -> None:
+        """From here on the journal is read, until it has been caught up with."""
+        self.is_behind = True
+        self._caught_up.clear()
+        self._overflowed.set()
 
     async def _catch_up(self) -> None:
         """Reads the journal from where the store is, up to what the writer has made durable."""
         async with self._flushing:
             after = await self._store.applied()
+            if after > self._writer.durable_seq:  # of another journal, or of what a backup lacks
+                await self._store.clear()
+                after = 0
             while after < self._writer.durable_seq:
                 gathered = Gathered(after)
                 for seq, outcome in await self._journal.outcomes(after, _ENTRIES_READ):
@@ -122,6 +124,7 @@ class SeriesKeeper:
             # Nothing awaits in between: what becomes durable from now on is handed over.
             self._gathered = Gathered(0)
             self.is_behind = False
+            self._caught_up.set()
 
     async def _write(self, gathered: Gathered) -> None:
         """Some days at a time; only the last time says that the entries are in the store.

@@ -63,6 +63,10 @@ class SeriesStore:
         """Stores rows, and that the journal is in it up to the entry `applied`; all or nothing."""
         await self._connection.call(lambda db: _put(db, days, applied))
 
+    async def clear(self) -> None:
+        """Forgets everything, to be built anew."""
+        await self._connection.call(_clear)
+
     async def read(self, meter: str, from_ms: int, to_ms: int) -> list[IntervalEnergy]:
         """The intervals of a meter that start in a span, in order."""
         return await self._connection.call(lambda db: _read(db, meter, from_ms, to_ms))
@@ -89,7 +93,9 @@ async def open_series(path: Path | str) -> SeriesStore:
         await connection.call(_prepare)
     except JournalUnavailable as error:
         await connection.close()
-        raise JournalUnavailable(f"{path}: {error}") from None
+        raise JournalUnavailable(
+            f"{path}: {error} (deleted, it is built anew from the journal)"
+        ) from None
     return SeriesStore(connection)
 
 
@@ -124,6 +130,12 @@ def _applied(db: sqlite3.Connection) -> int:
 def _hold(db: sqlite3.Connection) -> int:
     db.execute("BEGIN")
     return _applied(db)
+
+
+def _clear(db: sqlite3.Connection) -> None:
+    db.executescript(
+        "BEGIN; DELETE FROM day; DELETE FROM meter; UPDATE applied SET seq = 0; COMMIT;"
+    )
 
 
 def _put(db: sqlite3.Connection, days: Days, applied: int) -> None:
