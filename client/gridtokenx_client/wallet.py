@@ -16,9 +16,11 @@ from gridtokenx_client.problem import Mistake
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.keys import create_private_key, load_private_key, public_key_text
 from gridtokenx_wire.order import Cancel, Order, Standing, parse_instruction, sign_instruction
+from gridtokenx_wire.read_token import ReadToken, sign_read_token
 from gridtokenx_wire.units import parse_grx, parse_kwh
 
 Side = Literal["buy", "sell"]
+_READ_MS = 300_000
 
 
 def new_id() -> str:
@@ -77,6 +79,12 @@ class Wallet:
             active=active,
         )
         return self._sign(standing)
+
+    def read_token(self, at: Health) -> str:
+        """Good for five minutes, to read what is this wallet's."""
+        expires_ms = at.time_ms + _READ_MS
+        token = ReadToken(1, at.community, self.address, at.time_ms, expires_ms)
+        return sign_read_token(token, self._key)
 
     def _common(self, at: Health, id_: str) -> dict[str, Any]:
         return {
