@@ -23,6 +23,7 @@ LONGEST_MS = 93 * 86_400_000
 _LATEST_MS = 2**53
 _Time = Annotated[int, QueryParameter(ge=0, le=_LATEST_MS)]
 _CSV = "text/csv"
+_LABELS = {int(quality): quality.label for quality in Quality}
 
 
 class IntervalView(msgspec.Struct, frozen=True):
@@ -69,7 +70,7 @@ async def intervals(
     opened = await _open_interval(request, backend, meter)
     rows = await backend.series.read(meter, from_ms, to_ms)
     begun = range(from_ms, min(to_ms, backend.clock.now_ms() + 1), INTERVAL_MS)
-    view = _view(meter, (from_ms, to_ms), begun, rows, opened)
+    view = view_of(meter, (from_ms, to_ms), begun, rows, opened)
     if request.accept.best_match(["application/json", "text/csv"]) == "text/csv":
         return Response(_as_csv(view), media_type=_CSV)
     return Response(msgspec.json.encode(view), media_type="application/json")
@@ -98,7 +99,7 @@ async def _open_interval(request: AnyRequest, backend: Backend, name: str) -> In
         return still_open(meter)
 
 
-def _view(
+def view_of(
     meter: str,
     span_ms: tuple[int, int],
     begun: range,
@@ -122,14 +123,10 @@ def _view(
 
 def _row(start_ms: int, row: IntervalEnergy | None) -> IntervalView:
     if row is None:
-        return IntervalView(start_ms, None, None, Quality.MISSING.label, 0)
-    return IntervalView(
-        start_ms,
-        format_kwh(row.import_uwh),
-        format_kwh(row.export_uwh),
-        Quality(row.quality).label,
-        row.revision,
-    )
+        return IntervalView(start_ms, None, None, _LABELS[Quality.MISSING], 0)
+    _, import_uwh, export_uwh, quality, revision = msgspec.structs.astuple(row)
+    label = _LABELS[quality]
+    return IntervalView(start_ms, format_kwh(import_uwh), format_kwh(export_uwh), label, revision)
 
 
 def _as_csv(view: IntervalsView) -> bytes:
