@@ -6,11 +6,14 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.tariff_terms import CarbonTerms, SettlementTerms, TariffTerms
 from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 
 class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
+    time_zone: str = "UTC"
+    """By its IANA name: in it days and months begin, and tariffs' hours are counted."""
 
 
 class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +105,8 @@ class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Credited once, when the member first appears."""
     zone: str = ""
     """Where the member's orders stand; empty: in the first zone."""
+    tariff: str = ""
+    """The name of the utility tariff; empty is the first in the file."""
 
 
 class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,3 +151,6 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     meter: list[MeterTerms] = []
     zone: list[ZoneTerms] = []
     link: list[LinkTerms] = []
+    tariff: list[TariffTerms] = []
+    carbon: CarbonTerms = CarbonTerms()
+    settlement: SettlementTerms = SettlementTerms()
