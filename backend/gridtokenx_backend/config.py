@@ -11,11 +11,8 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.terms import CommunityTerms
-<<<<<<< HEAD
-from gridtokenx_backend.statements.tariff_check import check_tariffs
-=======
 from gridtokenx_backend.settlement_checks import check_settlement
->>>>>>> settlement
+from gridtokenx_backend.statements.tariff_check import check_tariffs
 from gridtokenx_backend.zone_checks import check_zones
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import finding, load_toml
@@ -117,6 +114,10 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "journal.db"
 
     @property
+    def series(self) -> Path:
+        return self.data / "intervals.db"
+
+    @property
     def ca(self) -> Path:
         return self.data / "ca"
 
@@ -198,11 +199,8 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     yield from _check_members(terms)
     yield from _check_devices(terms)
     yield from _check_meters(terms)
-<<<<<<< HEAD
     yield from check_tariffs(terms)
-=======
     yield from check_settlement(terms)
->>>>>>> settlement
 
 
 def _check_oracle(terms: CommunityTerms) -> Iterator[tuple[str, str]]:

@@ -27,6 +27,7 @@ def _refuse_without(package: str | None) -> NoReturn:
 try:
     import typer
 
+    from gridtokenx_client.energy_command import energy
     from gridtokenx_client.problem import ApiProblem, Mistake, one_line
     from gridtokenx_client.rec_commands import rec_app
     from gridtokenx_client.verify_commands import verify_app
@@ -47,6 +48,9 @@ app = typer.Typer(
 app.add_typer(wallet_app, name="wallet")
 app.add_typer(rec_app, name="rec")
 app.add_typer(verify_app, name="verify")
+app.command(epilog="Example: gridtokenx energy EASTRON-12345678 --day 2026-06-21 --key anna.key")(
+    energy
+)
 
 
 def main() -> None:

@@ -98,11 +98,6 @@ class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the first frame under the new key."""
 
 
-class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    cover_hours: int = 72
-    """For how long after an interval its import may be covered by bought GRID."""
-
-
 class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     wallet: PublicKey
@@ -160,9 +155,6 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     meter: list[MeterTerms] = []
     zone: list[ZoneTerms] = []
     link: list[LinkTerms] = []
-<<<<<<< HEAD
     tariff: list[TariffTerms] = []
     carbon: CarbonTerms = CarbonTerms()
-=======
->>>>>>> settlement
     settlement: SettlementTerms = SettlementTerms()
