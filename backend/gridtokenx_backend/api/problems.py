@@ -23,7 +23,13 @@ _STATUS = {
     OrderRefusal.SEGMENT_CLOSED: 409,
     OrderRefusal.BAD_QUANTITY: 400,
     OrderRefusal.BAD_PRICE: 400,
+    OrderRefusal.NOT_SETTLEABLE: 400,
+    OrderRefusal.CONTRADICTORY: 400,
+    OrderRefusal.BAD_EXPIRY: 400,
     OrderRefusal.UNKNOWN_ORDER: 404,
+    OrderRefusal.UNKNOWN_ZONE: 404,
+    OrderRefusal.ZONE_CLOSED: 409,
+    OrderRefusal.WOULD_TRADE: 409,
     OrderRefusal.INSUFFICIENT_BALANCE: 409,
     OrderRefusal.BUSY: 429,
 }

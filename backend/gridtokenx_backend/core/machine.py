@@ -5,7 +5,7 @@ from __future__ import annotations
 from gridtokenx_backend.core import enrolment, inputs, registration, standing
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import apply_frame
-from gridtokenx_backend.core.instructions import apply_instruction
+from gridtokenx_backend.core.instructions import apply_instruction, switch_market
 from gridtokenx_backend.core.outcomes import NotJournaled, OracleSwitched, Result, Retired, Ticked
 
 
@@ -30,11 +30,9 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
         case inputs.OrderInput():
             return apply_instruction(community, given.instruction, at_ms)
         case inputs.TickInput():
-            _forget_old_ids(community, at_ms)
-            enrolment.forget_tokens(community, at_ms)
-            retired = enrolment.retire(community, at_ms)
-            orders = standing.place_all(community)
-            return Retired(orders, retired) if retired else Ticked(orders)
+            return _tick(community, given, at_ms)
+        case inputs.MarketInput():
+            return switch_market(community, given.command)
         case inputs.ConfigureInput():
             return registration.configure(community, given)
         case inputs.SwitchInput():
@@ -48,6 +46,20 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return enrolment.rotate(community, given.rotation)
         case inputs.DeviceInput():
             return enrolment.change_device(community, given.command)
+
+
+def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked | Retired:
+    expired = community.market.expire(at_ms)
+    resumed = community.market.trading.end_pauses(at_ms)
+    if given.raw == inputs.DUE:
+        return Ticked([], expired, resumed)
+    _forget_old_ids(community, at_ms)
+    enrolment.forget_tokens(community, at_ms)
+    retired = enrolment.retire(community, at_ms)
+    orders = standing.place_all(community, at_ms)
+    if retired:
+        return Retired(orders, retired, expired, resumed)
+    return Ticked(orders, expired, resumed)
 
 
 def _forget_old_ids(community: Community, at_ms: int) -> None:

@@ -15,16 +15,18 @@ from gridtokenx_backend.core.outcomes import OrderAccepted
 from gridtokenx_backend.core.registry import Member, StandingOrder
 
 
-def place_all(community: Community) -> list[OrderAccepted]:
+def place_all(community: Community, at_ms: int) -> list[OrderAccepted]:
     """Places what the standing orders ask for now."""
     placed: list[OrderAccepted] = []
     for member in community.members.values():
         if member.sell is not None:
             quantity_uwh = _to_sell(community, member, member.sell)
-            _place(community, member.wallet, SELL, member.sell.price_ugrx, quantity_uwh, placed)
+            price_ugrx = member.sell.price_ugrx
+            _place(community, member, SELL, price_ugrx, quantity_uwh, placed, at_ms)
         if member.buy is not None:
             quantity_uwh = _to_buy(community, member, member.buy)
-            if _place(community, member.wallet, BUY, member.buy.price_ugrx, quantity_uwh, placed):
+            price_ugrx = member.buy.price_ugrx
+            if _place(community, member, BUY, price_ugrx, quantity_uwh, placed, at_ms):
                 member.buy.covered_uwh += quantity_uwh
     return placed
 
@@ -45,9 +47,7 @@ def replace(
     """
     member = community.members[wallet]
     cancelled = [
-        order
-        for order in community.book.orders.values()
-        if order.standing and order.wallet == wallet and order.side == side
+        order for order in community.book.of_wallet(wallet) if order.standing and order.side == side
     ]
     for order in cancelled:
         community.market.cancel(order)
@@ -81,19 +81,29 @@ def _whole_lots(community: Community, quantity_uwh: int) -> int:
 
 def _place(
     community: Community,
-    wallet: str,
+    member: Member,
     side: str,
     price_ugrx: int,
     quantity_uwh: int,
     placed: list[OrderAccepted],
+    at_ms: int,
 ) -> bool:
     if quantity_uwh == 0:
         return False
     number = community.next_order
-    key = f"{wallet}:standing-{number}"
-    outcome = community.market.place(
-        NewOrder(number, key, wallet, side, price_ugrx, quantity_uwh, rests=True, standing=True)
+    key = f"{member.wallet}:standing-{number}"
+    order = NewOrder(
+        number,
+        key,
+        member.wallet,
+        side,
+        price_ugrx,
+        quantity_uwh,
+        rests=True,
+        standing=True,
+        zone=member.zone,
     )
+    outcome = community.market.place(order, at_ms)
     if not isinstance(outcome, OrderAccepted):
         return False
     community.next_order += 1

@@ -13,6 +13,7 @@ from gridtokenx_backend.core.ledger import LedgerState, Pending
 from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
+from gridtokenx_backend.core.trading import LinkUse, ZoneState
 
 VERSION = 3
 
@@ -90,6 +91,8 @@ class State(msgspec.Struct, array_like=True, gc=False):
     remembered: dict[str, Remembered]
     forgotten_ms: int
     tokens: dict[str, Token] = {}
+    zones: list[ZoneState] = []
+    uses: list[LinkUse] = []
 
 
 _CHUNK = 512
