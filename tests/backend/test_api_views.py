@@ -188,7 +188,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         for operation in methods.values()
         for parameter in operation.get("parameters", [])
     }
-    assert names == {"wallet", "meter", "limit", "token", "device"}
+    assert names == {"wallet", "meter", "limit", "token", "device", "zone"}
 
 
 @unchanging

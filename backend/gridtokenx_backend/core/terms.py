@@ -6,11 +6,14 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.tariff_terms import CarbonTerms, SettlementTerms, TariffTerms
 from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 
 class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
+    time_zone: str = "UTC"
+    """By its IANA name: in it days and months begin, and tariffs' hours are counted."""
 
 
 class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +80,17 @@ class LinkTerms(
     """What a lost kWh costs: the loss of a kWh is loss_bps of it, rounded up to a tick."""
 
 
+class IntervalTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The 15-minute intervals in which energy is counted."""
+
+    correction_hours: int = 72
+    """For so long a late reading completes a stretch that was interpolated, after its end."""
+    finality_hours: int = 168
+    """An interval that ended longer ago is changed by the operator's correction only."""
+    bound_tolerance_s: int = 60
+    """A reading so near to an interval's bound measures it."""
+
+
 class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For how long a gateway's former key is heard beside the one that follows it."""
 
@@ -91,6 +105,8 @@ class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Credited once, when the member first appears."""
     zone: str = ""
     """Where the member's orders stand; empty: in the first zone."""
+    tariff: str = ""
+    """The name of the utility tariff; empty is the first in the file."""
 
 
 class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,8 +145,12 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     oracle: OracleTerms = OracleTerms()
     market: MarketTerms = MarketTerms()
     rotation: RotationTerms = RotationTerms()
+    interval: IntervalTerms = IntervalTerms()
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []
     zone: list[ZoneTerms] = []
     link: list[LinkTerms] = []
+    tariff: list[TariffTerms] = []
+    carbon: CarbonTerms = CarbonTerms()
+    settlement: SettlementTerms = SettlementTerms()
