@@ -57,7 +57,12 @@ class Community:
         self.name = terms.name
         self.limits = terms.limits
         self.order_window_ms = terms.order_window_ms
-        self.market.rules = terms.rules
+        self.market.put_in_force(terms.rules)
+
+    @property
+    def due_ms(self) -> int:
+        """The earliest moment at which something happens by itself, and needs a tick for it."""
+        return self.market.due_ms
 
     def snapshot(self) -> bytes:
         """All of it as bytes; equal communities give equal bytes."""
@@ -79,6 +84,8 @@ class Community:
                 self.forgotten_ms,
                 self.tokens,
                 self.settlement,
+                list(self.market.trading.zones.values()),
+                list(self.market.trading.uses.values()),
             )
         )
 
@@ -103,5 +110,7 @@ def restore(snapshot: bytes) -> Community:
     community.market = Market(community.ledger, community.book, state.in_force.rules)
     for order in state.orders:
         community.book.rest(order)
+    community.market.trading.zones = {zone.name: zone for zone in state.zones}
+    community.market.trading.uses = {(use.from_zone, use.to_zone): use for use in state.uses}
     community.put_in_force(state.in_force)
     return community

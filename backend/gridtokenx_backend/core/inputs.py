@@ -111,8 +111,27 @@ class SettleInput(msgspec.Struct, frozen=True, gc=False):
     command: SettlementCommand
 
 
+class MarketCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator halts or resumes a zone, or lets its orders be cancelled only. "" is all."""
+
+    action: Literal["halt", "resume", "cancel_only"]
+    reason: str
+    zone: str = ""
+
+
+class MarketInput(msgspec.Struct, frozen=True, gc=False):
+    raw: bytes
+    command: MarketCommand
+
+
+DUE = b"due"
+
+
 class TickInput(msgspec.Struct, frozen=True, gc=False):
-    """Time has passed: standing orders are looked at and old ids forgotten."""
+    """Time has passed: what is due happens, standing orders are looked at, old ids forgotten.
+
+    With DUE as `raw`, only what is due happens: orders expire and pauses end.
+    """
 
     raw: bytes = b""
 
@@ -123,6 +142,7 @@ Input = (
     | ConfigureInput
     | SwitchInput
     | TickInput
+    | MarketInput
     | TokenInput
     | EnrolInput
     | RotateInput
@@ -135,6 +155,7 @@ Kind = Literal[
     "configure",
     "oracle",
     "tick",
+    "market",
     "token",
     "enrol",
     "rotate",
@@ -147,6 +168,7 @@ _KINDS: dict[type, Kind] = {
     ConfigureInput: "configure",
     SwitchInput: "oracle",
     TickInput: "tick",
+    MarketInput: "market",
     TokenInput: "token",
     EnrolInput: "enrol",
     RotateInput: "rotate",
@@ -196,6 +218,11 @@ def switch_oracle(command: SwitchOracle) -> SwitchInput:
     return SwitchInput(msgspec.json.encode(command), command)
 
 
+def switch_market(command: MarketCommand) -> MarketInput:
+    """The input that halts or resumes trading."""
+    return MarketInput(msgspec.json.encode(command), command)
+
+
 def change_token(command: ChangeToken) -> TokenInput:
     """The input that issues or withdraws a token."""
     return TokenInput(msgspec.json.encode(command), command)
@@ -218,7 +245,9 @@ def parse(kind: str, raw: bytes) -> Input:
         case "oracle":
             return SwitchInput(raw, msgspec.json.decode(raw, type=SwitchOracle))
         case "tick":
-            return TickInput()
+            return TickInput(raw)
+        case "market":
+            return MarketInput(raw, msgspec.json.decode(raw, type=MarketCommand))
         case "token":
             return TokenInput(raw, msgspec.json.decode(raw, type=ChangeToken))
         case "enrol":

@@ -15,6 +15,7 @@ from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
 from gridtokenx_backend.core.settlement import Settlement
+from gridtokenx_backend.core.trading import LinkUse, ZoneState
 
 VERSION = 3
 
@@ -95,6 +96,8 @@ class State(msgspec.Struct, array_like=True, gc=False):
     forgotten_ms: int
     tokens: dict[str, Token] = {}
     settlement: Settlement = msgspec.field(default_factory=Settlement)
+    zones: list[ZoneState] = []
+    uses: list[LinkUse] = []
 
 
 _CHUNK = 512
