@@ -19,6 +19,7 @@ from gridtokenx_backend.acks import AckSigner
 from gridtokenx_backend.api.app import make_app
 from gridtokenx_backend.api.connection import TimedConnection
 from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.clearing_times import clear_when_due
 from gridtokenx_backend.config import Settings, load_terms
 from gridtokenx_backend.core.inputs import TickInput, configure
 from gridtokenx_backend.core.outcomes import Retired
@@ -117,6 +118,7 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
                 ingest.run(),
                 ticks,
                 series.run(),
+                clear_when_due(writer, clock),
                 *([access.run()] if access else []),
             ]
             inputs = [group.create_task(work) for work in works]

@@ -12,6 +12,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from gridtokenx_backend.api import (
     admission,
     carried,
+    clearings,
     enrolment,
     instructions,
     intervals,
@@ -32,6 +33,8 @@ _HANDLERS = [
     market.open_orders,
     market.book,
     market.trades,
+    clearings.clearings,
+    clearings.clearing,
     market.zones,
     instructions.submit_order,
     instructions.cancel_order,

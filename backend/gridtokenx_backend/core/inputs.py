@@ -124,6 +124,13 @@ class MarketInput(msgspec.Struct, frozen=True, gc=False):
     command: MarketCommand
 
 
+class ClearInput(msgspec.Struct, frozen=True, gc=False):
+    """The interval that starts at `interval_ms` is to be cleared."""
+
+    raw: bytes
+    interval_ms: int
+
+
 DUE = b"due"
 
 
@@ -143,6 +150,7 @@ Input = (
     | SwitchInput
     | TickInput
     | MarketInput
+    | ClearInput
     | TokenInput
     | EnrolInput
     | RotateInput
@@ -161,6 +169,7 @@ Kind = Literal[
     "rotate",
     "device",
     "settlement",
+    "clear",
 ]
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
@@ -174,6 +183,7 @@ _KINDS: dict[type, Kind] = {
     RotateInput: "rotate",
     DeviceInput: "device",
     SettleInput: "settlement",
+    ClearInput: "clear",
 }
 
 
@@ -218,6 +228,15 @@ def switch_oracle(command: SwitchOracle) -> SwitchInput:
     return SwitchInput(msgspec.json.encode(command), command)
 
 
+class _Clear(msgspec.Struct, frozen=True):
+    interval_ms: int
+
+
+def clear_interval(interval_ms: int) -> ClearInput:
+    """The input that clears an interval."""
+    return ClearInput(msgspec.json.encode(_Clear(interval_ms)), interval_ms)
+
+
 def switch_market(command: MarketCommand) -> MarketInput:
     """The input that halts or resumes trading."""
     return MarketInput(msgspec.json.encode(command), command)
@@ -258,4 +277,6 @@ def parse(kind: str, raw: bytes) -> Input:
             return DeviceInput(raw, msgspec.json.decode(raw, type=ChangeDevice))
         case "settlement":
             return SettleInput(raw, _settlement_decoder.decode(raw))
+        case "clear":
+            return ClearInput(raw, msgspec.json.decode(raw, type=_Clear).interval_ms)
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

@@ -8,6 +8,7 @@ from gridtokenx_backend.core import (
     deposits,
     enrolment,
     inputs,
+    interval_clearing,
     intervals,
     registration,
     retirement,
@@ -62,7 +63,7 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
         case inputs.MarketInput():
             return switch_market(community, given.command)
         case inputs.ConfigureInput():
-            return registration.configure(community, given)
+            return registration.configure(community, given, at_ms)
         case inputs.SwitchInput():
             community.paused = given.command.paused
             return OracleSwitched(community.paused)
@@ -76,6 +77,8 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return enrolment.change_device(community, given.command)
         case inputs.SettleInput():
             return _settle(community, given.command, at_ms)
+        case inputs.ClearInput():
+            return interval_clearing.clear(community, given, at_ms)
 
 
 def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Result:
@@ -93,7 +96,7 @@ def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Res
 
 
 def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked | Retired:
-    expired = community.market.expire(at_ms)
+    expired = community.market.expire(at_ms) + community.interval.expire(at_ms)
     resumed = community.market.trading.end_pauses(at_ms)
     if given.raw == inputs.DUE:
         return Ticked([], expired=expired, resumed=resumed)
@@ -102,7 +105,8 @@ def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked |
     devices = enrolment.retire(community, at_ms)
     withdrawn = standing.reprice(community, at_ms)
     orders = standing.place_all(community, at_ms)
-    retirement.book_energy(community, intervals.take(community, at_ms))
+    if not community.in_force.interval.enabled:  # a clearing takes what belongs to it
+        retirement.book_energy(community, intervals.take(community, at_ms))
     retirements, movements = retirement.retire(community, at_ms)
     if devices:
         return Retired(orders, devices, withdrawn, retirements, movements, expired, resumed)

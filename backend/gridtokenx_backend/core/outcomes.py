@@ -289,6 +289,7 @@ class Cleared(msgspec.Struct, frozen=True, array_like=True, tag="clear", gc=Fals
 
     `orders` are those that standing orders placed for it, `cancelled` the numbers of those of them
     that had something left. In `trades` the maker is the buyer's order, the taker the seller's.
+    `retirements` are what bought energy covered.
     """
 
     interval_ms: int
@@ -299,6 +300,7 @@ class Cleared(msgspec.Struct, frozen=True, array_like=True, tag="clear", gc=Fals
     trades: list[Trade]
     movements: list[Movement]
     cancelled: list[int]
+    retirements: list[Retirement] = []
 
 
 class TokenChanged(msgspec.Struct, frozen=True, array_like=True, tag="token", gc=False):

@@ -15,6 +15,7 @@ from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
 from gridtokenx_backend.core.settlement import Settlement
+from gridtokenx_backend.core.timetable import IntervalRules
 from gridtokenx_backend.core.trading import LinkUse, ZoneState
 
 VERSION = 3
@@ -67,6 +68,7 @@ class InForce(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rotation_overlap_ms: int = 48 * 3_600_000
     zone: Zone = Zone()
     cover_ms: int = 72 * 3_600_000
+    interval: IntervalRules = IntervalRules()
 
 
 class StoredLedger(msgspec.Struct, array_like=True, gc=False):
@@ -98,6 +100,8 @@ class State(msgspec.Struct, array_like=True, gc=False):
     settlement: Settlement = msgspec.field(default_factory=Settlement)
     zones: list[ZoneState] = []
     uses: list[LinkUse] = []
+    interval_orders: list[RestingOrder] = []
+    cleared_ms: int = 0
 
 
 _CHUNK = 512
