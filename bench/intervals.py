@@ -19,6 +19,7 @@ import msgspec
 from bench.rig.percentiles import percentile
 from gridtokenx_backend.api.intervals import view_of
 from gridtokenx_backend.core.series import INTERVAL_MS, IntervalEnergy, Quality
+from gridtokenx_backend.garbage import collect_rarely
 from gridtokenx_backend.series.day import DAY_MS, SLOTS
 from gridtokenx_backend.series.store import SeriesStore, open_series
 
@@ -33,6 +34,7 @@ Columns = list[tuple[int, int]]
 
 def run(meters: int, days: int) -> dict[str, object]:
     """Builds the series of so many meters and days, and asks it."""
+    collect_rarely()  # as the server does
     with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-") as name:
         return asyncio.run(_measure(Path(name) / "intervals.db", meters, days))
 

@@ -243,9 +243,12 @@ def test_a_late_reading_must_fit_between_its_neighbours(
 
 def test_a_short_pause_is_no_stretch() -> None:
     metered = Metered()
-    metered.read((at(7), 0, 0), (at(22), 15, 0))
+    metered.read((at(7), 0, 0), (at(23), 16, 0))
     assert metered.read((at(15), 9, 0)) == ["not_after_last"]
     assert metered.state.past is None
+    metered.read((at(39) + 1, 32, 0))
+    assert metered.read((at(30), 23, 0)) == ["accepted"]
+    assert metered.read((at(29), 22, 0)) == ["not_after_last"]  # the bound has its reading
 
 
 def test_a_late_reading_that_comes_after_the_correction_window_is_refused() -> None:
