@@ -94,7 +94,8 @@ def _without_final(stretch: Stretch, limits: OracleLimits, at_ms: int) -> Stretc
 def counted_in(stretch: Stretch, rollover_uwh: int, import_uwh: int, export_uwh: int) -> Stretch:
     """A late reading's registers, counted, as the end of the first part of its stretch.
 
-    Its time is not set. A register that began again at zero within the stretch is counted on.
+    Its time is not set. A register that began again at zero, which it can have done once, is
+    counted on.
     """
     import_uwh += stretch.base_import_uwh
     export_uwh += stretch.base_export_uwh
@@ -146,8 +147,6 @@ def split(
         from_ms=time_ms,
         from_import_uwh=first.to_import_uwh,
         from_export_uwh=first.to_export_uwh,
-        base_import_uwh=first.to_import_uwh - import_uwh,
-        base_export_uwh=first.to_export_uwh - export_uwh,
     )
     past.stretches = (*past.stretches[:index], first, second, *past.stretches[index + 1 :])
     opened_ms = meter.bound_ms - INTERVAL_MS
