@@ -60,6 +60,7 @@ _MEANING = {
     "rows": "intervals that are stored",
     "day_ms": "a day of one meter, from the question to the JSON, median",
     "month_ms": "31 days of one meter, the same",
+    "month_cpu_ms": "the processor's time for it, mean",
     "p99": "milliseconds for 31 days, 99 of 100",
     "bytes_per_row": "of the file, for each interval",
     "build_s": "to store all of them",

@@ -10,6 +10,7 @@ from gridtokenx_backend.core.cleared import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.ledger import Movement
 from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.settled import (
+    Corrected,
     Moving,
     NothingIssued,
     Retirement,
@@ -409,5 +410,10 @@ def trades_of(outcome: Outcome) -> list[Trade]:
 
 
 def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
-    """The intervals that an outcome closed or revised, by meter, in order."""
-    return outcome.intervals if isinstance(outcome, FrameAccepted) else []
+    """The intervals that an outcome closed, revised or corrected, by meter, in order."""
+    match outcome:
+        case FrameAccepted():
+            return outcome.intervals
+        case Corrected():
+            return [(outcome.meter, outcome.rows)]
+    return []
