@@ -53,6 +53,12 @@ def correct(community: Community, given: Correct, at_ms: int) -> Corrected | Set
     )
 
 
+def revision_of(meter: Meter, from_ms: int, to_ms: int) -> int:
+    """A number that grows with every change to the intervals of a span that were closed once."""
+    revisions = meter.past.revisions if meter.past else {}
+    return sum(number for at_ms, number in revisions.items() if from_ms <= at_ms < to_ms)
+
+
 def _unacceptable(meter: Meter | None, given: Correct) -> SettlementRefused | None:
     if not is_text(given.reason):
         detail = f"expected a reason of 1 to {MAX_TEXT} printable characters"
@@ -70,6 +76,9 @@ def _unacceptable(meter: Meter | None, given: Correct) -> SettlementRefused | No
             "later intervals of the meter are not closed"
         )
         return SettlementRefused(SettlementRefusal.BAD_SPAN, detail)
+    if given.revision != revision_of(meter, given.from_ms, given.to_ms):
+        detail = "expected what is counted there now; it has changed since it was looked up"
+        return SettlementRefused(SettlementRefusal.OUTDATED, detail)
     limit_uwh = energy_limit_uwh(meter.rules.max_power_w, span_ms)
     limit_uwh = min(MAX_AMOUNT, limit_uwh + meter.rules.resolution_uwh)
     if not (0 <= given.import_uwh <= limit_uwh and 0 <= given.export_uwh <= limit_uwh):
