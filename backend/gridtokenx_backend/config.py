@@ -12,6 +12,7 @@ import msgspec
 
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.settlement_checks import check_settlement
+from gridtokenx_backend.statements.tariff_check import check_tariffs
 from gridtokenx_backend.zone_checks import check_zones
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import finding, load_toml
@@ -113,6 +114,10 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "journal.db"
 
     @property
+    def series(self) -> Path:
+        return self.data / "intervals.db"
+
+    @property
     def ca(self) -> Path:
         return self.data / "ca"
 
@@ -194,6 +199,7 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     yield from _check_members(terms)
     yield from _check_devices(terms)
     yield from _check_meters(terms)
+    yield from check_tariffs(terms)
     yield from check_settlement(terms)
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.tariff_terms import CarbonTerms, SettlementTerms, TariffTerms
 from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 
@@ -97,11 +98,6 @@ class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the first frame under the new key."""
 
 
-class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    cover_hours: int = 72
-    """For how long after an interval its import may be covered by bought GRID."""
-
-
 class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     wallet: PublicKey
@@ -109,6 +105,8 @@ class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Credited once, when the member first appears."""
     zone: str = ""
     """Where the member's orders stand; empty: in the first zone."""
+    tariff: str = ""
+    """The name of the utility tariff; empty is the first in the file."""
 
 
 class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -157,4 +155,6 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     meter: list[MeterTerms] = []
     zone: list[ZoneTerms] = []
     link: list[LinkTerms] = []
+    tariff: list[TariffTerms] = []
+    carbon: CarbonTerms = CarbonTerms()
     settlement: SettlementTerms = SettlementTerms()
