@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -51,6 +52,53 @@ def deposit(
     else:
         entry = done["journal_seq"]
         typer.echo(f"{done['wallet']}: {done['amount_grx']} GRX credited (entry {entry})")
+
+
+def correct(
+    meter: Annotated[str, typer.Argument(metavar="METER", help="The meter's id.")],
+    since: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Such as 2026-06-01T12:15+02:00.")
+    ],
+    until: Annotated[
+        str, typer.Option("--to", metavar="TIME", help="Where a 15-minute interval ends.")
+    ],
+    imported: Annotated[
+        str, typer.Option("--import", metavar="KWH", help="What it really imported there.")
+    ],
+    exported: Annotated[
+        str, typer.Option("--export", metavar="KWH", help="What it really exported there.")
+    ],
+    reason: Annotated[str, typer.Option(help="Goes into the journal.")],
+    config: ConfigOption = CONFIG,
+    api: ApiOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Put right what was counted of a meter: the difference is minted or clawed back."""
+    body: dict[str, str | int] = {"meter": meter}
+    body |= {"import_kwh": imported, "export_kwh": exported, "reason": reason}
+    body |= {"from_ms": _moment("--from", since), "to_ms": _moment("--to", until)}
+    done = call(load_settings(config), api, "POST", "/v1/operator/corrections", body)
+    if as_json:
+        print_json(done)
+        return
+    for name in ("import", "export", "surplus"):
+        typer.echo(f"{name:>8}  {done[f'{name}_kwh']} kWh")
+    typer.echo(f"{'owed':>8}  {done['owed_kwh']} kWh of the owner's next mints")
+    count, entry = done["intervals"], done["journal_seq"]
+    typer.echo(f"{done['meter']}: {count} intervals corrected (entry {entry})", err=True)
+
+
+def _moment(option: str, text: str) -> int:
+    """Unix milliseconds of a time with its offset."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        expected = "expected a time with its offset, such as 2026-06-01T12:15+02:00 or ...T10:15Z"
+        raise OperatorError(f"{option}: {expected}, got {text!r}")
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 @withdrawal.command("list", epilog="Example: gridtokenx-backend withdrawal list")

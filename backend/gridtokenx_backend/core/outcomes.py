@@ -9,6 +9,7 @@ import msgspec
 from gridtokenx_backend.core.ledger import Movement
 from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.settled import (
+    Corrected,
     Moving,
     NothingIssued,
     Retirement,
@@ -318,4 +319,9 @@ def trades_of(outcome: Outcome) -> list[Trade]:
 
 def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
     """The intervals that an outcome closed or revised, by meter, in order."""
-    return outcome.intervals if isinstance(outcome, FrameAccepted) else []
+    match outcome:
+        case FrameAccepted():
+            return outcome.intervals
+        case Corrected():
+            return [(outcome.meter, outcome.rows)]
+    return []
