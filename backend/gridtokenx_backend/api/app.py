@@ -65,6 +65,7 @@ _HANDLERS = [
     settlement.confirm_withdrawal,
     settlement.refuse_withdrawal,
     settlement.issue_certificates,
+    settlement.correct,
 ]
 
 
