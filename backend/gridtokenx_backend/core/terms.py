@@ -80,6 +80,17 @@ class LinkTerms(
     """What a lost kWh costs: the loss of a kWh is loss_bps of it, rounded up to a tick."""
 
 
+class IntervalTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The 15-minute intervals in which energy is counted."""
+
+    correction_hours: int = 72
+    """For so long a late reading completes a stretch that was interpolated, after its end."""
+    finality_hours: int = 168
+    """An interval that ended longer ago is changed by the operator's correction only."""
+    bound_tolerance_s: int = 60
+    """A reading so near to an interval's bound measures it."""
+
+
 class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For how long a gateway's former key is heard beside the one that follows it."""
 
@@ -134,6 +145,7 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     oracle: OracleTerms = OracleTerms()
     market: MarketTerms = MarketTerms()
     rotation: RotationTerms = RotationTerms()
+    interval: IntervalTerms = IntervalTerms()
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []

@@ -11,7 +11,7 @@ import msgspec
 from gridtokenx_backend.statements.document import Alone, Bill, BillLine
 from gridtokenx_backend.statements.energy import Metered
 from gridtokenx_backend.statements.fold import Wallet
-from gridtokenx_backend.statements.months import INTERVAL_MS, Month
+from gridtokenx_backend.statements.months import Month
 from gridtokenx_backend.statements.tariffs import Plan, worth_ugrx
 from gridtokenx_backend.statements.trade_lines import Side
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx
@@ -38,16 +38,16 @@ def usage(
     band_of = plan.band_of if plan else bytes(month.intervals)
     imported = [0] * bands
     for metered in meters:
-        for row in metered.rows:
-            slot = (row.interval_ms - month.from_ms) // INTERVAL_MS
-            imported[band_of[slot]] += row.import_uwh
+        bands_of_meter = band_of[metered.first : metered.end]
+        for band, import_uwh in zip(bands_of_meter, metered.imports, strict=False):
+            imported[band] += import_uwh
     residual = list(imported)
     for slot, quantity_uwh in enumerate(retired or ()):
         if quantity_uwh:
             residual[band_of[slot]] -= quantity_uwh
     return Usage(
-        any(metered.rows for metered in meters),
-        sum(metered.expected - len(metered.rows) for metered in meters),
+        any(metered.known for metered in meters),
+        sum(metered.missing for metered in meters),
         sum(imported),
         sum(metered.export_uwh for metered in meters),
         sum(retired or ()),

@@ -9,7 +9,7 @@ from typing import Self
 
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.statements.document import Data
-from gridtokenx_backend.statements.energy import EnergySource, Metered
+from gridtokenx_backend.statements.energy import Metered
 from gridtokenx_backend.statements.fold import Fold
 from gridtokenx_backend.statements.journal_rows import JournalRows, Row
 from gridtokenx_backend.statements.months import parse_month
@@ -30,9 +30,7 @@ class Books:
     `only` are the wallets whose trades and postings are kept. Raises JournalUnavailable, NoBooks.
     """
 
-    def __init__(
-        self, path: Path, month: str, energy: EnergySource, only: Container[str] | None = None
-    ) -> None:
+    def __init__(self, path: Path, month: str, only: Container[str] | None = None) -> None:
         self._rows = JournalRows(path)
         history = self._rows.terms()
         if not history:
@@ -44,7 +42,6 @@ class Books:
             self._rows.close()
             raise NoBooks(str(error)) from None
         self.roster = Roster(history, self.month)
-        self._energy = energy
         self._spool = Spool()
         self.fold = Fold(self.month, self._spool, only)
 
@@ -87,9 +84,9 @@ class Books:
 
     def metered(self, wallet: str) -> list[Metered]:
         """The member's metering points with their intervals."""
+        meters = self.fold.meters
         return [
-            Metered(*span, list(self._energy.intervals(span.meter, span.from_ms, span.to_ms)))
-            for span in self.roster.spans.get(wallet, [])
+            Metered(*span, meters.get(span.meter)) for span in self.roster.spans.get(wallet, [])
         ]
 
 

@@ -15,9 +15,11 @@ import msgspec
 
 from gridtokenx_backend.core.ledger import ASSETS, GRID, GRX, REC, Movement, issuer
 from gridtokenx_backend.core.outcomes import FrameAccepted, Trade, trades_of
+from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.evidence import decode_leaf, decode_outcome
 from gridtokenx_backend.statements.document import Posting
+from gridtokenx_backend.statements.energy import MeterMonth, slot_of
 from gridtokenx_backend.statements.journal_rows import Row, terms_of
 from gridtokenx_backend.statements.months import Month
 from gridtokenx_backend.statements.spool import Part, Spool
@@ -120,6 +122,7 @@ class Fold:
         self.spool = spool
         self.seq = 0
         self.wallets: dict[str, Wallet] = {}
+        self.meters: dict[str, MeterMonth] = {}
         self.readings = Readings()
         self.terms: CommunityTerms | None = None
         self.touched: set[str] = set()
@@ -145,9 +148,24 @@ class Fold:
             self._trade(row, n, trade, inside=inside)
         if row.kind == "configure" and row.given:
             self.terms = terms_of(row.given)
-        if inside and isinstance(outcome, FrameAccepted):
+        if isinstance(outcome, FrameAccepted):
+            self._frame(outcome, inside=inside)
+
+    def _frame(self, outcome: FrameAccepted, *, inside: bool) -> None:
+        for meter, rows in outcome.intervals:
+            self.energy(meter, rows)
+        if inside:
             self.readings.accepted += outcome.readings - len(outcome.verdicts)
             self.readings.refused += len(outcome.verdicts)
+
+    def energy(self, meter: str, rows: Iterable[IntervalEnergy]) -> None:
+        """Intervals that were closed or changed; those of other months are passed over."""
+        for row in rows:
+            if self.month.from_ms <= row.interval_ms < self.month.to_ms:
+                of_month = self.meters.get(meter)
+                if of_month is None:
+                    of_month = self.meters[meter] = MeterMonth(self.month.intervals)
+                of_month.put(slot_of(self.month, row.interval_ms), row)
 
     def wallet(self, account: str) -> Wallet:
         known = self.wallets.get(account)

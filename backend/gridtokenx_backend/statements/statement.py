@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from gridtokenx_backend.core.ledger import ASSETS, GRID, GRX
+from gridtokenx_backend.core.series import Quality
 from gridtokenx_backend.statements import bill as billing
 from gridtokenx_backend.statements.document import (
     FORMAT,
@@ -19,7 +20,7 @@ from gridtokenx_backend.statements.document import (
     Data,
     Energy,
     Note,
-    Quality,
+    QualityCounts,
     Statement,
     Status,
     Sum,
@@ -120,12 +121,13 @@ def _energy(wallet: Wallet, usage: billing.Usage) -> Energy:
 
 
 def _block(month: Month, plan: Plan | None, metered: Metered) -> Block:
-    known = bool(metered.rows)
+    known = metered.known
     windows = []
     if plan is not None and known:
         sums = [0] * len(plan.bands)
-        for row in metered.rows:
-            sums[plan.band_of[(row.interval_ms - month.from_ms) // INTERVAL_MS]] += row.import_uwh
+        bands = plan.band_of[metered.first : metered.end]
+        for band_index, import_uwh in zip(bands, metered.imports, strict=False):
+            sums[band_index] += import_uwh
         windows = [
             WindowEnergy(band.window, format_kwh(amount))
             for band, amount in zip(plan.bands, sums, strict=True)
@@ -133,8 +135,8 @@ def _block(month: Month, plan: Plan | None, metered: Metered) -> Block:
     return Block(
         metered.meter,
         metered.policy,
-        metered.from_ms,
-        metered.to_ms,
+        month.from_ms + metered.first * INTERVAL_MS,
+        month.from_ms + metered.end * INTERVAL_MS,
         format_kwh(metered.import_uwh) if known else "",
         format_kwh(metered.export_uwh) if known else "",
         windows,
@@ -142,15 +144,11 @@ def _block(month: Month, plan: Plan | None, metered: Metered) -> Block:
     )
 
 
-def quality_of(metered: Metered) -> Quality:
-    """How the intervals came to be known. A quality that is none of ours is a substitute."""
-    counts = dict.fromkeys(("measured", "interpolated", "substitute", "provisional"), 0)
-    revised = 0
-    for row in metered.rows:
-        counts[row.quality if row.quality in counts else "substitute"] += 1
-        revised += row.revision > 0
-    missing = metered.expected - len(metered.rows)
-    return Quality(metered.expected, missing=missing, revised=revised, **counts)
+def quality_of(metered: Metered) -> QualityCounts:
+    """How well the intervals are known."""
+    qualities = metered.qualities
+    counts = {quality.label: qualities.count(quality) for quality in Quality}
+    return QualityCounts(metered.expected, revised=metered.revised, **counts)
 
 
 def _account(asset: str, wallet: Wallet, spool: Spool, address: str) -> Account:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from gridtokenx_backend.core import inputs
 from gridtokenx_backend.core.outcomes import NotJournaled, Result
 from gridtokenx_backend.evidence import Entry, make_entry
 from gridtokenx_backend.journal import TradeRow, open_journal, trade_rows
-from gridtokenx_backend.statements.energy import Interval
-from gridtokenx_backend.statements.months import INTERVAL_MS
 
 TARIFF = {
     "name": "household",
@@ -74,25 +71,4 @@ class Chronicle(Village):
         return path
 
 
-class Measured:
-    """Interval energy that a test makes up, by meter."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, dict[int, Interval]] = {}
-
-    def put(self, meter: str, *rows: Interval) -> None:
-        self.rows.setdefault(meter, {}).update({row.interval_ms: row for row in rows})
-
-    def spread(
-        self, meter: str, from_ms: int, to_ms: int, import_uwh: int = 0, export_uwh: int = 0
-    ) -> None:
-        """The same in every interval of [from_ms, to_ms)."""
-        for at_ms in range(from_ms, to_ms, INTERVAL_MS):
-            self.put(meter, Interval(at_ms, import_uwh, export_uwh))
-
-    def intervals(self, meter: str, from_ms: int, to_ms: int) -> Iterable[Interval]:
-        found = self.rows.get(meter, {})
-        return [found[at_ms] for at_ms in sorted(found) if from_ms <= at_ms < to_ms]
-
-
-__all__ = ["HOUR_MS", "START_MS", "TARIFF", "Chronicle", "Measured"]
+__all__ = ["HOUR_MS", "START_MS", "TARIFF", "Chronicle"]

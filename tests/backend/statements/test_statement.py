@@ -21,7 +21,6 @@ from gridtokenx_backend.statements.document import (
     encode,
     sha256,
 )
-from gridtokenx_backend.statements.energy import Nothing
 from gridtokenx_backend.statements.statement import statement_of
 
 EVERYONE = ("anna", "ben", "cleo")
@@ -173,12 +172,12 @@ def test_a_pass_that_goes_on_later_gives_the_same(june: June, tmp_path: Path) ->
     june._stored, kept = 0, june._stored
     june.store(whole)
     june._stored = kept
-    with Books(whole, "2026-06", june.energy) as books:
+    with Books(whole, "2026-06") as books:
         half = len(june.entries) // 2
         books.fold.add_all(books._rows.rows(0, half))
         books.catch_up()
         later = [books.data(wallet) for wallet in books.wallets]
-    with Books(whole, "2026-06", june.energy) as books:
+    with Books(whole, "2026-06") as books:
         books.catch_up()
         assert [books.data(wallet) for wallet in books.wallets] == later
 
@@ -186,19 +185,25 @@ def test_a_pass_that_goes_on_later_gives_the_same(june: June, tmp_path: Path) ->
 def test_missing_intervals_are_said_and_never_zero(
     june_path: tuple[June, Path], june: June
 ) -> None:
-    with Books(june_path[1], "2026-06", Nothing()) as books:
+    with Books(june_path[1], "2026-07") as books:
+        books.catch_up()
+        data = books.data(june.ben.wallet)
+    (block,) = data.meters
+    assert block.quality.measured == 3 * 96
+    assert block.quality.missing == 31 * 96 - 3 * 96
+    with Books(june_path[1], "2026-08") as books:
         books.catch_up()
         data = books.data(june.ben.wallet)
     (block,) = data.meters
     assert (block.import_kwh, block.export_kwh) == ("", "")
-    assert block.quality.missing == block.quality.expected == 30 * 96
+    assert block.quality.missing == block.quality.expected == 31 * 96
     assert data.alone is None
-    assert {line.group for line in data.bill.lines} == {"community"}
+    assert [line.group for line in data.bill.lines] == []
 
 
 def test_only_the_asked_wallets_lines_are_kept(june_path: tuple[June, Path], june: June) -> None:
     wallet = june.ben.wallet
-    with Books(june_path[1], "2026-06", june.energy, {wallet}) as books:
+    with Books(june_path[1], "2026-06", {wallet}) as books:
         books.catch_up()
         assert books.data(wallet).trades
         assert books.data(june.anna.wallet).trades == []
@@ -206,4 +211,4 @@ def test_only_the_asked_wallets_lines_are_kept(june_path: tuple[June, Path], jun
 
 def test_a_month_that_is_none_is_one_line(june_path: tuple[June, Path]) -> None:
     with pytest.raises(NoBooks, match="expected a month such as 2026-06, got 'june'"):
-        Books(june_path[1], "june", Nothing())
+        Books(june_path[1], "june")
