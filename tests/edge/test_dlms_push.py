@@ -23,7 +23,9 @@ from gridtokenx_dlms.objects.selection import CaptureObject
 from gridtokenx_dlms.security import Protection
 from gridtokenx_dlms.wrapper import WrapperMessage
 from gridtokenx_dlms.xdlms.ciphered import GENERAL_GLO_TAG, Ciphered
+from gridtokenx_dlms.xdlms.general_block import GeneralBlock
 from gridtokenx_dlms.xdlms.notification import DataNotification, parse_data_notification
+from gridtokenx_edge.config_check import load_config
 from gridtokenx_edge.dlms.config import DlmsMeter, DlmsPush
 from gridtokenx_edge.dlms.listener import Listener, PushedFrames, PushedMeter
 from gridtokenx_edge.dlms.secrets import SecretError, read_secret
@@ -32,9 +34,11 @@ from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.meters.dlms_push import decode_push
 from gridtokenx_edge.meters.dlms_time import MeterZone
 from gridtokenx_wire.clock import SystemClock
+from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
 WaitUntil = Callable[..., Awaitable[None]]
+AUTHENTICATED = Protection.AUTHENTICATED_ENCRYPTED
 TITLE = b"SAG\x59\x05\xe6\xd9\xfd"
 
 # github.com/UtilitechAS/amsreader-firmware, frames/austria.raw (a88a0beb): a Sagemcom T210-D's
@@ -70,7 +74,8 @@ def setting(tmp_path: Path) -> Setting:
 
 
 def t210d(tmp_path: Path, **more: Any) -> Terms:
-    config = DlmsMeter("SAGEMCOM-178210015165", "sagemcom_t210d", encryption_key="ek", **more)
+    given = {"encryption_key": "ek", "protection": "encrypted"} | more
+    config = DlmsMeter("SAGEMCOM-178210015165", "sagemcom_t210d", **given)
     return terms_of(config, setting(tmp_path))
 
 
@@ -219,6 +224,74 @@ def test_what_is_not_a_message_under_our_key_is_refused(
         meter.open(message)
 
 
+@pytest.mark.parametrize(
+    ("said", "sent", "is_taken"),
+    [
+        (None, Protection.ENCRYPTED, False),
+        (None, AUTHENTICATED, True),
+        ("encrypted", Protection.ENCRYPTED, True),
+        ("encrypted", AUTHENTICATED, True),
+        ("authenticated_encrypted", Protection.ENCRYPTED, False),
+        ("authenticated_encrypted", AUTHENTICATED, True),
+    ],
+)
+def test_a_message_that_proves_nothing_is_taken_only_where_the_config_says_so(
+    said: str | None, sent: Protection, is_taken: bool, tmp_path: Path
+) -> None:
+    meter = PushedMeter(t210d(tmp_path, protection=said, authentication_key="ak"), SystemClock())
+    message = ciphered(pushed_now(), how=sent)
+    if is_taken:
+        assert meter.open(message)
+    else:
+        with pytest.raises(SecurityError, match="expected a message"):
+            meter.open(message)
+
+
+CONFIG = """
+[site]
+community = "lane"
+[device]
+key = "device.key"
+outbox = "outbox.db"
+[backend]
+ack_key = "4zvwRjXUKGfvwnParsHAS3HuSVzV5cA4McphgmoCtajS"
+[broker]
+host = "127.0.0.1"
+insecure = true
+[[dlms]]
+name = "push"
+kind = "push"
+port = "{port}"
+[[dlms.meter]]
+id = "SAGEMCOM-1"
+profile = "sagemcom_t210d"
+encryption_key = "ek"
+{more}
+"""
+
+
+@pytest.mark.parametrize(
+    ("port", "more", "finding"),
+    [
+        ("udp:4059", 'protection = "encrypted"', None),
+        ("tcp:4059", 'protection = "authenticated_encrypted"', None),
+        ("/dev/ttyUSB0", "", r'meter\[0\]\.protection: expected "encrypted", to take messages'),
+        ("udp:0", 'protection = "encrypted"', r'port: expected a port such as "tcp:4059" or'),
+        ("tcp:http", 'protection = "encrypted"', "port: expected a port such as"),
+    ],
+)
+def test_the_config_says_where_pushes_come_from_and_whether_they_need_a_proof(
+    port: str, more: str, finding: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text(CONFIG.format(port=port, more=more))
+    if finding is None:
+        assert load_config(file).dlms[0].name == "push"
+    else:
+        with pytest.raises(ConfigError, match=finding):
+            load_config(file)
+
+
 def test_a_message_is_taken_once_and_no_older_one_after_it(tmp_path: Path) -> None:
     meter = PushedMeter(t210d(tmp_path), SystemClock())
     meter.open(ciphered(pushed_now(), counter=9))
@@ -294,6 +367,37 @@ async def test_pushes_arrive_over_tcp(tmp_path: Path, wait_until: WaitUntil) -> 
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_pushes_arrive_over_udp_from_senders_who_do_not_disturb_each_other(
+    tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    sink = Sink()
+    listener = listener_of(f"udp:{port}", t210d(tmp_path), sink)
+    listening = asyncio.create_task(listener.run())
+    message = ciphered(pushed_now())
+    halves = [
+        GeneralBlock(number, part, is_last=number == 2).to_bytes()
+        for number, part in enumerate((message[:100], message[100:]), 1)
+    ]
+    meter, stranger = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    try:
+        await wait_until(lambda: listener.is_up)
+        meter.sendto(WrapperMessage(1, 16, halves[0]).to_bytes(), ("127.0.0.1", port))
+        stranger.sendto(WrapperMessage(1, 16, halves[0]).to_bytes(), ("127.0.0.1", port))
+        stranger.sendto(b"\x00\x01 is no message", ("127.0.0.1", port))
+        stranger.sendto(WrapperMessage(1, 16, b"\x0f\x00").to_bytes(), ("127.0.0.1", port))
+        meter.sendto(WrapperMessage(1, 16, halves[1]).to_bytes(), ("127.0.0.1", port))
+        await wait_until(lambda: sink.readings)
+        assert len(sink.readings) == 1
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        meter.close()
+        stranger.close()
 
 
 def test_secrets_are_read_from_owners_files_the_environment_and_credentials(
