@@ -113,6 +113,10 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "journal.db"
 
     @property
+    def documents(self) -> Path:
+        return self.data / "documents.db"
+
+    @property
     def ca(self) -> Path:
         return self.data / "ca"
 

@@ -32,6 +32,7 @@ from gridtokenx_backend.mqtt_source import MqttSource
 from gridtokenx_backend.pki.authority import Authority, open_authority
 from gridtokenx_backend.pki.broker_access import BrokerAccess
 from gridtokenx_backend.replay import rebuild
+from gridtokenx_backend.statements.desk import StatementDesk
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Overloaded, Writer
 from gridtokenx_wire.clock import Clock, make_clock
@@ -108,7 +109,13 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
                 acked_by = [public_key_text(each.public_key()) for each in (key, *next_keys)]
                 desk = EnrolmentDesk(settings, authority, writer, verifier, acked_by)
             try:
-                yield Backend(writer, journal, verifier, ingest, source, clock, token, desk, access)
+                statements = StatementDesk(settings.journal, settings.documents)
+                yield Backend(
+                    *(writer, journal, verifier, ingest, source, clock, token),
+                    desk=desk,
+                    access=access,
+                    statements=statements,
+                )
             finally:
                 for task in inputs:
                     task.cancel()

@@ -17,6 +17,7 @@ from gridtokenx_backend.api import (
     market,
     operator,
     problems,
+    statements,
 )
 from gridtokenx_backend.api.metrics import metrics
 from gridtokenx_backend.backend import Backend
@@ -46,6 +47,9 @@ _HANDLERS = [
     admission.withdraw_token,
     admission.approve_device,
     admission.revoke_device,
+    statements.periods,
+    statements.take_step,
+    statements.statement,
     metrics,
 ]
 

@@ -205,6 +205,7 @@ def _mint(community: Community, surplus: dict[str, int]) -> list[Movement]:
         if community.ledger.post([movement]) is None:
             meter.settled_uwh = newest_uwh
             community.counters.minted_uwh += minted_uwh
+            community.members[meter.owner].minted_uwh += minted_uwh
             movements.append(movement)
     return movements
 

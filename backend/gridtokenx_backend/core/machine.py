@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core import enrolment, inputs, registration, standing
+from gridtokenx_backend.core import enrolment, inputs, periods, registration, standing
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import apply_frame
 from gridtokenx_backend.core.instructions import apply_instruction
@@ -48,6 +48,8 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return enrolment.rotate(community, given.rotation)
         case inputs.DeviceInput():
             return enrolment.change_device(community, given.command)
+        case inputs.PeriodInput():
+            return periods.change_period(community, given.command, at_ms)
 
 
 def _forget_old_ids(community: Community, at_ms: int) -> None:

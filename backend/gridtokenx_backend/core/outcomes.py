@@ -7,6 +7,7 @@ from enum import Enum
 import msgspec
 
 from gridtokenx_backend.core.ledger import Movement
+from gridtokenx_backend.core.periods import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.series import IntervalEnergy
 
 
@@ -253,6 +254,7 @@ Outcome = (
     | DeviceRotated
     | DeviceApproved
     | DeviceRevoked
+    | PeriodChanged
 )
 
 
@@ -262,14 +264,16 @@ class Repeated(msgspec.Struct, frozen=True):
     entry: int
 
 
-NotJournaled = FrameRefused | Refused | Repeated | EnrolmentRefused | AlreadyEnrolled
+NotJournaled = (
+    FrameRefused | Refused | Repeated | EnrolmentRefused | AlreadyEnrolled | PeriodRefused
+)
 Result = Outcome | NotJournaled
 
 
 def movements_of(outcome: Outcome) -> list[Movement]:
     """Every token movement of an outcome, in order."""
     match outcome:
-        case FrameAccepted() | OrderAccepted() | Configured():
+        case FrameAccepted() | OrderAccepted() | Configured() | PeriodChanged():
             return outcome.movements
         case Ticked() | Retired():
             return [movement for order in outcome.orders for movement in order.movements]

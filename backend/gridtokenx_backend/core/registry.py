@@ -123,7 +123,10 @@ class StandingOrder(msgspec.Struct, array_like=True, gc=False):
 
 
 class Member(msgspec.Struct, array_like=True, gc=False):
-    """A person. `imported_uwh` counts what all of their meters took from the grid."""
+    """A person. `imported_uwh` counts what all of their meters took from the grid.
+
+    `minted_uwh` counts what was ever minted to them.
+    """
 
     name: str
     wallet: str
@@ -131,3 +134,5 @@ class Member(msgspec.Struct, array_like=True, gc=False):
     sell: StandingOrder | None = None
     buy: StandingOrder | None = None
     zone: str = ""
+    bought_uwh: int = 0
+    minted_uwh: int = 0

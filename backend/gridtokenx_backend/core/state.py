@@ -12,6 +12,7 @@ from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.ledger import LedgerState, Pending
 from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
+from gridtokenx_backend.core.periods import Period
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
 
 VERSION = 3
@@ -90,6 +91,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     remembered: dict[str, Remembered]
     forgotten_ms: int
     tokens: dict[str, Token] = {}
+    periods: dict[str, Period] = {}
 
 
 _CHUNK = 512

@@ -56,11 +56,14 @@ def usage(
     )
 
 
-def bill_of(wallet: Wallet, energy: Usage, plan: Plan | None) -> Bill:
-    """All lines. Without a tariff there are only those of the community."""
+def bill_of(wallet: Wallet, energy: Usage, plan: Plan | None, fed_in_uwh: int) -> Bill:
+    """All lines. Without a tariff there are only those of the community.
+
+    `fed_in_uwh` is the surplus that the utility pays for.
+    """
     community = [*_side(wallet.bought, bought=True), *_side(wallet.sold, bought=False)]
     utility = _utility(energy, plan, residual=True) if plan and energy.known else []
-    feed_in = _feed_in(wallet.unsold_uwh, plan, "surplus that nobody bought", wallet)
+    feed_in = _feed_in(fed_in_uwh, plan, "surplus that nobody bought", wallet)
     lines = [*community, *utility, *feed_in]
     return Bill(lines, *(_sum(part) for part in (community, utility, feed_in, lines)))
 

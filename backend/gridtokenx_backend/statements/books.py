@@ -62,6 +62,11 @@ class Books:
         return self.roster.newest.community.name
 
     @property
+    def feeds_in(self) -> bool:
+        """Whether unsold surplus goes to the utility when the month is final."""
+        return self.roster.newest.settlement.feed_in_unsold
+
+    @property
     def wallets(self) -> list[str]:
         """The members who get a statement."""
         return list(self.roster.names)
@@ -78,9 +83,17 @@ class Books:
     def data(self, wallet: str) -> Data:
         """What the month was for a member. Raises KeyError for others."""
         person = Person(
-            self.roster.names[wallet], wallet, self.roster.plan(wallet), self.metered(wallet)
+            self.roster.names[wallet],
+            wallet,
+            self.roster.plan(wallet),
+            self.metered(wallet),
+            self.feeds_in,
         )
         return data_of(self.fold, person, self.community, self._spool)
+
+    def concern(self, wallet: str) -> set[str]:
+        """What of `fold.touched` changes this member's statement: the wallet, and its meters."""
+        return {wallet, *(span.meter for span in self.roster.spans.get(wallet, []))}
 
     def metered(self, wallet: str) -> list[Metered]:
         """The member's metering points with their intervals."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Container, Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from gridtokenx_backend.core.ledger import ASSETS, GRID, GRX, REC, Movement, issuer
 from gridtokenx_backend.core.outcomes import FrameAccepted, Trade, trades_of
+from gridtokenx_backend.core.periods import ChangePeriod
 from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.evidence import decode_leaf, decode_outcome
@@ -54,13 +55,12 @@ class Wallet:
 
     `surplus_uwh` is GRID that was minted and is still there: a sale takes it before what was
     bought. `retired` is by interval of the month, `fed_in_uwh` what left for the utility when this
-    month became final (-1: it has not).
+    month became final.
     """
 
     __slots__ = (
         "before",
         "bought",
-        "fed_in_entry",
         "fed_in_uwh",
         "later",
         "minted_later_uwh",
@@ -85,15 +85,12 @@ class Wallet:
         self.sold = Side()
         self.retired: array[int] | None = None
         self.retired_tally = Tally()
-        self.fed_in_uwh = -1
-        self.fed_in_entry = 0
+        self.fed_in_uwh = 0
 
     @property
-    def unsold_uwh(self) -> int:
-        """What was minted by the month's end and is still there. Sales take the oldest first."""
-        if self.fed_in_uwh >= 0:
-            return self.fed_in_uwh
-        return max(0, self.surplus_uwh - self.minted_later_uwh)
+    def minted_by_end_uwh(self) -> int:
+        """What was ever minted to it by the month's end."""
+        return self.minted_uwh - self.minted_later_uwh
 
     def tally(self, asset: str, kind: str) -> Tally:
         """The sum of this kind, from now on there."""
@@ -114,6 +111,13 @@ class Readings(msgspec.Struct, gc=False):
     refused: int = 0
 
 
+class Step(NamedTuple):
+    """A step of the month's period, by the journal's entry."""
+
+    entry: int
+    command: ChangePeriod
+
+
 class Fold:
     """The state of the pass. `only` are the wallets whose lines are kept; None is all of them."""
 
@@ -125,8 +129,11 @@ class Fold:
         self.meters: dict[str, MeterMonth] = {}
         self.readings = Readings()
         self.terms: CommunityTerms | None = None
+        self.steps: list[Step] = []
+        """Those of this month, oldest first: its documents by revision."""
+        self.final_entry = 0
         self.touched: set[str] = set()
-        """Wallets that an entry moved since this was last emptied."""
+        """Accounts and meters that an entry concerned since this was last emptied."""
         self._only = only
 
     def add_all(self, rows: Iterable[Row]) -> None:
@@ -148,8 +155,30 @@ class Fold:
             self._trade(row, n, trade, inside=inside)
         if row.kind == "configure" and row.given:
             self.terms = terms_of(row.given)
+        if row.kind == "period" and row.given:
+            self._period(row, movements)
         if isinstance(outcome, FrameAccepted):
             self._frame(outcome, inside=inside)
+
+    def unsold_uwh(self, wallet: Wallet) -> int:
+        """What was minted by the month's end and nobody bought until the month was final.
+
+        Sales take the oldest first.
+        """
+        if self.final_entry:
+            return wallet.fed_in_uwh
+        return max(0, wallet.surplus_uwh - wallet.minted_later_uwh)
+
+    def _period(self, row: Row, movements: Iterable[Movement]) -> None:
+        assert row.given
+        command = msgspec.json.decode(row.given, type=ChangePeriod)
+        if command.month != self.month.name:
+            return
+        self.steps.append(Step(row.seq, command))
+        if command.status == "final":
+            self.final_entry = row.seq
+            for movement in movements:
+                self.wallet(movement.debit).fed_in_uwh = movement.amount
 
     def _frame(self, outcome: FrameAccepted, *, inside: bool) -> None:
         for meter, rows in outcome.intervals:
@@ -165,6 +194,7 @@ class Fold:
                 of_month = self.meters.get(meter)
                 if of_month is None:
                     of_month = self.meters[meter] = MeterMonth(self.month.intervals)
+                self.touched.add(meter)
                 of_month.put(slot_of(self.month, row.interval_ms), row)
 
     def wallet(self, account: str) -> Wallet:

@@ -55,6 +55,8 @@ class Person(msgspec.Struct, frozen=True):
     wallet: str
     plan: Plan | None
     meters: Sequence[Metered]
+    feeds_in: bool = True
+    """Whether what nobody bought goes to the utility."""
 
 
 def data_of(fold: Fold, person: Person, community: str, spool: Spool) -> Data:
@@ -62,7 +64,9 @@ def data_of(fold: Fold, person: Person, community: str, spool: Spool) -> Data:
     month = fold.month
     wallet = fold.wallets.get(person.wallet) or Wallet()
     usage = billing.usage(month, person.plan, person.meters, wallet.retired)
-    bill = billing.bill_of(wallet, usage, person.plan)
+    unsold_uwh = fold.unsold_uwh(wallet)
+    fed_in_uwh = unsold_uwh if person.feeds_in else 0
+    bill = billing.bill_of(wallet, usage, person.plan, fed_in_uwh)
     accounts = [_account(asset, wallet, spool, person.wallet) for asset in ASSETS]
     return Data(
         community,
@@ -73,7 +77,7 @@ def data_of(fold: Fold, person: Person, community: str, spool: Spool) -> Data:
         month.days,
         person.name,
         person.wallet,
-        _energy(wallet, usage),
+        _energy(wallet, usage, unsold_uwh),
         bill,
         billing.alone(bill, usage, person.plan),
         [_block(month, person.plan, metered) for metered in person.meters],
@@ -105,7 +109,7 @@ def _snapshot(plan: Plan | None) -> Any:
     return msgspec.json.decode(msgspec.json.encode(plan.terms, enc_hook=encode_hook))
 
 
-def _energy(wallet: Wallet, usage: billing.Usage) -> Energy:
+def _energy(wallet: Wallet, usage: billing.Usage, unsold_uwh: int) -> Energy:
     known = usage.known
     minted = wallet.tallies.get((GRID, "minted"))
     return Energy(
@@ -116,7 +120,7 @@ def _energy(wallet: Wallet, usage: billing.Usage) -> Energy:
         format_kwh(minted.amount if minted else 0),
         format_kwh(wallet.bought.quantity_uwh),
         format_kwh(wallet.sold.quantity_uwh),
-        format_kwh(wallet.unsold_uwh),
+        format_kwh(unsold_uwh),
     )
 
 

@@ -66,7 +66,7 @@ class June(Chronicle):
         """Anna offers a part of what she has; cleo in her zone takes some, ben across the link."""
         issued_ms = self.at_ms
         price = f"0.1{number % 10}"
-        name = f"{self.at_ms}"
+        name = f"{len(self.entries)}"
         self.accept(self.anna.order(f"a{name}", "sell", "5", price, issued_ms=issued_ms))
         cleos = self.cleo.order(f"c{name}", "buy", "1.5", "0.2", "IOC", issued_ms=issued_ms)
         self.accept(cleos)
