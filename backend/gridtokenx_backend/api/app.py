@@ -50,6 +50,7 @@ _HANDLERS = [
     statements.periods,
     statements.take_step,
     statements.statement,
+    statements.report,
     metrics,
 ]
 

@@ -102,6 +102,21 @@ async def statement(
     Of a month that is still open it is a preview; of another the newest revision, or the one that
     is asked for.
     """
+    async with backend.writer.reading() as community:
+        if wallet not in community.members:
+            raise Problem(404, "No such wallet", "expected a member's wallet", "unknown_wallet")
+    return await _document(backend, wallet, name, revision)
+
+
+@get("/v1/reports/{name:str}", guards=[operator_only])
+async def report(
+    backend: NamedDependency[Backend], name: FromPath[str], revision: int = 0
+) -> Response[bytes]:
+    """The community's report of a month; `{name}` and revisions are as for statements."""
+    return await _document(backend, "", name, revision)
+
+
+async def _document(backend: Backend, wallet: str, name: str, revision: int) -> Response[bytes]:
     month, _, suffix = name.partition(".")
     form = next((each for each in FORMS if each == suffix), None)
     if form is None:
@@ -113,15 +128,14 @@ async def statement(
     try:
         made = await desk.make(task)
     except NotMade as error:
-        raise Problem(404, "No such statement", str(error), "not_found") from None
-    return _response(made, form, f"statement-{month}-{wallet[:8]}.{form}")
+        raise Problem(404, "No such document", str(error), "not_found") from None
+    kind = f"statement-{wallet[:8]}" if wallet else "report"
+    return _response(made, form, f"{kind}-{month}.{form}")
 
 
 async def _stored(backend: Backend, wallet: str, month: str, revision: int) -> str:
-    """The hash of a wallet's document; empty if the month is open and so has none."""
+    """The hash of a document; empty if the month is open and so has none."""
     async with backend.writer.reading() as community:
-        if wallet not in community.members:
-            raise Problem(404, "No such wallet", "expected a member's wallet", "unknown_wallet")
         period = community.periods.get(month)
         last = period.revision if period else 0
         if not 0 <= revision <= last:
@@ -132,11 +146,12 @@ async def _stored(backend: Backend, wallet: str, month: str, revision: int) -> s
         return ""
     step = await backend.journal.entry(entry)
     assert step is not None
-    documents = dict(msgspec.json.decode(step.input, type=ChangePeriod).documents)
-    if wallet not in documents:
+    command = msgspec.json.decode(step.input, type=ChangePeriod)
+    found = dict(command.documents).get(wallet, "") if wallet else command.report
+    if not found:
         detail = "expected a wallet that was a member's in that month"
-        raise Problem(404, "No such statement", detail, "not_found")
-    return documents[wallet]
+        raise Problem(404, "No such document", detail, "not_found")
+    return found
 
 
 def _desk(backend: Backend) -> StatementDesk:

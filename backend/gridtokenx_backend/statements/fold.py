@@ -23,6 +23,7 @@ from gridtokenx_backend.statements.document import Posting
 from gridtokenx_backend.statements.energy import MeterMonth, slot_of
 from gridtokenx_backend.statements.journal_rows import Row, terms_of
 from gridtokenx_backend.statements.months import Month
+from gridtokenx_backend.statements.prices import Trading
 from gridtokenx_backend.statements.spool import Part, Spool
 from gridtokenx_backend.statements.trade_lines import Side, side_of, trade_line
 from gridtokenx_wire.units import format_grx, format_kwh
@@ -92,6 +93,10 @@ class Wallet:
         """What was ever minted to it by the month's end."""
         return self.minted_uwh - self.minted_later_uwh
 
+    def owned(self, asset: str) -> int:
+        """At the end of what was read."""
+        return self.before[asset] + self.within[asset] + self.later[asset]
+
     def tally(self, asset: str, kind: str) -> Tally:
         """The sum of this kind, from now on there."""
         found = self.tallies.get((asset, kind))
@@ -128,6 +133,7 @@ class Fold:
         self.wallets: dict[str, Wallet] = {}
         self.meters: dict[str, MeterMonth] = {}
         self.readings = Readings()
+        self.trading = Trading()
         self.terms: CommunityTerms | None = None
         self.steps: list[Step] = []
         """Those of this month, oldest first: its documents by revision."""
@@ -168,6 +174,12 @@ class Fold:
         if self.final_entry:
             return wallet.fed_in_uwh
         return max(0, wallet.surplus_uwh - wallet.minted_later_uwh)
+
+    def sums(self) -> dict[str, int]:
+        """What all accounts own together, by asset; double entry makes it zero."""
+        return {
+            asset: sum(wallet.owned(asset) for wallet in self.wallets.values()) for asset in ASSETS
+        }
 
     def _period(self, row: Row, movements: Iterable[Movement]) -> None:
         assert row.given
@@ -252,6 +264,7 @@ class Fold:
         self.wallet(trade.seller).take(trade.quantity_uwh)
         if not inside:
             return
+        self.trading.add(trade)
         for account, bought in ((trade.buyer, True), (trade.seller, False)):
             wallet = self.wallet(account)
             side = side_of(trade, self.terms, bought=bought)

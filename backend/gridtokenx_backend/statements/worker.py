@@ -15,8 +15,9 @@ import msgspec
 
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.statements.books import Books, NoBooks
-from gridtokenx_backend.statements.document import encode
-from gridtokenx_backend.statements.forms import Form, statement_as
+from gridtokenx_backend.statements.document import canonical, encode
+from gridtokenx_backend.statements.forms import Form, report_as, statement_as
+from gridtokenx_backend.statements.report import report_of, summary_of
 from gridtokenx_backend.statements.statement import statement_of
 from gridtokenx_backend.statements.store import read_document
 
@@ -25,7 +26,10 @@ _LESS_URGENT = 5
 
 
 class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`sha256` names a stored document; empty asks for a preview."""
+    """`sha256` names a stored document; empty asks for a preview.
+
+    Without a wallet it is about the community's report.
+    """
 
     journal: str
     store: str
@@ -37,17 +41,22 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def carry_out(task: Task) -> bytes:
     """The document in its form. Raises OperatorError."""
+    as_form = statement_as if task.wallet else report_as
     if not task.sha256:
-        return statement_as(task.form, preview(Path(task.journal), task.month, task.wallet))
+        return as_form(task.form, preview(Path(task.journal), task.month, task.wallet))
     document = read_document(Path(task.store), task.sha256)
     if document is None:
         raise NoBooks(f"{task.store}: expected the document {task.sha256}, found none")
-    return statement_as(task.form, document)
+    return as_form(task.form, document)
 
 
 def preview(journal: Path, month: str, wallet: str) -> bytes:
-    """What the statement would be if the month became final now. Raises NoBooks."""
+    """What the document would be if the month became final now. Raises NoBooks."""
     with Books(journal, month, {wallet}) as books:
+        if not wallet:
+            books.catch_up()
+            summaries = (summary_of(books.data(each)) for each in books.wallets)
+            return canonical(report_of(books, summaries, "open", 0))
         if wallet not in books.roster.names:
             raise NoBooks(f"expected the wallet of a member of {month}, got {wallet}")
         books.catch_up()
