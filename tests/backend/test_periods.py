@@ -100,6 +100,13 @@ def assert_sound_with_fed_in(village: Village) -> None:
     assert minted_uwh == wallets_uwh + ledger.posted(FED_IN, GRID)
 
 
+def test_what_was_bought_is_never_fed_in(village: Village) -> None:
+    village.accept(village.ben.order("b", "buy", "2", "0.2", "IOC", issued_ms=END_MS))
+    due = [*fed(village, 6), FeedIn(village.ben.wallet, 0, 0)]
+    taken(step(village, "final", 1, feed_in=due))
+    assert village.grid(village.ben) == (2 * KWH, 0)
+
+
 @pytest.mark.parametrize(
     ("before", "status", "revision", "changed", "reason"),
     [

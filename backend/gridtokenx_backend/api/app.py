@@ -17,6 +17,7 @@ from gridtokenx_backend.api import (
     market,
     operator,
     problems,
+    settlement,
     statements,
 )
 from gridtokenx_backend.api.metrics import metrics
@@ -52,6 +53,15 @@ _HANDLERS = [
     statements.statement,
     statements.report,
     metrics,
+    settlement.withdraw,
+    settlement.transfer_certificate,
+    settlement.retire_certificate,
+    settlement.certificates,
+    settlement.open_withdrawals,
+    settlement.deposit,
+    settlement.confirm_withdrawal,
+    settlement.refuse_withdrawal,
+    settlement.issue_certificates,
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from gridtokenx_backend.core.tariff_terms import CarbonTerms, SettlementTerms, TariffTerms
+from gridtokenx_backend.core.tariff_terms import CarbonTerms, TariffTerms
 from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 
@@ -98,6 +98,13 @@ class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the first frame under the new key."""
 
 
+class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    cover_hours: int = 72
+    """For how long after an interval its import may be covered by bought GRID."""
+    feed_in_unsold: bool = True
+    """When a month becomes final, its unsold surplus goes to the utility and cannot be sold."""
+
+
 class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     wallet: PublicKey
@@ -138,6 +145,10 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the registers count before they begin again at zero; 0: they do not."""
     epoch: int = 0
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
+    renewable: bool = False
+    """What it exports is certified: a certificate for each MWh."""
+    technology: str = ""
+    """What produces it, such as "solar", as certificates name it."""
 
 
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,26 +13,23 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from gridtokenx_backend.core.ledger import ASSETS, GRID, GRX, REC, Movement, issuer
-from gridtokenx_backend.core.outcomes import FrameAccepted, Trade, trades_of
+from gridtokenx_backend.core.ledger import ASSETS, FED_IN, GRID, GRX, REC, Movement, issuer
+from gridtokenx_backend.core.outcomes import FrameAccepted, Retired, Ticked, Trade, trades_of
 from gridtokenx_backend.core.periods import ChangePeriod
 from gridtokenx_backend.core.series import IntervalEnergy
+from gridtokenx_backend.core.settled import Corrected, Retirement
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.evidence import decode_leaf, decode_outcome
 from gridtokenx_backend.statements.document import Posting
 from gridtokenx_backend.statements.energy import MeterMonth, slot_of
 from gridtokenx_backend.statements.journal_rows import Row, terms_of
+from gridtokenx_backend.statements.kinds import about_of, is_of_trades, is_wallet, kinds_of, spell
 from gridtokenx_backend.statements.months import Month
 from gridtokenx_backend.statements.prices import Trading
 from gridtokenx_backend.statements.spool import Part, Spool
 from gridtokenx_backend.statements.trade_lines import Side, side_of, trade_line
-from gridtokenx_wire.units import format_grx, format_kwh
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_CHARGES = frozenset(
-    {"community:fees", "community:wheeling", "community:losses", "community:congestion"}
-)
-_GONE = {"community:retired": "retired", "community:fed-in": "fed_in"}
 _PART: dict[str, Part] = {GRID: "GRID", GRX: "GRX", REC: "REC"}
 
 
@@ -151,18 +148,24 @@ class Fold:
         self.seq = row.seq
         outcome = decode_outcome(row.outcome) if row.outcome is not None else None
         movements = decode_leaf(row.leaf).movements
+        about = about_of(row, outcome)
         trades = trades_of(outcome) if outcome is not None else []
         inside = self.month.from_ms <= row.at_ms < self.month.to_ms
         for movement in movements:
             self._move(row, movement, inside=inside)
-            if not (trades and _is_of_trades(movement)):
-                self._post(row, movement, inside=inside)
+            if not (trades and is_of_trades(movement)):
+                self._post(row, movement, about, inside=inside)
         for n, trade in enumerate(trades):
             self._trade(row, n, trade, inside=inside)
         if row.kind == "configure" and row.given:
             self.terms = terms_of(row.given)
         if row.kind == "period" and row.given:
             self._period(row, movements)
+        if isinstance(outcome, Ticked | Retired):
+            for retirement in outcome.retirements:
+                self._retire(retirement)
+        if isinstance(outcome, Corrected):
+            self.energy(outcome.meter, outcome.rows)
         if isinstance(outcome, FrameAccepted):
             self._frame(outcome, inside=inside)
 
@@ -191,6 +194,16 @@ class Fold:
             self.final_entry = row.seq
             for movement in movements:
                 self.wallet(movement.debit).fed_in_uwh = movement.amount
+
+    def _retire(self, retirement: Retirement) -> None:
+        """Import that bought GRID covered; it belongs to the month of its interval."""
+        if self.month.from_ms <= retirement.interval_ms < self.month.to_ms:
+            wallet = self.wallet(retirement.wallet)
+            if wallet.retired is None:
+                wallet.retired = array("q", bytes(8 * self.month.intervals))
+            slot = slot_of(self.month, retirement.interval_ms)
+            wallet.retired[slot] += retirement.amount_uwh
+            self.touched.add(retirement.wallet)
 
     def _frame(self, outcome: FrameAccepted, *, inside: bool) -> None:
         for meter, rows in outcome.intervals:
@@ -229,36 +242,32 @@ class Fold:
             else:
                 wallet.later[movement.asset] += amount
 
-    def _post(self, row: Row, movement: Movement, *, inside: bool) -> None:
+    def _post(self, row: Row, movement: Movement, about: str, *, inside: bool) -> None:
         """A movement that no trade made, as a line of the accounts that it touched."""
-        kind_out, kind_in = _kinds(row.kind, movement)
-        if _is_wallet(movement.credit):
-            self._line(row, movement.credit, movement.asset, kind_in, movement.amount, inside)
-        if _is_wallet(movement.debit):
-            self._line(row, movement.debit, movement.asset, kind_out, -movement.amount, inside)
-
-    def _line(
-        self,
-        row: Row,
-        account: str,
-        asset: str,
-        kind: str,
-        amount: int,
-        inside: bool,  # noqa: FBT001
-    ) -> None:
-        wallet = self.wallet(account)
-        if kind == "minted":
-            wallet.surplus_uwh += amount
-            wallet.minted_uwh += amount
-            if row.at_ms >= self.month.to_ms:
-                wallet.minted_later_uwh += amount
-        elif kind in {"clawed_back", "fed_in"}:
-            wallet.take(-amount)
+        asset, amount = movement.asset, movement.amount
+        if asset == GRID:
+            self._count_grid(movement, later=row.at_ms >= self.month.to_ms)
         if not inside:
             return
-        wallet.tally(asset, kind).add(amount, row.seq)
-        spell = format_grx if asset == GRX else format_kwh
-        self._keep(account, _PART[asset], Posting(row.seq, row.at_ms, kind, spell(amount)))
+        kind_out, kind_in = kinds_of(row.kind, movement)
+        for account, kind, signed in (
+            (movement.debit, kind_out, -amount),
+            (movement.credit, kind_in, amount),
+        ):
+            if is_wallet(account):
+                self.wallet(account).tally(asset, kind).add(signed, row.seq)
+                posting = Posting(row.seq, row.at_ms, kind, spell(asset, signed), about)
+                self._keep(account, _PART[asset], posting)
+
+    def _count_grid(self, movement: Movement, *, later: bool) -> None:
+        """What was minted and is still there. What is retired or given away was bought."""
+        if movement.debit == issuer(GRID):
+            wallet = self.wallet(movement.credit)
+            wallet.surplus_uwh += movement.amount
+            wallet.minted_uwh += movement.amount
+            wallet.minted_later_uwh += movement.amount if later else 0
+        elif movement.credit in {issuer(GRID), FED_IN}:
+            self.wallet(movement.debit).take(movement.amount)
 
     def _trade(self, row: Row, n: int, trade: Trade, *, inside: bool) -> None:
         self.wallet(trade.seller).take(trade.quantity_uwh)
@@ -279,26 +288,3 @@ class Fold:
     def _keep(self, account: str, part: Part, line: msgspec.Struct) -> None:
         if self._only is None or account in self._only:
             self.spool.add(account, part, _encode(line))
-
-
-def _is_wallet(account: str) -> bool:
-    return ":" not in account
-
-
-def _is_of_trades(movement: Movement) -> bool:
-    """Whether a trade of the same entry explains it: between wallets, or a charge."""
-    return _is_wallet(movement.debit) and (
-        _is_wallet(movement.credit) or movement.credit in _CHARGES
-    )
-
-
-def _kinds(entry: str, movement: Movement) -> tuple[str, str]:
-    """What a movement is to the account that it leaves, and to the one that it reaches."""
-    if _is_wallet(movement.debit) and _is_wallet(movement.credit):
-        return "given", "received"
-    if movement.debit == issuer(movement.asset):
-        issued = {GRID: "minted", GRX: "deposited", REC: "issued"}[movement.asset]
-        return "", "opening_balance" if entry == "configure" else issued
-    if movement.credit == issuer(movement.asset):
-        return {GRID: "clawed_back", GRX: "withdrawn", REC: "cancelled"}[movement.asset], ""
-    return _GONE.get(movement.credit, "paid"), "paid_out"

@@ -30,6 +30,7 @@ from gridtokenx_backend.statements.document import (
 )
 from gridtokenx_backend.statements.energy import Metered
 from gridtokenx_backend.statements.fold import Fold, Wallet
+from gridtokenx_backend.statements.kinds import spell
 from gridtokenx_backend.statements.months import INTERVAL_MS, Month
 from gridtokenx_backend.statements.spool import Part, Spool
 from gridtokenx_backend.statements.tariffs import ROUNDING, Plan
@@ -156,18 +157,17 @@ def quality_of(metered: Metered) -> QualityCounts:
 
 
 def _account(asset: str, wallet: Wallet, spool: Spool, address: str) -> Account:
-    spell = format_grx if asset == GRX else format_kwh
     part: Part = "GRX" if asset == GRX else "GRID" if asset == GRID else "REC"
     opening = wallet.before[asset]
     return Account(
         asset,
-        spell(opening),
+        spell(asset, opening),
         [
-            Sum(kind, spell(tally.amount), tally.count, tally.first_entry, tally.last_entry)
+            Sum(kind, spell(asset, tally.amount), tally.count, tally.first_entry, tally.last_entry)
             for (of, kind), tally in sorted(wallet.tallies.items())
             if of == asset
         ],
-        spell(opening + wallet.within[asset]),
+        spell(asset, opening + wallet.within[asset]),
         spool.lines(address, part),
     )
 
@@ -177,12 +177,11 @@ def checks(wallet: Wallet, bill: Bill, usage: billing.Usage) -> list[Check]:
     found = []
     for asset in ASSETS:
         lines = sum(tally.amount for (of, _), tally in wallet.tallies.items() if of == asset)
-        spell = format_grx if asset == GRX else format_kwh
         found.append(
             _check(
                 f"{asset}: the lines of this statement = the ledger's movements",
-                spell(lines),
-                spell(wallet.within[asset]),
+                spell(asset, lines),
+                spell(asset, wallet.within[asset]),
             )
         )
     settled = wallet.bought.amount_ugrx + wallet.sold.amount_ugrx

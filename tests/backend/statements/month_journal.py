@@ -6,12 +6,13 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from tests.backend.village import HOUR_MS, START_MS, Village, reading
+from tests.backend.village import HOUR_MS, START_MS, Village, convert_terms, reading
 
 from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.outcomes import NotJournaled, Result
+from gridtokenx_backend.core.outcomes import Configured, NotJournaled, Result
 from gridtokenx_backend.evidence import Entry, make_entry
 from gridtokenx_backend.journal import TradeRow, open_journal, trade_rows
+from gridtokenx_backend.time_zones import look_up
 
 TARIFF = {
     "name": "household",
@@ -35,6 +36,15 @@ class Chronicle(Village):
         self._stored = 0
         self.registers: dict[str, tuple[int, int]] = {}
         super().__init__(**({"tariff": [TARIFF]} | terms))
+
+    def configure(self, **changed: Any) -> Configured:
+        """As the server does it: with the time zone's changes looked up."""
+        self.document |= changed
+        terms = convert_terms(self.document)
+        zone = look_up(terms.community.time_zone)
+        outcome = self.apply(inputs.configure(terms, zone=zone))
+        assert isinstance(outcome, Configured)
+        return outcome
 
     def apply(self, given: inputs.Input, at_ms: int | None = None) -> Result:
         result = super().apply(given, at_ms)
