@@ -118,6 +118,10 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "documents.db"
 
     @property
+    def series(self) -> Path:
+        return self.data / "intervals.db"
+
+    @property
     def ca(self) -> Path:
         return self.data / "ca"
 
@@ -199,8 +203,8 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     yield from _check_members(terms)
     yield from _check_devices(terms)
     yield from _check_meters(terms)
-    yield from check_settlement(terms)
     yield from check_tariffs(terms)
+    yield from check_settlement(terms)
 
 
 def _check_oracle(terms: CommunityTerms) -> Iterator[tuple[str, str]]:

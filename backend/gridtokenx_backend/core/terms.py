@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from gridtokenx_backend.core.tariff_terms import CarbonTerms, TariffTerms
+from gridtokenx_backend.core.tariff_terms import CarbonTerms, SettlementTerms, TariffTerms
 from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 
@@ -96,13 +96,6 @@ class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     overlap_hours: int = 48
     """From the first frame under the new key."""
-
-
-class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    cover_hours: int = 72
-    """For how long after an interval its import may be covered by bought GRID."""
-    feed_in_unsold: bool = True
-    """When a month becomes final, its unsold surplus goes to the utility and cannot be sold."""
 
 
 class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
