@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 import msgspec
-from litestar import Request, Response, get, post
-from litestar.datastructures import State
+from litestar import Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.api.readers import AnyRequest, reading_wallet
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.inputs import change_period
 from gridtokenx_backend.core.periods import (
@@ -27,7 +29,10 @@ MAX_STEP_BYTES = 32 * 1024 * 1024
 """A step names a hundred bytes for each member."""
 _STATUS = {PeriodRefusal.BAD_PERIOD: 400, PeriodRefusal.UNKNOWN_WALLET: 404}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-AnyRequest = Request[object, object, State]
+
+
+Revision: TypeAlias = Annotated[int, QueryParameter(ge=0)]
+"""`?revision=`; 0 is the newest."""
 
 
 class PeriodView(msgspec.Struct, frozen=True):
@@ -90,29 +95,42 @@ async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> S
     )
 
 
-@get("/v1/statements/{wallet:str}/{name:str}", guards=[operator_only])
+@get("/v1/statements/{wallet:str}/{name:str}")
 async def statement(
+    request: AnyRequest,
     backend: NamedDependency[Backend],
     wallet: FromPath[str],
     name: FromPath[str],
-    revision: int = 0,
+    revision: Revision = 0,
 ) -> Response[bytes]:
     """A member's statement: `{name}` is a month and a form, such as 2026-06.pdf.
 
     Of a month that is still open it is a preview; of another the newest revision, or the one that
-    is asked for.
+    is asked for. For the operator, and for the wallet's owner with a signed read token.
     """
+    reader = await reading_wallet(request, backend)
     async with backend.writer.reading() as community:
-        if wallet not in community.members:
-            raise Problem(404, "No such wallet", "expected a member's wallet", "unknown_wallet")
+        if wallet not in community.members or reader not in (None, wallet):
+            detail = "expected the wallet of a member" if reader is None else "expected your wallet"
+            raise Problem(404, "No such wallet", detail, "unknown_wallet")
     return await _document(backend, wallet, name, revision)
 
 
-@get("/v1/reports/{name:str}", guards=[operator_only])
+@get("/v1/reports/{name:str}")
 async def report(
-    backend: NamedDependency[Backend], name: FromPath[str], revision: int = 0
+    request: AnyRequest,
+    backend: NamedDependency[Backend],
+    name: FromPath[str],
+    revision: Revision = 0,
 ) -> Response[bytes]:
-    """The community's report of a month; `{name}` and revisions are as for statements."""
+    """The community's report of a month; `{name}` and revisions are as for statements.
+
+    For the operator and every member.
+    """
+    reader = await reading_wallet(request, backend)
+    async with backend.writer.reading() as community:
+        if reader is not None and reader not in community.members:
+            raise Problem(404, "No such wallet", "expected a member's wallet", "unknown_wallet")
     return await _document(backend, "", name, revision)
 
 

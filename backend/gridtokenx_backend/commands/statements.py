@@ -24,10 +24,12 @@ from gridtokenx_backend.commands.terminal import (
 )
 from gridtokenx_backend.config import Settings, load_settings
 from gridtokenx_backend.core.periods import PeriodStatus
+from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.statements.books import Books, NoBooks
 from gridtokenx_backend.statements.closing import Closing
-from gridtokenx_backend.statements.document import encode
-from gridtokenx_backend.statements.forms import statement_as
+from gridtokenx_backend.statements.document import canonical, encode
+from gridtokenx_backend.statements.forms import report_as, statement_as
+from gridtokenx_backend.statements.report import report_of, summary_of
 from gridtokenx_backend.statements.statement import statement_of
 from gridtokenx_backend.statements.store import read_document
 
@@ -142,11 +144,10 @@ def statement(
         wallets = [wallet] if wallet else books.wallets
         progress = told("writing statements")
         files = []
-        out.mkdir(parents=True, exist_ok=True)
         for done, each in enumerate(wallets):
             progress(done, len(wallets))
             file = out / f"statement-{month}-{each}.{form}"
-            file.write_bytes(statement_as(form.value, _document(settings, books, each)))
+            _write(file, statement_as(form.value, _document(settings, books, each)))
             files.append(str(file))
         progress(len(wallets), len(wallets))
     if as_json:
@@ -167,10 +168,56 @@ def _document(settings: Settings, books: Books, wallet: str) -> bytes:
     return encode(statement_of(books.data(wallet), "open", 0))
 
 
+def report(
+    month: MonthArgument,
+    form: Annotated[FormName, typer.Option("--format", help="What to write.")] = FormName.PDF,
+    out: Annotated[Path, typer.Option("--out", help="The folder for the file.")] = Path(),
+    config: ConfigOption = CONFIG,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the community's report: the newest revision, or a preview of a month that is open."""
+    settings = load_settings(config)
+    with Books(settings.journal, month, ()) as books, _progress() as told:
+        books.catch_up(told("reading the journal"))
+        file = out / f"report-{month}.{form}"
+        progress = told("adding up")
+        _write(file, report_as(form.value, _report(settings, books, progress)))
+    if as_json:
+        print_json({"month": month, "files": [str(file)]})
+    else:
+        typer.echo(str(file))
+
+
+def _report(settings: Settings, books: Books, progress: Callable[[int, int], None]) -> bytes:
+    steps = books.fold.steps
+    if steps:
+        stored = read_document(settings.documents, steps[-1].command.report)
+        if stored is None:
+            raise NoBooks(f"{settings.documents}: expected the month's report, found none")
+        return stored
+    summaries = []
+    for done, wallet in enumerate(books.wallets):
+        progress(done, len(books.wallets))
+        summaries.append(summary_of(books.data(wallet)))
+    return canonical(report_of(books, summaries, "open", 0))
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Statements are for their members only."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(0o600)
+        file.write_bytes(content)
+    except OSError as error:
+        raise CannotStart(f"{file}: cannot be written: {error.strerror}") from None
+
+
 @contextmanager
 def _progress() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     """Bars on stderr: given a text, what is to be told of (done, total)."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
 
         def begin(text: str) -> Callable[[int, int], None]:
             task = progress.add_task(text, total=None)

@@ -14,8 +14,8 @@ Form = Literal["json", "csv", "html", "pdf"]
 FORMS: tuple[Form, ...] = get_args(Form)
 MEDIA_TYPES: dict[Form, str] = {
     "json": "application/json",
-    "csv": "text/csv; charset=utf-8",
-    "html": "text/html; charset=utf-8",
+    "csv": "text/csv",
+    "html": "text/html",
     "pdf": "application/pdf",
 }
 

@@ -72,6 +72,7 @@ class June(Chronicle):
         self.accept(cleos)
         bens = self.ben.order(f"b{name}", "buy", "2.25", "0.25", "IOC", issued_ms=issued_ms)
         self.accept(bens)
+        self.tick()  # bought energy covers import
 
     def begin(self) -> None:
         """First readings, at the beginning of June."""

@@ -6,13 +6,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from tests.backend.village import HOUR_MS, START_MS, Village, convert_terms, reading
+from tests.backend.village import HOUR_MS, START_MS, Village, convert_terms, order_input, reading
 
 from gridtokenx_backend.core import inputs
 from gridtokenx_backend.core.outcomes import Configured, NotJournaled, Result
 from gridtokenx_backend.evidence import Entry, make_entry
 from gridtokenx_backend.journal import TradeRow, open_journal, trade_rows
 from gridtokenx_backend.time_zones import look_up
+from gridtokenx_wire.order import Instruction
 
 TARIFF = {
     "name": "household",
@@ -53,6 +54,11 @@ class Chronicle(Village):
             self.entries.append(make_entry(seq, self.at_ms, given, result, bytes(16)))
             self.trades += trade_rows(seq, self.at_ms, result)
         return result
+
+    def tell(self, instruction: Instruction, at_ms: int | None = None) -> Result:
+        """Signed, for the journal is read again as one is."""
+        signers = {who.wallet: who for who in (self.anna, self.ben, self.cleo)}
+        return self.apply(order_input(signers[instruction.wallet].sign(instruction)), at_ms)
 
     def meter_reads(
         self, gateway: Any, meter: str, at_ms: int, imported_uwh: int = 0, exported_uwh: int = 0

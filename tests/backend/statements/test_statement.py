@@ -11,6 +11,8 @@ import pytest
 from tests.backend.statements.june import JUNE, June
 from tests.backend.statements.naive import Moved, grx, kwh, money
 
+from gridtokenx_backend.core.outcomes import Ticked
+from gridtokenx_backend.evidence import decode_outcome
 from gridtokenx_backend.statements.books import Books, NoBooks
 from gridtokenx_backend.statements.document import (
     Data,
@@ -113,14 +115,36 @@ def total_of(data: Data, group: str) -> Fraction:
 def test_the_bill_is_what_hand_and_paper_give(books: Books, june: June) -> None:
     data = data_of(books, june, "ben")
     # Every day from 19 to 2 o'clock half a kWh an hour: 3 hours before 22 and 4 after it.
-    lines = {line.text: line for line in data.bill.lines if line.group == "utility"}
-    assert money(lines["energy, other times"].quantity_kwh) == 30 * 3 * Fraction(1, 2)
-    assert money(lines["energy, other times"].amount_grx) == 45 * Fraction(3, 10)
-    assert money(lines["energy, night"].amount_grx) == 60 * Fraction(2, 10)
-    assert money(lines["network and levies"].amount_grx) == 105 * Fraction(5, 100)
-    assert money(lines["basic fee, a month"].amount_grx) == Fraction(45, 10)
     assert data.alone is not None
-    assert money(data.alone.total_grx) == money(data.bill.utility_grx)
+    alone = {line.text: line for line in data.alone.lines}
+    assert money(alone["energy, other times"].quantity_kwh) == 30 * 3 * Fraction(1, 2)
+    assert money(alone["energy, other times"].amount_grx) == 45 * Fraction(3, 10)
+    assert money(alone["energy, night"].amount_grx) == 60 * Fraction(2, 10)
+    assert money(alone["network and levies"].amount_grx) == 105 * Fraction(5, 100)
+    assert money(alone["basic fee, a month"].amount_grx) == Fraction(45, 10)
+    assert money(data.alone.saved_grx) == money(data.alone.total_grx) - money(data.bill.total_grx)
+
+
+def test_bought_energy_that_was_retired_is_not_billed_by_the_utility(
+    books: Books, june: June
+) -> None:
+    data = data_of(books, june, "ben")
+    covered = money(data.energy.covered_kwh)
+    retired = [
+        each
+        for entry in june.entries
+        if isinstance(outcome := decode_outcome(entry.outcome), Ticked)
+        for each in outcome.retirements
+        if each.wallet == data.wallet and JUNE.from_ms <= each.interval_ms < JUNE.to_ms
+    ]
+    assert covered == kwh(sum(each.amount_uwh for each in retired)) > 0
+    lines = {line.text: line for line in data.bill.lines}
+    residual = sum(
+        money(lines[text].quantity_kwh) for text in ("energy, other times", "energy, night")
+    )
+    assert residual == 105 - covered == money(data.energy.residual_kwh)
+    # The network is paid for on all import, whoever the energy came from.
+    assert money(lines["network and levies"].quantity_kwh) == 105
 
 
 def test_unsold_surplus_is_paid_at_the_feed_in_tariff(books: Books, june: June) -> None:
