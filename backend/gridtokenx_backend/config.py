@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.terms import CommunityTerms
+from gridtokenx_backend.settlement_checks import check_settlement
 from gridtokenx_backend.statements.tariff_check import check_tariffs
 from gridtokenx_backend.zone_checks import check_zones
 from gridtokenx_wire.clock import ClockConfig
@@ -113,6 +114,10 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "journal.db"
 
     @property
+    def series(self) -> Path:
+        return self.data / "intervals.db"
+
+    @property
     def ca(self) -> Path:
         return self.data / "ca"
 
@@ -195,6 +200,7 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     yield from _check_devices(terms)
     yield from _check_meters(terms)
     yield from check_tariffs(terms)
+    yield from check_settlement(terms)
 
 
 def _check_oracle(terms: CommunityTerms) -> Iterator[tuple[str, str]]:

@@ -16,14 +16,19 @@ from gridtokenx_client.answers import (
     Balance,
     Book,
     Cancelled,
+    Certificate,
+    CertificateChange,
+    Certificates,
     Device,
     Health,
+    MeterIntervals,
     MeterReadings,
     Orders,
     Placed,
     StandingSet,
     Summary,
     Trades,
+    Withdrawal,
 )
 from gridtokenx_client.problem import ApiProblem, Mistake, one_line, problem_of
 
@@ -103,6 +108,30 @@ class Api:
         """Sends a signed standing order."""
         return self._post_signed("/v1/standing-orders", jws, StandingSet)
 
+    def withdraw(self, jws: str) -> Withdrawal:
+        """Sends a signed withdrawal."""
+        return self._post_signed("/v1/withdrawals", jws, Withdrawal)
+
+    def certificates(self, wallet: str = "") -> list[Certificate]:
+        """A wallet's certificates, oldest first, or all."""
+        found: list[Certificate] = []
+        after = ""
+        while True:
+            query = f"wallet={quote(wallet, safe='')}&after={quote(after, safe='')}&limit=1000"
+            page = self._get(f"/v1/certificates?{query}", Certificates)
+            found += page.certificates
+            after = page.next
+            if not after:
+                return found
+
+    def transfer_certificate(self, jws: str) -> CertificateChange:
+        """Sends a signed transfer of a certificate."""
+        return self._post_signed("/v1/certificates/transfers", jws, CertificateChange)
+
+    def retire_certificate(self, jws: str) -> CertificateChange:
+        """Sends a signed retirement of a certificate."""
+        return self._post_signed("/v1/certificates/retirements", jws, CertificateChange)
+
     def devices(self) -> list[Device]:
         """For the operator: all gateways."""
         return self._get("/v1/devices", list[Device])
@@ -111,6 +140,16 @@ class Api:
         """For the operator: a meter's newest readings with their verdicts."""
         path = f"/v1/meters/{quote(meter, safe='')}/readings?limit={limit}"
         return self._get(path, MeterReadings)
+
+    def intervals(
+        self, meter: str, from_ms: int, to_ms: int, read_token: str | None = None
+    ) -> MeterIntervals:
+        """A meter's 15-minute energy: for its owner with a read token, and for the operator."""
+        path = f"/v1/meters/{quote(meter, safe='')}/intervals?from_ms={from_ms}&to_ms={to_ms}"
+        request = self._http.build_request("GET", path)
+        if read_token is not None:
+            request.headers["Authorization"] = f"Bearer {read_token}"
+        return self._send(request, MeterIntervals)
 
     def pause_oracle(self, reason: str) -> Health:
         """For the operator: take no more readings; the gateways keep theirs."""

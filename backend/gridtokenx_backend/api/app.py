@@ -14,9 +14,11 @@ from gridtokenx_backend.api import (
     carried,
     enrolment,
     instructions,
+    intervals,
     market,
     operator,
     problems,
+    settlement,
 )
 from gridtokenx_backend.api.metrics import metrics
 from gridtokenx_backend.backend import Backend
@@ -35,6 +37,7 @@ _HANDLERS = [
     instructions.set_standing_order,
     operator.devices,
     operator.readings,
+    intervals.intervals,
     carried.put_frames,
     operator.pause_oracle,
     operator.resume_oracle,
@@ -47,6 +50,15 @@ _HANDLERS = [
     admission.approve_device,
     admission.revoke_device,
     metrics,
+    settlement.withdraw,
+    settlement.transfer_certificate,
+    settlement.retire_certificate,
+    settlement.certificates,
+    settlement.open_withdrawals,
+    settlement.deposit,
+    settlement.confirm_withdrawal,
+    settlement.refuse_withdrawal,
+    settlement.issue_certificates,
 ]
 
 

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.local_time import Zone
+from gridtokenx_backend.core.settlement import SettlementCommand
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_wire import cose
 from gridtokenx_wire.config import decode_hook, encode_hook
@@ -33,11 +35,15 @@ class OrderInput(msgspec.Struct, frozen=True, gc=False):
 
 
 class ConfigureInput(msgspec.Struct, frozen=True, gc=False):
-    """The community's terms. `source` is the SHA-256 of their file, or empty."""
+    """The community's terms. `source` is the SHA-256 of their file, or empty.
+
+    `zone` holds the clock changes of the time zone that they name.
+    """
 
     raw: bytes
     terms: CommunityTerms
     source: bytes
+    zone: Zone = Zone()
 
 
 class SwitchOracle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,6 +104,13 @@ class RotateInput(msgspec.Struct, frozen=True, gc=False):
     rotation: Rotation
 
 
+class SettleInput(msgspec.Struct, frozen=True, gc=False):
+    """What the operator orders of money, corrections and certificates."""
+
+    raw: bytes
+    command: SettlementCommand
+
+
 class TickInput(msgspec.Struct, frozen=True, gc=False):
     """Time has passed: standing orders are looked at and old ids forgotten."""
 
@@ -114,9 +127,19 @@ Input = (
     | EnrolInput
     | RotateInput
     | DeviceInput
+    | SettleInput
 )
 Kind = Literal[
-    "frame", "order", "configure", "oracle", "tick", "token", "enrol", "rotate", "device"
+    "frame",
+    "order",
+    "configure",
+    "oracle",
+    "tick",
+    "token",
+    "enrol",
+    "rotate",
+    "device",
+    "settlement",
 ]
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
@@ -128,6 +151,7 @@ _KINDS: dict[type, Kind] = {
     EnrolInput: "enrol",
     RotateInput: "rotate",
     DeviceInput: "device",
+    SettleInput: "settlement",
 }
 
 
@@ -141,17 +165,30 @@ class _Configure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     source: str
     terms: CommunityTerms
+    zone: Zone = Zone()
 
 
-def configure(terms: CommunityTerms, source: bytes = b"") -> ConfigureInput:
-    """The input that puts `terms` into force."""
-    raw = msgspec.json.encode(_Configure(source.hex(), terms), enc_hook=encode_hook)
-    return ConfigureInput(raw, terms, source)
+def configure(
+    terms: CommunityTerms, source: bytes = b"", zone: Zone | None = None
+) -> ConfigureInput:
+    """The input that puts `terms` into force; `zone` is that which they name."""
+    zone = zone or Zone()
+    assert zone.name == terms.community.time_zone
+    raw = msgspec.json.encode(_Configure(source.hex(), terms, zone), enc_hook=encode_hook)
+    return ConfigureInput(raw, terms, source, zone)
 
 
 def _parse_configure(raw: bytes) -> ConfigureInput:
     stored = msgspec.json.decode(raw, type=_Configure, dec_hook=decode_hook)
-    return ConfigureInput(raw, stored.terms, bytes.fromhex(stored.source))
+    return ConfigureInput(raw, stored.terms, bytes.fromhex(stored.source), stored.zone)
+
+
+_settlement_decoder = msgspec.json.Decoder(SettlementCommand)
+
+
+def settle(command: SettlementCommand) -> SettleInput:
+    """The input that carries out an operator's command."""
+    return SettleInput(msgspec.json.encode(command), command)
 
 
 def switch_oracle(command: SwitchOracle) -> SwitchInput:
@@ -190,4 +227,6 @@ def parse(kind: str, raw: bytes) -> Input:
             return RotateInput(raw, parse_rotation(raw))
         case "device":
             return DeviceInput(raw, msgspec.json.decode(raw, type=ChangeDevice))
+        case "settlement":
+            return SettleInput(raw, _settlement_decoder.decode(raw))
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

@@ -8,6 +8,13 @@ import msgspec
 
 from gridtokenx_backend.core.ledger import Movement
 from gridtokenx_backend.core.series import IntervalEnergy
+from gridtokenx_backend.core.settled import (
+    Moving,
+    NothingIssued,
+    Retirement,
+    SettlementOutcome,
+    SettlementRefused,
+)
 
 
 class FrameRefusal(Enum):
@@ -50,6 +57,10 @@ class OrderRefusal(Enum):
     """The community does not trade in that segment."""
     BAD_QUANTITY = "bad_quantity"
     BAD_PRICE = "bad_price"
+    BAD_AMOUNT = "bad_amount"
+    REFERENCE_USED = "reference_used"
+    UNKNOWN_CERTIFICATE = "unknown_certificate"
+    """The wallet has none of that serial number that is not retired."""
     UNKNOWN_ORDER = "unknown_order"
     """Nothing of that id rests."""
     INSUFFICIENT_BALANCE = "insufficient_balance"
@@ -185,9 +196,15 @@ class StandingAccepted(msgspec.Struct, frozen=True, array_like=True, tag="standi
 
 
 class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False):
-    """The orders that standing orders placed."""
+    """The orders that standing orders placed, and the numbers of those that they withdrew.
+
+    What bought energy covered is in `retirements`; `movements` are beside those of the orders.
+    """
 
     orders: list[OrderAccepted]
+    withdrawn: list[int] = []
+    retirements: list[Retirement] = []
+    movements: list[Movement] = []
 
 
 class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=False):
@@ -195,6 +212,9 @@ class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=Fal
 
     orders: list[OrderAccepted]
     devices: list[bytes]
+    withdrawn: list[int] = []
+    retirements: list[Retirement] = []
+    movements: list[Movement] = []
 
 
 class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configure", gc=False):
@@ -253,6 +273,7 @@ Outcome = (
     | DeviceRotated
     | DeviceApproved
     | DeviceRevoked
+    | SettlementOutcome
 )
 
 
@@ -262,7 +283,15 @@ class Repeated(msgspec.Struct, frozen=True):
     entry: int
 
 
-NotJournaled = FrameRefused | Refused | Repeated | EnrolmentRefused | AlreadyEnrolled
+NotJournaled = (
+    FrameRefused
+    | Refused
+    | Repeated
+    | EnrolmentRefused
+    | AlreadyEnrolled
+    | SettlementRefused
+    | NothingIssued
+)
 Result = Outcome | NotJournaled
 
 
@@ -272,8 +301,9 @@ def movements_of(outcome: Outcome) -> list[Movement]:
         case FrameAccepted() | OrderAccepted() | Configured():
             return outcome.movements
         case Ticked() | Retired():
-            return [movement for order in outcome.orders for movement in order.movements]
-    return []
+            placed = [movement for order in outcome.orders for movement in order.movements]
+            return placed + outcome.movements
+    return outcome.movements if isinstance(outcome, Moving) else []
 
 
 def trades_of(outcome: Outcome) -> list[Trade]:
@@ -284,3 +314,8 @@ def trades_of(outcome: Outcome) -> list[Trade]:
         case Ticked() | Retired():
             return [trade for order in outcome.orders for trade in order.trades]
     return []
+
+
+def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
+    """The intervals that an outcome closed or revised, by meter, in order."""
+    return outcome.intervals if isinstance(outcome, FrameAccepted) else []

@@ -138,6 +138,10 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the registers count before they begin again at zero; 0: they do not."""
     epoch: int = 0
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
+    renewable: bool = False
+    """What it exports is certified: a certificate for each MWh."""
+    technology: str = ""
+    """What produces it, such as "solar", as certificates name it."""
 
 
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
