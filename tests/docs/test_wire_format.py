@@ -280,6 +280,7 @@ def test_the_fields_of_leaves_and_outcomes_are_those_of_the_code() -> None:
         outcomes.DeviceRotated,
         outcomes.DeviceApproved,
         outcomes.DeviceRevoked,
+        outcomes.Cleared,
     )
     assert [(code(row[0]), [code(name) for name in row[1].split(", ")]) for row in shapes] == [
         (str(kind.__struct_config__.tag), [*kind.__struct_fields__]) for kind in kinds
