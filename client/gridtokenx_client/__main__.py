@@ -27,6 +27,7 @@ def _refuse_without(package: str | None) -> NoReturn:
 try:
     import typer
 
+    from gridtokenx_client.order_commands import order_app
     from gridtokenx_client.problem import ApiProblem, Mistake, one_line
     from gridtokenx_client.wallet_commands import wallet_app
 except ModuleNotFoundError as missing:
@@ -43,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(wallet_app, name="wallet")
+app.add_typer(order_app, name="order")
 
 
 @app.callback()

@@ -15,7 +15,16 @@ from gridtokenx_client.answers import Health
 from gridtokenx_client.problem import Mistake
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.keys import create_private_key, load_private_key, public_key_text
-from gridtokenx_wire.order import Cancel, Order, Standing, parse_instruction, sign_instruction
+from gridtokenx_wire.order import (
+    Amend,
+    Cancel,
+    CancelAll,
+    Instruction,
+    Order,
+    Standing,
+    parse_instruction,
+    sign_instruction,
+)
 from gridtokenx_wire.units import parse_grx, parse_kwh
 
 Side = Literal["buy", "sell"]
@@ -60,6 +69,29 @@ class Wallet:
         )
         return self._sign(order)
 
+    def order_of(self, at: Health, *, id_: str, **terms: Any) -> str:
+        """An order with whatever an Order may say: type, tif, expiry, segment and the like."""
+        price = terms.get("price_grx_per_kwh") or "1"
+        check_amounts(terms["quantity_kwh"], price)
+        if minimum := terms.get("min_quantity_kwh"):
+            check_amounts(minimum, price)
+        return self._sign(Order(**self._common(at, id_), **terms))
+
+    def amend(self, at: Health, order: str, quantity_kwh: str, price: str, *, id_: str) -> str:
+        """Change an open order; an empty amount stays."""
+        check_amounts(quantity_kwh or "1", price or "1")
+        amend = Amend(
+            **self._common(at, id_),
+            order=order,
+            quantity_kwh=quantity_kwh,
+            price_grx_per_kwh=price,
+        )
+        return self._sign(amend)
+
+    def cancel_all(self, at: Health, *, id_: str, **which: Any) -> str:
+        """Withdraw all open orders, of one `side` or `segment` if it is named."""
+        return self._sign(CancelAll(**self._common(at, id_), **which))
+
     def cancel(self, at: Health, order: str, *, id_: str) -> str:
         """Withdraw what is left of the order with the id `order`."""
         return self._sign(Cancel(**self._common(at, id_), order=order))
@@ -87,7 +119,7 @@ class Wallet:
             "issued_ms": at.time_ms,
         }
 
-    def _sign(self, instruction: Order | Cancel | Standing) -> str:
+    def _sign(self, instruction: Instruction) -> str:
         jws = sign_instruction(instruction, self._key)
         try:
             parse_instruction(jws.encode())

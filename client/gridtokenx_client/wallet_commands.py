@@ -108,7 +108,7 @@ def balance(
 ) -> None:
     """Show what a wallet owns."""
     owner = _address(key, wallet)
-    with _open(api) as community:
+    with open_api(api) as community:
         found = community.balance(owner)
     show(found, tables.balance_table(found), as_json=as_json)
 
@@ -125,7 +125,7 @@ def orders(
 ) -> None:
     """Show a wallet's open orders and standing orders."""
     owner = _address(key, wallet)
-    with _open(api) as community:
+    with open_api(api) as community:
         found = community.orders(owner)
     show(found, tables.orders_table(owner, found), as_json=as_json)
 
@@ -183,7 +183,7 @@ def _place(
 ) -> None:
     check_amounts(kwh, price)
     wallet = Wallet.load(key_file(key))
-    with _open(api) as community:
+    with open_api(api) as community:
         at = community.health()
         jws = wallet.order(at, side, kwh, price, ioc=ioc, id_=id_ or new_id())
         placed = community.place(jws)
@@ -201,7 +201,7 @@ def cancel(
 ) -> None:
     """Withdraw what is left of an open order."""
     wallet = Wallet.load(key_file(key))
-    with _open(api) as community:
+    with open_api(api) as community:
         cancelled = community.cancel(wallet.cancel(community.health(), order, id_=id_ or new_id()))
     show(cancelled, tables.cancelled_line(cancelled), as_json=as_json)
 
@@ -228,7 +228,7 @@ def standing(
     if side is SideName.BUY and keep != "0":
         raise Mistake("expected --keep only with sell")
     wallet = Wallet.load(key_file(key))
-    with _open(api) as community:
+    with open_api(api) as community:
         if price is None:
             price, keep = _now_standing(community, wallet, side)
         at = community.health()
@@ -237,7 +237,7 @@ def standing(
     show(answer, tables.standing_line(answer), as_json=as_json)
 
 
-def _open(url: str) -> Api:
+def open_api(url: str) -> Api:
     """The community's API; its HTTP library takes half a second, which `new` need not wait for."""
     from gridtokenx_client.api import Api  # noqa: PLC0415
 
