@@ -65,6 +65,7 @@ class Reference:
         self.imported: dict[str, int] = {}
         self.sells: dict[str, Stands] = {}
         self.buys: dict[str, Stands] = {}
+        self.bought: dict[str, int] = {}
         self.chains: dict[str, list[bytes]] = {}
         self.status: dict[str, str] = {}
         self.meters: dict[str, Metered] = {}
@@ -215,7 +216,7 @@ class Reference:
         meter.opened_ms = max(opened_ms, newest)
         if len(accepted) > 1:
             gap = accepted[-2], accepted[-1]
-            is_long = gap[1][0] - gap[0][0] > QUARTER_MS
+            is_long = gap[1][0] - gap[0][0] > QUARTER_MS + 60_000
             if is_long and has_open_bound(*gap) and opened_ms <= gap[0][0]:
                 meter.gaps.append(gap)
             self.imported[meter.owner] += imported - accepted[-2][1]
@@ -315,6 +316,8 @@ class Reference:
         self.transfers.append(("GRX", buyer, seller, gross - charged))
         self.transfers.append(("GRX", buyer, "fees", charged))
         self.transfers.append(("GRID", seller, buyer, quantity))
+        self.bought[buyer] = self.bought.get(buyer, 0) + quantity
+        self.bought[seller] = min(self.bought.get(seller, 0), self.posted(seller, "GRID"))
         mine.left -= quantity
         other.left -= quantity
         return other.number, quantity, gross, charged
@@ -358,7 +361,7 @@ class Reference:
         placed = []
         for who in self.members:
             if stands := self.sells.get(who):
-                placed += self._stand_up(who, "sell", stands, self.free(who, "GRID") - stands.keep)
+                placed += self._stand_up(who, "sell", stands, self._surplus(who) - stands.keep)
             if stands := self.buys.get(who):
                 wanted = self._lots(self.imported[who] - stands.covered)
                 payable = self._lots(self.free(who, "GRX") * KWH // stands.price)
@@ -366,6 +369,20 @@ class Reference:
                 stands.covered += min(wanted, payable) if ordered else 0
                 placed += ordered
         return placed
+
+    def retire(self, who: str, amount: int) -> None:
+        """What the core says it retired; which intervals it is for, test_retirement knows."""
+        assert 0 < amount <= min(self.bought[who], self.free(who, "GRID"))
+        self.transfers.append(("GRID", who, "retired", amount))
+        self.bought[who] -= amount
+        assert self._sum("retired", who) <= self.imported[who]
+
+    def _sum(self, to: str, who: str) -> int:
+        return sum(t[3] for t in self.transfers if t[:3] == ("GRID", who, to))
+
+    def _surplus(self, who: str) -> int:
+        """What is free and was not bought."""
+        return self.free(who, "GRID") - self.bought.get(who, 0)
 
     def _lots(self, quantity: int) -> int:
         return max(0, quantity - quantity % self.lot)

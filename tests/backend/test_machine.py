@@ -146,7 +146,7 @@ def test_a_snapshot_holds_everything() -> None:
     assert again.snapshot() == snapshot
     assert digest(again.snapshot()) == digest(snapshot)
     assert vars(again).keys() == vars(village.community).keys()
-    held = ("ledger", "book", "market")
+    held = ("ledger", "book", "market", "interval")
     plain = {key: value for key, value in vars(again).items() if key not in held}
     assert plain == {key: getattr(village.community, key) for key in plain}
     assert again.book.orders == village.community.book.orders

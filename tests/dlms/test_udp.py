@@ -115,8 +115,14 @@ async def test_a_port_on_which_nobody_listens_is_told_as_the_system_tells_it() -
     async with client(port) as transport:
         with pytest.raises(LinkError, match="refused"):
             await transport.exchange(b"?")
-    with pytest.raises(LinkError, match=r"no\.such\.host\.invalid:4059: "):
-        await connect("no.such.host.invalid", 4059)
+    with pytest.raises(LinkError, match="the socket is closed"):
+        await UdpTransport(transport._datagrams, 16, 1).exchange(b"?")
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "x" * 64 + ".invalid"])
+async def test_what_is_no_host_is_one_line(host: str) -> None:
+    with pytest.raises(LinkError, match=f"{host}:4059: "):
+        await connect(host, 4059)
 
 
 @pytest.mark.parametrize("datagram", [b"", b"\x00\x01", bytes.fromhex("0002001000010001ff")])

@@ -12,11 +12,15 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from gridtokenx_backend.api import (
     admission,
     carried,
+    clearings,
     enrolment,
     instructions,
+    intervals,
     market,
     operator,
     problems,
+    settlement,
+    statements,
 )
 from gridtokenx_backend.api.metrics import metrics
 from gridtokenx_backend.backend import Backend
@@ -30,6 +34,8 @@ _HANDLERS = [
     market.open_orders,
     market.book,
     market.trades,
+    clearings.clearings,
+    clearings.clearing,
     market.zones,
     instructions.submit_order,
     instructions.cancel_order,
@@ -37,6 +43,7 @@ _HANDLERS = [
     instructions.set_standing_order,
     operator.devices,
     operator.readings,
+    intervals.intervals,
     carried.put_frames,
     operator.pause_oracle,
     operator.resume_oracle,
@@ -49,7 +56,21 @@ _HANDLERS = [
     admission.withdraw_token,
     admission.approve_device,
     admission.revoke_device,
+    statements.periods,
+    statements.take_step,
+    statements.statement,
+    statements.report,
     metrics,
+    settlement.withdraw,
+    settlement.transfer_certificate,
+    settlement.retire_certificate,
+    settlement.certificates,
+    settlement.open_withdrawals,
+    settlement.deposit,
+    settlement.confirm_withdrawal,
+    settlement.refuse_withdrawal,
+    settlement.issue_certificates,
+    settlement.correct,
 ]
 
 

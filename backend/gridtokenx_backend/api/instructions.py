@@ -39,7 +39,7 @@ AnyRequest = Request[object, object, State]
 @post("/v1/orders", status_code=201, request_max_body_size=MAX_JWS_BYTES + 1)
 async def submit_order(request: AnyRequest, backend: NamedDependency[Backend]) -> OrderView:
     """Places the order that a compact JWS in the body carries. A retry is answered as before."""
-    view = await _carry_out(request, backend, Order)
+    view = await carry_out(request, backend, (Order,))
     assert isinstance(view, OrderView)
     return view
 
@@ -49,7 +49,7 @@ async def cancel_order(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> CancelView | CancelAllView:
     """Withdraws what is left of an open order (kind `cancel`), or of all (kind `cancel_all`)."""
-    view = await _carry_out(request, backend, Cancel, CancelAll)
+    view = await carry_out(request, backend, (Cancel, CancelAll))
     assert isinstance(view, CancelView | CancelAllView)
     return view
 
@@ -57,7 +57,7 @@ async def cancel_order(
 @post("/v1/amendments", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
 async def amend_order(request: AnyRequest, backend: NamedDependency[Backend]) -> AmendView:
     """Changes quantity or price of an open order, all of it or nothing."""
-    view = await _carry_out(request, backend, Amend)
+    view = await carry_out(request, backend, (Amend,))
     assert isinstance(view, AmendView)
     return view
 
@@ -67,14 +67,15 @@ async def set_standing_order(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> StandingView:
     """Sets, changes or ends a wallet's standing order for one side."""
-    view = await _carry_out(request, backend, Standing)
+    view = await carry_out(request, backend, (Standing,))
     assert isinstance(view, StandingView)
     return view
 
 
-async def _carry_out(
-    request: AnyRequest, backend: Backend, *expected: type[Instruction]
+async def carry_out(
+    request: AnyRequest, backend: Backend, expected: tuple[type[Instruction], ...]
 ) -> InstructionView:
+    """The answer to the signed instruction in the body, which is of an expected kind."""
     if backend.writer.degraded:
         raise Overloaded(backend.writer.degraded)
     body = await request.body()

@@ -14,12 +14,12 @@ from gridtokenx_backend.api.views import (
     HealthView,
     LevelView,
     OrdersView,
-    StandingOrderView,
     SummaryView,
     TradesView,
     ZonesView,
     link_view,
     open_order_view,
+    standing_order_view,
     trade_view,
     zone_view,
 )
@@ -77,7 +77,7 @@ async def summary(backend: NamedDependency[Backend]) -> SummaryView:
 async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> BalanceView:
     """What a wallet owns, and what of it open orders hold."""
     async with backend.writer.reading() as community:
-        _member(community.members, wallet)
+        member = _member(community.members, wallet)
         ledger = community.ledger
         return BalanceView(
             wallet,
@@ -85,7 +85,9 @@ async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> 
             format_kwh(ledger.held(wallet, GRID)),
             format_grx(ledger.posted(wallet, GRX)),
             format_grx(ledger.held(wallet, GRX)),
-            format_kwh(ledger.posted(wallet, REC)),
+            str(ledger.posted(wallet, REC)),
+            format_kwh(member.bought_uwh),
+            format_kwh(member.owed_uwh),
         )
 
 
@@ -96,7 +98,7 @@ async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) 
         member = _member(community.members, wallet)
         orders = [open_order_view(order) for order in community.book.of_wallet(wallet)]
         standing = [
-            StandingOrderView(side, format_grx(order.price_ugrx), format_kwh(order.keep_uwh))
+            standing_order_view(side, order)
             for side, order in ((SELL, member.sell), (BUY, member.buy))
             if order is not None
         ]

@@ -6,10 +6,12 @@ import hashlib
 
 import msgspec
 
-from gridtokenx_backend.core import standing
+from gridtokenx_backend.core import certificates, deposits, standing
 from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import MarketCommand
+from gridtokenx_backend.core.interval_market import IntervalMarket
+from gridtokenx_backend.core.market import Market
 from gridtokenx_backend.core.order_entry import read_amendment, read_order
 from gridtokenx_backend.core.outcomes import (
     AllCancelled,
@@ -22,16 +24,38 @@ from gridtokenx_backend.core.outcomes import (
     Repeated,
     StandingAccepted,
 )
+from gridtokenx_backend.core.registry import StandingOrder
+from gridtokenx_backend.core.settled import CertificateMoved, CertificateRetired, WithdrawalAsked
 from gridtokenx_backend.core.state import Remembered
 from gridtokenx_backend.core.trading import CANCEL_ONLY, HALTED, OPEN
-from gridtokenx_wire.order import Amend, Cancel, CancelAll, Instruction, Order, Standing
+from gridtokenx_wire.order import (
+    Amend,
+    Cancel,
+    CancelAll,
+    Instruction,
+    Order,
+    RecRetire,
+    RecTransfer,
+    Standing,
+    Withdraw,
+)
 
 MAX_REMEMBERED = 1_000_000
 RESERVED_PREFIX = "standing-"
 """Client ids that begin so are those of orders placed by standing orders."""
 
-Accepted = OrderAccepted | OrderCancelled | OrderAmended | AllCancelled | StandingAccepted
+MAX_CURVE = 24
 _STATUS = {"halt": HALTED, "resume": OPEN, "cancel_only": CANCEL_ONLY}
+Accepted = (
+    OrderAccepted
+    | OrderCancelled
+    | OrderAmended
+    | AllCancelled
+    | StandingAccepted
+    | WithdrawalAsked
+    | CertificateMoved
+    | CertificateRetired
+)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,7 +77,9 @@ def apply_instruction(
         return Repeated(known.entry)
     if refused := _untimely(community, given, at_ms):
         return refused
-    if isinstance(given, Order) and key in community.book.by_key:
+    if isinstance(given, Order) and (
+        key in community.book.by_key or key in community.interval.book.by_key
+    ):
         # Its id was forgotten with the order window, but a cancellation still means this one.
         return Refused(OrderRefusal.ID_REUSED, "expected another id than that of an open order")
     outcome = _carry_out(community, given, key, at_ms)
@@ -90,15 +116,24 @@ def _carry_out(
             return _cancel_all(community, given)
         case Standing():
             return _standing(community, given)
+        case Withdraw():
+            return deposits.withdraw(community, given)
+        case RecTransfer():
+            return certificates.transfer(community, given)
+        case RecRetire():
+            return certificates.retire(community, given, at_ms)
 
 
 def _order(community: Community, given: Order, key: str, at_ms: int) -> OrderAccepted | Refused:
-    if given.segment != "realtime":
-        return Refused(OrderRefusal.SEGMENT_CLOSED, "expected segment 'realtime'")
+    market: Market | IntervalMarket = community.market
+    if given.segment == "interval":
+        if not community.in_force.interval.enabled:
+            return Refused(OrderRefusal.SEGMENT_CLOSED, "expected segment 'realtime'")
+        market = community.interval
     order = read_order(community, given, key, at_ms)
     if isinstance(order, Refused):
         return order
-    outcome = community.market.place(order, at_ms)
+    outcome = market.place(order, at_ms)
     if isinstance(outcome, OrderAccepted):
         community.next_order += 1
         community.counters.orders += 1
@@ -110,13 +145,14 @@ def _cancel(community: Community, given: Cancel) -> OrderCancelled | Refused:
     order = _open_order(community, given.wallet, given.order)
     if isinstance(order, Refused):
         return order
-    community.market.cancel(order)
+    community.market_of(order).cancel(order)
     return OrderCancelled(order.number, order.key, order.remaining_uwh)
 
 
 def _open_order(community: Community, wallet: str, client_id: str) -> RestingOrder | Refused:
     """A wallet's open order, if anything may be done with it now."""
-    order = community.book.by_key.get(f"{wallet}:{client_id}")
+    key = f"{wallet}:{client_id}"
+    order = community.book.by_key.get(key) or community.interval.book.by_key.get(key)
     if order is None:
         return Refused(OrderRefusal.UNKNOWN_ORDER, "expected the id of an open order")
     if reason := community.market.trading.frozen(order.zone):
@@ -125,16 +161,20 @@ def _open_order(community: Community, wallet: str, client_id: str) -> RestingOrd
 
 
 def _cancel_all(community: Community, given: CancelAll) -> AllCancelled | Refused:
-    found: list[RestingOrder] = []
-    if given.segment in ("", "realtime"):
-        own = community.book.of_wallet(given.wallet)
-        found = [order for order in own if given.side in ("", order.side)]
+    books = (("realtime", community.book), ("interval", community.interval.book))
+    found = [
+        order
+        for segment, book in books
+        if given.segment in ("", segment)
+        for order in book.of_wallet(given.wallet)
+        if given.side in ("", order.side)
+    ]
     for order in found:
         if reason := community.market.trading.frozen(order.zone):
             detail = f"expected a zone that is not halted; {reason}"
             return Refused(OrderRefusal.ZONE_CLOSED, detail)
     for order in found:
-        community.market.cancel(order)
+        community.market_of(order).cancel(order)
     return AllCancelled(given.wallet, [order.number for order in found])
 
 
@@ -152,13 +192,13 @@ def _amend(community: Community, given: Amend, at_ms: int) -> OrderAmended | Ref
     quantity_uwh = filled_uwh + changed.quantity_uwh
     if changed.price_ugrx == order.price_ugrx and changed.quantity_uwh <= order.remaining_uwh:
         return _reduce(community, order, changed.quantity_uwh, at_ms)
-    former = order.number
-    outcome = community.market.place(changed, at_ms, replaced=order)
+    former, market = order.number, community.market_of(order)
+    outcome = market.place(changed, at_ms, replaced=order)
     if isinstance(outcome, Refused):
         return outcome
     community.next_order += 1
     community.counters.trades += len(outcome.trades)
-    if resting := community.book.orders.get(outcome.number):
+    if resting := market.book.orders.get(outcome.number):
         resting.quantity_uwh = quantity_uwh
     filled_uwh += outcome.filled_uwh
     status = "partly_filled" if outcome.status == "resting" and filled_uwh else outcome.status
@@ -184,7 +224,7 @@ def _reduce(
     if reason := community.market.trading.closed(order.zone, at_ms):
         return Refused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
     if remaining_uwh < order.remaining_uwh:
-        community.market.reduce(order, order.remaining_uwh - remaining_uwh)
+        community.market_of(order).reduce(order, order.remaining_uwh - remaining_uwh)
     filled_uwh = order.quantity_uwh - remaining_uwh
     return OrderAmended(
         order.number,
@@ -221,13 +261,24 @@ def _standing(community: Community, given: Standing) -> StandingAccepted | Refus
     if keep_uwh < 0:
         return Refused(OrderRefusal.BAD_QUANTITY, "expected keep_kwh from 0 on")
     try:
-        price_ugrx = given.price_ugrx
+        price_ugrx, curve = given.price_ugrx, given.curve_ugrx
     except ValueError as error:
         return Refused(OrderRefusal.BAD_PRICE, str(error))
     rules = community.market.rules
-    if not 0 < price_ugrx <= rules.highest_price_ugrx or price_ugrx % rules.tick_ugrx:
-        return Refused(OrderRefusal.BAD_PRICE, "expected a price within the market's limits")
-    cancelled = standing.replace(
-        community, given.wallet, given.side, price_ugrx, keep_uwh, active=given.active
-    )
+    for price in (price_ugrx, *(price for _, price in curve)):
+        if not 0 < price <= rules.highest_price_ugrx or price % rules.tick_ugrx:
+            return Refused(OrderRefusal.BAD_PRICE, "expected a price within the market's limits")
+    hours = [hour for hour, _ in curve]
+    if (
+        len(curve) > MAX_CURVE
+        or hours != sorted(set(hours))
+        or not all(0 <= h <= 23 for h in hours)
+    ):
+        return Refused(OrderRefusal.BAD_PRICE, "expected a curve of ascending hours from 0 to 23")
+    successor = None
+    if given.active:
+        successor = StandingOrder(
+            price_ugrx, keep_uwh, segment=given.segment, curve=curve, paused=given.paused
+        )
+    cancelled = standing.replace(community, given.wallet, given.side, successor)
     return StandingAccepted(given.wallet, given.side, given.active, cancelled)

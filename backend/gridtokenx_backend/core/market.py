@@ -133,7 +133,7 @@ class Market:
     ) -> Refused | None:
         if reason := self.trading.closed(order.zone, at_ms):
             return Refused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
-        if refused := self._bad_quantity(order) or self.bad_price(order.zone, order.price_ugrx):
+        if refused := self.bad_quantity(order) or self.bad_price(order.zone, order.price_ugrx):
             return refused
         if replaced is not None:
             return None
@@ -144,7 +144,8 @@ class Market:
             return Refused(OrderRefusal.BUSY, f"expected fewer than {MAX_OPEN_ORDERS} open orders")
         return None
 
-    def _bad_quantity(self, order: NewOrder) -> Refused | None:
+    def bad_quantity(self, order: NewOrder) -> Refused | None:
+        """Why no order may have this quantity."""
         rules = self.rules
         if not 0 < order.quantity_uwh <= rules.largest_order_uwh:
             limit = format_kwh(rules.largest_order_uwh)
@@ -196,7 +197,7 @@ class Market:
             available += self.ledger.reserved(replaced.number)
         if available >= cover:
             return None
-        return Refused(OrderRefusal.INSUFFICIENT_BALANCE, _shortage(asset, cover, available))
+        return Refused(OrderRefusal.INSUFFICIENT_BALANCE, shortage(asset, cover, available))
 
     def _charge(self, fill: Fill) -> tuple[int, int, int, int, int, int]:
         link = fill.link
@@ -312,6 +313,7 @@ def _least_price_ugrx(rules: MarketRules) -> int:
     return (bisect_left(range(most + 1), True, key=pays)) * rules.tick_ugrx
 
 
-def _shortage(asset: str, cover: int, available: int) -> str:
+def shortage(asset: str, cover: int, available: int) -> str:
+    """What a refusal for lack of cover says."""
     spell = format_kwh if asset == GRID else format_grx
     return f"expected {spell(cover)} {asset} available, got {spell(available)}"

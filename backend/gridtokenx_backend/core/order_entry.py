@@ -65,7 +65,7 @@ def _contradiction(given: Order) -> Refused | None:
     is_market, rests = given.type == "market", given.tif in _RESTING
     if is_market and given.price_grx_per_kwh:
         expected = "expected no price_grx_per_kwh in a market order"
-    elif is_market and rests:
+    elif is_market and rests and given.segment == "realtime":
         expected = "expected tif IOC or FOK in a market order"
     elif given.post_only and not rests:
         expected = "expected tif GTC or GTT in a post-only order"

@@ -14,6 +14,8 @@ OPEN: Final = "open"
 HALTED: Final = "halted"
 CANCEL_ONLY: Final = "cancel_only"
 _BOUNDLESS_UWH: Final = 2**63
+_KEPT_INTERVALS: Final = 200
+"""Two days: an interval is cleared a day after its end at the latest."""
 
 
 class ZoneState(msgspec.Struct, array_like=True, gc=False):
@@ -34,12 +36,13 @@ class ZoneState(msgspec.Struct, array_like=True, gc=False):
 
 
 class LinkUse(msgspec.Struct, array_like=True, gc=False):
-    """What passed over a link in the interval `interval_ms`."""
+    """What passed over a link in the interval `interval_ms`, and in others near to it."""
 
     from_zone: str
     to_zone: str
     interval_ms: int = 0
     used_uwh: int = 0
+    others: dict[int, int] = {}
 
 
 class Route(msgspec.Struct, gc=False):
@@ -119,16 +122,27 @@ class Trading:
     def room_uwh(self, link: LinkRules, at_ms: int) -> int:
         """What still fits through a link in this interval, in whole lots."""
         use = self.uses[link.from_zone, link.to_zone]
-        used_uwh = use.used_uwh if use.interval_ms == interval_of(at_ms) else 0
+        interval_ms = interval_of(at_ms)
+        if use.interval_ms == interval_ms:
+            used_uwh = use.used_uwh
+        else:
+            used_uwh = use.others.get(interval_ms, 0)
         room_uwh = max(0, link.capacity_uwh - used_uwh)
         return room_uwh - room_uwh % self._lot_uwh
 
     def pass_through(self, link: LinkRules, quantity_uwh: int, at_ms: int) -> None:
         """Uses up a link's capacity."""
         use, interval_ms = self.uses[link.from_zone, link.to_zone], interval_of(at_ms)
-        if use.interval_ms != interval_ms:
-            use.interval_ms, use.used_uwh = interval_ms, 0
-        use.used_uwh += quantity_uwh
+        if use.interval_ms < interval_ms:
+            if use.used_uwh:
+                use.others[use.interval_ms] = use.used_uwh
+            use.interval_ms, use.used_uwh = interval_ms, use.others.pop(interval_ms, 0)
+            while len(use.others) > _KEPT_INTERVALS:
+                del use.others[min(use.others)]
+        if use.interval_ms == interval_ms:
+            use.used_uwh += quantity_uwh
+        else:  # the coupling clears an interval that is over
+            use.others[interval_ms] = use.others.get(interval_ms, 0) + quantity_uwh
 
     def bands(self, at_ms: int) -> dict[str, Band]:
         """The zones with a breaker, and the prices that it lets pass."""

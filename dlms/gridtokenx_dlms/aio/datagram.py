@@ -74,8 +74,10 @@ class Datagrams(asyncio.DatagramProtocol):
         return arrived
 
     def send(self, datagram: bytes, address: Address | None = None) -> None:
-        """To the connected end, or to an address."""
+        """To the connected end, or to an address. Raises LinkError once it is closed."""
         assert self._transport
+        if self._transport.is_closing():
+            raise LinkError("the socket is closed")
         self._transport.sendto(datagram, address)
 
     def close(self) -> None:
@@ -89,9 +91,10 @@ async def connect(host: str, port: int) -> Datagrams:
     try:
         async with asyncio.timeout(_OPEN_TIMEOUT_S):
             _, datagrams = await loop.create_datagram_endpoint(Datagrams, remote_addr=(host, port))
-    except (OSError, UnicodeError, TimeoutError) as error:
-        reason = getattr(error, "strerror", None) or "this is no host name"
-        raise LinkError(f"{host}:{port}: {reason}") from None
+    except OSError as error:
+        raise LinkError(f"{host}:{port}: {error.strerror or 'no answer'}") from None
+    except UnicodeError:
+        raise LinkError(f"{host}:{port}: this is no host name") from None
     return datagrams
 
 
