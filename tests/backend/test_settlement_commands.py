@@ -199,7 +199,7 @@ def _standing(api: str, member: Run) -> None:
     done(member("anna", api, *words, "--segment", "interval", "--pause"), "active (entry ")
     shown = done(member("anna", api, "wallet", "orders"))
     assert "0.12, from 7 h 0.3, from 20 h 0.2" in shown
-    assert "each auction's itself, paused" in shown
+    assert "standing order itself, auction, paused" in shown
     orders = json.loads(done(member("anna", api, "wallet", "orders", "--json")))
     (standing,) = orders["standing"]
     assert standing["curve"] == [[7, "0.300000"], [20, "0.200000"]]
