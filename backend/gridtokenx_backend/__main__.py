@@ -18,6 +18,7 @@ from gridtokenx_backend.commands.import_frames import import_frames
 from gridtokenx_backend.commands.key import key
 from gridtokenx_backend.commands.pki import broker_config, init
 from gridtokenx_backend.commands.settlement import correct, deposit, rec, withdrawal
+from gridtokenx_backend.commands.statements import period, report, statement
 from gridtokenx_backend.commands.terminal import CONFIG, ConfigOption, JsonOption
 from gridtokenx_backend.config import load_settings, load_terms, missing_files
 from gridtokenx_backend.errors import OperatorError
@@ -53,6 +54,11 @@ app.command(
 )(correct)
 app.add_typer(withdrawal, name="withdrawal")
 app.add_typer(rec, name="rec")
+app.command(epilog="Example: gridtokenx-backend statement 2026-06 --format pdf --out june")(
+    statement
+)
+app.command(epilog="Example: gridtokenx-backend report 2026-06 --format html --out june")(report)
+app.add_typer(period, name="period")
 app.add_typer(key, name="key")
 app.add_typer(token, name="token")
 app.add_typer(device, name="device")

@@ -20,6 +20,7 @@ from gridtokenx_backend.api import (
     operator,
     problems,
     settlement,
+    statements,
 )
 from gridtokenx_backend.api.metrics import metrics
 from gridtokenx_backend.backend import Backend
@@ -55,6 +56,10 @@ _HANDLERS = [
     admission.withdraw_token,
     admission.approve_device,
     admission.revoke_device,
+    statements.periods,
+    statements.take_step,
+    statements.statement,
+    statements.report,
     metrics,
     settlement.withdraw,
     settlement.transfer_certificate,

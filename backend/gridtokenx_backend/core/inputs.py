@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.local_time import Zone
+from gridtokenx_backend.core.periods import ChangePeriod
 from gridtokenx_backend.core.settlement import SettlementCommand
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_wire import cose
@@ -131,6 +132,13 @@ class ClearInput(msgspec.Struct, frozen=True, gc=False):
     interval_ms: int
 
 
+class PeriodInput(msgspec.Struct, frozen=True, gc=False):
+    """A step of a billing period."""
+
+    raw: bytes
+    command: ChangePeriod
+
+
 DUE = b"due"
 
 
@@ -156,6 +164,7 @@ Input = (
     | RotateInput
     | DeviceInput
     | SettleInput
+    | PeriodInput
 )
 Kind = Literal[
     "frame",
@@ -170,6 +179,7 @@ Kind = Literal[
     "device",
     "settlement",
     "clear",
+    "period",
 ]
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
@@ -184,6 +194,7 @@ _KINDS: dict[type, Kind] = {
     DeviceInput: "device",
     SettleInput: "settlement",
     ClearInput: "clear",
+    PeriodInput: "period",
 }
 
 
@@ -252,6 +263,11 @@ def change_device(command: ChangeDevice) -> DeviceInput:
     return DeviceInput(msgspec.json.encode(command), command)
 
 
+def change_period(command: ChangePeriod) -> PeriodInput:
+    """The input that takes a step of a billing period."""
+    return PeriodInput(msgspec.json.encode(command), command)
+
+
 def parse(kind: str, raw: bytes) -> Input:
     """The input that the journal keeps as `raw`. Raises WireError if it is not one."""
     match kind:
@@ -279,4 +295,6 @@ def parse(kind: str, raw: bytes) -> Input:
             return SettleInput(raw, _settlement_decoder.decode(raw))
         case "clear":
             return ClearInput(raw, msgspec.json.decode(raw, type=_Clear).interval_ms)
+        case "period":
+            return PeriodInput(raw, msgspec.json.decode(raw, type=ChangePeriod))
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

@@ -8,6 +8,7 @@ import msgspec
 
 from gridtokenx_backend.core.cleared import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.ledger import Movement
+from gridtokenx_backend.core.periods import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.settled import (
     Corrected,
@@ -355,6 +356,7 @@ Outcome = (
     | DeviceRevoked
     | SettlementOutcome
     | Cleared
+    | PeriodChanged
 )
 
 
@@ -380,6 +382,7 @@ NotJournaled = (
     | SettlementRefused
     | NothingIssued
     | NotDue
+    | PeriodRefused
 )
 Result = Outcome | NotJournaled
 
@@ -389,7 +392,7 @@ def movements_of(outcome: Outcome) -> list[Movement]:
     match outcome:
         case FrameAccepted() | OrderAccepted() | Configured() | OrderAmended():
             return outcome.movements
-        case Cleared():
+        case Cleared() | PeriodChanged():
             return outcome.movements
         case Ticked() | Retired():
             placed = [movement for order in outcome.orders for movement in order.movements]

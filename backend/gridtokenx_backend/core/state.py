@@ -13,6 +13,7 @@ from gridtokenx_backend.core.ledger import LedgerState, Pending
 from gridtokenx_backend.core.local_time import Zone
 from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
+from gridtokenx_backend.core.periods import Period
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
 from gridtokenx_backend.core.settlement import Settlement
 from gridtokenx_backend.core.timetable import IntervalRules
@@ -102,6 +103,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     uses: list[LinkUse] = []
     interval_orders: list[RestingOrder] = []
     cleared_ms: int = 0
+    periods: dict[str, Period] = {}
 
 
 _CHUNK = 512
