@@ -113,8 +113,8 @@ def orders_table(wallet: str, orders: Orders) -> Group:
 
 
 def _itself(standing: StandingOrder) -> str:
-    which = "each auction's" if standing.segment == "interval" else "standing order"
-    return f"{which} itself{', paused' if standing.paused else ''}"
+    where = ", auction" if standing.segment == "interval" else ""
+    return f"standing order itself{where}{', paused' if standing.paused else ''}"
 
 
 def _prices(standing: StandingOrder) -> str:

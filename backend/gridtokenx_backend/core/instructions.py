@@ -275,6 +275,9 @@ def _standing(community: Community, given: Standing) -> StandingAccepted | Refus
         or not all(0 <= h <= 23 for h in hours)
     ):
         return Refused(OrderRefusal.BAD_PRICE, "expected a curve of ascending hours from 0 to 23")
+    if given.active and given.segment == "interval" and not community.in_force.interval.enabled:
+        detail = "expected segment 'realtime': this community has no interval auction"
+        return Refused(OrderRefusal.SEGMENT_CLOSED, detail)
     successor = None
     if given.active:
         successor = StandingOrder(
