@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.terms import CommunityTerms
+from gridtokenx_backend.sharing_checks import check_sharing
 from gridtokenx_backend.zone_checks import check_zones
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import finding, load_toml
@@ -187,6 +188,7 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     yield from _check_oracle(terms)
     yield from _check_market(terms)
     yield from check_zones(terms)
+    yield from check_sharing(terms)
     yield from _check_members(terms)
     yield from _check_devices(terms)
     yield from _check_meters(terms)

@@ -8,6 +8,7 @@ from gridtokenx_backend.core.market import Market
 from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, Token
+from gridtokenx_backend.core.sharing.state import SharingState
 from gridtokenx_backend.core.state import (
     VERSION,
     Counters,
@@ -44,6 +45,7 @@ class Community:
         self.remembered: dict[str, Remembered] = {}
         self.forgotten_ms = 0
         self.tokens: dict[str, Token] = {}
+        self.sharing = SharingState()
         self.ledger = Ledger()
         self.book = Book()
         self.market = Market(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
@@ -76,6 +78,7 @@ class Community:
                 self.remembered,
                 self.forgotten_ms,
                 self.tokens,
+                self.sharing,
             )
         )
 
@@ -95,6 +98,7 @@ def restore(snapshot: bytes) -> Community:
     community.remembered = state.remembered
     community.forgotten_ms = state.forgotten_ms
     community.tokens = state.tokens
+    community.sharing = state.sharing
     community.ledger = Ledger(ledger)
     community.market = Market(community.ledger, community.book, state.in_force.rules)
     for order in state.orders:

@@ -12,6 +12,7 @@ from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.outcomes import Configured
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules
+from gridtokenx_backend.core.sharing import agreed
 from gridtokenx_backend.core.state import InForce
 from gridtokenx_backend.core.terms import (
     CommunityTerms,
@@ -44,6 +45,7 @@ def configure(community: Community, given: ConfigureInput) -> Configured:
         for terms in given.terms.member
         if (movement := _member(community, terms)) is not None
     ]
+    agreed.add(community.sharing, given.terms)
     _devices(community, given.terms.device)
     _meters(community, given.terms)
     return Configured(movements)
@@ -76,6 +78,7 @@ def _in_force(given: ConfigureInput) -> InForce:
         market.order_window_s * 1000,
         market.tick_s * 1000,
         given.terms.rotation.overlap_hours * 3_600_000,
+        agreed.rules_of(given.terms),
     )
 
 

@@ -13,6 +13,7 @@ from gridtokenx_backend.core.ledger import LedgerState, Pending
 from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
+from gridtokenx_backend.core.sharing.state import SharingRules, SharingState
 
 VERSION = 3
 
@@ -62,6 +63,7 @@ class InForce(msgspec.Struct, frozen=True, array_like=True, gc=False):
     order_window_ms: int
     tick_ms: int
     rotation_overlap_ms: int = 48 * 3_600_000
+    sharing: SharingRules = SharingRules()
 
 
 class StoredLedger(msgspec.Struct, array_like=True, gc=False):
@@ -90,6 +92,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     remembered: dict[str, Remembered]
     forgotten_ms: int
     tokens: dict[str, Token] = {}
+    sharing: SharingState = SharingState()
 
 
 _CHUNK = 512

@@ -6,11 +6,13 @@ from typing import Literal
 
 import msgspec
 
-from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
+from gridtokenx_wire.config import Grx, Kilowatt, Kwh, Percent, PublicKey
 
 
 class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
+    mode: Literal["market", "static", "time_varying", "dynamic", "imported"] = "market"
+    """By price, or by a key: see `core.sharing`."""
 
 
 class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +79,50 @@ class LinkTerms(
     """What a lost kWh costs: the loss of a kWh is loss_bps of it, rounded up to a tick."""
 
 
+class HourSharesTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From `hour` on, local time, on these days; until the next entry's hour."""
+
+    hour: int
+    shares_percent: dict[str, Percent]
+    days: Literal["all", "workdays", "weekend"] = "all"
+
+
+class KeyTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A version of the community's key. It is never changed: a later version follows it."""
+
+    version: int
+    valid_from: str
+    """The start of an interval, with its offset: 2026-01-01T00:00:00+01:00."""
+    mode: Literal["", "static", "time_varying", "dynamic", "imported"] = ""
+    """Empty: as the community's."""
+    shares_percent: dict[str, Percent] = {}
+    """By the consuming meter."""
+    hours: list[HourSharesTerms] = []
+
+
+class ParticipationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """With which part of its energy a meter gives and takes, from a time on."""
+
+    meter: str
+    valid_from: str
+    percent: Percent
+    elsewhere_percent: Percent = Percent(0)
+    """What it takes part with in other communities."""
+
+
+class SharingTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sharing by a key. What a shared kWh costs is fixed, or follows the interval's balance."""
+
+    price_rule: Literal["fixed", "balance"] = "fixed"
+    price_grx_per_kwh: Grx = Grx(0)
+    floor_grx_per_kwh: Grx = Grx(0)
+    ceiling_grx_per_kwh: Grx = Grx(0)
+    settle: Literal["statement", "grx"] = "statement"
+    """grx: paid on the ledger at once, as far as the consumer has the cover."""
+    key: list[KeyTerms] = []
+    participation: list[ParticipationTerms] = []
+
+
 class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For how long a gateway's former key is heard beside the one that follows it."""
 
@@ -122,6 +168,8 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the registers count before they begin again at zero; 0: they do not."""
     epoch: int = 0
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
+    metering_point: str = ""
+    """What the grid operator calls it, such as AT and 31 characters; empty: as `id`."""
 
 
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,6 +177,7 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     oracle: OracleTerms = OracleTerms()
     market: MarketTerms = MarketTerms()
     rotation: RotationTerms = RotationTerms()
+    sharing: SharingTerms = SharingTerms()
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []
