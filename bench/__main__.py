@@ -55,6 +55,10 @@ _MEANING = {
     "new_reading_delay_s": "from the poll of a new reading to its entry, the longest meanwhile",
     "new_readings_during_drain": "how many of the new readings were polled before it was over",
     "oldest_first": "whether the frames came in the order of their seqs",
+    "clear_s": "one zone's auction: hash, volume, interval, price, fills, pairs, welfare, curves",
+    "clear_s_own_prices": "the same where hardly two orders have the same price",
+    "clear_s_one_giant": "the same where most orders on both sides are one member's",
+    "growth_over_n_log_n": "ten times the orders: how much longer, over what n log n allows",
     "bytes_written_per_reading": "to the disk, by the agent, counted by the kernel",
 }
 
@@ -76,7 +80,7 @@ def ingest(
 
 @app.command(epilog="Example: scripts/bench orders --via http")
 def orders(
-    via: Annotated[str, typer.Option(help="core or http")] = "core",
+    via: Annotated[str, typer.Option(help="core, http or auction")] = "core",
     count: Annotated[int, typer.Option(help="0: as fits.")] = 0,
     connections: Annotated[int, typer.Option(help="For http.")] = 64,
     *,
@@ -89,8 +93,12 @@ def orders(
         report = bench.run_core(count or 120_000)
     elif via == "http":
         report = bench.run_http(count or 20_000, connections)
+    elif via == "auction":
+        from bench import auction  # noqa: PLC0415
+
+        report = auction.run(count or 100_000)
     else:
-        typer.echo(f"--via: expected core or http, got {via!r}", err=True)
+        typer.echo(f"--via: expected core, http or auction, got {via!r}", err=True)
         raise typer.Exit(2)
     _print(f"orders --via {via}", report, as_json=as_json)
 

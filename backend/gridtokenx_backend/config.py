@@ -12,6 +12,7 @@ import msgspec
 
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.sharing_checks import check_sharing
+from gridtokenx_backend.statements.tariff_check import check_tariffs
 from gridtokenx_backend.zone_checks import check_zones
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import finding, load_toml
@@ -26,6 +27,8 @@ LONGEST_DAYS = 7300
 _LARGEST = 10**10
 """Of seconds, ratios and epochs: the core keeps integers of 64 bits, and some in milliseconds."""
 _LONGEST_OVERLAP_HOURS = 8760
+_LONGEST_FINALITY_HOURS = 8760
+_LARGEST_TOLERANCE_S = 450
 _MOST_OPEN_ORDERS = 1_000_000
 _LARGEST_REGISTER_UWH = 10**9 * UWH_PER_KWH
 _CHAIN = re.compile(r"(?:[0-9a-f]{16})?", re.ASCII)
@@ -186,18 +189,34 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     if not 0 <= terms.rotation.overlap_hours <= _LONGEST_OVERLAP_HOURS:
         yield "rotation.overlap_hours", f"expected 0 to {_LONGEST_OVERLAP_HOURS}"
     yield from _check_oracle(terms)
+    yield from _check_intervals(terms)
     yield from _check_market(terms)
     yield from check_zones(terms)
     yield from check_sharing(terms)
     yield from _check_members(terms)
     yield from _check_devices(terms)
     yield from _check_meters(terms)
+    yield from check_tariffs(terms)
 
 
 def _check_oracle(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     for name in terms.oracle.__struct_fields__:
         if not 0 <= getattr(terms.oracle, name) <= _LARGEST:
             yield f"oracle.{name}", f"expected 0 to {_LARGEST} seconds"
+
+
+def _check_intervals(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
+    interval = terms.interval
+    if not 0 <= interval.finality_hours <= _LONGEST_FINALITY_HOURS:
+        yield "interval.finality_hours", f"expected 0 to {_LONGEST_FINALITY_HOURS}"
+    elif not 0 <= interval.correction_hours <= interval.finality_hours:
+        hours = interval.finality_hours
+        yield "interval.correction_hours", f"expected 0 to {hours}, the finality_hours"
+    if not 0 <= interval.bound_tolerance_s <= _LARGEST_TOLERANCE_S:
+        yield (
+            "interval.bound_tolerance_s",
+            f"expected 0 to {_LARGEST_TOLERANCE_S}, half an interval",
+        )
 
 
 def _check_market(terms: CommunityTerms) -> Iterator[tuple[str, str]]:

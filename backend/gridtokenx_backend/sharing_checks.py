@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from gridtokenx_backend.core.sharing.agreed import moment_ms
 from gridtokenx_backend.core.sharing.allocation import WHOLE_PPM
-from gridtokenx_backend.core.terms import CommunityTerms, KeyTerms, SharingTerms
+from gridtokenx_backend.core.sharing_terms import KeyTerms, SharingTerms
+from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.core.zones import INTERVAL_MS
 from gridtokenx_wire.frame import MAX_METER_ID
 from gridtokenx_wire.units import format_decimal, format_grx

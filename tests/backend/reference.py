@@ -7,22 +7,17 @@ the cover of all open orders, and a verdict is looked up in the list of all acce
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-KWH = 10**9
+from tests.backend.reference_meters import KWH, QUARTER_MS, Metered, has_open_bound, whole
+
 GRX = 10**6
 WINDOW_MS = 3_600_000
 TOLERANCE_MS = 60_000
 OLDEST_MS = 7 * 24 * 3_600_000
-
-
-def whole(text: str, unit: int) -> int | None:
-    """A decimal as a whole number of base units; None if it is not one."""
-    value = Decimal(text) * unit
-    return int(value) if value == int(value) else None
 
 
 @dataclass
@@ -52,27 +47,6 @@ class Stands:
     price: int
     keep: int
     covered: int = 0
-
-
-@dataclass
-class Metered:
-    """`epochs` is a list of lists of the accepted readings: (time, import, export)."""
-
-    device: str
-    owner: str
-    terms: dict[str, Any]
-    epochs: list[list[tuple[int, int, int]]] = field(default_factory=lambda: [[]])
-    minted: int = 0
-
-    def surplus(self, reading: tuple[int, int, int]) -> int:
-        _, imported, exported = reading
-        return exported - imported if self.terms.get("policy") == "net" else exported
-
-    def due(self) -> int:
-        """All that should have been minted: in each epoch, the highest surplus over the first."""
-        return sum(
-            max(map(self.surplus, epoch)) - self.surplus(epoch[0]) for epoch in self.epochs if epoch
-        )
 
 
 class Refusal(Exception):
@@ -211,7 +185,8 @@ class Reference:
         if accepted:
             before_ms, *before = accepted[-1]
             if time_ms <= before_ms:
-                return 5
+                late = (time_ms, imported, exported)
+                return meter.judge_late(late, power_w, synchronised, at_ms)
             if time_ms - before_ms < 1000 * terms["min_interval_s"]:
                 return 6
             moved = [imported - before[0], exported - before[1]]
@@ -231,7 +206,13 @@ class Reference:
             if exported - export_then > ratio * (imported - import_then + step):
                 return 65
         accepted.append((time_ms, imported, exported))
+        opened_ms, newest = meter.opened_ms, time_ms - time_ms % QUARTER_MS
+        meter.opened_ms = max(opened_ms, newest)
         if len(accepted) > 1:
+            gap = accepted[-2], accepted[-1]
+            is_long = gap[1][0] - gap[0][0] > QUARTER_MS
+            if is_long and has_open_bound(*gap) and opened_ms <= gap[0][0]:
+                meter.gaps.append(gap)
             self.imported[meter.owner] += imported - accepted[-2][1]
         return 0
 

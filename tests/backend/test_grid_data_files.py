@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import openpyxl
 import pytest
 
-from gridtokenx_backend.core.sharing.grid_data import INTERVAL_MS, GridSeries
-from gridtokenx_backend.core.sharing.quality import Quality
+from gridtokenx_backend.core.series import INTERVAL_MS, Quality
+from gridtokenx_backend.core.sharing.grid_data import GridSeries
 from gridtokenx_backend.grid_data import rows, workbook
 from gridtokenx_backend.grid_data.reading import ReadFile, read_content, read_file
 from gridtokenx_backend.grid_data.rows import BadFile
@@ -80,8 +80,8 @@ def position(start: str, end: str, quantity: str, method: str = "L1") -> str:
 
 START = unix_ms("2026-03-25T00:00+01:00")
 EXPECTED = [
-    GridSeries("m1", "consumption", START, [12_000_000, 19_000_000], "00"),
-    GridSeries("m1", "received", START, [5_000_000, None], "13"),
+    GridSeries("m1", "consumption", START, [12_000_000, 19_000_000], "44"),
+    GridSeries("m1", "received", START, [5_000_000, None], "30"),
 ]
 
 
@@ -128,7 +128,7 @@ def test_dates_of_a_workbook_are_local_to_the_zone_that_is_given() -> None:
     )
     start = unix_ms("2026-07-01T00:00+02:00")
     assert read(made, "Europe/Vienna").data.series == [
-        GridSeries("m1", "consumption", start, [KWH, 300_000_000], "00")
+        GridSeries("m1", "consumption", start, [KWH, 300_000_000], "44")
     ]
     assert refused(made).startswith("f: row 2, column start: expected an offset such as +01:00")
 
@@ -155,11 +155,11 @@ def test_a_consumption_record_is_read_by_its_meter_codes() -> None:
     assert found.data.format == "ebutilities"
     assert found.left_out == {"1-1:1.9.0 P.01": 1}
     assert found.data.series == [
-        GridSeries(POINT, "consumption", START, [12_000_000, 19_000_000], "01"),
-        GridSeries(POINT, "generation_part", START, [1_500_000_000], "0"),
-        GridSeries(POINT, "received", START, [5_000_000], "2"),
-        GridSeries(POINT, "share", START, [8_000_000], "0"),
-        GridSeries(POINT, "surplus_part", START, [KWH], "0"),
+        GridSeries(POINT, "consumption", START, [12_000_000, 19_000_000], "43"),
+        GridSeries(POINT, "generation_part", START, [1_500_000_000], "4"),
+        GridSeries(POINT, "received", START, [5_000_000], "1"),
+        GridSeries(POINT, "share", START, [8_000_000], "4"),
+        GridSeries(POINT, "surplus_part", START, [KWH], "4"),
     ]
     assert found.data.series[2].rows() == [(START, 5_000_000, Quality.PROVISIONAL)]
 
@@ -308,7 +308,7 @@ GOOD = "m1,consumption,2026-01-01T00:00Z,1,"
         (
             f"{HEADING}\nm1,share,2026-01-01T00:00Z,1,good\n",
             "f: row 2, column quality: expected one of measured, substitute, provisional, "
-            "missing, or L1, L2, L3, got 'good'",
+            "interpolated, missing, or L1, L2, L3, got 'good'",
         ),
         (
             f"{HEADING}\nm1,share,2026-01-01T00:00Z,1,missing\n",

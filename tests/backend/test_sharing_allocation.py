@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gridtokenx_backend.core.series import Quality
 from gridtokenx_backend.core.sharing.allocation import (
     WHOLE_PPM,
     Allocated,
@@ -18,7 +19,6 @@ from gridtokenx_backend.core.sharing.allocation import (
     by_consumption,
     by_shares,
 )
-from gridtokenx_backend.core.sharing.quality import Quality
 from gridtokenx_backend.core.sharing.rounding import apportion
 
 WH = 1_000_000

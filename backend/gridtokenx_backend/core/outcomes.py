@@ -7,6 +7,7 @@ from enum import Enum
 import msgspec
 
 from gridtokenx_backend.core.ledger import Movement
+from gridtokenx_backend.core.series import IntervalEnergy
 
 
 class FrameRefusal(Enum):
@@ -143,6 +144,7 @@ class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", g
     """`verdicts` are [index, reason] of the readings that were not simply accepted.
 
     `previous` is the journal's number of the device's frame before this one, 0 for the first.
+    `intervals` are those that its readings closed or revised, by meter, in that order.
     """
 
     previous: int
@@ -152,6 +154,7 @@ class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", g
     readings: int
     verdicts: list[tuple[int, int]]
     movements: list[Movement]
+    intervals: list[tuple[str, list[IntervalEnergy]]] = []
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", gc=False):

@@ -54,6 +54,7 @@ def configure(community: Community, given: ConfigureInput) -> Configured:
 def _in_force(given: ConfigureInput) -> InForce:
     """The terms of oracle and market as integers."""
     oracle_terms, market = given.terms.oracle, given.terms.market
+    interval = given.terms.interval
     return InForce(
         given.terms.community.name,
         given.source,
@@ -61,6 +62,9 @@ def _in_force(given: ConfigureInput) -> InForce:
             oracle_terms.future_tolerance_s * 1000,
             oracle_terms.oldest_reading_s * 1000,
             oracle_terms.ratio_window_s * 1000,
+            interval.correction_hours * 3_600_000,
+            interval.finality_hours * 3_600_000,
+            interval.bound_tolerance_s * 1000,
         ),
         MarketRules(
             int(market.lot_kwh),

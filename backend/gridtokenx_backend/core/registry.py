@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from gridtokenx_backend.core.series import IntervalEnergy, Past
+
 
 class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A meter's terms as integers; one object serves all meters with the same terms."""
@@ -24,6 +26,10 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     `settled_uwh` is the surplus up to which GRID was minted. The two marks are so counted registers
     at the start of this ratio window and of the one before it. A meter is bound to a device and
     those that follow it, or, if `device` is empty, to all devices of `site`.
+
+    `bound_ms` is the end of the open interval (0 before the first reading), `opened` the counted
+    registers at its start and whether a reading was near to it. `closed` are the intervals that no
+    clearing has taken yet.
     """
 
     id: str
@@ -44,6 +50,12 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     site: str = ""
     wrapped_import_uwh: int = 0
     wrapped_export_uwh: int = 0
+    bound_ms: int = 0
+    opened_import_uwh: int = 0
+    opened_export_uwh: int = 0
+    opened_near: bool = False
+    closed: tuple[IntervalEnergy, ...] = ()
+    past: Past | None = None
 
 
 class Device(msgspec.Struct, array_like=True, gc=False):

@@ -92,7 +92,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     remembered: dict[str, Remembered]
     forgotten_ms: int
     tokens: dict[str, Token] = {}
-    sharing: SharingState = SharingState()
+    sharing: SharingState = msgspec.field(default_factory=SharingState)
 
 
 _CHUNK = 512

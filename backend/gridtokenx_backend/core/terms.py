@@ -6,11 +6,15 @@ from typing import Literal
 
 import msgspec
 
-from gridtokenx_wire.config import Grx, Kilowatt, Kwh, Percent, PublicKey
+from gridtokenx_backend.core.sharing_terms import SharingTerms
+from gridtokenx_backend.core.tariff_terms import CarbonTerms, SettlementTerms, TariffTerms
+from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 
 class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
+    time_zone: str = "UTC"
+    """By its IANA name: in it days and months begin, and tariffs' hours are counted."""
     mode: Literal["market", "static", "time_varying", "dynamic", "imported"] = "market"
     """By price, or by a key: see `core.sharing`."""
 
@@ -79,48 +83,15 @@ class LinkTerms(
     """What a lost kWh costs: the loss of a kWh is loss_bps of it, rounded up to a tick."""
 
 
-class HourSharesTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From `hour` on, local time, on these days; until the next entry's hour."""
+class IntervalTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The 15-minute intervals in which energy is counted."""
 
-    hour: int
-    shares_percent: dict[str, Percent]
-    days: Literal["all", "workdays", "weekend"] = "all"
-
-
-class KeyTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A version of the community's key. It is never changed: a later version follows it."""
-
-    version: int
-    valid_from: str
-    """The start of an interval, with its offset: 2026-01-01T00:00:00+01:00."""
-    mode: Literal["", "static", "time_varying", "dynamic", "imported"] = ""
-    """Empty: as the community's."""
-    shares_percent: dict[str, Percent] = {}
-    """By the consuming meter."""
-    hours: list[HourSharesTerms] = []
-
-
-class ParticipationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """With which part of its energy a meter gives and takes, from a time on."""
-
-    meter: str
-    valid_from: str
-    percent: Percent
-    elsewhere_percent: Percent = Percent(0)
-    """What it takes part with in other communities."""
-
-
-class SharingTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Sharing by a key. What a shared kWh costs is fixed, or follows the interval's balance."""
-
-    price_rule: Literal["fixed", "balance"] = "fixed"
-    price_grx_per_kwh: Grx = Grx(0)
-    floor_grx_per_kwh: Grx = Grx(0)
-    ceiling_grx_per_kwh: Grx = Grx(0)
-    settle: Literal["statement", "grx"] = "statement"
-    """grx: paid on the ledger at once, as far as the consumer has the cover."""
-    key: list[KeyTerms] = []
-    participation: list[ParticipationTerms] = []
+    correction_hours: int = 72
+    """For so long a late reading completes a stretch that was interpolated, after its end."""
+    finality_hours: int = 168
+    """An interval that ended longer ago is changed by the operator's correction only."""
+    bound_tolerance_s: int = 60
+    """A reading so near to an interval's bound measures it."""
 
 
 class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,6 +108,8 @@ class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Credited once, when the member first appears."""
     zone: str = ""
     """Where the member's orders stand; empty: in the first zone."""
+    tariff: str = ""
+    """The name of the utility tariff; empty is the first in the file."""
 
 
 class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,9 +150,13 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     oracle: OracleTerms = OracleTerms()
     market: MarketTerms = MarketTerms()
     rotation: RotationTerms = RotationTerms()
+    interval: IntervalTerms = IntervalTerms()
     sharing: SharingTerms = SharingTerms()
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []
     zone: list[ZoneTerms] = []
     link: list[LinkTerms] = []
+    tariff: list[TariffTerms] = []
+    carbon: CarbonTerms = CarbonTerms()
+    settlement: SettlementTerms = SettlementTerms()

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
+from gridtokenx_backend.core.series import INTERVAL_MS, Quality
 from gridtokenx_backend.core.sharing.grid_data import (
-    INTERVAL_MS,
     QUANTITIES,
     GridSeries,
     Quantity,
 )
-from gridtokenx_backend.core.sharing.quality import Quality
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.frame import MAX_METER_ID
 from gridtokenx_wire.units import MAX_AMOUNT
@@ -26,6 +25,7 @@ _QUALITIES = {
     "measured": Quality.MEASURED,
     "substitute": Quality.SUBSTITUTE,
     "provisional": Quality.PROVISIONAL,
+    "interpolated": Quality.INTERPOLATED,
     "missing": Quality.MISSING,
     # ebUtilities, MeteringMethod: what settlement may use as measured, as substitute, not yet.
     "l1": Quality.MEASURED,
@@ -73,7 +73,7 @@ def parse_energy(text: str, unit_uwh: int, *, is_rounded: bool = False) -> int:
 def parse_quality(text: str) -> Quality:
     quality = _QUALITIES.get(text.strip().lower())
     if quality is None:
-        known = ", ".join([*_QUALITIES][:4])
+        known = ", ".join([*_QUALITIES][:5])
         raise Refusal(f"expected one of {known}, or L1, L2, L3, got {text[:40]!r}")
     return quality
 

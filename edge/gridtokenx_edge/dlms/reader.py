@@ -71,6 +71,11 @@ class DlmsReader:
         """How far the meter's clock was ahead of the gateway's; None: not known."""
         return self._meter_clock.drift_ms if self._meter_clock else None
 
+    @property
+    def has_load_profile(self) -> bool:
+        """Whether the model has one; a meter of it may be without."""
+        return self._profile.load_profile is not None
+
     def forget_identity(self) -> None:
         """The meter was away: look again who it is, and what it can do."""
         self._identified = 0
@@ -129,7 +134,8 @@ class DlmsReader:
         name = await self._get(Attribute(_DATA_CLASS, Obis.parse(self._profile.identity.obis), 2))
         found = meter_id(self._profile.maker, name_text(name))
         if found != self._terms.meter.id:
-            raise MeterStrange(f"expected {self._terms.meter.id}, but the meter says it is {found}")
+            said = f"expected {self._terms.meter.id}, but the meter says it is {found}"
+            raise MeterStrange(said, says=found)
         self._missing.clear()
         self._scales = await self._read_scales()
         self._columns = None

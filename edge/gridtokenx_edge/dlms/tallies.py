@@ -10,21 +10,22 @@ from gridtokenx_edge.tally import BusTally, MeterTally
 
 def tally_of(bus: DlmsBus, baud: int) -> BusTally:
     """An empty count of a line and its meters."""
-    tally = BusTally(_as_bus(bus, baud))
-    tally.meters = {meter.id: MeterTally(_as_meter(meter)) for meter in bus.meter}
+    tally = BusTally(as_bus(bus, baud))
+    tally.meters = {meter.id: MeterTally(as_meter(meter)) for meter in bus.meter}
     return tally
 
 
-def _as_bus(bus: DlmsBus, baud: int) -> BusConfig:
-    """Where the line is, in the words of the other buses."""
+def as_bus(bus: DlmsBus, baud: int = 0) -> BusConfig:
+    """Where the line is, in the words of the other buses; its meters are left out."""
     if isinstance(bus, DlmsTcp):
-        return TcpBus(bus.name, bus.host, [], port=bus.port)
+        return TcpBus(bus.name, bus.host, [], port=bus.port, timeout_ms=bus.timeout_ms)
     if isinstance(bus, DlmsPush) and bus.port.startswith(TCP):
         return TcpBus(bus.name, "", [], port=int(bus.port.removeprefix(TCP)))
-    return SerialBus(bus.name, bus.port, [], baud=baud)
+    timeout_ms = 0 if isinstance(bus, DlmsPush) else bus.timeout_ms
+    return SerialBus(bus.name, bus.port, [], baud=baud, timeout_ms=timeout_ms)
 
 
-def _as_meter(meter: DlmsMeter) -> MeterConfig:
+def as_meter(meter: DlmsMeter) -> MeterConfig:
     """A meter's address is its logical device's."""
     address = meter.logical_device
     if address is None:

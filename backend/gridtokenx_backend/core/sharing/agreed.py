@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from gridtokenx_backend.core.sharing.keys import HourShares, Key, Participation
 from gridtokenx_backend.core.sharing.price import CommunityPrice
 from gridtokenx_backend.core.sharing.state import SharingRules, SharingState
-from gridtokenx_backend.core.terms import CommunityTerms, KeyTerms
+from gridtokenx_backend.core.sharing_terms import KeyTerms
+from gridtokenx_backend.core.terms import CommunityTerms
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

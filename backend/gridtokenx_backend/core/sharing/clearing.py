@@ -14,6 +14,7 @@ from typing import NamedTuple
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.ledger import GRID, GRX, Movement
 from gridtokenx_backend.core.registry import Meter
+from gridtokenx_backend.core.series import INTERVAL_MS, Quality
 from gridtokenx_backend.core.sharing import price, transfers
 from gridtokenx_backend.core.sharing.allocation import (
     Allocated,
@@ -22,7 +23,6 @@ from gridtokenx_backend.core.sharing.allocation import (
     by_consumption,
     by_shares,
 )
-from gridtokenx_backend.core.sharing.grid_data import INTERVAL_MS
 from gridtokenx_backend.core.sharing.keys import (
     Key,
     Participation,
@@ -31,9 +31,8 @@ from gridtokenx_backend.core.sharing.keys import (
     shares_at,
 )
 from gridtokenx_backend.core.sharing.outcome import Allocation, SharedIn, SharedOut
-from gridtokenx_backend.core.sharing.quality import Quality
 from gridtokenx_backend.core.sharing.rounding import apportion
-from gridtokenx_backend.core.sharing.state import Reading, SharingState, Slot
+from gridtokenx_backend.core.sharing.state import Slot
 from gridtokenx_wire.units import energy_limit_uwh
 
 
@@ -42,42 +41,25 @@ class Cleared(NamedTuple):
     movements: list[Movement]
 
 
-def note(state: SharingState, interval_ms: int, meter: str, reading: Reading) -> None:
-    """Remembers what a meter counted in an interval, for the next clearing."""
-    slot = state.slot(interval_ms)
-    if slot.readings.get(meter) != reading:
-        slot.readings[meter] = reading
-        state.keep(interval_ms, slot)
-        state.changed[interval_ms] = None
-
-
-def clear(community: Community, interval_ms: int, final_before_ms: int) -> Cleared:
+def clear(community: Community, interval_ms: int) -> Cleared:
     """Allocates the interval, and again what changed of earlier ones; forgets what is final."""
     state = community.sharing
-    _forget(state, final_before_ms)
-    due = {*state.waiting, *state.changed, interval_ms}
+    state.forget(interval_ms + INTERVAL_MS - community.limits.finality_ms)
+    changed = {*state.fresh, *state.said}
     cleared = Cleared([], [])
-    for each_ms in sorted(due):
+    for each_ms in sorted({*changed, *state.waiting, interval_ms}):
         if each_ms > interval_ms:  # its own clearing is still to come
             continue
         key = in_force(state.keys, each_ms)
         if key is None:
-            state.changed.pop(each_ms, None)
+            state.fresh.pop(each_ms, None)
+            state.said.pop(each_ms, None)
             continue
-        is_new = each_ms == interval_ms or each_ms in state.changed
         allocation, movements = _settle(community, each_ms, key)
-        state.changed.pop(each_ms, None)
-        if is_new or movements:
+        if movements or each_ms == interval_ms or each_ms in changed:
             cleared.allocations.append(allocation)
             cleared.movements.extend(movements)
     return cleared
-
-
-def _forget(state: SharingState, before_ms: int) -> None:
-    for interval_ms in [start for start in state.slots if start < before_ms]:
-        del state.slots[interval_ms]
-        state.waiting.pop(interval_ms, None)
-        state.changed.pop(interval_ms, None)
 
 
 def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocation, list[Movement]]:
@@ -85,7 +67,7 @@ def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocatio
     state = community.sharing
     slot = state.slot(interval_ms)
     producers, consumers = _flows(community, interval_ms, slot)
-    allocated = _allocate(community, interval_ms, key, slot, producers, consumers)
+    allocated = _allocate(interval_ms, key, slot, producers, consumers)
     if slot.revision < 0:
         slot.price_ugrx = _price(community, allocated)
     lines_out, lines_in = _priced(community, allocated, slot.price_ugrx)
@@ -141,7 +123,6 @@ def _flows(community: Community, interval_ms: int, slot: Slot) -> tuple[list[Flo
 
 
 def _allocate(
-    community: Community,
     interval_ms: int,
     key: Key,
     slot: Slot,
@@ -159,8 +140,7 @@ def _allocate(
             }
             return as_imported(producers, consumers, said)
         case "static" | "time_varying":
-            local_ms = interval_ms + community.local_offset_ms(interval_ms)
-            return by_shares(producers, consumers, shares_at(key, local_ms))
+            return by_shares(producers, consumers, shares_at(key, interval_ms))
 
 
 def _price(community: Community, allocated: Allocated) -> int:

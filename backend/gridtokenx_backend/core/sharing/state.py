@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
+from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.sharing.keys import Key, Participation
 from gridtokenx_backend.core.sharing.price import CommunityPrice
 
@@ -20,16 +23,11 @@ class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.mode != "market"
 
 
-class Reading(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An interval's energy of one meter. `quality` is a Quality's number."""
-
-    import_uwh: int
-    export_uwh: int
-    quality: int
-
-
 class Operators(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What the grid operator says of one meter and interval; None where it says nothing."""
+    """What the grid operator says of one meter and interval; None where it says nothing.
+
+    `quality` is a Quality's number.
+    """
 
     received_uwh: int | None = None
     consumed_uwh: int | None = None
@@ -40,15 +38,15 @@ class Operators(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Slot(msgspec.Struct, array_like=True, gc=False):
     """One interval as it was allocated last, by the journal's entry `entry` (0: not yet).
 
-    `readings` and `operators` are by meter. `gave` and `took` are by wallet: what the ledger has
-    moved for it so far. `price_ugrx` stays as it was first set: a correction moves energy, not the
-    price.
+    `readings` and `operators` are by meter. `gave`, `took` (µWh) and `paid` (µGRX, below zero for
+    who earned) are by wallet: what the ledger has moved for it so far. `price_ugrx` stays as it
+    was first set: a correction moves energy, not the price.
     """
 
     entry: int = 0
     revision: int = -1
     price_ugrx: int = 0
-    readings: dict[str, Reading] = {}
+    readings: dict[str, IntervalEnergy] = {}
     operators: dict[str, Operators] = {}
     gave: dict[str, int] = {}
     took: dict[str, int] = {}
@@ -56,25 +54,41 @@ class Slot(msgspec.Struct, array_like=True, gc=False):
 
 
 class SharingState(msgspec.Struct, array_like=True, gc=False):
-    """`slots` are encoded, by the interval's start: there are as many as finality takes quarters
-    of an hour. `waiting` are those of which the ledger still has to move something, `changed` those
-    with new readings since they were allocated. `sources` are imported files: SHA-256 → entry.
+    """`slots` are encoded, by the interval's start: there is one for each quarter of an hour that
+    is not final. `fresh` and `said` are what gateways and grid operator brought since the last
+    clearing. `waiting` are the intervals of which the ledger still has to move something.
+    `sources` are the files that were imported: SHA-256 → the journal's entry.
     """
 
     keys: list[Key] = []
     participation: list[Participation] = []
     slots: dict[int, bytes] = {}
+    fresh: dict[int, dict[str, IntervalEnergy]] = {}
+    said: dict[int, dict[str, Operators]] = {}
     waiting: dict[int, None] = {}
-    changed: dict[int, None] = {}
     sources: dict[str, int] = {}
 
+    def note(self, meter: str, rows: Iterable[IntervalEnergy]) -> None:
+        """Remembers intervals that were closed or revised, for the next clearing."""
+        for row in rows:
+            self.fresh.setdefault(row.interval_ms, {})[meter] = row
+
     def slot(self, interval_ms: int) -> Slot:
-        """What is known of an interval; an empty one if nothing is."""
+        """What is known of an interval, with all that is new of it."""
         stored = self.slots.get(interval_ms)
-        return _decoder.decode(stored) if stored else Slot()
+        slot = _decoder.decode(stored) if stored else Slot()
+        slot.readings.update(self.fresh.pop(interval_ms, {}))
+        slot.operators.update(self.said.pop(interval_ms, {}))
+        return slot
 
     def keep(self, interval_ms: int, slot: Slot) -> None:
         self.slots[interval_ms] = _encoder.encode(slot)
+
+    def forget(self, before_ms: int) -> None:
+        """Drops intervals that nothing can change any more."""
+        for kept in (self.slots, self.fresh, self.said, self.waiting):
+            for interval_ms in [start for start in kept if start < before_ms]:
+                del kept[interval_ms]
 
 
 _encoder = msgspec.msgpack.Encoder()
