@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.sharing.grid_data import GridData
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_wire import cose
 from gridtokenx_wire.config import decode_hook, encode_hook
@@ -98,6 +99,13 @@ class RotateInput(msgspec.Struct, frozen=True, gc=False):
     rotation: Rotation
 
 
+class GridDataInput(msgspec.Struct, frozen=True, gc=False):
+    """What the grid operator says of intervals, as a file brought it."""
+
+    raw: bytes
+    data: GridData
+
+
 class TickInput(msgspec.Struct, frozen=True, gc=False):
     """Time has passed: standing orders are looked at and old ids forgotten."""
 
@@ -114,9 +122,19 @@ Input = (
     | EnrolInput
     | RotateInput
     | DeviceInput
+    | GridDataInput
 )
 Kind = Literal[
-    "frame", "order", "configure", "oracle", "tick", "token", "enrol", "rotate", "device"
+    "frame",
+    "order",
+    "configure",
+    "oracle",
+    "tick",
+    "token",
+    "enrol",
+    "rotate",
+    "device",
+    "grid_data",
 ]
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
@@ -128,6 +146,7 @@ _KINDS: dict[type, Kind] = {
     EnrolInput: "enrol",
     RotateInput: "rotate",
     DeviceInput: "device",
+    GridDataInput: "grid_data",
 }
 
 
@@ -169,6 +188,11 @@ def change_device(command: ChangeDevice) -> DeviceInput:
     return DeviceInput(msgspec.json.encode(command), command)
 
 
+def grid_data(data: GridData) -> GridDataInput:
+    """The input that brings what the grid operator says."""
+    return GridDataInput(msgspec.json.encode(data), data)
+
+
 def parse(kind: str, raw: bytes) -> Input:
     """The input that the journal keeps as `raw`. Raises WireError if it is not one."""
     match kind:
@@ -190,4 +214,6 @@ def parse(kind: str, raw: bytes) -> Input:
             return RotateInput(raw, parse_rotation(raw))
         case "device":
             return DeviceInput(raw, msgspec.json.decode(raw, type=ChangeDevice))
+        case "grid_data":
+            return GridDataInput(raw, msgspec.json.decode(raw, type=GridData))
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

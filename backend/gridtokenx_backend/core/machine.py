@@ -7,6 +7,7 @@ from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import apply_frame
 from gridtokenx_backend.core.instructions import apply_instruction
 from gridtokenx_backend.core.outcomes import NotJournaled, OracleSwitched, Result, Retired, Ticked
+from gridtokenx_backend.core.sharing import imports
 
 
 def apply(community: Community, given: inputs.Input, at_ms: int) -> Result:
@@ -48,6 +49,8 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return enrolment.rotate(community, given.rotation)
         case inputs.DeviceInput():
             return enrolment.change_device(community, given.command)
+        case inputs.GridDataInput():
+            return imports.take(community, given.data, at_ms)
 
 
 def _forget_old_ids(community: Community, at_ms: int) -> None:

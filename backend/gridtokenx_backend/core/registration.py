@@ -173,10 +173,12 @@ def _meters(community: Community, terms: CommunityTerms) -> None:
         meter = community.meters.get(listed.id)
         if meter is None:
             meter = Meter(listed.id, device, owner, rules, listed.epoch, site=listed.site)
+            meter.metering_point = listed.metering_point
             community.meters[listed.id] = meter
             continue
         policy_changed = meter.rules.policy != rules.policy
         meter.device, meter.site, meter.owner, meter.rules = device, listed.site, owner, rules
+        meter.metering_point = listed.metering_point
         if policy_changed:  # the mark counts what the former policy called surplus
             meter.settled_uwh = oracle.surplus_uwh(meter)
         if meter.epoch != listed.epoch:

@@ -56,6 +56,7 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     opened_near: bool = False
     closed: tuple[IntervalEnergy, ...] = ()
     past: Past | None = None
+    metering_point: str = ""
 
 
 class Device(msgspec.Struct, array_like=True, gc=False):

@@ -32,7 +32,7 @@ from gridtokenx_backend.core.sharing.keys import (
 )
 from gridtokenx_backend.core.sharing.outcome import Allocation, SharedIn, SharedOut
 from gridtokenx_backend.core.sharing.rounding import apportion
-from gridtokenx_backend.core.sharing.state import Slot
+from gridtokenx_backend.core.sharing.state import Operators, Slot
 from gridtokenx_wire.units import energy_limit_uwh
 
 
@@ -67,6 +67,11 @@ def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocatio
     state = community.sharing
     slot = state.slot(interval_ms)
     producers, consumers = _flows(community, interval_ms, slot)
+    if key.mode == "imported":
+        made = [_generated(flow, slot.operators.get(flow.id)) for flow in producers]
+        used = [_consumed(flow, slot.operators.get(flow.id)) for flow in consumers]
+        producers = [flow for flow in made if flow is not None]
+        consumers = [flow for flow in used if flow is not None]
     allocated = _allocate(interval_ms, key, slot, producers, consumers)
     if slot.revision < 0:
         slot.price_ugrx = _price(community, allocated)
@@ -120,6 +125,27 @@ def _flows(community: Community, interval_ms: int, slot: Slot) -> tuple[list[Flo
         producers.append(Flow(meter.id, made_uwh, quality, factor_ppm, ceiling_uwh))
         consumers.append(Flow(meter.id, taken_uwh, quality, factor_ppm, ceiling_uwh))
     return producers, consumers
+
+
+def _generated(flow: Flow, said: Operators | None) -> Flow | None:
+    """The grid operator's figure in place of the gateway's; None if it is no producer to it."""
+    if said is None:
+        return flow
+    if said.generated_uwh is None:
+        return None if flow.energy_uwh is None else flow
+    return Flow(flow.id, said.generated_uwh, Quality(said.quality))
+
+
+def _consumed(flow: Flow, said: Operators | None) -> Flow | None:
+    """The same of a consumer."""
+    if said is None:
+        return flow
+    if said.received_uwh is None:
+        return None if said.consumed_uwh is None else flow
+    quality = Quality(said.quality)
+    if said.consumed_uwh is not None:
+        return Flow(flow.id, said.consumed_uwh, quality)
+    return flow if flow.energy_uwh is None else flow._replace(quality=quality)
 
 
 def _allocate(

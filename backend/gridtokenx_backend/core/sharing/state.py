@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gridtokenx_backend.core.series import IntervalEnergy
+from gridtokenx_backend.core.series import IntervalEnergy, Quality
 from gridtokenx_backend.core.sharing.keys import Key, Participation
 from gridtokenx_backend.core.sharing.price import CommunityPrice
 
@@ -26,13 +26,22 @@ class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Operators(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the grid operator says of one meter and interval; None where it says nothing.
 
-    `quality` is a Quality's number.
+    Energies are those parts that take part. `quality` is a Quality's number.
     """
 
     received_uwh: int | None = None
     consumed_uwh: int | None = None
     generated_uwh: int | None = None
-    quality: int = 0
+    quality: int = Quality.MEASURED
+
+    def joined(self, newer: Operators) -> Operators:
+        """Both; where both say something, the newer."""
+        return Operators(
+            self.received_uwh if newer.received_uwh is None else newer.received_uwh,
+            self.consumed_uwh if newer.consumed_uwh is None else newer.consumed_uwh,
+            self.generated_uwh if newer.generated_uwh is None else newer.generated_uwh,
+            min(self.quality, newer.quality),
+        )
 
 
 class Slot(msgspec.Struct, array_like=True, gc=False):
@@ -78,7 +87,9 @@ class SharingState(msgspec.Struct, array_like=True, gc=False):
         stored = self.slots.get(interval_ms)
         slot = _decoder.decode(stored) if stored else Slot()
         slot.readings.update(self.fresh.pop(interval_ms, {}))
-        slot.operators.update(self.said.pop(interval_ms, {}))
+        for meter, newer in self.said.pop(interval_ms, {}).items():
+            said = slot.operators.get(meter)
+            slot.operators[meter] = said.joined(newer) if said else newer
         return slot
 
     def keep(self, interval_ms: int, slot: Slot) -> None:
