@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+from gridtokenx_backend.core.series import INTERVAL_MS
 from gridtokenx_backend.core.sharing.keys import HourShares, Key, Participation
 from gridtokenx_backend.core.sharing.price import CommunityPrice
 from gridtokenx_backend.core.sharing.state import SharingRules, SharingState
@@ -85,18 +86,17 @@ def add(state: SharingState, terms: CommunityTerms) -> None:
     state.participation.sort(key=lambda entry: (entry.meter, entry.valid_from_ms))
 
 
-def conflicts(
-    state: SharingState, terms: CommunityTerms, cleared_ms: int
-) -> Iterator[tuple[str, str]]:
+def conflicts(state: SharingState, terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     """(key path, what was expected) where terms would change what was agreed before.
 
-    `cleared_ms` is the end of the newest interval that was cleared: nothing new holds before it.
+    Nothing new holds before the end of the newest interval that was allocated.
     """
+    cleared_ms = max(state.slots, default=-INTERVAL_MS) + INTERVAL_MS
     known = {key.version: key for key in state.keys}
     for index, key in enumerate(keys_of(terms)):
         former = known.get(key.version)
         where = f"sharing.key[{index}]"
-        if former is None and state.keys and key.valid_from_ms < cleared_ms:
+        if former is None and key.valid_from_ms < cleared_ms:
             yield f"{where}.valid_from", _too_early(cleared_ms)
         elif former is not None and former != key:
             yield where, f"expected version {key.version} as it was: add a new version instead"
@@ -105,7 +105,7 @@ def conflicts(
         entry = Participation(listed.meter, moment_ms(listed.valid_from), int(listed.percent))
         agreed = factors.get((entry.meter, entry.valid_from_ms))
         where = f"sharing.participation[{index}]"
-        if agreed is None and state.keys and entry.valid_from_ms < cleared_ms:
+        if agreed is None and entry.valid_from_ms < cleared_ms:
             yield f"{where}.valid_from", _too_early(cleared_ms)
         elif agreed is not None and agreed != entry:
             yield where, "expected it as it was: add one with a later valid_from instead"
