@@ -13,6 +13,7 @@ import msgspec
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.sharing_checks import check_sharing
 from gridtokenx_backend.statements.tariff_check import check_tariffs
+from gridtokenx_backend.settlement_checks import check_settlement
 from gridtokenx_backend.zone_checks import check_zones
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import finding, load_toml
@@ -197,6 +198,7 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     yield from _check_devices(terms)
     yield from _check_meters(terms)
     yield from check_tariffs(terms)
+    yield from check_settlement(terms)
 
 
 def _check_oracle(terms: CommunityTerms) -> Iterator[tuple[str, str]]:

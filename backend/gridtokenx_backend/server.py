@@ -33,6 +33,7 @@ from gridtokenx_backend.mqtt_source import MqttSource
 from gridtokenx_backend.pki.authority import Authority, open_authority
 from gridtokenx_backend.pki.broker_access import BrokerAccess
 from gridtokenx_backend.replay import rebuild
+from gridtokenx_backend.time_zones import look_up
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Overloaded, Writer
 from gridtokenx_wire.clock import Clock, make_clock
@@ -132,7 +133,7 @@ async def _put_terms_in_force(writer: Writer, path: Path) -> None:
     """Journals the terms in `community.toml`, unless they are the ones in force."""
     source = await asyncio.to_thread(_digest, path)
     in_force = writer.community.in_force
-    if source == in_force.source:
+    if source == in_force.source and in_force.zone == look_up(in_force.zone.name):
         return
     terms = load_terms(path)
     if in_force.name not in ("", terms.community.name):
@@ -142,7 +143,8 @@ async def _put_terms_in_force(writer: Writer, path: Path) -> None:
         )
     if agreed := list(conflicts(writer.community.sharing, terms)):
         raise ConfigError([finding(path, key, expected) for key, expected in agreed])
-    await writer.submit([configure(terms, source)])
+    zone = look_up(terms.community.time_zone)
+    await writer.submit([configure(terms, source, zone)])
     log.info("new terms are in force")
 
 

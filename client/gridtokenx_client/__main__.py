@@ -28,6 +28,7 @@ try:
     import typer
 
     from gridtokenx_client.problem import ApiProblem, Mistake, one_line
+    from gridtokenx_client.rec_commands import rec_app
     from gridtokenx_client.wallet_commands import wallet_app
 except ModuleNotFoundError as missing:
     _refuse_without(missing.name)
@@ -43,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(wallet_app, name="wallet")
+app.add_typer(rec_app, name="rec")
 
 
 @app.callback()

@@ -16,6 +16,9 @@ from gridtokenx_client.answers import (
     Balance,
     Book,
     Cancelled,
+    Certificate,
+    CertificateChange,
+    Certificates,
     Device,
     Health,
     MeterReadings,
@@ -24,6 +27,7 @@ from gridtokenx_client.answers import (
     StandingSet,
     Summary,
     Trades,
+    Withdrawal,
 )
 from gridtokenx_client.problem import ApiProblem, Mistake, one_line, problem_of
 
@@ -102,6 +106,30 @@ class Api:
     def set_standing(self, jws: str) -> StandingSet:
         """Sends a signed standing order."""
         return self._post_signed("/v1/standing-orders", jws, StandingSet)
+
+    def withdraw(self, jws: str) -> Withdrawal:
+        """Sends a signed withdrawal."""
+        return self._post_signed("/v1/withdrawals", jws, Withdrawal)
+
+    def certificates(self, wallet: str = "") -> list[Certificate]:
+        """A wallet's certificates, oldest first, or all."""
+        found: list[Certificate] = []
+        after = ""
+        while True:
+            query = f"wallet={quote(wallet, safe='')}&after={quote(after, safe='')}&limit=1000"
+            page = self._get(f"/v1/certificates?{query}", Certificates)
+            found += page.certificates
+            after = page.next
+            if not after:
+                return found
+
+    def transfer_certificate(self, jws: str) -> CertificateChange:
+        """Sends a signed transfer of a certificate."""
+        return self._post_signed("/v1/certificates/transfers", jws, CertificateChange)
+
+    def retire_certificate(self, jws: str) -> CertificateChange:
+        """Sends a signed retirement of a certificate."""
+        return self._post_signed("/v1/certificates/retirements", jws, CertificateChange)
 
     def devices(self) -> list[Device]:
         """For the operator: all gateways."""

@@ -65,6 +65,7 @@ class Reference:
         self.imported: dict[str, int] = {}
         self.sells: dict[str, Stands] = {}
         self.buys: dict[str, Stands] = {}
+        self.bought: dict[str, int] = {}
         self.chains: dict[str, list[bytes]] = {}
         self.status: dict[str, str] = {}
         self.meters: dict[str, Metered] = {}
@@ -308,6 +309,8 @@ class Reference:
         self.transfers.append(("GRX", buyer, seller, gross - fee))
         self.transfers.append(("GRX", buyer, "fees", fee))
         self.transfers.append(("GRID", seller, buyer, quantity))
+        self.bought[buyer] = self.bought.get(buyer, 0) + quantity
+        self.bought[seller] = min(self.bought.get(seller, 0), self.posted(seller, "GRID"))
         mine.left -= quantity
         other.left -= quantity
         return other.number, quantity, gross, fee
@@ -351,7 +354,7 @@ class Reference:
         placed = []
         for who in self.members:
             if stands := self.sells.get(who):
-                placed += self._stand_up(who, "sell", stands, self.free(who, "GRID") - stands.keep)
+                placed += self._stand_up(who, "sell", stands, self._surplus(who) - stands.keep)
             if stands := self.buys.get(who):
                 wanted = self._lots(self.imported[who] - stands.covered)
                 payable = self._lots(self.free(who, "GRX") * KWH // stands.price)
@@ -359,6 +362,20 @@ class Reference:
                 stands.covered += min(wanted, payable) if ordered else 0
                 placed += ordered
         return placed
+
+    def retire(self, who: str, amount: int) -> None:
+        """What the core says it retired; which intervals it is for, test_retirement knows."""
+        assert 0 < amount <= min(self.bought[who], self.free(who, "GRID"))
+        self.transfers.append(("GRID", who, "retired", amount))
+        self.bought[who] -= amount
+        assert self._sum("retired", who) <= self.imported[who]
+
+    def _sum(self, to: str, who: str) -> int:
+        return sum(t[3] for t in self.transfers if t[:3] == ("GRID", who, to))
+
+    def _surplus(self, who: str) -> int:
+        """What is free and was not bought."""
+        return self.free(who, "GRID") - self.bought.get(who, 0)
 
     def _lots(self, quantity: int) -> int:
         return max(0, quantity - quantity % self.lot)

@@ -200,7 +200,8 @@ def test_what_is_no_snapshot_is_refused(broken: bytes) -> None:
 
 def test_a_snapshot_of_another_version_is_refused(village: Village) -> None:
     snapshot: Any = bytearray(village.community.snapshot())
-    assert snapshot[1] < 0x7F  # the first element of the array is the version
-    snapshot[1] += 1
+    assert snapshot[0] == 0xDC  # an array of more than 15, and its length in two bytes
+    assert snapshot[3] < 0x7F  # the first element of the array is the version
+    snapshot[3] += 1
     with pytest.raises(ValueError, match="expected a snapshot of version"):
         restore(bytes(snapshot))

@@ -70,12 +70,19 @@ class Standing(_Instruction, frozen=True, tag="standing", gc=False):
 
     sell: whatever GRID is free, above `keep_kwh`, at the price or more.
     buy: what the wallet's meters have imported and it has not bought yet, at the price or less.
+
+    In the segment interval each clearing gets what the meters moved since the one before.
+    `curve` has [from_hour, price], hours ascending from 0 to 23 in the community's time zone; a
+    price holds until the next hour of the curve, and `price_grx_per_kwh` before its first.
     """
 
     side: Literal["buy", "sell"]
     price_grx_per_kwh: str
     keep_kwh: str = "0"
     active: bool = True
+    segment: Literal["realtime", "interval"] = "realtime"
+    curve: list[tuple[int, str]] = []
+    paused: bool = False
 
     @property
     def price_ugrx(self) -> int:
@@ -85,8 +92,37 @@ class Standing(_Instruction, frozen=True, tag="standing", gc=False):
     def keep_uwh(self) -> int:
         return parse_kwh(self.keep_kwh)
 
+    @property
+    def curve_ugrx(self) -> tuple[tuple[int, int], ...]:
+        return tuple((from_hour, parse_grx(price)) for from_hour, price in self.curve)
 
-Instruction = Order | Cancel | Standing
+
+class Withdraw(_Instruction, frozen=True, tag="withdraw", gc=False):
+    """Pay out `amount_grx`; `reference` says what for, and is told to the operator."""
+
+    amount_grx: str
+    reference: str
+
+    @property
+    def amount_ugrx(self) -> int:
+        return parse_grx(self.amount_grx)
+
+
+class RecTransfer(_Instruction, frozen=True, tag="rec_transfer", gc=False):
+    """Give the certificate with this serial number to the wallet `to`."""
+
+    serial: str
+    to: str
+
+
+class RecRetire(_Instruction, frozen=True, tag="rec_retire", gc=False):
+    """Use the certificate with this serial number up, in the name of `beneficiary`."""
+
+    serial: str
+    beneficiary: str
+
+
+Instruction = Order | Cancel | Standing | Withdraw | RecTransfer | RecRetire
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ from gridtokenx_backend.api import (
     market,
     operator,
     problems,
+    settlement,
 )
 from gridtokenx_backend.api.metrics import metrics
 from gridtokenx_backend.backend import Backend
@@ -49,6 +50,15 @@ _HANDLERS = [
     admission.approve_device,
     admission.revoke_device,
     metrics,
+    settlement.withdraw,
+    settlement.transfer_certificate,
+    settlement.retire_certificate,
+    settlement.certificates,
+    settlement.open_withdrawals,
+    settlement.deposit,
+    settlement.confirm_withdrawal,
+    settlement.refuse_withdrawal,
+    settlement.issue_certificates,
 ]
 
 

@@ -7,6 +7,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from gridtokenx_backend.api import problems
+from gridtokenx_backend.api.settlement_views import Settled
 from gridtokenx_backend.api.views import CancelView, OrderView, StandingView, instruction_view
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.inputs import OrderInput
@@ -24,12 +25,13 @@ from gridtokenx_wire.order import (
 )
 
 AnyRequest = Request[object, object, State]
+Carried = OrderView | CancelView | StandingView | Settled
 
 
 @post("/v1/orders", status_code=201, request_max_body_size=MAX_JWS_BYTES + 1)
 async def submit_order(request: AnyRequest, backend: NamedDependency[Backend]) -> OrderView:
     """Places the order that a compact JWS in the body carries. A retry is answered as before."""
-    view = await _carry_out(request, backend, Order)
+    view = await carry_out(request, backend, (Order,))
     assert isinstance(view, OrderView)
     return view
 
@@ -37,7 +39,7 @@ async def submit_order(request: AnyRequest, backend: NamedDependency[Backend]) -
 @post("/v1/cancellations", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
 async def cancel_order(request: AnyRequest, backend: NamedDependency[Backend]) -> CancelView:
     """Withdraws what is left of an open order."""
-    view = await _carry_out(request, backend, Cancel)
+    view = await carry_out(request, backend, (Cancel,))
     assert isinstance(view, CancelView)
     return view
 
@@ -47,14 +49,15 @@ async def set_standing_order(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> StandingView:
     """Sets, changes or ends a wallet's standing order for one side."""
-    view = await _carry_out(request, backend, Standing)
+    view = await carry_out(request, backend, (Standing,))
     assert isinstance(view, StandingView)
     return view
 
 
-async def _carry_out(
-    request: AnyRequest, backend: Backend, expected: type[Instruction]
-) -> OrderView | CancelView | StandingView:
+async def carry_out(
+    request: AnyRequest, backend: Backend, expected: tuple[type[Instruction], ...]
+) -> Carried:
+    """The answer to the signed instruction in the body, which is of an expected kind."""
     if backend.writer.degraded:
         raise Overloaded(backend.writer.degraded)
     body = await request.body()
@@ -63,8 +66,8 @@ async def _carry_out(
     except WireError as error:
         raise problems.refused(OrderRefusal.MALFORMED, str(error)) from None
     if not isinstance(signed.instruction, expected):
-        kind = expected.__name__.lower()
-        raise problems.refused(OrderRefusal.MALFORMED, f"expected an instruction of kind {kind!r}")
+        kinds = " or ".join(repr(kind.__struct_config__.tag) for kind in expected)
+        raise problems.refused(OrderRefusal.MALFORMED, f"expected an instruction of kind {kinds}")
     job = (signed.public_key, signed.signature, signed.signed)
     if not await backend.verifier.verify_one(job):
         raise problems.refused(OrderRefusal.BAD_SIGNATURE, "expected a signature by the wallet")
@@ -78,7 +81,7 @@ async def _carry_out(
     return instruction_view(result, seq, at_ms)
 
 
-async def _as_before(backend: Backend, seq: int) -> OrderView | CancelView | StandingView:
+async def _as_before(backend: Backend, seq: int) -> Carried:
     """The answer that this instruction got the first time."""
     entry = await backend.journal.entry(seq)
     assert entry is not None

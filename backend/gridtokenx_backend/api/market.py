@@ -14,10 +14,10 @@ from gridtokenx_backend.api.views import (
     HealthView,
     LevelView,
     OrdersView,
-    StandingOrderView,
     SummaryView,
     TradesView,
     open_order_view,
+    standing_order_view,
     trade_view,
 )
 from gridtokenx_backend.backend import Backend
@@ -74,7 +74,7 @@ async def summary(backend: NamedDependency[Backend]) -> SummaryView:
 async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> BalanceView:
     """What a wallet owns, and what of it open orders hold."""
     async with backend.writer.reading() as community:
-        _member(community.members, wallet)
+        member = _member(community.members, wallet)
         ledger = community.ledger
         return BalanceView(
             wallet,
@@ -82,7 +82,9 @@ async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> 
             format_kwh(ledger.held(wallet, GRID)),
             format_grx(ledger.posted(wallet, GRX)),
             format_grx(ledger.held(wallet, GRX)),
-            format_kwh(ledger.posted(wallet, REC)),
+            str(ledger.posted(wallet, REC)),
+            format_kwh(member.bought_uwh),
+            format_kwh(member.owed_uwh),
         )
 
 
@@ -97,7 +99,7 @@ async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) 
             if order.wallet == wallet
         ]
         standing = [
-            StandingOrderView(side, format_grx(order.price_ugrx), format_kwh(order.keep_uwh))
+            standing_order_view(side, order)
             for side, order in ((SELL, member.sell), (BUY, member.buy))
             if order is not None
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gridtokenx_backend.api.settlement_views import Settled, settled_view
 from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.outcomes import (
     OrderAccepted,
@@ -12,6 +13,7 @@ from gridtokenx_backend.core.outcomes import (
     StandingAccepted,
     Trade,
 )
+from gridtokenx_backend.core.registry import StandingOrder
 from gridtokenx_backend.journal import TradeRow
 from gridtokenx_wire.units import format_grx, format_kwh
 
@@ -68,9 +70,14 @@ class OpenOrderView(msgspec.Struct, frozen=True):
 
 
 class StandingOrderView(msgspec.Struct, frozen=True):
+    """`curve` has [from_hour, price] where the price changes by hour."""
+
     side: str
     price_grx_per_kwh: str
     keep_kwh: str
+    segment: str
+    curve: list[tuple[int, str]]
+    paused: bool
 
 
 class OrdersView(msgspec.Struct, frozen=True):
@@ -79,8 +86,9 @@ class OrdersView(msgspec.Struct, frozen=True):
 
 
 class BalanceView(msgspec.Struct, frozen=True):
-    """`grid` is energy, `grx` money; `_held` is the part that open orders hold in escrow.
+    """`grid` is energy, `grx` money, `rec` certificates of a MWh; `_held` is the part in escrow.
 
+    `grid_bought` was bought and is not used yet, `grid_owed` is what the next mints will pay back.
     Whose wallet it is, only the operator's files say: this is public.
     """
 
@@ -90,6 +98,8 @@ class BalanceView(msgspec.Struct, frozen=True):
     grx: str
     grx_held: str
     rec: str
+    grid_bought: str
+    grid_owed: str
 
 
 class LevelView(msgspec.Struct, frozen=True):
@@ -252,9 +262,20 @@ def open_order_view(order: RestingOrder) -> OpenOrderView:
     )
 
 
+def standing_order_view(side: str, order: StandingOrder) -> StandingOrderView:
+    return StandingOrderView(
+        side,
+        format_grx(order.price_ugrx),
+        format_kwh(order.keep_uwh),
+        order.segment,
+        [(from_hour, format_grx(price)) for from_hour, price in order.curve],
+        order.paused,
+    )
+
+
 def instruction_view(
     outcome: Outcome, seq: int, at_ms: int
-) -> OrderView | CancelView | StandingView:
+) -> OrderView | CancelView | StandingView | Settled:
     """The answer to an instruction that became the journal's entry `seq`."""
     match outcome:
         case OrderAccepted():
@@ -271,4 +292,4 @@ def instruction_view(
             return CancelView(client_id(outcome.key), "cancelled", left, seq)
         case StandingAccepted():
             return StandingView(outcome.side, outcome.active, len(outcome.cancelled), seq)
-    raise AssertionError(outcome)
+    return settled_view(outcome, seq)

@@ -8,6 +8,7 @@ from gridtokenx_backend.core.market import Market
 from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, Token
+from gridtokenx_backend.core.settlement import Settlement
 from gridtokenx_backend.core.sharing.state import SharingState
 from gridtokenx_backend.core.state import (
     VERSION,
@@ -45,6 +46,7 @@ class Community:
         self.remembered: dict[str, Remembered] = {}
         self.forgotten_ms = 0
         self.tokens: dict[str, Token] = {}
+        self.settlement = Settlement()
         self.sharing = SharingState()
         self.ledger = Ledger()
         self.book = Book()
@@ -78,6 +80,7 @@ class Community:
                 self.remembered,
                 self.forgotten_ms,
                 self.tokens,
+                self.settlement,
                 self.sharing,
             )
         )
@@ -98,6 +101,7 @@ def restore(snapshot: bytes) -> Community:
     community.remembered = state.remembered
     community.forgotten_ms = state.forgotten_ms
     community.tokens = state.tokens
+    community.settlement = state.settlement
     community.sharing = state.sharing
     community.ledger = Ledger(ledger)
     community.market = Market(community.ledger, community.book, state.in_force.rules)

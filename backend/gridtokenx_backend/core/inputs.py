@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.local_time import Zone
+from gridtokenx_backend.core.settlement import SettlementCommand
 from gridtokenx_backend.core.sharing.grid_data import GridData
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_wire import cose
@@ -34,11 +36,15 @@ class OrderInput(msgspec.Struct, frozen=True, gc=False):
 
 
 class ConfigureInput(msgspec.Struct, frozen=True, gc=False):
-    """The community's terms. `source` is the SHA-256 of their file, or empty."""
+    """The community's terms. `source` is the SHA-256 of their file, or empty.
+
+    `zone` holds the clock changes of the time zone that they name.
+    """
 
     raw: bytes
     terms: CommunityTerms
     source: bytes
+    zone: Zone = Zone()
 
 
 class SwitchOracle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,6 +105,11 @@ class RotateInput(msgspec.Struct, frozen=True, gc=False):
     rotation: Rotation
 
 
+class SettleInput(msgspec.Struct, frozen=True, gc=False):
+    """What the operator orders of money, corrections and certificates."""
+
+    raw: bytes
+    command: SettlementCommand
 class GridDataInput(msgspec.Struct, frozen=True, gc=False):
     """What the grid operator says of intervals, as a file brought it."""
 
@@ -122,6 +133,7 @@ Input = (
     | EnrolInput
     | RotateInput
     | DeviceInput
+    | SettleInput
     | GridDataInput
 )
 Kind = Literal[
@@ -134,6 +146,7 @@ Kind = Literal[
     "enrol",
     "rotate",
     "device",
+    "settlement",
     "grid_data",
 ]
 _KINDS: dict[type, Kind] = {
@@ -146,6 +159,7 @@ _KINDS: dict[type, Kind] = {
     EnrolInput: "enrol",
     RotateInput: "rotate",
     DeviceInput: "device",
+    SettleInput: "settlement",
     GridDataInput: "grid_data",
 }
 
@@ -160,17 +174,30 @@ class _Configure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     source: str
     terms: CommunityTerms
+    zone: Zone = Zone()
 
 
-def configure(terms: CommunityTerms, source: bytes = b"") -> ConfigureInput:
-    """The input that puts `terms` into force."""
-    raw = msgspec.json.encode(_Configure(source.hex(), terms), enc_hook=encode_hook)
-    return ConfigureInput(raw, terms, source)
+def configure(
+    terms: CommunityTerms, source: bytes = b"", zone: Zone | None = None
+) -> ConfigureInput:
+    """The input that puts `terms` into force; `zone` is that which they name."""
+    zone = zone or Zone()
+    assert zone.name == terms.community.time_zone
+    raw = msgspec.json.encode(_Configure(source.hex(), terms, zone), enc_hook=encode_hook)
+    return ConfigureInput(raw, terms, source, zone)
 
 
 def _parse_configure(raw: bytes) -> ConfigureInput:
     stored = msgspec.json.decode(raw, type=_Configure, dec_hook=decode_hook)
-    return ConfigureInput(raw, stored.terms, bytes.fromhex(stored.source))
+    return ConfigureInput(raw, stored.terms, bytes.fromhex(stored.source), stored.zone)
+
+
+_settlement_decoder = msgspec.json.Decoder(SettlementCommand)
+
+
+def settle(command: SettlementCommand) -> SettleInput:
+    """The input that carries out an operator's command."""
+    return SettleInput(msgspec.json.encode(command), command)
 
 
 def switch_oracle(command: SwitchOracle) -> SwitchInput:
@@ -214,6 +241,8 @@ def parse(kind: str, raw: bytes) -> Input:
             return RotateInput(raw, parse_rotation(raw))
         case "device":
             return DeviceInput(raw, msgspec.json.decode(raw, type=ChangeDevice))
+        case "settlement":
+            return SettleInput(raw, _settlement_decoder.decode(raw))
         case "grid_data":
             return GridDataInput(raw, msgspec.json.decode(raw, type=GridData))
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

@@ -6,7 +6,7 @@ import hashlib
 
 import msgspec
 
-from gridtokenx_backend.core import standing
+from gridtokenx_backend.core import certificates, deposits, standing
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.market import NewOrder
 from gridtokenx_backend.core.outcomes import (
@@ -17,14 +17,32 @@ from gridtokenx_backend.core.outcomes import (
     Repeated,
     StandingAccepted,
 )
+from gridtokenx_backend.core.registry import StandingOrder
+from gridtokenx_backend.core.settled import CertificateMoved, CertificateRetired, WithdrawalAsked
 from gridtokenx_backend.core.state import Remembered
-from gridtokenx_wire.order import Cancel, Instruction, Order, Standing
+from gridtokenx_wire.order import (
+    Cancel,
+    Instruction,
+    Order,
+    RecRetire,
+    RecTransfer,
+    Standing,
+    Withdraw,
+)
 
 MAX_REMEMBERED = 1_000_000
 RESERVED_PREFIX = "standing-"
 """Client ids that begin so are those of orders placed by standing orders."""
 
-Accepted = OrderAccepted | OrderCancelled | StandingAccepted
+MAX_CURVE = 24
+Accepted = (
+    OrderAccepted
+    | OrderCancelled
+    | StandingAccepted
+    | WithdrawalAsked
+    | CertificateMoved
+    | CertificateRetired
+)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -49,7 +67,7 @@ def apply_instruction(
     if isinstance(given, Order) and key in community.book.by_key:
         # Its id was forgotten with the order window, but a cancellation still means this one.
         return Refused(OrderRefusal.ID_REUSED, "expected another id than that of an open order")
-    outcome = _carry_out(community, given, key)
+    outcome = _carry_out(community, given, key, at_ms)
     if not isinstance(outcome, Refused):
         community.remembered[key] = Remembered(digest, community.entries + 1, at_ms)
     return outcome
@@ -69,7 +87,9 @@ def _untimely(community: Community, given: Instruction, at_ms: int) -> Refused |
     return None
 
 
-def _carry_out(community: Community, given: Instruction, key: str) -> Accepted | Refused:
+def _carry_out(
+    community: Community, given: Instruction, key: str, at_ms: int
+) -> Accepted | Refused:
     match given:
         case Order():
             return _order(community, given, key)
@@ -77,6 +97,12 @@ def _carry_out(community: Community, given: Instruction, key: str) -> Accepted |
             return _cancel(community, given)
         case Standing():
             return _standing(community, given)
+        case Withdraw():
+            return deposits.withdraw(community, given)
+        case RecTransfer():
+            return certificates.transfer(community, given)
+        case RecRetire():
+            return certificates.retire(community, given, at_ms)
 
 
 def _order(community: Community, given: Order, key: str) -> OrderAccepted | Refused:
@@ -124,13 +150,24 @@ def _standing(community: Community, given: Standing) -> StandingAccepted | Refus
     if keep_uwh < 0:
         return Refused(OrderRefusal.BAD_QUANTITY, "expected keep_kwh from 0 on")
     try:
-        price_ugrx = given.price_ugrx
+        price_ugrx, curve = given.price_ugrx, given.curve_ugrx
     except ValueError as error:
         return Refused(OrderRefusal.BAD_PRICE, str(error))
     rules = community.market.rules
-    if not 0 < price_ugrx <= rules.highest_price_ugrx or price_ugrx % rules.tick_ugrx:
-        return Refused(OrderRefusal.BAD_PRICE, "expected a price within the market's limits")
-    cancelled = standing.replace(
-        community, given.wallet, given.side, price_ugrx, keep_uwh, active=given.active
-    )
+    for price in (price_ugrx, *(price for _, price in curve)):
+        if not 0 < price <= rules.highest_price_ugrx or price % rules.tick_ugrx:
+            return Refused(OrderRefusal.BAD_PRICE, "expected a price within the market's limits")
+    hours = [hour for hour, _ in curve]
+    if (
+        len(curve) > MAX_CURVE
+        or hours != sorted(set(hours))
+        or not all(0 <= h <= 23 for h in hours)
+    ):
+        return Refused(OrderRefusal.BAD_PRICE, "expected a curve of ascending hours from 0 to 23")
+    successor = None
+    if given.active:
+        successor = StandingOrder(
+            price_ugrx, keep_uwh, segment=given.segment, curve=curve, paused=given.paused
+        )
+    cancelled = standing.replace(community, given.wallet, given.side, successor)
     return StandingAccepted(given.wallet, given.side, given.active, cancelled)

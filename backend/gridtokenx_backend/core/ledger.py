@@ -26,6 +26,7 @@ CONGESTION: Final = "community:congestion"
 RETIRED: Final = "community:retired"
 FED_IN: Final = "community:fed-in"
 """GRID whose energy went to the utility."""
+COMMUNITY_ACCOUNTS: Final = (FEES, WHEELING, LOSSES, CONGESTION, RETIRED, FED_IN)
 
 
 class LedgerRefusal(Enum):

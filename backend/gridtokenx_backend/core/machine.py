@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core import enrolment, inputs, registration, standing
+from gridtokenx_backend.core import (
+    certificates,
+    corrections,
+    deposits,
+    enrolment,
+    inputs,
+    intervals,
+    registration,
+    retirement,
+    standing,
+)
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import apply_frame
 from gridtokenx_backend.core.instructions import apply_instruction
-from gridtokenx_backend.core.outcomes import NotJournaled, OracleSwitched, Result, Retired, Ticked
+from gridtokenx_backend.core.outcomes import (
+    NotJournaled,
+    OracleSwitched,
+    Result,
+    Retired,
+    Ticked,
+    trades_of,
+)
+from gridtokenx_backend.core.settlement import (
+    ConfirmWithdrawal,
+    Correct,
+    Deposit,
+    IssueCertificates,
+    RefuseWithdrawal,
+    SettlementCommand,
+)
 from gridtokenx_backend.core.sharing import imports
 
 
@@ -29,13 +54,12 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
         case inputs.FrameInput():
             return apply_frame(community, given, at_ms)
         case inputs.OrderInput():
-            return apply_instruction(community, given.instruction, at_ms)
+            outcome = apply_instruction(community, given.instruction, at_ms)
+            if not isinstance(outcome, NotJournaled) and (trades := trades_of(outcome)):
+                retirement.note_trades(community, trades)
+            return outcome
         case inputs.TickInput():
-            _forget_old_ids(community, at_ms)
-            enrolment.forget_tokens(community, at_ms)
-            retired = enrolment.retire(community, at_ms)
-            orders = standing.place_all(community)
-            return Retired(orders, retired) if retired else Ticked(orders)
+            return _tick(community, at_ms)
         case inputs.ConfigureInput():
             return registration.configure(community, given)
         case inputs.SwitchInput():
@@ -51,6 +75,35 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return enrolment.change_device(community, given.command)
         case inputs.GridDataInput():
             return imports.take(community, given.data, at_ms)
+        case inputs.SettleInput():
+            return _settle(community, given.command, at_ms)
+
+
+def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Result:
+    match command:
+        case Deposit():
+            return deposits.deposit(community, command)
+        case ConfirmWithdrawal():
+            return deposits.confirm(community, command)
+        case RefuseWithdrawal():
+            return deposits.refuse(community, command)
+        case Correct():
+            return corrections.correct(community, command, at_ms)
+        case IssueCertificates():
+            return certificates.issue(community, command, at_ms)
+
+
+def _tick(community: Community, at_ms: int) -> Ticked | Retired:
+    _forget_old_ids(community, at_ms)
+    enrolment.forget_tokens(community, at_ms)
+    devices = enrolment.retire(community, at_ms)
+    withdrawn = standing.reprice(community, at_ms)
+    orders = standing.place_all(community, at_ms)
+    retirement.book_energy(community, intervals.take(community, at_ms))
+    retirements, movements = retirement.retire(community, at_ms)
+    if devices:
+        return Retired(orders, devices, withdrawn, retirements, movements)
+    return Ticked(orders, withdrawn, retirements, movements)
 
 
 def _forget_old_ids(community: Community, at_ms: int) -> None:

@@ -8,6 +8,13 @@ import msgspec
 
 from gridtokenx_backend.core.ledger import Movement
 from gridtokenx_backend.core.series import IntervalEnergy
+from gridtokenx_backend.core.settled import (
+    Moving,
+    NothingIssued,
+    Retirement,
+    SettlementOutcome,
+    SettlementRefused,
+)
 
 
 class FrameRefusal(Enum):
@@ -50,6 +57,10 @@ class OrderRefusal(Enum):
     """The community does not trade in that segment."""
     BAD_QUANTITY = "bad_quantity"
     BAD_PRICE = "bad_price"
+    BAD_AMOUNT = "bad_amount"
+    REFERENCE_USED = "reference_used"
+    UNKNOWN_CERTIFICATE = "unknown_certificate"
+    """The wallet has none of that serial number that is not retired."""
     UNKNOWN_ORDER = "unknown_order"
     """Nothing of that id rests."""
     INSUFFICIENT_BALANCE = "insufficient_balance"
@@ -203,9 +214,15 @@ class StandingAccepted(msgspec.Struct, frozen=True, array_like=True, tag="standi
 
 
 class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False):
-    """The orders that standing orders placed."""
+    """The orders that standing orders placed, and the numbers of those that they withdrew.
+
+    What bought energy covered is in `retirements`; `movements` are beside those of the orders.
+    """
 
     orders: list[OrderAccepted]
+    withdrawn: list[int] = []
+    retirements: list[Retirement] = []
+    movements: list[Movement] = []
 
 
 class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=False):
@@ -213,6 +230,9 @@ class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=Fal
 
     orders: list[OrderAccepted]
     devices: list[bytes]
+    withdrawn: list[int] = []
+    retirements: list[Retirement] = []
+    movements: list[Movement] = []
 
 
 class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configure", gc=False):
@@ -280,6 +300,7 @@ Outcome = (
     | DeviceRotated
     | DeviceApproved
     | DeviceRevoked
+    | SettlementOutcome
     | GridDataTaken
 )
 
@@ -291,7 +312,14 @@ class Repeated(msgspec.Struct, frozen=True):
 
 
 NotJournaled = (
-    FrameRefused | Refused | Repeated | EnrolmentRefused | AlreadyEnrolled | GridDataRefused
+    FrameRefused
+    | Refused
+    | Repeated
+    | EnrolmentRefused
+    | AlreadyEnrolled
+    | SettlementRefused
+    | NothingIssued
+    | GridDataRefused
 )
 Result = Outcome | NotJournaled
 
@@ -302,8 +330,9 @@ def movements_of(outcome: Outcome) -> list[Movement]:
         case FrameAccepted() | OrderAccepted() | Configured():
             return outcome.movements
         case Ticked() | Retired():
-            return [movement for order in outcome.orders for movement in order.movements]
-    return []
+            placed = [movement for order in outcome.orders for movement in order.movements]
+            return placed + outcome.movements
+    return outcome.movements if isinstance(outcome, Moving) else []
 
 
 def trades_of(outcome: Outcome) -> list[Trade]:

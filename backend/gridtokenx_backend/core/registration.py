@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core import oracle
-from gridtokenx_backend.core.book import BUY, RestingOrder
+from gridtokenx_backend.core import oracle, standing
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import reset_chain
 from gridtokenx_backend.core.inputs import ConfigureInput
@@ -39,7 +38,7 @@ def configure(community: Community, given: ConfigureInput) -> Configured:
     if (rules.lot_uwh, rules.tick_ugrx) != (former.lot_uwh, former.tick_ugrx):
         for order in list(community.book.orders.values()):
             community.market.cancel(order)
-            _order_again(community, order)
+            standing.order_again(community, order)
     movements = [
         movement
         for terms in given.terms.member
@@ -82,6 +81,8 @@ def _in_force(given: ConfigureInput) -> InForce:
         market.order_window_s * 1000,
         market.tick_s * 1000,
         given.terms.rotation.overlap_hours * 3_600_000,
+        given.zone,
+        given.terms.settlement.cover_hours * 3_600_000,
         agreed.rules_of(given.terms),
     )
 
@@ -112,13 +113,6 @@ def _links(terms: CommunityTerms) -> tuple[LinkRules, ...]:
         )
         for link in terms.link
     )
-
-
-def _order_again(community: Community, order: RestingOrder) -> None:
-    """Lets a buyer's standing order look again at what it had not bought."""
-    buy = community.members[order.wallet].buy
-    if order.standing and order.side == BUY and buy is not None:
-        buy.covered_uwh -= order.remaining_uwh
 
 
 def _member(community: Community, terms: MemberTerms) -> Movement | None:
@@ -186,7 +180,9 @@ def _meters(community: Community, terms: CommunityTerms) -> None:
             oracle.forget(meter)
     for name, meter in community.meters.items():
         if name not in named:
-            off = MeterRules(meter.rules.policy, False, 0, 0, 0, 0)
+            off = MeterRules(
+                meter.rules.policy, False, 0, 0, 0, 0, technology=meter.rules.technology
+            )
             meter.rules = shared.setdefault(off, off)
 
 
@@ -199,4 +195,6 @@ def _rules(terms: MeterTerms) -> MeterRules:
         int(terms.resolution_kwh),
         terms.max_production_ratio,
         int(terms.rollover_kwh),
+        terms.renewable,
+        terms.technology,
     )

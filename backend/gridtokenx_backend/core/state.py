@@ -10,9 +10,11 @@ import msgspec
 
 from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.ledger import LedgerState, Pending
+from gridtokenx_backend.core.local_time import Zone
 from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
+from gridtokenx_backend.core.settlement import Settlement
 from gridtokenx_backend.core.sharing.state import SharingRules, SharingState
 
 VERSION = 3
@@ -63,6 +65,8 @@ class InForce(msgspec.Struct, frozen=True, array_like=True, gc=False):
     order_window_ms: int
     tick_ms: int
     rotation_overlap_ms: int = 48 * 3_600_000
+    zone: Zone = Zone()
+    cover_ms: int = 72 * 3_600_000
     sharing: SharingRules = SharingRules()
 
 
@@ -92,6 +96,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     remembered: dict[str, Remembered]
     forgotten_ms: int
     tokens: dict[str, Token] = {}
+    settlement: Settlement = msgspec.field(default_factory=Settlement)
     sharing: SharingState = msgspec.field(default_factory=SharingState)
 
 

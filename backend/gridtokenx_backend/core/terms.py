@@ -101,6 +101,11 @@ class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the first frame under the new key."""
 
 
+class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    cover_hours: int = 72
+    """For how long after an interval its import may be covered by bought GRID."""
+
+
 class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     wallet: PublicKey
@@ -143,6 +148,10 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
     metering_point: str = ""
     """What the grid operator calls it, such as AT and 31 characters; empty: as `id`."""
+    renewable: bool = False
+    """What it exports is certified: a certificate for each MWh."""
+    technology: str = ""
+    """What produces it, such as "solar", as certificates name it."""
 
 
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

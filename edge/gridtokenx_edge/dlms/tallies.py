@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gridtokenx_edge.config import BusConfig, MeterConfig, SerialBus, TcpBus
-from gridtokenx_edge.dlms.config import TCP, DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
+from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.tally import BusTally, MeterTally
 
@@ -19,8 +19,8 @@ def as_bus(bus: DlmsBus, baud: int = 0) -> BusConfig:
     """Where the line is, in the words of the other buses; its meters are left out."""
     if isinstance(bus, DlmsTcp):
         return TcpBus(bus.name, bus.host, [], port=bus.port, timeout_ms=bus.timeout_ms)
-    if isinstance(bus, DlmsPush) and bus.port.startswith(TCP):
-        return TcpBus(bus.name, "", [], port=int(bus.port.removeprefix(TCP)))
+    if isinstance(bus, DlmsPush) and (port := bus.network_port):
+        return TcpBus(bus.name, "", [], port=port)
     timeout_ms = 0 if isinstance(bus, DlmsPush) else bus.timeout_ms
     return SerialBus(bus.name, bus.port, [], baud=baud, timeout_ms=timeout_ms)
 
