@@ -106,7 +106,8 @@ def replay(
     from gridtokenx_backend import replay_command  # noqa: PLC0415
 
     settings = load_settings(config)
-    report = asyncio.run(replay_command.run(settings.journal, verify=verify))
+    series = settings.series if settings.series.exists() else None
+    report = asyncio.run(replay_command.run(settings.journal, series, verify=verify))
     if as_json:
         typer.echo(json.dumps(report))
     else:

@@ -11,9 +11,9 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.terms import CommunityTerms
+from gridtokenx_backend.settlement_checks import check_settlement
 from gridtokenx_backend.sharing_checks import check_sharing
 from gridtokenx_backend.statements.tariff_check import check_tariffs
-from gridtokenx_backend.settlement_checks import check_settlement
 from gridtokenx_backend.zone_checks import check_zones
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import finding, load_toml
@@ -113,6 +113,10 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def journal(self) -> Path:
         return self.data / "journal.db"
+
+    @property
+    def series(self) -> Path:
+        return self.data / "intervals.db"
 
     @property
     def ca(self) -> Path:

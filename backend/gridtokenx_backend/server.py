@@ -25,7 +25,7 @@ from gridtokenx_backend.core.outcomes import Retired
 from gridtokenx_backend.core.sharing.agreed import conflicts
 from gridtokenx_backend.data_folder import only_one, prepare
 from gridtokenx_backend.enrolment_desk import EnrolmentDesk
-from gridtokenx_backend.errors import CannotStart
+from gridtokenx_backend.errors import CannotStart, JournalUnavailable
 from gridtokenx_backend.garbage import collect_rarely
 from gridtokenx_backend.ingest import Ingest
 from gridtokenx_backend.journal import Journal, open_journal
@@ -33,6 +33,8 @@ from gridtokenx_backend.mqtt_source import MqttSource
 from gridtokenx_backend.pki.authority import Authority, open_authority
 from gridtokenx_backend.pki.broker_access import BrokerAccess
 from gridtokenx_backend.replay import rebuild
+from gridtokenx_backend.series.keeper import SeriesKeeper
+from gridtokenx_backend.series.store import open_series
 from gridtokenx_backend.time_zones import look_up
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Overloaded, Writer
@@ -91,6 +93,11 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
     tls = _tls(settings)
     authority = open_authority(settings.ca)
     journal = await open_journal(settings.journal)
+    try:
+        stored = await open_series(settings.series)
+    except JournalUnavailable:
+        await journal.close()
+        raise
     verifier = Verifier(settings.backend.backend.verify_workers)
     try:
         writer = await _open_writer(journal, clock, settings)
@@ -103,15 +110,24 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
             signer = AckSigner(raw_private_seed(key), raw_public_key(key.public_key()))
             ingest = Ingest(source, writer, verifier, signer)
             access = _access(settings, authority, writer)
+            series = SeriesKeeper(stored, journal, writer)
             ticks = _tick(writer, clock, in_force.tick_ms, access)
-            works = [source.run(), ingest.run(), ticks, *([access.run()] if access else [])]
+            works = [
+                source.run(),
+                ingest.run(),
+                ticks,
+                series.run(),
+                *([access.run()] if access else []),
+            ]
             inputs = [group.create_task(work) for work in works]
             desk = None
             if authority is not None:
                 acked_by = [public_key_text(each.public_key()) for each in (key, *next_keys)]
                 desk = EnrolmentDesk(settings, authority, writer, verifier, acked_by)
             try:
-                yield Backend(writer, journal, verifier, ingest, source, clock, token, desk, access)
+                yield Backend(
+                    writer, journal, verifier, ingest, source, clock, token, series, desk, access
+                )
             finally:
                 for task in inputs:
                     task.cancel()
@@ -120,6 +136,7 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
             await writer.save_snapshot()
     finally:
         await verifier.close()
+        await stored.close()
         await journal.close()
 
 

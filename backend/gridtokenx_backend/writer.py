@@ -14,7 +14,7 @@ import asyncio
 import os
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -64,7 +64,8 @@ class Writer:
     """Owns the community while it runs.
 
     `degraded` says why nothing can be stored, or is empty. `durable_seq` is the number of the
-    newest entry that is stored.
+    newest entry that is stored. `followers` are told of every result once it is durable; they must
+    be quick and may not raise.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Writer:
         self.community = community
         self.degraded = ""
         self.durable_seq = community.entries
+        self.followers: list[Callable[[Sequence[Settled]], None]] = []
         self._journal = journal
         self._clock = clock
         self._snapshot_every = snapshot_every
@@ -162,6 +164,8 @@ class Writer:
         if entries:
             self.durable_seq = entries[-1].seq
         for job in jobs:
+            for follower in self.followers:
+                follower(job.settled)
             if not job.done.done():
                 job.done.set_result(job.settled)
         return True

@@ -27,6 +27,7 @@ def _refuse_without(package: str | None) -> NoReturn:
 try:
     import typer
 
+    from gridtokenx_client.energy_command import energy
     from gridtokenx_client.problem import ApiProblem, Mistake, one_line
     from gridtokenx_client.rec_commands import rec_app
     from gridtokenx_client.wallet_commands import wallet_app
@@ -45,6 +46,9 @@ app = typer.Typer(
 )
 app.add_typer(wallet_app, name="wallet")
 app.add_typer(rec_app, name="rec")
+app.command(epilog="Example: gridtokenx energy EASTRON-12345678 --day 2026-06-21 --key anna.key")(
+    energy
+)
 
 
 @app.callback()

@@ -212,3 +212,25 @@ class MeterReadings(msgspec.Struct, frozen=True):
 
     meter: str
     readings: list[MeterReading]
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A meter's energy of 15 minutes; None where `quality` is missing."""
+
+    start_ms: int
+    import_kwh: str | None
+    export_kwh: str | None
+    quality: str
+    revision: int
+
+
+class MeterIntervals(msgspec.Struct, frozen=True):
+    """Every interval that starts in [from_ms, to_ms) and has begun; totals of those known."""
+
+    meter: str
+    from_ms: int
+    to_ms: int
+    import_kwh: str
+    export_kwh: str
+    missing: int
+    intervals: list[Interval]

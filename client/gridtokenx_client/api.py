@@ -21,6 +21,7 @@ from gridtokenx_client.answers import (
     Certificates,
     Device,
     Health,
+    MeterIntervals,
     MeterReadings,
     Orders,
     Placed,
@@ -139,6 +140,16 @@ class Api:
         """For the operator: a meter's newest readings with their verdicts."""
         path = f"/v1/meters/{quote(meter, safe='')}/readings?limit={limit}"
         return self._get(path, MeterReadings)
+
+    def intervals(
+        self, meter: str, from_ms: int, to_ms: int, read_token: str | None = None
+    ) -> MeterIntervals:
+        """A meter's 15-minute energy: for its owner with a read token, and for the operator."""
+        path = f"/v1/meters/{quote(meter, safe='')}/intervals?from_ms={from_ms}&to_ms={to_ms}"
+        request = self._http.build_request("GET", path)
+        if read_token is not None:
+            request.headers["Authorization"] = f"Bearer {read_token}"
+        return self._send(request, MeterIntervals)
 
     def pause_oracle(self, reason: str) -> Health:
         """For the operator: take no more readings; the gateways keep theirs."""

@@ -32,10 +32,12 @@ from gridtokenx_wire.order import (
     parse_instruction,
     sign_instruction,
 )
+from gridtokenx_wire.read_token import ReadToken, sign_read_token
 from gridtokenx_wire.units import parse_grx, parse_kwh
 
 Side = Literal["buy", "sell"]
 Segment = Literal["realtime", "interval"]
+_READ_MS = 300_000
 
 
 def new_id() -> str:
@@ -130,6 +132,12 @@ class Wallet:
         """Use a certificate up for somebody."""
         common = self._common(at, id_)
         return self._sign(RecRetire(**common, serial=serial, beneficiary=beneficiary))
+
+    def read_token(self, at: Health) -> str:
+        """Good for five minutes, to read what is this wallet's."""
+        expires_ms = at.time_ms + _READ_MS
+        token = ReadToken(1, at.community, self.address, at.time_ms, expires_ms)
+        return sign_read_token(token, self._key)
 
     def _common(self, at: Health, id_: str) -> dict[str, Any]:
         return {

@@ -110,6 +110,8 @@ class SettleInput(msgspec.Struct, frozen=True, gc=False):
 
     raw: bytes
     command: SettlementCommand
+
+
 class GridDataInput(msgspec.Struct, frozen=True, gc=False):
     """What the grid operator says of intervals, as a file brought it."""
 

@@ -343,3 +343,8 @@ def trades_of(outcome: Outcome) -> list[Trade]:
         case Ticked() | Retired():
             return [trade for order in outcome.orders for trade in order.trades]
     return []
+
+
+def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
+    """The intervals that an outcome closed or revised, by meter, in order."""
+    return outcome.intervals if isinstance(outcome, FrameAccepted) else []

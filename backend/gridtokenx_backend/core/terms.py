@@ -101,11 +101,6 @@ class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the first frame under the new key."""
 
 
-class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    cover_hours: int = 72
-    """For how long after an interval its import may be covered by bought GRID."""
-
-
 class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     wallet: PublicKey

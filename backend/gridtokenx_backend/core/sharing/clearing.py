@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.ledger import GRID, GRX, Movement
+from gridtokenx_backend.core.local_time import offset_ms
 from gridtokenx_backend.core.registry import Meter
 from gridtokenx_backend.core.series import INTERVAL_MS, Quality
 from gridtokenx_backend.core.sharing import price, transfers
@@ -72,7 +73,7 @@ def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocatio
         used = [_consumed(flow, slot.operators.get(flow.id)) for flow in consumers]
         producers = [flow for flow in made if flow is not None]
         consumers = [flow for flow in used if flow is not None]
-    allocated = _allocate(interval_ms, key, slot, producers, consumers)
+    allocated = _allocate(community, interval_ms, key, slot, producers, consumers)
     if slot.revision < 0:
         slot.price_ugrx = _price(community, allocated)
     lines_out, lines_in = _priced(community, allocated, slot.price_ugrx)
@@ -149,6 +150,7 @@ def _consumed(flow: Flow, said: Operators | None) -> Flow | None:
 
 
 def _allocate(
+    community: Community,
     interval_ms: int,
     key: Key,
     slot: Slot,
@@ -166,7 +168,9 @@ def _allocate(
             }
             return as_imported(producers, consumers, said)
         case "static" | "time_varying":
-            return by_shares(producers, consumers, shares_at(key, interval_ms))
+            zone = community.in_force.zone
+            local_ms = interval_ms + offset_ms(zone, interval_ms)
+            return by_shares(producers, consumers, shares_at(key, local_ms))
 
 
 def _price(community: Community, allocated: Allocated) -> int:
