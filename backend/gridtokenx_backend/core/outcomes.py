@@ -6,6 +6,7 @@ from enum import Enum
 
 import msgspec
 
+from gridtokenx_backend.core.cleared import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.ledger import Movement
 from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.settled import (
@@ -167,6 +168,8 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
     buyer_zone: str = ""
     seller_zone: str = ""
     segment: str = "realtime"
+    rent_ugrx: int = 0
+    """What the buyer pays beside `gross_ugrx` for links that are full, in the coupling only."""
 
 
 class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False):
@@ -245,6 +248,23 @@ class OracleSwitched(msgspec.Struct, frozen=True, array_like=True, tag="oracle",
     paused: bool
 
 
+class Cleared(msgspec.Struct, frozen=True, array_like=True, tag="clear", gc=False):
+    """What came of the interval that starts at `interval_ms`, of 15 minutes.
+
+    `orders` are those that standing orders placed for it, `cancelled` the numbers of those of them
+    that had something left. In `trades` the maker is the buyer's order, the taker the seller's.
+    """
+
+    interval_ms: int
+    tick_ugrx: int
+    zones: list[ZoneClearing]
+    links: list[LinkClearing]
+    orders: list[OrderAccepted]
+    trades: list[Trade]
+    movements: list[Movement]
+    cancelled: list[int]
+
+
 class TokenChanged(msgspec.Struct, frozen=True, array_like=True, tag="token", gc=False):
     """`status` is open or withdrawn."""
 
@@ -301,6 +321,7 @@ Outcome = (
     | DeviceApproved
     | DeviceRevoked
     | SettlementOutcome
+    | Cleared
     | GridDataTaken
 )
 
@@ -311,6 +332,13 @@ class Repeated(msgspec.Struct, frozen=True):
     entry: int
 
 
+class NotDue(msgspec.Struct, frozen=True):
+    """No clearing: the next is that of `interval_ms`, and not before `due_ms`."""
+
+    interval_ms: int
+    due_ms: int
+
+
 NotJournaled = (
     FrameRefused
     | Refused
@@ -319,6 +347,7 @@ NotJournaled = (
     | AlreadyEnrolled
     | SettlementRefused
     | NothingIssued
+    | NotDue
     | GridDataRefused
 )
 Result = Outcome | NotJournaled
@@ -328,6 +357,8 @@ def movements_of(outcome: Outcome) -> list[Movement]:
     """Every token movement of an outcome, in order."""
     match outcome:
         case FrameAccepted() | OrderAccepted() | Configured():
+            return outcome.movements
+        case Cleared():
             return outcome.movements
         case Ticked() | Retired():
             placed = [movement for order in outcome.orders for movement in order.movements]
@@ -339,6 +370,8 @@ def trades_of(outcome: Outcome) -> list[Trade]:
     """Every trade of an outcome, in order."""
     match outcome:
         case OrderAccepted():
+            return outcome.trades
+        case Cleared():
             return outcome.trades
         case Ticked() | Retired():
             return [trade for order in outcome.orders for trade in order.trades]
