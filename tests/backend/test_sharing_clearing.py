@@ -17,6 +17,7 @@ from tests.backend.sharing_village import (
 
 from gridtokenx_backend.core import community as communities
 from gridtokenx_backend.core.ledger import GRID, GRX, RETIRED, Movement
+from gridtokenx_backend.core.outcomes import OrderRefusal, Refused
 from gridtokenx_backend.core.series import INTERVAL_MS, IntervalEnergy, Quality
 from gridtokenx_backend.core.sharing import transfers
 
@@ -344,3 +345,15 @@ def test_a_market_keeps_nothing_of_intervals_for_sharing() -> None:
     village.quarter(0, plant=600 * WH, flat_b=300 * WH, flat_c=300 * WH)
     assert village.community.sharing.fresh == {}
     assert village.community.sharing.keys == []
+
+
+def test_a_community_that_shares_takes_no_orders() -> None:
+    """What a plant gave to its neighbours must not have been sold meanwhile."""
+    village = SharingVillage()
+    for instruction in (
+        village.anna.order("1", "sell", "0.1", "0.1"),
+        village.anna.standing("2", "sell", "0.1"),
+    ):
+        refused = village.tell(instruction)
+        assert isinstance(refused, Refused)
+        assert refused.reason is OrderRefusal.SEGMENT_CLOSED

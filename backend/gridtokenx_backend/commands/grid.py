@@ -131,11 +131,12 @@ def reconcile(
         tolerance = Tolerance(tolerance_permille, parse_kwh(tolerance_kwh))
     except ValueError as error:
         raise BadOption(f"--tolerance-kwh: {error}") from None
+    found = read_file(file, zone)
     local = find_zone(zone or terms.community.time_zone)
     points = {meter.metering_point or meter.id: meter.id for meter in terms.meter}
     series = [
         msgspec.structs.replace(each, meter=points.get(each.meter, each.meter))
-        for each in read_file(file, zone).data.series
+        for each in found.data.series
         if each.quantity in COMPARED
     ]
     known = {meter.id for meter in terms.meter}
