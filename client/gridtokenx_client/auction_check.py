@@ -36,8 +36,8 @@ def check_auction(clearing: Clearing) -> Iterator[Verdict]:
     orders = [plain(order) for order in clearing.book]
     yield verdict(zone, "rules", clearing.rules, RULES)
     yield verdict(zone, "book hash", clearing.book_hash, book_hash(clearing, orders))
-    yield verdict(zone, "demand curve", steps(clearing.demand), curve(orders, "buy"))
-    yield verdict(zone, "supply curve", steps(clearing.supply), curve(orders, "sell"))
+    yield verdict(zone, "demand curve", steps(clearing.demand), spell_curve(curve(orders, "buy")))
+    yield verdict(zone, "supply curve", steps(clearing.supply), spell_curve(curve(orders, "sell")))
     volume, low, high = equilibrium(orders)
     yield verdict(zone, "volume", clearing.volume_kwh, format_kwh(volume))
     yield verdict(zone, "lowest price", spell(price_of(clearing.low_grx_per_kwh)), spell(low))
@@ -50,7 +50,8 @@ def check_auction(clearing: Clearing) -> Iterator[Verdict]:
     filled = fills(orders, price) if price is not None else {}
     yield verdict(zone, "welfare", clearing.welfare_grx, format_grx(welfare(orders, filled)))
     yield verdict(zone, "trades", spell_fills(traded(clearing)), spell_fills(filled))
-    yield verdict(zone, "trades with itself", len(self_trades(clearing, orders)), 0)
+    yield verdict(zone, "members paired with themselves", self_trades(clearing, orders), 0)
+    yield verdict(zone, "charges that do not add up", unbalanced(clearing), 0)
 
 
 def verdict(zone: str, check: str, published: object, computed: object) -> Verdict:
@@ -61,8 +62,16 @@ def spell(price: int | None) -> str:
     return "none" if price is None else format_grx(price)
 
 
-def steps(published: Sequence[Step]) -> list[tuple[int, int]]:
-    return [(parse_grx(step.price_grx_per_kwh), parse_kwh(step.quantity_kwh)) for step in published]
+def steps(published: Sequence[Step]) -> str:
+    """A published curve as text to compare."""
+    return spell_curve(
+        (parse_grx(step.price_grx_per_kwh), parse_kwh(step.quantity_kwh)) for step in published
+    )
+
+
+def spell_curve(steps: Iterable[tuple[int, int]]) -> str:
+    spelled = [f"{format_kwh(quantity)} at {format_grx(price)}" for price, quantity in steps]
+    return ", ".join(spelled) or "none"
 
 
 def spell_fills(filled: dict[int, int]) -> str:
@@ -216,12 +225,20 @@ def traded(clearing: Clearing) -> dict[int, int]:
     return found
 
 
-def self_trades(clearing: Clearing, orders: Iterable[Plain]) -> list[int]:
-    """The trades, by position, between two orders of one wallet."""
+def self_trades(clearing: Clearing, orders: Iterable[Plain]) -> int:
+    """How many trades are between two orders of one wallet."""
     wallets = {order.number: order.wallet for order in orders}
-    return [
-        position
-        for position, trade in enumerate(clearing.trades)
-        if trade.buyer_zone == trade.seller_zone
+    return sum(
+        trade.buyer_zone == trade.seller_zone
         and wallets.get(trade.buyer_order) == wallets.get(trade.seller_order)
-    ]
+        for trade in clearing.trades
+    )
+
+
+def unbalanced(clearing: Clearing) -> int:
+    """How many trades do not fulfil gross = net + fee + wheeling + loss, to the µGRX."""
+    count = 0
+    for trade in clearing.trades:
+        parts = (trade.net_grx, trade.fee_grx, trade.wheeling_grx, trade.loss_grx)
+        count += parse_grx(trade.gross_grx) != sum(map(parse_grx, parts))
+    return count

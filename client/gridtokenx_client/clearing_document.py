@@ -29,16 +29,23 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class ClearingTrade(msgspec.Struct, frozen=True):
-    """Between two orders, by number. The zones differ where it came about by the coupling."""
+    """Between two orders, by number. The zones differ where it came about by the coupling.
+
+    The buyer pays `gross_grx`, and `rent_grx` for links that are full.
+    """
 
     buyer_order: int
     seller_order: int
     quantity_kwh: str
-    buyer_zone: str
-    seller_zone: str
+    price_grx_per_kwh: str
+    gross_grx: str
+    net_grx: str
+    fee_grx: str
     wheeling_grx: str
     loss_grx: str
     rent_grx: str
+    buyer_zone: str
+    seller_zone: str
 
 
 class ClearingLink(msgspec.Struct, frozen=True):

@@ -34,7 +34,9 @@ def check_coupling(clearings: Sequence[Clearing]) -> Iterator[Verdict]:
     """
     links = clearings[0].links
     for clearing in clearings:
-        yield verdict(clearing.zone, "links", clearing.links, links)
+        is_same = clearing.links == links
+        said = f"{len(links)}, the same as in {clearings[0].zone}"
+        yield Verdict(clearing.zone, "links", said if is_same else "others", said, is_same)
     names = {clearing.zone for clearing in clearings}
     for link in links:
         missing = {link.from_zone, link.to_zone} - names
@@ -92,7 +94,7 @@ def check_link(link: ClearingLink, clearings: Sequence[Clearing]) -> Iterator[Ve
     """A link carries no more than it can, and earns what prices rise by above its cost."""
     name = f"{link.from_zone} to {link.to_zone}"
     flow, capacity = parse_kwh(link.flow_kwh), parse_kwh(link.capacity_kwh)
-    yield verdict(name, "flow within capacity", 0 <= flow <= capacity, True)
+    yield verdict(name, "flow within capacity", yes(0 <= flow <= capacity), "yes")
     prices = {each.zone: price_of(each.coupling_price_grx_per_kwh) for each in clearings}
     rent = 0
     below, above = prices[link.from_zone], prices[link.to_zone]
@@ -100,7 +102,11 @@ def check_link(link: ClearingLink, clearings: Sequence[Clearing]) -> Iterator[Ve
         rent = above - below - cost_of(link)
     yield verdict(name, "rent for each kWh", link.rent_grx_per_kwh, format_grx(rent))
     yield verdict(name, "rent", link.rent_grx, format_grx(rent * flow // UWH_PER_KWH))
-    yield verdict(name, "rent only where it is full", rent == 0 or flow == capacity, True)
+    yield verdict(name, "rent only where it is full", yes(rent == 0 or flow == capacity), "yes")
+
+
+def yes(holds: bool) -> str:  # noqa: FBT001
+    return "yes" if holds else "no"
 
 
 def cost_of(link: ClearingLink) -> int:
@@ -170,7 +176,7 @@ def check_zone(
     yield verdict(zone, "coupling: in less out", balance, format_kwh(0))
     low, high = found if comes or goes else (None, None)
     fits = low is None or high is None or low <= high
-    yield verdict(zone, "coupling: no better flow", fits, True)
+    yield verdict(zone, "coupling: no better flow", yes(fits), "yes")
     published = price_of(clearing.coupling_low_grx_per_kwh)
     yield verdict(zone, "coupling: lowest price", spell(published), spell(low))
     published = price_of(clearing.coupling_high_grx_per_kwh)

@@ -21,6 +21,8 @@ from gridtokenx_client.wallet_commands import DEFAULT_API, ApiOption, JsonOption
 
 DIFFERS = 1
 _WIDEST = 60
+_TAKES_A_WHILE = 300
+"""Orders in a book: trying every price of it takes longer than a second."""
 
 verify_app = typer.Typer(help="Compute again what the community publishes.", no_args_is_help=True)
 
@@ -85,7 +87,11 @@ def _fetch(api: str, interval_ms: int, zone: str | None) -> list[Clearing]:
 
 def _verdicts(clearings: Sequence[Clearing]) -> list[Verdict]:
     """Of each document, and of the coupling of each interval whose zones are all there."""
-    verdicts = [verdict for each in clearings for verdict in check_auction(each)]
+    verdicts: list[Verdict] = []
+    for each in clearings:
+        if len(each.book) > _TAKES_A_WHILE:
+            sys.stderr.write(f"{each.zone}: {len(each.book)} orders ...\n")
+        verdicts += check_auction(each)
     for interval_ms in sorted({each.interval_ms for each in clearings}):
         together = [each for each in clearings if each.interval_ms == interval_ms]
         zones = {each.zone for each in together}

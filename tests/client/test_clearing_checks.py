@@ -131,6 +131,11 @@ def bought_less(clearing: Clearing) -> Clearing:
     return msgspec.structs.replace(clearing, trades=[first, *clearing.trades[1:]])
 
 
+def other_charge(clearing: Clearing) -> Clearing:
+    first = msgspec.structs.replace(clearing.trades[0], fee_grx="0.000001")
+    return msgspec.structs.replace(clearing, trades=[first, *clearing.trades[1:]])
+
+
 def other_limit(clearing: Clearing) -> Clearing:
     first = msgspec.structs.replace(clearing.book[0], price_grx_per_kwh="0.000003")
     return msgspec.structs.replace(clearing, book=[first, *clearing.book[1:]])
@@ -155,6 +160,7 @@ CHANGES: list[tuple[Callable[[Clearing], Clearing], set[str]]] = [
     (changed(price_grx_per_kwh="0.000003"), {"price"}),
     (changed(welfare_grx="1.000000"), {"welfare"}),
     (bought_less, {"trades"}),
+    (other_charge, {"charges that do not add up"}),
     (other_limit, {"book hash", "supply curve"}),
     (changed(exported_kwh="3.000000000"), {"coupling: in less out"}),
     (changed(coupling_low_grx_per_kwh="0.000001"), {"coupling: lowest price"}),
@@ -178,7 +184,7 @@ def test_a_member_paired_with_itself_is_named() -> None:
     (only,) = published({"main": book("anna sells 5 at 2", "ben buys 5 at 9")})
     orders = [msgspec.structs.replace(each, wallet="anna") for each in only.book]
     forged = msgspec.structs.replace(only, book=orders)
-    assert "trades with itself" in differing([forged])
+    assert "members paired with themselves" in differing([forged])
 
 
 def test_a_zone_without_its_document_is_named() -> None:

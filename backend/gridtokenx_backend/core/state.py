@@ -16,6 +16,8 @@ from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
 from gridtokenx_backend.core.settlement import Settlement
 from gridtokenx_backend.core.sharing.state import SharingRules, SharingState
+from gridtokenx_backend.core.timetable import IntervalRules
+from gridtokenx_backend.core.trading import LinkUse, ZoneState
 
 VERSION = 3
 
@@ -67,6 +69,7 @@ class InForce(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rotation_overlap_ms: int = 48 * 3_600_000
     zone: Zone = Zone()
     cover_ms: int = 72 * 3_600_000
+    interval: IntervalRules = IntervalRules()
     sharing: SharingRules = SharingRules()
 
 
@@ -97,6 +100,10 @@ class State(msgspec.Struct, array_like=True, gc=False):
     forgotten_ms: int
     tokens: dict[str, Token] = {}
     settlement: Settlement = msgspec.field(default_factory=Settlement)
+    zones: list[ZoneState] = []
+    uses: list[LinkUse] = []
+    interval_orders: list[RestingOrder] = []
+    cleared_ms: int = 0
     sharing: SharingState = msgspec.field(default_factory=SharingState)
 
 
