@@ -23,6 +23,8 @@ def check_sharing(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     sharing, mode = terms.sharing, terms.community.mode
     if mode != "market" and not sharing.key:
         yield "sharing.key", f'expected a key, [[sharing.key]], for the mode "{mode}"'
+    if mode != "market" and not (terms.interval.enabled and terms.interval.mode == "ex_post"):
+        yield "interval.mode", "expected intervals that are cleared ex_post where energy is shared"
     if len(sharing.key) > _MOST_KEYS:
         yield "sharing.key", f"expected at most {_MOST_KEYS} versions"
     meters = {meter.id for meter in terms.meter}

@@ -11,6 +11,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from gridtokenx_backend.api import (
     admission,
+    allocations,
     carried,
     clearings,
     enrolment,
@@ -46,6 +47,7 @@ _HANDLERS = [
     intervals.intervals,
     carried.put_frames,
     grid_data.put_grid_data,
+    allocations.allocations,
     operator.pause_oracle,
     operator.resume_oracle,
     operator.switch_trading,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
@@ -20,14 +22,17 @@ from gridtokenx_backend.commands.terminal import (
 from gridtokenx_backend.config import Settings, load_settings, load_terms
 from gridtokenx_backend.core.series import INTERVAL_MS
 from gridtokenx_backend.core.sharing.grid_data import GridSeries
+from gridtokenx_backend.core.sharing.outcome import Allocation
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.grid_data import reconciliation
-from gridtokenx_backend.grid_data.local_time import find_zone
+from gridtokenx_backend.grid_data.local_time import find_zone, unix_ms
 from gridtokenx_backend.grid_data.reading import ReadFile, read_file
 from gridtokenx_backend.grid_data.reconciliation import COMPARED, Direction, Tolerance
+from gridtokenx_backend.grid_data.writing import allocation_lines, as_csv, as_xlsx
 from gridtokenx_wire.units import parse_kwh
 
 FINDING = 1
+_LATEST_MS = 2**53
 _LONGEST_MS = 93 * 86_400_000
 _REGISTER = {"consumption": "import_kwh", "generation": "export_kwh"}
 
@@ -74,6 +79,65 @@ def import_file(
     _print_report(file, report)
     state = "journaled as" if answer["is_new"] else "was there before, as"
     typer.echo(f"{state} entry {answer['entry']}")
+
+
+@grid.command(
+    "export", epilog="Example: gridtokenx-backend grid export march.xlsx --from 2026-03-01"
+)
+def export_file(
+    file: Annotated[Path, typer.Argument(help="What to write: .csv or .xlsx.")],
+    config: ConfigOption = CONFIG,
+    *,
+    since: Annotated[str, typer.Option("--from", help="First day, local.", metavar="DAY")],
+    until: Annotated[
+        str, typer.Option("--to", help="Last day, local; else to the end.", metavar="DAY")
+    ] = "",
+    api: ApiOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Write what was allocated: a line for each meter, quantity and interval."""
+    if file.suffix not in (".csv", ".xlsx"):
+        raise BadOption(f"{file}: expected a name that ends with .csv or .xlsx")
+    settings = load_settings(config)
+    zone = find_zone(load_terms(settings.community).community.time_zone)
+    from_ms, to_ms = _first_ms("--from", since, zone), _LATEST_MS
+    if until:
+        to_ms = _first_ms("--to", until, zone, days=1)
+    lines = allocation_lines(_allocations(settings, api, from_ms, to_ms), zone)
+    content = as_xlsx(lines) if file.suffix == ".xlsx" else as_csv(lines)
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise BadOption(f"{file}: cannot be written: {error.strerror}") from None
+    if as_json:
+        print_json({"file": str(file), "lines": len(lines)})
+    else:
+        typer.echo(f"{file}: {len(lines)} lines")
+
+
+def _first_ms(option: str, day: str, zone: ZoneInfo, days: int = 0) -> int:
+    """When a local day begins, or one so many days later."""
+    try:
+        first = datetime.combine(date.fromisoformat(day) + timedelta(days), time.min, zone)
+    except (ValueError, OverflowError):
+        raise BadOption(f"{option}: expected a day such as 2026-03-01, got {day!r}") from None
+    return unix_ms(first)
+
+
+def _allocations(settings: Settings, api: str, from_ms: int, to_ms: int) -> list[Allocation]:
+    """Those of intervals in [from_ms, to_ms), out of the running backend.
+
+    Clearings are asked for from the newest on: each may correct earlier intervals.
+    """
+    found: list[Allocation] = []
+    before_ms: int | None = _LATEST_MS
+    while before_ms is not None and before_ms > from_ms:
+        path = f"/v1/operator/allocations?{urlencode({'before_ms': before_ms})}"
+        answer = call(settings, api, "GET", path)
+        page = msgspec.convert(answer["allocations"], list[Allocation])
+        found += [each for each in page if from_ms <= each.interval_ms < to_ms]
+        before_ms = answer["more_before_ms"]
+    return found
 
 
 @grid.command("show", epilog="Example: gridtokenx-backend grid show march.xml")
