@@ -116,6 +116,10 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "journal.db"
 
     @property
+    def documents(self) -> Path:
+        return self.data / "documents.db"
+
+    @property
     def series(self) -> Path:
         return self.data / "intervals.db"
 

@@ -36,6 +36,7 @@ from gridtokenx_backend.pki.broker_access import BrokerAccess
 from gridtokenx_backend.replay import rebuild
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
+from gridtokenx_backend.statements.desk import StatementDesk
 from gridtokenx_backend.time_zones import look_up
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Overloaded, Writer
@@ -129,8 +130,12 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
                 acked_by = [public_key_text(each.public_key()) for each in (key, *next_keys)]
                 desk = EnrolmentDesk(settings, authority, writer, verifier, acked_by)
             try:
+                statements = StatementDesk(settings.journal, settings.documents)
                 yield Backend(
-                    writer, journal, verifier, ingest, source, clock, token, series, desk, access
+                    *(writer, journal, verifier, ingest, source, clock, token, series),
+                    desk=desk,
+                    access=access,
+                    statements=statements,
                 )
             finally:
                 for task in inputs:

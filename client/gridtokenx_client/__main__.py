@@ -30,6 +30,7 @@ try:
     from gridtokenx_client.energy_command import energy
     from gridtokenx_client.problem import ApiProblem, Mistake, one_line
     from gridtokenx_client.rec_commands import rec_app
+    from gridtokenx_client.statement_command import statement
     from gridtokenx_client.verify_commands import verify_app
     from gridtokenx_client.wallet_commands import wallet_app
 except ModuleNotFoundError as missing:
@@ -51,6 +52,7 @@ app.add_typer(verify_app, name="verify")
 app.command(epilog="Example: gridtokenx energy EASTRON-12345678 --day 2026-06-21 --key anna.key")(
     energy
 )
+app.command(epilog="Example: gridtokenx statement 2026-06 --key anna.key")(statement)
 
 
 def main() -> None:

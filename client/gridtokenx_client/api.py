@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 5
 TIMEOUT_S = 5.0
+DOCUMENT_TIMEOUT_S = 70.0
 _FIRST_DELAY_S = 0.2
 _LONGEST_DELAY_S = 5.0
 _TRY_LATER = frozenset({429, 503})
@@ -166,6 +167,19 @@ class Api:
             request.headers["Authorization"] = f"Bearer {read_token}"
         return self._send(request, MeterIntervals)
 
+    def document(self, path: str, read_token: str | None = None) -> bytes:
+        """A statement or report, such as `statements/{wallet}/2026-06.pdf`, as it is given out.
+
+        A month that is still open is computed for it, which may take a while.
+        """
+        request = self._http.build_request("GET", f"/v1/{path}", timeout=DOCUMENT_TIMEOUT_S)
+        if read_token is not None:
+            request.headers["Authorization"] = f"Bearer {read_token}"
+        response = self._respond(request)
+        if not response.is_success:
+            raise problem_of(response.status_code, response.content)
+        return response.content
+
     def pause_oracle(self, reason: str) -> Health:
         """For the operator: take no more readings; the gateways keep theirs."""
         return self._switch("pause", reason)
@@ -187,6 +201,9 @@ class Api:
         return self._send(request, Health)
 
     def _send(self, request: httpx.Request, kind: type[T]) -> T:
+        return _answer(self._respond(request), kind)
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
         delay_s = _FIRST_DELAY_S
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -196,7 +213,7 @@ class Api:
                     raise self._unreachable(error) from None
             else:
                 if response.status_code not in _TRY_LATER or attempt == ATTEMPTS:
-                    return _answer(response, kind)
+                    return response
             # Clients that lost the same server do not come back all at once.
             self._sleep(delay_s * (1 + secrets.randbelow(500) / 1000))
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)

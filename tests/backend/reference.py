@@ -216,7 +216,7 @@ class Reference:
         meter.opened_ms = max(opened_ms, newest)
         if len(accepted) > 1:
             gap = accepted[-2], accepted[-1]
-            is_long = gap[1][0] - gap[0][0] > QUARTER_MS
+            is_long = gap[1][0] - gap[0][0] > QUARTER_MS + 60_000
             if is_long and has_open_bound(*gap) and opened_ms <= gap[0][0]:
                 meter.gaps.append(gap)
             self.imported[meter.owner] += imported - accepted[-2][1]

@@ -22,6 +22,7 @@ from gridtokenx_backend.api import (
     operator,
     problems,
     settlement,
+    statements,
 )
 from gridtokenx_backend.api.metrics import metrics
 from gridtokenx_backend.backend import Backend
@@ -59,6 +60,10 @@ _HANDLERS = [
     admission.withdraw_token,
     admission.approve_device,
     admission.revoke_device,
+    statements.periods,
+    statements.take_step,
+    statements.statement,
+    statements.report,
     metrics,
     settlement.withdraw,
     settlement.transfer_certificate,
@@ -69,6 +74,7 @@ _HANDLERS = [
     settlement.confirm_withdrawal,
     settlement.refuse_withdrawal,
     settlement.issue_certificates,
+    settlement.correct,
 ]
 
 

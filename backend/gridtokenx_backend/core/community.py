@@ -9,6 +9,7 @@ from gridtokenx_backend.core.ledger import Ledger
 from gridtokenx_backend.core.market import Market
 from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
+from gridtokenx_backend.core.periods import Period
 from gridtokenx_backend.core.registry import Device, Member, Meter, Token
 from gridtokenx_backend.core.settlement import Settlement
 from gridtokenx_backend.core.sharing.state import SharingState
@@ -49,6 +50,7 @@ class Community:
         self.forgotten_ms = 0
         self.tokens: dict[str, Token] = {}
         self.settlement = Settlement()
+        self.periods: dict[str, Period] = {}
         self.sharing = SharingState()
         self.ledger = Ledger()
         self.book = Book()
@@ -106,6 +108,7 @@ class Community:
                 list(self.market.trading.uses.values()),
                 list(self.interval.book.orders.values()),
                 self.cleared_ms,
+                self.periods,
                 self.sharing,
             )
         )
@@ -127,6 +130,7 @@ def restore(snapshot: bytes) -> Community:
     community.forgotten_ms = state.forgotten_ms
     community.tokens = state.tokens
     community.settlement = state.settlement
+    community.periods = state.periods
     community.sharing = state.sharing
     community.ledger = Ledger(ledger)
     community.market = Market(community.ledger, community.book, state.in_force.rules)

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.local_time import Zone
+from gridtokenx_backend.core.periods import ChangePeriod
 from gridtokenx_backend.core.settlement import SettlementCommand
 from gridtokenx_backend.core.sharing.grid_data import GridData
 from gridtokenx_backend.core.terms import CommunityTerms
@@ -139,6 +140,13 @@ class ClearInput(msgspec.Struct, frozen=True, gc=False):
     interval_ms: int
 
 
+class PeriodInput(msgspec.Struct, frozen=True, gc=False):
+    """A step of a billing period."""
+
+    raw: bytes
+    command: ChangePeriod
+
+
 DUE = b"due"
 
 
@@ -164,6 +172,7 @@ Input = (
     | RotateInput
     | DeviceInput
     | SettleInput
+    | PeriodInput
     | GridDataInput
 )
 Kind = Literal[
@@ -179,6 +188,7 @@ Kind = Literal[
     "device",
     "settlement",
     "clear",
+    "period",
     "grid_data",
 ]
 _KINDS: dict[type, Kind] = {
@@ -194,6 +204,7 @@ _KINDS: dict[type, Kind] = {
     DeviceInput: "device",
     SettleInput: "settlement",
     ClearInput: "clear",
+    PeriodInput: "period",
     GridDataInput: "grid_data",
 }
 
@@ -263,6 +274,11 @@ def change_device(command: ChangeDevice) -> DeviceInput:
     return DeviceInput(msgspec.json.encode(command), command)
 
 
+def change_period(command: ChangePeriod) -> PeriodInput:
+    """The input that takes a step of a billing period."""
+    return PeriodInput(msgspec.json.encode(command), command)
+
+
 def grid_data(data: GridData) -> GridDataInput:
     """The input that brings what the grid operator says."""
     return GridDataInput(msgspec.json.encode(data), data)
@@ -295,6 +311,8 @@ def parse(kind: str, raw: bytes) -> Input:
             return SettleInput(raw, _settlement_decoder.decode(raw))
         case "clear":
             return ClearInput(raw, msgspec.json.decode(raw, type=_Clear).interval_ms)
+        case "period":
+            return PeriodInput(raw, msgspec.json.decode(raw, type=ChangePeriod))
         case "grid_data":
             return GridDataInput(raw, msgspec.json.decode(raw, type=GridData))
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

@@ -10,6 +10,7 @@ from gridtokenx_backend.core import (
     inputs,
     interval_clearing,
     intervals,
+    periods,
     registration,
     retirement,
     standing,
@@ -82,6 +83,8 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return _settle(community, given.command, at_ms)
         case inputs.ClearInput():
             return interval_clearing.clear(community, given, at_ms)
+        case inputs.PeriodInput():
+            return periods.change_period(community, given.command, at_ms)
 
 
 def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Result:

@@ -8,8 +8,10 @@ import msgspec
 
 from gridtokenx_backend.core.cleared import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.ledger import Movement
+from gridtokenx_backend.core.periods import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.settled import (
+    Corrected,
     Moving,
     NothingIssued,
     Retirement,
@@ -384,6 +386,7 @@ Outcome = (
     | DeviceRevoked
     | SettlementOutcome
     | Cleared
+    | PeriodChanged
     | GridDataTaken
 )
 
@@ -410,6 +413,7 @@ NotJournaled = (
     | SettlementRefused
     | NothingIssued
     | NotDue
+    | PeriodRefused
     | GridDataRefused
 )
 Result = Outcome | NotJournaled
@@ -420,7 +424,7 @@ def movements_of(outcome: Outcome) -> list[Movement]:
     match outcome:
         case FrameAccepted() | OrderAccepted() | Configured() | OrderAmended():
             return outcome.movements
-        case Cleared():
+        case Cleared() | PeriodChanged():
             return outcome.movements
         case Ticked() | Retired():
             placed = [movement for order in outcome.orders for movement in order.movements]
@@ -441,5 +445,10 @@ def trades_of(outcome: Outcome) -> list[Trade]:
 
 
 def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
-    """The intervals that an outcome closed or revised, by meter, in order."""
-    return outcome.intervals if isinstance(outcome, FrameAccepted) else []
+    """The intervals that an outcome closed, revised or corrected, by meter, in order."""
+    match outcome:
+        case FrameAccepted():
+            return outcome.intervals
+        case Corrected():
+            return [(outcome.meter, outcome.rows)]
+    return []
