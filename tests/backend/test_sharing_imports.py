@@ -13,15 +13,10 @@ from tests.backend.serving import TOKEN, Api, api_on
 from tests.backend.sharing_village import FIRST_MS, WH, SharingVillage, gave, got, only
 
 from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.outcomes import (
-    GridDataRefusal,
-    GridDataRefused,
-    GridDataTaken,
-    Repeated,
-    Result,
-)
+from gridtokenx_backend.core.outcomes import Repeated, Result
 from gridtokenx_backend.core.series import INTERVAL_MS, Quality
 from gridtokenx_backend.core.sharing.grid_data import GridData, GridSeries
+from gridtokenx_backend.core.sharing.outcome import GridDataRefusal, GridDataRefused, GridDataTaken
 
 SOURCE = "a" * 64
 

@@ -79,7 +79,7 @@ def test_the_operators_correction_comes_back_out_of_the_retired_energy() -> None
     first = cleared(village, 0)
     village.quarter(1, plant=0, flat_b=0, flat_c=0)
     command = Correct(
-        "flat-b", FIRST_MS, FIRST_MS + INTERVAL_MS, 100 * WH, 0, 300 * WH, 0, "the display says so"
+        "flat-b", FIRST_MS, FIRST_MS + INTERVAL_MS, 100 * WH, 0, 300 * WH, 0, 0, "it says so"
     )
     assert isinstance(village.apply(inputs.settle(command)), Corrected)
     corrected, _ = cleared(village, 1).shared

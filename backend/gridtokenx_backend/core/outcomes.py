@@ -18,7 +18,7 @@ from gridtokenx_backend.core.settled import (
     SettlementOutcome,
     SettlementRefused,
 )
-from gridtokenx_backend.core.sharing.outcome import Allocation
+from gridtokenx_backend.core.sharing.outcome import Allocation, GridDataRefused, GridDataTaken
 
 
 class FrameRefusal(Enum):
@@ -108,17 +108,6 @@ class EnrolmentRefusal(Enum):
     TOO_MANY_TOKENS = "too_many_tokens"
 
 
-class GridDataRefusal(Enum):
-    """Why a file of the grid operator's was not taken. Checked in this order."""
-
-    MALFORMED = "malformed"
-    UNKNOWN_METER = "unknown_meter"
-    NOT_YET = "not_yet"
-    """It has intervals that are not over."""
-    FINAL = "final"
-    """It has intervals that nothing changes any more."""
-
-
 class FrameRefused(msgspec.Struct, frozen=True, gc=False):
     """A frame that changed nothing and is not journaled.
 
@@ -144,13 +133,6 @@ class EnrolmentRefused(msgspec.Struct, frozen=True, gc=False):
     """An enrolment or a command that changed nothing and is not journaled."""
 
     reason: EnrolmentRefusal
-    detail: str = ""
-
-
-class GridDataRefused(msgspec.Struct, frozen=True, gc=False):
-    """A file that changed nothing and is not journaled."""
-
-    reason: GridDataRefusal
     detail: str = ""
 
 
@@ -356,15 +338,6 @@ class DeviceApproved(msgspec.Struct, frozen=True, array_like=True, tag="approve"
 
 class DeviceRevoked(msgspec.Struct, frozen=True, array_like=True, tag="revoke", gc=False):
     device: bytes
-
-
-class GridDataTaken(msgspec.Struct, frozen=True, array_like=True, tag="grid_data", gc=False):
-    """`source` is the file's SHA-256 in hex; `values` are energies in [from_ms, to_ms)."""
-
-    source: str
-    values: int
-    from_ms: int
-    to_ms: int
 
 
 Outcome = (

@@ -7,16 +7,12 @@ with the file's SHA-256, for whoever compares.
 from __future__ import annotations
 
 from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.outcomes import (
-    GridDataRefusal,
-    GridDataRefused,
-    GridDataTaken,
-    Repeated,
-)
+from gridtokenx_backend.core.outcomes import Repeated
 from gridtokenx_backend.core.series import INTERVAL_MS, Quality
 from gridtokenx_backend.core.sharing.allocation import part_of
 from gridtokenx_backend.core.sharing.grid_data import GridData, GridSeries
 from gridtokenx_backend.core.sharing.keys import factor_at, in_force
+from gridtokenx_backend.core.sharing.outcome import GridDataRefusal, GridDataRefused, GridDataTaken
 from gridtokenx_backend.core.sharing.state import Operators
 
 _READ = ("received", "consumption", "consumption_part", "generation", "generation_part")

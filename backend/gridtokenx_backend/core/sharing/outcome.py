@@ -1,6 +1,11 @@
-"""What is journaled of an interval's allocation, whole each time: the newest revision holds."""
+"""What comes of sharing: an interval's allocation, and a file of the grid operator's.
+
+An allocation is journaled whole each time: the newest revision holds.
+"""
 
 from __future__ import annotations
+
+from enum import Enum
 
 import msgspec
 
@@ -57,3 +62,30 @@ class Allocation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     waiting_uwh: int = 0
     paid_ugrx: dict[str, int] = {}
     """By wallet, what of its cost (or, below zero, of its earnings) the ledger has settled."""
+
+
+class GridDataRefusal(Enum):
+    """Why a file of the grid operator's was not taken. Checked in this order."""
+
+    MALFORMED = "malformed"
+    UNKNOWN_METER = "unknown_meter"
+    NOT_YET = "not_yet"
+    """It has intervals that are not over."""
+    FINAL = "final"
+    """It has intervals that nothing changes any more."""
+
+
+class GridDataRefused(msgspec.Struct, frozen=True, gc=False):
+    """A file that changed nothing and is not journaled."""
+
+    reason: GridDataRefusal
+    detail: str = ""
+
+
+class GridDataTaken(msgspec.Struct, frozen=True, array_like=True, tag="grid_data", gc=False):
+    """`source` is the file's SHA-256 in hex; `values` are energies in [from_ms, to_ms)."""
+
+    source: str
+    values: int
+    from_ms: int
+    to_ms: int
