@@ -19,6 +19,7 @@ from gridtokenx_backend.core.settled import (
     SettlementOutcome,
     SettlementRefused,
 )
+from gridtokenx_backend.core.sharing.outcome import Allocation, GridDataRefused, GridDataTaken
 
 
 class FrameRefused(msgspec.Struct, frozen=True, gc=False):
@@ -205,7 +206,8 @@ class Cleared(msgspec.Struct, frozen=True, array_like=True, tag="clear", gc=Fals
 
     `orders` are those that standing orders placed for it, `cancelled` the numbers of those of them
     that had something left. In `trades` the maker is the buyer's order, the taker the seller's.
-    `retirements` are what bought energy covered.
+    `retirements` are what bought energy covered. `shared` is what was allocated by the community's
+    key, in place of auctions: this interval, and earlier ones of which something changed.
     """
 
     interval_ms: int
@@ -217,6 +219,7 @@ class Cleared(msgspec.Struct, frozen=True, array_like=True, tag="clear", gc=Fals
     movements: list[Movement]
     cancelled: list[int]
     retirements: list[Retirement] = []
+    shared: list[Allocation] = []
 
 
 class TokenChanged(msgspec.Struct, frozen=True, array_like=True, tag="token", gc=False):
@@ -271,6 +274,7 @@ Outcome = (
     | SettlementOutcome
     | Cleared
     | PeriodChanged
+    | GridDataTaken
 )
 
 
@@ -297,6 +301,7 @@ NotJournaled = (
     | NothingIssued
     | NotDue
     | PeriodRefused
+    | GridDataRefused
 )
 Result = Outcome | NotJournaled
 

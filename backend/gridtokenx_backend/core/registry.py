@@ -83,6 +83,7 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     closed: list[IntervalEnergy] = []
     past: Past | None = None
     certified: Certified | None = None
+    metering_point: str = ""
 
 
 class Device(msgspec.Struct, array_like=True, gc=False):
