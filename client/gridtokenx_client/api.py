@@ -30,6 +30,7 @@ from gridtokenx_client.answers import (
     Trades,
     Withdrawal,
 )
+from gridtokenx_client.clearing_document import Clearing, Clearings
 from gridtokenx_client.problem import ApiProblem, Mistake, one_line, problem_of
 
 T = TypeVar("T")
@@ -96,6 +97,20 @@ class Api:
 
     def trades(self, limit: int = 100) -> Trades:
         return self._get(f"/v1/trades?limit={limit}", Trades)
+
+    def clearings(self, limit: int = 100, before_ms: int | None = None) -> Clearings:
+        """Interval auctions, newest first, or those before an interval."""
+        before = "" if before_ms is None else f"&before_ms={before_ms}"
+        return self._get(f"/v1/clearings?limit={limit}{before}", Clearings)
+
+    def zones_of(self, interval_ms: int) -> list[str]:
+        """The zones that were cleared for an interval."""
+        found = self.clearings(1, interval_ms + 1).clearings
+        return [each.zone for each in found if each.interval_ms == interval_ms]
+
+    def clearing(self, zone: str, interval_ms: int) -> Clearing:
+        """Everything that is published of one zone's auction."""
+        return self._get(f"/v1/clearings/{quote(zone, safe='')}/{interval_ms}", Clearing)
 
     def place(self, jws: str) -> Placed:
         """Sends a signed order."""

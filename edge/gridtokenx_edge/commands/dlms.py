@@ -25,7 +25,7 @@ from gridtokenx_edge.commands.terminal import (
     print_json,
     say,
 )
-from gridtokenx_edge.commissioning.ports import agent_has, agent_runs
+from gridtokenx_edge.commissioning.ports import agent_has, agent_runs, with_holders
 from gridtokenx_edge.config import resolve_paths
 from gridtokenx_edge.dlms.config import DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.reader import DlmsReader
@@ -69,7 +69,7 @@ def scan(
         else:
             found = asyncio.run(scan_tcp(host, parse_port(port or str(TCP_PORT)), _progress))
     except (LinkError, ValueError) as error:
-        fail(str(error))
+        fail(with_holders(str(error), where))
     finally:
         _progress("")
     if as_json:

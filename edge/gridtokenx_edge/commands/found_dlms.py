@@ -14,7 +14,7 @@ from gridtokenx_edge.dlms.scan import (
     scan_serial,
     scan_tcp,
 )
-from gridtokenx_edge.scan.found_dlms import profiles_of
+from gridtokenx_edge.scan.found_dlms import id_of, profiles_of
 from gridtokenx_edge.scan.target import SerialTarget, Target
 
 TCP_PORT = 4059
@@ -53,5 +53,7 @@ def remark_lines(found: Sequence[FoundDlms]) -> list[str]:
     lines = []
     for one in found:
         said = one.identification and f"says in mode E that it is {one.identification}"
-        lines += [f"{one.name or 'DLMS meter'}: {text}" for text in (said, one.remark) if text]
+        numbered = "" if id_of(one) else "its id ends with the number on its front"
+        texts = filter(None, (said, one.remark, numbered))
+        lines += [f"{one.name or 'DLMS meter'}: {text}" for text in texts]
     return lines

@@ -108,12 +108,12 @@ def dlms_lines(visit: DlmsVisit, *, is_raw: bool = False) -> Iterator[str]:
     meter, reading = visit.meter, visit.reading
     yield f"{meter.id}  {load_dlms(meter.profile).name}"
     if reading is None:
-        yield f"  {visit.bus}"
+        yield f"  {_place(visit)}"
         yield from wrapped(visit.error, "  not read: ")
         yield from _exchanged_lines(visit) if is_raw else ()
         return
     at = datetime.fromtimestamp(reading.time_ms / 1000, UTC)
-    yield f"  {visit.bus}, read {at:%Y-%m-%d %H:%M:%S} UTC{', inverted' * meter.invert}"
+    yield f"  {_place(visit)}, read {at:%Y-%m-%d %H:%M:%S} UTC{', inverted' * meter.invert}"
     yield from spelling.reading_lines(reading)
     if visit.clock_drift_ms is None:
         yield f"  {'its clock':<20}{'not set':>16}"
@@ -123,6 +123,11 @@ def dlms_lines(visit: DlmsVisit, *, is_raw: bool = False) -> Iterator[str]:
     if is_raw:
         yield from (_told_line(told) for told in visit.told)
         yield from _exchanged_lines(visit)
+
+
+def _place(visit: DlmsVisit) -> str:
+    address = visit.meter.physical_address
+    return visit.bus if address is None else f"{visit.bus}, physical address {address}"
 
 
 def _told_line(told: Told) -> str:

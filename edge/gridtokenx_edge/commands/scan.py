@@ -22,6 +22,7 @@ from gridtokenx_edge.commands.terminal import (
     fail,
     print_json,
 )
+from gridtokenx_edge.commissioning.ports import with_holders
 from gridtokenx_edge.loop import run as run_loop
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
 from gridtokenx_edge.modbus.faults import LineDown
@@ -102,6 +103,7 @@ def scan(
     if record:
         _write_recording(Path(record), recorders)
     report = search.report
+    fault = with_holders(fault, where)
     if fault and not (report.meters or report.dlms):
         fail(fault)
     if fault:
@@ -208,7 +210,7 @@ class _Shown:
 
     def looking(self, text: str) -> None:
         if not self._has_looked:
-            self._say("looking for DLMS meters: mode E, HDLC, the wrapper")
+            self._say("looking for DLMS meters")
             self._has_looked = True
         self._bar.reset(self._task, total=None, description=text)
 

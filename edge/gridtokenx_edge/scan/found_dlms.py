@@ -34,12 +34,20 @@ def _fits(profile: DlmsProfile, maker: str | None, wire: str) -> bool:
     return profile.maker == maker and wire in profile.transports
 
 
+def id_of(found: FoundDlms) -> str:
+    """As the meter will say it, where that is its logical device name; else ""."""
+    of = load_dlms(profiles_of(found)[0])
+    if not found.name or of.identity.obis != _LOGICAL_DEVICE_NAME:
+        return ""
+    return meter_id(of.maker, found.name)
+
+
 def dlms_fields(found: FoundDlms) -> dict[str, Any]:
     """For `--json`."""
     profiles = profiles_of(found)
     return {
         **msgspec.to_builtins(found),
-        "id": _id(found, profiles[0]) or None,
+        "id": id_of(found) or None,
         "profile": profiles[0] if len(profiles) == 1 else None,
         "candidates": profiles,
     }
@@ -70,7 +78,7 @@ def _lines(target: Target, port: int, found: Sequence[FoundDlms]) -> Iterator[st
 def _meter(found: FoundDlms) -> Iterator[str]:
     first, *rest = profiles_of(found)
     profile = load_dlms(first)
-    known = _id(found, first)
+    known = id_of(found)
     made_up = meter_id(profile.maker, "NUMBER")
     remark = "" if known else " # for NUMBER, the number on its front"
     yield "[[dlms.meter]]"
@@ -81,11 +89,3 @@ def _meter(found: FoundDlms) -> Iterator[str]:
     for secret in wanted_secrets_of(profile):
         file = f"{_NO_FILE_NAME.sub('-', found.name or 'meter')}.{secret}"
         yield f'{secret} = "{file}" # a file for its owner only, env:NAME or credential:NAME'
-
-
-def _id(found: FoundDlms, profile: str) -> str:
-    """As the meter will say it, where that is its logical device name; else ""."""
-    of = load_dlms(profile)
-    if not found.name or of.identity.obis != _LOGICAL_DEVICE_NAME:
-        return ""
-    return meter_id(of.maker, found.name)
