@@ -61,10 +61,15 @@ class Forger:
             rows.execute(statement, values)
 
 
+def _moved(outcome: Any) -> Any:
+    """The movements of an outcome; a frame's intervals follow them."""
+    return outcome[7] if outcome[0] == "frame" else outcome[-1]
+
+
 def _movements(outcome: Any) -> list[Any]:
     if outcome[0] == "tick":
         return [movement for order in outcome[1] for movement in order[-1]]
-    return list(outcome[-1]) if outcome[0] in ("frame", "order", "configure") else []
+    return list(_moved(outcome)) if outcome[0] in ("frame", "order", "configure") else []
 
 
 def minting(forger: Forger) -> int:
@@ -94,7 +99,7 @@ def forge_a_leaf_hash(forger: Forger, _: Folder) -> None:
 
 def forge_a_silent_leaf(forger: Forger, _: Folder) -> None:
     def double(outcome: Any) -> None:
-        outcome[-1][0][3] *= 2
+        _moved(outcome)[0][3] *= 2
 
     forger.change(minting(forger), double, in_leaf=False)
 
@@ -194,14 +199,14 @@ def forge_an_order(forger: Forger, _: Folder) -> None:
 
 def forge_money_from_nowhere(forger: Forger, _: Folder) -> None:
     def reverse(outcome: Any) -> None:
-        outcome[-1][0][3] *= -1
+        _moved(outcome)[0][3] *= -1
 
     forger.change(minting(forger), reverse)
 
 
 def forge_an_asset(forger: Forger, _: Folder) -> None:
     def rename(outcome: Any) -> None:
-        outcome[-1][0][0] = "GOLD"
+        _moved(outcome)[0][0] = "GOLD"
 
     forger.change(minting(forger), rename)
 
@@ -222,21 +227,21 @@ def forge_fresh_money(forger: Forger, _: Folder) -> None:
 
 def forge_an_opening_balance(forger: Forger, _: Folder) -> None:
     def enrich(outcome: Any) -> None:
-        outcome[-1][0][3] += 1
+        _moved(outcome)[0][3] += 1
 
     forger.change(1, enrich)
 
 
 def forge_a_double_mint(forger: Forger, _: Folder) -> None:
     def double(outcome: Any) -> None:
-        outcome[-1][0][3] *= 2
+        _moved(outcome)[0][3] *= 2
 
     forger.change(minting(forger), double)
 
 
 def forge_a_mint_for_another(forger: Forger, _: Folder) -> None:
     def redirect(outcome: Any) -> None:
-        outcome[-1][0][2] = "community:fees"
+        _moved(outcome)[0][2] = "community:fees"
 
     forger.change(minting(forger), redirect)
 
