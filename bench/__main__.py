@@ -25,7 +25,9 @@ _MEANING = {
     "ratio_to_verify_limit": "frames a second over that limit",
     "lost": "frames sent that are not in the journal",
     "doubled": "frames that are in it more than once",
-    "orders_per_s": "orders through book, escrow, matching, settlement, commit and reply",
+    "orders_per_s": "orders through book, escrow, matching, settlement and, but via core, commit",
+    "settlements_per_s": "trades settled, each in an entry of its own, durable in the journal",
+    "resting": "orders in the book before the first that is measured",
     "trades_per_s": "trades settled on the way",
     "p50_ms": "median time from submission to the durable answer",
     "p99_ms": "the same, 99 of 100",
@@ -58,6 +60,7 @@ _MEANING = {
     "rows": "intervals that are stored",
     "day_ms": "a day of one meter, from the question to the JSON, median",
     "month_ms": "31 days of one meter, the same",
+    "month_cpu_ms": "the processor's time for it, mean",
     "p99": "milliseconds for 31 days, 99 of 100",
     "bytes_per_row": "of the file, for each interval",
     "build_s": "to store all of them",
@@ -87,17 +90,22 @@ def ingest(
 
 @app.command(epilog="Example: scripts/bench orders --via http")
 def orders(
-    via: Annotated[str, typer.Option(help="core, http or auction")] = "core",
+    via: Annotated[str, typer.Option(help="core, settle, writer, http or auction")] = "core",
     count: Annotated[int, typer.Option(help="0: as fits.")] = 0,
     connections: Annotated[int, typer.Option(help="For http.")] = 64,
     *,
     as_json: Json = False,
 ) -> None:
-    """Orders a second, in process or signed over HTTP."""
+    """Orders a second: the core alone, through the writer, or signed over HTTP."""
+    from bench import deep_book  # noqa: PLC0415
     from bench import orders as bench  # noqa: PLC0415
 
     if via == "core":
-        report = bench.run_core(count or 120_000)
+        report = deep_book.run_core(count or 200_000)
+    elif via == "settle":
+        report = deep_book.run_settle(count or 100_000)
+    elif via == "writer":
+        report = bench.run_writer(count or 120_000)
     elif via == "http":
         report = bench.run_http(count or 20_000, connections)
     elif via == "auction":
@@ -105,7 +113,7 @@ def orders(
 
         report = auction.run(count or 100_000)
     else:
-        typer.echo(f"--via: expected core, http or auction, got {via!r}", err=True)
+        typer.echo(f"--via: expected core, settle, writer, http or auction, got {via!r}", err=True)
         raise typer.Exit(2)
     _print(f"orders --via {via}", report, as_json=as_json)
 

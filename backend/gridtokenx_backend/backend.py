@@ -11,6 +11,7 @@ from gridtokenx_backend.journal import Journal
 from gridtokenx_backend.mqtt_source import MqttSource
 from gridtokenx_backend.pki.broker_access import BrokerAccess
 from gridtokenx_backend.series.keeper import SeriesKeeper
+from gridtokenx_backend.statements.desk import StatementDesk
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Writer
 from gridtokenx_wire.clock import Clock
@@ -29,4 +30,5 @@ class Backend:
     desk: EnrolmentDesk | None = None
     """None until `gridtokenx-backend init` has made a CA."""
     access: BrokerAccess | None = None
+    statements: StatementDesk | None = None
     guesses: Guesses = field(default_factory=Guesses)

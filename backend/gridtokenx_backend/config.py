@@ -29,6 +29,7 @@ _LARGEST = 10**10
 _LONGEST_OVERLAP_HOURS = 8760
 _LONGEST_FINALITY_HOURS = 8760
 _LARGEST_TOLERANCE_S = 450
+_LONGEST_GRACE_S = 86_400
 _MOST_OPEN_ORDERS = 1_000_000
 _LARGEST_REGISTER_UWH = 10**9 * UWH_PER_KWH
 _CHAIN = re.compile(r"(?:[0-9a-f]{16})?", re.ASCII)
@@ -112,6 +113,10 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def journal(self) -> Path:
         return self.data / "journal.db"
+
+    @property
+    def documents(self) -> Path:
+        return self.data / "documents.db"
 
     @property
     def series(self) -> Path:
@@ -216,6 +221,9 @@ def _check_intervals(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     elif not 0 <= interval.correction_hours <= interval.finality_hours:
         hours = interval.finality_hours
         yield "interval.correction_hours", f"expected 0 to {hours}, the finality_hours"
+    for name in ("gate_s", "grace_s"):
+        if not 0 <= getattr(interval, name) <= _LONGEST_GRACE_S:
+            yield f"interval.{name}", f"expected 0 to {_LONGEST_GRACE_S}"
     if not 0 <= interval.bound_tolerance_s <= _LARGEST_TOLERANCE_S:
         yield (
             "interval.bound_tolerance_s",

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from gridtokenx_backend.core.inputs import clear_interval
 from gridtokenx_backend.core.outcomes import Outcome, trades_of
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.evidence import Entry
@@ -50,6 +51,7 @@ CREATE TABLE trade (
   segment       TEXT    NOT NULL,
   PRIMARY KEY (seq, n)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX clearing ON journal (input) WHERE kind = 'clear';
 CREATE TABLE snapshot (
   seq    INTEGER PRIMARY KEY,
   state  BLOB NOT NULL,
@@ -59,6 +61,8 @@ CREATE TABLE snapshot (
 _INSERT = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
 _INSERT_TRADE = "INSERT INTO trade VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _KEPT_SNAPSHOTS = 2
+_FIRST_MS = 10**12
+"""From 2001 to 2286 intervals have thirteen digits, so that their texts sort as they do."""
 _ENTRIES_READ = 1000
 
 
@@ -141,6 +145,10 @@ class Journal(Protocol):
         """The trades of one entry, in order."""
         ...
 
+    async def clearings(self, limit: int, before_ms: int) -> list[Entry]:
+        """The entries that cleared the newest intervals before `before_ms`, newest first."""
+        ...
+
     async def count_trades(self, up_to: int) -> int:
         """The trades of the entries up to that number, and any that no entry has."""
         ...
@@ -192,6 +200,15 @@ class SqliteJournal:
         query = "SELECT * FROM trade WHERE seq = ? ORDER BY n"
         return [TradeRow(*row) for row in await self._all(query, seq)]
 
+    async def clearings(self, limit: int, before_ms: int) -> list[Entry]:
+        if before_ms < _FIRST_MS:
+            return []
+        before = clear_interval(min(before_ms, 10 * _FIRST_MS - 1)).raw
+        query = (
+            "SELECT * FROM journal WHERE kind = 'clear' AND input < ? ORDER BY input DESC LIMIT ?"
+        )
+        return [Entry(*row) for row in await self._all(query, before, limit)]
+
     async def count_trades(self, up_to: int) -> int:
         query = (
             "SELECT count(*) FROM trade WHERE seq <= ? "
@@ -207,11 +224,11 @@ class SqliteJournal:
         row = await self._one("SELECT seq, state, digest FROM snapshot ORDER BY seq DESC LIMIT 1")
         return Snapshot(*row) if row else None
 
-    async def _one(self, query: str, *values: int) -> tuple[Any, ...] | None:
+    async def _one(self, query: str, *values: int | bytes) -> tuple[Any, ...] | None:
         rows = await self._all(query, *values)
         return rows[0] if rows else None
 
-    async def _all(self, query: str, *values: int) -> list[tuple[Any, ...]]:
+    async def _all(self, query: str, *values: int | bytes) -> list[tuple[Any, ...]]:
         return await self._reader.call(lambda db: db.execute(query, values).fetchall())
 
     async def close(self) -> None:

@@ -19,6 +19,7 @@ from gridtokenx_backend.acks import AckSigner
 from gridtokenx_backend.api.app import make_app
 from gridtokenx_backend.api.connection import TimedConnection
 from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.clearing_times import clear_when_due
 from gridtokenx_backend.config import Settings, load_terms
 from gridtokenx_backend.core.inputs import TickInput, configure
 from gridtokenx_backend.core.outcomes import Retired
@@ -34,6 +35,7 @@ from gridtokenx_backend.pki.broker_access import BrokerAccess
 from gridtokenx_backend.replay import rebuild
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
+from gridtokenx_backend.statements.desk import StatementDesk
 from gridtokenx_backend.time_zones import look_up
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Overloaded, Writer
@@ -49,6 +51,8 @@ from gridtokenx_wire.keys import (
 
 _BACKLOG = 512
 _GRACE_S = 3
+_LONGEST_SLEEP_S = 1.0
+"""Orders that come in the meantime may be due earlier."""
 log = structlog.get_logger()
 
 
@@ -115,6 +119,7 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
                 ingest.run(),
                 ticks,
                 series.run(),
+                clear_when_due(writer, clock),
                 *([access.run()] if access else []),
             ]
             inputs = [group.create_task(work) for work in works]
@@ -123,8 +128,12 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
                 acked_by = [public_key_text(each.public_key()) for each in (key, *next_keys)]
                 desk = EnrolmentDesk(settings, authority, writer, verifier, acked_by)
             try:
+                statements = StatementDesk(settings.journal, settings.documents)
                 yield Backend(
-                    writer, journal, verifier, ingest, source, clock, token, series, desk, access
+                    *(writer, journal, verifier, ingest, source, clock, token, series),
+                    desk=desk,
+                    access=access,
+                    statements=statements,
                 )
             finally:
                 for task in inputs:
@@ -181,13 +190,20 @@ def _access(settings: Settings, authority: Authority | None, writer: Writer) -> 
 
 
 async def _tick(writer: Writer, clock: Clock, period_ms: int, access: BrokerAccess | None) -> None:
-    """Puts a tick to the core whenever the community's clock passes a multiple of the period."""
+    """Puts a tick to the core whenever the community's clock passes a multiple of the period.
+
+    And when something is due, so that an order's end is seen on a quiet day, too.
+    """
     passed = clock.now_ms() // period_ms
     while True:
-        wait_ms = period_ms - clock.now_ms() % period_ms
-        await asyncio.sleep(clock.real_seconds(wait_ms))
+        now_ms = clock.now_ms()
+        due_ms = min(period_ms - now_ms % period_ms, max(1, writer.community.due_ms - now_ms))
+        await asyncio.sleep(min(clock.real_seconds(due_ms), _LONGEST_SLEEP_S))
         reached = clock.now_ms() // period_ms
-        if reached == passed:  # timers may wake a little early, and would then tick twice
+        if reached == passed:
+            if writer.community.due_ms <= clock.now_ms():
+                with suppress(Overloaded):
+                    await writer.submit([])  # the writer does what is due before any input
             continue
         passed = reached
         with suppress(Overloaded):  # the next one does as well

@@ -30,12 +30,14 @@ from gridtokenx_client.answers import (
     Trades,
     Withdrawal,
 )
+from gridtokenx_client.clearing_document import Clearing, Clearings
 from gridtokenx_client.problem import ApiProblem, Mistake, one_line, problem_of
 
 T = TypeVar("T")
 
 ATTEMPTS = 5
 TIMEOUT_S = 5.0
+DOCUMENT_TIMEOUT_S = 70.0
 _FIRST_DELAY_S = 0.2
 _LONGEST_DELAY_S = 5.0
 _TRY_LATER = frozenset({429, 503})
@@ -96,6 +98,20 @@ class Api:
     def trades(self, limit: int = 100) -> Trades:
         return self._get(f"/v1/trades?limit={limit}", Trades)
 
+    def clearings(self, limit: int = 100, before_ms: int | None = None) -> Clearings:
+        """Interval auctions, newest first, or those before an interval."""
+        before = "" if before_ms is None else f"&before_ms={before_ms}"
+        return self._get(f"/v1/clearings?limit={limit}{before}", Clearings)
+
+    def zones_of(self, interval_ms: int) -> list[str]:
+        """The zones that were cleared for an interval."""
+        found = self.clearings(1, interval_ms + 1).clearings
+        return [each.zone for each in found if each.interval_ms == interval_ms]
+
+    def clearing(self, zone: str, interval_ms: int) -> Clearing:
+        """Everything that is published of one zone's auction."""
+        return self._get(f"/v1/clearings/{quote(zone, safe='')}/{interval_ms}", Clearing)
+
     def place(self, jws: str) -> Placed:
         """Sends a signed order."""
         return self._post_signed("/v1/orders", jws, Placed)
@@ -151,6 +167,19 @@ class Api:
             request.headers["Authorization"] = f"Bearer {read_token}"
         return self._send(request, MeterIntervals)
 
+    def document(self, path: str, read_token: str | None = None) -> bytes:
+        """A statement or report, such as `statements/{wallet}/2026-06.pdf`, as it is given out.
+
+        A month that is still open is computed for it, which may take a while.
+        """
+        request = self._http.build_request("GET", f"/v1/{path}", timeout=DOCUMENT_TIMEOUT_S)
+        if read_token is not None:
+            request.headers["Authorization"] = f"Bearer {read_token}"
+        response = self._respond(request)
+        if not response.is_success:
+            raise problem_of(response.status_code, response.content)
+        return response.content
+
     def pause_oracle(self, reason: str) -> Health:
         """For the operator: take no more readings; the gateways keep theirs."""
         return self._switch("pause", reason)
@@ -172,6 +201,9 @@ class Api:
         return self._send(request, Health)
 
     def _send(self, request: httpx.Request, kind: type[T]) -> T:
+        return _answer(self._respond(request), kind)
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
         delay_s = _FIRST_DELAY_S
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -181,7 +213,7 @@ class Api:
                     raise self._unreachable(error) from None
             else:
                 if response.status_code not in _TRY_LATER or attempt == ATTEMPTS:
-                    return _answer(response, kind)
+                    return response
             # Clients that lost the same server do not come back all at once.
             self._sleep(delay_s * (1 + secrets.randbelow(500) / 1000))
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)

@@ -17,6 +17,8 @@ from tests.backend.village import HOUR_MS, START_MS, Village, convert_terms, fra
 
 from gridtokenx_backend.core import inputs
 from gridtokenx_backend.core.series import INTERVAL_MS, IntervalEnergy, Quality
+from gridtokenx_backend.core.settled import Corrected
+from gridtokenx_backend.core.settlement import Correct
 from gridtokenx_backend.errors import JournalUnavailable, ReplayMismatch
 from gridtokenx_backend.journal import SqliteJournal
 from gridtokenx_backend.replay import verify
@@ -195,6 +197,21 @@ async def test_what_happened_without_it_is_read_from_the_journal(lane: Lane) -> 
     async with lane.keeper() as keeper:
         assert await lane.count(keeper) == 157
     assert await lane.verified() == 157
+
+
+async def test_an_operators_correction_is_in_it(lane: Lane) -> None:
+    await lane.read(5)
+    async with lane.keeper() as keeper:
+        rows = await keeper.read("ABB-1", 0, START_MS)
+        first_ms = rows[1].interval_ms
+        span = (first_ms, first_ms + 2 * INTERVAL_MS)
+        correct = Correct("ABB-1", *span, 3, 31, 0, 20, "a test")
+        ((result, _, _),) = await lane.writer.submit([inputs.settle(correct)])
+        assert isinstance(result, Corrected), result
+        found = await keeper.read("ABB-1", *span)
+        assert [(row.import_uwh, row.export_uwh) for row in found] == [(1, 15), (2, 16)]
+        assert {(row.quality, row.revision) for row in found} == {(Quality.SUBSTITUTE, 1)}
+    assert await lane.verified() == 5
 
 
 async def test_more_than_may_be_gathered_is_read_again(

@@ -38,17 +38,49 @@ class _Instruction(
     issued_ms: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Order(_Instruction, frozen=True, tag="order", gc=False):
-    """Buy or sell `quantity_kwh` at `price_grx_per_kwh` or better.
+class Order(_Instruction, frozen=True, tag="order", gc=False, omit_defaults=True):
+    """Buy or sell `quantity_kwh` at `price_grx_per_kwh` or better; a market order has no price.
 
-    GTC rests until it is filled or cancelled; IOC trades what it can at once.
+    GTC rests until it is filled or cancelled, GTT until `expires_ms` at most; IOC trades what it
+    can at once, FOK all or nothing. Unless at least `min_quantity_kwh` trades at once, nothing
+    does. A `post_only` order never trades at once. `stp` says what happens when it meets an order
+    of its own wallet.
     """
 
     side: Literal["buy", "sell"]
     quantity_kwh: str
-    price_grx_per_kwh: str
-    tif: Literal["GTC", "IOC"] = "GTC"
+    price_grx_per_kwh: str = ""
+    tif: Literal["GTC", "IOC", "FOK", "GTT"] = "GTC"
     segment: Literal["realtime", "interval"] = "realtime"
+    type: Literal["limit", "market"] = "limit"
+    expires_ms: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    post_only: bool = False
+    min_quantity_kwh: str = ""
+    stp: Literal["skip", "cancel_resting", "cancel_incoming"] = "skip"
+
+    @property
+    def quantity_uwh(self) -> int:
+        return parse_kwh(self.quantity_kwh)
+
+    @property
+    def price_ugrx(self) -> int:
+        return parse_grx(self.price_grx_per_kwh)
+
+    @property
+    def min_quantity_uwh(self) -> int:
+        return parse_kwh(self.min_quantity_kwh) if self.min_quantity_kwh else 0
+
+
+class Amend(_Instruction, frozen=True, tag="amend", gc=False, omit_defaults=True):
+    """Change the open order whose client id is `order`; what is empty stays.
+
+    `quantity_kwh` is what it is for in all, with what it has traded. Less of it keeps its priority;
+    more, or another price, is a new order in the place of the former.
+    """
+
+    order: str
+    quantity_kwh: str = ""
+    price_grx_per_kwh: str = ""
 
     @property
     def quantity_uwh(self) -> int:
@@ -63,6 +95,13 @@ class Cancel(_Instruction, frozen=True, tag="cancel", gc=False):
     """Withdraw what is left of the order whose client id is `order`."""
 
     order: str
+
+
+class CancelAll(_Instruction, frozen=True, tag="cancel_all", gc=False, omit_defaults=True):
+    """Withdraw all open orders of the wallet, of one segment or side if it is named."""
+
+    segment: Literal["", "realtime", "interval"] = ""
+    side: Literal["", "buy", "sell"] = ""
 
 
 class Standing(_Instruction, frozen=True, tag="standing", gc=False):
@@ -122,7 +161,7 @@ class RecRetire(_Instruction, frozen=True, tag="rec_retire", gc=False):
     beneficiary: str
 
 
-Instruction = Order | Cancel | Standing | Withdraw | RecTransfer | RecRetire
+Instruction = Order | Cancel | Amend | CancelAll | Standing | Withdraw | RecTransfer | RecRetire
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from gridtokenx_backend.api import (
     admission,
     carried,
+    clearings,
     enrolment,
     instructions,
     intervals,
@@ -19,6 +20,7 @@ from gridtokenx_backend.api import (
     operator,
     problems,
     settlement,
+    statements,
 )
 from gridtokenx_backend.api.metrics import metrics
 from gridtokenx_backend.backend import Backend
@@ -32,8 +34,12 @@ _HANDLERS = [
     market.open_orders,
     market.book,
     market.trades,
+    clearings.clearings,
+    clearings.clearing,
+    market.zones,
     instructions.submit_order,
     instructions.cancel_order,
+    instructions.amend_order,
     instructions.set_standing_order,
     operator.devices,
     operator.readings,
@@ -41,6 +47,7 @@ _HANDLERS = [
     carried.put_frames,
     operator.pause_oracle,
     operator.resume_oracle,
+    operator.switch_trading,
     enrolment.ca,
     enrolment.enrol,
     enrolment.rotate,
@@ -49,6 +56,10 @@ _HANDLERS = [
     admission.withdraw_token,
     admission.approve_device,
     admission.revoke_device,
+    statements.periods,
+    statements.take_step,
+    statements.statement,
+    statements.report,
     metrics,
     settlement.withdraw,
     settlement.transfer_certificate,
@@ -59,6 +70,7 @@ _HANDLERS = [
     settlement.confirm_withdrawal,
     settlement.refuse_withdrawal,
     settlement.issue_certificates,
+    settlement.correct,
 ]
 
 

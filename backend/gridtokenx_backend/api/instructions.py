@@ -7,8 +7,15 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from gridtokenx_backend.api import problems
-from gridtokenx_backend.api.settlement_views import Settled
-from gridtokenx_backend.api.views import CancelView, OrderView, StandingView, instruction_view
+from gridtokenx_backend.api.views import (
+    AmendView,
+    CancelAllView,
+    CancelView,
+    InstructionView,
+    OrderView,
+    StandingView,
+    instruction_view,
+)
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.inputs import OrderInput
 from gridtokenx_backend.core.outcomes import NotJournaled, OrderRefusal, Refused, Repeated
@@ -17,7 +24,9 @@ from gridtokenx_backend.writer import Overloaded
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.order import (
     MAX_JWS_BYTES,
+    Amend,
     Cancel,
+    CancelAll,
     Instruction,
     Order,
     Standing,
@@ -25,7 +34,6 @@ from gridtokenx_wire.order import (
 )
 
 AnyRequest = Request[object, object, State]
-Carried = OrderView | CancelView | StandingView | Settled
 
 
 @post("/v1/orders", status_code=201, request_max_body_size=MAX_JWS_BYTES + 1)
@@ -37,10 +45,20 @@ async def submit_order(request: AnyRequest, backend: NamedDependency[Backend]) -
 
 
 @post("/v1/cancellations", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
-async def cancel_order(request: AnyRequest, backend: NamedDependency[Backend]) -> CancelView:
-    """Withdraws what is left of an open order."""
-    view = await carry_out(request, backend, (Cancel,))
-    assert isinstance(view, CancelView)
+async def cancel_order(
+    request: AnyRequest, backend: NamedDependency[Backend]
+) -> CancelView | CancelAllView:
+    """Withdraws what is left of an open order (kind `cancel`), or of all (kind `cancel_all`)."""
+    view = await carry_out(request, backend, (Cancel, CancelAll))
+    assert isinstance(view, CancelView | CancelAllView)
+    return view
+
+
+@post("/v1/amendments", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
+async def amend_order(request: AnyRequest, backend: NamedDependency[Backend]) -> AmendView:
+    """Changes quantity or price of an open order, all of it or nothing."""
+    view = await carry_out(request, backend, (Amend,))
+    assert isinstance(view, AmendView)
     return view
 
 
@@ -56,7 +74,7 @@ async def set_standing_order(
 
 async def carry_out(
     request: AnyRequest, backend: Backend, expected: tuple[type[Instruction], ...]
-) -> Carried:
+) -> InstructionView:
     """The answer to the signed instruction in the body, which is of an expected kind."""
     if backend.writer.degraded:
         raise Overloaded(backend.writer.degraded)
@@ -81,7 +99,7 @@ async def carry_out(
     return instruction_view(result, seq, at_ms)
 
 
-async def _as_before(backend: Backend, seq: int) -> Carried:
+async def _as_before(backend: Backend, seq: int) -> InstructionView:
     """The answer that this instruction got the first time."""
     entry = await backend.journal.entry(seq)
     assert entry is not None

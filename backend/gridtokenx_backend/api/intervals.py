@@ -26,7 +26,7 @@ _CSV = "text/csv"
 _LABELS = {int(quality): quality.label for quality in Quality}
 
 
-class IntervalView(msgspec.Struct, frozen=True):
+class IntervalView(msgspec.Struct, frozen=True, gc=False):
     """`quality` is measured, interpolated, substitute, provisional or missing.
 
     Of a missing interval nothing is known: its energy is null, never zero.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
 from gridtokenx_backend.api.limits import Limit
 from gridtokenx_backend.api.problems import Problem
@@ -16,9 +16,12 @@ from gridtokenx_backend.api.views import (
     OrdersView,
     SummaryView,
     TradesView,
+    ZonesView,
+    link_view,
     open_order_view,
     standing_order_view,
     trade_view,
+    zone_view,
 )
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.book import BUY, SELL
@@ -93,11 +96,7 @@ async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) 
     """A wallet's open orders, oldest first, and its standing orders."""
     async with backend.writer.reading() as community:
         member = _member(community.members, wallet)
-        orders = [
-            open_order_view(order)
-            for order in community.book.orders.values()
-            if order.wallet == wallet
-        ]
+        orders = [open_order_view(order) for order in community.book.of_wallet(wallet)]
         standing = [
             standing_order_view(side, order)
             for side, order in ((SELL, member.sell), (BUY, member.buy))
@@ -107,17 +106,38 @@ async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) 
 
 
 @get("/v1/book")
-async def book(backend: NamedDependency[Backend]) -> BookView:
-    """The best 50 prices of each side with all that rests there."""
+async def book(backend: NamedDependency[Backend], zone: FromQuery[str] = "") -> BookView:
+    """The best 50 prices of each side of a zone, by default the first, with all that rests there.
+
+    Prices are the orders' own: of another zone, wheeling and loss come between.
+    """
     async with backend.writer.reading() as community:
+        known = community.market.trading.zones
+        zone = zone or next(iter(known))
+        if zone not in known:
+            raise Problem(
+                404, "No such zone", f"expected one of {', '.join(known)}", "unknown_zone"
+            )
         bids, asks = (
             [
                 LevelView(format_grx(price), format_kwh(volume))
-                for price, volume in community.book.depth(side, _DEPTH)
+                for price, volume in community.book.depth(zone, side, _DEPTH)
             ]
             for side in (BUY, SELL)
         )
         return BookView(bids, asks)
+
+
+@get("/v1/zones")
+async def zones(backend: NamedDependency[Backend]) -> ZonesView:
+    """The zones with their state, and the links with what fits through them in this interval."""
+    async with backend.writer.reading() as community:
+        trading, rules = community.market.trading, community.market.rules
+        at_ms = max(backend.clock.now_ms(), community.at_ms)
+        return ZonesView(
+            [zone_view(zone, trading.zones[zone.name], at_ms) for zone in rules.zones],
+            [link_view(link, trading.room_uwh(link, at_ms)) for link in rules.links],
+        )
 
 
 @get("/v1/trades")

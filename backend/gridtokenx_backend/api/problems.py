@@ -27,7 +27,13 @@ _STATUS = {
     OrderRefusal.BAD_AMOUNT: 400,
     OrderRefusal.REFERENCE_USED: 409,
     OrderRefusal.UNKNOWN_CERTIFICATE: 404,
+    OrderRefusal.NOT_SETTLEABLE: 400,
+    OrderRefusal.CONTRADICTORY: 400,
+    OrderRefusal.BAD_EXPIRY: 400,
     OrderRefusal.UNKNOWN_ORDER: 404,
+    OrderRefusal.UNKNOWN_ZONE: 404,
+    OrderRefusal.ZONE_CLOSED: 409,
+    OrderRefusal.WOULD_TRADE: 409,
     OrderRefusal.INSUFFICIENT_BALANCE: 409,
     OrderRefusal.BUSY: 429,
 }

@@ -17,6 +17,7 @@ from gridtokenx_backend.api.problems import Problem, respond_unreadable, settlem
 from gridtokenx_backend.api.settlement_views import (
     CertificateChangeView,
     CertificatesView,
+    CorrectionView,
     DepositView,
     IssuedView,
     OpenWithdrawalView,
@@ -27,6 +28,7 @@ from gridtokenx_backend.api.settlement_views import (
     settled_view,
 )
 from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.core import corrections
 from gridtokenx_backend.core.inputs import settle
 from gridtokenx_backend.core.local_time import month_text, parse_month
 from gridtokenx_backend.core.outcomes import NotJournaled, Repeated
@@ -38,6 +40,7 @@ from gridtokenx_backend.core.settled import (
 )
 from gridtokenx_backend.core.settlement import (
     ConfirmWithdrawal,
+    Correct,
     Deposit,
     IssueCertificates,
     RefuseWithdrawal,
@@ -47,8 +50,10 @@ from gridtokenx_backend.evidence import decode_outcome
 from gridtokenx_backend.writer import Overloaded
 from gridtokenx_backend.writer import Settled as SettledInput
 from gridtokenx_wire.order import MAX_JWS_BYTES, RecRetire, RecTransfer, Withdraw
-from gridtokenx_wire.units import parse_grx
+from gridtokenx_wire.units import parse_grx, parse_kwh
 
+_ATTEMPTS = 3
+_LATEST_MS = 2**53
 AnyRequest = Request[object, object, State]
 SIGNED: dict[str, Any] = {"status_code": 200, "request_max_body_size": MAX_JWS_BYTES + 1}
 OPERATED: dict[str, Any] = {
@@ -72,6 +77,17 @@ class ReferenceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReasonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: str
+
+
+class CorrectionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the meter really moved from `from_ms` to `to_ms`, both the starts of intervals."""
+
+    meter: str
+    from_ms: Annotated[int, msgspec.Meta(ge=0, le=_LATEST_MS)]
+    to_ms: Annotated[int, msgspec.Meta(ge=0, le=_LATEST_MS)]
+    import_kwh: str
+    export_kwh: str
     reason: str
 
 
@@ -192,6 +208,50 @@ async def issue_certificates(
             views = [certificate_view(each) for each in result.certificates]
             return IssuedView(month_text(month), views, seq)
     raise AssertionError(result)
+
+
+@post("/v1/operator/corrections", **OPERATED)
+async def correct(
+    backend: NamedDependency[Backend], data: JSONBody[CorrectionBody]
+) -> CorrectionView:
+    """Puts right what was counted of a meter: mints or claws back the difference."""
+    try:
+        import_uwh, export_uwh = parse_kwh(data.import_kwh), parse_kwh(data.export_kwh)
+    except ValueError as error:
+        raise settlement_refused(SettlementRefusal.BAD_AMOUNT, str(error)) from None
+    for attempt in range(1, _ATTEMPTS + 1):
+        revision = await _revision(backend, data)
+        rows = await backend.series.read(data.meter, data.from_ms, data.to_ms)
+        command = Correct(
+            meter=data.meter,
+            from_ms=data.from_ms,
+            to_ms=data.to_ms,
+            import_uwh=import_uwh,
+            export_uwh=export_uwh,
+            counted_import_uwh=sum(row.import_uwh for row in rows),
+            counted_export_uwh=sum(row.export_uwh for row in rows),
+            revision=revision,
+            reason=data.reason,
+        )
+        try:
+            view = await operate(backend, command)
+        except Problem as problem:
+            if problem.reason != SettlementRefusal.OUTDATED.value or attempt == _ATTEMPTS:
+                raise
+            continue  # a late reading came in between
+        assert isinstance(view, CorrectionView)
+        return view
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _revision(backend: Backend, data: CorrectionBody) -> int:
+    """That of the span, after a look that it may be corrected and is closed by now."""
+    async with backend.writer.reading() as community:
+        meter = community.meters.get(data.meter)
+        if refused := corrections.unacceptable_span(meter, data.from_ms, data.to_ms):
+            raise settlement_refused(refused.reason, refused.detail)
+        assert meter is not None
+        return corrections.revision_of(meter, data.from_ms, data.to_ms)
 
 
 async def operate(backend: Backend, command: SettlementCommand) -> Settled:

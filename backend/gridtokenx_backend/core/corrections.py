@@ -53,29 +53,46 @@ def correct(community: Community, given: Correct, at_ms: int) -> Corrected | Set
     )
 
 
+def revision_of(meter: Meter, from_ms: int, to_ms: int) -> int:
+    """A number that grows with every change to the intervals of a span that were closed once."""
+    revisions = meter.past.revisions if meter.past else {}
+    return sum(number for at_ms, number in revisions.items() if from_ms <= at_ms < to_ms)
+
+
 def _unacceptable(meter: Meter | None, given: Correct) -> SettlementRefused | None:
     if not is_text(given.reason):
         detail = f"expected a reason of 1 to {MAX_TEXT} printable characters"
         return SettlementRefused(SettlementRefusal.BAD_TEXT, detail)
-    if meter is None:
-        detail = "expected the id of a meter"
-        return SettlementRefused(SettlementRefusal.UNKNOWN_METER, detail)
-    if given.from_ms % INTERVAL_MS or given.to_ms % INTERVAL_MS:
-        detail = "expected a span from and to the start of a 15-minute interval"
-        return SettlementRefused(SettlementRefusal.BAD_SPAN, detail)
-    closed_ms, span_ms = meter.bound_ms - INTERVAL_MS, given.to_ms - given.from_ms
-    if given.from_ms < 0 or given.to_ms > closed_ms or not 0 < span_ms <= LONGEST_MS:
-        detail = (
-            f"expected a span of at most 31 days that ends at {max(0, closed_ms)} or before: "
-            "later intervals of the meter are not closed"
-        )
-        return SettlementRefused(SettlementRefusal.BAD_SPAN, detail)
-    limit_uwh = energy_limit_uwh(meter.rules.max_power_w, span_ms)
+    if refused := unacceptable_span(meter, given.from_ms, given.to_ms):
+        return refused
+    assert meter is not None
+    if given.revision != revision_of(meter, given.from_ms, given.to_ms):
+        detail = "expected what is counted there now; it has changed since it was looked up"
+        return SettlementRefused(SettlementRefusal.OUTDATED, detail)
+    limit_uwh = energy_limit_uwh(meter.rules.max_power_w, given.to_ms - given.from_ms)
     limit_uwh = min(MAX_AMOUNT, limit_uwh + meter.rules.resolution_uwh)
     if not (0 <= given.import_uwh <= limit_uwh and 0 <= given.export_uwh <= limit_uwh):
         most = format_kwh(limit_uwh)
         detail = f"expected energy from 0 to {most} kWh, the most that its power allows there"
         return SettlementRefused(SettlementRefusal.BAD_AMOUNT, detail)
+    return None
+
+
+def unacceptable_span(meter: Meter | None, from_ms: int, to_ms: int) -> SettlementRefused | None:
+    """Why a meter cannot be corrected from `from_ms` to `to_ms`, if it cannot."""
+    if meter is None:
+        detail = "expected the id of a meter"
+        return SettlementRefused(SettlementRefusal.UNKNOWN_METER, detail)
+    if from_ms % INTERVAL_MS or to_ms % INTERVAL_MS:
+        detail = "expected a span from and to the start of a 15-minute interval"
+        return SettlementRefused(SettlementRefusal.BAD_SPAN, detail)
+    closed_ms = meter.bound_ms - INTERVAL_MS
+    if from_ms < 0 or to_ms > closed_ms or not 0 < to_ms - from_ms <= LONGEST_MS:
+        detail = (
+            f"expected a span of at most 31 days that ends at {max(0, closed_ms)} or before: "
+            "later intervals of the meter are not closed"
+        )
+        return SettlementRefused(SettlementRefusal.BAD_SPAN, detail)
     return None
 
 

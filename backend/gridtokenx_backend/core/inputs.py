@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.local_time import Zone
+from gridtokenx_backend.core.periods import ChangePeriod
 from gridtokenx_backend.core.settlement import SettlementCommand
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_wire import cose
@@ -111,8 +112,41 @@ class SettleInput(msgspec.Struct, frozen=True, gc=False):
     command: SettlementCommand
 
 
+class MarketCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator halts or resumes a zone, or lets its orders be cancelled only. "" is all."""
+
+    action: Literal["halt", "resume", "cancel_only"]
+    reason: str
+    zone: str = ""
+
+
+class MarketInput(msgspec.Struct, frozen=True, gc=False):
+    raw: bytes
+    command: MarketCommand
+
+
+class ClearInput(msgspec.Struct, frozen=True, gc=False):
+    """The interval that starts at `interval_ms` is to be cleared."""
+
+    raw: bytes
+    interval_ms: int
+
+
+class PeriodInput(msgspec.Struct, frozen=True, gc=False):
+    """A step of a billing period."""
+
+    raw: bytes
+    command: ChangePeriod
+
+
+DUE = b"due"
+
+
 class TickInput(msgspec.Struct, frozen=True, gc=False):
-    """Time has passed: standing orders are looked at and old ids forgotten."""
+    """Time has passed: what is due happens, standing orders are looked at, old ids forgotten.
+
+    With DUE as `raw`, only what is due happens: orders expire and pauses end.
+    """
 
     raw: bytes = b""
 
@@ -123,11 +157,14 @@ Input = (
     | ConfigureInput
     | SwitchInput
     | TickInput
+    | MarketInput
+    | ClearInput
     | TokenInput
     | EnrolInput
     | RotateInput
     | DeviceInput
     | SettleInput
+    | PeriodInput
 )
 Kind = Literal[
     "frame",
@@ -135,11 +172,14 @@ Kind = Literal[
     "configure",
     "oracle",
     "tick",
+    "market",
     "token",
     "enrol",
     "rotate",
     "device",
     "settlement",
+    "clear",
+    "period",
 ]
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
@@ -147,11 +187,14 @@ _KINDS: dict[type, Kind] = {
     ConfigureInput: "configure",
     SwitchInput: "oracle",
     TickInput: "tick",
+    MarketInput: "market",
     TokenInput: "token",
     EnrolInput: "enrol",
     RotateInput: "rotate",
     DeviceInput: "device",
     SettleInput: "settlement",
+    ClearInput: "clear",
+    PeriodInput: "period",
 }
 
 
@@ -196,6 +239,20 @@ def switch_oracle(command: SwitchOracle) -> SwitchInput:
     return SwitchInput(msgspec.json.encode(command), command)
 
 
+class _Clear(msgspec.Struct, frozen=True):
+    interval_ms: int
+
+
+def clear_interval(interval_ms: int) -> ClearInput:
+    """The input that clears an interval."""
+    return ClearInput(msgspec.json.encode(_Clear(interval_ms)), interval_ms)
+
+
+def switch_market(command: MarketCommand) -> MarketInput:
+    """The input that halts or resumes trading."""
+    return MarketInput(msgspec.json.encode(command), command)
+
+
 def change_token(command: ChangeToken) -> TokenInput:
     """The input that issues or withdraws a token."""
     return TokenInput(msgspec.json.encode(command), command)
@@ -204,6 +261,11 @@ def change_token(command: ChangeToken) -> TokenInput:
 def change_device(command: ChangeDevice) -> DeviceInput:
     """The input that approves or revokes a device."""
     return DeviceInput(msgspec.json.encode(command), command)
+
+
+def change_period(command: ChangePeriod) -> PeriodInput:
+    """The input that takes a step of a billing period."""
+    return PeriodInput(msgspec.json.encode(command), command)
 
 
 def parse(kind: str, raw: bytes) -> Input:
@@ -218,7 +280,9 @@ def parse(kind: str, raw: bytes) -> Input:
         case "oracle":
             return SwitchInput(raw, msgspec.json.decode(raw, type=SwitchOracle))
         case "tick":
-            return TickInput()
+            return TickInput(raw)
+        case "market":
+            return MarketInput(raw, msgspec.json.decode(raw, type=MarketCommand))
         case "token":
             return TokenInput(raw, msgspec.json.decode(raw, type=ChangeToken))
         case "enrol":
@@ -229,4 +293,8 @@ def parse(kind: str, raw: bytes) -> Input:
             return DeviceInput(raw, msgspec.json.decode(raw, type=ChangeDevice))
         case "settlement":
             return SettleInput(raw, _settlement_decoder.decode(raw))
+        case "clear":
+            return ClearInput(raw, msgspec.json.decode(raw, type=_Clear).interval_ms)
+        case "period":
+            return PeriodInput(raw, msgspec.json.decode(raw, type=ChangePeriod))
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

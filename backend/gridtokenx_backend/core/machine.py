@@ -8,14 +8,16 @@ from gridtokenx_backend.core import (
     deposits,
     enrolment,
     inputs,
+    interval_clearing,
     intervals,
+    periods,
     registration,
     retirement,
     standing,
 )
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import apply_frame
-from gridtokenx_backend.core.instructions import apply_instruction
+from gridtokenx_backend.core.instructions import apply_instruction, switch_market
 from gridtokenx_backend.core.outcomes import (
     NotJournaled,
     OracleSwitched,
@@ -58,9 +60,11 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
                 retirement.note_trades(community, trades)
             return outcome
         case inputs.TickInput():
-            return _tick(community, at_ms)
+            return _tick(community, given, at_ms)
+        case inputs.MarketInput():
+            return switch_market(community, given.command)
         case inputs.ConfigureInput():
-            return registration.configure(community, given)
+            return registration.configure(community, given, at_ms)
         case inputs.SwitchInput():
             community.paused = given.command.paused
             return OracleSwitched(community.paused)
@@ -74,6 +78,10 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return enrolment.change_device(community, given.command)
         case inputs.SettleInput():
             return _settle(community, given.command, at_ms)
+        case inputs.ClearInput():
+            return interval_clearing.clear(community, given, at_ms)
+        case inputs.PeriodInput():
+            return periods.change_period(community, given.command, at_ms)
 
 
 def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Result:
@@ -90,17 +98,22 @@ def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Res
             return certificates.issue(community, command, at_ms)
 
 
-def _tick(community: Community, at_ms: int) -> Ticked | Retired:
+def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked | Retired:
+    expired = community.market.expire(at_ms) + community.interval.expire(at_ms)
+    resumed = community.market.trading.end_pauses(at_ms)
+    if given.raw == inputs.DUE:
+        return Ticked([], expired=expired, resumed=resumed)
     _forget_old_ids(community, at_ms)
     enrolment.forget_tokens(community, at_ms)
     devices = enrolment.retire(community, at_ms)
     withdrawn = standing.reprice(community, at_ms)
     orders = standing.place_all(community, at_ms)
-    retirement.book_energy(community, intervals.take(community, at_ms))
+    if not community.in_force.interval.enabled:  # a clearing takes what belongs to it
+        retirement.book_energy(community, intervals.take(community, at_ms))
     retirements, movements = retirement.retire(community, at_ms)
     if devices:
-        return Retired(orders, devices, withdrawn, retirements, movements)
-    return Ticked(orders, withdrawn, retirements, movements)
+        return Retired(orders, devices, withdrawn, retirements, movements, expired, resumed)
+    return Ticked(orders, withdrawn, retirements, movements, expired, resumed)
 
 
 def _forget_old_ids(community: Community, at_ms: int) -> None:

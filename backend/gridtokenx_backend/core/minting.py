@@ -23,6 +23,7 @@ def mint(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> lis
     if meter.rules.renewable:
         certificates.note_minted(community, meter, minted_uwh, at_ms)
     member = community.members[meter.owner]
+    member.minted_uwh += minted_uwh
     if not member.owed_uwh:
         return [minted]
     back = Movement(GRID, meter.owner, _GRID_ISSUER, min(member.owed_uwh, minted_uwh))

@@ -6,9 +6,12 @@ from enum import Enum
 
 import msgspec
 
+from gridtokenx_backend.core.cleared import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.ledger import Movement
+from gridtokenx_backend.core.periods import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.settled import (
+    Corrected,
     Moving,
     NothingIssued,
     Retirement,
@@ -55,15 +58,25 @@ class OrderRefusal(Enum):
     """Signed too long ago, or in the future."""
     SEGMENT_CLOSED = "segment_closed"
     """The community does not trade in that segment."""
+    UNKNOWN_ORDER = "unknown_order"
+    """Nothing of that id rests."""
+    UNKNOWN_CERTIFICATE = "unknown_certificate"
+    """The wallet has none of that serial number that is not retired."""
+    UNKNOWN_ZONE = "unknown_zone"
+    CONTRADICTORY = "contradictory"
+    """Its type, time in force and other wishes do not go together."""
+    BAD_EXPIRY = "bad_expiry"
+    ZONE_CLOSED = "zone_closed"
+    """Halted, cancel-only, or paused by its circuit breaker."""
     BAD_QUANTITY = "bad_quantity"
     BAD_PRICE = "bad_price"
     BAD_AMOUNT = "bad_amount"
     REFERENCE_USED = "reference_used"
-    UNKNOWN_CERTIFICATE = "unknown_certificate"
-    """The wallet has none of that serial number that is not retired."""
-    UNKNOWN_ORDER = "unknown_order"
-    """Nothing of that id rests."""
+    NOT_SETTLEABLE = "not_settleable"
+    """The fee of its smallest fill would take all that it brings."""
     INSUFFICIENT_BALANCE = "insufficient_balance"
+    WOULD_TRADE = "would_trade"
+    """A post-only order that would not rest."""
     BUSY = "busy"
     """A bound of the book or of the remembered ids is reached; try later."""
 
@@ -149,6 +162,8 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
     buyer_zone: str = ""
     seller_zone: str = ""
     segment: str = "realtime"
+    rent_ugrx: int = 0
+    """What the buyer pays beside `gross_ugrx` for links that are full, in the coupling only."""
 
 
 class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False):
@@ -169,7 +184,11 @@ class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", g
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", gc=False):
-    """`status` is resting, filled, partly_filled (it rests) or cancelled (IOC's remainder)."""
+    """`status` is resting, filled, partly_filled (it rests) or cancelled (the remainder is gone).
+
+    `cancelled` are the wallet's own orders that stood in its way, `paused` the zones whose breaker
+    it tripped.
+    """
 
     number: int
     key: str
@@ -178,6 +197,41 @@ class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", g
     remaining_uwh: int
     trades: list[Trade]
     movements: list[Movement]
+    cancelled: list[int] = []
+    paused: list[str] = []
+
+
+class OrderAmended(msgspec.Struct, frozen=True, array_like=True, tag="amend", gc=False):
+    """`former` is the order's number before; if `number` is another, it lost its priority.
+
+    `filled_uwh` is what the order has traded in all, of a `quantity_uwh` at `price_ugrx`.
+    """
+
+    number: int
+    key: str
+    former: int
+    status: str
+    quantity_uwh: int
+    price_ugrx: int
+    filled_uwh: int
+    remaining_uwh: int
+    trades: list[Trade]
+    movements: list[Movement]
+    paused: list[str]
+
+
+class AllCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel_all", gc=False):
+    """The numbers of the orders that a wallet withdrew."""
+
+    wallet: str
+    cancelled: list[int]
+
+
+class MarketSwitched(msgspec.Struct, frozen=True, array_like=True, tag="market", gc=False):
+    """The operator set zones to open, halted or cancel_only."""
+
+    zones: list[str]
+    status: str
 
 
 class OrderCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel", gc=False):
@@ -199,12 +253,15 @@ class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False)
     """The orders that standing orders placed, and the numbers of those that they withdrew.
 
     What bought energy covered is in `retirements`; `movements` are beside those of the orders.
+    Before them, the orders `expired` went and the zones `resumed` opened again after a pause.
     """
 
     orders: list[OrderAccepted]
     withdrawn: list[int] = []
     retirements: list[Retirement] = []
     movements: list[Movement] = []
+    expired: list[int] = []
+    resumed: list[str] = []
 
 
 class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=False):
@@ -215,6 +272,8 @@ class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=Fal
     withdrawn: list[int] = []
     retirements: list[Retirement] = []
     movements: list[Movement] = []
+    expired: list[int] = []
+    resumed: list[str] = []
 
 
 class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configure", gc=False):
@@ -225,6 +284,25 @@ class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configure", 
 
 class OracleSwitched(msgspec.Struct, frozen=True, array_like=True, tag="oracle", gc=False):
     paused: bool
+
+
+class Cleared(msgspec.Struct, frozen=True, array_like=True, tag="clear", gc=False):
+    """What came of the interval that starts at `interval_ms`, of 15 minutes.
+
+    `orders` are those that standing orders placed for it, `cancelled` the numbers of those of them
+    that had something left. In `trades` the maker is the buyer's order, the taker the seller's.
+    `retirements` are what bought energy covered.
+    """
+
+    interval_ms: int
+    tick_ugrx: int
+    zones: list[ZoneClearing]
+    links: list[LinkClearing]
+    orders: list[OrderAccepted]
+    trades: list[Trade]
+    movements: list[Movement]
+    cancelled: list[int]
+    retirements: list[Retirement] = []
 
 
 class TokenChanged(msgspec.Struct, frozen=True, array_like=True, tag="token", gc=False):
@@ -263,6 +341,9 @@ Outcome = (
     FrameAccepted
     | OrderAccepted
     | OrderCancelled
+    | OrderAmended
+    | AllCancelled
+    | MarketSwitched
     | StandingAccepted
     | Ticked
     | Retired
@@ -274,6 +355,8 @@ Outcome = (
     | DeviceApproved
     | DeviceRevoked
     | SettlementOutcome
+    | Cleared
+    | PeriodChanged
 )
 
 
@@ -281,6 +364,13 @@ class Repeated(msgspec.Struct, frozen=True):
     """An instruction that was carried out before, by the journal's entry `entry`."""
 
     entry: int
+
+
+class NotDue(msgspec.Struct, frozen=True):
+    """No clearing: the next is that of `interval_ms`, and not before `due_ms`."""
+
+    interval_ms: int
+    due_ms: int
 
 
 NotJournaled = (
@@ -291,6 +381,8 @@ NotJournaled = (
     | AlreadyEnrolled
     | SettlementRefused
     | NothingIssued
+    | NotDue
+    | PeriodRefused
 )
 Result = Outcome | NotJournaled
 
@@ -298,7 +390,9 @@ Result = Outcome | NotJournaled
 def movements_of(outcome: Outcome) -> list[Movement]:
     """Every token movement of an outcome, in order."""
     match outcome:
-        case FrameAccepted() | OrderAccepted() | Configured():
+        case FrameAccepted() | OrderAccepted() | Configured() | OrderAmended():
+            return outcome.movements
+        case Cleared() | PeriodChanged():
             return outcome.movements
         case Ticked() | Retired():
             placed = [movement for order in outcome.orders for movement in order.movements]
@@ -309,7 +403,9 @@ def movements_of(outcome: Outcome) -> list[Movement]:
 def trades_of(outcome: Outcome) -> list[Trade]:
     """Every trade of an outcome, in order."""
     match outcome:
-        case OrderAccepted():
+        case OrderAccepted() | OrderAmended():
+            return outcome.trades
+        case Cleared():
             return outcome.trades
         case Ticked() | Retired():
             return [trade for order in outcome.orders for trade in order.trades]
@@ -317,5 +413,10 @@ def trades_of(outcome: Outcome) -> list[Trade]:
 
 
 def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
-    """The intervals that an outcome closed or revised, by meter, in order."""
-    return outcome.intervals if isinstance(outcome, FrameAccepted) else []
+    """The intervals that an outcome closed, revised or corrected, by meter, in order."""
+    match outcome:
+        case FrameAccepted():
+            return outcome.intervals
+        case Corrected():
+            return [(outcome.meter, outcome.rows)]
+    return []

@@ -166,6 +166,7 @@ class Member(msgspec.Struct, array_like=True, gc=False):
     15-minute intervals that bought GRID may still cover, oldest first (both are `queues`).
     `ahead_uwh` was covered and then corrected away: the next import counts as covered. `owed_uwh`
     is a claw-back that the next mints pay. The interval counters are what clearings saw metered.
+    `minted_uwh` counts what was ever minted to them.
     """
 
     name: str
@@ -182,3 +183,4 @@ class Member(msgspec.Struct, array_like=True, gc=False):
     open_import: bytearray = bytearray()
     interval_import_uwh: int = 0
     interval_export_uwh: int = 0
+    minted_uwh: int = 0

@@ -92,7 +92,10 @@ class RefuseWithdrawal(_Command, frozen=True, tag="refuse_withdrawal"):
 
 
 class Correct(_Command, frozen=True, tag="correct"):
-    """What a meter really moved from `from_ms` to `to_ms`, beside what was counted there."""
+    """What a meter really moved from `from_ms` to `to_ms`, beside what was counted there.
+
+    `revision` is that of the span when it was looked up: what was counted is still the same.
+    """
 
     meter: str
     from_ms: int
@@ -101,6 +104,7 @@ class Correct(_Command, frozen=True, tag="correct"):
     export_uwh: int
     counted_import_uwh: int
     counted_export_uwh: int
+    revision: int
     reason: str
 
 

@@ -48,10 +48,10 @@ def place_all(community: Community, at_ms: int) -> list[OrderAccepted]:
     for member in community.members.values():
         if (sell := _at_work(member.sell, "realtime")) is not None:
             quantity_uwh = _whole_lots(community, _free_to_sell(community, member, sell))
-            _place(community, member, SELL, sell, hour, quantity_uwh, placed)
+            _place(community, member, SELL, sell, hour, quantity_uwh, placed, at_ms)
         if (buy := _at_work(member.buy, "realtime")) is not None:
             quantity_uwh = _to_buy(community, member, buy, hour)
-            if _place(community, member, BUY, buy, hour, quantity_uwh, placed):
+            if _place(community, member, BUY, buy, hour, quantity_uwh, placed, at_ms):
                 buy.covered_uwh += quantity_uwh
     return placed
 
@@ -116,9 +116,7 @@ def replace(
     """
     member = community.members[wallet]
     cancelled = [
-        order
-        for order in community.book.orders.values()
-        if order.standing and order.wallet == wallet and order.side == side
+        order for order in community.book.of_wallet(wallet) if order.standing and order.side == side
     ]
     for order in cancelled:
         _withdraw(community, order)
@@ -205,15 +203,25 @@ def _place(
     hour: int,
     quantity_uwh: int,
     placed: list[OrderAccepted],
+    at_ms: int,
 ) -> bool:
     if quantity_uwh == 0:
         return False
     number, wallet = community.next_order, member.wallet
     key = f"{wallet}:standing-{number}"
     price_ugrx = price_at(order, hour)
-    outcome = community.market.place(
-        NewOrder(number, key, wallet, side, price_ugrx, quantity_uwh, rests=True, standing=True)
+    new_order = NewOrder(
+        number,
+        key,
+        wallet,
+        side,
+        price_ugrx,
+        quantity_uwh,
+        rests=True,
+        standing=True,
+        zone=member.zone,
     )
+    outcome = community.market.place(new_order, at_ms)
     if not isinstance(outcome, OrderAccepted):
         return False
     order.asked_ugrx = price_ugrx
