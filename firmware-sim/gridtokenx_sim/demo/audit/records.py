@@ -78,6 +78,18 @@ class TickOutcome(msgspec.Struct, frozen=True, array_like=True, tag="tick"):
     movements: list[Movement] = []
 
 
+class ClearOutcome(msgspec.Struct, frozen=True, array_like=True, tag="clear"):
+    """An auction: `movements` are all that it moved."""
+
+    interval_ms: int
+    tick_ugrx: int
+    zones: list[Any]
+    links: list[Any]
+    orders: list[OrderOutcome]
+    trades: list[Trade]
+    movements: list[Movement]
+
+
 class ConfigureOutcome(msgspec.Struct, frozen=True, array_like=True, tag="configure"):
     movements: list[Movement]
 
@@ -98,6 +110,7 @@ Outcome = (
     FrameOutcome
     | OrderOutcome
     | TickOutcome
+    | ClearOutcome
     | ConfigureOutcome
     | StandingOutcome
     | CancelOutcome
@@ -157,11 +170,12 @@ class Entry:
     def movements(self) -> list[Movement]:
         """The outcome's, which the leaf repeats."""
         match self.outcome:
-            case FrameOutcome(movements=movements) | ConfigureOutcome(movements=movements):
-                return movements
-        of_orders = [movement for order in self.orders for movement in order.movements]
-        beside = self.outcome.movements if isinstance(self.outcome, TickOutcome) else []
-        return [*of_orders, *beside]
+            case FrameOutcome() | ConfigureOutcome() | ClearOutcome():
+                return self.outcome.movements
+            case TickOutcome():
+                placed = [movement for order in self.outcome.orders for movement in order.movements]
+                return placed + self.outcome.movements
+        return [movement for order in self.orders for movement in order.movements]
 
     def _decoded(
         self, decoder: msgspec.json.Decoder[T] | msgspec.msgpack.Decoder[T], raw: bytes, what: str
