@@ -144,8 +144,8 @@ def forge_a_device_key(_: Forger, folder: Folder) -> None:
 def forge_a_lost_frame(forger: Forger, _: Folder) -> None:
     """One that another frame of its device follows."""
     forger.execute(
-        "DELETE FROM journal WHERE seq = (SELECT previous FROM journal WHERE seq = ?)",
-        minting(forger),
+        "DELETE FROM journal WHERE seq ="
+        " (SELECT MAX(previous) FROM journal WHERE kind = 'frame' AND previous > 0)"
     )
 
 
