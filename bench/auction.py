@@ -91,7 +91,6 @@ def _book(
             chance.choice((BUY, SELL)),
             price(),
             chance.randint(1, 5000) * 1_000_000,
-            number,
         )
         for number in range(orders)
     ]

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.terms import CommunityTerms
+from gridtokenx_backend.settlement_checks import check_settlement
 from gridtokenx_backend.statements.tariff_check import check_tariffs
 from gridtokenx_backend.zone_checks import check_zones
 from gridtokenx_wire.clock import ClockConfig
@@ -28,6 +29,7 @@ _LARGEST = 10**10
 _LONGEST_OVERLAP_HOURS = 8760
 _LONGEST_FINALITY_HOURS = 8760
 _LARGEST_TOLERANCE_S = 450
+_LONGEST_GRACE_S = 86_400
 _MOST_OPEN_ORDERS = 1_000_000
 _LARGEST_REGISTER_UWH = 10**9 * UWH_PER_KWH
 _CHAIN = re.compile(r"(?:[0-9a-f]{16})?", re.ASCII)
@@ -113,6 +115,14 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "journal.db"
 
     @property
+    def documents(self) -> Path:
+        return self.data / "documents.db"
+
+    @property
+    def series(self) -> Path:
+        return self.data / "intervals.db"
+
+    @property
     def ca(self) -> Path:
         return self.data / "ca"
 
@@ -195,6 +205,7 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     yield from _check_devices(terms)
     yield from _check_meters(terms)
     yield from check_tariffs(terms)
+    yield from check_settlement(terms)
 
 
 def _check_oracle(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
@@ -210,6 +221,9 @@ def _check_intervals(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     elif not 0 <= interval.correction_hours <= interval.finality_hours:
         hours = interval.finality_hours
         yield "interval.correction_hours", f"expected 0 to {hours}, the finality_hours"
+    for name in ("gate_s", "grace_s"):
+        if not 0 <= getattr(interval, name) <= _LONGEST_GRACE_S:
+            yield f"interval.{name}", f"expected 0 to {_LONGEST_GRACE_S}"
     if not 0 <= interval.bound_tolerance_s <= _LARGEST_TOLERANCE_S:
         yield (
             "interval.bound_tolerance_s",

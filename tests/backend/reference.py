@@ -65,6 +65,7 @@ class Reference:
         self.imported: dict[str, int] = {}
         self.sells: dict[str, Stands] = {}
         self.buys: dict[str, Stands] = {}
+        self.bought: dict[str, int] = {}
         self.chains: dict[str, list[bytes]] = {}
         self.status: dict[str, str] = {}
         self.meters: dict[str, Metered] = {}
@@ -99,8 +100,8 @@ class Reference:
             whole(self.market["lot_kwh"], KWH) or 0,
             whole(self.market["tick_grx_per_kwh"], GRX) or 0,
         )
-        if steps != (self.lot, self.tick):
-            for order in list(self.open):
+        for order in list(self.open):
+            if steps != (self.lot, self.tick) or not self._pays(order.price, steps[0]):
                 self._withdraw(order)
         self.lot, self.tick = steps
         for terms in document["member"]:
@@ -118,6 +119,11 @@ class Reference:
             if meter.terms.get("epoch", 0) != terms.get("epoch", 0):
                 meter.epochs.append([])
             meter.device, meter.owner, meter.terms = terms["device"], terms["owner"], terms
+
+    def _pays(self, price: int, lot: int) -> bool:
+        return price * lot // KWH > math.ceil(
+            Fraction(price * lot // KWH * self.market["fee_bps"], 10_000)
+        )
 
     def _withdraw(self, order: Open) -> None:
         """Cancels an order that its owner did not: a standing one will want the rest again."""
@@ -210,7 +216,7 @@ class Reference:
         meter.opened_ms = max(opened_ms, newest)
         if len(accepted) > 1:
             gap = accepted[-2], accepted[-1]
-            is_long = gap[1][0] - gap[0][0] > QUARTER_MS
+            is_long = gap[1][0] - gap[0][0] > QUARTER_MS + 60_000
             if is_long and has_open_bound(*gap) and opened_ms <= gap[0][0]:
                 meter.gaps.append(gap)
             self.imported[meter.owner] += imported - accepted[-2][1]
@@ -263,6 +269,8 @@ class Reference:
             raise Refusal("bad_quantity")
         if limit is None or not 0 < limit <= highest or limit % self.tick:
             raise Refusal("bad_price")
+        if not self._pays(limit, self.lot):
+            raise Refusal("not_settleable")
         return self._match(who, client_id, side, quantity, limit, rests=rests, standing=False)
 
     def _match(
@@ -304,13 +312,15 @@ class Reference:
     def _trade(self, mine: Open, other: Open, quantity: int) -> tuple[int, int, int, int]:
         buyer, seller = (mine.who, other.who) if mine.side == "buy" else (other.who, mine.who)
         gross = exactly(Fraction(other.price * quantity, KWH))
-        fee = math.ceil(Fraction(gross * self.market["fee_bps"], 10_000))
-        self.transfers.append(("GRX", buyer, seller, gross - fee))
-        self.transfers.append(("GRX", buyer, "fees", fee))
+        charged = math.ceil(Fraction(gross * self.market["fee_bps"], 10_000))
+        self.transfers.append(("GRX", buyer, seller, gross - charged))
+        self.transfers.append(("GRX", buyer, "fees", charged))
         self.transfers.append(("GRID", seller, buyer, quantity))
+        self.bought[buyer] = self.bought.get(buyer, 0) + quantity
+        self.bought[seller] = min(self.bought.get(seller, 0), self.posted(seller, "GRID"))
         mine.left -= quantity
         other.left -= quantity
-        return other.number, quantity, gross, fee
+        return other.number, quantity, gross, charged
 
     def cancel(self, who: str, client_id: str) -> int:
         """What was left of the order. Raises Refusal."""
@@ -351,7 +361,7 @@ class Reference:
         placed = []
         for who in self.members:
             if stands := self.sells.get(who):
-                placed += self._stand_up(who, "sell", stands, self.free(who, "GRID") - stands.keep)
+                placed += self._stand_up(who, "sell", stands, self._surplus(who) - stands.keep)
             if stands := self.buys.get(who):
                 wanted = self._lots(self.imported[who] - stands.covered)
                 payable = self._lots(self.free(who, "GRX") * KWH // stands.price)
@@ -360,13 +370,28 @@ class Reference:
                 placed += ordered
         return placed
 
+    def retire(self, who: str, amount: int) -> None:
+        """What the core says it retired; which intervals it is for, test_retirement knows."""
+        assert 0 < amount <= min(self.bought[who], self.free(who, "GRID"))
+        self.transfers.append(("GRID", who, "retired", amount))
+        self.bought[who] -= amount
+        assert self._sum("retired", who) <= self.imported[who]
+
+    def _sum(self, to: str, who: str) -> int:
+        return sum(t[3] for t in self.transfers if t[:3] == ("GRID", who, to))
+
+    def _surplus(self, who: str) -> int:
+        """What is free and was not bought."""
+        return self.free(who, "GRID") - self.bought.get(who, 0)
+
     def _lots(self, quantity: int) -> int:
         return max(0, quantity - quantity % self.lot)
 
     def _stand_up(self, who: str, side: str, stands: Stands, most: int) -> list[tuple[int, str]]:
         quantity, number = self._lots(most), self.next_number
         highest = whole(self.market["highest_price_grx_per_kwh"], GRX) or 0
-        if not quantity or stands.price % self.tick or stands.price > highest:
+        fits = not stands.price % self.tick and stands.price <= highest
+        if not quantity or not fits or not self._pays(stands.price, self.lot):
             return []
         name = f"standing-{number}"
         status, _ = self._match(who, name, side, quantity, stands.price, rests=True, standing=True)

@@ -24,9 +24,10 @@ Point = tuple[int, int, int]
 
 
 def has_open_bound(before: Point, after: Point) -> bool:
-    """Whether a quarter of an hour ends between them, more than a minute from both."""
+    """Whether a quarter of an hour ends between them, and they are more than a minute apart."""
     bounds = range(before[0] // QUARTER_MS, after[0] // QUARTER_MS + 1)
-    return any(before[0] + 60_000 < bound * QUARTER_MS < after[0] - 60_000 for bound in bounds)
+    is_between = any(before[0] < bound * QUARTER_MS < after[0] for bound in bounds)
+    return is_between and after[0] - before[0] > 60_000
 
 
 @dataclass

@@ -90,8 +90,8 @@ async def test_an_order_that_trades_is_settled_in_the_answer(api: Api) -> None:
         "net_grx": "0.995000",
         "wheeling_grx": "0.000000",
         "loss_grx": "0.000000",
-        "buyer_zone": "",
-        "seller_zone": "",
+        "buyer_zone": "main",
+        "seller_zone": "main",
         "segment": "realtime",
     }
     assert (body["status"], body["trades"]) == ("partly_filled", [trade])
@@ -134,6 +134,7 @@ async def test_open_and_standing_orders_of_a_wallet_are_shown(api: Api) -> None:
                 "quantity_kwh": "5.000000000",
                 "remaining_kwh": "5.000000000",
                 "standing": False,
+                "expires_ms": 0,
             }
         ],
         "standing": [{"side": "sell", "price_grx_per_kwh": "0.300000", "keep_kwh": "1.000000000"}],

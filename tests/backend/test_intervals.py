@@ -1,111 +1,13 @@
-"""The energy of every interval, against a sorted list of readings and fractions."""
+"""The energy of every interval: how it is counted, and what late readings change."""
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Sequence
-from fractions import Fraction
-from typing import Any
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tests.backend.village import KWH, Village, meter_terms, reading
+from tests.backend.metered import Metered, at
+from tests.backend.village import KWH
 
 from gridtokenx_backend.core import intervals
-from gridtokenx_backend.core.community import restore
-from gridtokenx_backend.core.intervals import INTERVAL_MS, IntervalEnergy, Quality
-from gridtokenx_backend.core.outcomes import FrameAccepted
-from gridtokenx_wire.verdict import Reason
-
-MINUTE_MS = 60_000
-HOUR_MS = 3_600_000
-T0 = 1_780_000_200_000 // INTERVAL_MS * INTERVAL_MS
-Row = tuple[int, int, int, int]
-"""Time, import, export, and how near to a bound counts."""
-
-
-class Metered:
-    """A village whose one meter is read at times of the test's choosing."""
-
-    def __init__(self, at_ms: int = T0 + 200 * HOUR_MS, **terms: Any) -> None:
-        self.village = Village(
-            oracle={"oldest_reading_s": 10**9},
-            interval={"correction_hours": 8760, "finality_hours": 8760} | terms,
-        )
-        self.meter(max_power_kw="1000", min_interval_s=0)
-        self.village.at_ms = at_ms
-        self.rows: dict[int, IntervalEnergy] = {}
-
-    def meter(self, **terms: Any) -> None:
-        village = self.village
-        village.configure(meter=[meter_terms("ABB-1", village.north, village.anna, **terms)])
-
-    def read(self, *readings: tuple[int, int, int]) -> list[str]:
-        """The verdicts on a frame of (time, import, export)."""
-        rows = [reading("ABB-1", at_ms, export, imported) for at_ms, imported, export in readings]
-        outcome = self.village.send(self.village.north, *rows)
-        assert isinstance(outcome, FrameAccepted), outcome
-        self.said = [row for _, rows in outcome.intervals for row in rows]
-        for row in self.said:
-            former = self.rows.get(row.interval_ms)
-            assert row.revision == (former.revision + 1 if former else 0)
-            assert former is None or former != row
-            self.rows[row.interval_ms] = row
-        refused = dict(outcome.verdicts)
-        return [Reason(refused.get(index, Reason.ACCEPTED)).label for index in range(len(readings))]
-
-    def energy(self) -> list[tuple[int, int, int, str]]:
-        """(interval's number, import, export, quality), in order of time."""
-        return [
-            (
-                (row.interval_ms - T0) // INTERVAL_MS,
-                row.import_uwh,
-                row.export_uwh,
-                Quality(row.quality).label,
-            )
-            for _, row in sorted(self.rows.items())
-        ]
-
-    @property
-    def state(self) -> Any:
-        return self.village.community.meters["ABB-1"]
-
-
-def at(minutes: float) -> int:
-    return T0 + round(minutes * MINUTE_MS)
-
-
-def naive(readings: Sequence[tuple[int, int, int]], tolerance_ms: int) -> dict[int, Row]:
-    """Interval → (start, import, export, quality) from the readings in order of time."""
-    points = sorted(readings)
-    times = [point[0] for point in points]
-
-    def at_bound(bound: int) -> tuple[int, int, bool]:
-        after = bisect.bisect_left(times, bound)
-        if after == 0:  # before the first one: as if the registers had stood still
-            return points[0][1], points[0][2], times[0] - bound <= tolerance_ms
-        (t0, i0, e0), (t1, i1, e1) = points[after - 1], points[after]
-        share = Fraction(bound - t0, t1 - t0)
-        is_near = min(bound - t0, t1 - bound) <= tolerance_ms
-        return i0 + int((i1 - i0) * share), e0 + int((e1 - e0) * share), is_near
-
-    rows = {}
-    start = times[0] - times[0] % INTERVAL_MS
-    while start + INTERVAL_MS <= times[-1]:
-        i0, e0, near0 = at_bound(start)
-        i1, e1, near1 = at_bound(start + INTERVAL_MS)
-        quality = Quality.MEASURED if near0 and near1 else Quality.INTERPOLATED
-        rows[start] = (start, i1 - i0, e1 - e0, int(quality))
-        start += INTERVAL_MS
-    return rows
-
-
-def as_rows(found: dict[int, IntervalEnergy]) -> dict[int, Row]:
-    return {
-        start: (row.interval_ms, row.import_uwh, row.export_uwh, row.quality)
-        for start, row in found.items()
-    }
+from gridtokenx_backend.core.intervals import IntervalEnergy, Quality
 
 
 def test_a_reading_at_each_bound_measures_the_interval() -> None:
@@ -241,11 +143,26 @@ def test_a_late_reading_must_fit_between_its_neighbours(
     assert metered.read((time_ms, 5 + imported, 5 + exported)) == [verdict]
 
 
+def test_late_readings_before_and_after_a_rollover_find_their_place() -> None:
+    metered = Metered()
+    metered.meter(rollover_kwh="1000", max_power_kw="10", min_interval_s=0)
+    end = 1000 * KWH
+    metered.read((at(0), end - 30, end - 5), (at(75), 70, end - 1))
+    assert [row[1:3] for row in metered.energy()] == [(20, 0), (20, 1), (20, 1), (20, 1), (20, 1)]
+    late = [(at(30), end - 10, end - 4), (at(15), end - 20, end - 5), (at(60), 60, end - 2)]
+    assert metered.read(*late) == ["accepted"] * 3
+    assert metered.read((at(45), 0, end - 3)) == ["accepted"]
+    assert [row[1:3] for row in metered.energy()] == [(10, 0), (10, 1), (10, 1), (60, 1), (10, 1)]
+
+
 def test_a_short_pause_is_no_stretch() -> None:
     metered = Metered()
-    metered.read((at(7), 0, 0), (at(22), 15, 0))
+    metered.read((at(7), 0, 0), (at(23), 16, 0))
     assert metered.read((at(15), 9, 0)) == ["not_after_last"]
     assert metered.state.past is None
+    metered.read((at(39) + 1, 32, 0))
+    assert metered.read((at(30), 23, 0)) == ["accepted"]
+    assert metered.read((at(29), 22, 0)) == ["not_after_last"]  # the bound has its reading
 
 
 def test_a_late_reading_that_comes_after_the_correction_window_is_refused() -> None:
@@ -324,68 +241,3 @@ def test_an_operators_values_stand_against_late_readings() -> None:
     assert [(row.import_uwh, row.revision) for row in rows] == [(15, 1), (16, 1)]
     assert {row.quality for row in rows} == {Quality.SUBSTITUTE}
     assert metered.read((at(60), 100, 0)) == ["not_after_last"]
-
-
-# --- any stream of readings -----------------------------------------------------------------------
-
-
-@st.composite
-def streams(draw: st.DrawFn) -> tuple[list[tuple[int, int, int]], list[list[int]]]:
-    """Readings in order of time, and frames of their indexes in some order of arrival."""
-    steps = draw(
-        st.lists(
-            st.tuples(
-                st.sampled_from([1, 10, 59, 60, 61, 300, 899, 900, 901, 3600, 10_000]),
-                st.integers(0, 1000),
-                st.integers(0, 1000),
-            ),
-            min_size=2,
-            max_size=30,
-        )
-    )
-    at_ms, imported, exported = T0 + draw(st.integers(0, 1800)) * 1000, 10, 20
-    readings = []
-    for seconds, more_import, more_export in steps:
-        at_ms, imported, exported = (
-            at_ms + seconds * 1000,
-            imported + more_import,
-            exported + more_export,
-        )
-        readings.append((at_ms, imported, exported))
-    late = draw(st.sets(st.integers(1, len(readings) - 2))) if len(readings) > 3 else set()
-    order = [index for index in range(len(readings)) if index not in late]
-    for index in draw(st.permutations(sorted(late))):
-        # Anywhere behind a newer reading, or in its place.
-        order.insert(draw(st.integers(order.index(0) + 1, len(order))), index)
-    frames: list[list[int]] = [[]]
-    for index in order:
-        if draw(st.booleans()):
-            frames.append([])
-        frames[-1].append(index)
-    return readings, [frame for frame in frames if frame]
-
-
-@settings(max_examples=300, deadline=None)
-@given(streams())
-def test_any_order_of_arrival_gives_what_the_sorted_readings_give(
-    stream: tuple[list[tuple[int, int, int]], list[list[int]]],
-) -> None:
-    readings, frames = stream
-    metered = Metered()
-    taken: list[tuple[int, int, int]] = []
-    for frame in frames:
-        verdicts = metered.read(*(readings[index] for index in frame))
-        assert set(verdicts) <= {"accepted", "not_after_last"}
-        taken += [
-            readings[index]
-            for index, verdict in zip(frame, verdicts, strict=True)
-            if verdict == "accepted"
-        ]
-        assert as_rows(metered.rows) == naive(taken, 60_000)
-        # A restart in between changes nothing.
-        metered.village.community = restore(metered.village.community.snapshot())
-    opened = intervals.still_open(metered.state)
-    assert opened is not None
-    for column, energies in ((1, "import_uwh"), (2, "export_uwh")):
-        counted = sum(getattr(row, energies) for row in [*metered.rows.values(), opened])
-        assert counted == max(taken)[column] - min(taken)[column]

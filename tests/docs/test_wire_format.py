@@ -46,7 +46,9 @@ from gridtokenx_wire.enrolment import (
 from gridtokenx_wire.frame import build_frame, frame_hash, open_frame, seal_frame
 from gridtokenx_wire.keys import device_id, device_text, public_key_text, raw_public_key
 from gridtokenx_wire.order import (
+    Amend,
     Cancel,
+    CancelAll,
     Instruction,
     Order,
     Standing,
@@ -160,7 +162,7 @@ def test_the_other_instructions_are_read_as_what_they_are(
 
 def test_every_field_of_an_instruction_is_in_its_table() -> None:
     fields = {"kind"}
-    for kind in (Order, Cancel, Standing):
+    for kind in (Order, Amend, Cancel, CancelAll, Standing):
         fields |= set(kind.__struct_fields__)
     assert {code(row[0]) for row in table(section(PAGE, "Instructions"))} == fields
 
@@ -264,6 +266,9 @@ def test_the_fields_of_leaves_and_outcomes_are_those_of_the_code() -> None:
     kinds = (
         outcomes.FrameAccepted,
         outcomes.OrderAccepted,
+        outcomes.OrderAmended,
+        outcomes.AllCancelled,
+        outcomes.MarketSwitched,
         outcomes.OrderCancelled,
         outcomes.StandingAccepted,
         outcomes.Ticked,

@@ -15,6 +15,9 @@ import msgspec
 
 from gridtokenx_sim.demo.folder import Folder
 
+_MOVEMENTS = 7
+"""Where the outcome of a frame or an order has its movements."""
+
 
 @contextmanager
 def database(path: Path) -> Iterator[sqlite3.Connection]:
@@ -63,8 +66,10 @@ class Forger:
 
 def _movements(outcome: Any) -> list[Any]:
     if outcome[0] == "tick":
-        return [movement for order in outcome[1] for movement in order[-1]]
-    return list(outcome[-1]) if outcome[0] in ("frame", "order", "configure") else []
+        return [movement for order in outcome[1] for movement in order[_MOVEMENTS]]
+    if outcome[0] in ("frame", "order"):
+        return list(outcome[_MOVEMENTS])
+    return list(outcome[1]) if outcome[0] == "configure" else []
 
 
 def minting(forger: Forger) -> int:
@@ -94,7 +99,7 @@ def forge_a_leaf_hash(forger: Forger, _: Folder) -> None:
 
 def forge_a_silent_leaf(forger: Forger, _: Folder) -> None:
     def double(outcome: Any) -> None:
-        outcome[-1][0][3] *= 2
+        outcome[_MOVEMENTS][0][3] *= 2
 
     forger.change(minting(forger), double, in_leaf=False)
 
@@ -194,49 +199,49 @@ def forge_an_order(forger: Forger, _: Folder) -> None:
 
 def forge_money_from_nowhere(forger: Forger, _: Folder) -> None:
     def reverse(outcome: Any) -> None:
-        outcome[-1][0][3] *= -1
+        outcome[_MOVEMENTS][0][3] *= -1
 
     forger.change(minting(forger), reverse)
 
 
 def forge_an_asset(forger: Forger, _: Folder) -> None:
     def rename(outcome: Any) -> None:
-        outcome[-1][0][0] = "GOLD"
+        outcome[_MOVEMENTS][0][0] = "GOLD"
 
     forger.change(minting(forger), rename)
 
 
 def forge_an_overdraft(forger: Forger, _: Folder) -> None:
     def overdraw(outcome: Any) -> None:
-        _first_trading_order(outcome)[-1][0][3] = 10**12
+        _first_trading_order(outcome)[_MOVEMENTS][0][3] = 10**12
 
     forger.change(_trading(forger), overdraw)
 
 
 def forge_fresh_money(forger: Forger, _: Folder) -> None:
     def issue(outcome: Any) -> None:
-        _first_trading_order(outcome)[-1][0][1] = "issuer:GRX"
+        _first_trading_order(outcome)[_MOVEMENTS][0][1] = "issuer:GRX"
 
     forger.change(_trading(forger), issue)
 
 
 def forge_an_opening_balance(forger: Forger, _: Folder) -> None:
     def enrich(outcome: Any) -> None:
-        outcome[-1][0][3] += 1
+        outcome[1][0][3] += 1
 
     forger.change(1, enrich)
 
 
 def forge_a_double_mint(forger: Forger, _: Folder) -> None:
     def double(outcome: Any) -> None:
-        outcome[-1][0][3] *= 2
+        outcome[_MOVEMENTS][0][3] *= 2
 
     forger.change(minting(forger), double)
 
 
 def forge_a_mint_for_another(forger: Forger, _: Folder) -> None:
     def redirect(outcome: Any) -> None:
-        outcome[-1][0][2] = "community:fees"
+        outcome[_MOVEMENTS][0][2] = "community:fees"
 
     forger.change(minting(forger), redirect)
 
@@ -277,7 +282,7 @@ def forge_a_self_trade(forger: Forger, _: Folder) -> None:
 
 def forge_a_payment_without_delivery(forger: Forger, _: Folder) -> None:
     def keep(outcome: Any) -> None:
-        _first_trading_order(outcome)[-1].pop()
+        _first_trading_order(outcome)[_MOVEMENTS].pop()
 
     forger.change(_trading(forger), keep)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core import enrolment, intervals, oracle, stretches
+from gridtokenx_backend.core import enrolment, intervals, minting, oracle, stretches
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import FrameInput
-from gridtokenx_backend.core.ledger import GRID, Movement, issuer
+from gridtokenx_backend.core.ledger import Movement
 from gridtokenx_backend.core.outcomes import FrameAccepted, FrameRefusal, FrameRefused
 from gridtokenx_backend.core.registry import Device, Meter
 from gridtokenx_backend.core.series import IntervalEnergy
@@ -15,7 +15,6 @@ from gridtokenx_wire.verdict import Reason
 REMEMBERED_FRAMES = 16
 REMEMBERED_VERDICTS = 1000
 """What a device's state keeps of frames with refused readings, for acks that were lost."""
-_GRID_ISSUER = issuer(GRID)
 _ACCEPTED = Reason.ACCEPTED
 _FIRST_QUARANTINE = 64
 
@@ -38,7 +37,7 @@ def apply_frame(
     surplus: dict[str, int] = {}
     closed: dict[str, list[IntervalEnergy]] = {}
     judged = _judge_readings(community, frame, at_ms, surplus, closed)
-    movements = _mint(community, surplus)
+    movements = _mint(community, surplus, at_ms)
     device.chain = frame.chain
     device.next_seq = frame.seq + 1
     device.prev = head_after(frame, given.raw)
@@ -190,7 +189,7 @@ def _bound_meter(community: Community, sender: Device, name: str) -> Meter | Non
     return meter if community.devices[meter.device].line == sender.line else None
 
 
-def _mint(community: Community, surplus: dict[str, int]) -> list[Movement]:
+def _mint(community: Community, surplus: dict[str, int], at_ms: int) -> list[Movement]:
     """Mints each meter's surplus beyond its settled mark to its owner, and moves the mark.
 
     A mint that the ledger refuses (64 bits are full) leaves the mark, so the energy stays due.
@@ -201,11 +200,10 @@ def _mint(community: Community, surplus: dict[str, int]) -> list[Movement]:
         minted_uwh = newest_uwh - meter.settled_uwh
         if minted_uwh <= 0:
             continue
-        movement = Movement(GRID, _GRID_ISSUER, meter.owner, minted_uwh)
-        if community.ledger.post([movement]) is None:
+        minted = minting.mint(community, meter, minted_uwh, at_ms)
+        if minted is not None:
             meter.settled_uwh = newest_uwh
-            community.counters.minted_uwh += minted_uwh
-            movements.append(movement)
+            movements += minted
     return movements
 
 

@@ -135,7 +135,7 @@ def close(meter: Meter, limits: OracleLimits, at_ms: int, before: Before) -> lis
     meter.opened_import_uwh, meter.opened_export_uwh = import_uwh, export_uwh
     meter.opened_near, meter.bound_ms = was_near, bound_ms
     # Of a meter that was changed, readings may be older than what is closed already.
-    if span_ms > INTERVAL_MS and opened_ms <= from_ms:
+    if span_ms > INTERVAL_MS + tolerance_ms and opened_ms <= from_ms:
         stretch = Stretch(
             from_ms,
             from_import_uwh,

@@ -6,8 +6,18 @@ from enum import Enum
 
 import msgspec
 
+from gridtokenx_backend.core.cleared import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.ledger import Movement
+from gridtokenx_backend.core.periods import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.series import IntervalEnergy
+from gridtokenx_backend.core.settled import (
+    Corrected,
+    Moving,
+    NothingIssued,
+    Retirement,
+    SettlementOutcome,
+    SettlementRefused,
+)
 
 
 class FrameRefusal(Enum):
@@ -48,11 +58,25 @@ class OrderRefusal(Enum):
     """Signed too long ago, or in the future."""
     SEGMENT_CLOSED = "segment_closed"
     """The community does not trade in that segment."""
-    BAD_QUANTITY = "bad_quantity"
-    BAD_PRICE = "bad_price"
     UNKNOWN_ORDER = "unknown_order"
     """Nothing of that id rests."""
+    UNKNOWN_CERTIFICATE = "unknown_certificate"
+    """The wallet has none of that serial number that is not retired."""
+    UNKNOWN_ZONE = "unknown_zone"
+    CONTRADICTORY = "contradictory"
+    """Its type, time in force and other wishes do not go together."""
+    BAD_EXPIRY = "bad_expiry"
+    ZONE_CLOSED = "zone_closed"
+    """Halted, cancel-only, or paused by its circuit breaker."""
+    BAD_QUANTITY = "bad_quantity"
+    BAD_PRICE = "bad_price"
+    BAD_AMOUNT = "bad_amount"
+    REFERENCE_USED = "reference_used"
+    NOT_SETTLEABLE = "not_settleable"
+    """The fee of its smallest fill would take all that it brings."""
     INSUFFICIENT_BALANCE = "insufficient_balance"
+    WOULD_TRADE = "would_trade"
+    """A post-only order that would not rest."""
     BUSY = "busy"
     """A bound of the book or of the remembered ids is reached; try later."""
 
@@ -138,6 +162,8 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
     buyer_zone: str = ""
     seller_zone: str = ""
     segment: str = "realtime"
+    rent_ugrx: int = 0
+    """What the buyer pays beside `gross_ugrx` for links that are full, in the coupling only."""
 
 
 class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False):
@@ -158,7 +184,11 @@ class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", g
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", gc=False):
-    """`status` is resting, filled, partly_filled (it rests) or cancelled (IOC's remainder)."""
+    """`status` is resting, filled, partly_filled (it rests) or cancelled (the remainder is gone).
+
+    `cancelled` are the wallet's own orders that stood in its way, `paused` the zones whose breaker
+    it tripped.
+    """
 
     number: int
     key: str
@@ -167,6 +197,41 @@ class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", g
     remaining_uwh: int
     trades: list[Trade]
     movements: list[Movement]
+    cancelled: list[int] = []
+    paused: list[str] = []
+
+
+class OrderAmended(msgspec.Struct, frozen=True, array_like=True, tag="amend", gc=False):
+    """`former` is the order's number before; if `number` is another, it lost its priority.
+
+    `filled_uwh` is what the order has traded in all, of a `quantity_uwh` at `price_ugrx`.
+    """
+
+    number: int
+    key: str
+    former: int
+    status: str
+    quantity_uwh: int
+    price_ugrx: int
+    filled_uwh: int
+    remaining_uwh: int
+    trades: list[Trade]
+    movements: list[Movement]
+    paused: list[str]
+
+
+class AllCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel_all", gc=False):
+    """The numbers of the orders that a wallet withdrew."""
+
+    wallet: str
+    cancelled: list[int]
+
+
+class MarketSwitched(msgspec.Struct, frozen=True, array_like=True, tag="market", gc=False):
+    """The operator set zones to open, halted or cancel_only."""
+
+    zones: list[str]
+    status: str
 
 
 class OrderCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel", gc=False):
@@ -185,9 +250,18 @@ class StandingAccepted(msgspec.Struct, frozen=True, array_like=True, tag="standi
 
 
 class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False):
-    """The orders that standing orders placed."""
+    """The orders that standing orders placed, and the numbers of those that they withdrew.
+
+    What bought energy covered is in `retirements`; `movements` are beside those of the orders.
+    Before them, the orders `expired` went and the zones `resumed` opened again after a pause.
+    """
 
     orders: list[OrderAccepted]
+    withdrawn: list[int] = []
+    retirements: list[Retirement] = []
+    movements: list[Movement] = []
+    expired: list[int] = []
+    resumed: list[str] = []
 
 
 class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=False):
@@ -195,6 +269,11 @@ class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=Fal
 
     orders: list[OrderAccepted]
     devices: list[bytes]
+    withdrawn: list[int] = []
+    retirements: list[Retirement] = []
+    movements: list[Movement] = []
+    expired: list[int] = []
+    resumed: list[str] = []
 
 
 class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configure", gc=False):
@@ -205,6 +284,25 @@ class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configure", 
 
 class OracleSwitched(msgspec.Struct, frozen=True, array_like=True, tag="oracle", gc=False):
     paused: bool
+
+
+class Cleared(msgspec.Struct, frozen=True, array_like=True, tag="clear", gc=False):
+    """What came of the interval that starts at `interval_ms`, of 15 minutes.
+
+    `orders` are those that standing orders placed for it, `cancelled` the numbers of those of them
+    that had something left. In `trades` the maker is the buyer's order, the taker the seller's.
+    `retirements` are what bought energy covered.
+    """
+
+    interval_ms: int
+    tick_ugrx: int
+    zones: list[ZoneClearing]
+    links: list[LinkClearing]
+    orders: list[OrderAccepted]
+    trades: list[Trade]
+    movements: list[Movement]
+    cancelled: list[int]
+    retirements: list[Retirement] = []
 
 
 class TokenChanged(msgspec.Struct, frozen=True, array_like=True, tag="token", gc=False):
@@ -243,6 +341,9 @@ Outcome = (
     FrameAccepted
     | OrderAccepted
     | OrderCancelled
+    | OrderAmended
+    | AllCancelled
+    | MarketSwitched
     | StandingAccepted
     | Ticked
     | Retired
@@ -253,6 +354,9 @@ Outcome = (
     | DeviceRotated
     | DeviceApproved
     | DeviceRevoked
+    | SettlementOutcome
+    | Cleared
+    | PeriodChanged
 )
 
 
@@ -262,25 +366,57 @@ class Repeated(msgspec.Struct, frozen=True):
     entry: int
 
 
-NotJournaled = FrameRefused | Refused | Repeated | EnrolmentRefused | AlreadyEnrolled
+class NotDue(msgspec.Struct, frozen=True):
+    """No clearing: the next is that of `interval_ms`, and not before `due_ms`."""
+
+    interval_ms: int
+    due_ms: int
+
+
+NotJournaled = (
+    FrameRefused
+    | Refused
+    | Repeated
+    | EnrolmentRefused
+    | AlreadyEnrolled
+    | SettlementRefused
+    | NothingIssued
+    | NotDue
+    | PeriodRefused
+)
 Result = Outcome | NotJournaled
 
 
 def movements_of(outcome: Outcome) -> list[Movement]:
     """Every token movement of an outcome, in order."""
     match outcome:
-        case FrameAccepted() | OrderAccepted() | Configured():
+        case FrameAccepted() | OrderAccepted() | Configured() | OrderAmended():
+            return outcome.movements
+        case Cleared() | PeriodChanged():
             return outcome.movements
         case Ticked() | Retired():
-            return [movement for order in outcome.orders for movement in order.movements]
-    return []
+            placed = [movement for order in outcome.orders for movement in order.movements]
+            return placed + outcome.movements
+    return outcome.movements if isinstance(outcome, Moving) else []
 
 
 def trades_of(outcome: Outcome) -> list[Trade]:
     """Every trade of an outcome, in order."""
     match outcome:
-        case OrderAccepted():
+        case OrderAccepted() | OrderAmended():
+            return outcome.trades
+        case Cleared():
             return outcome.trades
         case Ticked() | Retired():
             return [trade for order in outcome.orders for trade in order.trades]
+    return []
+
+
+def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
+    """The intervals that an outcome closed, revised or corrected, by meter, in order."""
+    match outcome:
+        case FrameAccepted():
+            return outcome.intervals
+        case Corrected():
+            return [(outcome.meter, outcome.rows)]
     return []

@@ -17,6 +17,32 @@ class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     resolution_uwh: int
     max_production_ratio: int
     rollover_uwh: int = 0
+    renewable: bool = False
+    technology: str = ""
+
+
+class MonthMinted(msgspec.Struct, array_like=True, gc=False):
+    """What a renewable meter's surplus minted in the month yyyymm, less what was clawed back.
+
+    The journal's entries of its mints lie from `first_entry` to `last_entry`.
+    """
+
+    month: int
+    minted_uwh: int
+    first_entry: int
+    last_entry: int
+
+
+class Certified(msgspec.Struct, array_like=True, gc=False):
+    """What a renewable meter has minted by month, oldest first, and what of it is certified.
+
+    `mark_uwh` counts the certified energy: each µWh below it is in one certificate. Months wholly
+    below the mark are summed up in `before_uwh`.
+    """
+
+    months: list[MonthMinted] = []
+    mark_uwh: int = 0
+    before_uwh: int = 0
 
 
 class Meter(msgspec.Struct, array_like=True, gc=False):
@@ -56,6 +82,7 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     opened_near: bool = False
     closed: tuple[IntervalEnergy, ...] = ()
     past: Past | None = None
+    certified: Certified | None = None
 
 
 class Device(msgspec.Struct, array_like=True, gc=False):
@@ -115,15 +142,32 @@ class Token(msgspec.Struct, array_like=True, gc=False):
 
 
 class StandingOrder(msgspec.Struct, array_like=True, gc=False):
-    """`covered_uwh` is the import up to which a buyer's energy has been ordered."""
+    """`covered_uwh` is the import up to which a buyer's energy has been ordered.
+
+    In the segment interval, for either side, it is the metered energy up to which was ordered.
+    `curve` has [from_hour, price_ugrx], ascending; before its first hour `price_ugrx` holds.
+    `asked_ugrx` is the price of what it has resting.
+    """
 
     price_ugrx: int
     keep_uwh: int
     covered_uwh: int = 0
+    segment: str = "realtime"
+    curve: tuple[tuple[int, int], ...] = ()
+    paused: bool = False
+    asked_ugrx: int = 0
 
 
 class Member(msgspec.Struct, array_like=True, gc=False):
-    """A person. `imported_uwh` counts what all of their meters took from the grid."""
+    """A person. `imported_uwh` counts what all of their meters took from the grid.
+
+    `bought_uwh` is the GRID of the wallet that was bought and not yet retired or sold again;
+    `purchases` has it by the journal's entry, oldest first. `open_import` is the import of
+    15-minute intervals that bought GRID may still cover, oldest first (both are `queues`).
+    `ahead_uwh` was covered and then corrected away: the next import counts as covered. `owed_uwh`
+    is a claw-back that the next mints pay. The interval counters are what clearings saw metered.
+    `minted_uwh` counts what was ever minted to them.
+    """
 
     name: str
     wallet: str
@@ -131,3 +175,12 @@ class Member(msgspec.Struct, array_like=True, gc=False):
     sell: StandingOrder | None = None
     buy: StandingOrder | None = None
     zone: str = ""
+    bought_uwh: int = 0
+    retired_uwh: int = 0
+    ahead_uwh: int = 0
+    owed_uwh: int = 0
+    purchases: bytearray = bytearray()
+    open_import: bytearray = bytearray()
+    interval_import_uwh: int = 0
+    interval_export_uwh: int = 0
+    minted_uwh: int = 0

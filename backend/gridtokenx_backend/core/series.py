@@ -60,7 +60,7 @@ class Registers(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Stretch(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The time between two accepted readings, over bounds that neither of them is near to.
+    """The time between two accepted readings, with a bound of intervals in it.
 
     Counted registers at both ends. `base` is what the register's own value lacked of it at the
     start.

@@ -10,9 +10,14 @@ import msgspec
 
 from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.ledger import LedgerState, Pending
+from gridtokenx_backend.core.local_time import Zone
 from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
+from gridtokenx_backend.core.periods import Period
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
+from gridtokenx_backend.core.settlement import Settlement
+from gridtokenx_backend.core.timetable import IntervalRules
+from gridtokenx_backend.core.trading import LinkUse, ZoneState
 
 VERSION = 3
 
@@ -62,6 +67,9 @@ class InForce(msgspec.Struct, frozen=True, array_like=True, gc=False):
     order_window_ms: int
     tick_ms: int
     rotation_overlap_ms: int = 48 * 3_600_000
+    zone: Zone = Zone()
+    cover_ms: int = 72 * 3_600_000
+    interval: IntervalRules = IntervalRules()
 
 
 class StoredLedger(msgspec.Struct, array_like=True, gc=False):
@@ -90,6 +98,12 @@ class State(msgspec.Struct, array_like=True, gc=False):
     remembered: dict[str, Remembered]
     forgotten_ms: int
     tokens: dict[str, Token] = {}
+    settlement: Settlement = msgspec.field(default_factory=Settlement)
+    zones: list[ZoneState] = []
+    uses: list[LinkUse] = []
+    interval_orders: list[RestingOrder] = []
+    cleared_ms: int = 0
+    periods: dict[str, Period] = {}
 
 
 _CHUNK = 512
@@ -142,16 +156,27 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     ledger = LedgerState(posted, state.ledger.held, state.ledger.pendings)
     devices = {device.id: device.id for device in state.devices}
     shared: dict[MeterRules, MeterRules] = {}
+    times: dict[int, int] = {}
     meters = []
     for chunk in state.meters:
         for meter in _meters_decoder.decode(chunk):
             meter.owner = wallets[meter.owner]
             meter.device = devices.get(meter.device, meter.device)
             meter.rules = shared.setdefault(meter.rules, meter.rules)
-            if meter.settled_uwh == meter.last_export_uwh:  # as it mostly is
-                meter.settled_uwh = meter.last_export_uwh
+            _share_numbers(meter, times)
             meters.append(meter)
     return state, ledger, meters
+
+
+def _share_numbers(meter: Meter, times: dict[int, int]) -> None:
+    """One object for numbers that are mostly equal; `times` has the bounds of all meters."""
+    meter.bound_ms = times.setdefault(meter.bound_ms, meter.bound_ms)
+    if meter.settled_uwh == meter.last_export_uwh:
+        meter.settled_uwh = meter.last_export_uwh
+    if meter.opened_import_uwh == meter.mark_import_uwh:
+        meter.opened_import_uwh = meter.mark_import_uwh
+    if meter.opened_export_uwh == meter.mark_export_uwh:
+        meter.opened_export_uwh = meter.mark_export_uwh
 
 
 def digest(snapshot: bytes) -> str:

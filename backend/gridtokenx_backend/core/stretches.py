@@ -49,9 +49,9 @@ def remember(
 ) -> None:
     """Keeps a stretch for late readings; `opened` are the registers at its first interval's start.
 
-    It is not kept if it is too long ago already, or has a reading near each of its bounds.
+    It is not kept if it is too long ago already.
     """
-    if stretch.to_ms + limits.correction_ms < at_ms or not _is_loose(stretch, limits):
+    if stretch.to_ms + limits.correction_ms < at_ms:
         return
     past = meter.past = meter.past or Past()
     if past.at(opened_ms, limits.bound_tolerance_ms) is None:
@@ -63,14 +63,14 @@ def remember(
 def find(past: Past, limits: OracleLimits, at_ms: int, time_ms: int) -> Stretch | None:
     """The stretch that a late reading falls into, as far as its intervals are not final.
 
-    None if its readings are near to all the bounds in it already.
+    None if there is no bound in it any more.
     """
     for stretch in past.stretches:
         if stretch.from_ms < time_ms < stretch.to_ms:
             if stretch.to_ms + limits.correction_ms < at_ms:
                 return None
             open_part = _without_final(stretch, limits, at_ms)
-            is_wanted = open_part.from_ms < time_ms and _is_loose(open_part, limits)
+            is_wanted = open_part.from_ms < time_ms and _is_open(open_part, limits)
             return open_part if is_wanted else None
     return None
 
@@ -94,7 +94,8 @@ def _without_final(stretch: Stretch, limits: OracleLimits, at_ms: int) -> Stretc
 def counted_in(stretch: Stretch, rollover_uwh: int, import_uwh: int, export_uwh: int) -> Stretch:
     """A late reading's registers, counted, as the end of the first part of its stretch.
 
-    Its time is not set. A register that began again at zero within the stretch is counted on.
+    Its time is not set. A register that began again at zero, which it can have done once, is
+    counted on.
     """
     import_uwh += stretch.base_import_uwh
     export_uwh += stretch.base_export_uwh
@@ -146,8 +147,6 @@ def split(
         from_ms=time_ms,
         from_import_uwh=first.to_import_uwh,
         from_export_uwh=first.to_export_uwh,
-        base_import_uwh=first.to_import_uwh - import_uwh,
-        base_export_uwh=first.to_export_uwh - export_uwh,
     )
     past.stretches = (*past.stretches[:index], first, second, *past.stretches[index + 1 :])
     opened_ms = meter.bound_ms - INTERVAL_MS
@@ -204,29 +203,33 @@ def drop(past: Past, limits: OracleLimits, from_ms: int, to_ms: int) -> None:
 
 
 def prune(past: Past, limits: OracleLimits, at_ms: int) -> None:
-    """Keeps the stretches that are recent enough and have a bound that no reading is near to."""
+    """Keeps the stretches that are recent enough and have a bound in them."""
     kept = [
         stretch
         for stretch in past.stretches
-        if stretch.to_ms + limits.correction_ms >= at_ms and _is_loose(stretch, limits)
+        if stretch.to_ms + limits.correction_ms >= at_ms and _is_open(stretch, limits)
     ]
     _keep(past, kept[-STRETCHES_KEPT:], limits.bound_tolerance_ms)
 
 
 def _keep(past: Past, kept: list[Stretch], tolerance_ms: int) -> None:
-    """Forgets the other stretches, but not the registers at the outer bounds of these."""
+    """Forgets the other stretches, but not the registers at the outer bounds of these.
+
+    They are in order and each has a bound inside, so only a neighbour can hold another's.
+    """
     edges = {}
-    for stretch in kept:
+    for index, stretch in enumerate(kept):
+        neighbours = kept[max(0, index - 1) : index + 2]
         for bound_ms in (start_of(stretch), end_of(stretch)):
-            if not any(each.holds(bound_ms) for each in kept):
-                found = past.at(bound_ms, tolerance_ms)
-                if found is not None:
-                    edges[bound_ms] = found
+            if any(each.holds(bound_ms) for each in neighbours):
+                continue
+            found = past.edges.get(bound_ms) or past.at(bound_ms, tolerance_ms)
+            if found is not None:
+                edges[bound_ms] = found
     past.stretches, past.edges = tuple(kept), edges
 
 
-def _is_loose(stretch: Stretch, limits: OracleLimits) -> bool:
-    """Whether there is a bound in it that neither of its ends is near to."""
-    first_ms = stretch.from_ms + limits.bound_tolerance_ms + 1
-    first_ms += -first_ms % INTERVAL_MS
-    return first_ms < stretch.to_ms - limits.bound_tolerance_ms
+def _is_open(stretch: Stretch, limits: OracleLimits) -> bool:
+    """Whether a late reading could still tell more of a bound in it."""
+    span_ms = stretch.to_ms - stretch.from_ms
+    return span_ms > limits.bound_tolerance_ms and start_of(stretch) + INTERVAL_MS < stretch.to_ms

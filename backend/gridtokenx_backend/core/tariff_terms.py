@@ -56,3 +56,5 @@ class CarbonTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feed_in_unsold: bool = True
     """When a month becomes final, its unsold surplus goes to the utility and cannot be sold."""
+    cover_hours: int = 72
+    """For how long after an interval its import may be covered by bought GRID."""

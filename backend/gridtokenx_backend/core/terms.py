@@ -81,7 +81,7 @@ class LinkTerms(
 
 
 class IntervalTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The 15-minute intervals in which energy is counted."""
+    """The 15-minute intervals in which energy is counted, and the auctions that clear them."""
 
     correction_hours: int = 72
     """For so long a late reading completes a stretch that was interpolated, after its end."""
@@ -89,6 +89,15 @@ class IntervalTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An interval that ended longer ago is changed by the operator's correction only."""
     bound_tolerance_s: int = 60
     """A reading so near to an interval's bound measures it."""
+    enabled: bool = True
+    """Whether intervals are cleared."""
+    mode: Literal["ex_post", "ex_ante"] = "ex_post"
+    gate_s: int = 300
+    """Ex ante, an interval is cleared so long before it begins."""
+    grace_s: int = 300
+    """Ex post, late readings have so long after the interval's end."""
+    coupling: bool = True
+    """Whether zones trade with each other after their own auctions."""
 
 
 class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,6 +147,10 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the registers count before they begin again at zero; 0: they do not."""
     epoch: int = 0
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
+    renewable: bool = False
+    """What it exports is certified: a certificate for each MWh."""
+    technology: str = ""
+    """What produces it, such as "solar", as certificates name it."""
 
 
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

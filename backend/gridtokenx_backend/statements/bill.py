@@ -11,7 +11,7 @@ import msgspec
 from gridtokenx_backend.statements.document import Alone, Bill, BillLine
 from gridtokenx_backend.statements.energy import Metered
 from gridtokenx_backend.statements.fold import Wallet
-from gridtokenx_backend.statements.months import INTERVAL_MS, Month
+from gridtokenx_backend.statements.months import Month
 from gridtokenx_backend.statements.tariffs import Plan, worth_ugrx
 from gridtokenx_backend.statements.trade_lines import Side
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx
@@ -38,16 +38,16 @@ def usage(
     band_of = plan.band_of if plan else bytes(month.intervals)
     imported = [0] * bands
     for metered in meters:
-        for row in metered.rows:
-            slot = (row.interval_ms - month.from_ms) // INTERVAL_MS
-            imported[band_of[slot]] += row.import_uwh
+        bands_of_meter = band_of[metered.first : metered.end]
+        for band, import_uwh in zip(bands_of_meter, metered.imports, strict=False):
+            imported[band] += import_uwh
     residual = list(imported)
     for slot, quantity_uwh in enumerate(retired or ()):
         if quantity_uwh:
             residual[band_of[slot]] -= quantity_uwh
     return Usage(
-        any(metered.rows for metered in meters),
-        sum(metered.expected - len(metered.rows) for metered in meters),
+        any(metered.known for metered in meters),
+        sum(metered.missing for metered in meters),
         sum(imported),
         sum(metered.export_uwh for metered in meters),
         sum(retired or ()),
@@ -56,11 +56,14 @@ def usage(
     )
 
 
-def bill_of(wallet: Wallet, energy: Usage, plan: Plan | None) -> Bill:
-    """All lines. Without a tariff there are only those of the community."""
+def bill_of(wallet: Wallet, energy: Usage, plan: Plan | None, fed_in_uwh: int) -> Bill:
+    """All lines. Without a tariff there are only those of the community.
+
+    `fed_in_uwh` is the surplus that the utility pays for.
+    """
     community = [*_side(wallet.bought, bought=True), *_side(wallet.sold, bought=False)]
     utility = _utility(energy, plan, residual=True) if plan and energy.known else []
-    feed_in = _feed_in(wallet.unsold_uwh, plan, "surplus that nobody bought", wallet)
+    feed_in = _feed_in(fed_in_uwh, plan, "surplus that nobody bought", wallet)
     lines = [*community, *utility, *feed_in]
     return Bill(lines, *(_sum(part) for part in (community, utility, feed_in, lines)))
 

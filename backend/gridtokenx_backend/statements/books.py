@@ -9,7 +9,7 @@ from typing import Self
 
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.statements.document import Data
-from gridtokenx_backend.statements.energy import EnergySource, Metered
+from gridtokenx_backend.statements.energy import Metered
 from gridtokenx_backend.statements.fold import Fold
 from gridtokenx_backend.statements.journal_rows import JournalRows, Row
 from gridtokenx_backend.statements.months import parse_month
@@ -30,9 +30,7 @@ class Books:
     `only` are the wallets whose trades and postings are kept. Raises JournalUnavailable, NoBooks.
     """
 
-    def __init__(
-        self, path: Path, month: str, energy: EnergySource, only: Container[str] | None = None
-    ) -> None:
+    def __init__(self, path: Path, month: str, only: Container[str] | None = None) -> None:
         self._rows = JournalRows(path)
         history = self._rows.terms()
         if not history:
@@ -44,7 +42,6 @@ class Books:
             self._rows.close()
             raise NoBooks(str(error)) from None
         self.roster = Roster(history, self.month)
-        self._energy = energy
         self._spool = Spool()
         self.fold = Fold(self.month, self._spool, only)
 
@@ -65,6 +62,11 @@ class Books:
         return self.roster.newest.community.name
 
     @property
+    def feeds_in(self) -> bool:
+        """Whether unsold surplus goes to the utility when the month is final."""
+        return self.roster.newest.settlement.feed_in_unsold
+
+    @property
     def wallets(self) -> list[str]:
         """The members who get a statement."""
         return list(self.roster.names)
@@ -81,15 +83,23 @@ class Books:
     def data(self, wallet: str) -> Data:
         """What the month was for a member. Raises KeyError for others."""
         person = Person(
-            self.roster.names[wallet], wallet, self.roster.plan(wallet), self.metered(wallet)
+            self.roster.names[wallet],
+            wallet,
+            self.roster.plan(wallet),
+            self.metered(wallet),
+            self.feeds_in,
         )
         return data_of(self.fold, person, self.community, self._spool)
 
+    def concern(self, wallet: str) -> set[str]:
+        """What of `fold.touched` changes this member's statement: the wallet, and its meters."""
+        return {wallet, *(span.meter for span in self.roster.spans.get(wallet, []))}
+
     def metered(self, wallet: str) -> list[Metered]:
         """The member's metering points with their intervals."""
+        meters = self.fold.meters
         return [
-            Metered(*span, list(self._energy.intervals(span.meter, span.from_ms, span.to_ms)))
-            for span in self.roster.spans.get(wallet, [])
+            Metered(*span, meters.get(span.meter)) for span in self.roster.spans.get(wallet, [])
         ]
 
 

@@ -8,6 +8,7 @@ import io
 import msgspec
 
 from gridtokenx_backend.statements.document import Posting, Statement, TradeLine
+from gridtokenx_backend.statements.report import Report
 
 COLUMNS = (
     "part",
@@ -24,16 +25,37 @@ COLUMNS = (
     "entries",
     "sha256",
 )
+REPORT_COLUMNS = (
+    "part",
+    "text",
+    "zone",
+    "segment",
+    "amount",
+    "unit",
+    "lowest_grx_per_kwh",
+    "mean_grx_per_kwh",
+    "highest_grx_per_kwh",
+    "sha256",
+)
 _trade = msgspec.json.Decoder(TradeLine)
 _posting = msgspec.json.Decoder(Posting)
 
 
 def to_csv(statement: Statement) -> str:
     """Bill, comparison, metering points, trades, accounts and notes; the last row has the hash."""
+    return _written(COLUMNS, _rows(statement))
+
+
+def report_to_csv(report: Report) -> str:
+    """The report: an amount with its unit in each row, and the prices by zone and segment."""
+    return _written(REPORT_COLUMNS, _report_rows(report))
+
+
+def _written(columns: tuple[str, ...], rows: list[dict[str, object]]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\r\n")
+    writer = csv.DictWriter(out, columns, restval="", lineterminator="\r\n")
     writer.writeheader()
-    for row in _rows(statement):
+    for row in rows:
         writer.writerow({name: guarded(value) for name, value in row.items()})
     return out.getvalue()
 
@@ -121,3 +143,33 @@ def _balance(asset: str, text: str, amount: str) -> dict[str, object]:
 
 def _entries(entry: int) -> dict[str, object]:
     return {"first_entry": entry, "last_entry": entry, "entries": 1}
+
+
+def _report_rows(report: Report) -> list[dict[str, object]]:
+    data = report.data
+    rows = [_amount("energy", name, kwh, "kWh") for name, kwh in data.energy.items()]
+    rows += [
+        _amount("share", "self-sufficiency", data.self_sufficiency_percent, "%"),
+        _amount("share", "self-consumption", data.self_consumption_percent, "%"),
+        _amount("money", "paid by all members", data.paid_grx, "GRX"),
+        _amount("money", "without the community", data.without_grx, "GRX"),
+        _amount("money", "gain", data.gain_grx, "GRX"),
+    ]
+    charges = msgspec.structs.asdict(data.charges)
+    rows += [_amount("charges", name, amount, "GRX") for name, amount in charges.items()]
+    if data.carbon is not None:
+        text = f"avoided CO2 at {data.carbon.g_per_kwh} g/kWh ({data.carbon.source})"
+        rows.append(_amount("carbon", text, data.carbon.avoided_kg, "kg"))
+    for prices in data.prices:
+        row = _amount("prices", f"{prices.trades} trades", prices.quantity_kwh, "kWh")
+        named = msgspec.structs.asdict(prices)
+        rows.append(row | {name: named[name] for name in REPORT_COLUMNS if name in named})
+    quality = msgspec.structs.asdict(data.quality)
+    rows += [_amount("intervals", name, str(count), "") for name, count in quality.items()]
+    standing = f"{report.status}, revision {report.revision}"
+    rows.append({"part": "data", "text": standing, "sha256": report.data_sha256})
+    return rows
+
+
+def _amount(part: str, text: str, amount: str, unit: str) -> dict[str, object]:
+    return {"part": part, "text": text, "amount": amount, "unit": unit}

@@ -97,7 +97,7 @@ class Account(msgspec.Struct, frozen=True):
     postings: list[msgspec.Raw] = []
 
 
-class Quality(msgspec.Struct, frozen=True):
+class QualityCounts(msgspec.Struct, frozen=True):
     """15-minute intervals of the month."""
 
     expected: int
@@ -125,7 +125,7 @@ class Block(msgspec.Struct, frozen=True):
     import_kwh: str
     export_kwh: str
     windows: list[WindowEnergy]
-    quality: Quality
+    quality: QualityCounts
 
 
 class Energy(msgspec.Struct, frozen=True):

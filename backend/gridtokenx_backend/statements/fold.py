@@ -9,26 +9,27 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Container, Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from gridtokenx_backend.core.ledger import ASSETS, GRID, GRX, REC, Movement, issuer
-from gridtokenx_backend.core.outcomes import FrameAccepted, Trade, trades_of
+from gridtokenx_backend.core.ledger import ASSETS, FED_IN, GRID, GRX, REC, Movement, issuer
+from gridtokenx_backend.core.outcomes import FrameAccepted, Retired, Ticked, Trade, trades_of
+from gridtokenx_backend.core.periods import ChangePeriod
+from gridtokenx_backend.core.series import IntervalEnergy
+from gridtokenx_backend.core.settled import Corrected, Retirement
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.evidence import decode_leaf, decode_outcome
 from gridtokenx_backend.statements.document import Posting
+from gridtokenx_backend.statements.energy import MeterMonth, slot_of
 from gridtokenx_backend.statements.journal_rows import Row, terms_of
+from gridtokenx_backend.statements.kinds import about_of, is_of_trades, is_wallet, kinds_of, spell
 from gridtokenx_backend.statements.months import Month
+from gridtokenx_backend.statements.prices import Trading
 from gridtokenx_backend.statements.spool import Part, Spool
 from gridtokenx_backend.statements.trade_lines import Side, side_of, trade_line
-from gridtokenx_wire.units import format_grx, format_kwh
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_CHARGES = frozenset(
-    {"community:fees", "community:wheeling", "community:losses", "community:congestion"}
-)
-_GONE = {"community:retired": "retired", "community:fed-in": "fed_in"}
 _PART: dict[str, Part] = {GRID: "GRID", GRX: "GRX", REC: "REC"}
 
 
@@ -52,13 +53,12 @@ class Wallet:
 
     `surplus_uwh` is GRID that was minted and is still there: a sale takes it before what was
     bought. `retired` is by interval of the month, `fed_in_uwh` what left for the utility when this
-    month became final (-1: it has not).
+    month became final.
     """
 
     __slots__ = (
         "before",
         "bought",
-        "fed_in_entry",
         "fed_in_uwh",
         "later",
         "minted_later_uwh",
@@ -83,15 +83,16 @@ class Wallet:
         self.sold = Side()
         self.retired: array[int] | None = None
         self.retired_tally = Tally()
-        self.fed_in_uwh = -1
-        self.fed_in_entry = 0
+        self.fed_in_uwh = 0
 
     @property
-    def unsold_uwh(self) -> int:
-        """What was minted by the month's end and is still there. Sales take the oldest first."""
-        if self.fed_in_uwh >= 0:
-            return self.fed_in_uwh
-        return max(0, self.surplus_uwh - self.minted_later_uwh)
+    def minted_by_end_uwh(self) -> int:
+        """What was ever minted to it by the month's end."""
+        return self.minted_uwh - self.minted_later_uwh
+
+    def owned(self, asset: str) -> int:
+        """At the end of what was read."""
+        return self.before[asset] + self.within[asset] + self.later[asset]
 
     def tally(self, asset: str, kind: str) -> Tally:
         """The sum of this kind, from now on there."""
@@ -112,6 +113,13 @@ class Readings(msgspec.Struct, gc=False):
     refused: int = 0
 
 
+class Step(NamedTuple):
+    """A step of the month's period, by the journal's entry."""
+
+    entry: int
+    command: ChangePeriod
+
+
 class Fold:
     """The state of the pass. `only` are the wallets whose lines are kept; None is all of them."""
 
@@ -120,10 +128,15 @@ class Fold:
         self.spool = spool
         self.seq = 0
         self.wallets: dict[str, Wallet] = {}
+        self.meters: dict[str, MeterMonth] = {}
         self.readings = Readings()
+        self.trading = Trading()
         self.terms: CommunityTerms | None = None
+        self.steps: list[Step] = []
+        """Those of this month, oldest first: its documents by revision."""
+        self.final_entry = 0
         self.touched: set[str] = set()
-        """Wallets that an entry moved since this was last emptied."""
+        """Accounts and meters that an entry concerned since this was last emptied."""
         self._only = only
 
     def add_all(self, rows: Iterable[Row]) -> None:
@@ -135,19 +148,79 @@ class Fold:
         self.seq = row.seq
         outcome = decode_outcome(row.outcome) if row.outcome is not None else None
         movements = decode_leaf(row.leaf).movements
+        about = about_of(row, outcome)
         trades = trades_of(outcome) if outcome is not None else []
         inside = self.month.from_ms <= row.at_ms < self.month.to_ms
         for movement in movements:
             self._move(row, movement, inside=inside)
-            if not (trades and _is_of_trades(movement)):
-                self._post(row, movement, inside=inside)
+            if not (trades and is_of_trades(movement)):
+                self._post(row, movement, about, inside=inside)
         for n, trade in enumerate(trades):
             self._trade(row, n, trade, inside=inside)
         if row.kind == "configure" and row.given:
             self.terms = terms_of(row.given)
-        if inside and isinstance(outcome, FrameAccepted):
+        if row.kind == "period" and row.given:
+            self._period(row, movements)
+        if isinstance(outcome, Ticked | Retired):
+            for retirement in outcome.retirements:
+                self._retire(retirement)
+        if isinstance(outcome, Corrected):
+            self.energy(outcome.meter, outcome.rows)
+        if isinstance(outcome, FrameAccepted):
+            self._frame(outcome, inside=inside)
+
+    def unsold_uwh(self, wallet: Wallet) -> int:
+        """What was minted by the month's end and nobody bought until the month was final.
+
+        Sales take the oldest first.
+        """
+        if self.final_entry:
+            return wallet.fed_in_uwh
+        return max(0, wallet.surplus_uwh - wallet.minted_later_uwh)
+
+    def sums(self) -> dict[str, int]:
+        """What all accounts own together, by asset; double entry makes it zero."""
+        return {
+            asset: sum(wallet.owned(asset) for wallet in self.wallets.values()) for asset in ASSETS
+        }
+
+    def _period(self, row: Row, movements: Iterable[Movement]) -> None:
+        assert row.given
+        command = msgspec.json.decode(row.given, type=ChangePeriod)
+        if command.month != self.month.name:
+            return
+        self.steps.append(Step(row.seq, command))
+        if command.status == "final":
+            self.final_entry = row.seq
+            for movement in movements:
+                self.wallet(movement.debit).fed_in_uwh = movement.amount
+
+    def _retire(self, retirement: Retirement) -> None:
+        """Import that bought GRID covered; it belongs to the month of its interval."""
+        if self.month.from_ms <= retirement.interval_ms < self.month.to_ms:
+            wallet = self.wallet(retirement.wallet)
+            if wallet.retired is None:
+                wallet.retired = array("q", bytes(8 * self.month.intervals))
+            slot = slot_of(self.month, retirement.interval_ms)
+            wallet.retired[slot] += retirement.amount_uwh
+            self.touched.add(retirement.wallet)
+
+    def _frame(self, outcome: FrameAccepted, *, inside: bool) -> None:
+        for meter, rows in outcome.intervals:
+            self.energy(meter, rows)
+        if inside:
             self.readings.accepted += outcome.readings - len(outcome.verdicts)
             self.readings.refused += len(outcome.verdicts)
+
+    def energy(self, meter: str, rows: Iterable[IntervalEnergy]) -> None:
+        """Intervals that were closed or changed; those of other months are passed over."""
+        for row in rows:
+            if self.month.from_ms <= row.interval_ms < self.month.to_ms:
+                of_month = self.meters.get(meter)
+                if of_month is None:
+                    of_month = self.meters[meter] = MeterMonth(self.month.intervals)
+                self.touched.add(meter)
+                of_month.put(slot_of(self.month, row.interval_ms), row)
 
     def wallet(self, account: str) -> Wallet:
         known = self.wallets.get(account)
@@ -169,41 +242,38 @@ class Fold:
             else:
                 wallet.later[movement.asset] += amount
 
-    def _post(self, row: Row, movement: Movement, *, inside: bool) -> None:
+    def _post(self, row: Row, movement: Movement, about: str, *, inside: bool) -> None:
         """A movement that no trade made, as a line of the accounts that it touched."""
-        kind_out, kind_in = _kinds(row.kind, movement)
-        if _is_wallet(movement.credit):
-            self._line(row, movement.credit, movement.asset, kind_in, movement.amount, inside)
-        if _is_wallet(movement.debit):
-            self._line(row, movement.debit, movement.asset, kind_out, -movement.amount, inside)
-
-    def _line(
-        self,
-        row: Row,
-        account: str,
-        asset: str,
-        kind: str,
-        amount: int,
-        inside: bool,  # noqa: FBT001
-    ) -> None:
-        wallet = self.wallet(account)
-        if kind == "minted":
-            wallet.surplus_uwh += amount
-            wallet.minted_uwh += amount
-            if row.at_ms >= self.month.to_ms:
-                wallet.minted_later_uwh += amount
-        elif kind in {"clawed_back", "fed_in"}:
-            wallet.take(-amount)
+        asset, amount = movement.asset, movement.amount
+        if asset == GRID:
+            self._count_grid(movement, later=row.at_ms >= self.month.to_ms)
         if not inside:
             return
-        wallet.tally(asset, kind).add(amount, row.seq)
-        spell = format_grx if asset == GRX else format_kwh
-        self._keep(account, _PART[asset], Posting(row.seq, row.at_ms, kind, spell(amount)))
+        kind_out, kind_in = kinds_of(row.kind, movement)
+        for account, kind, signed in (
+            (movement.debit, kind_out, -amount),
+            (movement.credit, kind_in, amount),
+        ):
+            if is_wallet(account):
+                self.wallet(account).tally(asset, kind).add(signed, row.seq)
+                posting = Posting(row.seq, row.at_ms, kind, spell(asset, signed), about)
+                self._keep(account, _PART[asset], posting)
+
+    def _count_grid(self, movement: Movement, *, later: bool) -> None:
+        """What was minted and is still there. What is retired or given away was bought."""
+        if movement.debit == issuer(GRID):
+            wallet = self.wallet(movement.credit)
+            wallet.surplus_uwh += movement.amount
+            wallet.minted_uwh += movement.amount
+            wallet.minted_later_uwh += movement.amount if later else 0
+        elif movement.credit in {issuer(GRID), FED_IN}:
+            self.wallet(movement.debit).take(movement.amount)
 
     def _trade(self, row: Row, n: int, trade: Trade, *, inside: bool) -> None:
         self.wallet(trade.seller).take(trade.quantity_uwh)
         if not inside:
             return
+        self.trading.add(trade)
         for account, bought in ((trade.buyer, True), (trade.seller, False)):
             wallet = self.wallet(account)
             side = side_of(trade, self.terms, bought=bought)
@@ -218,26 +288,3 @@ class Fold:
     def _keep(self, account: str, part: Part, line: msgspec.Struct) -> None:
         if self._only is None or account in self._only:
             self.spool.add(account, part, _encode(line))
-
-
-def _is_wallet(account: str) -> bool:
-    return ":" not in account
-
-
-def _is_of_trades(movement: Movement) -> bool:
-    """Whether a trade of the same entry explains it: between wallets, or a charge."""
-    return _is_wallet(movement.debit) and (
-        _is_wallet(movement.credit) or movement.credit in _CHARGES
-    )
-
-
-def _kinds(entry: str, movement: Movement) -> tuple[str, str]:
-    """What a movement is to the account that it leaves, and to the one that it reaches."""
-    if _is_wallet(movement.debit) and _is_wallet(movement.credit):
-        return "given", "received"
-    if movement.debit == issuer(movement.asset):
-        issued = {GRID: "minted", GRX: "deposited", REC: "issued"}[movement.asset]
-        return "", "opening_balance" if entry == "configure" else issued
-    if movement.credit == issuer(movement.asset):
-        return {GRID: "clawed_back", GRX: "withdrawn", REC: "cancelled"}[movement.asset], ""
-    return _GONE.get(movement.credit, "paid"), "paid_out"

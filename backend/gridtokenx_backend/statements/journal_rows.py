@@ -16,7 +16,7 @@ from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.errors import JournalUnavailable
 
 _READ = 1000
-_WITH_INPUT = ("configure", "period")
+_WITH_INPUT = ("configure", "period", "settlement")
 """Kinds whose input says what their outcome does not."""
 
 

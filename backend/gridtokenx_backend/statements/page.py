@@ -11,6 +11,7 @@ import msgspec
 
 from gridtokenx_backend.statements import readable
 from gridtokenx_backend.statements.document import Account, Data, Posting, Statement, TradeLine
+from gridtokenx_backend.statements.report import Report
 
 MOST_ROWS = 60
 """A list that is longer is shown by day; JSON and CSV have every line."""
@@ -48,6 +49,29 @@ def statement_page(statement: Statement, sha256: str) -> str:
         made=_made(data),
         costs=_costs(data),
         share=_saved_percent(data),
+    )
+    return page
+
+
+def report_page(report: Report, sha256: str) -> str:
+    """The community's report as a page."""
+    data = report.data
+    page: str = _template("report.html.j2").render(
+        report=report,
+        data=data,
+        sha256=sha256,
+        used=readable.bar(
+            [
+                ("from neighbours", data.energy["covered_kwh"], "community"),
+                ("from the utility", data.energy["residual_kwh"], "utility"),
+            ]
+        ),
+        made=readable.bar(
+            [
+                ("to neighbours", data.energy["sold_kwh"], "community"),
+                ("to the utility", data.energy["unsold_kwh"], "utility"),
+            ]
+        ),
     )
     return page
 

@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gridtokenx_backend.core.terms import CommunityTerms
+from gridtokenx_backend.statements.energy import slot_of
 from gridtokenx_backend.statements.journal_rows import Terms
-from gridtokenx_backend.statements.months import INTERVAL_MS, Month
+from gridtokenx_backend.statements.months import Month
 from gridtokenx_backend.statements.tariffs import Plan, plan, tariff_of
 from gridtokenx_wire.keys import public_key_text
 
 
 class Span(NamedTuple):
-    """A part of the month in which a meter was one member's."""
+    """The intervals [first, end) of the month in which a meter was one member's."""
 
     meter: str
     policy: str
-    from_ms: int
-    to_ms: int
+    first: int
+    end: int
 
 
 class Roster:
@@ -36,15 +37,15 @@ class Roster:
         self._plans: dict[str, Plan | None] = {}
         self.spans: dict[str, list[Span]] = {}
         for index, (_, terms) in enumerate(history):
-            from_ms, to_ms = _validity(history, index, month)
-            if from_ms >= month.to_ms:
+            first, end = _validity(history, index, month)
+            if first >= month.intervals:
                 break
             for member in terms.member:
                 wallet = public_key_text(bytes(member.wallet))
                 self.names[wallet] = member.name
                 self._chosen[wallet] = member.tariff
-            if from_ms < to_ms:
-                self._add_spans(terms, from_ms, to_ms)
+            if first < end:
+                self._add_spans(terms, first, end)
 
     def plan(self, wallet: str) -> Plan | None:
         """The member's tariff over the month, if one holds."""
@@ -54,30 +55,25 @@ class Roster:
             self._plans[chosen] = plan(terms, self.month) if terms else None
         return self._plans[chosen]
 
-    def _add_spans(self, terms: CommunityTerms, from_ms: int, to_ms: int) -> None:
+    def _add_spans(self, terms: CommunityTerms, first: int, end: int) -> None:
         wallets = {member.name: public_key_text(bytes(member.wallet)) for member in terms.member}
         for meter in terms.meter:
             spans = self.spans.setdefault(wallets[meter.owner], [])
             last = next((span for span in reversed(spans) if span.meter == meter.id), None)
-            if last is not None and last.to_ms == from_ms and last.policy == meter.policy:
-                spans[spans.index(last)] = last._replace(to_ms=to_ms)
+            if last is not None and last.end == first and last.policy == meter.policy:
+                spans[spans.index(last)] = last._replace(end=end)
             else:
-                spans.append(Span(meter.id, meter.policy, from_ms, to_ms))
+                spans.append(Span(meter.id, meter.policy, first, end))
 
 
 def _validity(history: Sequence[Terms], index: int, month: Month) -> tuple[int, int]:
-    """When terms were in force within the month, on interval bounds.
+    """The intervals [first, end) of the month in which terms were in force.
 
-    The first terms hold from the beginning: readings may be older than the community.
+    An interval in which they changed is under the latter terms, so that none is split or counted
+    twice. The first terms hold from the beginning: readings may be older than the community.
     """
-    from_ms = history[index].at_ms if index else month.from_ms
-    to_ms = history[index + 1].at_ms if index + 1 < len(history) else month.to_ms
-    return max(month.from_ms, _bound(from_ms)), min(month.to_ms, _bound(to_ms))
-
-
-def _bound(at_ms: int) -> int:
-    """The interval bound at or before a moment: the interval is his who has the meter at its end.
-
-    So no interval is split, and none is counted twice.
-    """
-    return at_ms // INTERVAL_MS * INTERVAL_MS
+    first = slot_of(month, history[index].at_ms) if index else 0
+    end = month.intervals
+    if index + 1 < len(history):
+        end = slot_of(month, history[index + 1].at_ms)
+    return max(0, first), min(month.intervals, end)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from gridtokenx_backend.core.ledger import ASSETS, GRID, GRX
+from gridtokenx_backend.core.series import Quality
 from gridtokenx_backend.statements import bill as billing
 from gridtokenx_backend.statements.document import (
     FORMAT,
@@ -19,7 +20,7 @@ from gridtokenx_backend.statements.document import (
     Data,
     Energy,
     Note,
-    Quality,
+    QualityCounts,
     Statement,
     Status,
     Sum,
@@ -29,6 +30,7 @@ from gridtokenx_backend.statements.document import (
 )
 from gridtokenx_backend.statements.energy import Metered
 from gridtokenx_backend.statements.fold import Fold, Wallet
+from gridtokenx_backend.statements.kinds import spell
 from gridtokenx_backend.statements.months import INTERVAL_MS, Month
 from gridtokenx_backend.statements.spool import Part, Spool
 from gridtokenx_backend.statements.tariffs import ROUNDING, Plan
@@ -54,6 +56,8 @@ class Person(msgspec.Struct, frozen=True):
     wallet: str
     plan: Plan | None
     meters: Sequence[Metered]
+    feeds_in: bool = True
+    """Whether what nobody bought goes to the utility."""
 
 
 def data_of(fold: Fold, person: Person, community: str, spool: Spool) -> Data:
@@ -61,7 +65,9 @@ def data_of(fold: Fold, person: Person, community: str, spool: Spool) -> Data:
     month = fold.month
     wallet = fold.wallets.get(person.wallet) or Wallet()
     usage = billing.usage(month, person.plan, person.meters, wallet.retired)
-    bill = billing.bill_of(wallet, usage, person.plan)
+    unsold_uwh = fold.unsold_uwh(wallet)
+    fed_in_uwh = unsold_uwh if person.feeds_in else 0
+    bill = billing.bill_of(wallet, usage, person.plan, fed_in_uwh)
     accounts = [_account(asset, wallet, spool, person.wallet) for asset in ASSETS]
     return Data(
         community,
@@ -72,7 +78,7 @@ def data_of(fold: Fold, person: Person, community: str, spool: Spool) -> Data:
         month.days,
         person.name,
         person.wallet,
-        _energy(wallet, usage),
+        _energy(wallet, usage, unsold_uwh),
         bill,
         billing.alone(bill, usage, person.plan),
         [_block(month, person.plan, metered) for metered in person.meters],
@@ -104,7 +110,7 @@ def _snapshot(plan: Plan | None) -> Any:
     return msgspec.json.decode(msgspec.json.encode(plan.terms, enc_hook=encode_hook))
 
 
-def _energy(wallet: Wallet, usage: billing.Usage) -> Energy:
+def _energy(wallet: Wallet, usage: billing.Usage, unsold_uwh: int) -> Energy:
     known = usage.known
     minted = wallet.tallies.get((GRID, "minted"))
     return Energy(
@@ -115,17 +121,18 @@ def _energy(wallet: Wallet, usage: billing.Usage) -> Energy:
         format_kwh(minted.amount if minted else 0),
         format_kwh(wallet.bought.quantity_uwh),
         format_kwh(wallet.sold.quantity_uwh),
-        format_kwh(wallet.unsold_uwh),
+        format_kwh(unsold_uwh),
     )
 
 
 def _block(month: Month, plan: Plan | None, metered: Metered) -> Block:
-    known = bool(metered.rows)
+    known = metered.known
     windows = []
     if plan is not None and known:
         sums = [0] * len(plan.bands)
-        for row in metered.rows:
-            sums[plan.band_of[(row.interval_ms - month.from_ms) // INTERVAL_MS]] += row.import_uwh
+        bands = plan.band_of[metered.first : metered.end]
+        for band_index, import_uwh in zip(bands, metered.imports, strict=False):
+            sums[band_index] += import_uwh
         windows = [
             WindowEnergy(band.window, format_kwh(amount))
             for band, amount in zip(plan.bands, sums, strict=True)
@@ -133,8 +140,8 @@ def _block(month: Month, plan: Plan | None, metered: Metered) -> Block:
     return Block(
         metered.meter,
         metered.policy,
-        metered.from_ms,
-        metered.to_ms,
+        month.from_ms + metered.first * INTERVAL_MS,
+        month.from_ms + metered.end * INTERVAL_MS,
         format_kwh(metered.import_uwh) if known else "",
         format_kwh(metered.export_uwh) if known else "",
         windows,
@@ -142,30 +149,25 @@ def _block(month: Month, plan: Plan | None, metered: Metered) -> Block:
     )
 
 
-def quality_of(metered: Metered) -> Quality:
-    """How the intervals came to be known. A quality that is none of ours is a substitute."""
-    counts = dict.fromkeys(("measured", "interpolated", "substitute", "provisional"), 0)
-    revised = 0
-    for row in metered.rows:
-        counts[row.quality if row.quality in counts else "substitute"] += 1
-        revised += row.revision > 0
-    missing = metered.expected - len(metered.rows)
-    return Quality(metered.expected, missing=missing, revised=revised, **counts)
+def quality_of(metered: Metered) -> QualityCounts:
+    """How well the intervals are known."""
+    qualities = metered.qualities
+    counts = {quality.label: qualities.count(quality) for quality in Quality}
+    return QualityCounts(metered.expected, revised=metered.revised, **counts)
 
 
 def _account(asset: str, wallet: Wallet, spool: Spool, address: str) -> Account:
-    spell = format_grx if asset == GRX else format_kwh
     part: Part = "GRX" if asset == GRX else "GRID" if asset == GRID else "REC"
     opening = wallet.before[asset]
     return Account(
         asset,
-        spell(opening),
+        spell(asset, opening),
         [
-            Sum(kind, spell(tally.amount), tally.count, tally.first_entry, tally.last_entry)
+            Sum(kind, spell(asset, tally.amount), tally.count, tally.first_entry, tally.last_entry)
             for (of, kind), tally in sorted(wallet.tallies.items())
             if of == asset
         ],
-        spell(opening + wallet.within[asset]),
+        spell(asset, opening + wallet.within[asset]),
         spool.lines(address, part),
     )
 
@@ -175,12 +177,11 @@ def checks(wallet: Wallet, bill: Bill, usage: billing.Usage) -> list[Check]:
     found = []
     for asset in ASSETS:
         lines = sum(tally.amount for (of, _), tally in wallet.tallies.items() if of == asset)
-        spell = format_grx if asset == GRX else format_kwh
         found.append(
             _check(
                 f"{asset}: the lines of this statement = the ledger's movements",
-                spell(lines),
-                spell(wallet.within[asset]),
+                spell(asset, lines),
+                spell(asset, wallet.within[asset]),
             )
         )
     settled = wallet.bought.amount_ugrx + wallet.sold.amount_ugrx

@@ -1,9 +1,8 @@
-"""What the types of `[[tariff]]`, `[carbon]` and `time_zone` do not say by themselves."""
+"""What the types of `[[tariff]]` and `[carbon]` do not say by themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from zoneinfo import ZoneInfo
 
 from gridtokenx_backend.core.tariff_terms import TariffTerms, WindowTerms
 from gridtokenx_backend.core.terms import CommunityTerms
@@ -13,11 +12,6 @@ _LARGEST_G_PER_KWH = 10_000
 
 def check_tariffs(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     """(key path, what was expected) for each finding."""
-    if not is_time_zone(terms.community.time_zone):
-        yield (
-            "community.time_zone",
-            f"expected an IANA time zone such as Europe/Vienna, got {terms.community.time_zone!r}",
-        )
     known: set[tuple[str, object]] = set()
     for index, tariff in enumerate(terms.tariff):
         if not tariff.name:
@@ -67,12 +61,3 @@ def _check_window(window: WindowTerms) -> Iterator[tuple[str, str]]:
         yield "to_hour", "expected 0 to 24, and another hour than from_hour"
     if not window.days:
         yield "days", "expected at least one of mon, tue, wed, thu, fri, sat, sun"
-
-
-def is_time_zone(name: str) -> bool:
-    """Whether this machine knows the zone. What is no zone's name raises all sorts of errors."""
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError, LookupError):
-        return False
-    return True

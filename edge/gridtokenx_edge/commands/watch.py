@@ -24,7 +24,7 @@ from gridtokenx_edge.commands.terminal import (
 )
 from gridtokenx_edge.commissioning import spelling
 from gridtokenx_edge.commissioning.asking import AskingDlms, AskingModbus
-from gridtokenx_edge.commissioning.ports import agent_runs
+from gridtokenx_edge.commissioning.ports import agent_has, agent_runs
 from gridtokenx_edge.commissioning.watching import Watch, WatchedMeter
 from gridtokenx_edge.config import BusConfig, SerialBus, resolve_paths
 from gridtokenx_edge.dlms.config import DlmsPush, DlmsSerial, DlmsTcp
@@ -52,7 +52,7 @@ def watch(
     serial = [each.port for each in chosen if isinstance(each, SerialBus | DlmsSerial)]
     paths = resolve_paths(loaded, config)
     if serial and agent_runs(paths.outbox):
-        fail(f"the agent runs and has {', '.join(serial)}; stop it first, then watch")
+        fail(agent_has(", ".join(serial), "watch"))
     clock = make_clock(loaded.clock)
     watches = [
         _watch(each, setting_of(paths), clock, every)

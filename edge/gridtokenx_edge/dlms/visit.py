@@ -15,7 +15,7 @@ from gridtokenx_edge.config import EdgeConfig, Paths
 from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.line import DlmsLine
 from gridtokenx_edge.dlms.polling import line_baud
-from gridtokenx_edge.dlms.reader import DlmsReader
+from gridtokenx_edge.dlms.reader import DlmsReader, Told
 from gridtokenx_edge.dlms.secrets import SecretError
 from gridtokenx_edge.dlms.terms import Setting, terms_of
 from gridtokenx_edge.meters.load_profile import Capture
@@ -40,11 +40,20 @@ class ProfileSeen(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+class Exchanged(msgspec.Struct):
+    """What was sent, and what came before the next was sent."""
+
+    sent: bytes
+    received: bytes = b""
+
+
 class DlmsVisit(msgspec.Struct, frozen=True):
     """What came of asking a meter: a reading and its clock's drift, or why not.
 
     `fault` is the name of what went wrong (`MeterSilent`), for a program; `says` is who the meter
-    says it is. `load_profile` is left out where nobody asked for it.
+    says it is. `load_profile` is left out where nobody asked for it. `told` are the values as the
+    meter wrote them, `exchanged` the bytes on the line, without those that
+    hold a password.
     """
 
     bus: str
@@ -55,6 +64,8 @@ class DlmsVisit(msgspec.Struct, frozen=True):
     fault: str = ""
     says: str = ""
     load_profile: ProfileSeen | None = None
+    told: tuple[Told, ...] = ()
+    exchanged: tuple[Exchanged, ...] = ()
 
 
 class ListedObject(msgspec.Struct, frozen=True, order=True):
@@ -89,14 +100,23 @@ async def visit_dlms(
 async def _visit(bus: DlmsBus, meter: DlmsMeter, paths: Paths, clock: Clock) -> DlmsVisit:
     async def read(reader: DlmsReader) -> DlmsVisit:
         reading = await reader.poll()
-        return DlmsVisit(bus.name, meter, reading, reader.clock_drift_ms)
+        return DlmsVisit(bus.name, meter, reading, reader.clock_drift_ms, told=tuple(reader.told))
 
     if isinstance(bus, DlmsPush):
         return DlmsVisit(bus.name, meter, error="sends by itself; the agent listens", fault="Push")
+    heard: list[Exchanged] = []
+
+    def hear(is_sending: bool, data: bytes) -> None:  # noqa: FBT001 (the line calls it)
+        if is_sending:
+            heard.append(Exchanged(data))
+        elif heard:
+            heard[-1].received += data
+
     try:
-        return await ask_meter(bus, meter, paths, clock, read)
+        visit = await ask_meter(bus, meter, paths, clock, read, hear)
     except (ModbusError, SecretError) as error:
-        return failed_visit(bus, meter, error)
+        visit = failed_visit(bus, meter, error)
+    return msgspec.structs.replace(visit, exchanged=tuple(heard))
 
 
 def failed_visit(bus: DlmsBus, meter: DlmsMeter, error: ModbusError | SecretError) -> DlmsVisit:
@@ -106,11 +126,17 @@ def failed_visit(bus: DlmsBus, meter: DlmsMeter, error: ModbusError | SecretErro
 
 
 async def ask_meter(
-    bus: DlmsSerial | DlmsTcp, meter: DlmsMeter, paths: Paths, clock: Clock, ask: Asked[T]
+    bus: DlmsSerial | DlmsTcp,
+    meter: DlmsMeter,
+    paths: Paths,
+    clock: Clock,
+    ask: Asked[T],
+    hear: Callable[[bool, bytes], None] | None = None,
 ) -> T:
     """What `ask` makes of a reader of this meter. Raises ModbusError, SecretError."""
     terms = terms_of(meter, setting_of(paths))
     line = DlmsLine(bus, line_baud(bus))
+    line.hear = hear
     reader = DlmsReader(line, terms, clock)
     try:
         return await ask(reader)

@@ -16,7 +16,7 @@ def order(number: int, text: str) -> AuctionOrder:
     """`"anna sells 10 at 5"` as the order of this number: kWh, and µGRX a kWh."""
     wallet, verb, quantity, _, price = text.split()
     side = {"sells": SELL, "buys": BUY}[verb]
-    return AuctionOrder(number, wallet, side, int(price), int(quantity) * KWH, number)
+    return AuctionOrder(number, wallet, side, int(price), int(quantity) * KWH)
 
 
 def book(*texts: str) -> list[AuctionOrder]:
@@ -34,14 +34,13 @@ def books(draw: st.DrawFn, members: int = 4, largest: int = 9) -> list[AuctionOr
                 st.sampled_from((BUY, SELL)),
                 st.integers(1, 12),
                 st.one_of(st.integers(1, largest), st.just(50)),
-                st.integers(0, 3),
             ),
             max_size=12,
         )
     )
     return [
-        AuctionOrder(number, f"m{member}", side, price, quantity * KWH, arrival)
-        for number, (member, side, price, quantity, arrival) in enumerate(lines, start=1)
+        AuctionOrder(number, f"m{member}", side, price, quantity * KWH)
+        for number, (member, side, price, quantity) in enumerate(lines, start=1)
     ]
 
 

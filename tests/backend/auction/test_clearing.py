@@ -53,19 +53,19 @@ def test_volume_interval_and_price_of_small_books(
 
 def test_the_price_is_floored_to_a_tick_and_stays_inside() -> None:
     orders = [
-        AuctionOrder(1, "anna", SELL, 20, KWH, 1),
-        AuctionOrder(2, "ben", BUY, 50, KWH, 2),
+        AuctionOrder(1, "anna", SELL, 20, KWH),
+        AuctionOrder(2, "ben", BUY, 50, KWH),
     ]
     assert clear(orders, 10).price_ugrx == 30
 
 
-def test_the_margin_is_rationed_by_price_then_time_then_number() -> None:
+def test_the_margin_is_rationed_by_price_then_time() -> None:
     orders = [
-        AuctionOrder(4, "dan", SELL, 5, 2 * KWH, 30),
-        AuctionOrder(3, "cleo", SELL, 5, 2 * KWH, 20),
-        AuctionOrder(2, "ben", SELL, 5, 2 * KWH, 20),
-        AuctionOrder(5, "emil", SELL, 4, 2 * KWH, 90),
-        AuctionOrder(1, "anna", BUY, 5, 5 * KWH, 10),
+        AuctionOrder(4, "dan", SELL, 5, 2 * KWH),
+        AuctionOrder(3, "cleo", SELL, 5, 2 * KWH),
+        AuctionOrder(2, "ben", SELL, 5, 2 * KWH),
+        AuctionOrder(5, "emil", SELL, 4, 2 * KWH),
+        AuctionOrder(1, "anna", BUY, 5, 5 * KWH),
     ]
     assert sold(clear(orders, 1)) == {5: 2 * KWH, 2: 2 * KWH, 3: KWH}
 
@@ -179,7 +179,7 @@ def test_no_order_gets_less_than_the_rules_let_it_have(orders: list[AuctionOrder
         sign = -1 if side == BUY else 1
         queue = sorted(
             (order for order in orders if order.side == side),
-            key=lambda order: (sign * order.price_ugrx, order.arrival, order.number),
+            key=lambda order: (sign * order.price_ugrx, order.number),
         )
         served: dict[str, int] = {}
         before = 0
@@ -238,7 +238,7 @@ def test_the_hash_is_that_of_the_documented_text() -> None:
 
     text = (
         "gridtokenx-auction/1\nzone main\ninterval 900000\n"
-        "1 anna sell 2 5000000000 1\n2 ben buy 9 5000000000 2\n"
+        "1 anna sell 2 5000000000\n2 ben buy 9 5000000000\n"
     )
     assert book_hash("main", 900_000, orders) == hashlib.sha256(text.encode()).hexdigest()
 
@@ -246,9 +246,9 @@ def test_the_hash_is_that_of_the_documented_text() -> None:
 def test_amounts_at_the_edge_of_64_bits_are_exact() -> None:
     most = 2**63 - 1
     orders = [
-        AuctionOrder(1, "anna", SELL, 1, most, 1),
-        AuctionOrder(2, "ben", BUY, most, most, 2),
-        AuctionOrder(3, "cleo", BUY, most, most, 3),
+        AuctionOrder(1, "anna", SELL, 1, most),
+        AuctionOrder(2, "ben", BUY, most, most),
+        AuctionOrder(3, "cleo", BUY, most, most),
     ]
     cleared = clear(orders, 1)
     assert (cleared.volume_uwh, cleared.price_ugrx) == (most, most)

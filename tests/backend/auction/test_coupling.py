@@ -29,8 +29,8 @@ def zone(name: str, *texts: str, first: int = 1) -> ZoneOffers:
     return offers(name, orders, clear(orders, 1), 1)
 
 
-def each_rest(order: AuctionOrder) -> tuple[int, int, int]:
-    return order.price_ugrx, order.quantity_uwh, order.arrival
+def each_rest(order: AuctionOrder) -> tuple[int, int]:
+    return order.price_ugrx, order.quantity_uwh
 
 
 def link(text: str) -> CouplingLink:
@@ -136,7 +136,7 @@ def grids(draw: st.DrawFn) -> tuple[list[ZoneOffers], list[CouplingLink]]:
             )
         )
         orders = [
-            AuctionOrder(100 * place + at, f"{name}{member}", side, price, quantity * KWH, at)
+            AuctionOrder(100 * place + at, f"{name}{member}", side, price, quantity * KWH)
             for at, (member, side, price, quantity) in enumerate(lines)
         ]
         zones.append(offers(name, orders, clear(orders, 1), 1))

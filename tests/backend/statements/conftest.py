@@ -25,7 +25,6 @@ def june(june_path: tuple[June, Path]) -> June:
 @pytest.fixture
 def books(june_path: tuple[June, Path]) -> Iterator[Books]:
     """June's books, read to the journal's end."""
-    june, path = june_path
-    with Books(path, "2026-06", june.energy) as opened:
+    with Books(june_path[1], "2026-06") as opened:
         opened.catch_up()
         yield opened

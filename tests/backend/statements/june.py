@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.backend.statements.month_journal import Chronicle, Measured
+from tests.backend.statements.month_journal import Chronicle
 from tests.backend.village import KWH, member_terms
 
-from gridtokenx_backend.statements.energy import Interval
 from gridtokenx_backend.statements.months import INTERVAL_MS, Month, parse_month
 
 ZONE = "Europe/Vienna"
@@ -22,10 +21,7 @@ DAY_MS = 24 * HOUR_MS
 
 
 class June(Chronicle):
-    """What happens is written down twice: in the journal, and as interval energy in `energy`."""
-
     def __init__(self) -> None:
-        self.energy = Measured()
         super().__init__(
             community={"name": "lane", "time_zone": ZONE},
             zone=[{"name": "north"}, {"name": "south"}],
@@ -51,11 +47,10 @@ class June(Chronicle):
     def hour(
         self, gateway: object, meter: str, at_ms: int, imported_uwh: int = 0, exported_uwh: int = 0
     ) -> None:
-        """An hour's energy that ends at `at_ms`, in four equal intervals."""
-        self.meter_reads(gateway, meter, at_ms, imported_uwh, exported_uwh)
-        for n in range(4):
-            begins_ms = at_ms - HOUR_MS + n * INTERVAL_MS
-            self.energy.put(meter, Interval(begins_ms, imported_uwh // 4, exported_uwh // 4))
+        """An hour's energy that ends at `at_ms`, read every 15 minutes."""
+        for n in range(1, 5):
+            read_ms = at_ms - HOUR_MS + n * INTERVAL_MS
+            self.meter_reads(gateway, meter, read_ms, imported_uwh // 4, exported_uwh // 4)
 
     def day(self, month: Month, number: int) -> None:
         """Sun at noon for anna, an evening and a night for ben, and what they trade."""
@@ -71,12 +66,13 @@ class June(Chronicle):
         """Anna offers a part of what she has; cleo in her zone takes some, ben across the link."""
         issued_ms = self.at_ms
         price = f"0.1{number % 10}"
-        name = f"{self.at_ms}"
+        name = f"{len(self.entries)}"
         self.accept(self.anna.order(f"a{name}", "sell", "5", price, issued_ms=issued_ms))
         cleos = self.cleo.order(f"c{name}", "buy", "1.5", "0.2", "IOC", issued_ms=issued_ms)
         self.accept(cleos)
         bens = self.ben.order(f"b{name}", "buy", "2.25", "0.25", "IOC", issued_ms=issued_ms)
         self.accept(bens)
+        self.tick()  # bought energy covers import
 
     def begin(self) -> None:
         """First readings, at the beginning of June."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.backend.village import HOUR_MS, START_MS, Village, reading
+from tests.backend.village import HOUR_MS, START_MS, Village, convert_terms, order_input, reading
 
 from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.outcomes import NotJournaled, Result
+from gridtokenx_backend.core.outcomes import Configured, NotJournaled, Result
 from gridtokenx_backend.evidence import Entry, make_entry
 from gridtokenx_backend.journal import TradeRow, open_journal, trade_rows
-from gridtokenx_backend.statements.energy import Interval
-from gridtokenx_backend.statements.months import INTERVAL_MS
+from gridtokenx_backend.time_zones import look_up
+from gridtokenx_wire.order import Instruction
 
 TARIFF = {
     "name": "household",
@@ -39,6 +38,15 @@ class Chronicle(Village):
         self.registers: dict[str, tuple[int, int]] = {}
         super().__init__(**({"tariff": [TARIFF]} | terms))
 
+    def configure(self, **changed: Any) -> Configured:
+        """As the server does it: with the time zone's changes looked up."""
+        self.document |= changed
+        terms = convert_terms(self.document)
+        zone = look_up(terms.community.time_zone)
+        outcome = self.apply(inputs.configure(terms, zone=zone))
+        assert isinstance(outcome, Configured)
+        return outcome
+
     def apply(self, given: inputs.Input, at_ms: int | None = None) -> Result:
         result = super().apply(given, at_ms)
         if not isinstance(result, NotJournaled):
@@ -46,6 +54,11 @@ class Chronicle(Village):
             self.entries.append(make_entry(seq, self.at_ms, given, result, bytes(16)))
             self.trades += trade_rows(seq, self.at_ms, result)
         return result
+
+    def tell(self, instruction: Instruction, at_ms: int | None = None) -> Result:
+        """Signed, for the journal is read again as one is."""
+        signers = {who.wallet: who for who in (self.anna, self.ben, self.cleo)}
+        return self.apply(order_input(signers[instruction.wallet].sign(instruction)), at_ms)
 
     def meter_reads(
         self, gateway: Any, meter: str, at_ms: int, imported_uwh: int = 0, exported_uwh: int = 0
@@ -74,25 +87,4 @@ class Chronicle(Village):
         return path
 
 
-class Measured:
-    """Interval energy that a test makes up, by meter."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, dict[int, Interval]] = {}
-
-    def put(self, meter: str, *rows: Interval) -> None:
-        self.rows.setdefault(meter, {}).update({row.interval_ms: row for row in rows})
-
-    def spread(
-        self, meter: str, from_ms: int, to_ms: int, import_uwh: int = 0, export_uwh: int = 0
-    ) -> None:
-        """The same in every interval of [from_ms, to_ms)."""
-        for at_ms in range(from_ms, to_ms, INTERVAL_MS):
-            self.put(meter, Interval(at_ms, import_uwh, export_uwh))
-
-    def intervals(self, meter: str, from_ms: int, to_ms: int) -> Iterable[Interval]:
-        found = self.rows.get(meter, {})
-        return [found[at_ms] for at_ms in sorted(found) if from_ms <= at_ms < to_ms]
-
-
-__all__ = ["HOUR_MS", "START_MS", "TARIFF", "Chronicle", "Measured"]
+__all__ = ["HOUR_MS", "START_MS", "TARIFF", "Chronicle"]

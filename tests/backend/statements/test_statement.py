@@ -11,6 +11,8 @@ import pytest
 from tests.backend.statements.june import JUNE, June
 from tests.backend.statements.naive import Moved, grx, kwh, money
 
+from gridtokenx_backend.core.outcomes import Ticked
+from gridtokenx_backend.evidence import decode_outcome
 from gridtokenx_backend.statements.books import Books, NoBooks
 from gridtokenx_backend.statements.document import (
     Data,
@@ -21,7 +23,6 @@ from gridtokenx_backend.statements.document import (
     encode,
     sha256,
 )
-from gridtokenx_backend.statements.energy import Nothing
 from gridtokenx_backend.statements.statement import statement_of
 
 EVERYONE = ("anna", "ben", "cleo")
@@ -114,14 +115,36 @@ def total_of(data: Data, group: str) -> Fraction:
 def test_the_bill_is_what_hand_and_paper_give(books: Books, june: June) -> None:
     data = data_of(books, june, "ben")
     # Every day from 19 to 2 o'clock half a kWh an hour: 3 hours before 22 and 4 after it.
-    lines = {line.text: line for line in data.bill.lines if line.group == "utility"}
-    assert money(lines["energy, other times"].quantity_kwh) == 30 * 3 * Fraction(1, 2)
-    assert money(lines["energy, other times"].amount_grx) == 45 * Fraction(3, 10)
-    assert money(lines["energy, night"].amount_grx) == 60 * Fraction(2, 10)
-    assert money(lines["network and levies"].amount_grx) == 105 * Fraction(5, 100)
-    assert money(lines["basic fee, a month"].amount_grx) == Fraction(45, 10)
     assert data.alone is not None
-    assert money(data.alone.total_grx) == money(data.bill.utility_grx)
+    alone = {line.text: line for line in data.alone.lines}
+    assert money(alone["energy, other times"].quantity_kwh) == 30 * 3 * Fraction(1, 2)
+    assert money(alone["energy, other times"].amount_grx) == 45 * Fraction(3, 10)
+    assert money(alone["energy, night"].amount_grx) == 60 * Fraction(2, 10)
+    assert money(alone["network and levies"].amount_grx) == 105 * Fraction(5, 100)
+    assert money(alone["basic fee, a month"].amount_grx) == Fraction(45, 10)
+    assert money(data.alone.saved_grx) == money(data.alone.total_grx) - money(data.bill.total_grx)
+
+
+def test_bought_energy_that_was_retired_is_not_billed_by_the_utility(
+    books: Books, june: June
+) -> None:
+    data = data_of(books, june, "ben")
+    covered = money(data.energy.covered_kwh)
+    retired = [
+        each
+        for entry in june.entries
+        if isinstance(outcome := decode_outcome(entry.outcome), Ticked)
+        for each in outcome.retirements
+        if each.wallet == data.wallet and JUNE.from_ms <= each.interval_ms < JUNE.to_ms
+    ]
+    assert covered == kwh(sum(each.amount_uwh for each in retired)) > 0
+    lines = {line.text: line for line in data.bill.lines}
+    residual = sum(
+        money(lines[text].quantity_kwh) for text in ("energy, other times", "energy, night")
+    )
+    assert residual == 105 - covered == money(data.energy.residual_kwh)
+    # The network is paid for on all import, whoever the energy came from.
+    assert money(lines["network and levies"].quantity_kwh) == 105
 
 
 def test_unsold_surplus_is_paid_at_the_feed_in_tariff(books: Books, june: June) -> None:
@@ -173,12 +196,12 @@ def test_a_pass_that_goes_on_later_gives_the_same(june: June, tmp_path: Path) ->
     june._stored, kept = 0, june._stored
     june.store(whole)
     june._stored = kept
-    with Books(whole, "2026-06", june.energy) as books:
+    with Books(whole, "2026-06") as books:
         half = len(june.entries) // 2
         books.fold.add_all(books._rows.rows(0, half))
         books.catch_up()
         later = [books.data(wallet) for wallet in books.wallets]
-    with Books(whole, "2026-06", june.energy) as books:
+    with Books(whole, "2026-06") as books:
         books.catch_up()
         assert [books.data(wallet) for wallet in books.wallets] == later
 
@@ -186,19 +209,25 @@ def test_a_pass_that_goes_on_later_gives_the_same(june: June, tmp_path: Path) ->
 def test_missing_intervals_are_said_and_never_zero(
     june_path: tuple[June, Path], june: June
 ) -> None:
-    with Books(june_path[1], "2026-06", Nothing()) as books:
+    with Books(june_path[1], "2026-07") as books:
+        books.catch_up()
+        data = books.data(june.ben.wallet)
+    (block,) = data.meters
+    assert block.quality.measured == 3 * 96
+    assert block.quality.missing == 31 * 96 - 3 * 96
+    with Books(june_path[1], "2026-08") as books:
         books.catch_up()
         data = books.data(june.ben.wallet)
     (block,) = data.meters
     assert (block.import_kwh, block.export_kwh) == ("", "")
-    assert block.quality.missing == block.quality.expected == 30 * 96
+    assert block.quality.missing == block.quality.expected == 31 * 96
     assert data.alone is None
-    assert {line.group for line in data.bill.lines} == {"community"}
+    assert [line.group for line in data.bill.lines] == []
 
 
 def test_only_the_asked_wallets_lines_are_kept(june_path: tuple[June, Path], june: June) -> None:
     wallet = june.ben.wallet
-    with Books(june_path[1], "2026-06", june.energy, {wallet}) as books:
+    with Books(june_path[1], "2026-06", {wallet}) as books:
         books.catch_up()
         assert books.data(wallet).trades
         assert books.data(june.anna.wallet).trades == []
@@ -206,4 +235,4 @@ def test_only_the_asked_wallets_lines_are_kept(june_path: tuple[June, Path], jun
 
 def test_a_month_that_is_none_is_one_line(june_path: tuple[June, Path]) -> None:
     with pytest.raises(NoBooks, match="expected a month such as 2026-06, got 'june'"):
-        Books(june_path[1], "june", Nothing())
+        Books(june_path[1], "june")

@@ -27,7 +27,7 @@ class ZoneCoupling(msgspec.Struct, frozen=True, gc=False):
     price_ugrx: int | None
 
 
-class LinkUse(msgspec.Struct, frozen=True, gc=False):
+class LinkFlow(msgspec.Struct, frozen=True, gc=False):
     """`rent_ugrx_per_kwh` is what the price rises by above the link's cost; 0 unless it is full."""
 
     flow_uwh: int
@@ -48,7 +48,7 @@ class Coupling(msgspec.Struct, frozen=True, gc=False):
     """Zones and links in the order in which they were given."""
 
     zones: list[ZoneCoupling]
-    links: list[LinkUse]
+    links: list[LinkFlow]
     pairs: list[CoupledPair]
     welfare_ugrx: int
 
@@ -93,13 +93,13 @@ def _zones(
     return found
 
 
-def _use(link: CouplingLink, over_uwh: int, prices: dict[str, int | None]) -> LinkUse:
+def _use(link: CouplingLink, over_uwh: int, prices: dict[str, int | None]) -> LinkFlow:
     source_ugrx, target_ugrx = prices[link.source], prices[link.target]
     if over_uwh == 0 or source_ugrx is None or target_ugrx is None:
-        return LinkUse(0, 0, 0)
+        return LinkFlow(0, 0, 0)
     rent_ugrx = target_ugrx - source_ugrx - link.cost_ugrx
     assert rent_ugrx == 0 or (rent_ugrx > 0 and over_uwh == link.capacity_uwh)
-    return LinkUse(over_uwh, rent_ugrx, rent_ugrx * over_uwh // UWH_PER_KWH)
+    return LinkFlow(over_uwh, rent_ugrx, rent_ugrx * over_uwh // UWH_PER_KWH)
 
 
 def _pairs(

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 import msgspec
@@ -72,7 +73,7 @@ def equilibrium(
             max((bid.price_ugrx for bid in bids), default=None),
             min((ask.price_ugrx for ask in asks), default=None),
         )
-    members = _both_sides(bids, asks)
+    members = _Members(bids, asks)
     volume_uwh = max(point.volume_uwh for point in points)
     best = [number for number, point in enumerate(points) if point.volume_uwh == volume_uwh]
     first = bisect_left(best, True, key=lambda number: not _too_low(points[number], members))
@@ -81,40 +82,44 @@ def equilibrium(
     return Equilibrium(volume_uwh, low, high)
 
 
-def _too_low(point: PricePoint, members: list[tuple[_Steps, _Steps]]) -> bool:
+class _Members:
+    """(bids, asks) of every member that has both; sorted out when it is first asked for."""
+
+    def __init__(self, bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder]) -> None:
+        self._bids, self._asks = bids, asks
+
+    @cached_property
+    def on_both_sides(self) -> list[tuple[_Steps, _Steps]]:
+        bids_of, asks_of = _by_wallet(self._bids), _by_wallet(self._asks)
+        return [
+            (_Steps(mine), _Steps(asks_of[wallet]))
+            for wallet, mine in bids_of.items()
+            if wallet in asks_of
+        ]
+
+
+def _too_low(point: PricePoint, members: _Members) -> bool:
     excess_uwh = point.demand_above_uwh - point.supply_uwh
     if excess_uwh <= 0:
         return False
     price = point.price_ugrx
-    for bids, asks in members:
+    for bids, asks in members.on_both_sides:
         own_uwh = asks.up_to(price)
         if own_uwh:
             excess_uwh -= max(0, bids.above(price) - (point.supply_uwh - own_uwh))
     return excess_uwh > 0
 
 
-def _too_high(point: PricePoint, members: list[tuple[_Steps, _Steps]]) -> bool:
+def _too_high(point: PricePoint, members: _Members) -> bool:
     excess_uwh = point.supply_below_uwh - point.demand_uwh
     if excess_uwh <= 0:
         return False
     price = point.price_ugrx
-    for bids, asks in members:
+    for bids, asks in members.on_both_sides:
         own_uwh = bids.from_on(price)
         if own_uwh:
             excess_uwh -= max(0, asks.below(price) - (point.demand_uwh - own_uwh))
     return excess_uwh > 0
-
-
-def _both_sides(
-    bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder]
-) -> list[tuple[_Steps, _Steps]]:
-    """(bids, asks) of every member that has both."""
-    bids_of, asks_of = _by_wallet(bids), _by_wallet(asks)
-    return [
-        (_Steps(mine), _Steps(asks_of[wallet]))
-        for wallet, mine in bids_of.items()
-        if wallet in asks_of
-    ]
 
 
 def _by_wallet(orders: Sequence[AuctionOrder]) -> dict[str, list[AuctionOrder]]:

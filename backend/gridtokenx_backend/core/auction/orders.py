@@ -16,7 +16,7 @@ SELL: Final = "sell"
 
 
 class AuctionOrder(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What an order still asks for. `number` and `arrival` order the orders of one price.
+    """What an order still asks for. Of the same price, the lower number is older.
 
     `price_ugrx` is the limit, µGRX for each kWh. `wallet` says whose it is: nobody trades with
     itself.
@@ -27,20 +27,19 @@ class AuctionOrder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     side: str
     price_ugrx: int
     quantity_uwh: int
-    arrival: int
 
 
 def bids_first_served(orders: Iterable[AuctionOrder]) -> list[AuctionOrder]:
     """The bids: the highest first, at one price the earliest."""
     bids = [order for order in orders if order.side == BUY]
-    bids.sort(key=lambda order: (-order.price_ugrx, order.arrival, order.number))
+    bids.sort(key=lambda order: (-order.price_ugrx, order.number))
     return bids
 
 
 def asks_first_served(orders: Iterable[AuctionOrder]) -> list[AuctionOrder]:
     """The asks: the lowest first, at one price the earliest."""
     asks = [order for order in orders if order.side == SELL]
-    asks.sort(key=lambda order: (order.price_ugrx, order.arrival, order.number))
+    asks.sort(key=lambda order: (order.price_ugrx, order.number))
     return asks
 
 
@@ -48,12 +47,11 @@ def book_hash(zone: str, interval_ms: int, orders: Iterable[AuctionOrder]) -> st
     """SHA-256, in hex, of the book's canonical text.
 
     UTF-8 lines that end in LF: the rules' name, `zone NAME`, `interval MS`, then each order in the
-    order of the numbers as `number wallet side price quantity arrival`, single spaces, µGRX, µWh.
+    order of the numbers as `number wallet side price quantity`, single spaces, µGRX, µWh.
     """
     lines = [RULES, f"zone {zone}", f"interval {interval_ms}"]
     lines += [
         f"{order.number} {order.wallet} {order.side} {order.price_ugrx} {order.quantity_uwh}"
-        f" {order.arrival}"
         for order in sorted(orders, key=lambda order: order.number)
     ]
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()

@@ -40,7 +40,21 @@ def price_points(bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder]) -> 
     `bids` and `asks` are first served first. Costs n log n for n orders.
     """
     steps = _steps(curve(bids), curve(asks))
-    largest = _Largest(*_large(steps, bids, asks))
+    large_bids, large_asks = _large(steps, bids, asks)
+    if not large_bids:
+        return [
+            PricePoint(
+                price_ugrx,
+                demand_uwh,
+                above_uwh,
+                supply_uwh,
+                below_uwh,
+                demand_uwh if demand_uwh < supply_uwh else supply_uwh,
+                above_uwh if above_uwh < supply_uwh else supply_uwh,
+            )
+            for price_ugrx, demand_uwh, above_uwh, supply_uwh, below_uwh in steps
+        ]
+    largest = _Largest(large_bids, large_asks)
     points = []
     for price_ugrx, demand_uwh, demand_above_uwh, supply_uwh, supply_below_uwh in steps:
         largest.take_up(price_ugrx)
@@ -89,11 +103,16 @@ def _large(
     (D - d) + (S - s) is below D and S only where d + s is above both, so all that the member bids
     and asks must be above the least that the larger of D and S ever is.
     """
-    least_uwh = min((max(step[2], step[3]) for step in steps), default=0)
+    least_uwh = min(
+        [above if above > supply else supply for _, _, above, supply, _ in steps] or [0]
+    )
     amounts: dict[str, int] = {}
-    for order in (*bids, *asks):
-        amounts[order.wallet] = amounts.get(order.wallet, 0) + order.quantity_uwh
+    for orders in (bids, asks):
+        for order in orders:
+            amounts[order.wallet] = amounts.get(order.wallet, 0) + order.quantity_uwh
     large = {wallet for wallet, amount in amounts.items() if amount > least_uwh}
+    if not large:
+        return [], []
     large &= {bid.wallet for bid in bids} & {ask.wallet for ask in asks}
     return (
         [bid for bid in bids if bid.wallet in large],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -70,7 +70,12 @@ class OrderOutcome(msgspec.Struct, frozen=True, array_like=True, tag="order"):
 
 
 class TickOutcome(msgspec.Struct, frozen=True, array_like=True, tag="tick"):
+    """`movements` are beside those of the orders: what bought energy covered is retired."""
+
     orders: list[OrderOutcome]
+    withdrawn: list[int] = []
+    retirements: list[Any] = []
+    movements: list[Movement] = []
 
 
 class ConfigureOutcome(msgspec.Struct, frozen=True, array_like=True, tag="configure"):
@@ -154,7 +159,9 @@ class Entry:
         match self.outcome:
             case FrameOutcome(movements=movements) | ConfigureOutcome(movements=movements):
                 return movements
-        return [movement for order in self.orders for movement in order.movements]
+        of_orders = [movement for order in self.orders for movement in order.movements]
+        beside = self.outcome.movements if isinstance(self.outcome, TickOutcome) else []
+        return [*of_orders, *beside]
 
     def _decoded(
         self, decoder: msgspec.json.Decoder[T] | msgspec.msgpack.Decoder[T], raw: bytes, what: str

@@ -1,0 +1,477 @@
+"""Retirement, corrections, money and certificates against a slow and plain ledger.
+
+The ledger here is a list of lots: every µWh of a wallet is in one that was minted or bought.
+Hypothesis chooses what happens; beside the core runs its double, restored from a snapshot every
+now and then, and at the end everything is replayed from what the journal would hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.backend.settling import MWH, NOON_MS, QUARTER_MS, Settling, roof_meters
+from tests.backend.village import HOUR_MS, KWH, START_MS, Resident, assert_sound, order_input
+
+from gridtokenx_backend.core import machine, queues
+from gridtokenx_backend.core.community import Community, restore
+from gridtokenx_backend.core.inputs import Input
+from gridtokenx_backend.core.ledger import FED_IN, GRID, GRX, REC, RETIRED, issuer
+from gridtokenx_backend.core.local_time import parse_month
+from gridtokenx_backend.core.outcomes import (
+    NotJournaled,
+    OrderAccepted,
+    Refused,
+    Repeated,
+    Result,
+    Ticked,
+    trades_of,
+)
+from gridtokenx_backend.core.settled import (
+    CertificatesIssued,
+    Corrected,
+    Deposited,
+    NothingIssued,
+    SettlementRefused,
+    WithdrawalAsked,
+)
+from gridtokenx_backend.core.settlement import (
+    ConfirmWithdrawal,
+    Deposit,
+    IssueCertificates,
+    RefuseWithdrawal,
+)
+from gridtokenx_backend.evidence import Entry, make_entry
+from gridtokenx_backend.replay import replay_entry
+from gridtokenx_wire.order import Instruction, RecRetire, RecTransfer, Withdraw
+
+METERS = {"ABB-1": "anna", "ABB-2": "ben"}
+COVER_MS = 72 * HOUR_MS
+
+
+@dataclass
+class Person:
+    """`lots` are (entry bought in or 0 for minted, µWh); `open` is import by interval."""
+
+    lots: list[tuple[int, int]] = field(default_factory=list)
+    open: dict[int, int] = field(default_factory=dict)
+    owed: int = 0
+    ahead: int = 0
+    retired: int = 0
+    money: int = 1000 * 10**6
+
+    def spend(self, amount: int) -> list[tuple[int, int]]:
+        """Minted lots first, then the oldest purchase."""
+        assert sum(part for _, part in self.lots) >= amount
+        spent = []
+        for entry, whole in sorted(self.lots):
+            part = min(whole, amount)
+            amount -= part
+            self.lots.remove((entry, whole))
+            if whole > part:
+                self.lots.append((entry, whole - part))
+            spent.append((entry, part))
+        return spent
+
+    def owns(self) -> int:
+        return sum(part for _, part in self.lots)
+
+    def bought(self) -> int:
+        return sum(part for entry, part in self.lots if entry)
+
+
+class SettlementAgainstLots(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: list[Entry] = []
+        self.double = Community()
+        outer = self
+
+        class Recorded(Settling):
+            def apply(self, given: Input, at_ms: int | None = None) -> Result:
+                return outer.record(self, given, at_ms)
+
+            def tell(self, instruction: Instruction, at_ms: int | None = None) -> Result:
+                (who,) = (
+                    each
+                    for each in (self.anna, self.ben, self.cleo)
+                    if each.wallet == instruction.wallet
+                )
+                return self.apply(order_input(who.sign(instruction)), at_ms)
+
+        self.village = Recorded(meter=roof_meters())
+        self.people = {name: Person() for name in ("anna", "ben", "cleo")}
+        self.counted: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in METERS}
+        self.untaken: dict[str, set[int]] = {name: set() for name in METERS}
+        self.last_ms = dict.fromkeys(METERS, NOON_MS)
+        self.minted = self.fresh = 0
+        self.by_meter = dict.fromkeys(METERS, 0)
+        self.withdrawals: dict[int, tuple[str, int]] = {}
+        self.certified: list[tuple[int, int]] = []
+
+    def record(self, village: Settling, given: Input, at_ms: int | None) -> Result:
+        village.at_ms = village.at_ms if at_ms is None else at_ms
+        outcome = machine.apply(village.community, given, village.at_ms)
+        assert machine.apply(self.double, given, village.at_ms) == outcome
+        if not isinstance(outcome, NotJournaled):
+            seq = village.community.entries
+            self.entries.append(make_entry(seq, village.at_ms, given, outcome, bytes(16)))
+        return outcome
+
+    def who(self, name: str) -> Resident:
+        found: Resident = getattr(self.village, name)
+        return found
+
+    # --- energy ---------------------------------------------------------------------------------
+
+    @initialize()
+    def begin(self) -> None:
+        assert self.village.at_ms == NOON_MS > START_MS
+        self.read("ABB-1", 3, 0, 2 * MWH)
+        self.read("ABB-2", 1, KWH, 0)
+
+    @rule(
+        meter=st.sampled_from(["ABB-1", "ABB-1", "ABB-2"]),
+        quarters=st.sampled_from([1, 1, 1, 2, 5, 4 * 24, 4 * 73]),
+        import_uwh=st.sampled_from([0, KWH, 2 * KWH, 7]),
+        export_uwh=st.sampled_from([0, KWH, 11, MWH, MWH // 3, 2 * MWH]),
+    )
+    def read(self, meter: str, quarters: int, import_uwh: int, export_uwh: int) -> None:
+        sent = self.village.read(meter, import_uwh, export_uwh, quarters)
+        assert sent.verdicts == []
+        passed = (self.village.at_ms - self.last_ms[meter]) // QUARTER_MS
+        for index in range(passed):
+            start_ms = self.last_ms[meter] + index * QUARTER_MS
+            self.counted[meter][start_ms] = share(import_uwh, export_uwh, index, passed)
+            self.untaken[meter].add(start_ms)
+        self.last_ms[meter] = self.village.at_ms
+        if export_uwh:
+            self._mint(meter, export_uwh)
+
+    def _mint(self, meter: str, amount: int) -> None:
+        person = self.people[METERS[meter]]
+        back = min(person.owed, amount)
+        person.owed -= back
+        if amount > back:
+            person.lots.append((0, amount - back))
+        self.minted += amount - back
+        self.by_meter[meter] += amount
+
+    @rule(
+        meter=st.sampled_from([*METERS, "ABB-9"]),
+        ago=st.integers(1, 6),
+        quarters=st.integers(1, 4),
+        factors=st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from([0, 1, 2])),
+        mistake=st.sampled_from([""] * 6 + ["counted", "bound", "future", "reason"]),
+    )
+    def correct(
+        self, meter: str, ago: int, quarters: int, factors: tuple[int, int], mistake: str
+    ) -> None:
+        end_ms = self.last_ms.get(meter, NOON_MS) - (ago - 1) * QUARTER_MS
+        start_ms = max(NOON_MS, end_ms - quarters * QUARTER_MS)
+        known = self.counted.get(meter, {})
+        span = [at_ms for at_ms in known if start_ms <= at_ms < end_ms]
+        if end_ms <= start_ms:
+            return
+        counted = sum(known[at][0] for at in span), sum(known[at][1] for at in span)
+        moved = counted[0] * factors[0], counted[1] * factors[1]
+        if factors[0] == 2:
+            moved = (moved[0] + 5, moved[1])
+        reason = "" if mistake == "reason" else "the register jumped"
+        start_ms += mistake == "bound"
+        end_ms += 40 * HOUR_MS if mistake == "future" else 0
+        said = self.village.correct(meter, (start_ms, end_ms), moved, counted, reason)
+        if mistake in ("bound", "future", "reason") or meter == "ABB-9":
+            assert isinstance(said, SettlementRefused)
+            return
+        assert isinstance(said, Corrected), said
+        assert (said.import_uwh, said.export_uwh) == (moved[0] - counted[0], moved[1] - counted[1])
+        self._corrected(meter, span, moved, counted)
+        assert [(row.interval_ms, row.import_uwh, row.export_uwh) for row in said.rows] == [
+            (at, *known[at]) for at in sorted(span)
+        ]
+
+    def _corrected(
+        self, meter: str, span: list[int], moved: tuple[int, int], counted: tuple[int, int]
+    ) -> None:
+        person, known, untaken = (
+            self.people[METERS[meter]],
+            self.counted[meter],
+            self.untaken[meter],
+        )
+        difference = moved[1] - counted[1]
+        if difference > 0:
+            self._mint(meter, difference)
+        elif difference < 0:
+            free = self.village.community.ledger.posted(self.who(METERS[meter]).wallet, GRID)
+            taken = min(-difference, person.owns() - self._held(METERS[meter]))
+            person.spend(taken)
+            person.owed += -difference - taken
+            self.minted -= taken
+            self.by_meter[meter] += difference
+            assert free >= 0
+        before = sum(known[at][0] for at in span if at in untaken)
+        for index, at_ms in enumerate(sorted(span)):
+            known[at_ms] = share(*moved, index, len(span))
+        waiting = sum(known[at][0] for at in span if at in untaken) - before
+        rest = moved[0] - counted[0] - waiting
+        if rest > 0 and max(span) >= self.village.at_ms - COVER_MS:
+            self._consume(person, max(span), rest)
+        for at_ms in sorted(span, reverse=True):
+            part = min(person.open.get(at_ms, 0), max(0, -rest))
+            if part:
+                person.open[at_ms] -= part
+                rest += part
+        if rest < 0:
+            person.ahead += min(-rest, person.retired - person.ahead)
+
+    def _consume(self, person: Person, at_ms: int, amount: int) -> None:
+        ahead = min(person.ahead, amount)
+        person.ahead -= ahead
+        person.open[at_ms] = person.open.get(at_ms, 0) + amount - ahead
+
+    def _held(self, name: str) -> int:
+        return self.village.community.ledger.held(self.who(name).wallet, GRID)
+
+    # --- trades, retirement ---------------------------------------------------------------------
+
+    @rule(
+        seller=st.sampled_from(["anna", "anna", "ben", "cleo"]),
+        buyer=st.sampled_from(["anna", "ben", "ben", "cleo"]),
+        offered=st.sampled_from(["0.5", "1", "1.5", "900"]),
+        wanted=st.sampled_from(["0", "0.5", "1", "2"]),
+    )
+    def trade(self, seller: str, buyer: str, offered: str, wanted: str) -> None:
+        at_ms = self.village.at_ms
+        self.fresh += 1
+        ask = self.who(seller).order(f"s{self.fresh}", "sell", offered, "0.2", issued_ms=at_ms)
+        given = [ask]
+        if wanted != "0":
+            bid = self.who(buyer).order(
+                f"b{self.fresh}", "buy", wanted, "0.2", "IOC", issued_ms=at_ms
+            )
+            given.append(bid)
+        for instruction in given:
+            outcome = self.village.tell(instruction)
+            if isinstance(outcome, OrderAccepted):
+                self._traded(outcome)
+
+    def _traded(self, outcome: OrderAccepted) -> None:
+        names = {self.who(name).wallet: name for name in self.people}
+        for trade in trades_of(outcome):
+            self.people[names[trade.seller]].spend(trade.quantity_uwh)
+            buyer = self.people[names[trade.buyer]]
+            buyer.lots.append((self.village.community.entries, trade.quantity_uwh))
+            buyer.money -= trade.gross_ugrx
+            self.people[names[trade.seller]].money += trade.net_ugrx
+
+    @rule(who=st.sampled_from(["anna", "ben", "cleo"]))
+    def cancel_all(self, who: str) -> None:
+        wallet = self.who(who).wallet
+        for order in list(self.village.community.book.orders.values()):
+            if order.wallet == wallet:
+                self.fresh += 1
+                self.village.tell(
+                    self.who(who).cancel(
+                        f"c{self.fresh}", order.key.partition(":")[2], self.village.at_ms
+                    )
+                )
+
+    @rule(quarters=st.sampled_from([0, 0, 1, 4 * 24]))
+    def tick(self, quarters: int) -> None:
+        self.village.at_ms += quarters * QUARTER_MS
+        outcome = self.village.tick()
+        assert isinstance(outcome, Ticked)
+        expected = []
+        for meter, name in METERS.items():
+            for at_ms in sorted(self.untaken[meter]):
+                self._consume(self.people[name], at_ms, self.counted[meter][at_ms][0])
+            self.untaken[meter].clear()
+        for name, person in self.people.items():
+            expected += self._retired(name, person)
+        assert [
+            (each.wallet, each.interval_ms, each.bought_entry, each.amount_uwh)
+            for each in outcome.retirements
+        ] == expected
+
+    def _retired(self, name: str, person: Person) -> list[tuple[str, int, int, int]]:
+        at_ms = self.village.at_ms
+        person.open = {
+            start: left for start, left in person.open.items() if start >= at_ms - COVER_MS and left
+        }
+        free = person.owns() - self._held_before(name)
+        found = []
+        while person.open and person.bought() and free:
+            start, wanted = min(person.open.items())
+            entry, there = min(lot for lot in person.lots if lot[0])
+            part = min(wanted, there, free)
+            found.append((self.who(name).wallet, start, entry, part))
+            person.lots.remove((entry, there))
+            if there > part:
+                person.lots.append((entry, there - part))
+            person.open[start] -= part
+            if not person.open[start]:
+                del person.open[start]
+            free -= part
+            person.retired += part
+        return found
+
+    def _held_before(self, name: str) -> int:
+        """What open orders hold; a tick does not change it here."""
+        return self._held(name)
+
+    # --- money ----------------------------------------------------------------------------------
+
+    @rule(
+        who=st.sampled_from(["anna", "ben"]),
+        grx=st.sampled_from(["5", "1", "0", "99999"]),
+        reference=st.sampled_from(["x", "y", ""]),
+    )
+    def ask_for_money(self, who: str, grx: str, reference: str) -> None:
+        self.fresh += 1
+        head = self.who(who)._head(f"w{self.fresh}", self.village.at_ms, "lane")
+        outcome = self.village.tell(Withdraw(**head, amount_grx=grx, reference=reference))
+        amount = int(grx) * 10**6
+        held = sum(part for name, part in self.withdrawals.values() if name == who)
+        open_bids = self.village.community.ledger.held(self.who(who).wallet, GRX) - held
+        known = any(
+            each.reference == reference and each.wallet == self.who(who).wallet
+            for each in self.village.community.settlement.withdrawals.values()
+        )
+        if isinstance(outcome, WithdrawalAsked):
+            self.withdrawals[outcome.number] = (who, amount)
+            return
+        assert isinstance(outcome, Refused)
+        too_much = amount > self.people[who].money - held - open_bids
+        assert not amount or not reference or known or too_much
+
+    @rule(
+        index=st.integers(0, 2),
+        pay=st.booleans(),
+        reference=st.sampled_from(["", "r1", "r2", "r3"]),
+    )
+    def answer(self, index: int, pay: bool, reference: str) -> None:
+        numbers = [*self.withdrawals, 10**6]
+        number = numbers[min(index, len(numbers) - 1)]
+        if pay:
+            self.fresh += 1
+            reference = reference and f"{reference}-{self.fresh}"
+            command: Any = ConfirmWithdrawal(number=number, reference=reference)
+        else:
+            command = RefuseWithdrawal(number=number, reason=reference)
+        outcome = self.village.order(command)
+        if number not in self.withdrawals or not reference:
+            assert isinstance(outcome, SettlementRefused)
+            return
+        assert not isinstance(outcome, NotJournaled)
+        who, amount = self.withdrawals.pop(number)
+        self.people[who].money -= amount if pay else 0
+        if pay:
+            assert isinstance(self.village.order(command), Repeated)
+
+    @rule(who=st.sampled_from(["anna", "stranger"]), reference=st.sampled_from(["d1", "d2", ""]))
+    def deposit(self, who: str, reference: str) -> None:
+        wallet = Resident(who).wallet
+        outcome = self.village.order(Deposit(wallet=wallet, amount_ugrx=7, reference=reference))
+        if isinstance(outcome, Deposited):
+            self.people[who].money += 7
+        else:
+            known = reference in self.village.community.settlement.references
+            assert who == "stranger" or not reference or known
+
+    # --- certificates ---------------------------------------------------------------------------
+
+    @rule(month=st.sampled_from(["2026-05", "2026-06", "2026-07"]))
+    def certify(self, month: str) -> None:
+        outcome = self.village.order(IssueCertificates(month=parse_month(month)))
+        again = self.village.order(IssueCertificates(month=parse_month(month)))
+        assert isinstance(again, NothingIssued | SettlementRefused)
+        if isinstance(outcome, CertificatesIssued):
+            self.certified += [(each.from_uwh, each.to_uwh) for each in outcome.certificates]
+
+    @rule(to=st.sampled_from(["anna", "ben", "cleo"]), use=st.booleans())
+    def use_certificate(self, to: str, use: bool) -> None:
+        known = list(self.village.community.settlement.certificates.values())
+        if not known:
+            return
+        certificate = known[self.fresh % len(known)]
+        self.fresh += 1
+        people = {self.who(name).wallet: self.who(name) for name in self.people}
+        owner = people[certificate.owner]
+        head = owner._head(f"r{self.fresh}", self.village.at_ms, "lane")
+        serial, was_used = certificate.serial, certificate.status == "retired"
+        given: Any = (
+            RecRetire(**head, serial=serial, beneficiary="the bakery")
+            if use
+            else RecTransfer(**head, serial=serial, to=self.who(to).wallet)
+        )
+        outcome = self.village.tell(given)
+        impossible = was_used or (not use and self.who(to) is owner)
+        assert isinstance(outcome, Refused) == impossible
+
+    @rule()
+    def restart(self) -> None:
+        snapshot = self.village.community.snapshot()
+        assert self.double.snapshot() == snapshot
+        self.double = restore(snapshot)
+        assert self.double.snapshot() == snapshot
+
+    # --- after every rule -----------------------------------------------------------------------
+
+    @invariant()
+    def everybody_has_what_the_lots_say(self) -> None:
+        community = self.village.community
+        assert_sound(community)
+        for name, person in self.people.items():
+            member = community.members[self.who(name).wallet]
+            assert community.ledger.posted(member.wallet, GRID) == person.owns(), name
+            assert community.ledger.posted(member.wallet, GRX) == person.money, name
+            assert member.bought_uwh == person.bought(), name
+            assert (member.owed_uwh, member.ahead_uwh) == (person.owed, person.ahead), name
+            assert member.retired_uwh == person.retired, name
+            open_import = {at_ms: left for at_ms, left in person.open.items() if left}
+            assert dict(queues.pairs(member.open_import)) == open_import, name
+
+    @invariant()
+    def nothing_is_lost_or_made(self) -> None:
+        ledger = self.village.community.ledger
+        wallets = sum(ledger.posted(self.who(name).wallet, GRID) for name in self.people)
+        gone = ledger.posted(RETIRED, GRID) + ledger.posted(FED_IN, GRID)
+        assert -ledger.posted(issuer(GRID), GRID) == wallets + gone == self.minted
+        assert self.village.community.counters.minted_uwh == self.minted
+
+    @invariant()
+    def no_energy_is_certified_twice(self) -> None:
+        assert self.certified == [(n * MWH, (n + 1) * MWH) for n in range(len(self.certified))]
+        ledger = self.village.community.ledger
+        assert -ledger.posted(issuer(REC), REC) == len(self.certified)
+
+    def teardown(self) -> None:
+        replayed = Community()
+        for entry in self.entries:
+            replay_entry(replayed, entry)
+        assert replayed.snapshot() == self.village.community.snapshot() == self.double.snapshot()
+
+
+def share(import_uwh: int, export_uwh: int, index: int, parts: int) -> tuple[int, int]:
+    """The part of an interval in energy that is spread evenly, rounded down at each bound."""
+
+    def up_to(whole: int, bound: int) -> int:
+        return int(Fraction(whole * bound, parts))
+
+    return (
+        up_to(import_uwh, index + 1) - up_to(import_uwh, index),
+        up_to(export_uwh, index + 1) - up_to(export_uwh, index),
+    )
+
+
+TestSettlementAgainstLots = SettlementAgainstLots.TestCase
+TestSettlementAgainstLots.settings = settings(
+    settings.get_profile("whole core"), max_examples=40, stateful_step_count=40
+)
+pytestmark = pytest.mark.timeout(400)  # it takes seconds, but a failure is shrunk
