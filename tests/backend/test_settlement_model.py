@@ -1,20 +1,18 @@
 """Retirement, corrections, money and certificates against a slow and plain ledger.
 
-The ledger here is a list of lots: every µWh of a wallet is in one that was minted or bought.
 Hypothesis chooses what happens; beside the core runs its double, restored from a snapshot every
 now and then, and at the end everything is replayed from what the journal would hold.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.backend.lots import Person, share
 from tests.backend.settling import MWH, NOON_MS, QUARTER_MS, Settling, roof_meters
 from tests.backend.village import HOUR_MS, KWH, START_MS, Resident, assert_sound, order_input
 
@@ -52,37 +50,6 @@ from gridtokenx_wire.order import Instruction, RecRetire, RecTransfer, Withdraw
 
 METERS = {"ABB-1": "anna", "ABB-2": "ben"}
 COVER_MS = 72 * HOUR_MS
-
-
-@dataclass
-class Person:
-    """`lots` are (entry bought in or 0 for minted, µWh); `open` is import by interval."""
-
-    lots: list[tuple[int, int]] = field(default_factory=list)
-    open: dict[int, int] = field(default_factory=dict)
-    owed: int = 0
-    ahead: int = 0
-    retired: int = 0
-    money: int = 1000 * 10**6
-
-    def spend(self, amount: int) -> list[tuple[int, int]]:
-        """Minted lots first, then the oldest purchase."""
-        assert sum(part for _, part in self.lots) >= amount
-        spent = []
-        for entry, whole in sorted(self.lots):
-            part = min(whole, amount)
-            amount -= part
-            self.lots.remove((entry, whole))
-            if whole > part:
-                self.lots.append((entry, whole - part))
-            spent.append((entry, part))
-        return spent
-
-    def owns(self) -> int:
-        return sum(part for _, part in self.lots)
-
-    def bought(self) -> int:
-        return sum(part for entry, part in self.lots if entry)
 
 
 class SettlementAgainstLots(RuleBasedStateMachine):
@@ -154,12 +121,7 @@ class SettlementAgainstLots(RuleBasedStateMachine):
             self._mint(meter, export_uwh)
 
     def _mint(self, meter: str, amount: int) -> None:
-        person = self.people[METERS[meter]]
-        back = min(person.owed, amount)
-        person.owed -= back
-        if amount > back:
-            person.lots.append((0, amount - back))
-        self.minted += amount - back
+        self.minted += self.people[METERS[meter]].mint(amount)
         self.by_meter[meter] += amount
 
     @rule(
@@ -209,10 +171,7 @@ class SettlementAgainstLots(RuleBasedStateMachine):
             self._mint(meter, difference)
         elif difference < 0:
             free = self.village.community.ledger.posted(self.who(METERS[meter]).wallet, GRID)
-            taken = min(-difference, person.owns() - self._held(METERS[meter]))
-            person.spend(taken)
-            person.owed += -difference - taken
-            self.minted -= taken
+            self.minted -= person.give_back(-difference, person.owns() - self._held(METERS[meter]))
             self.by_meter[meter] += difference
             assert free >= 0
         before = sum(known[at][0] for at in span if at in untaken)
@@ -221,19 +180,9 @@ class SettlementAgainstLots(RuleBasedStateMachine):
         waiting = sum(known[at][0] for at in span if at in untaken) - before
         rest = moved[0] - counted[0] - waiting
         if rest > 0 and max(span) >= self.village.at_ms - COVER_MS:
-            self._consume(person, max(span), rest)
-        for at_ms in sorted(span, reverse=True):
-            part = min(person.open.get(at_ms, 0), max(0, -rest))
-            if part:
-                person.open[at_ms] -= part
-                rest += part
+            person.consume(max(span), rest)
         if rest < 0:
-            person.ahead += min(-rest, person.retired - person.ahead)
-
-    def _consume(self, person: Person, at_ms: int, amount: int) -> None:
-        ahead = min(person.ahead, amount)
-        person.ahead -= ahead
-        person.open[at_ms] = person.open.get(at_ms, 0) + amount - ahead
+            person.uncover(sorted(span, reverse=True), -rest)
 
     def _held(self, name: str) -> int:
         return self.village.community.ledger.held(self.who(name).wallet, GRID)
@@ -290,40 +239,17 @@ class SettlementAgainstLots(RuleBasedStateMachine):
         expected = []
         for meter, name in METERS.items():
             for at_ms in sorted(self.untaken[meter]):
-                self._consume(self.people[name], at_ms, self.counted[meter][at_ms][0])
+                self.people[name].consume(at_ms, self.counted[meter][at_ms][0])
             self.untaken[meter].clear()
         for name, person in self.people.items():
-            expected += self._retired(name, person)
+            free = person.owns() - self._held(name)
+            oldest_ms = self.village.at_ms - COVER_MS
+            wallet = self.who(name).wallet
+            expected += [(wallet, *part) for part in person.retire(free, oldest_ms)]
         assert [
             (each.wallet, each.interval_ms, each.bought_entry, each.amount_uwh)
             for each in outcome.retirements
         ] == expected
-
-    def _retired(self, name: str, person: Person) -> list[tuple[str, int, int, int]]:
-        at_ms = self.village.at_ms
-        person.open = {
-            start: left for start, left in person.open.items() if start >= at_ms - COVER_MS and left
-        }
-        free = person.owns() - self._held_before(name)
-        found = []
-        while person.open and person.bought() and free:
-            start, wanted = min(person.open.items())
-            entry, there = min(lot for lot in person.lots if lot[0])
-            part = min(wanted, there, free)
-            found.append((self.who(name).wallet, start, entry, part))
-            person.lots.remove((entry, there))
-            if there > part:
-                person.lots.append((entry, there - part))
-            person.open[start] -= part
-            if not person.open[start]:
-                del person.open[start]
-            free -= part
-            person.retired += part
-        return found
-
-    def _held_before(self, name: str) -> int:
-        """What open orders hold; a tick does not change it here."""
-        return self._held(name)
 
     # --- money ----------------------------------------------------------------------------------
 
@@ -456,18 +382,6 @@ class SettlementAgainstLots(RuleBasedStateMachine):
         for entry in self.entries:
             replay_entry(replayed, entry)
         assert replayed.snapshot() == self.village.community.snapshot() == self.double.snapshot()
-
-
-def share(import_uwh: int, export_uwh: int, index: int, parts: int) -> tuple[int, int]:
-    """The part of an interval in energy that is spread evenly, rounded down at each bound."""
-
-    def up_to(whole: int, bound: int) -> int:
-        return int(Fraction(whole * bound, parts))
-
-    return (
-        up_to(import_uwh, index + 1) - up_to(import_uwh, index),
-        up_to(export_uwh, index + 1) - up_to(export_uwh, index),
-    )
 
 
 TestSettlementAgainstLots = SettlementAgainstLots.TestCase

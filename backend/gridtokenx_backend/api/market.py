@@ -16,13 +16,11 @@ from gridtokenx_backend.api.views import (
     OrdersView,
     SummaryView,
     TradesView,
-    ZonesView,
-    link_view,
     open_order_view,
     standing_order_view,
     trade_view,
-    zone_view,
 )
+from gridtokenx_backend.api.zone_views import ZonesView, link_view, zone_view
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.book import BUY, SELL
 from gridtokenx_backend.core.ledger import GRID, GRX, REC

@@ -19,10 +19,10 @@ from gridtokenx_backend.api.problems import Problem, refused, respond_unreadable
 from gridtokenx_backend.api.views import (
     DeviceView,
     HealthView,
-    MarketView,
     ReadingsView,
     ReadingView,
 )
+from gridtokenx_backend.api.zone_views import MarketView
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import (
