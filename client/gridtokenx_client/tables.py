@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gridtokenx_client.answers import (
+    AllCancelled,
+    Amended,
     Balance,
     Cancelled,
     Certificate,
@@ -68,6 +70,18 @@ def placed_table(placed: Placed) -> Group:
     rest = "not traded" if placed.status == "cancelled" else "open"
     _add(table, rest, short(placed.remaining_kwh), "", "")
     return _titled(f"order {placed.order}: {placed.status}", table)
+
+
+def amended_line(amended: Amended) -> str:
+    place = "kept its place" if amended.kept_priority else "took a new place"
+    left, price = short(amended.remaining_kwh), short(amended.price_grx_per_kwh)
+    return one_line(
+        f"order {amended.order}: {amended.status}, {left} kWh open at {price} GRX/kWh; it {place}"
+    )
+
+
+def all_cancelled_line(cancelled: AllCancelled) -> str:
+    return f"{cancelled.cancelled_orders} orders cancelled (entry {cancelled.journal_seq})"
 
 
 def cancelled_line(cancelled: Cancelled) -> str:

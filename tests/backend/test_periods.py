@@ -93,6 +93,15 @@ def test_an_order_stays_if_the_rest_is_enough(village: Village) -> None:
     assert_sound_with_fed_in(village)
 
 
+def test_an_order_of_the_auction_gives_way_too(village: Village) -> None:
+    order = village.anna.order("i", "sell", "4", "0.2", issued_ms=END_MS)
+    resting = village.accept(msgspec.structs.replace(order, segment="interval"))
+    assert village.grid(village.anna) == (8 * KWH, 7 * KWH)
+    outcome = taken(step(village, "final", 1, feed_in=fed(village, 5, minted_kwh=5)))
+    assert outcome.cancelled == [resting.number]
+    assert village.grid(village.anna) == (3 * KWH, 3 * KWH)
+
+
 def assert_sound_with_fed_in(village: Village) -> None:
     ledger = village.community.ledger
     minted_uwh = -ledger.posted("issuer:GRID", GRID)

@@ -301,6 +301,7 @@ def test_the_fields_of_leaves_and_outcomes_are_those_of_the_code() -> None:
         outcomes.DeviceRotated,
         outcomes.DeviceApproved,
         outcomes.DeviceRevoked,
+        outcomes.Cleared,
         settled.Deposited,
         settled.WithdrawalAsked,
         settled.WithdrawalPaid,

@@ -95,15 +95,15 @@ async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> S
     )
 
 
-@get("/v1/statements/{wallet:str}/{name:str}")
+@get("/v1/statements/{wallet:str}/{document:str}")
 async def statement(
     request: AnyRequest,
     backend: NamedDependency[Backend],
     wallet: FromPath[str],
-    name: FromPath[str],
+    document: FromPath[str],
     revision: Revision = 0,
 ) -> Response[bytes]:
-    """A member's statement: `{name}` is a month and a form, such as 2026-06.pdf.
+    """A member's statement: `{document}` is a month and a form, such as 2026-06.pdf.
 
     Of a month that is still open it is a preview; of another the newest revision, or the one that
     is asked for. For the operator, and for the wallet's owner with a signed read token.
@@ -113,17 +113,17 @@ async def statement(
         if wallet not in community.members or reader not in (None, wallet):
             detail = "expected the wallet of a member" if reader is None else "expected your wallet"
             raise Problem(404, "No such wallet", detail, "unknown_wallet")
-    return await _document(backend, wallet, name, revision)
+    return await _document(backend, wallet, document, revision)
 
 
-@get("/v1/reports/{name:str}")
+@get("/v1/reports/{document:str}")
 async def report(
     request: AnyRequest,
     backend: NamedDependency[Backend],
-    name: FromPath[str],
+    document: FromPath[str],
     revision: Revision = 0,
 ) -> Response[bytes]:
-    """The community's report of a month; `{name}` and revisions are as for statements.
+    """The community's report of a month; `{document}` and revisions are as for statements.
 
     For the operator and every member.
     """
@@ -131,7 +131,7 @@ async def report(
     async with backend.writer.reading() as community:
         if reader is not None and reader not in community.members:
             raise Problem(404, "No such wallet", "expected a member's wallet", "unknown_wallet")
-    return await _document(backend, "", name, revision)
+    return await _document(backend, "", document, revision)
 
 
 async def _document(backend: Backend, wallet: str, name: str, revision: int) -> Response[bytes]:

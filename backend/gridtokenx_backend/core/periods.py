@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gridtokenx_backend.core.book import SELL, RestingOrder
+from gridtokenx_backend.core.book import SELL
 from gridtokenx_backend.core.ledger import FED_IN, GRID, Movement
 
 if TYPE_CHECKING:
@@ -109,11 +109,10 @@ def change_period(
         return refused
     movements: list[Movement] = []
     cancelled: list[int] = []
-    due = [each for each in command.feed_in if each.fed_in_uwh]
-    selling = _sell_orders(community) if due else {}
-    for each in due:
-        orders = selling.get(each.wallet, [])
-        cancelled += _release(community, each.wallet, orders, each.fed_in_uwh)
+    for each in command.feed_in:
+        if not each.fed_in_uwh:
+            continue
+        cancelled += _release(community, each.wallet, each.fed_in_uwh)
         movement = Movement(GRID, each.wallet, FED_IN, each.fed_in_uwh)
         refusal = community.ledger.post([movement])
         assert refusal is None
@@ -195,22 +194,25 @@ def _final_refusal(community: Community, command: ChangePeriod) -> PeriodRefused
     return None
 
 
-def _sell_orders(community: Community) -> dict[str, list[RestingOrder]]:
-    """Resting sell orders by wallet, oldest first."""
-    found: dict[str, list[RestingOrder]] = {}
-    for order in community.book.orders.values():
-        if order.side == SELL:
-            found.setdefault(order.wallet, []).append(order)
-    return found
-
-
-def _release(
-    community: Community, wallet: str, orders: list[RestingOrder], amount_uwh: int
-) -> list[int]:
+def _release(community: Community, wallet: str, amount_uwh: int) -> list[int]:
     """Cancels as many sell orders, newest first, as hold what is to go. Returns their numbers."""
-    cancelled = []
-    while orders and community.ledger.available(wallet, GRID) < amount_uwh:
-        order = orders.pop()
-        community.market.cancel(order)
-        cancelled.append(order.number)
+    cancelled: list[int] = []
+    if community.ledger.available(wallet, GRID) >= amount_uwh:
+        return cancelled
+    books = ((community.book, community.market), (community.interval.book, community.interval))
+    selling = [
+        (order.number, order, market)
+        for book, market in books
+        for order in book.of_wallet(wallet)
+        if order.side == SELL
+    ]
+    for number, order, market in sorted(selling, key=_by_number, reverse=True):
+        market.cancel(order)
+        cancelled.append(number)
+        if community.ledger.available(wallet, GRID) >= amount_uwh:
+            break
     return cancelled
+
+
+def _by_number(selling: tuple[int, object, object]) -> int:
+    return selling[0]

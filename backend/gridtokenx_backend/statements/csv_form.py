@@ -154,6 +154,7 @@ def _report_rows(report: Report) -> list[dict[str, object]]:
         _amount("money", "paid by all members", data.paid_grx, "GRX"),
         _amount("money", "without the community", data.without_grx, "GRX"),
         _amount("money", "gain", data.gain_grx, "GRX"),
+        _amount("money", "welfare of the auctions", data.welfare_grx, "GRX"),
     ]
     charges = msgspec.structs.asdict(data.charges)
     rows += [_amount("charges", name, amount, "GRX") for name, amount in charges.items()]

@@ -14,10 +14,19 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from gridtokenx_backend.core.ledger import ASSETS, FED_IN, GRID, GRX, REC, Movement, issuer
-from gridtokenx_backend.core.outcomes import FrameAccepted, Retired, Ticked, Trade, trades_of
+from gridtokenx_backend.core.outcomes import (
+    Cleared,
+    FrameAccepted,
+    Outcome,
+    Retired,
+    Ticked,
+    Trade,
+    intervals_of,
+    trades_of,
+)
 from gridtokenx_backend.core.periods import ChangePeriod
 from gridtokenx_backend.core.series import IntervalEnergy
-from gridtokenx_backend.core.settled import Corrected, Retirement
+from gridtokenx_backend.core.settled import Retirement
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.evidence import decode_leaf, decode_outcome
 from gridtokenx_backend.statements.document import Posting
@@ -161,13 +170,8 @@ class Fold:
             self.terms = terms_of(row.given)
         if row.kind == "period" and row.given:
             self._period(row, movements)
-        if isinstance(outcome, Ticked | Retired):
-            for retirement in outcome.retirements:
-                self._retire(retirement)
-        if isinstance(outcome, Corrected):
-            self.energy(outcome.meter, outcome.rows)
-        if isinstance(outcome, FrameAccepted):
-            self._frame(outcome, inside=inside)
+        if outcome is not None:
+            self._energy_of(outcome, inside=inside)
 
     def unsold_uwh(self, wallet: Wallet) -> int:
         """What was minted by the month's end and nobody bought until the month was final.
@@ -195,6 +199,21 @@ class Fold:
             for movement in movements:
                 self.wallet(movement.debit).fed_in_uwh = movement.amount
 
+    def _energy_of(self, outcome: Outcome, *, inside: bool) -> None:
+        """What an outcome says of intervals: what they counted, and what covered their import."""
+        for meter, rows in intervals_of(outcome):
+            self.energy(meter, rows)
+        if isinstance(outcome, Ticked | Retired | Cleared):
+            for retirement in outcome.retirements:
+                self._retire(retirement)
+        if not inside:
+            return
+        if isinstance(outcome, Cleared):
+            self.trading.welfare_ugrx += sum(zone.welfare_ugrx for zone in outcome.zones)
+        if isinstance(outcome, FrameAccepted):
+            self.readings.accepted += outcome.readings - len(outcome.verdicts)
+            self.readings.refused += len(outcome.verdicts)
+
     def _retire(self, retirement: Retirement) -> None:
         """Import that bought GRID covered; it belongs to the month of its interval."""
         if self.month.from_ms <= retirement.interval_ms < self.month.to_ms:
@@ -204,13 +223,6 @@ class Fold:
             slot = slot_of(self.month, retirement.interval_ms)
             wallet.retired[slot] += retirement.amount_uwh
             self.touched.add(retirement.wallet)
-
-    def _frame(self, outcome: FrameAccepted, *, inside: bool) -> None:
-        for meter, rows in outcome.intervals:
-            self.energy(meter, rows)
-        if inside:
-            self.readings.accepted += outcome.readings - len(outcome.verdicts)
-            self.readings.refused += len(outcome.verdicts)
 
     def energy(self, meter: str, rows: Iterable[IntervalEnergy]) -> None:
         """Intervals that were closed or changed; those of other months are passed over."""

@@ -47,6 +47,8 @@ class Trading:
     """What was traded in the month."""
 
     def __init__(self) -> None:
+        self.welfare_ugrx = 0
+        """Of the auctions."""
         self._traded: dict[tuple[str, str], _Traded] = {}
 
     @property

@@ -126,6 +126,8 @@ class ReportData(msgspec.Struct, frozen=True):
     self_sufficiency_percent: str
     self_consumption_percent: str
     prices: list[Prices]
+    welfare_grx: str
+    """Of the interval auctions: bids less asks of what they traded."""
     charges: Charges
     paid_grx: str
     without_grx: str
@@ -188,6 +190,7 @@ def _data(books: Books, total: Summary) -> ReportData:
         _percent(energy["covered_kwh"], energy["import_kwh"]),
         _percent(energy["sold_kwh"], energy["export_kwh"]),
         fold.trading.prices(),
+        format_grx(fold.trading.welfare_ugrx),
         Charges(*(format_grx(amount) for amount in fold.trading.charges(fold.wallets))),
         format_grx(total.total_ugrx),
         format_grx(total.alone_ugrx),

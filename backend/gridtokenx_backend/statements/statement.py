@@ -39,6 +39,8 @@ from gridtokenx_wire.units import format_grx, format_kwh, parse_grx
 
 FORMULAS = [
     "residual import = import of the meters − bought GRID retired against the same intervals",
+    "a purchase is on the statement of the month in which it was made, also if it covers import"
+    " of the month before",
     "amount of a line = quantity × price",
     "a sale's or purchase's value = quantity × price; charges are added for the buyer who bears"
     " them and subtracted from the seller who does",

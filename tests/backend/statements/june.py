@@ -24,6 +24,7 @@ class June(Chronicle):
     def __init__(self) -> None:
         super().__init__(
             community={"name": "lane", "time_zone": ZONE},
+            interval={"enabled": False},
             zone=[{"name": "north"}, {"name": "south"}],
             link=[
                 {
