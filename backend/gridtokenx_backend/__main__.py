@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gridtokenx_backend.commands.admission import device, token
+from gridtokenx_backend.commands.grid import grid, reconcile
 from gridtokenx_backend.commands.import_frames import import_frames
 from gridtokenx_backend.commands.key import key
 from gridtokenx_backend.commands.pki import broker_config, init
@@ -62,6 +63,10 @@ app.add_typer(period, name="period")
 app.add_typer(key, name="key")
 app.add_typer(token, name="token")
 app.add_typer(device, name="device")
+app.add_typer(grid, name="grid")
+app.command(epilog="Example: gridtokenx-backend reconcile march.csv --csv differences.csv")(
+    reconcile
+)
 
 
 @app.command(epilog="Example: gridtokenx-backend run --config /etc/gridtokenx/backend.toml")

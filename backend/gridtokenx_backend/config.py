@@ -12,6 +12,7 @@ import msgspec
 
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.settlement_checks import check_settlement
+from gridtokenx_backend.sharing_checks import check_sharing
 from gridtokenx_backend.statements.tariff_check import check_tariffs
 from gridtokenx_backend.zone_checks import check_zones
 from gridtokenx_wire.clock import ClockConfig
@@ -201,6 +202,7 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     yield from _check_intervals(terms)
     yield from _check_market(terms)
     yield from check_zones(terms)
+    yield from check_sharing(terms)
     yield from _check_members(terms)
     yield from _check_devices(terms)
     yield from _check_meters(terms)

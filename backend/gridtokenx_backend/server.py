@@ -23,6 +23,7 @@ from gridtokenx_backend.clearing_times import clear_when_due
 from gridtokenx_backend.config import Settings, load_terms
 from gridtokenx_backend.core.inputs import TickInput, configure
 from gridtokenx_backend.core.outcomes import Retired
+from gridtokenx_backend.core.sharing.agreed import conflicts
 from gridtokenx_backend.data_folder import only_one, prepare
 from gridtokenx_backend.enrolment_desk import EnrolmentDesk
 from gridtokenx_backend.errors import CannotStart, JournalUnavailable
@@ -40,6 +41,7 @@ from gridtokenx_backend.time_zones import look_up
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Overloaded, Writer
 from gridtokenx_wire.clock import Clock, make_clock
+from gridtokenx_wire.config import finding
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.keys import (
     load_private_key,
@@ -165,6 +167,8 @@ async def _put_terms_in_force(writer: Writer, path: Path) -> None:
             f"{path}: expected the community {in_force.name!r}, whose journal this is, "
             f"got {terms.community.name!r}"
         )
+    if agreed := list(conflicts(writer.community.sharing, terms)):
+        raise ConfigError([finding(path, key, expected) for key, expected in agreed])
     zone = look_up(terms.community.time_zone)
     await writer.submit([configure(terms, source, zone)])
     log.info("new terms are in force")

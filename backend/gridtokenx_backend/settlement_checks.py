@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gridtokenx_backend.core.terms import CommunityTerms
-from gridtokenx_backend.time_zones import look_up
 
 LONGEST_COVER_HOURS = 744
 """A month: what is open is kept for every member."""
@@ -13,11 +12,7 @@ MAX_TECHNOLOGY = 40
 
 
 def check_settlement(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
-    """(key path, what was expected) for time zone, cover hours and what certificates name."""
-    try:
-        look_up(terms.community.time_zone)
-    except ValueError as error:
-        yield "community.time_zone", str(error)
+    """(key path, what was expected) for cover hours and what certificates name."""
     if not 0 <= terms.settlement.cover_hours <= LONGEST_COVER_HOURS:
         yield "settlement.cover_hours", f"expected 0 to {LONGEST_COVER_HOURS}"
     for index, meter in enumerate(terms.meter):

@@ -28,6 +28,7 @@ try:
     import typer
 
     from gridtokenx_client.energy_command import energy
+    from gridtokenx_client.order_commands import order_app
     from gridtokenx_client.problem import ApiProblem, Mistake, one_line
     from gridtokenx_client.rec_commands import rec_app
     from gridtokenx_client.statement_command import statement
@@ -47,6 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(wallet_app, name="wallet")
+app.add_typer(order_app, name="order")
 app.add_typer(rec_app, name="rec")
 app.add_typer(verify_app, name="verify")
 app.command(epilog="Example: gridtokenx energy EASTRON-12345678 --day 2026-06-21 --key anna.key")(

@@ -90,6 +90,25 @@ class Placed(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
+class Amended(msgspec.Struct, frozen=True):
+    """Without `kept_priority` it is a new order in the former one's place."""
+
+    order: str
+    status: str
+    quantity_kwh: str
+    price_grx_per_kwh: str
+    filled_kwh: str
+    remaining_kwh: str
+    kept_priority: bool
+    trades: list[Trade]
+    journal_seq: int
+
+
+class AllCancelled(msgspec.Struct, frozen=True):
+    cancelled_orders: int
+    journal_seq: int
+
+
 class Cancelled(msgspec.Struct, frozen=True):
     order: str
     status: str
@@ -115,6 +134,7 @@ class OpenOrder(msgspec.Struct, frozen=True):
     quantity_kwh: str
     remaining_kwh: str
     standing: bool
+    expires_ms: int = 0
 
 
 class StandingOrder(msgspec.Struct, frozen=True):

@@ -13,6 +13,8 @@ import httpx
 import msgspec
 
 from gridtokenx_client.answers import (
+    AllCancelled,
+    Amended,
     Balance,
     Book,
     Cancelled,
@@ -119,6 +121,14 @@ class Api:
     def cancel(self, jws: str) -> Cancelled:
         """Sends a signed cancellation."""
         return self._post_signed("/v1/cancellations", jws, Cancelled)
+
+    def cancel_all(self, jws: str) -> AllCancelled:
+        """Sends a signed cancellation of all orders."""
+        return self._post_signed("/v1/cancellations", jws, AllCancelled)
+
+    def amend(self, jws: str) -> Amended:
+        """Sends a signed amendment."""
+        return self._post_signed("/v1/amendments", jws, Amended)
 
     def set_standing(self, jws: str) -> StandingSet:
         """Sends a signed standing order."""

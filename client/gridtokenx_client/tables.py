@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gridtokenx_client.answers import (
+    AllCancelled,
+    Amended,
     Balance,
     Cancelled,
     Certificate,
@@ -70,6 +72,18 @@ def placed_table(placed: Placed) -> Group:
     return _titled(f"order {placed.order}: {placed.status}", table)
 
 
+def amended_line(amended: Amended) -> str:
+    place = "kept its place" if amended.kept_priority else "took a new place"
+    left, price = short(amended.remaining_kwh), short(amended.price_grx_per_kwh)
+    return one_line(
+        f"order {amended.order}: {amended.status}, {left} kWh open at {price} GRX/kWh; it {place}"
+    )
+
+
+def all_cancelled_line(cancelled: AllCancelled) -> str:
+    return f"{cancelled.cancelled_orders} orders cancelled (entry {cancelled.journal_seq})"
+
+
 def cancelled_line(cancelled: Cancelled) -> str:
     left = short(cancelled.remaining_kwh)
     return one_line(f"order {cancelled.order}: cancelled, {left} kWh were left")
@@ -99,8 +113,8 @@ def orders_table(wallet: str, orders: Orders) -> Group:
 
 
 def _itself(standing: StandingOrder) -> str:
-    which = "each auction's" if standing.segment == "interval" else "standing order"
-    return f"{which} itself{', paused' if standing.paused else ''}"
+    where = ", auction" if standing.segment == "interval" else ""
+    return f"standing order itself{where}{', paused' if standing.paused else ''}"
 
 
 def _prices(standing: StandingOrder) -> str:

@@ -22,7 +22,9 @@ from gridtokenx_wire.keys import (
     public_key_text,
 )
 from gridtokenx_wire.order import (
+    Amend,
     Cancel,
+    CancelAll,
     Instruction,
     Order,
     RecRetire,
@@ -78,6 +80,29 @@ class Wallet:
             tif="IOC" if ioc else "GTC",
         )
         return self._sign(order)
+
+    def order_of(self, at: Health, *, id_: str, **terms: Any) -> str:
+        """An order with whatever an Order may say: type, tif, expiry, segment and the like."""
+        price = terms.get("price_grx_per_kwh") or "1"
+        check_amounts(terms["quantity_kwh"], price)
+        if minimum := terms.get("min_quantity_kwh"):
+            check_amounts(minimum, price)
+        return self._sign(Order(**self._common(at, id_), **terms))
+
+    def amend(self, at: Health, order: str, quantity_kwh: str, price: str, *, id_: str) -> str:
+        """Change an open order; an empty amount stays."""
+        check_amounts(quantity_kwh or "1", price or "1")
+        amend = Amend(
+            **self._common(at, id_),
+            order=order,
+            quantity_kwh=quantity_kwh,
+            price_grx_per_kwh=price,
+        )
+        return self._sign(amend)
+
+    def cancel_all(self, at: Health, *, id_: str, **which: Any) -> str:
+        """Withdraw all open orders, of one `side` or `segment` if it is named."""
+        return self._sign(CancelAll(**self._common(at, id_), **which))
 
     def cancel(self, at: Health, order: str, *, id_: str) -> str:
         """Withdraw what is left of the order with the id `order`."""

@@ -29,10 +29,10 @@ def roof_meters() -> list[dict[str, Any]]:
 
 
 class Settling(Village):
-    """Its meters' registers are counted up here, from 0 at noon."""
+    """Its meters' registers are counted up here, from 0 at noon. It settles at ticks by default."""
 
     def __init__(self, **terms: Any) -> None:
-        super().__init__(**terms)
+        super().__init__(**{"interval": {"enabled": False}} | terms)
         self.registers = {"ABB-1": (0, 0), "ABB-2": (0, 0)}
         self.senders = {"ABB-1": self.north, "ABB-2": self.south}
         self.at_ms = NOON_MS

@@ -205,7 +205,7 @@ async def test_an_operators_correction_is_in_it(lane: Lane) -> None:
         rows = await keeper.read("ABB-1", 0, START_MS)
         first_ms = rows[1].interval_ms
         span = (first_ms, first_ms + 2 * INTERVAL_MS)
-        correct = Correct("ABB-1", *span, 3, 31, 0, 20, "a test")
+        correct = Correct("ABB-1", *span, 3, 31, 0, 20, 0, "a test")
         ((result, _, _),) = await lane.writer.submit([inputs.settle(correct)])
         assert isinstance(result, Corrected), result
         found = await keeper.read("ABB-1", *span)

@@ -16,7 +16,7 @@ import msgspec
 from gridtokenx_sim.demo.folder import Folder
 
 _MOVEMENTS = 7
-"""Where the outcome of a frame or an order has its movements."""
+"""Where the outcome of a frame, an order or a clearing has its movements."""
 
 
 @contextmanager
@@ -39,6 +39,11 @@ class Forger:
             found = rows.execute("SELECT seq, leaf FROM journal WHERE kind = ?", (kind,)).fetchall()
         moving = [seq for seq, leaf in found if json.loads(leaf)["movements"]]
         return moving or [seq for seq, _ in found]
+
+    def outcome(self, seq: int) -> Any:
+        with database(self.path) as rows:
+            query = "SELECT outcome FROM journal WHERE seq = ?"
+            return msgspec.msgpack.decode(rows.execute(query, (seq,)).fetchone()[0])
 
     def change(self, seq: int, change: Callable[[Any], None], *, in_leaf: bool = True) -> None:
         """Applies `change` to an entry's outcome, and tells it in its leaf."""
@@ -66,8 +71,9 @@ class Forger:
 
 def _movements(outcome: Any) -> list[Any]:
     if outcome[0] == "tick":
-        return [movement for order in outcome[1] for movement in order[_MOVEMENTS]]
-    if outcome[0] in ("frame", "order"):
+        placed = [movement for order in outcome[1] for movement in order[_MOVEMENTS]]
+        return [*placed, *outcome[4]]
+    if outcome[0] in ("frame", "order", "clear"):
         return list(outcome[_MOVEMENTS])
     return list(outcome[1]) if outcome[0] == "configure" else []
 
@@ -315,6 +321,46 @@ def forge_an_escrow(_: Forger, folder: Folder) -> None:
     folder.statement.write_text(json.dumps(statement))
 
 
+def _clearing(forger: Forger) -> int:
+    """The number of the newest clearing in which something traded."""
+    return next(
+        seq for seq in reversed(forger.seqs("clear")) if _first_auction(forger.outcome(seq))
+    )
+
+
+def _first_auction(outcome: Any) -> Any:
+    """The first zone's auction if something traded in it: its volume is above zero."""
+    return next((zone for zone in outcome[3] if zone[6]), None)
+
+
+def forge_another_interval(forger: Forger, _: Folder) -> None:
+    def delay(outcome: Any) -> None:
+        outcome[1] += 900_000
+
+    forger.change(_clearing(forger), delay)
+
+
+def forge_a_book(forger: Forger, _: Folder) -> None:
+    def sweeten(outcome: Any) -> None:
+        _first_auction(outcome)[1][0][3] += 1000
+
+    forger.change(_clearing(forger), sweeten)
+
+
+def forge_a_volume(forger: Forger, _: Folder) -> None:
+    def shrink(outcome: Any) -> None:
+        _first_auction(outcome)[6] -= 1_000_000
+
+    forger.change(_clearing(forger), shrink)
+
+
+def forge_a_clearing_price(forger: Forger, _: Folder) -> None:
+    def raise_price(outcome: Any) -> None:
+        _first_auction(outcome)[5] += 10_000_000
+
+    forger.change(_clearing(forger), raise_price)
+
+
 FORGERIES: list[tuple[str, Callable[[Forger, Folder], None]]] = [
     ("journal_is_gapless", forge_a_gap),
     ("journal_is_gapless", forge_time_backwards),
@@ -352,5 +398,9 @@ FORGERIES: list[tuple[str, Callable[[Forger, Folder], None]]] = [
     ("history_is_the_journal", forge_a_shorter_history),
     ("balances_are_as_told", forge_what_the_api_said),
     ("balances_are_as_told", forge_an_escrow),
+    ("intervals_are_cleared_in_order", forge_another_interval),
+    ("books_have_their_hashes", forge_a_book),
+    ("auctions_move_the_most", forge_a_volume),
+    ("auctions_move_the_most", forge_a_clearing_price),
     ("replay_agrees", forge_a_double_mint),
 ]

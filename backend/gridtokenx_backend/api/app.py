@@ -11,9 +11,11 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from gridtokenx_backend.api import (
     admission,
+    allocations,
     carried,
     clearings,
     enrolment,
+    grid_data,
     instructions,
     intervals,
     market,
@@ -45,6 +47,8 @@ _HANDLERS = [
     operator.readings,
     intervals.intervals,
     carried.put_frames,
+    grid_data.put_grid_data,
+    allocations.allocations,
     operator.pause_oracle,
     operator.resume_oracle,
     operator.switch_trading,

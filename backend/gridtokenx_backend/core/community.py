@@ -12,6 +12,7 @@ from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.periods import Period
 from gridtokenx_backend.core.registry import Device, Member, Meter, Token
 from gridtokenx_backend.core.settlement import Settlement
+from gridtokenx_backend.core.sharing.state import SharingState
 from gridtokenx_backend.core.state import (
     VERSION,
     Counters,
@@ -50,6 +51,7 @@ class Community:
         self.tokens: dict[str, Token] = {}
         self.settlement = Settlement()
         self.periods: dict[str, Period] = {}
+        self.sharing = SharingState()
         self.ledger = Ledger()
         self.book = Book()
         self.market = Market(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
@@ -107,6 +109,7 @@ class Community:
                 list(self.interval.book.orders.values()),
                 self.cleared_ms,
                 self.periods,
+                self.sharing,
             )
         )
 
@@ -128,6 +131,7 @@ def restore(snapshot: bytes) -> Community:
     community.tokens = state.tokens
     community.settlement = state.settlement
     community.periods = state.periods
+    community.sharing = state.sharing
     community.ledger = Ledger(ledger)
     community.market = Market(community.ledger, community.book, state.in_force.rules)
     community.interval = IntervalMarket(community.market)

@@ -108,6 +108,8 @@ def _correct_intervals(
     rows = intervals.substitute(
         meter, community.limits, span_ms, given.import_uwh, given.export_uwh
     )
+    if community.in_force.sharing.is_sharing:
+        community.sharing.note(meter.id, rows)
     untaken_uwh = _untaken(meter, given) - before_uwh
     member = community.members[meter.owner]
     imported_uwh = given.import_uwh - given.counted_import_uwh

@@ -38,6 +38,9 @@ def apply_frame(
     closed: dict[str, list[IntervalEnergy]] = {}
     judged = _judge_readings(community, frame, at_ms, surplus, closed)
     movements = _mint(community, surplus, at_ms)
+    if community.in_force.sharing.is_sharing:
+        for name, rows in closed.items():
+            community.sharing.note(name, rows)
     device.chain = frame.chain
     device.next_seq = frame.seq + 1
     device.prev = head_after(frame, given.raw)

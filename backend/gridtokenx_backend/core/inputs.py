@@ -13,6 +13,7 @@ import msgspec
 from gridtokenx_backend.core.local_time import Zone
 from gridtokenx_backend.core.periods import ChangePeriod
 from gridtokenx_backend.core.settlement import SettlementCommand
+from gridtokenx_backend.core.sharing.grid_data import GridData
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_wire import cose
 from gridtokenx_wire.config import decode_hook, encode_hook
@@ -112,6 +113,13 @@ class SettleInput(msgspec.Struct, frozen=True, gc=False):
     command: SettlementCommand
 
 
+class GridDataInput(msgspec.Struct, frozen=True, gc=False):
+    """What the grid operator says of intervals, as a file brought it."""
+
+    raw: bytes
+    data: GridData
+
+
 class MarketCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The operator halts or resumes a zone, or lets its orders be cancelled only. "" is all."""
 
@@ -165,6 +173,7 @@ Input = (
     | DeviceInput
     | SettleInput
     | PeriodInput
+    | GridDataInput
 )
 Kind = Literal[
     "frame",
@@ -180,6 +189,7 @@ Kind = Literal[
     "settlement",
     "clear",
     "period",
+    "grid_data",
 ]
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
@@ -195,6 +205,7 @@ _KINDS: dict[type, Kind] = {
     SettleInput: "settlement",
     ClearInput: "clear",
     PeriodInput: "period",
+    GridDataInput: "grid_data",
 }
 
 
@@ -268,6 +279,11 @@ def change_period(command: ChangePeriod) -> PeriodInput:
     return PeriodInput(msgspec.json.encode(command), command)
 
 
+def grid_data(data: GridData) -> GridDataInput:
+    """The input that brings what the grid operator says."""
+    return GridDataInput(msgspec.json.encode(data), data)
+
+
 def parse(kind: str, raw: bytes) -> Input:
     """The input that the journal keeps as `raw`. Raises WireError if it is not one."""
     match kind:
@@ -297,4 +313,6 @@ def parse(kind: str, raw: bytes) -> Input:
             return ClearInput(raw, msgspec.json.decode(raw, type=_Clear).interval_ms)
         case "period":
             return PeriodInput(raw, msgspec.json.decode(raw, type=ChangePeriod))
+        case "grid_data":
+            return GridDataInput(raw, msgspec.json.decode(raw, type=GridData))
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

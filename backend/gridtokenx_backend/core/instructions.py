@@ -105,6 +105,9 @@ def _untimely(community: Community, given: Instruction, at_ms: int) -> Refused |
 def _carry_out(
     community: Community, given: Instruction, key: str, at_ms: int
 ) -> Accepted | Refused:
+    if isinstance(given, Order | Standing) and community.in_force.sharing.is_sharing:
+        detail = "expected no orders: this community shares by a key, not by price"
+        return Refused(OrderRefusal.SEGMENT_CLOSED, detail)
     match given:
         case Order():
             return _order(community, given, key, at_ms)
@@ -275,6 +278,9 @@ def _standing(community: Community, given: Standing) -> StandingAccepted | Refus
         or not all(0 <= h <= 23 for h in hours)
     ):
         return Refused(OrderRefusal.BAD_PRICE, "expected a curve of ascending hours from 0 to 23")
+    if given.active and given.segment == "interval" and not community.in_force.interval.enabled:
+        detail = "expected segment 'realtime': this community has no interval auction"
+        return Refused(OrderRefusal.SEGMENT_CLOSED, detail)
     successor = None
     if given.active:
         successor = StandingOrder(

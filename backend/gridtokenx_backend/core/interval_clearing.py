@@ -17,9 +17,10 @@ from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.cleared import clear_zones, link_clearings, zone_clearings
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import ClearInput
-from gridtokenx_backend.core.ledger import Movement
+from gridtokenx_backend.core.ledger import GRID, Movement
 from gridtokenx_backend.core.market import NewOrder
 from gridtokenx_backend.core.outcomes import Cleared, NotDue, OrderAccepted, Trade
+from gridtokenx_backend.core.sharing import clearing as sharing
 from gridtokenx_backend.core.trading import OPEN
 from gridtokenx_backend.core.zones import INTERVAL_MS, LinkRules
 
@@ -31,6 +32,8 @@ def clear(community: Community, given: ClearInput, at_ms: int) -> Cleared | NotD
         return NotDue(community.cleared_ms, community.clear_due_ms)
     community.cleared_ms = interval_ms + INTERVAL_MS
     retirement.book_energy(community, intervals.take(community, community.cleared_ms))
+    if community.in_force.sharing.is_sharing:
+        return _share(community, interval_ms, at_ms)
     cleared = _trade(community, interval_ms, _place_standing(community, interval_ms, at_ms))
     retirement.note_trades(community, cleared.trades)
     retirements, movements = retirement.retire(community, at_ms)
@@ -39,6 +42,20 @@ def clear(community: Community, given: ClearInput, at_ms: int) -> Cleared | NotD
     community.counters.orders += len(cleared.orders)
     community.counters.trades += len(cleared.trades)
     return cleared
+
+
+def _share(community: Community, interval_ms: int, at_ms: int) -> Cleared:
+    """The interval by the community's key instead of by price."""
+    shared = sharing.clear(community, interval_ms)
+    for movement in shared.movements:
+        if movement.asset == GRID and movement.debit in community.members:
+            retirement.note_spent(community, community.members[movement.debit])
+    retirements, retired = retirement.retire(community, at_ms)
+    movements = shared.movements + retired
+    tick_ugrx = community.market.rules.tick_ugrx
+    return Cleared(
+        interval_ms, tick_ugrx, [], [], [], [], movements, [], retirements, shared.allocations
+    )
 
 
 def _place_standing(community: Community, interval_ms: int, at_ms: int) -> list[OrderAccepted]:

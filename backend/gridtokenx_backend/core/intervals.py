@@ -30,6 +30,7 @@ __all__ = ["INTERVAL_MS", "IntervalEnergy", "Quality", "substitute", "take"]
 
 CLOSED_KEPT = 2976
 """Closed intervals of a meter that no clearing has taken: a month. Older ones are summed up."""
+_CLOSED_SLACK = 96  # summed up a day at a time
 _MEASURED = int(Quality.MEASURED)
 _INTERPOLATED = int(Quality.INTERPOLATED)
 
@@ -198,30 +199,31 @@ def take(community: Community, until_ms: int) -> dict[str, list[IntervalEnergy]]
             continue
         if rows := [row for row in meter.closed if row.interval_ms < until_ms]:
             taken[meter.id] = rows
-            meter.closed = tuple(row for row in meter.closed if row.interval_ms >= until_ms)
+            meter.closed = [row for row in meter.closed if row.interval_ms >= until_ms]
     return taken
 
 
 def _add_closed(meter: Meter, rows: list[IntervalEnergy]) -> None:
-    closed = (*meter.closed, *rows)
-    if excess := max(0, len(closed) - CLOSED_KEPT):
-        oldest = closed[: excess + 1]
-        summed = IntervalEnergy(
-            oldest[-1].interval_ms,
-            sum(row.import_uwh for row in oldest),
-            sum(row.export_uwh for row in oldest),
-            min(row.quality for row in oldest),
-            oldest[-1].revision,
-        )
-        closed = (summed, *closed[excess + 1 :])
-    meter.closed = closed
+    closed = meter.closed
+    closed += rows
+    if len(closed) > CLOSED_KEPT + _CLOSED_SLACK:
+        oldest = closed[: len(closed) - CLOSED_KEPT + 1]
+        closed[: len(oldest)] = [
+            IntervalEnergy(
+                oldest[-1].interval_ms,
+                sum(row.import_uwh for row in oldest),
+                sum(row.export_uwh for row in oldest),
+                min(row.quality for row in oldest),
+                oldest[-1].revision,
+            )
+        ]
 
 
 def replace_closed(meter: Meter, rows: list[IntervalEnergy]) -> None:
     """Puts revised intervals in place of what was not handed out yet."""
     if meter.closed:
         revised = {row.interval_ms: row for row in rows}
-        meter.closed = tuple(revised.get(row.interval_ms, row) for row in meter.closed)
+        meter.closed = [revised.get(row.interval_ms, row) for row in meter.closed]
 
 
 def substitute(

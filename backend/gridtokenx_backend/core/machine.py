@@ -34,6 +34,7 @@ from gridtokenx_backend.core.settlement import (
     RefuseWithdrawal,
     SettlementCommand,
 )
+from gridtokenx_backend.core.sharing import imports
 
 
 def apply(community: Community, given: inputs.Input, at_ms: int) -> Result:
@@ -76,6 +77,8 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return enrolment.rotate(community, given.rotation)
         case inputs.DeviceInput():
             return enrolment.change_device(community, given.command)
+        case inputs.GridDataInput():
+            return imports.take(community, given.data, at_ms)
         case inputs.SettleInput():
             return _settle(community, given.command, at_ms)
         case inputs.ClearInput():

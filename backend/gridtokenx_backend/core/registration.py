@@ -11,6 +11,7 @@ from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.outcomes import Configured
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules
+from gridtokenx_backend.core.sharing import agreed
 from gridtokenx_backend.core.state import InForce
 from gridtokenx_backend.core.terms import (
     CommunityTerms,
@@ -42,6 +43,7 @@ def configure(community: Community, given: ConfigureInput, at_ms: int) -> Config
     ]
     _settle_zones(community)
     _cancel_unfit(community, former)
+    agreed.add(community.sharing, given.terms)
     _devices(community, given.terms.device)
     _meters(community, given.terms)
     return Configured(movements)
@@ -87,6 +89,7 @@ def _in_force(given: ConfigureInput) -> InForce:
             interval.grace_s * 1000,
             interval.coupling,
         ),
+        agreed.rules_of(given.terms),
     )
 
 
@@ -203,10 +206,12 @@ def _meters(community: Community, terms: CommunityTerms) -> None:
         meter = community.meters.get(listed.id)
         if meter is None:
             meter = Meter(listed.id, device, owner, rules, listed.epoch, site=listed.site)
+            meter.metering_point = listed.metering_point
             community.meters[listed.id] = meter
             continue
         policy_changed = meter.rules.policy != rules.policy
         meter.device, meter.site, meter.owner, meter.rules = device, listed.site, owner, rules
+        meter.metering_point = listed.metering_point
         if policy_changed:  # the mark counts what the former policy called surplus
             meter.settled_uwh = oracle.surplus_uwh(meter)
         if meter.epoch != listed.epoch:

@@ -80,9 +80,10 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     opened_import_uwh: int = 0
     opened_export_uwh: int = 0
     opened_near: bool = False
-    closed: tuple[IntervalEnergy, ...] = ()
+    closed: list[IntervalEnergy] = []
     past: Past | None = None
     certified: Certified | None = None
+    metering_point: str = ""
 
 
 class Device(msgspec.Struct, array_like=True, gc=False):

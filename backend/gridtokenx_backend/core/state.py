@@ -16,6 +16,7 @@ from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.periods import Period
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
 from gridtokenx_backend.core.settlement import Settlement
+from gridtokenx_backend.core.sharing.state import SharingRules, SharingState
 from gridtokenx_backend.core.timetable import IntervalRules
 from gridtokenx_backend.core.trading import LinkUse, ZoneState
 
@@ -70,6 +71,7 @@ class InForce(msgspec.Struct, frozen=True, array_like=True, gc=False):
     zone: Zone = Zone()
     cover_ms: int = 72 * 3_600_000
     interval: IntervalRules = IntervalRules()
+    sharing: SharingRules = SharingRules()
 
 
 class StoredLedger(msgspec.Struct, array_like=True, gc=False):
@@ -104,6 +106,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     interval_orders: list[RestingOrder] = []
     cleared_ms: int = 0
     periods: dict[str, Period] = {}
+    sharing: SharingState = msgspec.field(default_factory=SharingState)
 
 
 _CHUNK = 512

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.sharing_terms import SharingTerms
 from gridtokenx_backend.core.tariff_terms import CarbonTerms, SettlementTerms, TariffTerms
 from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
@@ -14,6 +15,8 @@ class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     time_zone: str = "UTC"
     """By its IANA name: in it days and months begin, and tariffs' hours are counted."""
+    mode: Literal["market", "static", "time_varying", "dynamic", "imported"] = "market"
+    """By price, or by a key: see `core.sharing`."""
 
 
 class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,6 +150,8 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the registers count before they begin again at zero; 0: they do not."""
     epoch: int = 0
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
+    metering_point: str = ""
+    """What the grid operator calls it, such as AT and 31 characters; empty: as `id`."""
     renewable: bool = False
     """What it exports is certified: a certificate for each MWh."""
     technology: str = ""
@@ -159,6 +164,7 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     market: MarketTerms = MarketTerms()
     rotation: RotationTerms = RotationTerms()
     interval: IntervalTerms = IntervalTerms()
+    sharing: SharingTerms = SharingTerms()
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []

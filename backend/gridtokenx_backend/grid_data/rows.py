@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
+from gridtokenx_backend.core.series import INTERVAL_MS, Quality
 from gridtokenx_backend.core.sharing.grid_data import (
-    INTERVAL_MS,
     QUANTITIES,
+    GridData,
     GridSeries,
     Quantity,
 )
-from gridtokenx_backend.core.sharing.quality import Quality
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.frame import MAX_METER_ID
 from gridtokenx_wire.units import MAX_AMOUNT
@@ -20,12 +21,14 @@ from gridtokenx_wire.units import MAX_AMOUNT
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_ROWS = 200_000
 """A month of 68 metering points; a bigger community imports by the week."""
+MAX_NAME = 255
 UWH_OF = {"wh": 10**6, "kwh": 10**9, "mwh": 10**12}
 
 _QUALITIES = {
     "measured": Quality.MEASURED,
     "substitute": Quality.SUBSTITUTE,
     "provisional": Quality.PROVISIONAL,
+    "interpolated": Quality.INTERPOLATED,
     "missing": Quality.MISSING,
     # ebUtilities, MeteringMethod: what settlement may use as measured, as substitute, not yet.
     "l1": Quality.MEASURED,
@@ -73,7 +76,7 @@ def parse_energy(text: str, unit_uwh: int, *, is_rounded: bool = False) -> int:
 def parse_quality(text: str) -> Quality:
     quality = _QUALITIES.get(text.strip().lower())
     if quality is None:
-        known = ", ".join([*_QUALITIES][:4])
+        known = ", ".join([*_QUALITIES][:5])
         raise Refusal(f"expected one of {known}, or L1, L2, L3, got {text[:40]!r}")
     return quality
 
@@ -143,3 +146,27 @@ def _runs(meter: str, quantity: Quantity, rows: dict[int, Row]) -> list[GridSeri
         )
         for run in runs
     ]
+
+
+def check_data(data: GridData) -> str:
+    """What was expected of series that somebody sends as values; empty if they are as read here."""
+    if not re.fullmatch(r"[0-9a-f]{64}", data.source) or len(data.name) > MAX_NAME:
+        return "expected source to be a SHA-256 in hex, and a name of at most 255 characters"
+    values = 0
+    for series in data.series:
+        energies_uwh = series.energies_uwh
+        values += len(energies_uwh)
+        if not energies_uwh or values > MAX_ROWS:
+            return f"expected 1 to {MAX_ROWS} energies"
+        if not 1 <= len(series.meter) <= MAX_METER_ID:
+            return f"expected a meter of 1 to {MAX_METER_ID} characters"
+        if series.start_ms < 0 or series.start_ms % INTERVAL_MS:
+            return "expected start_ms to be the start of an interval"
+        if len(series.qualities) != len(energies_uwh) or set(series.qualities) - set("01234"):
+            return "expected a quality, 0 to 4, for each energy"
+        for energy_uwh, quality in zip(energies_uwh, series.qualities, strict=True):
+            if (energy_uwh is None) != (quality == "0"):
+                return "expected energies without value to be missing, and no others"
+            if energy_uwh is not None and not 0 <= energy_uwh <= MAX_AMOUNT:
+                return "expected energies from 0 to 2^63 µWh"
+    return "" if values else "expected at least one series"

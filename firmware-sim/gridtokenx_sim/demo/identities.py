@@ -57,7 +57,7 @@ async def set_standing_order(
 ) -> None:
     """Signs and sends the member's standing order. Raises CommandFailed."""
     file = str(wallet_file(folder, member))
-    order = [member.side, "--price", member.price_grx_per_kwh]
+    order = [member.side, "--price", member.price_grx_per_kwh, "--segment", member.segment]
     await commands.answer(
         "gridtokenx_client", "wallet", "standing", *order, "--key", file, "--api", api
     )

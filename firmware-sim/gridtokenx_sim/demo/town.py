@@ -63,12 +63,13 @@ class MeterPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A person with a wallet, a meter and a standing order."""
+    """A person with a wallet, a meter and a standing order, for one of the two markets."""
 
     name: str
     side: Literal["sell", "buy"]
     price_grx_per_kwh: str
     meter: MeterPlan
+    segment: Literal["realtime", "interval"] = "realtime"
 
     @property
     def file_name(self) -> str:
@@ -231,7 +232,7 @@ GATEWAYS = (
                 9600,
                 (
                     Member("Berger", "sell", "0.118", _BERGER),
-                    Member("Huber", "sell", "0.105", _HUBER),
+                    Member("Huber", "sell", "0.105", _HUBER, "interval"),
                     Member("Kaya", "buy", "0.135", _KAYA),
                 ),
             ),
@@ -244,8 +245,8 @@ GATEWAYS = (
                 "hall",
                 9600,
                 (
-                    Member("Gruber", "sell", "0.112", _GRUBER),
-                    Member("Leitner", "buy", "0.148", _LEITNER),
+                    Member("Gruber", "sell", "0.112", _GRUBER, "interval"),
+                    Member("Leitner", "buy", "0.148", _LEITNER, "interval"),
                 ),
             ),
         ),
@@ -260,7 +261,7 @@ GATEWAYS = (
                 (
                     Member("Steiner", "sell", "0.098", _STEINER),
                     Member("Wagner", "sell", "0.132", _WAGNER),
-                    Member("School", "buy", "0.122", _SCHOOL),
+                    Member("School", "buy", "0.122", _SCHOOL, "interval"),
                 ),
             ),
             Bus("bakery", 0, (Member("Bakery Lang", "buy", "0.210", _BAKERY),)),

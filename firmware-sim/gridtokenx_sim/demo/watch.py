@@ -114,6 +114,7 @@ class Watch:
     def _house(self, bus: town.Bus, member: town.Member, seen: _Meter | None) -> House:
         wallet = self._wallets[member.name]
         sign = "≥" if member.side == "sell" else "≤"
+        market = " ¼h" if member.segment == "interval" else ""
         known: dict[str, Any] = {}
         if seen is not None:
             known = {"power_w": seen.power_w, "faults": tuple(seen.faults)}
@@ -123,7 +124,7 @@ class Watch:
             meter=member.meter.id,
             model=_model_name(member.meter),
             bus=f"{bus.name} {member.meter.address}" if bus.baud else f"{bus.name} TCP",
-            order=f"{member.side} {sign} {member.price_grx_per_kwh}",
+            order=f"{member.side} {sign} {member.price_grx_per_kwh}{market}",
             balance=self._balances.get(wallet),
             **known,
         )

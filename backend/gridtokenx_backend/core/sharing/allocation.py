@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from gridtokenx_backend.core.sharing.quality import Quality, of_slot
+from gridtokenx_backend.core.series import Quality
 from gridtokenx_backend.core.sharing.rounding import apportion
 
 Mode = Literal["static", "time_varying", "dynamic", "imported"]
@@ -84,6 +84,14 @@ class Allocated(NamedTuple):
     consumers: list[Received]
     pairs: list[Pair]
     uncovered_uwh: int
+
+
+def of_slot(qualities: Iterable[Quality]) -> Quality:
+    """The quality of what follows from all of them: the worst; with anything missing provisional.
+
+    Of nothing at all nothing is unknown.
+    """
+    return max(Quality.PROVISIONAL, min(qualities, default=Quality.MEASURED))
 
 
 def part_of(energy_uwh: int, factor_ppm: int) -> int:

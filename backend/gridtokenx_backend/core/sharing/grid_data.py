@@ -6,9 +6,8 @@ from typing import Literal, get_args
 
 import msgspec
 
-from gridtokenx_backend.core.sharing.quality import Quality
+from gridtokenx_backend.core.series import INTERVAL_MS, Quality
 
-INTERVAL_MS = 900_000
 Quantity = Literal[
     "consumption",
     "consumption_part",
