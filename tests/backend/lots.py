@@ -1,8 +1,7 @@
-"""A slow and plain ledger of one member: every µWh is in a lot that was minted or bought."""
+"""A wallet as a list of lots, and energy spread over intervals: slow and plain."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -36,57 +35,6 @@ class Person:
 
     def bought(self) -> int:
         return sum(part for entry, part in self.lots if entry)
-
-    def mint(self, amount: int) -> int:
-        """What is new of it, after the debt is paid."""
-        back = min(self.owed, amount)
-        self.owed -= back
-        if amount > back:
-            self.lots.append((0, amount - back))
-        return amount - back
-
-    def give_back(self, amount: int, free: int) -> int:
-        """What was taken of it at once; the rest is owed."""
-        taken = min(amount, free)
-        self.spend(taken)
-        self.owed += amount - taken
-        return taken
-
-    def consume(self, at_ms: int, amount: int) -> None:
-        """Import of an interval, less what was retired ahead of it."""
-        ahead = min(self.ahead, amount)
-        self.ahead -= ahead
-        self.open[at_ms] = self.open.get(at_ms, 0) + amount - ahead
-
-    def uncover(self, newest_first: Sequence[int], amount: int) -> None:
-        """Import that was not: out of these intervals, and what is retired for it stays ahead."""
-        for at_ms in newest_first:
-            part = min(self.open.get(at_ms, 0), amount)
-            if part:
-                self.open[at_ms] -= part
-                amount -= part
-        self.ahead += min(amount, self.retired - self.ahead)
-
-    def retire(self, free: int, oldest_ms: int) -> list[tuple[int, int, int]]:
-        """(interval, entry bought in, µWh): the oldest import by the oldest purchase."""
-        self.open = {
-            start: left for start, left in self.open.items() if start >= oldest_ms and left
-        }
-        found = []
-        while self.open and self.bought() and free:
-            start, wanted = min(self.open.items())
-            entry, there = min(lot for lot in self.lots if lot[0])
-            part = min(wanted, there, free)
-            found.append((start, entry, part))
-            self.lots.remove((entry, there))
-            if there > part:
-                self.lots.append((entry, there - part))
-            self.open[start] -= part
-            if not self.open[start]:
-                del self.open[start]
-            free -= part
-            self.retired += part
-        return found
 
 
 def share(import_uwh: int, export_uwh: int, index: int, parts: int) -> tuple[int, int]:

@@ -1,58 +1,45 @@
 """Retirement, corrections, money and certificates against a slow and plain ledger.
 
+The ledger here is a list of lots: every µWh of a wallet is in one that was minted or bought.
 Hypothesis chooses what happens; beside the core runs its double, restored from a snapshot every
 now and then, and at the end everything is replayed from what the journal would hold.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 from tests.backend.lots import Person, share
+from tests.backend.money_rules import MoneyRules
 from tests.backend.settling import MWH, NOON_MS, QUARTER_MS, Settling, roof_meters
-from tests.backend.village import HOUR_MS, KWH, START_MS, Resident, assert_sound, order_input
+from tests.backend.village import HOUR_MS, KWH, START_MS, assert_sound, order_input
 
 from gridtokenx_backend.core import machine, queues
 from gridtokenx_backend.core.community import Community, restore
 from gridtokenx_backend.core.inputs import Input
 from gridtokenx_backend.core.ledger import FED_IN, GRID, GRX, REC, RETIRED, issuer
-from gridtokenx_backend.core.local_time import parse_month
 from gridtokenx_backend.core.outcomes import (
     NotJournaled,
     OrderAccepted,
-    Refused,
-    Repeated,
     Result,
     Ticked,
     trades_of,
 )
 from gridtokenx_backend.core.settled import (
-    CertificatesIssued,
     Corrected,
-    Deposited,
-    NothingIssued,
     SettlementRefused,
-    WithdrawalAsked,
-)
-from gridtokenx_backend.core.settlement import (
-    ConfirmWithdrawal,
-    Deposit,
-    IssueCertificates,
-    RefuseWithdrawal,
 )
 from gridtokenx_backend.evidence import Entry, make_entry
 from gridtokenx_backend.replay import replay_entry
-from gridtokenx_wire.order import Instruction, RecRetire, RecTransfer, Withdraw
+from gridtokenx_wire.order import Instruction
 
 METERS = {"ABB-1": "anna", "ABB-2": "ben"}
 COVER_MS = 72 * HOUR_MS
 
 
-class SettlementAgainstLots(RuleBasedStateMachine):
+class SettlementAgainstLots(MoneyRules):
     def __init__(self) -> None:
         super().__init__()
         self.entries: list[Entry] = []
@@ -90,10 +77,6 @@ class SettlementAgainstLots(RuleBasedStateMachine):
             self.entries.append(make_entry(seq, village.at_ms, given, outcome, bytes(16)))
         return outcome
 
-    def who(self, name: str) -> Resident:
-        found: Resident = getattr(self.village, name)
-        return found
-
     # --- energy ---------------------------------------------------------------------------------
 
     @initialize()
@@ -121,7 +104,12 @@ class SettlementAgainstLots(RuleBasedStateMachine):
             self._mint(meter, export_uwh)
 
     def _mint(self, meter: str, amount: int) -> None:
-        self.minted += self.people[METERS[meter]].mint(amount)
+        person = self.people[METERS[meter]]
+        back = min(person.owed, amount)
+        person.owed -= back
+        if amount > back:
+            person.lots.append((0, amount - back))
+        self.minted += amount - back
         self.by_meter[meter] += amount
 
     @rule(
@@ -171,7 +159,10 @@ class SettlementAgainstLots(RuleBasedStateMachine):
             self._mint(meter, difference)
         elif difference < 0:
             free = self.village.community.ledger.posted(self.who(METERS[meter]).wallet, GRID)
-            self.minted -= person.give_back(-difference, person.owns() - self._held(METERS[meter]))
+            taken = min(-difference, person.owns() - self._held(METERS[meter]))
+            person.spend(taken)
+            person.owed += -difference - taken
+            self.minted -= taken
             self.by_meter[meter] += difference
             assert free >= 0
         before = sum(known[at][0] for at in span if at in untaken)
@@ -180,9 +171,19 @@ class SettlementAgainstLots(RuleBasedStateMachine):
         waiting = sum(known[at][0] for at in span if at in untaken) - before
         rest = moved[0] - counted[0] - waiting
         if rest > 0 and max(span) >= self.village.at_ms - COVER_MS:
-            person.consume(max(span), rest)
+            self._consume(person, max(span), rest)
+        for at_ms in sorted(span, reverse=True):
+            part = min(person.open.get(at_ms, 0), max(0, -rest))
+            if part:
+                person.open[at_ms] -= part
+                rest += part
         if rest < 0:
-            person.uncover(sorted(span, reverse=True), -rest)
+            person.ahead += min(-rest, person.retired - person.ahead)
+
+    def _consume(self, person: Person, at_ms: int, amount: int) -> None:
+        ahead = min(person.ahead, amount)
+        person.ahead -= ahead
+        person.open[at_ms] = person.open.get(at_ms, 0) + amount - ahead
 
     def _held(self, name: str) -> int:
         return self.village.community.ledger.held(self.who(name).wallet, GRID)
@@ -239,106 +240,40 @@ class SettlementAgainstLots(RuleBasedStateMachine):
         expected = []
         for meter, name in METERS.items():
             for at_ms in sorted(self.untaken[meter]):
-                self.people[name].consume(at_ms, self.counted[meter][at_ms][0])
+                self._consume(self.people[name], at_ms, self.counted[meter][at_ms][0])
             self.untaken[meter].clear()
         for name, person in self.people.items():
-            free = person.owns() - self._held(name)
-            oldest_ms = self.village.at_ms - COVER_MS
-            wallet = self.who(name).wallet
-            expected += [(wallet, *part) for part in person.retire(free, oldest_ms)]
+            expected += self._retired(name, person)
         assert [
             (each.wallet, each.interval_ms, each.bought_entry, each.amount_uwh)
             for each in outcome.retirements
         ] == expected
 
-    # --- money ----------------------------------------------------------------------------------
+    def _retired(self, name: str, person: Person) -> list[tuple[str, int, int, int]]:
+        at_ms = self.village.at_ms
+        person.open = {
+            start: left for start, left in person.open.items() if start >= at_ms - COVER_MS and left
+        }
+        free = person.owns() - self._held_before(name)
+        found = []
+        while person.open and person.bought() and free:
+            start, wanted = min(person.open.items())
+            entry, there = min(lot for lot in person.lots if lot[0])
+            part = min(wanted, there, free)
+            found.append((self.who(name).wallet, start, entry, part))
+            person.lots.remove((entry, there))
+            if there > part:
+                person.lots.append((entry, there - part))
+            person.open[start] -= part
+            if not person.open[start]:
+                del person.open[start]
+            free -= part
+            person.retired += part
+        return found
 
-    @rule(
-        who=st.sampled_from(["anna", "ben"]),
-        grx=st.sampled_from(["5", "1", "0", "99999"]),
-        reference=st.sampled_from(["x", "y", ""]),
-    )
-    def ask_for_money(self, who: str, grx: str, reference: str) -> None:
-        self.fresh += 1
-        head = self.who(who)._head(f"w{self.fresh}", self.village.at_ms, "lane")
-        outcome = self.village.tell(Withdraw(**head, amount_grx=grx, reference=reference))
-        amount = int(grx) * 10**6
-        held = sum(part for name, part in self.withdrawals.values() if name == who)
-        open_bids = self.village.community.ledger.held(self.who(who).wallet, GRX) - held
-        known = any(
-            each.reference == reference and each.wallet == self.who(who).wallet
-            for each in self.village.community.settlement.withdrawals.values()
-        )
-        if isinstance(outcome, WithdrawalAsked):
-            self.withdrawals[outcome.number] = (who, amount)
-            return
-        assert isinstance(outcome, Refused)
-        too_much = amount > self.people[who].money - held - open_bids
-        assert not amount or not reference or known or too_much
-
-    @rule(
-        index=st.integers(0, 2),
-        pay=st.booleans(),
-        reference=st.sampled_from(["", "r1", "r2", "r3"]),
-    )
-    def answer(self, index: int, pay: bool, reference: str) -> None:
-        numbers = [*self.withdrawals, 10**6]
-        number = numbers[min(index, len(numbers) - 1)]
-        if pay:
-            self.fresh += 1
-            reference = reference and f"{reference}-{self.fresh}"
-            command: Any = ConfirmWithdrawal(number=number, reference=reference)
-        else:
-            command = RefuseWithdrawal(number=number, reason=reference)
-        outcome = self.village.order(command)
-        if number not in self.withdrawals or not reference:
-            assert isinstance(outcome, SettlementRefused)
-            return
-        assert not isinstance(outcome, NotJournaled)
-        who, amount = self.withdrawals.pop(number)
-        self.people[who].money -= amount if pay else 0
-        if pay:
-            assert isinstance(self.village.order(command), Repeated)
-
-    @rule(who=st.sampled_from(["anna", "stranger"]), reference=st.sampled_from(["d1", "d2", ""]))
-    def deposit(self, who: str, reference: str) -> None:
-        wallet = Resident(who).wallet
-        outcome = self.village.order(Deposit(wallet=wallet, amount_ugrx=7, reference=reference))
-        if isinstance(outcome, Deposited):
-            self.people[who].money += 7
-        else:
-            known = reference in self.village.community.settlement.references
-            assert who == "stranger" or not reference or known
-
-    # --- certificates ---------------------------------------------------------------------------
-
-    @rule(month=st.sampled_from(["2026-05", "2026-06", "2026-07"]))
-    def certify(self, month: str) -> None:
-        outcome = self.village.order(IssueCertificates(month=parse_month(month)))
-        again = self.village.order(IssueCertificates(month=parse_month(month)))
-        assert isinstance(again, NothingIssued | SettlementRefused)
-        if isinstance(outcome, CertificatesIssued):
-            self.certified += [(each.from_uwh, each.to_uwh) for each in outcome.certificates]
-
-    @rule(to=st.sampled_from(["anna", "ben", "cleo"]), use=st.booleans())
-    def use_certificate(self, to: str, use: bool) -> None:
-        known = list(self.village.community.settlement.certificates.values())
-        if not known:
-            return
-        certificate = known[self.fresh % len(known)]
-        self.fresh += 1
-        people = {self.who(name).wallet: self.who(name) for name in self.people}
-        owner = people[certificate.owner]
-        head = owner._head(f"r{self.fresh}", self.village.at_ms, "lane")
-        serial, was_used = certificate.serial, certificate.status == "retired"
-        given: Any = (
-            RecRetire(**head, serial=serial, beneficiary="the bakery")
-            if use
-            else RecTransfer(**head, serial=serial, to=self.who(to).wallet)
-        )
-        outcome = self.village.tell(given)
-        impossible = was_used or (not use and self.who(to) is owner)
-        assert isinstance(outcome, Refused) == impossible
+    def _held_before(self, name: str) -> int:
+        """What open orders hold; a tick does not change it here."""
+        return self._held(name)
 
     @rule()
     def restart(self) -> None:

@@ -8,6 +8,7 @@ from litestar.params import FromPath, FromQuery
 
 from gridtokenx_backend.api.limits import Limit
 from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.api.settlement_views import standing_order_view
 from gridtokenx_backend.api.views import (
     BalanceView,
     BookView,
@@ -17,7 +18,6 @@ from gridtokenx_backend.api.views import (
     SummaryView,
     TradesView,
     open_order_view,
-    standing_order_view,
     trade_view,
 )
 from gridtokenx_backend.api.zone_views import ZonesView, link_view, zone_view
