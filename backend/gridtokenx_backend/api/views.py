@@ -69,6 +69,7 @@ class OpenOrderView(msgspec.Struct, frozen=True):
     remaining_kwh: str
     standing: bool
     expires_ms: int
+    segment: str
 
 
 class AmendView(msgspec.Struct, frozen=True):
@@ -261,7 +262,7 @@ def trade_view(trade: TradeRow | Trade, seq: int, at_ms: int) -> TradeView:
     )
 
 
-def open_order_view(order: RestingOrder) -> OpenOrderView:
+def open_order_view(order: RestingOrder, segment: str) -> OpenOrderView:
     return OpenOrderView(
         client_id(order.key),
         order.side,
@@ -270,6 +271,7 @@ def open_order_view(order: RestingOrder) -> OpenOrderView:
         format_kwh(order.remaining_uwh),
         order.standing,
         order.expires_ms,
+        segment,
     )
 
 
