@@ -25,7 +25,9 @@ _MEANING = {
     "ratio_to_verify_limit": "frames a second over that limit",
     "lost": "frames sent that are not in the journal",
     "doubled": "frames that are in it more than once",
-    "orders_per_s": "orders through book, escrow, matching, settlement, commit and reply",
+    "orders_per_s": "orders through book, escrow, matching, settlement and, but via core, commit",
+    "settlements_per_s": "trades settled, each in an entry of its own, durable in the journal",
+    "resting": "orders in the book before the first that is measured",
     "trades_per_s": "trades settled on the way",
     "p50_ms": "median time from submission to the durable answer",
     "p99_ms": "the same, 99 of 100",
@@ -55,6 +57,18 @@ _MEANING = {
     "new_reading_delay_s": "from the poll of a new reading to its entry, the longest meanwhile",
     "new_readings_during_drain": "how many of the new readings were polled before it was over",
     "oldest_first": "whether the frames came in the order of their seqs",
+    "rows": "intervals that are stored",
+    "day_ms": "a day of one meter, from the question to the JSON, median",
+    "month_ms": "31 days of one meter, the same",
+    "month_cpu_ms": "the processor's time for it, mean",
+    "p99": "milliseconds for 31 days, 99 of 100",
+    "bytes_per_row": "of the file, for each interval",
+    "build_s": "to store all of them",
+    "quarter_hour_ms": "to store one more interval of every meter",
+    "clear_s": "one zone's auction: hash, volume, interval, price, fills, pairs, welfare, curves",
+    "clear_s_own_prices": "the same where hardly two orders have the same price",
+    "clear_s_one_giant": "the same where most orders on both sides are one member's",
+    "growth_over_n_log_n": "ten times the orders: how much longer, over what n log n allows",
     "bytes_written_per_reading": "to the disk, by the agent, counted by the kernel",
 }
 
@@ -76,21 +90,30 @@ def ingest(
 
 @app.command(epilog="Example: scripts/bench orders --via http")
 def orders(
-    via: Annotated[str, typer.Option(help="core or http")] = "core",
+    via: Annotated[str, typer.Option(help="core, settle, writer, http or auction")] = "core",
     count: Annotated[int, typer.Option(help="0: as fits.")] = 0,
     connections: Annotated[int, typer.Option(help="For http.")] = 64,
     *,
     as_json: Json = False,
 ) -> None:
-    """Orders a second, in process or signed over HTTP."""
+    """Orders a second: the core alone, through the writer, or signed over HTTP."""
+    from bench import deep_book  # noqa: PLC0415
     from bench import orders as bench  # noqa: PLC0415
 
     if via == "core":
-        report = bench.run_core(count or 120_000)
+        report = deep_book.run_core(count or 200_000)
+    elif via == "settle":
+        report = deep_book.run_settle(count or 100_000)
+    elif via == "writer":
+        report = bench.run_writer(count or 120_000)
     elif via == "http":
         report = bench.run_http(count or 20_000, connections)
+    elif via == "auction":
+        from bench import auction  # noqa: PLC0415
+
+        report = auction.run(count or 100_000)
     else:
-        typer.echo(f"--via: expected core or http, got {via!r}", err=True)
+        typer.echo(f"--via: expected core, settle, writer, http or auction, got {via!r}", err=True)
         raise typer.Exit(2)
     _print(f"orders --via {via}", report, as_json=as_json)
 
@@ -153,6 +176,19 @@ def dlms(seconds: float = 10.0, *, as_json: Json = False) -> None:
     from bench import dlms as bench  # noqa: PLC0415
 
     _print("dlms", bench.run(seconds), as_json=as_json)
+
+
+@app.command(epilog="Example: scripts/bench intervals --json")
+def intervals(
+    meters: Annotated[int, typer.Option(min=1, max=100_000)] = 1_000,
+    days: Annotated[int, typer.Option(min=1, max=3_650)] = 365,
+    *,
+    as_json: Json = False,
+) -> None:
+    """A year of 1,000 meters' 15-minute energy: 35 million intervals, stored and asked."""
+    from bench import intervals as bench  # noqa: PLC0415
+
+    _print("intervals", bench.run(meters, days), as_json=as_json)
 
 
 def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:

@@ -72,7 +72,7 @@ def make_order(member: Member, number: int, chance: random.Random, now_ms: int) 
     )
 
 
-def run_core(orders: int) -> dict[str, object]:
+def run_writer(orders: int) -> dict[str, object]:
     """In process: writer, core and SQLite journal; everything but signatures and HTTP."""
     collect_rarely()
     members = make_members(MEMBERS)
@@ -96,7 +96,7 @@ def run_core(orders: int) -> dict[str, object]:
         elapsed_s, latencies_ms = asyncio.run(_submit(community, folder, given))
         stored, trades = _stored(folder / "journal.db")
     assert stored == orders, f"{orders} orders in, {stored} stored"
-    return _report("core", orders, elapsed_s, trades, latencies_ms)
+    return _report("writer", orders, elapsed_s, trades, latencies_ms)
 
 
 async def _submit(

@@ -14,9 +14,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from gridtokenx_backend.commands.admission import device, token
+from gridtokenx_backend.commands.grid import grid, reconcile
 from gridtokenx_backend.commands.import_frames import import_frames
 from gridtokenx_backend.commands.key import key
 from gridtokenx_backend.commands.pki import broker_config, init
+from gridtokenx_backend.commands.settlement import correct, deposit, rec, withdrawal
+from gridtokenx_backend.commands.statements import period, report, statement
 from gridtokenx_backend.commands.terminal import CONFIG, ConfigOption, JsonOption
 from gridtokenx_backend.config import load_settings, load_terms, missing_files
 from gridtokenx_backend.errors import OperatorError
@@ -42,9 +45,28 @@ app.command(epilog="Example: gridtokenx-backend broker-config --config backend.t
 app.command("import", epilog="Example: gridtokenx-backend import site.frames --acks site.acks")(
     import_frames
 )
+app.command(
+    epilog="Example: gridtokenx-backend deposit 3cuQ7ktXCfiYhZstjRdZvRDBYoH5edou9GrhMT7NfXXQ 50 "
+    '--reference "SEPA 2026-07-01/2"'
+)(deposit)
+app.command(
+    epilog="Example: gridtokenx-backend correct EASTRON-12345678 --from 2026-06-01T12:15+02:00 "
+    '--to 2026-06-01T12:45+02:00 --import 0 --export 1.5 --reason "meter stood still"'
+)(correct)
+app.add_typer(withdrawal, name="withdrawal")
+app.add_typer(rec, name="rec")
+app.command(epilog="Example: gridtokenx-backend statement 2026-06 --format pdf --out june")(
+    statement
+)
+app.command(epilog="Example: gridtokenx-backend report 2026-06 --format html --out june")(report)
+app.add_typer(period, name="period")
 app.add_typer(key, name="key")
 app.add_typer(token, name="token")
 app.add_typer(device, name="device")
+app.add_typer(grid, name="grid")
+app.command(epilog="Example: gridtokenx-backend reconcile march.csv --csv differences.csv")(
+    reconcile
+)
 
 
 @app.command(epilog="Example: gridtokenx-backend run --config /etc/gridtokenx/backend.toml")
@@ -101,7 +123,8 @@ def replay(
     from gridtokenx_backend import replay_command  # noqa: PLC0415
 
     settings = load_settings(config)
-    report = asyncio.run(replay_command.run(settings.journal, verify=verify))
+    series = settings.series if settings.series.exists() else None
+    report = asyncio.run(replay_command.run(settings.journal, series, verify=verify))
     if as_json:
         typer.echo(json.dumps(report))
     else:

@@ -11,6 +11,10 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.terms import CommunityTerms
+from gridtokenx_backend.settlement_checks import check_settlement
+from gridtokenx_backend.sharing_checks import check_sharing
+from gridtokenx_backend.statements.tariff_check import check_tariffs
+from gridtokenx_backend.zone_checks import check_zones
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import finding, load_toml
 from gridtokenx_wire.errors import ConfigError
@@ -24,6 +28,10 @@ LONGEST_DAYS = 7300
 _LARGEST = 10**10
 """Of seconds, ratios and epochs: the core keeps integers of 64 bits, and some in milliseconds."""
 _LONGEST_OVERLAP_HOURS = 8760
+_LONGEST_FINALITY_HOURS = 8760
+_LARGEST_TOLERANCE_S = 450
+_LONGEST_GRACE_S = 86_400
+_MOST_OPEN_ORDERS = 1_000_000
 _LARGEST_REGISTER_UWH = 10**9 * UWH_PER_KWH
 _CHAIN = re.compile(r"(?:[0-9a-f]{16})?", re.ASCII)
 
@@ -108,6 +116,14 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "journal.db"
 
     @property
+    def documents(self) -> Path:
+        return self.data / "documents.db"
+
+    @property
+    def series(self) -> Path:
+        return self.data / "intervals.db"
+
+    @property
     def ca(self) -> Path:
         return self.data / "ca"
 
@@ -183,16 +199,38 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     if not 0 <= terms.rotation.overlap_hours <= _LONGEST_OVERLAP_HOURS:
         yield "rotation.overlap_hours", f"expected 0 to {_LONGEST_OVERLAP_HOURS}"
     yield from _check_oracle(terms)
+    yield from _check_intervals(terms)
     yield from _check_market(terms)
+    yield from check_zones(terms)
+    yield from check_sharing(terms)
     yield from _check_members(terms)
     yield from _check_devices(terms)
     yield from _check_meters(terms)
+    yield from check_tariffs(terms)
+    yield from check_settlement(terms)
 
 
 def _check_oracle(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     for name in terms.oracle.__struct_fields__:
         if not 0 <= getattr(terms.oracle, name) <= _LARGEST:
             yield f"oracle.{name}", f"expected 0 to {_LARGEST} seconds"
+
+
+def _check_intervals(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
+    interval = terms.interval
+    if not 0 <= interval.finality_hours <= _LONGEST_FINALITY_HOURS:
+        yield "interval.finality_hours", f"expected 0 to {_LONGEST_FINALITY_HOURS}"
+    elif not 0 <= interval.correction_hours <= interval.finality_hours:
+        hours = interval.finality_hours
+        yield "interval.correction_hours", f"expected 0 to {hours}, the finality_hours"
+    for name in ("gate_s", "grace_s"):
+        if not 0 <= getattr(interval, name) <= _LONGEST_GRACE_S:
+            yield f"interval.{name}", f"expected 0 to {_LONGEST_GRACE_S}"
+    if not 0 <= interval.bound_tolerance_s <= _LARGEST_TOLERANCE_S:
+        yield (
+            "interval.bound_tolerance_s",
+            f"expected 0 to {_LARGEST_TOLERANCE_S}, half an interval",
+        )
 
 
 def _check_market(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
@@ -204,6 +242,12 @@ def _check_market(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
         yield "market.lot_kwh", "expected lot × tick to be a whole number of µGRX (0.000001 GRX)"
     if not 0 <= market.fee_bps <= 10_000:
         yield "market.fee_bps", f"expected 0 to 10000 basis points, got {market.fee_bps}"
+    if market.min_fee_grx and market.fee_payer == "buyer":
+        yield "market.min_fee_grx", 'expected 0 with fee_payer = "buyer"'
+    if not 0 <= market.min_fee_grx <= MAX_AMOUNT // 10**6:
+        yield "market.min_fee_grx", f"expected 0 to {format_grx(MAX_AMOUNT // 10**6)} GRX"
+    if not 1 <= market.most_open_orders <= _MOST_OPEN_ORDERS:
+        yield "market.most_open_orders", f"expected 1 to {_MOST_OPEN_ORDERS}"
     for name in ("order_window_s", "tick_s"):
         if not 1 <= getattr(market, name) <= _LARGEST:
             yield f"market.{name}", f"expected 1 to {_LARGEST} seconds"

@@ -6,21 +6,21 @@ The primary key lets no second writer in: an entry's number can be taken once.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 import msgspec
 
+from gridtokenx_backend.core.inputs import clear_interval
 from gridtokenx_backend.core.outcomes import Outcome, trades_of
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.evidence import Entry
+from gridtokenx_backend.sqlite_thread import Connection
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE journal (
   seq       INTEGER PRIMARY KEY,
@@ -34,17 +34,24 @@ CREATE TABLE journal (
   outcome   BLOB
 ) STRICT;
 CREATE TABLE trade (
-  seq          INTEGER NOT NULL,
-  n            INTEGER NOT NULL,
-  at_ms        INTEGER NOT NULL,
-  price_ugrx   INTEGER NOT NULL,
-  quantity_uwh INTEGER NOT NULL,
-  gross_ugrx   INTEGER NOT NULL,
-  fee_ugrx     INTEGER NOT NULL,
-  buyer        TEXT    NOT NULL,
-  seller       TEXT    NOT NULL,
+  seq           INTEGER NOT NULL,
+  n             INTEGER NOT NULL,
+  at_ms         INTEGER NOT NULL,
+  price_ugrx    INTEGER NOT NULL,
+  quantity_uwh  INTEGER NOT NULL,
+  gross_ugrx    INTEGER NOT NULL,
+  fee_ugrx      INTEGER NOT NULL,
+  buyer         TEXT    NOT NULL,
+  seller        TEXT    NOT NULL,
+  net_ugrx      INTEGER NOT NULL,
+  wheeling_ugrx INTEGER NOT NULL,
+  loss_ugrx     INTEGER NOT NULL,
+  buyer_zone    TEXT    NOT NULL,
+  seller_zone   TEXT    NOT NULL,
+  segment       TEXT    NOT NULL,
   PRIMARY KEY (seq, n)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX clearing ON journal (input) WHERE kind = 'clear';
 CREATE TABLE snapshot (
   seq    INTEGER PRIMARY KEY,
   state  BLOB NOT NULL,
@@ -52,10 +59,11 @@ CREATE TABLE snapshot (
 ) STRICT;
 """
 _INSERT = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
-_INSERT_TRADE = "INSERT INTO trade VALUES (?,?,?,?,?,?,?,?,?)"
+_INSERT_TRADE = "INSERT INTO trade VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _KEPT_SNAPSHOTS = 2
+_FIRST_MS = 10**12
+"""From 2001 to 2286 intervals have thirteen digits, so that their texts sort as they do."""
 _ENTRIES_READ = 1000
-T = TypeVar("T")
 
 
 class TradeRow(NamedTuple):
@@ -70,6 +78,12 @@ class TradeRow(NamedTuple):
     fee_ugrx: int
     buyer: str
     seller: str
+    net_ugrx: int
+    wheeling_ugrx: int
+    loss_ugrx: int
+    buyer_zone: str
+    seller_zone: str
+    segment: str
 
 
 def trade_rows(seq: int, at_ms: int, outcome: Outcome) -> list[TradeRow]:
@@ -85,6 +99,12 @@ def trade_rows(seq: int, at_ms: int, outcome: Outcome) -> list[TradeRow]:
             trade.fee_ugrx,
             trade.buyer,
             trade.seller,
+            trade.net_ugrx,
+            trade.wheeling_ugrx,
+            trade.loss_ugrx,
+            trade.buyer_zone,
+            trade.seller_zone,
+            trade.segment,
         )
         for n, trade in enumerate(trades_of(outcome))
     ]
@@ -111,6 +131,10 @@ class Journal(Protocol):
         """The entries with a number above `after`, in order."""
         ...
 
+    async def outcomes(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """(number, outcome) of the entries with a number above `after`, in order."""
+        ...
+
     async def entry(self, seq: int) -> Entry | None: ...
 
     async def trades(self, limit: int) -> list[TradeRow]:
@@ -119,6 +143,10 @@ class Journal(Protocol):
 
     async def trades_of(self, seq: int) -> list[TradeRow]:
         """The trades of one entry, in order."""
+        ...
+
+    async def clearings(self, limit: int, before_ms: int) -> list[Entry]:
+        """The entries that cleared the newest intervals before `before_ms`, newest first."""
         ...
 
     async def count_trades(self, up_to: int) -> int:
@@ -132,43 +160,13 @@ class Journal(Protocol):
     async def close(self) -> None: ...
 
 
-class _Connection:
-    """A SQLite connection on a thread of its own. A call is one hop, whatever it does there."""
-
-    def __init__(self, path: Path | str, *, uri: bool = False) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
-        self._path = path
-        self._uri = uri
-        self._db: sqlite3.Connection | None = None
-
-    async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` returns. Raises JournalUnavailable for whatever SQLite raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, work)
-
-    def _call(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            if self._db is None:
-                self._db = sqlite3.connect(
-                    self._path, isolation_level=None, timeout=5, uri=self._uri
-                )
-            return work(self._db)
-        except sqlite3.Error as error:
-            raise JournalUnavailable(str(error)) from None
-
-    async def close(self) -> None:
-        if self._db is not None:
-            await self.call(sqlite3.Connection.close)
-            self._db = None
-        self._thread.shutdown()
-
-
 class SqliteJournal:
     """The journal in one SQLite file. Made by `open_journal` or `open_journal_readonly`.
 
     `reader` sees only what is committed, and never waits for the writer.
     """
 
-    def __init__(self, writer: _Connection, reader: _Connection) -> None:
+    def __init__(self, writer: Connection, reader: Connection) -> None:
         self._writer = writer
         self._reader = reader
 
@@ -186,6 +184,10 @@ class SqliteJournal:
                 yield Entry(*row)
             after = rows[-1][0]
 
+    async def outcomes(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        query = "SELECT seq, outcome FROM journal WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [(seq, outcome) for seq, outcome in await self._all(query, after, limit)]
+
     async def entry(self, seq: int) -> Entry | None:
         row = await self._one("SELECT * FROM journal WHERE seq = ?", seq)
         return Entry(*row) if row else None
@@ -197,6 +199,15 @@ class SqliteJournal:
     async def trades_of(self, seq: int) -> list[TradeRow]:
         query = "SELECT * FROM trade WHERE seq = ? ORDER BY n"
         return [TradeRow(*row) for row in await self._all(query, seq)]
+
+    async def clearings(self, limit: int, before_ms: int) -> list[Entry]:
+        if before_ms < _FIRST_MS:
+            return []
+        before = clear_interval(min(before_ms, 10 * _FIRST_MS - 1)).raw
+        query = (
+            "SELECT * FROM journal WHERE kind = 'clear' AND input < ? ORDER BY input DESC LIMIT ?"
+        )
+        return [Entry(*row) for row in await self._all(query, before, limit)]
 
     async def count_trades(self, up_to: int) -> int:
         query = (
@@ -213,11 +224,11 @@ class SqliteJournal:
         row = await self._one("SELECT seq, state, digest FROM snapshot ORDER BY seq DESC LIMIT 1")
         return Snapshot(*row) if row else None
 
-    async def _one(self, query: str, *values: int) -> tuple[Any, ...] | None:
+    async def _one(self, query: str, *values: int | bytes) -> tuple[Any, ...] | None:
         rows = await self._all(query, *values)
         return rows[0] if rows else None
 
-    async def _all(self, query: str, *values: int) -> list[tuple[Any, ...]]:
+    async def _all(self, query: str, *values: int | bytes) -> list[tuple[Any, ...]]:
         return await self._reader.call(lambda db: db.execute(query, values).fetchall())
 
     async def close(self) -> None:
@@ -263,7 +274,7 @@ def _roll_back(db: sqlite3.Connection) -> None:
 
 async def open_journal(path: Path) -> SqliteJournal:
     """The journal in `path`, made if it is new. Raises JournalUnavailable saying why not."""
-    journal = SqliteJournal(_Connection(path), _Connection(path))
+    journal = SqliteJournal(Connection(path), Connection(path))
     try:
         await journal._writer.call(_prepare)
         await journal.last_seq()
@@ -275,7 +286,7 @@ async def open_journal(path: Path) -> SqliteJournal:
 
 async def open_journal_readonly(path: Path) -> SqliteJournal:
     """The journal in `path`, for reading beside a running backend. Raises JournalUnavailable."""
-    connection = _Connection(f"file:{quote(str(path))}?mode=ro", uri=True)
+    connection = Connection(f"file:{quote(str(path))}?mode=ro", uri=True)
     journal = SqliteJournal(connection, connection)
     try:
         await journal.last_seq()

@@ -18,10 +18,11 @@ from gridtokenx_backend.core.inputs import (
     parse,
 )
 from gridtokenx_backend.core.outcomes import NotJournaled, Outcome
-from gridtokenx_backend.core.state import VERSION, digest, state_version
+from gridtokenx_backend.core.state import digest
 from gridtokenx_backend.errors import ReplayMismatch
 from gridtokenx_backend.evidence import Entry, commit, decode_leaf, leaf_hash, make_entry
 from gridtokenx_backend.journal import Journal, Snapshot, trade_rows
+from gridtokenx_backend.series.check import SeriesCheck
 from gridtokenx_backend.verify_worker import Job, check
 from gridtokenx_wire import cose
 from gridtokenx_wire.errors import WireError
@@ -31,12 +32,13 @@ PROGRESS_EVERY = 10_000
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a verification compared: entries, signatures, and snapshots' digests."""
+    """What a verification compared: entries, signatures, snapshots' digests, stored intervals."""
 
     entries: int
     digest: str
     signatures: int
     snapshots: int
+    intervals: int = 0
 
 
 async def rebuild(journal: Journal) -> Community:
@@ -118,7 +120,9 @@ def _difference(again: Entry, stored: Entry) -> str:
     return " and ".join(names)
 
 
-async def verify(journal: Journal, progress: Callable[[int], None]) -> Report:
+async def verify(
+    journal: Journal, progress: Callable[[int], None], series: SeriesCheck | None = None
+) -> Report:
     """Replays everything from the first entry on and compares it with what is stored.
 
     Raises ReplayMismatch at the first difference.
@@ -132,26 +136,26 @@ async def verify(journal: Journal, progress: Callable[[int], None]) -> Report:
         given = _parse(community, entry)
         signatures += _check_signature(community, entry, given)
         outcome = _apply(community, entry, given)
+        if series is not None:
+            await series.entry(entry.seq, outcome)
         if rows := trade_rows(entry.seq, entry.at_ms, outcome):
             trades += len(rows)
             if await journal.trades_of(entry.seq) != rows:
                 raise ReplayMismatch(f"entry {entry.seq}: its trades in the history differ")
         if newest is not None and entry.seq == newest.seq:
-            if community.snapshot() != _as_of_now(newest):
+            if community.snapshot() != newest.state:
                 raise ReplayMismatch(f"snapshot {newest.seq}: the replayed state differs")
             snapshots += 1
         if entry.seq % PROGRESS_EVERY == 0:
             progress(entry.seq)
     if (found := await journal.count_trades(community.entries)) != trades:
         raise ReplayMismatch(f"the history of trades has {found} of them, the entries {trades}")
-    return Report(community.entries, digest(community.snapshot()), signatures, snapshots)
-
-
-def _as_of_now(snapshot: Snapshot) -> bytes:
-    """A snapshot's bytes; one of an older version as this version would have written it."""
-    if state_version(snapshot.state) == VERSION:
-        return snapshot.state
-    return restore(snapshot.state).snapshot()
+    if series is not None:
+        await series.end(community.entries)
+    found_rows = series.rows if series is not None else 0
+    return Report(
+        community.entries, digest(community.snapshot()), signatures, snapshots, found_rows
+    )
 
 
 def _check_signature(community: Community, entry: Entry, given: Input) -> int:

@@ -19,12 +19,14 @@ from gridtokenx_backend.acks import AckSigner
 from gridtokenx_backend.api.app import make_app
 from gridtokenx_backend.api.connection import TimedConnection
 from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.clearing_times import clear_when_due
 from gridtokenx_backend.config import Settings, load_terms
 from gridtokenx_backend.core.inputs import TickInput, configure
 from gridtokenx_backend.core.outcomes import Retired
+from gridtokenx_backend.core.sharing.agreed import conflicts
 from gridtokenx_backend.data_folder import only_one, prepare
 from gridtokenx_backend.enrolment_desk import EnrolmentDesk
-from gridtokenx_backend.errors import CannotStart
+from gridtokenx_backend.errors import CannotStart, JournalUnavailable
 from gridtokenx_backend.garbage import collect_rarely
 from gridtokenx_backend.ingest import Ingest
 from gridtokenx_backend.journal import Journal, open_journal
@@ -32,9 +34,14 @@ from gridtokenx_backend.mqtt_source import MqttSource
 from gridtokenx_backend.pki.authority import Authority, open_authority
 from gridtokenx_backend.pki.broker_access import BrokerAccess
 from gridtokenx_backend.replay import rebuild
+from gridtokenx_backend.series.keeper import SeriesKeeper
+from gridtokenx_backend.series.store import open_series
+from gridtokenx_backend.statements.desk import StatementDesk
+from gridtokenx_backend.time_zones import look_up
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Overloaded, Writer
 from gridtokenx_wire.clock import Clock, make_clock
+from gridtokenx_wire.config import finding
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.keys import (
     load_private_key,
@@ -46,6 +53,8 @@ from gridtokenx_wire.keys import (
 
 _BACKLOG = 512
 _GRACE_S = 3
+_LONGEST_SLEEP_S = 1.0
+"""Orders that come in the meantime may be due earlier."""
 log = structlog.get_logger()
 
 
@@ -88,6 +97,11 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
     tls = _tls(settings)
     authority = open_authority(settings.ca)
     journal = await open_journal(settings.journal)
+    try:
+        stored = await open_series(settings.series)
+    except JournalUnavailable:
+        await journal.close()
+        raise
     verifier = Verifier(settings.backend.backend.verify_workers)
     try:
         writer = await _open_writer(journal, clock, settings)
@@ -100,15 +114,29 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
             signer = AckSigner(raw_private_seed(key), raw_public_key(key.public_key()))
             ingest = Ingest(source, writer, verifier, signer)
             access = _access(settings, authority, writer)
+            series = SeriesKeeper(stored, journal, writer)
             ticks = _tick(writer, clock, in_force.tick_ms, access)
-            works = [source.run(), ingest.run(), ticks, *([access.run()] if access else [])]
+            works = [
+                source.run(),
+                ingest.run(),
+                ticks,
+                series.run(),
+                clear_when_due(writer, clock),
+                *([access.run()] if access else []),
+            ]
             inputs = [group.create_task(work) for work in works]
             desk = None
             if authority is not None:
                 acked_by = [public_key_text(each.public_key()) for each in (key, *next_keys)]
                 desk = EnrolmentDesk(settings, authority, writer, verifier, acked_by)
             try:
-                yield Backend(writer, journal, verifier, ingest, source, clock, token, desk, access)
+                statements = StatementDesk(settings.journal, settings.documents)
+                yield Backend(
+                    *(writer, journal, verifier, ingest, source, clock, token, series),
+                    desk=desk,
+                    access=access,
+                    statements=statements,
+                )
             finally:
                 for task in inputs:
                     task.cancel()
@@ -117,6 +145,7 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
             await writer.save_snapshot()
     finally:
         await verifier.close()
+        await stored.close()
         await journal.close()
 
 
@@ -130,7 +159,7 @@ async def _put_terms_in_force(writer: Writer, path: Path) -> None:
     """Journals the terms in `community.toml`, unless they are the ones in force."""
     source = await asyncio.to_thread(_digest, path)
     in_force = writer.community.in_force
-    if source == in_force.source:
+    if source == in_force.source and in_force.zone == look_up(in_force.zone.name):
         return
     terms = load_terms(path)
     if in_force.name not in ("", terms.community.name):
@@ -138,7 +167,10 @@ async def _put_terms_in_force(writer: Writer, path: Path) -> None:
             f"{path}: expected the community {in_force.name!r}, whose journal this is, "
             f"got {terms.community.name!r}"
         )
-    await writer.submit([configure(terms, source)])
+    if agreed := list(conflicts(writer.community.sharing, terms)):
+        raise ConfigError([finding(path, key, expected) for key, expected in agreed])
+    zone = look_up(terms.community.time_zone)
+    await writer.submit([configure(terms, source, zone)])
     log.info("new terms are in force")
 
 
@@ -162,13 +194,20 @@ def _access(settings: Settings, authority: Authority | None, writer: Writer) -> 
 
 
 async def _tick(writer: Writer, clock: Clock, period_ms: int, access: BrokerAccess | None) -> None:
-    """Puts a tick to the core whenever the community's clock passes a multiple of the period."""
+    """Puts a tick to the core whenever the community's clock passes a multiple of the period.
+
+    And when something is due, so that an order's end is seen on a quiet day, too.
+    """
     passed = clock.now_ms() // period_ms
     while True:
-        wait_ms = period_ms - clock.now_ms() % period_ms
-        await asyncio.sleep(clock.real_seconds(wait_ms))
+        now_ms = clock.now_ms()
+        due_ms = min(period_ms - now_ms % period_ms, max(1, writer.community.due_ms - now_ms))
+        await asyncio.sleep(min(clock.real_seconds(due_ms), _LONGEST_SLEEP_S))
         reached = clock.now_ms() // period_ms
-        if reached == passed:  # timers may wake a little early, and would then tick twice
+        if reached == passed:
+            if writer.community.due_ms <= clock.now_ms():
+                with suppress(Overloaded):
+                    await writer.submit([])  # the writer does what is due before any input
             continue
         passed = reached
         with suppress(Overloaded):  # the next one does as well

@@ -14,7 +14,7 @@ import asyncio
 import os
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ import structlog
 
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.inputs import Input
+from gridtokenx_backend.core.inputs import DUE, Input, TickInput
 from gridtokenx_backend.core.outcomes import NotJournaled, Result
 from gridtokenx_backend.core.state import digest
 from gridtokenx_backend.errors import JournalUnavailable
@@ -64,7 +64,8 @@ class Writer:
     """Owns the community while it runs.
 
     `degraded` says why nothing can be stored, or is empty. `durable_seq` is the number of the
-    newest entry that is stored.
+    newest entry that is stored. `followers` are told of every result once it is durable; they must
+    be quick and may not raise.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Writer:
         self.community = community
         self.degraded = ""
         self.durable_seq = community.entries
+        self.followers: list[Callable[[Sequence[Settled]], None]] = []
         self._journal = journal
         self._clock = clock
         self._snapshot_every = snapshot_every
@@ -162,6 +164,8 @@ class Writer:
         if entries:
             self.durable_seq = entries[-1].seq
         for job in jobs:
+            for follower in self.followers:
+                follower(job.settled)
             if not job.done.done():
                 job.done.set_result(job.settled)
         return True
@@ -180,21 +184,25 @@ class Writer:
     def _apply(self, jobs: list[_Job]) -> tuple[list[Entry], list[TradeRow]]:
         community = self.community
         at_ms = max(self._clock.now_ms(), community.at_ms)
-        salts = os.urandom(SALT_BYTES * sum(len(job.given) for job in jobs))
+        salts = os.urandom(SALT_BYTES * (1 + sum(len(job.given) for job in jobs)))
         entries: list[Entry] = []
         trades: list[TradeRow] = []
+
+        def apply(given: Input) -> Settled:
+            result = machine.apply(community, given, at_ms)
+            if isinstance(result, NotJournaled):
+                return Settled(result, 0, at_ms)
+            seq = community.entries
+            offset = len(entries) * SALT_BYTES
+            salt = salts[offset : offset + SALT_BYTES]
+            entries.append(make_entry(seq, at_ms, given, result, salt))
+            trades.extend(trade_rows(seq, at_ms, result))
+            return Settled(result, seq, at_ms)
+
+        if community.due_ms <= at_ms:  # before anything else, so that no order outlives its time
+            apply(TickInput(DUE))
         for job in jobs:
-            for given in job.given:
-                result = machine.apply(community, given, at_ms)
-                if isinstance(result, NotJournaled):
-                    job.settled.append(Settled(result, 0, at_ms))
-                    continue
-                seq = community.entries
-                job.settled.append(Settled(result, seq, at_ms))
-                offset = len(entries) * SALT_BYTES
-                salt = salts[offset : offset + SALT_BYTES]
-                entries.append(make_entry(seq, at_ms, given, result, salt))
-                trades += trade_rows(seq, at_ms, result)
+            job.settled.extend(map(apply, job.given))
         return entries, trades
 
     async def _commit(self, entries: list[Entry], trades: list[TradeRow]) -> bool:

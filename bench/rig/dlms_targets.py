@@ -254,6 +254,8 @@ def server(content: bytes) -> None:
     terms = TERMS[content[0] % len(TERMS)]
     association = _server(terms)
     client, ciphering = _client(terms)
+    ciphering.is_general = bool(content[0] & 0x40)
+    ciphering.dedicated_key = bytes(range(16, 32)) if content[0] & 0x20 else b""
     if content[0] & 0x80:
         _drive(client.open(), association)
     for piece in _cut(content[1:]):

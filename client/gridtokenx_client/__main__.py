@@ -27,7 +27,12 @@ def _refuse_without(package: str | None) -> NoReturn:
 try:
     import typer
 
+    from gridtokenx_client.energy_command import energy
+    from gridtokenx_client.order_commands import order_app
     from gridtokenx_client.problem import ApiProblem, Mistake, one_line
+    from gridtokenx_client.rec_commands import rec_app
+    from gridtokenx_client.statement_command import statement
+    from gridtokenx_client.verify_commands import verify_app
     from gridtokenx_client.wallet_commands import wallet_app
 except ModuleNotFoundError as missing:
     _refuse_without(missing.name)
@@ -36,18 +41,20 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="gridtokenx",
-    help="Wallet and orders of an energy community.",
+    help="Wallet, orders and proofs of an energy community.",
     epilog="Example: gridtokenx wallet balance",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(wallet_app, name="wallet")
-
-
-@app.callback()
-def _commands() -> None:
-    """Keeps `wallet` a word of its own while it is the only group."""
+app.add_typer(order_app, name="order")
+app.add_typer(rec_app, name="rec")
+app.add_typer(verify_app, name="verify")
+app.command(epilog="Example: gridtokenx energy EASTRON-12345678 --day 2026-06-21 --key anna.key")(
+    energy
+)
+app.command(epilog="Example: gridtokenx statement 2026-06 --key anna.key")(statement)
 
 
 def main() -> None:

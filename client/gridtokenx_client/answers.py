@@ -44,6 +44,8 @@ class Balance(msgspec.Struct, frozen=True):
     grx: str
     grx_held: str
     rec: str
+    grid_bought: str = "0"
+    grid_owed: str = "0"
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -88,6 +90,25 @@ class Placed(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
+class Amended(msgspec.Struct, frozen=True):
+    """Without `kept_priority` it is a new order in the former one's place."""
+
+    order: str
+    status: str
+    quantity_kwh: str
+    price_grx_per_kwh: str
+    filled_kwh: str
+    remaining_kwh: str
+    kept_priority: bool
+    trades: list[Trade]
+    journal_seq: int
+
+
+class AllCancelled(msgspec.Struct, frozen=True):
+    cancelled_orders: int
+    journal_seq: int
+
+
 class Cancelled(msgspec.Struct, frozen=True):
     order: str
     status: str
@@ -113,12 +134,18 @@ class OpenOrder(msgspec.Struct, frozen=True):
     quantity_kwh: str
     remaining_kwh: str
     standing: bool
+    expires_ms: int = 0
 
 
 class StandingOrder(msgspec.Struct, frozen=True):
+    """`curve` has [from_hour, price] where the price changes by hour."""
+
     side: str
     price_grx_per_kwh: str
     keep_kwh: str
+    segment: str = "realtime"
+    curve: list[tuple[int, str]] = []
+    paused: bool = False
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -126,6 +153,53 @@ class Orders(msgspec.Struct, frozen=True):
 
     orders: list[OpenOrder]
     standing: list[StandingOrder]
+
+
+class Withdrawal(msgspec.Struct, frozen=True):
+    """`status` is asked (the amount is in escrow), paid or refused."""
+
+    number: int
+    wallet: str
+    amount_grx: str
+    status: str
+    journal_seq: int
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """One MWh that a renewable meter minted; `status` is issued or retired."""
+
+    serial: str
+    status: str
+    month: str
+    meter: str
+    technology: str
+    from_uwh: int
+    to_uwh: int
+    first_entry: int
+    last_entry: int
+    issued_entry: int
+    issued_ms: int
+    owner: str
+    beneficiary: str
+    retired_entry: int
+    retired_ms: int
+
+
+class Certificates(msgspec.Struct, frozen=True):
+    """Oldest first; `next` is what to ask with for more, empty at the end."""
+
+    certificates: list[Certificate]
+    next: str
+
+
+class CertificateChange(msgspec.Struct, frozen=True):
+    """`status` is transferred or retired."""
+
+    serial: str
+    status: str
+    owner: str
+    beneficiary: str
+    journal_seq: int
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -158,3 +232,25 @@ class MeterReadings(msgspec.Struct, frozen=True):
 
     meter: str
     readings: list[MeterReading]
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A meter's energy of 15 minutes; None where `quality` is missing."""
+
+    start_ms: int
+    import_kwh: str | None
+    export_kwh: str | None
+    quality: str
+    revision: int
+
+
+class MeterIntervals(msgspec.Struct, frozen=True):
+    """Every interval that starts in [from_ms, to_ms) and has begun; totals of those known."""
+
+    meter: str
+    from_ms: int
+    to_ms: int
+    import_kwh: str
+    export_kwh: str
+    missing: int
+    intervals: list[Interval]

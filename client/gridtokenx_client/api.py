@@ -13,24 +13,33 @@ import httpx
 import msgspec
 
 from gridtokenx_client.answers import (
+    AllCancelled,
+    Amended,
     Balance,
     Book,
     Cancelled,
+    Certificate,
+    CertificateChange,
+    Certificates,
     Device,
     Health,
+    MeterIntervals,
     MeterReadings,
     Orders,
     Placed,
     StandingSet,
     Summary,
     Trades,
+    Withdrawal,
 )
+from gridtokenx_client.clearing_document import Clearing, Clearings
 from gridtokenx_client.problem import ApiProblem, Mistake, one_line, problem_of
 
 T = TypeVar("T")
 
 ATTEMPTS = 5
 TIMEOUT_S = 5.0
+DOCUMENT_TIMEOUT_S = 70.0
 _FIRST_DELAY_S = 0.2
 _LONGEST_DELAY_S = 5.0
 _TRY_LATER = frozenset({429, 503})
@@ -91,6 +100,20 @@ class Api:
     def trades(self, limit: int = 100) -> Trades:
         return self._get(f"/v1/trades?limit={limit}", Trades)
 
+    def clearings(self, limit: int = 100, before_ms: int | None = None) -> Clearings:
+        """Interval auctions, newest first, or those before an interval."""
+        before = "" if before_ms is None else f"&before_ms={before_ms}"
+        return self._get(f"/v1/clearings?limit={limit}{before}", Clearings)
+
+    def zones_of(self, interval_ms: int) -> list[str]:
+        """The zones that were cleared for an interval."""
+        found = self.clearings(1, interval_ms + 1).clearings
+        return [each.zone for each in found if each.interval_ms == interval_ms]
+
+    def clearing(self, zone: str, interval_ms: int) -> Clearing:
+        """Everything that is published of one zone's auction."""
+        return self._get(f"/v1/clearings/{quote(zone, safe='')}/{interval_ms}", Clearing)
+
     def place(self, jws: str) -> Placed:
         """Sends a signed order."""
         return self._post_signed("/v1/orders", jws, Placed)
@@ -99,9 +122,41 @@ class Api:
         """Sends a signed cancellation."""
         return self._post_signed("/v1/cancellations", jws, Cancelled)
 
+    def cancel_all(self, jws: str) -> AllCancelled:
+        """Sends a signed cancellation of all orders."""
+        return self._post_signed("/v1/cancellations", jws, AllCancelled)
+
+    def amend(self, jws: str) -> Amended:
+        """Sends a signed amendment."""
+        return self._post_signed("/v1/amendments", jws, Amended)
+
     def set_standing(self, jws: str) -> StandingSet:
         """Sends a signed standing order."""
         return self._post_signed("/v1/standing-orders", jws, StandingSet)
+
+    def withdraw(self, jws: str) -> Withdrawal:
+        """Sends a signed withdrawal."""
+        return self._post_signed("/v1/withdrawals", jws, Withdrawal)
+
+    def certificates(self, wallet: str = "") -> list[Certificate]:
+        """A wallet's certificates, oldest first, or all."""
+        found: list[Certificate] = []
+        after = ""
+        while True:
+            query = f"wallet={quote(wallet, safe='')}&after={quote(after, safe='')}&limit=1000"
+            page = self._get(f"/v1/certificates?{query}", Certificates)
+            found += page.certificates
+            after = page.next
+            if not after:
+                return found
+
+    def transfer_certificate(self, jws: str) -> CertificateChange:
+        """Sends a signed transfer of a certificate."""
+        return self._post_signed("/v1/certificates/transfers", jws, CertificateChange)
+
+    def retire_certificate(self, jws: str) -> CertificateChange:
+        """Sends a signed retirement of a certificate."""
+        return self._post_signed("/v1/certificates/retirements", jws, CertificateChange)
 
     def devices(self) -> list[Device]:
         """For the operator: all gateways."""
@@ -111,6 +166,29 @@ class Api:
         """For the operator: a meter's newest readings with their verdicts."""
         path = f"/v1/meters/{quote(meter, safe='')}/readings?limit={limit}"
         return self._get(path, MeterReadings)
+
+    def intervals(
+        self, meter: str, from_ms: int, to_ms: int, read_token: str | None = None
+    ) -> MeterIntervals:
+        """A meter's 15-minute energy: for its owner with a read token, and for the operator."""
+        path = f"/v1/meters/{quote(meter, safe='')}/intervals?from_ms={from_ms}&to_ms={to_ms}"
+        request = self._http.build_request("GET", path)
+        if read_token is not None:
+            request.headers["Authorization"] = f"Bearer {read_token}"
+        return self._send(request, MeterIntervals)
+
+    def document(self, path: str, read_token: str | None = None) -> bytes:
+        """A statement or report, such as `statements/{wallet}/2026-06.pdf`, as it is given out.
+
+        A month that is still open is computed for it, which may take a while.
+        """
+        request = self._http.build_request("GET", f"/v1/{path}", timeout=DOCUMENT_TIMEOUT_S)
+        if read_token is not None:
+            request.headers["Authorization"] = f"Bearer {read_token}"
+        response = self._respond(request)
+        if not response.is_success:
+            raise problem_of(response.status_code, response.content)
+        return response.content
 
     def pause_oracle(self, reason: str) -> Health:
         """For the operator: take no more readings; the gateways keep theirs."""
@@ -133,6 +211,9 @@ class Api:
         return self._send(request, Health)
 
     def _send(self, request: httpx.Request, kind: type[T]) -> T:
+        return _answer(self._respond(request), kind)
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
         delay_s = _FIRST_DELAY_S
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -142,7 +223,7 @@ class Api:
                     raise self._unreachable(error) from None
             else:
                 if response.status_code not in _TRY_LATER or attempt == ATTEMPTS:
-                    return _answer(response, kind)
+                    return response
             # Clients that lost the same server do not come back all at once.
             self._sleep(delay_s * (1 + secrets.randbelow(500) / 1000))
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from gridtokenx_client.answers import Balance, Cancelled, Orders, Placed, StandingSet
+from gridtokenx_client.answers import (
+    AllCancelled,
+    Amended,
+    Balance,
+    Cancelled,
+    Certificate,
+    CertificateChange,
+    Orders,
+    Placed,
+    StandingOrder,
+    StandingSet,
+    Withdrawal,
+)
 from gridtokenx_client.problem import one_line
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx, parse_kwh
 
@@ -58,6 +72,18 @@ def placed_table(placed: Placed) -> Group:
     return _titled(f"order {placed.order}: {placed.status}", table)
 
 
+def amended_line(amended: Amended) -> str:
+    place = "kept its place" if amended.kept_priority else "took a new place"
+    left, price = short(amended.remaining_kwh), short(amended.price_grx_per_kwh)
+    return one_line(
+        f"order {amended.order}: {amended.status}, {left} kWh open at {price} GRX/kWh; it {place}"
+    )
+
+
+def all_cancelled_line(cancelled: AllCancelled) -> str:
+    return f"{cancelled.cancelled_orders} orders cancelled (entry {cancelled.journal_seq})"
+
+
 def cancelled_line(cancelled: Cancelled) -> str:
     left = short(cancelled.remaining_kwh)
     return one_line(f"order {cancelled.order}: cancelled, {left} kWh were left")
@@ -82,6 +108,34 @@ def orders_table(wallet: str, orders: Orders) -> Group:
         )
     for standing in orders.standing:
         keep = f"above {short(standing.keep_kwh)}" if standing.side == "sell" else "what is used"
-        price = short(standing.price_grx_per_kwh)
-        _add(table, "", standing.side, "standing order itself", keep, "", price)
+        _add(table, "", standing.side, _itself(standing), keep, "", _prices(standing))
     return _titled(wallet, table)
+
+
+def _itself(standing: StandingOrder) -> str:
+    where = ", auction" if standing.segment == "interval" else ""
+    return f"standing order itself{where}{', paused' if standing.paused else ''}"
+
+
+def _prices(standing: StandingOrder) -> str:
+    """`0.12, from 18 h 0.3`."""
+    others = [f"from {from_hour} h {short(price)}" for from_hour, price in standing.curve]
+    return ", ".join([short(standing.price_grx_per_kwh), *others])
+
+
+def withdrawal_line(withdrawal: Withdrawal) -> str:
+    amount = short(withdrawal.amount_grx)
+    text = f"withdrawal {withdrawal.number}: {amount} GRX {withdrawal.status}"
+    return one_line(f"{text} (entry {withdrawal.journal_seq})")
+
+
+def certificate_line(change: CertificateChange) -> str:
+    how = f"for {change.beneficiary}" if change.status == "retired" else f"to {change.owner}"
+    return one_line(f"{change.serial}: {change.status} {how} (entry {change.journal_seq})")
+
+
+def certificates_table(title: str, certificates: Sequence[Certificate]) -> Group:
+    table = _table("certificate", "month", "technology", "status", "beneficiary", numbers=0)
+    for each in certificates:
+        _add(table, each.serial, each.month, each.technology, each.status, each.beneficiary)
+    return _titled(title, table)

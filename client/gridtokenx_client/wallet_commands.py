@@ -13,7 +13,7 @@ from rich.console import Console, Group
 
 from gridtokenx_client import tables
 from gridtokenx_client.problem import Mistake
-from gridtokenx_client.wallet import Side, Wallet, check_amounts, new_id
+from gridtokenx_client.wallet import Side, Wallet, check_amounts, new_id, read_curve
 from gridtokenx_wire.keys import parse_public_key
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ IocOption = Annotated[
 ]
 
 DEFAULT_API = "http://127.0.0.1:8080"
+
+
+class SegmentName(StrEnum):
+    REALTIME = "realtime"
+    INTERVAL = "interval"
 
 
 class SideName(StrEnum):
@@ -107,8 +112,8 @@ def balance(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a wallet owns."""
-    owner = _address(key, wallet)
-    with _open(api) as community:
+    owner = address_of(key, wallet)
+    with open_api(api) as community:
         found = community.balance(owner)
     show(found, tables.balance_table(found), as_json=as_json)
 
@@ -124,13 +129,13 @@ def orders(
     as_json: JsonOption = False,
 ) -> None:
     """Show a wallet's open orders and standing orders."""
-    owner = _address(key, wallet)
-    with _open(api) as community:
+    owner = address_of(key, wallet)
+    with open_api(api) as community:
         found = community.orders(owner)
     show(found, tables.orders_table(owner, found), as_json=as_json)
 
 
-def _address(key: Path | None, wallet: str | None) -> str:
+def address_of(key: Path | None, wallet: str | None) -> str:
     if wallet is None:
         return Wallet.load(key_file(key)).address
     try:
@@ -183,7 +188,7 @@ def _place(
 ) -> None:
     check_amounts(kwh, price)
     wallet = Wallet.load(key_file(key))
-    with _open(api) as community:
+    with open_api(api) as community:
         at = community.health()
         jws = wallet.order(at, side, kwh, price, ioc=ioc, id_=id_ or new_id())
         placed = community.place(jws)
@@ -201,7 +206,7 @@ def cancel(
 ) -> None:
     """Withdraw what is left of an open order."""
     wallet = Wallet.load(key_file(key))
-    with _open(api) as community:
+    with open_api(api) as community:
         cancelled = community.cancel(wallet.cancel(community.health(), order, id_=id_ or new_id()))
     show(cancelled, tables.cancelled_line(cancelled), as_json=as_json)
 
@@ -215,29 +220,73 @@ def standing(
     keep: Annotated[
         str, typer.Option("--keep", metavar="KWH", help="Energy that is never sold.")
     ] = "0",
+    curve: Annotated[
+        str,
+        typer.Option(
+            metavar="HOUR:GRX,...", help="Other prices from these hours on, such as 7:0.3,20:0.2."
+        ),
+    ] = "",
+    segment: Annotated[
+        SegmentName, typer.Option(help="The market: at once, or each 15 minutes' auction.")
+    ] = SegmentName.REALTIME,
     key: KeyOption = None,
     api: ApiOption = DEFAULT_API,
     id_: IdOption = None,
     *,
+    pause: Annotated[bool, typer.Option("--pause", help="Order nothing until it is set.")] = False,
     off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Sell surplus, or cover consumption, from now on; --off ends it."""
     if off == (price is not None):
         raise Mistake("expected either --price to set the standing order or --off to end it")
+    if off and (curve or pause):
+        raise Mistake("expected --off alone")
     if side is SideName.BUY and keep != "0":
         raise Mistake("expected --keep only with sell")
     wallet = Wallet.load(key_file(key))
-    with _open(api) as community:
+    with open_api(api) as community:
         if price is None:
             price, keep = _now_standing(community, wallet, side)
         at = community.health()
-        jws = wallet.standing(at, side.value, price, keep, active=not off, id_=id_ or new_id())
+        jws = wallet.standing(
+            at,
+            side.value,
+            price,
+            keep,
+            active=not off,
+            id_=id_ or new_id(),
+            curve=read_curve(curve),
+            segment=segment.value,
+            paused=pause,
+        )
         answer = community.set_standing(jws)
     show(answer, tables.standing_line(answer), as_json=as_json)
 
 
-def _open(url: str) -> Api:
+@wallet_app.command(
+    epilog='Example: gridtokenx wallet withdraw 25 --reference "June, Anna" --key anna.key'
+)
+def withdraw(
+    amount: Annotated[str, typer.Argument(metavar="GRX", help="Money, such as 25.5.")],
+    reference: Annotated[
+        str, typer.Option(metavar="TEXT", help="What for; the operator reads it.")
+    ],
+    key: KeyOption = None,
+    api: ApiOption = DEFAULT_API,
+    id_: IdOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the operator to pay money out; it is set aside until they did."""
+    wallet = Wallet.load(key_file(key))
+    with open_api(api) as community:
+        jws = wallet.withdraw(community.health(), amount, reference, id_=id_ or new_id())
+        asked = community.withdraw(jws)
+    show(asked, tables.withdrawal_line(asked), as_json=as_json)
+
+
+def open_api(url: str) -> Api:
     """The community's API; its HTTP library takes half a second, which `new` need not wait for."""
     from gridtokenx_client.api import Api  # noqa: PLC0415
 

@@ -13,7 +13,7 @@ often as the service needs, and returns what was asked for.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -54,6 +54,7 @@ from gridtokenx_dlms.xdlms.attribute import Attribute, Selection, result_text
 from gridtokenx_dlms.xdlms.ciphered import is_ciphered
 from gridtokenx_dlms.xdlms.initiate import (
     LOGICAL_NAMES_VAA,
+    SPOKEN,
     Conformance,
     InitiateRequest,
     InitiateResponse,
@@ -71,15 +72,6 @@ CHALLENGE_BYTES = (8, 64)
 # Confirmed service, high priority; the low bits number the requests.
 _INVOKE = 0xC0
 MAX_VALUE_BYTES = 16 << 20
-_CONFORMANCE = (
-    Conformance.GENERAL_PROTECTION
-    | Conformance.BLOCK_TRANSFER_GET
-    | Conformance.MULTIPLE_REFERENCES
-    | Conformance.GET
-    | Conformance.SET
-    | Conformance.SELECTIVE_ACCESS
-    | Conformance.ACTION
-)
 
 
 class Authentication(msgspec.Struct, frozen=True):
@@ -117,7 +109,7 @@ class ClientAssociation:
         ciphering: Ciphering | None = None,
         *,
         max_pdu_bytes: int = 0xFFFF,
-        conformance: Conformance = _CONFORMANCE,
+        conformance: Conformance = SPOKEN,
     ) -> None:
         self._authentication = authentication or Authentication()
         if self._authentication.mechanism is Mechanism.HIGH_GMAC and ciphering is None:
@@ -165,15 +157,21 @@ class ClientAssociation:
         response = get_service.parse_get_response(reply)
         if isinstance(response, get_service.GetBlockResponse):
             return axdr.decode((yield from self._blocks(invoke, response, str(attribute))))
-        if not isinstance(response, get_service.GetResponse) or response.invoke != invoke:
+        if not isinstance(response, get_service.GetResponse):
             raise SequenceError("expected the reply to this request")
+        self._check_invoke(response.invoke, invoke)
         return _value(response.value, str(attribute))
 
-    def get_list(self, attributes: Sequence[Attribute]) -> Exchange[tuple[Data | int, ...]]:
+    def get_list(
+        self,
+        attributes: Sequence[Attribute],
+        selections: Mapping[Attribute, Selection] | None = None,
+    ) -> Exchange[tuple[Data | int, ...]]:
         """Several values; the code of a data access result where one was refused."""
         invoke = self._next_invoke()
+        chosen = selections or {}
         request = get_service.GetListRequest(
-            invoke, tuple((attribute, None) for attribute in attributes)
+            invoke, tuple((attribute, chosen.get(attribute)) for attribute in attributes)
         )
         reply = yield from self._ask(request.to_bytes())
         response = get_service.parse_get_response(reply)
@@ -181,7 +179,8 @@ class ClientAssociation:
             values = get_service.parse_values(
                 (yield from self._blocks(invoke, response, "the list"))
             )
-        elif isinstance(response, get_service.GetListResponse) and response.invoke == invoke:
+        elif isinstance(response, get_service.GetListResponse):
+            self._check_invoke(response.invoke, invoke)
             values = response.values
         else:
             raise SequenceError("expected the reply to this request")
@@ -252,6 +251,8 @@ class ClientAssociation:
             raise SecurityError("expected another system title: this is not the configured meter")
         if len(title) != security.SYSTEM_TITLE_BYTES:
             raise MalformedError("expected a system title of 8 bytes")
+        if title == self._ciphering.title:  # both ends would use the same nonces
+            raise SecurityError("the meter has our own system title")
         self._ciphering.peer_title = title
 
     def _prove(self, challenge: bytes) -> Exchange[None]:
@@ -292,6 +293,8 @@ class ClientAssociation:
                 raise MalformedError(f"expected a value of at most {MAX_VALUE_BYTES} bytes")
             if response.is_last:
                 return bytes(content)
+            if not response.content:  # such blocks could go on for ever
+                raise MalformedError("expected a block with a part of the value")
             request = get_service.GetNextRequest(invoke, expected).to_bytes()
             reply = get_service.parse_get_response((yield from self._ask(request)))
             if isinstance(reply, get_service.GetResponse) and isinstance(reply.value, int):

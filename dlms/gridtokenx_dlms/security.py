@@ -1,9 +1,10 @@
 """Security suite 0 (Green Book 9.2): AES-128 in Galois/counter mode.
 
+Suite 1 ciphers messages the same way, and is read; its signatures and key agreement are not spoken.
+
     security control | invocation counter | ciphertext | tag of 12 bytes
 
 A key is used with an invocation counter only once; a counter that does not grow is a replay.
-Suite 1 (elliptic curves) is not spoken here.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ MAX_COUNTER = 2**32 - 1
 _HEADER_BYTES = 5
 _AUTHENTICATED, _ENCRYPTED = 0x10, 0x20
 _SUITE_BITS = 0x0F
+_SUITES = (0, 1)
 _BROADCAST_BIT, _COMPRESSED_BIT = 0x40, 0x80
 # GCM's first counter block for data; the one before it makes the tag (NIST SP 800-38D, 7.1).
 _FIRST_DATA_BLOCK = (2).to_bytes(4, "big")
@@ -101,8 +103,9 @@ def unprotect(message: bytes, keys: Keys, title: bytes) -> Unprotected:
     if len(message) < _HEADER_BYTES:
         raise TruncatedError("expected a security header of 5 bytes")
     control, header = message[0], message[:_HEADER_BYTES]
-    if control & (_SUITE_BITS | _BROADCAST_BIT | _COMPRESSED_BIT):
-        raise UnsupportedError(f"expected security suite 0, got control byte 0x{control:02X}")
+    is_known = control & _SUITE_BITS in _SUITES
+    if not is_known or control & (_BROADCAST_BIT | _COMPRESSED_BIT):
+        raise UnsupportedError(f"expected security suite 0 or 1, got control byte 0x{control:02X}")
     protection = Protection(control & (_AUTHENTICATED | _ENCRYPTED))
     if protection is Protection.NONE:
         raise MalformedError("expected a protected message")

@@ -33,17 +33,14 @@ from gridtokenx_dlms.xdlms import initiate, refusal
 from gridtokenx_dlms.xdlms import set as set_service
 from gridtokenx_dlms.xdlms.attribute import AccessResult, Attribute, Selection
 from gridtokenx_dlms.xdlms.ciphered import GENERAL_GLO_TAG, is_ciphered
-from gridtokenx_dlms.xdlms.initiate import Conformance
+from gridtokenx_dlms.xdlms.initiate import SPOKEN, Conformance
+from gridtokenx_dlms.xdlms.refusal import InitiateError
 
-_SERVED = (
-    Conformance.GENERAL_PROTECTION
-    | Conformance.BLOCK_TRANSFER_GET
-    | Conformance.MULTIPLE_REFERENCES
-    | Conformance.GET
-    | Conformance.SET
-    | Conformance.SELECTIVE_ACCESS
-    | Conformance.ACTION
-)
+_SERVICES = {
+    get_service.GET_REQUEST_TAG: Conformance.GET,
+    set_service.SET_REQUEST_TAG: Conformance.SET,
+    action_service.ACTION_REQUEST_TAG: Conformance.ACTION,
+}
 # A block response's own bytes, and those of its protection.
 _BLOCK_OVERHEAD = 48
 _SMALLEST_PDU = 64
@@ -116,6 +113,7 @@ class ServerAssociation:
         self._rest: memoryview | None = None
         self._block = 0
         self._max_pdu = _SMALLEST_PDU
+        self._conformance = Conformance(0)
 
     @property
     def is_sending_blocks(self) -> bool:
@@ -162,6 +160,9 @@ class ServerAssociation:
         except SecurityError:
             self.close()
             return self._refuse(aarq.context, Diagnostic.AUTHENTICATION_FAILURE)
+        if error := _judge_request(request):
+            self.close()
+            return self._refuse(aarq.context, Diagnostic.NO_REASON, error)
         return self._accept(aarq, request)
 
     def _judge(self, aarq: Aarq) -> Diagnostic | None:
@@ -186,7 +187,9 @@ class ServerAssociation:
             if not shortest <= len(given) <= longest:
                 return Diagnostic.AUTHENTICATION_FAILURE
         needs_title = is_ciphered or terms.mechanism is Mechanism.HIGH_GMAC
-        if needs_title and len(aarq.calling_title) != security.SYSTEM_TITLE_BYTES:
+        title = aarq.calling_title
+        # With our own title, both ends would use the same nonces.
+        if needs_title and (len(title) != security.SYSTEM_TITLE_BYTES or title == self._title):
             return Diagnostic.CALLING_TITLE_NOT_RECOGNISED
         return None
 
@@ -198,8 +201,9 @@ class ServerAssociation:
     def _accept(self, aarq: Aarq, request: initiate.InitiateRequest) -> bytes:
         taken = request.max_pdu_bytes or 0xFFFF
         self._max_pdu = max(_SMALLEST_PDU, min(taken, self._terms.max_pdu_bytes))
+        self._conformance = request.conformance & SPOKEN
         response = initiate.InitiateResponse(
-            request.conformance & _SERVED, self._terms.max_pdu_bytes
+            self._conformance, self._terms.max_pdu_bytes
         ).to_bytes()
         if self._is_ciphered:
             response = self._cipher(response, is_global=True)
@@ -225,8 +229,11 @@ class ServerAssociation:
         ).to_bytes()
 
     @staticmethod
-    def _refuse(context: ContextName, diagnostic: Diagnostic) -> bytes:
-        error = refusal.ConfirmedServiceError(1, 6, 1).to_bytes()
+    def _refuse(
+        context: ContextName, diagnostic: Diagnostic, code: InitiateError = InitiateError.OTHER
+    ) -> bytes:
+        service, kind = refusal.INITIATE_SERVICE, refusal.INITIATE_CLASS
+        error = refusal.ConfirmedServiceError(service, kind, code).to_bytes()
         return Aare(context, AssociationResult.REJECTED_PERMANENT, diagnostic, error).to_bytes()
 
     def _release(self, message: bytes) -> bytes:
@@ -258,6 +265,8 @@ class ServerAssociation:
         tag = message[0]
         if self._challenges:
             return self._prove(message)
+        if tag not in _SERVICES or not self._conformance & _SERVICES[tag]:
+            raise UnsupportedError(f"expected an agreed service, got 0x{tag:02X}")
         if tag == get_service.GET_REQUEST_TAG:
             return self._get(get_service.parse_get_request(message))
         self._rest = None
@@ -265,11 +274,9 @@ class ServerAssociation:
             write = set_service.parse_set_request(message)
             result = self._device.set(self._client, write.attribute, write.value)
             return set_service.SetResponse(write.invoke, result).to_bytes()
-        if tag == action_service.ACTION_REQUEST_TAG:
-            call = action_service.parse_action_request(message)
-            result, returned = self._device.act(self._client, call.method, call.parameters)
-            return action_service.ActionResponse(call.invoke, result, returned).to_bytes()
-        raise UnsupportedError(f"expected GET, SET or ACTION, got 0x{tag:02X}")
+        call = action_service.parse_action_request(message)
+        result, returned = self._device.act(self._client, call.method, call.parameters)
+        return action_service.ActionResponse(call.invoke, result, returned).to_bytes()
 
     def _prove(self, message: bytes) -> bytes:
         """The client's answer to our challenge, and ours to its."""
@@ -287,7 +294,7 @@ class ServerAssociation:
             if not self._is_ciphered:
                 ciphering.guard.check(counter)
         except DlmsError:
-            self.close()
+            self._challenges = None  # and no association; the refusal is still ciphered
             denied = action_service.ActionResponse(call.invoke, AccessResult.READ_WRITE_DENIED)
             return denied.to_bytes()
         self._challenges = None
@@ -302,6 +309,8 @@ class ServerAssociation:
                 reply = get_service.GetResponse(request.invoke, value).to_bytes()
                 content = b"" if isinstance(value, int) else encode(value)
             case get_service.GetListRequest():
+                if not self._conformance & Conformance.MULTIPLE_REFERENCES:
+                    raise UnsupportedError("expected an agreed service, got a list")
                 values = tuple(
                     self._device.get(self._client, attribute, selection)
                     for attribute, selection in request.attributes
@@ -313,6 +322,9 @@ class ServerAssociation:
         self._rest = None
         if len(reply) + _BLOCK_OVERHEAD <= self._max_pdu or not content:
             return reply
+        if not self._conformance & Conformance.BLOCK_TRANSFER_GET:
+            too_long = get_service.GetResponse(request.invoke, AccessResult.DATA_BLOCK_UNAVAILABLE)
+            return too_long.to_bytes()
         self._rest, self._block = memoryview(content), 0
         return self._cut(request.invoke)
 
@@ -346,3 +358,14 @@ class ServerAssociation:
         if self._ciphering is None:
             raise SecurityError("expected keys and a system title")
         return self._ciphering.decipher(message)
+
+
+def _judge_request(request: initiate.InitiateRequest) -> InitiateError | None:
+    """What keeps this client and us from talking."""
+    if request.version != initiate.DLMS_VERSION:
+        return InitiateError.VERSION_TOO_LOW
+    if not request.conformance & SPOKEN:
+        return InitiateError.INCOMPATIBLE_CONFORMANCE
+    if 0 < request.max_pdu_bytes < _SMALLEST_PDU:  # 0 sets no limit
+        return InitiateError.PDU_SIZE_TOO_SHORT
+    return None

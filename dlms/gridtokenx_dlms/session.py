@@ -9,6 +9,7 @@ from gridtokenx_dlms.errors import MalformedError, SecurityError
 from gridtokenx_dlms.security import Keys, Protection, ReplayGuard
 from gridtokenx_dlms.xdlms.ciphered import (
     DEDICATED_TAGS,
+    GENERAL_DED_TAG,
     GENERAL_GLO_TAG,
     GLOBAL_TAGS,
     Ciphered,
@@ -33,9 +34,11 @@ class Ciphering(msgspec.Struct):
     peer_title: bytes = b""
     guard: ReplayGuard = msgspec.field(default_factory=ReplayGuard)
     is_general: bool = False
-    """Sends general-glo-ciphering instead of the glo form of each service."""
+    """Sends general-glo-ciphering or general-ded-ciphering instead of each service's own form."""
     dedicated_key: bytes = b""
     """Once set, this association's messages are under it instead of the global key."""
+    dedicated_guard: ReplayGuard = msgspec.field(default_factory=ReplayGuard)
+    """The peer's counters under the dedicated key, which some meters begin anew with each one."""
 
     def take_counter(self) -> int:
         """The next invocation counter; used up by asking. Raises SecurityError at the end."""
@@ -48,8 +51,9 @@ class Ciphering(msgspec.Struct):
         """A message in its ciphered form; `is_global` also where there is a dedicated key."""
         keys, dedicated = self._keys(is_dedicated=bool(self.dedicated_key) and not is_global)
         content = security.protect(plain, keys, self.title, self.take_counter(), self.protection)
-        if self.is_general and not dedicated and not is_global:
-            return Ciphered(GENERAL_GLO_TAG, content, self.title).to_bytes()
+        if self.is_general and not is_global:
+            tag = GENERAL_DED_TAG if dedicated else GENERAL_GLO_TAG
+            return Ciphered(tag, content, self.title).to_bytes()
         return Ciphered(ciphered_tag(plain[0], dedicated=dedicated), content).to_bytes()
 
     def decipher(self, message: bytes) -> bytes:
@@ -69,7 +73,8 @@ class Ciphering(msgspec.Struct):
         opened = security.unprotect(ciphered.protected, keys, title)
         if opened.protection.value & self.protection.value != self.protection.value:
             raise SecurityError(f"expected a message {self.protection.name.lower()}")
-        self.guard.check(opened.counter)
+        guard = self.dedicated_guard if ciphered.is_dedicated else self.guard
+        guard.check(opened.counter)
         if not opened.plaintext:
             raise MalformedError("expected a message inside the ciphered one")
         service = GLOBAL_TAGS.get(ciphered.tag) or DEDICATED_TAGS.get(ciphered.tag)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gridtokenx_sim.config import MeterConfig, SerialBus, SimConfig, TcpBus
 from gridtokenx_sim.dlms.config import DlmsBus, DlmsSerialBus, DlmsTcpBus
 from gridtokenx_sim.dlms.config_checks import bus_contradictions, meter_contradictions
-from gridtokenx_sim.dlms.models import MAKER
+from gridtokenx_sim.dlms.models import DLMS_MODELS
 from gridtokenx_sim.faults import WIRE_FAULTS, Undefined, kind_of
 from gridtokenx_sim.models import MODELS
 from gridtokenx_sim.models.layout import Layout
@@ -51,7 +51,8 @@ def _dlms_meters(bus: DlmsBus, path: str, ids: set[str]) -> Iterator[str]:
     for index, meter in enumerate(bus.meter):
         here = f"{path}.meter[{index}]"
         yield from _once(addresses, str(meter.address), f"{here}.address")
-        yield from _once(ids, f"{MAKER}-{meter.serial}", f"{here}.serial")
+        if model := DLMS_MODELS.get(meter.model):
+            yield from _once(ids, model.meter_id(meter.serial), f"{here}.serial")
         yield from meter_contradictions(bus, meter, here)
 
 

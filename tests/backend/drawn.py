@@ -15,11 +15,14 @@ from tests.backend.village import (
     meter_terms,
 )
 
-from gridtokenx_backend.core.ledger import FEES
+from gridtokenx_backend.core.ledger import FEES, RETIRED
 
 PEOPLE = {name: Resident(name) for name in ("anna", "ben", "cleo", "dora", "stranger")}
 DEVICES = {name: Gateway(name) for name in ("north", "south", "stranger")}
-NAMES = {person.wallet: name for name, person in PEOPLE.items()} | {FEES: "fees"}
+NAMES = {person.wallet: name for name, person in PEOPLE.items()} | {
+    FEES: "fees",
+    RETIRED: "retired",
+}
 DAY_MS = 24 * HOUR_MS
 
 FIRST_TERMS: dict[str, Any] = {

@@ -7,22 +7,17 @@ the cover of all open orders, and a verdict is looked up in the list of all acce
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-KWH = 10**9
+from tests.backend.reference_meters import KWH, QUARTER_MS, Metered, has_open_bound, whole
+
 GRX = 10**6
 WINDOW_MS = 3_600_000
 TOLERANCE_MS = 60_000
 OLDEST_MS = 7 * 24 * 3_600_000
-
-
-def whole(text: str, unit: int) -> int | None:
-    """A decimal as a whole number of base units; None if it is not one."""
-    value = Decimal(text) * unit
-    return int(value) if value == int(value) else None
 
 
 @dataclass
@@ -54,27 +49,6 @@ class Stands:
     covered: int = 0
 
 
-@dataclass
-class Metered:
-    """`epochs` is a list of lists of the accepted readings: (time, import, export)."""
-
-    device: str
-    owner: str
-    terms: dict[str, Any]
-    epochs: list[list[tuple[int, int, int]]] = field(default_factory=lambda: [[]])
-    minted: int = 0
-
-    def surplus(self, reading: tuple[int, int, int]) -> int:
-        _, imported, exported = reading
-        return exported - imported if self.terms.get("policy") == "net" else exported
-
-    def due(self) -> int:
-        """All that should have been minted: in each epoch, the highest surplus over the first."""
-        return sum(
-            max(map(self.surplus, epoch)) - self.surplus(epoch[0]) for epoch in self.epochs if epoch
-        )
-
-
 class Refusal(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -91,6 +65,7 @@ class Reference:
         self.imported: dict[str, int] = {}
         self.sells: dict[str, Stands] = {}
         self.buys: dict[str, Stands] = {}
+        self.bought: dict[str, int] = {}
         self.chains: dict[str, list[bytes]] = {}
         self.status: dict[str, str] = {}
         self.meters: dict[str, Metered] = {}
@@ -125,8 +100,8 @@ class Reference:
             whole(self.market["lot_kwh"], KWH) or 0,
             whole(self.market["tick_grx_per_kwh"], GRX) or 0,
         )
-        if steps != (self.lot, self.tick):
-            for order in list(self.open):
+        for order in list(self.open):
+            if steps != (self.lot, self.tick) or not self._pays(order.price, steps[0]):
                 self._withdraw(order)
         self.lot, self.tick = steps
         for terms in document["member"]:
@@ -144,6 +119,11 @@ class Reference:
             if meter.terms.get("epoch", 0) != terms.get("epoch", 0):
                 meter.epochs.append([])
             meter.device, meter.owner, meter.terms = terms["device"], terms["owner"], terms
+
+    def _pays(self, price: int, lot: int) -> bool:
+        return price * lot // KWH > math.ceil(
+            Fraction(price * lot // KWH * self.market["fee_bps"], 10_000)
+        )
 
     def _withdraw(self, order: Open) -> None:
         """Cancels an order that its owner did not: a standing one will want the rest again."""
@@ -211,7 +191,8 @@ class Reference:
         if accepted:
             before_ms, *before = accepted[-1]
             if time_ms <= before_ms:
-                return 5
+                late = (time_ms, imported, exported)
+                return meter.judge_late(late, power_w, synchronised, at_ms)
             if time_ms - before_ms < 1000 * terms["min_interval_s"]:
                 return 6
             moved = [imported - before[0], exported - before[1]]
@@ -231,7 +212,13 @@ class Reference:
             if exported - export_then > ratio * (imported - import_then + step):
                 return 65
         accepted.append((time_ms, imported, exported))
+        opened_ms, newest = meter.opened_ms, time_ms - time_ms % QUARTER_MS
+        meter.opened_ms = max(opened_ms, newest)
         if len(accepted) > 1:
+            gap = accepted[-2], accepted[-1]
+            is_long = gap[1][0] - gap[0][0] > QUARTER_MS + 60_000
+            if is_long and has_open_bound(*gap) and opened_ms <= gap[0][0]:
+                meter.gaps.append(gap)
             self.imported[meter.owner] += imported - accepted[-2][1]
         return 0
 
@@ -282,6 +269,8 @@ class Reference:
             raise Refusal("bad_quantity")
         if limit is None or not 0 < limit <= highest or limit % self.tick:
             raise Refusal("bad_price")
+        if not self._pays(limit, self.lot):
+            raise Refusal("not_settleable")
         return self._match(who, client_id, side, quantity, limit, rests=rests, standing=False)
 
     def _match(
@@ -323,13 +312,15 @@ class Reference:
     def _trade(self, mine: Open, other: Open, quantity: int) -> tuple[int, int, int, int]:
         buyer, seller = (mine.who, other.who) if mine.side == "buy" else (other.who, mine.who)
         gross = exactly(Fraction(other.price * quantity, KWH))
-        fee = math.ceil(Fraction(gross * self.market["fee_bps"], 10_000))
-        self.transfers.append(("GRX", buyer, seller, gross - fee))
-        self.transfers.append(("GRX", buyer, "fees", fee))
+        charged = math.ceil(Fraction(gross * self.market["fee_bps"], 10_000))
+        self.transfers.append(("GRX", buyer, seller, gross - charged))
+        self.transfers.append(("GRX", buyer, "fees", charged))
         self.transfers.append(("GRID", seller, buyer, quantity))
+        self.bought[buyer] = self.bought.get(buyer, 0) + quantity
+        self.bought[seller] = min(self.bought.get(seller, 0), self.posted(seller, "GRID"))
         mine.left -= quantity
         other.left -= quantity
-        return other.number, quantity, gross, fee
+        return other.number, quantity, gross, charged
 
     def cancel(self, who: str, client_id: str) -> int:
         """What was left of the order. Raises Refusal."""
@@ -370,7 +361,7 @@ class Reference:
         placed = []
         for who in self.members:
             if stands := self.sells.get(who):
-                placed += self._stand_up(who, "sell", stands, self.free(who, "GRID") - stands.keep)
+                placed += self._stand_up(who, "sell", stands, self._surplus(who) - stands.keep)
             if stands := self.buys.get(who):
                 wanted = self._lots(self.imported[who] - stands.covered)
                 payable = self._lots(self.free(who, "GRX") * KWH // stands.price)
@@ -379,13 +370,28 @@ class Reference:
                 placed += ordered
         return placed
 
+    def retire(self, who: str, amount: int) -> None:
+        """What the core says it retired; which intervals it is for, test_retirement knows."""
+        assert 0 < amount <= min(self.bought[who], self.free(who, "GRID"))
+        self.transfers.append(("GRID", who, "retired", amount))
+        self.bought[who] -= amount
+        assert self._sum("retired", who) <= self.imported[who]
+
+    def _sum(self, to: str, who: str) -> int:
+        return sum(t[3] for t in self.transfers if t[:3] == ("GRID", who, to))
+
+    def _surplus(self, who: str) -> int:
+        """What is free and was not bought."""
+        return self.free(who, "GRID") - self.bought.get(who, 0)
+
     def _lots(self, quantity: int) -> int:
         return max(0, quantity - quantity % self.lot)
 
     def _stand_up(self, who: str, side: str, stands: Stands, most: int) -> list[tuple[int, str]]:
         quantity, number = self._lots(most), self.next_number
         highest = whole(self.market["highest_price_grx_per_kwh"], GRX) or 0
-        if not quantity or stands.price % self.tick or stands.price > highest:
+        fits = not stands.price % self.tick and stands.price <= highest
+        if not quantity or not fits or not self._pays(stands.price, self.lot):
             return []
         name = f"standing-{number}"
         status, _ = self._match(who, name, side, quantity, stands.price, rests=True, standing=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,6 +21,8 @@ from gridtokenx_backend.ingest import Ingest
 from gridtokenx_backend.journal import Journal
 from gridtokenx_backend.mqtt_source import MqttSource
 from gridtokenx_backend.pki.authority import open_authority
+from gridtokenx_backend.series.keeper import SeriesKeeper
+from gridtokenx_backend.series.store import open_series
 from gridtokenx_backend.verifier import Verifier
 from gridtokenx_backend.writer import Writer
 from gridtokenx_wire.order import Instruction
@@ -79,10 +82,16 @@ async def api_on(
             authority = open_authority(settings.ca)
             assert authority is not None
             desk = EnrolmentDesk(settings, authority, writer, verifier, ["the ack key"])
-        backend = Backend(writer, journal, verifier, ingest, source, StandingClock(), TOKEN, desk)
+        stored = await open_series("")
+        series = SeriesKeeper(stored, journal, writer)
+        following = asyncio.create_task(series.run())
+        clock = StandingClock()
+        backend = Backend(writer, journal, verifier, ingest, source, clock, TOKEN, series, desk)
         transport = httpx.ASGITransport(make_app(backend), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://lane") as client:
             yield Api(backend, client, village)
+        following.cancel()
+        await stored.close()
 
 
 def problem(response: httpx.Response, status: int, reason: str) -> str:

@@ -87,6 +87,12 @@ async def test_an_order_that_trades_is_settled_in_the_answer(api: Api) -> None:
         "seller": api.anna.wallet,
         "journal_seq": 5,
         "time_ms": START_MS,
+        "net_grx": "0.995000",
+        "wheeling_grx": "0.000000",
+        "loss_grx": "0.000000",
+        "buyer_zone": "main",
+        "seller_zone": "main",
+        "segment": "realtime",
     }
     assert (body["status"], body["trades"]) == ("partly_filled", [trade])
     assert (await api.get("/v1/trades")).json() == {"trades": [trade]}
@@ -128,6 +134,7 @@ async def test_open_and_standing_orders_of_a_wallet_are_shown(api: Api) -> None:
                 "quantity_kwh": "5.000000000",
                 "remaining_kwh": "5.000000000",
                 "standing": False,
+                "expires_ms": 0,
             }
         ],
         "standing": [{"side": "sell", "price_grx_per_kwh": "0.300000", "keep_kwh": "1.000000000"}],
@@ -188,7 +195,7 @@ REFUSED: list[tuple[str, Body, int, str]] = [
     ("no side", _payload(side=None), 400, "malformed"),
     ("another side", _payload(side="borrow"), 400, "malformed"),
     ("a number as quantity", _payload(quantity_kwh=1), 400, "malformed"),
-    ("a segment that is not", _payload(segment="interval"), 400, "malformed"),
+    ("a segment that is not", _payload(segment="daily"), 400, "malformed"),
     ("another version", _payload(v=2), 400, "malformed"),
     ("an id with a colon", _payload(id="a:b"), 400, "malformed"),
     ("a long id", _payload(id="a" * 65), 400, "malformed"),

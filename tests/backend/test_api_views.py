@@ -171,11 +171,12 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         ("POST", "/v1/standing-orders"),
         ("GET", "/v1/devices"),
         ("GET", "/v1/meters/{meter}/readings"),
-        ("POST", "/v1/oracle/pause"),
-        ("POST", "/v1/oracle/resume"),
+        *(("POST", f"/v1/oracle/{action}") for action in ("pause", "resume")),
         ("GET", "/v1/ca"),
-        ("POST", "/v1/enrolments"),
-        ("POST", "/v1/enrolments/rotation"),
+        *(("POST", f"/v1/enrolments{of}") for of in ("", "/rotation")),
+        ("GET", "/v1/zones"),
+        *(("GET", f"/v1/clearings{of}") for of in ("", "/{zone}/{interval_ms}")),
+        *(("POST", f"/v1/{where}") for where in ("amendments", "operator/market")),
         *((method, "/v1/tokens") for method in ("GET", "POST")),
         ("POST", "/v1/tokens/{token}/withdraw"),
         *(("POST", f"/v1/devices/{{device}}/{verb}") for verb in ("approve", "revoke", "frames")),
@@ -187,7 +188,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         for operation in methods.values()
         for parameter in operation.get("parameters", [])
     }
-    assert names == {"wallet", "meter", "limit", "token", "device"}
+    assert names == {"wallet", "meter", "limit", "token", "device", "zone"}
 
 
 @unchanging

@@ -7,6 +7,8 @@ import pickle
 import pytest
 
 from gridtokenx_backend.core.book import BUY, SELL, Book, RestingOrder
+from gridtokenx_backend.core.matching import Fill, Incoming, plan
+from gridtokenx_backend.core.trading import Route
 
 
 def resting(number: int, text: str) -> RestingOrder:
@@ -30,8 +32,12 @@ def book_of(*orders: str) -> Book:
 def planned(book: Book, text: str) -> list[tuple[int, int]]:
     """(resting order, quantity) of what an incoming order would trade."""
     incoming = resting(0, text)
-    fills = book.plan(incoming.wallet, incoming.side, incoming.price_ugrx, incoming.remaining_uwh)
-    return [(fill.maker.number, fill.quantity_uwh) for fill in fills]
+    return [(fill.maker.number, fill.quantity_uwh) for fill in fills_of(book, incoming)]
+
+
+def fills_of(book: Book, incoming: RestingOrder) -> list[Fill]:
+    given = Incoming(incoming.wallet, incoming.side, incoming.price_ugrx, incoming.remaining_uwh)
+    return plan(book, given, [Route("", 0, None, 1000)]).fills
 
 
 ASKS = ("anna sells 10 at 5", "ben sells 10 at 4", "cleo sells 10 at 4", "anna sells 10 at 6")
@@ -77,13 +83,13 @@ def test_orders_trade_by_price_and_then_by_time(
 def test_a_plan_changes_nothing() -> None:
     book = book_of(*ASKS)
     assert planned(book, "dora buys 25 at 9") == planned(book, "dora buys 25 at 9")
-    assert book.depth(SELL, 9) == [(4, 20), (5, 10), (6, 10)]
+    assert book.depth("", SELL, 9) == [(4, 20), (5, 10), (6, 10)]
 
 
 def test_what_is_taken_is_gone_and_the_rest_keeps_its_place() -> None:
     book = book_of(*ASKS)
-    for fill in book.plan("dora", BUY, 9, 15):
-        book.take(fill)
+    for fill in fills_of(book, resting(0, "dora buys 15 at 9")):
+        book.take(fill.maker, fill.quantity_uwh)
     assert list(book.orders) == [1, 3, 4]
     book.rest(resting(5, "ben sells 10 at 4"))
     assert planned(book, "dora buys 9 at 4") == [(3, 5), (5, 4)]
@@ -95,16 +101,16 @@ def test_a_cancelled_order_is_passed_over_wherever_it_stood(cancelled: int) -> N
     book.cancel(book.orders[cancelled])
     left = [number for number in (1, 2, 3) if number != cancelled]
     assert [number for number, _ in planned(book, "dora buys 9 at 5")] == left
-    assert book.depth(SELL, 9) == [(5, 2)]
+    assert book.depth("", SELL, 9) == [(5, 2)]
     assert list(book.orders) == left
 
 
 def test_a_price_without_orders_is_not_in_the_depth() -> None:
     book = book_of("anna buys 1 at 5", "ben buys 2 at 4", "cleo buys 3 at 4")
     book.cancel(book.orders[1])
-    assert book.depth(BUY, 9) == [(4, 5)]
+    assert book.depth("", BUY, 9) == [(4, 5)]
     book.rest(resting(4, "dora buys 1 at 5"))
-    assert book.depth(BUY, 9) == [(5, 1), (4, 5)]
+    assert book.depth("", BUY, 9) == [(5, 1), (4, 5)]
 
 
 @pytest.mark.parametrize(
@@ -119,13 +125,13 @@ def test_a_price_without_orders_is_not_in_the_depth() -> None:
 def test_depth_is_the_best_prices_first(
     side: str, levels: int, depth: list[tuple[int, int]]
 ) -> None:
-    assert book_of(*BIDS).depth(side, levels) == depth
+    assert book_of(*BIDS).depth("", side, levels) == depth
 
 
 def test_an_order_is_found_by_its_owners_id_while_it_rests() -> None:
     book = book_of("anna sells 5 at 5")
     order = book.by_key["anna:1"]
-    book.take(book.plan("ben", BUY, 5, 2)[0])
+    book.take(order, 2)
     assert book.by_key["anna:1"].remaining_uwh == 3
     book.cancel(order)
     assert "anna:1" not in book.by_key

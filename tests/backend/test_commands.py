@@ -111,6 +111,7 @@ def test_replay_prints_the_digest_of_the_state(
         "digest": plain["digest"],
         "signatures_checked": 5,
         "snapshots_checked": 1,
+        "intervals_checked": 0,
         "verified": "yes",
     }
     ran = command("replay", "-c", str(config), "--verify")

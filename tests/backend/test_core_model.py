@@ -291,6 +291,8 @@ class CoreAgainstReference(RuleBasedStateMachine):
         assert isinstance(outcome, Ticked)
         expected = self.reference.tick_over(self.at_ms)
         assert [(order.number, order.status) for order in outcome.orders] == expected
+        for movement in outcome.movements:
+            self.reference.retire(NAMES[movement.debit], movement.amount)
         self._moved_as(before)
 
     @rule()

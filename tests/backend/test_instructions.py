@@ -92,8 +92,8 @@ def test_every_refusal_hides_those_after_it(market: Village) -> None:
 @pytest.mark.parametrize(
     ("kwh", "price", "reason"),
     [
-        ("0.001", "0.001", None),
-        ("0.0010", "0.0010", None),
+        ("0.001", "0.002", None),
+        ("0.0010", "0.0020", None),
         ("0.0011", "0.001", OrderRefusal.BAD_QUANTITY),
         ("0.0000000001", "0.001", OrderRefusal.BAD_QUANTITY),
         ("0", "0.001", OrderRefusal.BAD_QUANTITY),
@@ -104,6 +104,7 @@ def test_every_refusal_hides_those_after_it(market: Village) -> None:
         ("٣", "0.001", OrderRefusal.BAD_QUANTITY),
         ("9223372036.854775808", "0.001", OrderRefusal.BAD_QUANTITY),
         ("1000000.001", "0.001", OrderRefusal.BAD_QUANTITY),
+        ("1", "0.001", OrderRefusal.NOT_SETTLEABLE),
         ("1", "0.0001", OrderRefusal.BAD_PRICE),
         ("1", "0.0000001", OrderRefusal.BAD_PRICE),
         ("1", "0", OrderRefusal.BAD_PRICE),

@@ -24,7 +24,23 @@ def entry(seq: int, content: bytes = b"content") -> Entry:
 
 
 def trade(seq: int, n: int) -> TradeRow:
-    return TradeRow(seq, n, 1000, 200_000, 10**9, 200_000, 1000, "buyer", "seller")
+    return TradeRow(
+        seq,
+        n,
+        1000,
+        200_000,
+        10**9,
+        200_000,
+        1000,
+        "buyer",
+        "seller",
+        199_000,
+        0,
+        0,
+        "main",
+        "main",
+        "realtime",
+    )
 
 
 @pytest.fixture(name="path")
@@ -160,7 +176,7 @@ async def test_a_read_only_journal_says_so_and_goes_on_when_it_is_not(path: Path
         pytest.param(lambda path: path.write_bytes(b"no database, surely" * 100), id="garbage"),
         pytest.param(lambda path: path.mkdir(), id="a folder"),
         pytest.param(lambda path: path.parent.rmdir(), id="no folder"),
-        pytest.param(lambda path: _set_version(path, 2), id="a newer schema"),
+        pytest.param(lambda path: _set_version(path, 3), id="a newer schema"),
     ],
 )
 @pytest.mark.parametrize("opened", [open_journal, open_journal_readonly])

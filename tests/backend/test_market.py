@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gridtokenx_backend.core.book import BUY, SELL, Book
+from gridtokenx_backend.core.charges import fee_ugrx, value_ugrx
 from gridtokenx_backend.core.ledger import FEES, GRID, GRX, Ledger, Movement, issuer
-from gridtokenx_backend.core.market import Market, MarketRules, NewOrder, fee_ugrx, value_ugrx
+from gridtokenx_backend.core.market import Market, NewOrder
+from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.outcomes import OrderAccepted, OrderRefusal, Refused
 from gridtokenx_wire.units import MAX_AMOUNT, UWH_PER_KWH
 
@@ -43,9 +45,16 @@ class Floor:
     ) -> OrderAccepted | Refused:
         self.number += 1
         order = NewOrder(
-            self.number, f"{wallet}:{self.number}", wallet, side, price, quantity, rests
+            self.number,
+            f"{wallet}:{self.number}",
+            wallet,
+            side,
+            price,
+            quantity,
+            rests,
+            zone="main",
         )
-        return self.market.place(order)
+        return self.market.place(order, 0)
 
     def trades(self, *given: str) -> list[tuple[str, str, int, int]]:
         """(buyer, seller, kWh, µGRX a kWh) of the last of these, such as `"ben buys 5 at 0.25"`."""
@@ -70,13 +79,15 @@ class Floor:
 @pytest.mark.parametrize(
     ("quantity", "price", "refusal"),
     [
-        pytest.param(LOT, TICK, None, id="the smallest"),
+        pytest.param(LOT, 2 * TICK, None, id="the smallest"),
+        pytest.param(LOT, TICK, OrderRefusal.NOT_SETTLEABLE, id="its fee takes all"),
+        pytest.param(KWH, TICK, OrderRefusal.NOT_SETTLEABLE, id="its smallest fill's does"),
         pytest.param(0, TICK, OrderRefusal.BAD_QUANTITY, id="nothing"),
         pytest.param(-LOT, TICK, OrderRefusal.BAD_QUANTITY, id="less than nothing"),
         pytest.param(LOT - 1, TICK, OrderRefusal.BAD_QUANTITY, id="below a lot"),
         pytest.param(LOT + 1, TICK, OrderRefusal.BAD_QUANTITY, id="above a lot"),
-        pytest.param(1000 * KWH - LOT, TICK, None, id="below the largest"),
-        pytest.param(1000 * KWH, TICK, None, id="the largest"),
+        pytest.param(1000 * KWH - LOT, 2 * TICK, None, id="below the largest"),
+        pytest.param(1000 * KWH, 2 * TICK, None, id="the largest"),
         pytest.param(1000 * KWH + LOT, TICK, OrderRefusal.BAD_QUANTITY, id="above the largest"),
         pytest.param(LOT, 0, OrderRefusal.BAD_PRICE, id="for nothing"),
         pytest.param(LOT, -TICK, OrderRefusal.BAD_PRICE, id="for less than nothing"),
@@ -100,8 +111,8 @@ def test_quantity_and_price_have_limits_and_steps(
 @pytest.mark.parametrize(
     ("side", "quantity", "price", "accepted"),
     [
-        pytest.param(SELL, 100 * KWH, TICK, True, id="all one's energy"),
-        pytest.param(SELL, 100 * KWH + LOT, TICK, False, id="a lot more than one has"),
+        pytest.param(SELL, 100 * KWH, GRX_1, True, id="all one's energy"),
+        pytest.param(SELL, 100 * KWH + LOT, GRX_1, False, id="a lot more than one has"),
         pytest.param(BUY, 100 * KWH, GRX_1, True, id="all one's money"),
         pytest.param(BUY, 100 * KWH, GRX_1 + TICK, False, id="a tick dearer"),
         pytest.param(BUY, 100 * KWH + LOT, GRX_1, False, id="a lot more"),
@@ -122,10 +133,10 @@ def test_an_order_needs_its_cover(side: str, quantity: int, price: int, accepted
 
 def test_a_second_order_needs_cover_of_its_own() -> None:
     floor = Floor()
-    floor.place("anna", SELL, 60 * KWH, TICK)
-    second = floor.place("anna", SELL, 41 * KWH, TICK)
+    floor.place("anna", SELL, 60 * KWH, GRX_1)
+    second = floor.place("anna", SELL, 41 * KWH, GRX_1)
     assert isinstance(second, Refused)
-    assert isinstance(floor.place("anna", SELL, 40 * KWH, TICK), OrderAccepted)
+    assert isinstance(floor.place("anna", SELL, 40 * KWH, GRX_1), OrderAccepted)
 
 
 def test_cover_beyond_64_bits_is_a_shortage_and_nothing_else() -> None:
@@ -287,7 +298,7 @@ def test_the_fee_is_rounded_up_to_the_next_unit(gross: int, bps: int, fee: int) 
     assert fee_ugrx(gross, bps) == fee
 
 
-@pytest.mark.parametrize("bps", [0, 1, 50, 9_999, 10_000])
+@pytest.mark.parametrize("bps", [0, 1, 50, 5_000, 9_960])
 def test_every_unit_of_a_trade_goes_to_somebody(bps: int) -> None:
     floor = Floor(MarketRules(LOT, TICK, 1000 * GRX_1, 1000 * KWH, bps))
     floor.place("anna", SELL, 3 * LOT, 333_000)

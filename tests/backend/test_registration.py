@@ -269,10 +269,10 @@ def test_open_orders_stay_unless_lots_or_ticks_change(
 def test_the_fee_of_a_trade_is_that_of_its_time(village: Village) -> None:
     village.give_grid(village.north, "ABB-1", 5 * KWH)
     village.accept(village.anna.order("a", "sell", "5", "0.2"))
-    village.configure(market={"fee_bps": 10_000})
+    village.configure(market={"fee_bps": 9_000})
     (trade,) = village.accept(village.ben.order("b", "buy", "5", "0.2")).trades
-    assert trade.fee_ugrx == trade.gross_ugrx == 1_000_000
-    assert village.grx(village.anna) == (GRX_1000, 0)
+    assert (trade.fee_ugrx, trade.net_ugrx) == (900_000, 100_000)
+    assert village.grx(village.anna) == (GRX_1000 + 100_000, 0)
     assert_sound(village.community)
 
 

@@ -7,10 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from tests.backend.newcomers import enrolment, rotation, token_of
-from tests.backend.test_replay import execute, life, rebuilt, verified, write
+from tests.backend.test_replay import rebuilt, verified, write
 from tests.backend.village import (
     HOUR_MS,
     START_MS,
@@ -23,7 +22,6 @@ from tests.backend.village import (
 
 from gridtokenx_backend.core import inputs
 from gridtokenx_backend.core.inputs import ChangeDevice, ChangeToken, Input, TickInput
-from gridtokenx_backend.core.state import digest
 from gridtokenx_backend.errors import ReplayMismatch
 from gridtokenx_wire.enrolment import parse_enrolment, parse_rotation
 
@@ -88,24 +86,3 @@ async def test_a_forged_consent_is_found(tmp_path: Path) -> None:
     await write(path, given)
     with pytest.raises(ReplayMismatch, match="entry 8: its signature is not valid"):
         await verified(path)
-
-
-async def test_a_snapshot_of_version_1_is_still_read_and_verified(tmp_path: Path) -> None:
-    """Version 1 ended before the tokens; its arrays were shorter."""
-    path = tmp_path / "journal.db"
-    await write(path, life()[:5], snapshot_every=5)
-    await write(path, life()[5:])
-    expected = (await rebuilt(path)).snapshot()
-    ((blob,),) = rows(path, "SELECT state FROM snapshot ORDER BY seq LIMIT 1")
-    fields = msgspec.msgpack.decode(blob)
-    fields[0] = 1
-    del fields[-1]  # tokens
-    fields[3] = fields[3][:6]  # the overlap of keys
-    fields[9] = [device[:12] for device in fields[9]]
-    chunks = [[meter[:15] for meter in chunk] for chunk in fields[10]]
-    fields[10] = chunks
-    former = msgspec.msgpack.encode(fields)
-    execute(path, "DELETE FROM snapshot WHERE seq > 5")
-    execute(path, "UPDATE snapshot SET state = ?, digest = ?", former, digest(former))
-    assert (await rebuilt(path)).snapshot() == expected
-    assert (await verified(path)).snapshots == 1

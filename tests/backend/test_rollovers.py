@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.backend.village import HOUR_MS, KWH, START_MS, Village, meter_terms, reading
 
 from gridtokenx_backend.core import oracle
-from gridtokenx_backend.core.community import Community, restore
+from gridtokenx_backend.core.community import restore
 from gridtokenx_backend.core.oracle import OracleLimits
 from gridtokenx_backend.core.outcomes import FrameAccepted
 from gridtokenx_backend.core.registry import Meter, MeterRules
@@ -176,22 +176,3 @@ def test_what_was_counted_stays_when_the_terms_change_again() -> None:
     send(village, 4, 0, 100 * KWH)
     send(village, 5, 0, 101 * KWH)
     assert village.grid(village.anna)[0] == 5 * KWH
-
-
-def test_a_snapshot_of_version_1_has_no_rollovers() -> None:
-    village = village_with("0")
-    send(village, 0, 5, 6)
-    state = msgspec.msgpack.decode(village.community.snapshot())
-    meters = next(part for part in state if part and part != [[]] and is_chunks_of_meters(part))
-    for chunk in meters:
-        for of in chunk:
-            del of[Meter.__struct_fields__.index("wrapped_import_uwh") :]
-            del of[3][MeterRules.__struct_fields__.index("rollover_uwh") :]
-    state[0] = 1
-    old = restore(msgspec.msgpack.encode(state))
-    assert isinstance(old, Community)
-    assert old.snapshot() == village.community.snapshot()
-
-
-def is_chunks_of_meters(part: Any) -> bool:
-    return isinstance(part, list) and isinstance(part[0], list) and part[0][0][0] == "ABB-1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.backend.village import HOUR_MS, KWH, START_MS, Village, assert_sound, reading
 
+from gridtokenx_backend.core.ledger import GRID, RETIRED
 from gridtokenx_backend.core.outcomes import (
     OrderCancelled,
     OrderRefusal,
@@ -107,6 +108,7 @@ def test_a_buyer_orders_what_was_imported_since_and_is_affordable(
 
 
 def test_what_was_not_affordable_is_ordered_when_it_is(village: Village) -> None:
+    village.configure(settlement={"cover_hours": 0})  # what is bought can be sold again
     consume(village, 0)
     buy(village, "500")
     village.send(village.north, reading("ABB-1", START_MS, 0, 5 * KWH))
@@ -151,7 +153,9 @@ def test_two_standing_orders_trade_at_a_tick(village: Village) -> None:
         ("ben", 5000, 200_000, "partly_filled"),
     ]
     assert village.community.counters.trades == 1
-    assert village.grid(village.anna) == (3 * KWH, 0)
+    free_uwh, held_uwh = village.grid(village.anna)
+    assert free_uwh + village.balance(RETIRED, GRID)[0] == 3 * KWH
+    assert held_uwh == 0
 
 
 def test_a_new_price_reorders_what_was_not_bought(village: Village) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.backend.held_journal import HeldJournal
 from tests.backend.parts import StandingClock, journal_at, turns, until, writer_on
@@ -365,3 +366,22 @@ async def test_no_snapshot_is_a_pity_and_nothing_else(
         await writer.submit([TICK])
         await writer.submit([TICK])
     assert (await rebuild(journal)).entries == 2
+
+
+async def test_an_order_is_gone_at_its_millisecond_before_anything_else_is_applied(
+    tmp_path: Path, lane: Village
+) -> None:
+    async with journal_at(tmp_path / "journal.db") as journal:
+        async with writer_on(journal, lane.community) as writer:
+            clock = writer._clock
+            assert isinstance(clock, StandingClock)
+            ends = {"tif": "GTT", "expires_ms": START_MS + 5}
+            given = msgspec.structs.replace(lane.anna.order("a", "sell", "1", "0.2"), **ends)
+            await writer.submit([order_input(lane.anna.sign(given))])
+            clock.at_ms = START_MS + 5
+            late = order_input(lane.ben.sign(lane.ben.order("b", "buy", "1", "0.2", "IOC")))
+            (bought,) = await writer.submit([late])
+            assert isinstance(bought.result, OrderAccepted)
+            assert bought.result.trades == []
+        kinds = [entry.kind async for entry in journal.entries(0)]
+    assert kinds == ["order", "tick", "order"]

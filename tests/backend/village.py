@@ -17,7 +17,7 @@ from gridtokenx_backend.core import inputs, machine
 from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import FrameInput, OrderInput, SwitchOracle, TickInput
-from gridtokenx_backend.core.ledger import ASSETS, FEES, GRID, GRX, issuer
+from gridtokenx_backend.core.ledger import ASSETS, COMMUNITY_ACCOUNTS, GRID, GRX, issuer
 from gridtokenx_backend.core.outcomes import Configured, OrderAccepted, Result
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_wire.config import decode_hook
@@ -266,7 +266,7 @@ def assert_sound(community: Community) -> None:
     ledger = community.ledger
     resting = community.book.orders.values()
     for asset in ASSETS:
-        accounts = [*community.members, FEES, issuer(asset)]
+        accounts = [*community.members, *COMMUNITY_ACCOUNTS, issuer(asset)]
         assert sum(ledger.posted(account, asset) for account in accounts) == 0, asset
         assert ledger.posted(issuer(asset), asset) >= -MAX_AMOUNT
         for account in accounts[:-1]:
@@ -275,6 +275,9 @@ def assert_sound(community: Community) -> None:
                 for order in resting
                 if order.wallet == account and asset == (GRID if order.side == "sell" else GRX)
             )
+            if asset == GRX:
+                withdrawals = community.settlement.withdrawals.values()
+                cover += sum(each.amount_ugrx for each in withdrawals if each.wallet == account)
             held, posted = ledger.held(account, asset), ledger.posted(account, asset)
             assert held == cover, (asset, account)
             assert 0 <= held <= posted, (asset, account)

@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridtokenx_dlms import data
-from gridtokenx_dlms.acse import Mechanism
+from gridtokenx_dlms.acse import Aarq, AssociationResult, ContextName, Mechanism, parse_aare
 from gridtokenx_dlms.client import Authentication, ClientAssociation
 from gridtokenx_dlms.data import Data
 from gridtokenx_dlms.errors import (
     AccessRefusedError,
     AssociationRefusedError,
     DlmsError,
+    MalformedError,
     SecurityError,
     SequenceError,
     ServiceRefusedError,
@@ -29,6 +30,8 @@ from gridtokenx_dlms.security import Keys, Protection
 from gridtokenx_dlms.server import ClientTerms, ServerAssociation
 from gridtokenx_dlms.session import Ciphering
 from gridtokenx_dlms.xdlms.attribute import AccessResult, Attribute, Selection
+from gridtokenx_dlms.xdlms.initiate import SPOKEN, Conformance, InitiateRequest
+from gridtokenx_dlms.xdlms.refusal import parse_confirmed_service_error
 
 T = TypeVar("T")
 
@@ -142,7 +145,12 @@ def test_a_register_a_profile_a_clock_and_a_method_are_reached(
         run(reader.get(IMPORT), server)
 
 
-@pytest.mark.parametrize("more", [{"is_general": True}, {"dedicated_key": bytes(range(16, 32))}])
+DEDICATED = {"dedicated_key": bytes(range(16, 32))}
+
+
+@pytest.mark.parametrize(
+    "more", [{"is_general": True}, DEDICATED, {"is_general": True, **DEDICATED}]
+)
 @pytest.mark.parametrize("protection", [Protection.AUTHENTICATED_ENCRYPTED, Protection.ENCRYPTED])
 def test_general_ciphering_and_a_dedicated_key_are_spoken(
     protection: Protection, more: dict[str, object]
@@ -153,7 +161,20 @@ def test_general_ciphering_and_a_dedicated_key_are_spoken(
     assert run(reader.get(LONG), server) == ROWS
 
 
-AUTH = Protection.AUTHENTICATED_ENCRYPTED
+AUTH, NO = Protection.AUTHENTICATED_ENCRYPTED, Protection.NONE
+
+
+def test_counters_under_a_dedicated_key_may_begin_anew_and_come_once() -> None:
+    server = serve(terms(Mechanism.NONE, AUTH))
+    reader = client(Mechanism.NONE, AUTH, counter=5000, **DEDICATED)
+    run(reader.open(), server)
+    assert reader._ciphering
+    reader._ciphering.counter = 0
+    exchange = reader.get(IMPORT)
+    request = next(exchange)
+    assert request[0] == 0xD0
+    assert server.handle(request)[0] == 0xD4
+    assert server.handle(request).hex() == "d80105", "deciphering error"
 
 
 @pytest.mark.parametrize(
@@ -168,6 +189,8 @@ AUTH = Protection.AUTHENTICATED_ENCRYPTED
         (client(Mechanism.NONE, AUTH), (0, 0), AssociationRefusedError),
         (client(Mechanism.NONE, Protection.ENCRYPTED), (0, 0x30), AssociationRefusedError),
         (client(Mechanism.NONE, AUTH, peer_title=b"another!"), (0, 0x30), SecurityError),
+        (client(Mechanism.NONE, AUTH, title=METER_TITLE), (0, 0x30), AssociationRefusedError),
+        (client(Mechanism.HIGH_GMAC, NO, title=b"short"), (5, 0), AssociationRefusedError),
     ],
 )
 def test_who_does_not_show_what_is_asked_for_gets_no_association(
@@ -179,6 +202,113 @@ def test_who_does_not_show_what_is_asked_for_gets_no_association(
     assert not asked.is_open
     with pytest.raises(SequenceError):
         run(asked.get(IMPORT), server)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"version": 5}, "DLMS version too low"),
+        ({"conformance": Conformance.READ | Conformance.WRITE}, "incompatible conformance"),
+        ({"max_pdu_bytes": 63}, "PDU size too short"),
+    ],
+)
+def test_ends_that_have_nothing_in_common_part_with_a_reason(
+    changes: dict[str, int], reason: str
+) -> None:
+    asked = msgspec.structs.replace(InitiateRequest(SPOKEN, 256), **changes)
+    aarq = Aarq(ContextName.LOGICAL_NAMES, asked.to_bytes())
+    server = serve(ClientTerms())
+    aare = parse_aare(server.handle(aarq.to_bytes()))
+    assert aare.result is AssociationResult.REJECTED_PERMANENT
+    assert str(parse_confirmed_service_error(aare.user_information)) == f"initiate failed: {reason}"
+    assert not server.is_open
+
+
+@pytest.mark.parametrize(
+    ("agreed", "request_hex", "reply_hex"),
+    [
+        (Conformance.GET, "c001c1 0003 0100010800ff 02 00", "c401c100 0600003039"),
+        (Conformance.SET, "c001c1 0003 0100010800ff 02 00", "d80202"),
+        (Conformance.GET, "c101c1 0008 0000010000ff 02 00 1107", "d80202"),
+        (Conformance.GET, "c301c1 0008 0000010000ff 06 01 0f00", "d80202"),
+        (Conformance.GET, "c003c1 01 0003 0100010800ff 02 00", "d80202"),
+        (Conformance.GET, "c001c1 0007 0100630100ff 02 00", "c401c1010e"),  # it needs blocks
+    ],
+)
+def test_only_what_was_agreed_is_served(
+    agreed: Conformance, request_hex: str, reply_hex: str
+) -> None:
+    server = serve(ClientTerms())
+    run(ClientAssociation(conformance=agreed, max_pdu_bytes=256).open(), server)
+    assert server.handle(bytes.fromhex(request_hex)) == bytes.fromhex(reply_hex)
+
+
+def test_without_an_association_nothing_is_told_or_done() -> None:
+    meter = Meter()
+    server = serve(terms(Mechanism.HIGH_GMAC, Protection.NONE), meter)
+    asked = [bytes.fromhex(f"{tag}01c100080000010000ff0200") for tag in ("c0", "c1", "c3")]
+    before = dict(meter.values)
+    assert {server.handle(request).hex() for request in asked} == {"d80101"}
+    reader = client(Mechanism.HIGH_GMAC, Protection.NONE)
+    opening = reader.open()
+    server.handle(next(opening))  # opened, but the challenge is not answered yet
+    assert {server.handle(request).hex() for request in asked} == {"d80101"}
+    assert meter.values == before
+
+
+def test_who_answers_the_challenge_wrongly_has_to_begin_anew() -> None:
+    server = serve(terms(Mechanism.HIGH_GMAC, AUTH))
+    opening = client(Mechanism.HIGH_GMAC, AUTH).open()
+    aare = server.handle(next(opening))
+    server._challenges = (server._challenges[0], b"another one of ours")  # type: ignore[index]
+    with pytest.raises(AssociationRefusedError, match="does not accept our keys"):
+        opening.send(server.handle(opening.send(aare)))
+    assert not server.is_open
+    assert server.handle(b"\xcb\x00").hex() == "d80101"
+
+
+def test_a_password_is_compared_in_a_time_that_does_not_tell_how_much_was_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(given: bytes, known: bytes) -> bool:
+        compared.append((given, known))
+        return False
+
+    monkeypatch.setattr("gridtokenx_dlms.server.hmac.compare_digest", compare)
+    with pytest.raises(AssociationRefusedError, match="authentication failure"):
+        run(client(Mechanism.LOW, Protection.NONE).open(), serve(terms(Mechanism.LOW, NO)))
+    assert compared == [(b"12345678", b"12345678")]
+
+
+def test_a_meter_that_leaves_out_class_and_priority_is_understood() -> None:
+    server, reader = serve(ClientTerms()), ClientAssociation()
+    run(reader.open(), server)
+    exchange = reader.get(IMPORT)
+    next(exchange)
+    with pytest.raises(StopIteration) as done:
+        exchange.send(bytes.fromhex("c40101000600003039"))
+    assert done.value.value == data.double_long_unsigned(12345)
+
+
+def test_blocks_that_bring_nothing_do_not_go_on_for_ever() -> None:
+    server, reader = serve(ClientTerms()), ClientAssociation()
+    run(reader.open(), server)
+    exchange = reader.get(LONG)
+    next(exchange)
+    with pytest.raises(MalformedError, match="a block with a part of the value"):
+        exchange.send(bytes.fromhex("c402c100000000010000"))
+
+
+def test_a_list_may_have_selections() -> None:
+    server, reader = serve(ClientTerms()), ClientAssociation()
+    run(reader.open(), server)
+    chosen = {LONG: Selection(2, data.unsigned(2))}
+    assert run(reader.get_list([IMPORT, LONG], chosen), server) == (
+        data.double_long_unsigned(12345),
+        data.array(ROWS.items()[:2]),
+    )
 
 
 def test_a_request_heard_before_is_refused() -> None:

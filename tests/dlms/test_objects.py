@@ -172,7 +172,7 @@ def test_the_object_list_tells_every_object_with_its_rights(may_write: bool) -> 
         (1, "0-0:96.1.0.255"): (0, [1] * 2, []),
         (3, "1-0:1.8.0.255"): (0, [1] * 3, []),
         (4, "1-0:1.6.0.255"): (0, [1] * 5, []),
-        (7, "1-0:99.1.0.255"): (1, [1] * 8, []),
+        (7, "1-0:99.1.0.255"): (1, [1] * 8, [0, 0]),
         (8, "0-0:1.0.0.255"): (0, [1, write, *[1] * 7], [0, 0, 0, 0, 0, call]),
         (15, "0-0:40.0.0.255"): (1, [1] * 9, []),
         (17, "0-0:41.0.0.255"): (0, [1] * 2, []),
@@ -227,6 +227,26 @@ def test_only_the_clock_is_shifted_and_only_a_little(
     time = Time()
     assert device(time).act(1, method, parameters) == (result, None)
     assert time.ms == NOW_MS + moved_ms
+
+
+@pytest.mark.parametrize("may_write", [False, True])
+def test_a_profile_captures_a_row_for_whoever_may_ask_so(may_write: bool) -> None:
+    captured: list[str] = []
+    columns = [CLOCK_COLUMN, IMPORT_COLUMN]
+    model = ObjectModel(
+        [
+            ProfileGeneric(
+                LOAD_PROFILE, columns, 0, 96, rows, capture=lambda: captured.append("row")
+            )
+        ],
+        may_write=may_write,
+    )
+    reset, capture = (Attribute(7, LOAD_PROFILE, number) for number in (1, 2))
+    expected = AccessResult.SUCCESS if may_write else DENIED
+    assert model.act(1, capture, data.integer(0)) == (expected, None)
+    assert captured == ["row"] * may_write
+    assert model.act(1, reset, data.integer(0)) == (DENIED, None)
+    assert device().act(1, capture, data.integer(0)) == (DENIED, None), "a profile that only tells"
 
 
 def test_who_may_only_read_changes_nothing() -> None:

@@ -55,6 +55,15 @@ def test_a_request_is_protected_as_the_green_book_prints_it(
     assert (opened.plaintext, opened.protection, opened.counter) == (GET_CLOCK, protection, COUNTER)
 
 
+def test_a_request_is_protected_as_a_tool_for_the_same_prints_it() -> None:
+    # github.com/ric-geek/dlms-encrypt-decrypt-cli, README.md; it prints all 16 bytes of the tag.
+    keys = Keys(b"ENCRYPTIONKEYKEY", b"AUTHENTICATIONKE")
+    printed = bytes.fromhex("3080000001 0DE63F2331A09AA85E8830F5F3 610D47E1E24B14E8A022AEFC")
+    asked = bytes.fromhex("C001810001000060010AFF0200")
+    how = Protection.AUTHENTICATED_ENCRYPTED
+    assert security.protect(asked, keys, b"RICRICRI", 0x80000001, how) == printed
+
+
 @pytest.mark.parametrize(
     ("challenge", "title", "counter", "text"),
     [

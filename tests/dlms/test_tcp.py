@@ -169,12 +169,13 @@ async def test_only_so_many_connections_are_held() -> None:
             line.close()
 
 
-async def test_hdlc_passes_through_a_device_server() -> None:
+@pytest.mark.parametrize("size", [2, 4])
+async def test_hdlc_passes_through_a_device_server(size: int) -> None:
     stations = [Device(Station(address, associate)) for address in (17, 18)]
     listener = TcpListener(lambda line: talk_hdlc(line, stations), HOST)
     await listener.start()
     for address in (17, 18):
-        link = ClientLink(HdlcAddress.client(16), HdlcAddress.server(1, address))
+        link = ClientLink(HdlcAddress.client(16), HdlcAddress.server(1, address, size))
         line = await StreamLine.connect(HOST, listener.port)
         transport = HdlcTransport(line, link, QUICK)
         await transport.open()

@@ -44,7 +44,7 @@ def keys_of(kind: type) -> Keys:
             found[section, struct.tag_field] = NODEFAULT
         for field in struct.fields:
             if not any(structs_in(field.type)):
-                found[section, field.name] = default_of(field)
+                found[section, field.encode_name] = default_of(field)
     return found
 
 

@@ -54,7 +54,7 @@ def test_every_address_of_the_api_is_listed() -> None:
     for handler in _HANDLERS:
         for path in handler.paths:
             for method in handler.http_methods:
-                served.add((str(method), re.sub(r":str}", "}", path)))
+                served.add((str(method), re.sub(r":(str|int)}", "}", path)))
     shown = {(row[0], row[1].strip("`")) for row in table(section(INTEGRATOR, "HTTP API"))}
     assert shown == served
 

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.docs.markdown import DOCS, block, hex_of, section, table, tables
 
 from gridtokenx_backend.acks import _ANSWERED
-from gridtokenx_backend.api.problems import _ENROLMENT_STATUS, _STATUS
-from gridtokenx_backend.core import machine, outcomes
+from gridtokenx_backend.api.problems import _ENROLMENT_STATUS, _SETTLEMENT_STATUS, _STATUS
+from gridtokenx_backend.core import machine, outcomes, settled
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import FrameInput, configure
 from gridtokenx_backend.core.outcomes import (
@@ -23,6 +23,8 @@ from gridtokenx_backend.core.outcomes import (
     OrderRefusal,
     Trade,
 )
+from gridtokenx_backend.core.settled import SettlementRefusal
+from gridtokenx_backend.core.settlement import Certificate
 from gridtokenx_backend.core.terms import (
     CommunitySection,
     CommunityTerms,
@@ -46,10 +48,15 @@ from gridtokenx_wire.enrolment import (
 from gridtokenx_wire.frame import build_frame, frame_hash, open_frame, seal_frame
 from gridtokenx_wire.keys import device_id, device_text, public_key_text, raw_public_key
 from gridtokenx_wire.order import (
+    Amend,
     Cancel,
+    CancelAll,
     Instruction,
     Order,
+    RecRetire,
+    RecTransfer,
     Standing,
+    Withdraw,
     open_instruction,
     sign_instruction,
 )
@@ -147,12 +154,21 @@ def test_the_order_opens_and_is_signed_again_byte_for_byte() -> None:
     assert order.wallet == WALLET
 
 
-@pytest.mark.parametrize(("info", "kind"), [("json cancel", Cancel), ("json standing", Standing)])
+@pytest.mark.parametrize(
+    ("info", "kind"),
+    [
+        ("json cancel", Cancel),
+        ("json standing", Standing),
+        ("json withdraw", Withdraw),
+        ("json rec_transfer", RecTransfer),
+        ("json rec_retire", RecRetire),
+    ],
+)
 def test_the_other_instructions_are_read_as_what_they_are(
     info: str, kind: type[Instruction]
 ) -> None:
     payload = block(PAGE, info).encode().strip()
-    instruction = msgspec.json.decode(payload, type=Cancel | Standing)
+    instruction = msgspec.json.decode(payload, type=Instruction)
     assert type(instruction) is kind
     assert instruction.wallet == WALLET
     assert msgspec.json.encode(instruction) == payload
@@ -160,7 +176,7 @@ def test_the_other_instructions_are_read_as_what_they_are(
 
 def test_every_field_of_an_instruction_is_in_its_table() -> None:
     fields = {"kind"}
-    for kind in (Order, Cancel, Standing):
+    for kind in (Order, Amend, Cancel, CancelAll, Standing, Withdraw, RecTransfer, RecRetire):
         fields |= set(kind.__struct_fields__)
     assert {code(row[0]) for row in table(section(PAGE, "Instructions"))} == fields
 
@@ -188,6 +204,13 @@ def test_the_refusals_of_instructions_have_their_http_status() -> None:
     rows = table(section(PAGE, "Instructions that are refused"))
     assert [(code(row[0]), int(row[1])) for row in rows] == [
         (refusal.value, _STATUS[refusal]) for refusal in OrderRefusal
+    ]
+
+
+def test_the_refusals_of_commands_have_their_http_status() -> None:
+    rows = table(section(PAGE, "Commands that are refused"))
+    assert [(code(row[0]), int(row[1])) for row in rows] == [
+        (refusal.value, _SETTLEMENT_STATUS[refusal]) for refusal in SettlementRefusal
     ]
 
 
@@ -264,6 +287,9 @@ def test_the_fields_of_leaves_and_outcomes_are_those_of_the_code() -> None:
     kinds = (
         outcomes.FrameAccepted,
         outcomes.OrderAccepted,
+        outcomes.OrderAmended,
+        outcomes.AllCancelled,
+        outcomes.MarketSwitched,
         outcomes.OrderCancelled,
         outcomes.StandingAccepted,
         outcomes.Ticked,
@@ -275,8 +301,18 @@ def test_the_fields_of_leaves_and_outcomes_are_those_of_the_code() -> None:
         outcomes.DeviceRotated,
         outcomes.DeviceApproved,
         outcomes.DeviceRevoked,
+        outcomes.Cleared,
+        settled.Deposited,
+        settled.WithdrawalAsked,
+        settled.WithdrawalPaid,
+        settled.WithdrawalRefused,
+        settled.Corrected,
+        settled.CertificatesIssued,
+        settled.CertificateMoved,
+        settled.CertificateRetired,
     )
     assert [(code(row[0]), [code(name) for name in row[1].split(", ")]) for row in shapes] == [
         (str(kind.__struct_config__.tag), [*kind.__struct_fields__]) for kind in kinds
     ]
-    assert f"`[{', '.join(Trade.__struct_fields__)}]`" in PAGE
+    for kind in (Trade, settled.Retirement, Certificate):
+        assert f"`[{', '.join(kind.__struct_fields__)}]`" in PAGE

@@ -133,7 +133,7 @@ def nothing_is_left(place: Path) -> None:
     ports = {
         int(port) for text in configs for port in re.findall(r"(?:port =|listener) (\d+)", text)
     }
-    assert len(ports) == 3
+    assert len(ports) == 4
     for port in ports:
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0, port
@@ -249,6 +249,20 @@ def test_parts_that_are_killed_are_started_again_and_nothing_is_lost(
     after = demo.pids()
     assert set(after) == set(before)
     assert all(after[name] != before[name] for name in before if name != "demo")
+    assert demo.end(signal.SIGTERM) == 0
+    result_of(run_demo(place, *SETTLED, *FAST))
+
+
+def test_what_dlms_meters_recorded_while_their_gateway_was_gone_is_sent_afterwards(
+    place: Path, start: Callable[..., Demo]
+) -> None:
+    demo = start(*FAST)
+    demo.read_until(demo.process.stdout, "readings accepted")
+    log = place / NAME / "logs" / "gateway-north.log"
+    soon(lambda: '"meter": "ISKRAEMECO-40012345"' in log.read_text())
+    os.kill(demo.pids()["gateway-north"], signal.SIGKILL)
+    demo.read_until(demo.process.stderr, "gateway-north runs again")
+    soon(lambda: "gap_repaired" in log.read_text(), within_s=40.0)
     assert demo.end(signal.SIGTERM) == 0
     result_of(run_demo(place, *SETTLED, *FAST))
 

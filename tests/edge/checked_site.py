@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gridtokenx_edge.commands.read import choose
+from gridtokenx_edge.commands.read_dlms import choose_dlms
 from gridtokenx_edge.commissioning.checking import Check, Wanted
 from gridtokenx_edge.commissioning.finding import Finding, Severity
 from gridtokenx_edge.config import resolve_paths
@@ -43,7 +44,7 @@ async def check(config: Path, **wanted: Any) -> dict[tuple[str, str], Finding]:
     """The findings of a check by name and what they are about."""
     loaded = load_config(config)
     fields: dict[str, Any] = {"duration_s": 60, "flow": "", "ack_wait_s": 3.0, "version": "1"}
-    fields["shortest_round_s"] = 0.01
+    fields |= {"shortest_round_s": 0.01, "dlms": choose_dlms(loaded)}
     found: list[Finding] = []
     await Check(
         loaded,

@@ -12,54 +12,30 @@ from typing import Any
 import pytest
 import structlog
 from tests.edge.dlms_meter import KEYS, PtyLine
+from tests.edge.pushed_messages import T210D
 
-from gridtokenx_dlms import data, security
-from gridtokenx_dlms.date_time import UNSPECIFIED_DEVIATION, CosemDateTime
+from gridtokenx_dlms import security
+from gridtokenx_dlms.date_time import CosemDateTime
 from gridtokenx_dlms.errors import DlmsError, MalformedError, SecurityError
 from gridtokenx_dlms.hdlc.address import HdlcAddress
 from gridtokenx_dlms.hdlc.frame import FrameKind, HdlcFrame
-from gridtokenx_dlms.obis import Obis
-from gridtokenx_dlms.objects.selection import CaptureObject
 from gridtokenx_dlms.security import Protection
 from gridtokenx_dlms.wrapper import WrapperMessage
 from gridtokenx_dlms.xdlms.ciphered import GENERAL_GLO_TAG, Ciphered
+from gridtokenx_dlms.xdlms.general_block import GeneralBlock
 from gridtokenx_dlms.xdlms.notification import DataNotification, parse_data_notification
+from gridtokenx_edge.config_check import load_config
 from gridtokenx_edge.dlms.config import DlmsMeter, DlmsPush
 from gridtokenx_edge.dlms.listener import Listener, PushedFrames, PushedMeter
 from gridtokenx_edge.dlms.secrets import SecretError, read_secret
 from gridtokenx_edge.dlms.terms import Setting, Terms, terms_of
-from gridtokenx_edge.meters.dlms import load_dlms
-from gridtokenx_edge.meters.dlms_push import decode_push
-from gridtokenx_edge.meters.dlms_time import MeterZone
 from gridtokenx_wire.clock import SystemClock
+from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
 WaitUntil = Callable[..., Awaitable[None]]
+AUTHENTICATED = Protection.AUTHENTICATED_ENCRYPTED
 TITLE = b"SAG\x59\x05\xe6\xd9\xfd"
-
-# github.com/UtilitechAS/amsreader-firmware, frames/austria.raw (a88a0beb): a Sagemcom T210-D's
-# message after decryption.
-T210D = bytes.fromhex(
-    "0F803E3771 0C07E50C1B010E002D00FFC402 0223"
-    "090C07E50C1B010E002D00FFC402"
-    "09060100010800FF0600433D0A02020F00161E 09060100020800FF060000010302020F00161E"
-    "09060100010700FF06000001FE02020F00161B 09060100020700FF060000000002020F00161B"
-    "09060100200700FF12093402020FFF1623 09060100340700FF12093402020FFF1623"
-    "09060100480700FF12092D02020FFF1623 090601001F0700FF12006302020FFE1621"
-    "09060100330700FF12003F02020FFE1621 09060100470700FF12005402020FFE1621"
-    "090601000D0700FF1003CF02020FFD16FF 090C313738323130303135313635"
-)
-
-# The same repository, frames/Kamstup-TN-3p.raw: the hourly list of a Kamstrup OMNIPOWER, shortened
-# to what is used here; its meter number is left out there and made up here.
-OMNIPOWER = bytes.fromhex(
-    "0F00000000 0C07E50B11030B3200FF800000 0211"
-    "0A0E4B616D73747275705F5630303031 09060101000005FF0A1035373035373035373035373035373035"
-    "090601 0101 0700FF06000005E6 09060101020700FF0600000000"
-    "0906010101 0800FF060012CF93 09060101020800FF0600000000"
-    "09060001010000FF090C07E50B11030B3200FF800000 09060101030800FF0600008CCE"
-    "09060101040800FF060005E504"
-)
 
 
 def setting(tmp_path: Path) -> Setting:
@@ -70,7 +46,8 @@ def setting(tmp_path: Path) -> Setting:
 
 
 def t210d(tmp_path: Path, **more: Any) -> Terms:
-    config = DlmsMeter("SAGEMCOM-178210015165", "sagemcom_t210d", encryption_key="ek", **more)
+    given = {"encryption_key": "ek", "protection": "encrypted"} | more
+    config = DlmsMeter("SAGEMCOM-178210015165", "sagemcom_t210d", **given)
     return terms_of(config, setting(tmp_path))
 
 
@@ -112,62 +89,6 @@ def hdlc(message: bytes, size: int = 2000) -> bytes:
         ).to_bytes()
         for part in parts
     )
-
-
-def test_a_public_message_of_a_t210d_is_what_its_owner_says_it_is() -> None:
-    pushed = decode_push(parse_data_notification(T210D), load_dlms("sagemcom_t210d"), MeterZone())
-    assert pushed.meter == "SAGEMCOM-178210015165"
-    assert (pushed.import_uwh, pushed.export_uwh) == (4_406_538 * 10**6, 259 * 10**6)
-    assert pushed.power_w == 510
-
-
-def test_a_public_message_of_an_omnipower_counts_in_ten_watt_hours() -> None:
-    profile = load_dlms("kamstrup_omnipower")
-    pushed = decode_push(parse_data_notification(OMNIPOWER), profile, MeterZone())
-    assert pushed.meter == "KAMSTRUP-5705705705705705"
-    assert (pushed.import_uwh, pushed.export_uwh) == (0x12CF93 * 10**7, 0)
-    assert (pushed.power_w, pushed.time_ms) == (0x5E6, None)  # no zone, no moment
-    # The same in a year in which a clock is believed: 17 November 2026, 11:50 in Oslo.
-    of_2026 = parse_data_notification(OMNIPOWER.replace(b"\x07\xe5", b"\x07\xea"))
-    zone = MeterZone(zone="Europe/Oslo")
-    assert decode_push(of_2026, profile, zone).time_ms == 1_794_912_600_000
-
-
-def test_a_list_without_codes_is_read_by_its_length() -> None:
-    profile = load_dlms("kaifa_ma304")
-    clock = CosemDateTime(2021, 3, 23, 2, 19, 0, 10, deviation_min=UNSPECIFIED_DEVIATION)
-    number = [data.double_long_unsigned(n) for n in range(18)]
-    texts = [data.octet_string(text) for text in (b"KFM_001", b"6970631401534493", b"MA304H4")]
-    listed = [*texts, *number[3:13], data.octet_string(clock.to_bytes()), *number[14:]]
-    pushed = decode_push(DataNotification(1, None, data.structure(*listed)), profile, MeterZone())
-    assert pushed.meter == "KAIFA-6970631401534493"
-    assert (pushed.import_uwh, pushed.export_uwh, pushed.power_w) == (14 * 10**6, 15 * 10**6, -1)
-    short = decode_push(DataNotification(1, None, data.structure(number[9])), profile, MeterZone())
-    assert (short.import_uwh, short.power_w) == (None, 9)
-
-
-def test_a_list_that_comes_with_its_own_columns_is_read_by_them() -> None:
-    # The shape of github.com/UtilitechAS/amsreader-firmware, frames/lng.raw (a88a0beb).
-    pushed_list, model = Obis.parse("0-8:25.9.0.255"), Obis.parse("0-0:96.1.1.255")
-    columns = [
-        CaptureObject(40, pushed_list, 2),
-        CaptureObject(40, pushed_list, 1),
-        CaptureObject(1, model, 2),
-        CaptureObject(3, Obis(1, 0, 1, 7, 0), 2),
-        CaptureObject(3, Obis(1, 0, 2, 7, 0), 2),
-        CaptureObject(3, Obis(1, 0, 1, 8, 0), 2),
-    ]
-    value = data.structure(
-        data.array(column.to_data() for column in columns),
-        data.octet_string(pushed_list.to_bytes()),
-        data.octet_string(b"ZCF120"),
-        data.double_long_unsigned(700),
-        data.double_long_unsigned(50),
-        data.double_long_unsigned(123_456),
-    )
-    pushed = decode_push(DataNotification(1, None, value), load_dlms("landisgyr_e450"), MeterZone())
-    assert (pushed.meter, pushed.import_uwh, pushed.export_uwh) == (None, 123_456 * 10**6, None)
-    assert pushed.power_w == 650
 
 
 @pytest.mark.parametrize("form", [mbus, hdlc, lambda message: hdlc(message, 100)])
@@ -217,6 +138,74 @@ def test_what_is_not_a_message_under_our_key_is_refused(
     meter = PushedMeter(t210d(tmp_path), SystemClock())
     with pytest.raises(error):
         meter.open(message)
+
+
+@pytest.mark.parametrize(
+    ("said", "sent", "is_taken"),
+    [
+        (None, Protection.ENCRYPTED, False),
+        (None, AUTHENTICATED, True),
+        ("encrypted", Protection.ENCRYPTED, True),
+        ("encrypted", AUTHENTICATED, True),
+        ("authenticated_encrypted", Protection.ENCRYPTED, False),
+        ("authenticated_encrypted", AUTHENTICATED, True),
+    ],
+)
+def test_a_message_that_proves_nothing_is_taken_only_where_the_config_says_so(
+    said: str | None, sent: Protection, is_taken: bool, tmp_path: Path
+) -> None:
+    meter = PushedMeter(t210d(tmp_path, protection=said, authentication_key="ak"), SystemClock())
+    message = ciphered(pushed_now(), how=sent)
+    if is_taken:
+        assert meter.open(message)
+    else:
+        with pytest.raises(SecurityError, match="expected a message"):
+            meter.open(message)
+
+
+CONFIG = """
+[site]
+community = "lane"
+[device]
+key = "device.key"
+outbox = "outbox.db"
+[backend]
+ack_key = "4zvwRjXUKGfvwnParsHAS3HuSVzV5cA4McphgmoCtajS"
+[broker]
+host = "127.0.0.1"
+insecure = true
+[[dlms]]
+name = "push"
+kind = "push"
+port = "{port}"
+[[dlms.meter]]
+id = "SAGEMCOM-1"
+profile = "sagemcom_t210d"
+encryption_key = "ek"
+{more}
+"""
+
+
+@pytest.mark.parametrize(
+    ("port", "more", "finding"),
+    [
+        ("udp:4059", 'protection = "encrypted"', None),
+        ("tcp:4059", 'protection = "authenticated_encrypted"', None),
+        ("/dev/ttyUSB0", "", r'meter\[0\]\.protection: expected "encrypted", to take messages'),
+        ("udp:0", 'protection = "encrypted"', r'port: expected a port such as "tcp:4059" or'),
+        ("tcp:http", 'protection = "encrypted"', "port: expected a port such as"),
+    ],
+)
+def test_the_config_says_where_pushes_come_from_and_whether_they_need_a_proof(
+    port: str, more: str, finding: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text(CONFIG.format(port=port, more=more))
+    if finding is None:
+        assert load_config(file).dlms[0].name == "push"
+    else:
+        with pytest.raises(ConfigError, match=finding):
+            load_config(file)
 
 
 def test_a_message_is_taken_once_and_no_older_one_after_it(tmp_path: Path) -> None:
@@ -294,6 +283,37 @@ async def test_pushes_arrive_over_tcp(tmp_path: Path, wait_until: WaitUntil) -> 
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_pushes_arrive_over_udp_from_senders_who_do_not_disturb_each_other(
+    tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    sink = Sink()
+    listener = listener_of(f"udp:{port}", t210d(tmp_path), sink)
+    listening = asyncio.create_task(listener.run())
+    message = ciphered(pushed_now())
+    halves = [
+        GeneralBlock(number, part, is_last=number == 2).to_bytes()
+        for number, part in enumerate((message[:100], message[100:]), 1)
+    ]
+    meter, stranger = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    try:
+        await wait_until(lambda: listener.is_up)
+        meter.sendto(WrapperMessage(1, 16, halves[0]).to_bytes(), ("127.0.0.1", port))
+        stranger.sendto(WrapperMessage(1, 16, halves[0]).to_bytes(), ("127.0.0.1", port))
+        stranger.sendto(b"\x00\x01 is no message", ("127.0.0.1", port))
+        stranger.sendto(WrapperMessage(1, 16, b"\x0f\x00").to_bytes(), ("127.0.0.1", port))
+        meter.sendto(WrapperMessage(1, 16, halves[1]).to_bytes(), ("127.0.0.1", port))
+        await wait_until(lambda: sink.readings)
+        assert len(sink.readings) == 1
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        meter.close()
+        stranger.close()
 
 
 def test_secrets_are_read_from_owners_files_the_environment_and_credentials(

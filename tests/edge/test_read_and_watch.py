@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from gridtokenx_edge.commissioning import spelling
+from gridtokenx_edge.commissioning.asking import AskingModbus
 from gridtokenx_edge.commissioning.ports import agent_runs
 from gridtokenx_edge.commissioning.visit import site_view
 from gridtokenx_edge.commissioning.watching import Watch
@@ -219,7 +220,8 @@ async def test_an_adapter_that_is_pulled_out_is_watched_until_it_is_back(
     async with meters.serve(cabinet(meters)) as running:
         site.write(running, ACK_KEY, 1)
         bus = load_config(site.config).bus[0]
-        watch = Watch(bus, bus.meter, SystemClock(), 0.05)
+        asking = AskingModbus(bus, bus.meter, SystemClock())
+        watch = Watch(bus, bus.meter, asking, 0.05)
         seen: list[tuple[str, bool]] = []
         replugged = False
 

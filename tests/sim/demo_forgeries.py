@@ -15,6 +15,9 @@ import msgspec
 
 from gridtokenx_sim.demo.folder import Folder
 
+_MOVEMENTS = 7
+"""Where the outcome of a frame, an order or a clearing has its movements."""
+
 
 @contextmanager
 def database(path: Path) -> Iterator[sqlite3.Connection]:
@@ -36,6 +39,11 @@ class Forger:
             found = rows.execute("SELECT seq, leaf FROM journal WHERE kind = ?", (kind,)).fetchall()
         moving = [seq for seq, leaf in found if json.loads(leaf)["movements"]]
         return moving or [seq for seq, _ in found]
+
+    def outcome(self, seq: int) -> Any:
+        with database(self.path) as rows:
+            query = "SELECT outcome FROM journal WHERE seq = ?"
+            return msgspec.msgpack.decode(rows.execute(query, (seq,)).fetchone()[0])
 
     def change(self, seq: int, change: Callable[[Any], None], *, in_leaf: bool = True) -> None:
         """Applies `change` to an entry's outcome, and tells it in its leaf."""
@@ -63,8 +71,11 @@ class Forger:
 
 def _movements(outcome: Any) -> list[Any]:
     if outcome[0] == "tick":
-        return [movement for order in outcome[1] for movement in order[-1]]
-    return list(outcome[-1]) if outcome[0] in ("frame", "order", "configure") else []
+        placed = [movement for order in outcome[1] for movement in order[_MOVEMENTS]]
+        return [*placed, *outcome[4]]
+    if outcome[0] in ("frame", "order", "clear"):
+        return list(outcome[_MOVEMENTS])
+    return list(outcome[1]) if outcome[0] == "configure" else []
 
 
 def minting(forger: Forger) -> int:
@@ -94,7 +105,7 @@ def forge_a_leaf_hash(forger: Forger, _: Folder) -> None:
 
 def forge_a_silent_leaf(forger: Forger, _: Folder) -> None:
     def double(outcome: Any) -> None:
-        outcome[-1][0][3] *= 2
+        outcome[_MOVEMENTS][0][3] *= 2
 
     forger.change(minting(forger), double, in_leaf=False)
 
@@ -133,8 +144,8 @@ def forge_a_device_key(_: Forger, folder: Folder) -> None:
 def forge_a_lost_frame(forger: Forger, _: Folder) -> None:
     """One that another frame of its device follows."""
     forger.execute(
-        "DELETE FROM journal WHERE seq = (SELECT previous FROM journal WHERE seq = ?)",
-        minting(forger),
+        "DELETE FROM journal WHERE seq ="
+        " (SELECT MAX(previous) FROM journal WHERE kind = 'frame' AND previous > 0)"
     )
 
 
@@ -194,49 +205,49 @@ def forge_an_order(forger: Forger, _: Folder) -> None:
 
 def forge_money_from_nowhere(forger: Forger, _: Folder) -> None:
     def reverse(outcome: Any) -> None:
-        outcome[-1][0][3] *= -1
+        outcome[_MOVEMENTS][0][3] *= -1
 
     forger.change(minting(forger), reverse)
 
 
 def forge_an_asset(forger: Forger, _: Folder) -> None:
     def rename(outcome: Any) -> None:
-        outcome[-1][0][0] = "GOLD"
+        outcome[_MOVEMENTS][0][0] = "GOLD"
 
     forger.change(minting(forger), rename)
 
 
 def forge_an_overdraft(forger: Forger, _: Folder) -> None:
     def overdraw(outcome: Any) -> None:
-        _first_trading_order(outcome)[-1][0][3] = 10**12
+        _first_trading_order(outcome)[_MOVEMENTS][0][3] = 10**12
 
     forger.change(_trading(forger), overdraw)
 
 
 def forge_fresh_money(forger: Forger, _: Folder) -> None:
     def issue(outcome: Any) -> None:
-        _first_trading_order(outcome)[-1][0][1] = "issuer:GRX"
+        _first_trading_order(outcome)[_MOVEMENTS][0][1] = "issuer:GRX"
 
     forger.change(_trading(forger), issue)
 
 
 def forge_an_opening_balance(forger: Forger, _: Folder) -> None:
     def enrich(outcome: Any) -> None:
-        outcome[-1][0][3] += 1
+        outcome[1][0][3] += 1
 
     forger.change(1, enrich)
 
 
 def forge_a_double_mint(forger: Forger, _: Folder) -> None:
     def double(outcome: Any) -> None:
-        outcome[-1][0][3] *= 2
+        outcome[_MOVEMENTS][0][3] *= 2
 
     forger.change(minting(forger), double)
 
 
 def forge_a_mint_for_another(forger: Forger, _: Folder) -> None:
     def redirect(outcome: Any) -> None:
-        outcome[-1][0][2] = "community:fees"
+        outcome[_MOVEMENTS][0][2] = "community:fees"
 
     forger.change(minting(forger), redirect)
 
@@ -277,7 +288,7 @@ def forge_a_self_trade(forger: Forger, _: Folder) -> None:
 
 def forge_a_payment_without_delivery(forger: Forger, _: Folder) -> None:
     def keep(outcome: Any) -> None:
-        _first_trading_order(outcome)[-1].pop()
+        _first_trading_order(outcome)[_MOVEMENTS].pop()
 
     forger.change(_trading(forger), keep)
 
@@ -308,6 +319,46 @@ def forge_an_escrow(_: Forger, folder: Folder) -> None:
     balance = next(iter(statement["balances"].values()))
     balance["grx_held_ugrx"] = balance["grx_ugrx"] + 1
     folder.statement.write_text(json.dumps(statement))
+
+
+def _clearing(forger: Forger) -> int:
+    """The number of the newest clearing in which something traded."""
+    return next(
+        seq for seq in reversed(forger.seqs("clear")) if _first_auction(forger.outcome(seq))
+    )
+
+
+def _first_auction(outcome: Any) -> Any:
+    """The first zone's auction if something traded in it: its volume is above zero."""
+    return next((zone for zone in outcome[3] if zone[6]), None)
+
+
+def forge_another_interval(forger: Forger, _: Folder) -> None:
+    def delay(outcome: Any) -> None:
+        outcome[1] += 900_000
+
+    forger.change(_clearing(forger), delay)
+
+
+def forge_a_book(forger: Forger, _: Folder) -> None:
+    def sweeten(outcome: Any) -> None:
+        _first_auction(outcome)[1][0][3] += 1000
+
+    forger.change(_clearing(forger), sweeten)
+
+
+def forge_a_volume(forger: Forger, _: Folder) -> None:
+    def shrink(outcome: Any) -> None:
+        _first_auction(outcome)[6] -= 1_000_000
+
+    forger.change(_clearing(forger), shrink)
+
+
+def forge_a_clearing_price(forger: Forger, _: Folder) -> None:
+    def raise_price(outcome: Any) -> None:
+        _first_auction(outcome)[5] += 10_000_000
+
+    forger.change(_clearing(forger), raise_price)
 
 
 FORGERIES: list[tuple[str, Callable[[Forger, Folder], None]]] = [
@@ -347,5 +398,9 @@ FORGERIES: list[tuple[str, Callable[[Forger, Folder], None]]] = [
     ("history_is_the_journal", forge_a_shorter_history),
     ("balances_are_as_told", forge_what_the_api_said),
     ("balances_are_as_told", forge_an_escrow),
+    ("intervals_are_cleared_in_order", forge_another_interval),
+    ("books_have_their_hashes", forge_a_book),
+    ("auctions_move_the_most", forge_a_volume),
+    ("auctions_move_the_most", forge_a_clearing_price),
     ("replay_agrees", forge_a_double_mint),
 ]

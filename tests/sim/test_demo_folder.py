@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +17,24 @@ import pytest
 
 from gridtokenx_sim.config_loading import load_config
 from gridtokenx_sim.demo import clock_file, town
-from gridtokenx_sim.demo.config_files import Device, Identities, Ports, community_toml, sim_toml
+from gridtokenx_sim.demo.config_files import (
+    Device,
+    Identities,
+    Ports,
+    community_toml,
+    edge_toml,
+    sim_toml,
+)
 from gridtokenx_sim.demo.folder import NAME, Folder, FolderError, open_folder, write_json
+from gridtokenx_sim.demo.identities import known_identities
+from gridtokenx_sim.demo.meter_secrets import meter_secrets
 from gridtokenx_sim.demo.pace import Pace, pace_for
 from gridtokenx_sim.demo.toml_text import toml_text
 from gridtokenx_wire.clock import ClockConfig, make_clock
 
-PORTS = Ports(1883, 8080, 5020)
+PORTS = Ports(1883, 8080, 5020, 4059)
+
+ACK_KEY = "4zvwRjXUKGfvwnParsHAS3HuSVzV5cA4McphgmoCtajS"
 
 
 @pytest.fixture
@@ -188,22 +202,51 @@ def test_toml_says_what_it_was_given() -> None:
 
 def test_the_simulators_config_is_one_that_the_simulator_takes(folder: Folder) -> None:
     file = folder.config / "sim.toml"
-    file.write_text(sim_toml(folder, PORTS, ClockConfig()))
-    config = load_config(file)
-    serial = [bus for bus in config.bus if bus.__struct_config__.tag == "serial"]
-    assert sum(len(bus.meter) for bus in serial) == 8
-    assert sum(len(bus.meter) for bus in config.bus) == 9
-    assert max(len(bus.meter) for bus in serial) > 1
-    assert len({meter.model for bus in config.bus for meter in bus.meter}) == 9
+    file.write_text(sim_toml(folder, PORTS, ClockConfig(), meter_secrets(folder)))
+    meters: Counter[str] = Counter()
+    for bus in load_config(file).bus:
+        meters[str(bus.__struct_config__.tag)] += len(bus.meter)
+    assert meters == {"serial": 8, "tcp": 1, "dlms_serial": 3, "dlms_tcp": 1}
+
+
+def test_the_gateways_configs_are_ones_that_a_gateway_takes_with_all_secrets_in_private_files(
+    folder: Folder,
+) -> None:
+    made = meter_secrets(folder)
+    for gateway in town.GATEWAYS:
+        text = edge_toml(gateway, folder, PORTS, ClockConfig(), pace_for(180.0), ACK_KEY)
+        file = folder.config / f"{gateway.name}.toml"
+        file.write_text(text)
+        command = [sys.executable, "-m", "gridtokenx_edge", "check-config", "--json"]
+        done = subprocess.run(
+            [*command, "--config", str(file)], capture_output=True, timeout=30, check=True
+        )
+        members = [member for bus in gateway.buses for member in bus.members]
+        assert set(json.loads(done.stdout)["meters"]) == {member.meter.id for member in members}
+        assert not any(secret in text for each in made.values() for secret in each.values())
+    entries = sorted(member.meter.entry for member in town.MEMBERS if member.meter.is_dlms)
+    assert entries == ["gmac", "gmac", "low", "low"]
+    files = sorted(folder.keys.iterdir())
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 6
+    assert meter_secrets(folder) == made
 
 
 def test_everybody_has_a_meter_and_an_order() -> None:
     sellers = [member for member in town.MEMBERS if member.side == "sell"]
-    assert len(town.MEMBERS) == 9
-    assert len(sellers) == 5
+    assert len(town.MEMBERS) == 13
+    assert len(sellers) == 7
     assert all((member.meter.solar_kwp != "0") == (member in sellers) for member in town.MEMBERS)
     prices = {member.price_grx_per_kwh for member in town.MEMBERS}
-    assert len(prices) == 9
+    assert len(prices) == 13
+
+
+def test_who_was_known_before_others_moved_in_is_not_all_who_is_known(folder: Folder) -> None:
+    wallets = {member.name: "wallet" for member in town.MEMBERS}
+    write_json(folder.identities, Identities("ack", {}, wallets))
+    assert known_identities(folder)
+    del wallets["Weiss"]
+    write_json(folder.identities, Identities("ack", {}, wallets))
+    assert known_identities(folder) is None
 
 
 def test_the_communitys_terms_bind_every_meter_to_its_gateway_and_owner() -> None:
@@ -213,6 +256,6 @@ def test_the_communitys_terms_bind_every_meter_to_its_gateway_and_owner() -> Non
         {member.name: f"wallet-{member.name}" for member in town.MEMBERS},
     )
     terms = tomllib.loads(community_toml(who, pace_for(180.0)))
-    assert len(terms["meter"]) == len(terms["member"]) == 9
+    assert len(terms["meter"]) == len(terms["member"]) == 13
     assert {meter["device"] for meter in terms["meter"]} == {"id-north", "id-south"}
     assert {meter["owner"] for meter in terms["meter"]} == {m["name"] for m in terms["member"]}

@@ -39,6 +39,10 @@ class Kilowatt(int):
     """Power in W, written as a decimal string of kW."""
 
 
+class Percent(int):
+    """A share in millionths, written as a decimal string of percent."""
+
+
 class PublicKey(bytes):
     """A raw Ed25519 public key, written as Base58."""
 
@@ -84,6 +88,8 @@ def encode_hook(value: Any) -> Any:
             return format_decimal(value, 6)
         case Kilowatt():
             return format_decimal(value, 3)
+        case Percent():
+            return format_decimal(value, 4)
         case PublicKey():
             return public_key_text(bytes(value))
         case PublicKeys():
@@ -116,11 +122,13 @@ _PARSE: dict[type, Callable[[str], int]] = {
     Kwh: parse_kwh,
     Grx: parse_grx,
     Kilowatt: lambda text: parse_decimal(text, 3),
+    Percent: lambda text: parse_decimal(text, 4),
 }
 _SPELLING = {
     Kwh: "a number of kWh",
     Grx: "a number of GRX",
     Kilowatt: "a number of kW",
+    Percent: "a percentage",
     PublicKey: "a Base58 public key",
 }
 

@@ -38,17 +38,49 @@ class _Instruction(
     issued_ms: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Order(_Instruction, frozen=True, tag="order", gc=False):
-    """Buy or sell `quantity_kwh` at `price_grx_per_kwh` or better.
+class Order(_Instruction, frozen=True, tag="order", gc=False, omit_defaults=True):
+    """Buy or sell `quantity_kwh` at `price_grx_per_kwh` or better; a market order has no price.
 
-    GTC rests until it is filled or cancelled; IOC trades what it can at once.
+    GTC rests until it is filled or cancelled, GTT until `expires_ms` at most; IOC trades what it
+    can at once, FOK all or nothing. Unless at least `min_quantity_kwh` trades at once, nothing
+    does. A `post_only` order never trades at once. `stp` says what happens when it meets an order
+    of its own wallet.
     """
 
     side: Literal["buy", "sell"]
     quantity_kwh: str
-    price_grx_per_kwh: str
-    tif: Literal["GTC", "IOC"] = "GTC"
-    segment: Literal["realtime"] = "realtime"
+    price_grx_per_kwh: str = ""
+    tif: Literal["GTC", "IOC", "FOK", "GTT"] = "GTC"
+    segment: Literal["realtime", "interval"] = "realtime"
+    type: Literal["limit", "market"] = "limit"
+    expires_ms: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    post_only: bool = False
+    min_quantity_kwh: str = ""
+    stp: Literal["skip", "cancel_resting", "cancel_incoming"] = "skip"
+
+    @property
+    def quantity_uwh(self) -> int:
+        return parse_kwh(self.quantity_kwh)
+
+    @property
+    def price_ugrx(self) -> int:
+        return parse_grx(self.price_grx_per_kwh)
+
+    @property
+    def min_quantity_uwh(self) -> int:
+        return parse_kwh(self.min_quantity_kwh) if self.min_quantity_kwh else 0
+
+
+class Amend(_Instruction, frozen=True, tag="amend", gc=False, omit_defaults=True):
+    """Change the open order whose client id is `order`; what is empty stays.
+
+    `quantity_kwh` is what it is for in all, with what it has traded. Less of it keeps its priority;
+    more, or another price, is a new order in the place of the former.
+    """
+
+    order: str
+    quantity_kwh: str = ""
+    price_grx_per_kwh: str = ""
 
     @property
     def quantity_uwh(self) -> int:
@@ -65,17 +97,31 @@ class Cancel(_Instruction, frozen=True, tag="cancel", gc=False):
     order: str
 
 
+class CancelAll(_Instruction, frozen=True, tag="cancel_all", gc=False, omit_defaults=True):
+    """Withdraw all open orders of the wallet, of one segment or side if it is named."""
+
+    segment: Literal["", "realtime", "interval"] = ""
+    side: Literal["", "buy", "sell"] = ""
+
+
 class Standing(_Instruction, frozen=True, tag="standing", gc=False):
     """Trade without being asked, until `active` is false. One for each wallet and side.
 
     sell: whatever GRID is free, above `keep_kwh`, at the price or more.
     buy: what the wallet's meters have imported and it has not bought yet, at the price or less.
+
+    In the segment interval each clearing gets what the meters moved since the one before.
+    `curve` has [from_hour, price], hours ascending from 0 to 23 in the community's time zone; a
+    price holds until the next hour of the curve, and `price_grx_per_kwh` before its first.
     """
 
     side: Literal["buy", "sell"]
     price_grx_per_kwh: str
     keep_kwh: str = "0"
     active: bool = True
+    segment: Literal["realtime", "interval"] = "realtime"
+    curve: list[tuple[int, str]] = []
+    paused: bool = False
 
     @property
     def price_ugrx(self) -> int:
@@ -85,8 +131,37 @@ class Standing(_Instruction, frozen=True, tag="standing", gc=False):
     def keep_uwh(self) -> int:
         return parse_kwh(self.keep_kwh)
 
+    @property
+    def curve_ugrx(self) -> tuple[tuple[int, int], ...]:
+        return tuple((from_hour, parse_grx(price)) for from_hour, price in self.curve)
 
-Instruction = Order | Cancel | Standing
+
+class Withdraw(_Instruction, frozen=True, tag="withdraw", gc=False):
+    """Pay out `amount_grx`; `reference` says what for, and is told to the operator."""
+
+    amount_grx: str
+    reference: str
+
+    @property
+    def amount_ugrx(self) -> int:
+        return parse_grx(self.amount_grx)
+
+
+class RecTransfer(_Instruction, frozen=True, tag="rec_transfer", gc=False):
+    """Give the certificate with this serial number to the wallet `to`."""
+
+    serial: str
+    to: str
+
+
+class RecRetire(_Instruction, frozen=True, tag="rec_retire", gc=False):
+    """Use the certificate with this serial number up, in the name of `beneficiary`."""
+
+    serial: str
+    beneficiary: str
+
+
+Instruction = Order | Cancel | Amend | CancelAll | Standing | Withdraw | RecTransfer | RecRetire
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,11 +24,14 @@ class Reason(IntEnum):
     STALE_TIME = 4
     """Older than the oldest reading that may still be settled (7 days)."""
     NOT_AFTER_LAST = 5
-    """Not after this meter's last reading."""
+    """Not after this meter's last reading, nor in a gap that it could complete."""
     TOO_FREQUENT = 6
     """Sooner after the last reading than the meter's minimum interval."""
     REGISTER_ROLLBACK = 7
-    """A cumulative register is below its last value, and has not passed its end."""
+    """A cumulative register is below its last value, and has not passed its end.
+
+    Of a late reading: it is not between the values read before and after it.
+    """
     IMPLAUSIBLE_JUMP = 8
     """A register moved further than the meter's maximum power allows."""
     IMPLAUSIBLE_POWER = 9

@@ -7,7 +7,15 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from gridtokenx_backend.api import problems
-from gridtokenx_backend.api.views import CancelView, OrderView, StandingView, instruction_view
+from gridtokenx_backend.api.views import (
+    AmendView,
+    CancelAllView,
+    CancelView,
+    InstructionView,
+    OrderView,
+    StandingView,
+    instruction_view,
+)
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.inputs import OrderInput
 from gridtokenx_backend.core.outcomes import NotJournaled, OrderRefusal, Refused, Repeated
@@ -16,7 +24,9 @@ from gridtokenx_backend.writer import Overloaded
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.order import (
     MAX_JWS_BYTES,
+    Amend,
     Cancel,
+    CancelAll,
     Instruction,
     Order,
     Standing,
@@ -29,16 +39,26 @@ AnyRequest = Request[object, object, State]
 @post("/v1/orders", status_code=201, request_max_body_size=MAX_JWS_BYTES + 1)
 async def submit_order(request: AnyRequest, backend: NamedDependency[Backend]) -> OrderView:
     """Places the order that a compact JWS in the body carries. A retry is answered as before."""
-    view = await _carry_out(request, backend, Order)
+    view = await carry_out(request, backend, (Order,))
     assert isinstance(view, OrderView)
     return view
 
 
 @post("/v1/cancellations", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
-async def cancel_order(request: AnyRequest, backend: NamedDependency[Backend]) -> CancelView:
-    """Withdraws what is left of an open order."""
-    view = await _carry_out(request, backend, Cancel)
-    assert isinstance(view, CancelView)
+async def cancel_order(
+    request: AnyRequest, backend: NamedDependency[Backend]
+) -> CancelView | CancelAllView:
+    """Withdraws what is left of an open order (kind `cancel`), or of all (kind `cancel_all`)."""
+    view = await carry_out(request, backend, (Cancel, CancelAll))
+    assert isinstance(view, CancelView | CancelAllView)
+    return view
+
+
+@post("/v1/amendments", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
+async def amend_order(request: AnyRequest, backend: NamedDependency[Backend]) -> AmendView:
+    """Changes quantity or price of an open order, all of it or nothing."""
+    view = await carry_out(request, backend, (Amend,))
+    assert isinstance(view, AmendView)
     return view
 
 
@@ -47,14 +67,15 @@ async def set_standing_order(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> StandingView:
     """Sets, changes or ends a wallet's standing order for one side."""
-    view = await _carry_out(request, backend, Standing)
+    view = await carry_out(request, backend, (Standing,))
     assert isinstance(view, StandingView)
     return view
 
 
-async def _carry_out(
-    request: AnyRequest, backend: Backend, expected: type[Instruction]
-) -> OrderView | CancelView | StandingView:
+async def carry_out(
+    request: AnyRequest, backend: Backend, expected: tuple[type[Instruction], ...]
+) -> InstructionView:
+    """The answer to the signed instruction in the body, which is of an expected kind."""
     if backend.writer.degraded:
         raise Overloaded(backend.writer.degraded)
     body = await request.body()
@@ -63,8 +84,8 @@ async def _carry_out(
     except WireError as error:
         raise problems.refused(OrderRefusal.MALFORMED, str(error)) from None
     if not isinstance(signed.instruction, expected):
-        kind = expected.__name__.lower()
-        raise problems.refused(OrderRefusal.MALFORMED, f"expected an instruction of kind {kind!r}")
+        kinds = " or ".join(repr(kind.__struct_config__.tag) for kind in expected)
+        raise problems.refused(OrderRefusal.MALFORMED, f"expected an instruction of kind {kinds}")
     job = (signed.public_key, signed.signature, signed.signed)
     if not await backend.verifier.verify_one(job):
         raise problems.refused(OrderRefusal.BAD_SIGNATURE, "expected a signature by the wallet")
@@ -78,7 +99,7 @@ async def _carry_out(
     return instruction_view(result, seq, at_ms)
 
 
-async def _as_before(backend: Backend, seq: int) -> OrderView | CancelView | StandingView:
+async def _as_before(backend: Backend, seq: int) -> InstructionView:
     """The answer that this instruction got the first time."""
     entry = await backend.journal.entry(seq)
     assert entry is not None

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
 from gridtokenx_backend.api.limits import Limit
 from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.api.settlement_views import standing_order_view
 from gridtokenx_backend.api.views import (
     BalanceView,
     BookView,
     HealthView,
     LevelView,
     OrdersView,
-    StandingOrderView,
     SummaryView,
     TradesView,
+    ZonesView,
+    link_view,
     open_order_view,
     trade_view,
+    zone_view,
 )
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.book import BUY, SELL
@@ -74,7 +77,7 @@ async def summary(backend: NamedDependency[Backend]) -> SummaryView:
 async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> BalanceView:
     """What a wallet owns, and what of it open orders hold."""
     async with backend.writer.reading() as community:
-        _member(community.members, wallet)
+        member = _member(community.members, wallet)
         ledger = community.ledger
         return BalanceView(
             wallet,
@@ -82,7 +85,9 @@ async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> 
             format_kwh(ledger.held(wallet, GRID)),
             format_grx(ledger.posted(wallet, GRX)),
             format_grx(ledger.held(wallet, GRX)),
-            format_kwh(ledger.posted(wallet, REC)),
+            str(ledger.posted(wallet, REC)),
+            format_kwh(member.bought_uwh),
+            format_kwh(member.owed_uwh),
         )
 
 
@@ -91,13 +96,9 @@ async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) 
     """A wallet's open orders, oldest first, and its standing orders."""
     async with backend.writer.reading() as community:
         member = _member(community.members, wallet)
-        orders = [
-            open_order_view(order)
-            for order in community.book.orders.values()
-            if order.wallet == wallet
-        ]
+        orders = [open_order_view(order) for order in community.book.of_wallet(wallet)]
         standing = [
-            StandingOrderView(side, format_grx(order.price_ugrx), format_kwh(order.keep_uwh))
+            standing_order_view(side, order)
             for side, order in ((SELL, member.sell), (BUY, member.buy))
             if order is not None
         ]
@@ -105,17 +106,38 @@ async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) 
 
 
 @get("/v1/book")
-async def book(backend: NamedDependency[Backend]) -> BookView:
-    """The best 50 prices of each side with all that rests there."""
+async def book(backend: NamedDependency[Backend], zone: FromQuery[str] = "") -> BookView:
+    """The best 50 prices of each side of a zone, by default the first, with all that rests there.
+
+    Prices are the orders' own: of another zone, wheeling and loss come between.
+    """
     async with backend.writer.reading() as community:
+        known = community.market.trading.zones
+        zone = zone or next(iter(known))
+        if zone not in known:
+            raise Problem(
+                404, "No such zone", f"expected one of {', '.join(known)}", "unknown_zone"
+            )
         bids, asks = (
             [
                 LevelView(format_grx(price), format_kwh(volume))
-                for price, volume in community.book.depth(side, _DEPTH)
+                for price, volume in community.book.depth(zone, side, _DEPTH)
             ]
             for side in (BUY, SELL)
         )
         return BookView(bids, asks)
+
+
+@get("/v1/zones")
+async def zones(backend: NamedDependency[Backend]) -> ZonesView:
+    """The zones with their state, and the links with what fits through them in this interval."""
+    async with backend.writer.reading() as community:
+        trading, rules = community.market.trading, community.market.rules
+        at_ms = max(backend.clock.now_ms(), community.at_ms)
+        return ZonesView(
+            [zone_view(zone, trading.zones[zone.name], at_ms) for zone in rules.zones],
+            [link_view(link, trading.room_uwh(link, at_ms)) for link in rules.links],
+        )
 
 
 @get("/v1/trades")

@@ -15,12 +15,23 @@ from litestar.params import FromPath, JSONBody
 
 from gridtokenx_backend.api.limits import Limit
 from gridtokenx_backend.api.market import health_of
-from gridtokenx_backend.api.problems import Problem, respond_unreadable
-from gridtokenx_backend.api.views import DeviceView, HealthView, ReadingsView, ReadingView
+from gridtokenx_backend.api.problems import Problem, refused, respond_unreadable
+from gridtokenx_backend.api.views import (
+    DeviceView,
+    HealthView,
+    MarketView,
+    ReadingsView,
+    ReadingView,
+)
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.inputs import SwitchOracle, switch_oracle
-from gridtokenx_backend.core.outcomes import FrameAccepted
+from gridtokenx_backend.core.inputs import (
+    MarketCommand,
+    SwitchOracle,
+    switch_market,
+    switch_oracle,
+)
+from gridtokenx_backend.core.outcomes import FrameAccepted, MarketSwitched, Refused
 from gridtokenx_backend.core.registry import Device, Meter
 from gridtokenx_backend.evidence import Entry, decode_outcome
 from gridtokenx_wire import cose
@@ -150,9 +161,26 @@ async def resume_oracle(backend: NamedDependency[Backend], data: JSONBody[_Why])
     return await _switch(backend, data.reason, paused=False)
 
 
-async def _switch(backend: Backend, reason: str, *, paused: bool) -> HealthView:
+@post("/v1/operator/market", **_SWITCH)
+async def switch_trading(
+    backend: NamedDependency[Backend], data: JSONBody[MarketCommand]
+) -> MarketView:
+    """Halts or resumes the realtime market of a zone (or of all), or makes it cancel-only."""
+    _check_reason(data.reason)
+    ((result, seq, _),) = await backend.writer.submit([switch_market(data)])
+    if isinstance(result, Refused):
+        raise refused(result.reason, result.detail)
+    assert isinstance(result, MarketSwitched)
+    return MarketView(result.zones, result.status, seq)
+
+
+def _check_reason(reason: str) -> None:
     if not 1 <= len(reason) <= 500:
         detail = "expected a reason of 1 to 500 characters"
         raise Problem(400, "A reason is needed", detail, "bad_request")
+
+
+async def _switch(backend: Backend, reason: str, *, paused: bool) -> HealthView:
+    _check_reason(reason)
     await backend.writer.submit([switch_oracle(SwitchOracle(paused, reason))])
     return health_of(backend)

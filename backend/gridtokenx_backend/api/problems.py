@@ -8,6 +8,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from gridtokenx_backend.core.outcomes import EnrolmentRefusal, OrderRefusal
+from gridtokenx_backend.core.settled import SettlementRefusal
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.writer import Overloaded
 
@@ -20,9 +21,19 @@ _STATUS = {
     OrderRefusal.UNKNOWN_WALLET: 404,
     OrderRefusal.ID_REUSED: 409,
     OrderRefusal.OUTSIDE_WINDOW: 400,
+    OrderRefusal.SEGMENT_CLOSED: 409,
     OrderRefusal.BAD_QUANTITY: 400,
     OrderRefusal.BAD_PRICE: 400,
+    OrderRefusal.BAD_AMOUNT: 400,
+    OrderRefusal.REFERENCE_USED: 409,
+    OrderRefusal.UNKNOWN_CERTIFICATE: 404,
+    OrderRefusal.NOT_SETTLEABLE: 400,
+    OrderRefusal.CONTRADICTORY: 400,
+    OrderRefusal.BAD_EXPIRY: 400,
     OrderRefusal.UNKNOWN_ORDER: 404,
+    OrderRefusal.UNKNOWN_ZONE: 404,
+    OrderRefusal.ZONE_CLOSED: 409,
+    OrderRefusal.WOULD_TRADE: 409,
     OrderRefusal.INSUFFICIENT_BALANCE: 409,
     OrderRefusal.BUSY: 429,
 }
@@ -57,6 +68,20 @@ _ENROLMENT_DETAIL = {
 }
 
 
+_SETTLEMENT_STATUS = {
+    SettlementRefusal.UNKNOWN_WALLET: 404,
+    SettlementRefusal.BAD_AMOUNT: 400,
+    SettlementRefusal.BAD_TEXT: 400,
+    SettlementRefusal.REFERENCE_USED: 409,
+    SettlementRefusal.UNKNOWN_WITHDRAWAL: 404,
+    SettlementRefusal.UNKNOWN_METER: 404,
+    SettlementRefusal.BAD_SPAN: 400,
+    SettlementRefusal.OUTDATED: 409,
+    SettlementRefusal.MONTH_NOT_OVER: 400,
+    SettlementRefusal.BUSY: 429,
+}
+
+
 class Problem(Exception):
     """Becomes the answer: `status`, a short `title`, what was expected, and the reason."""
 
@@ -77,6 +102,12 @@ def enrolment_refused(reason: EnrolmentRefusal, detail: str = "") -> Problem:
     """The problem for an enrolment or an operator's command that was refused."""
     detail = detail or _ENROLMENT_DETAIL[reason]
     return Problem(_ENROLMENT_STATUS[reason], "The request was refused", detail, reason.value)
+
+
+def settlement_refused(reason: SettlementRefusal, detail: str) -> Problem:
+    """The problem for an operator's command on money, corrections or certificates."""
+    status = _SETTLEMENT_STATUS[reason]
+    return Problem(status, "The command was refused", detail, reason.value)
 
 
 def respond(_: AnyRequest, problem: Problem) -> Response[bytes]:

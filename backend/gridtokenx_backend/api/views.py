@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+from gridtokenx_backend.api.settlement_views import Settled, StandingOrderView, settled_view
 from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.outcomes import (
+    AllCancelled,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     Outcome,
     StandingAccepted,
     Trade,
 )
+from gridtokenx_backend.core.trading import OPEN, ZoneState
+from gridtokenx_backend.core.zones import LinkRules, ZoneRules
 from gridtokenx_backend.journal import TradeRow
 from gridtokenx_wire.units import format_grx, format_kwh
 
@@ -25,6 +30,12 @@ class TradeView(msgspec.Struct, frozen=True):
     seller: str
     journal_seq: int
     time_ms: int
+    net_grx: str
+    wheeling_grx: str
+    loss_grx: str
+    buyer_zone: str
+    seller_zone: str
+    segment: str
 
 
 class OrderView(msgspec.Struct, frozen=True):
@@ -59,12 +70,64 @@ class OpenOrderView(msgspec.Struct, frozen=True):
     quantity_kwh: str
     remaining_kwh: str
     standing: bool
+    expires_ms: int
 
 
-class StandingOrderView(msgspec.Struct, frozen=True):
-    side: str
+class AmendView(msgspec.Struct, frozen=True):
+    """`status` as of an order. `kept_priority` is false if it is a new order in its place."""
+
+    order: str
+    status: str
+    quantity_kwh: str
     price_grx_per_kwh: str
-    keep_kwh: str
+    filled_kwh: str
+    remaining_kwh: str
+    kept_priority: bool
+    trades: list[TradeView]
+    journal_seq: int
+
+
+class CancelAllView(msgspec.Struct, frozen=True):
+    cancelled_orders: int
+    journal_seq: int
+
+
+class ZoneView(msgspec.Struct, frozen=True):
+    """`status` is open, halted, cancel_only, or paused (by its breaker, until `paused_until_ms`).
+
+    Prices are empty where there is none: no floor or ceiling, no trade yet.
+    """
+
+    zone: str
+    status: str
+    reason: str
+    paused_until_ms: int
+    floor_grx_per_kwh: str
+    ceiling_grx_per_kwh: str
+    last_price_grx_per_kwh: str
+    breaker_bps: int
+
+
+class LinkView(msgspec.Struct, frozen=True):
+    """`room_kwh` is what still fits in the interval that is running."""
+
+    from_zone: str
+    to_zone: str
+    capacity_kwh: str
+    room_kwh: str
+    wheeling_grx_per_kwh: str
+    loss_grx_per_kwh: str
+
+
+class ZonesView(msgspec.Struct, frozen=True):
+    zones: list[ZoneView]
+    links: list[LinkView]
+
+
+class MarketView(msgspec.Struct, frozen=True):
+    zones: list[str]
+    status: str
+    journal_seq: int
 
 
 class OrdersView(msgspec.Struct, frozen=True):
@@ -73,8 +136,9 @@ class OrdersView(msgspec.Struct, frozen=True):
 
 
 class BalanceView(msgspec.Struct, frozen=True):
-    """`grid` is energy, `grx` money; `_held` is the part that open orders hold in escrow.
+    """`grid` is energy, `grx` money, `rec` certificates of a MWh; `_held` is the part in escrow.
 
+    `grid_bought` was bought and is not used yet, `grid_owed` is what the next mints will pay back.
     Whose wallet it is, only the operator's files say: this is public.
     """
 
@@ -84,6 +148,8 @@ class BalanceView(msgspec.Struct, frozen=True):
     grx: str
     grx_held: str
     rec: str
+    grid_bought: str
+    grid_owed: str
 
 
 class LevelView(msgspec.Struct, frozen=True):
@@ -226,6 +292,12 @@ def trade_view(trade: TradeRow | Trade, seq: int, at_ms: int) -> TradeView:
         trade.seller,
         seq,
         at_ms,
+        format_grx(trade.net_ugrx),
+        format_grx(trade.wheeling_ugrx),
+        format_grx(trade.loss_ugrx),
+        trade.buyer_zone,
+        trade.seller_zone,
+        trade.segment,
     )
 
 
@@ -237,12 +309,43 @@ def open_order_view(order: RestingOrder) -> OpenOrderView:
         format_kwh(order.quantity_uwh),
         format_kwh(order.remaining_uwh),
         order.standing,
+        order.expires_ms,
     )
 
 
-def instruction_view(
-    outcome: Outcome, seq: int, at_ms: int
-) -> OrderView | CancelView | StandingView:
+def _price(price_ugrx: int) -> str:
+    return format_grx(price_ugrx) if price_ugrx else ""
+
+
+def zone_view(rules: ZoneRules, state: ZoneState, at_ms: int) -> ZoneView:
+    is_paused = state.status == OPEN and at_ms < state.paused_until_ms
+    return ZoneView(
+        rules.name,
+        "paused" if is_paused else state.status,
+        state.reason,
+        state.paused_until_ms if is_paused else 0,
+        _price(rules.floor_ugrx),
+        _price(rules.ceiling_ugrx),
+        _price(state.last_ugrx),
+        rules.breaker_bps,
+    )
+
+
+def link_view(rules: LinkRules, room_uwh: int) -> LinkView:
+    return LinkView(
+        rules.from_zone,
+        rules.to_zone,
+        format_kwh(rules.capacity_uwh),
+        format_kwh(room_uwh),
+        format_grx(rules.wheeling_ugrx),
+        format_grx(rules.loss_ugrx),
+    )
+
+
+InstructionView = OrderView | CancelView | AmendView | CancelAllView | StandingView | Settled
+
+
+def instruction_view(outcome: Outcome, seq: int, at_ms: int) -> InstructionView:
     """The answer to an instruction that became the journal's entry `seq`."""
     match outcome:
         case OrderAccepted():
@@ -257,6 +360,20 @@ def instruction_view(
         case OrderCancelled():
             left = format_kwh(outcome.remaining_uwh)
             return CancelView(client_id(outcome.key), "cancelled", left, seq)
+        case OrderAmended():
+            return AmendView(
+                client_id(outcome.key),
+                outcome.status,
+                format_kwh(outcome.quantity_uwh),
+                format_grx(outcome.price_ugrx),
+                format_kwh(outcome.filled_uwh),
+                format_kwh(outcome.remaining_uwh),
+                outcome.number == outcome.former,
+                [trade_view(trade, seq, at_ms) for trade in outcome.trades],
+                seq,
+            )
+        case AllCancelled():
+            return CancelAllView(len(outcome.cancelled), seq)
         case StandingAccepted():
             return StandingView(outcome.side, outcome.active, len(outcome.cancelled), seq)
-    raise AssertionError(outcome)
+    return settled_view(outcome, seq)

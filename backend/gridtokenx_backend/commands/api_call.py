@@ -17,7 +17,11 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (a name, not a
 
 
 class ApiRefused(OperatorError):
-    """The backend said no; its text is what was expected."""
+    """The backend said no; its text is what was expected, `reason` is for programs."""
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 def call(settings: Settings, url: str, method: str, path: str, body: Any = None) -> Any:
@@ -54,7 +58,8 @@ def _decode(url: str, status: int, answer: bytes) -> Any:
     except ValueError:
         raise CannotStart(f"{url}: expected JSON, got status {status}") from None
     if status >= 400:
-        raise ApiRefused(f"{url}: {decoded.get('detail', f'status {status}')}")
+        detail = decoded.get("detail", f"status {status}")
+        raise ApiRefused(f"{url}: {detail}", decoded.get("reason", ""))
     return decoded
 
 

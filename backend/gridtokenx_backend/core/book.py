@@ -1,4 +1,4 @@
-"""The order book: resting limit orders in price-time priority.
+"""The order book: resting limit orders in price-time priority, zone by zone.
 
 A level is a queue of order numbers. A cancelled order leaves its number behind, to be skipped when
 the queue gets there, or thrown out when they become many; a level without live orders is dropped.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 import msgspec
@@ -16,10 +17,14 @@ import msgspec
 _SPARE = 64
 BUY: Final = "buy"
 SELL: Final = "sell"
+NEVER_MS: Final = 2**63
 
 
 class RestingOrder(msgspec.Struct, array_like=True, gc=False):
-    """What is left of an order. `price_ugrx` is µGRX for each kWh. `key` is wallet:client-id."""
+    """What is left of an order. `price_ugrx` is µGRX for each kWh. `key` is wallet:client-id.
+
+    It is gone from `expires_ms` on; 0 is never. Of the same price, the lower number is older.
+    """
 
     number: int
     key: str
@@ -29,13 +34,9 @@ class RestingOrder(msgspec.Struct, array_like=True, gc=False):
     remaining_uwh: int
     quantity_uwh: int
     standing: bool
-
-
-class Fill(msgspec.Struct, frozen=True, gc=False):
-    """`quantity_uwh` of the resting order `maker`, at its price."""
-
-    maker: RestingOrder
-    quantity_uwh: int
+    zone: str = ""
+    expires_ms: int = 0
+    post_only: bool = False
 
 
 class _Level:
@@ -48,7 +49,7 @@ class _Level:
 
 
 class _Side:
-    """One side's levels. `ranks` is ascending and its last is the best price, times `sign`."""
+    """A zone's one side. `ranks` is ascending and its last is the best price, times `sign`."""
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
@@ -71,78 +72,118 @@ class _Side:
 
 
 class Book:
-    """Both sides. `orders` are the live ones by number, in the order they came to rest."""
+    """Both sides of every zone. `orders` are the live ones by number, in the order they came."""
 
     def __init__(self) -> None:
         self.orders: dict[int, RestingOrder] = {}
         self.by_key: dict[str, RestingOrder] = {}
-        self._sides = {BUY: _Side(1), SELL: _Side(-1)}
+        self._by_wallet: dict[str, dict[int, RestingOrder]] = {}
+        self._expiries: list[tuple[int, int]] = []
+        self._sides: dict[tuple[str, str], _Side] = {}
 
     def rest(self, order: RestingOrder) -> None:
         """Adds an order behind all others at its price."""
-        level = self._sides[order.side].level(order.price_ugrx)
+        level = self._side(order.zone, order.side).level(order.price_ugrx)
         level.queue.append(order.number)
         level.live += 1
         level.volume_uwh += order.remaining_uwh
         self.orders[order.number] = self.by_key[order.key] = order
+        mine = self._by_wallet.get(order.wallet)
+        if mine is None:
+            mine = self._by_wallet[order.wallet] = {}
+        mine[order.number] = order
+        if order.expires_ms:
+            self._expect(order)
 
-    def plan(self, wallet: str, side: str, price_ugrx: int, quantity_uwh: int) -> list[Fill]:
-        """What an incoming order would trade, best price first, oldest first. Changes nothing.
+    def _side(self, zone: str, side: str) -> _Side:
+        found = self._sides.get((zone, side))
+        if found is None:
+            found = self._sides[zone, side] = _Side(1 if side == BUY else -1)
+        return found
 
-        The wallet's own orders are passed over, and what stands behind them still trades.
+    def _expect(self, order: RestingOrder) -> None:
+        if len(self._expiries) > 2 * len(self.orders) + _SPARE:  # cancelled before their time
+            self._expiries = [each for each in self._expiries if each[1] in self.orders]
+            heapify(self._expiries)
+        heappush(self._expiries, (order.expires_ms, order.number))
+
+    @property
+    def next_expiry_ms(self) -> int:
+        """When the next order expires; NEVER_MS if none does."""
+        expiries = self._expiries
+        while expiries and expiries[0][1] not in self.orders:
+            heappop(expiries)
+        return expiries[0][0] if expiries else NEVER_MS
+
+    def expired(self, at_ms: int) -> list[RestingOrder]:
+        """The orders that are to go by `at_ms`: the earliest first, of a moment the oldest."""
+        due = {number for expires_ms, number in self._expiries if expires_ms <= at_ms}
+        found = [self.orders[number] for number in due & self.orders.keys()]
+        return sorted(found, key=lambda order: (order.expires_ms, order.number))
+
+    def of_wallet(self, wallet: str) -> Iterable[RestingOrder]:
+        """A wallet's open orders, oldest first."""
+        return self._by_wallet.get(wallet, {}).values()
+
+    def count_of(self, wallet: str) -> int:
+        """How many open orders a wallet has."""
+        mine = self._by_wallet.get(wallet)
+        return len(mine) if mine else 0
+
+    def candidates(self, zone: str, side: str, worst_rank: int) -> Iterator[RestingOrder]:
+        """What rests on `side` of a zone at `worst_rank` or better, in priority order.
+
+        A rank is what a price is worth to the other side: a bid's price, an ask's times -1.
         """
-        fills: list[Fill] = []
-        for maker in self._candidates(side, price_ugrx):
-            if maker.wallet == wallet:
-                continue
-            traded = min(quantity_uwh, maker.remaining_uwh)
-            fills.append(Fill(maker, traded))
-            quantity_uwh -= traded
-            if quantity_uwh == 0:
-                break
-        return fills
-
-    def _candidates(self, side: str, price_ugrx: int) -> Iterator[RestingOrder]:
-        """Resting orders that an incoming order on `side` may trade with, in priority order."""
-        other = self._sides[SELL if side == BUY else BUY]
-        worst = price_ugrx * other.sign
+        book_side = self._sides.get((zone, side))
+        if book_side is None:
+            return
         orders = self.orders
-        for rank in reversed(other.ranks):
-            if rank < worst:
+        for rank in reversed(book_side.ranks):
+            if rank < worst_rank:
                 return
-            for number in other.levels[rank].queue:
+            for number in book_side.levels[rank].queue:
                 maker = orders.get(number)
                 if maker is not None:
                     yield maker
 
-    def take(self, fill: Fill) -> None:
-        """Removes a traded quantity from its resting order."""
-        maker = fill.maker
-        level = self._sides[maker.side].level(maker.price_ugrx)
-        level.volume_uwh -= fill.quantity_uwh
-        maker.remaining_uwh -= fill.quantity_uwh
+    def reaches(self, zone: str, side: str, worst_rank: int) -> bool:
+        """Whether anything rests there at `worst_rank` or better."""
+        book_side = self._sides.get((zone, side))
+        return book_side is not None and bool(book_side.ranks) and book_side.ranks[-1] >= worst_rank
+
+    def take(self, maker: RestingOrder, quantity_uwh: int) -> None:
+        """Removes a part from a resting order; what is left keeps its place."""
+        level = self._sides[maker.zone, maker.side].level(maker.price_ugrx)
+        level.volume_uwh -= quantity_uwh
+        maker.remaining_uwh -= quantity_uwh
         if maker.remaining_uwh == 0:
             self._retire(maker, level)
 
     def cancel(self, order: RestingOrder) -> None:
         """Removes a resting order."""
-        level = self._sides[order.side].level(order.price_ugrx)
+        level = self._sides[order.zone, order.side].level(order.price_ugrx)
         level.volume_uwh -= order.remaining_uwh
         self._retire(order, level)
 
     def _retire(self, order: RestingOrder, level: _Level) -> None:
         del self.orders[order.number], self.by_key[order.key]
+        mine = self._by_wallet[order.wallet]
+        del mine[order.number]
+        if not mine:
+            del self._by_wallet[order.wallet]
         level.live -= 1
         queue = level.queue
         while queue and queue[0] not in self.orders:
             queue.popleft()
         if len(queue) > 2 * level.live + _SPARE:  # cancelled behind an order that stays
             level.queue = deque(number for number in queue if number in self.orders)
-        self._sides[order.side].drop_if_empty(order.price_ugrx)
+        if level.live == 0:
+            self._sides[order.zone, order.side].drop_if_empty(order.price_ugrx)
 
-    def depth(self, side: str, levels: int) -> list[tuple[int, int]]:
-        """(price_ugrx, volume_uwh) of the best `levels` prices."""
-        book_side = self._sides[side]
+    def depth(self, zone: str, side: str, levels: int) -> list[tuple[int, int]]:
+        """(price_ugrx, volume_uwh) of the best `levels` prices of a zone."""
+        book_side = self._side(zone, side)
         return [
             (rank * book_side.sign, book_side.levels[rank].volume_uwh)
             for rank in reversed(book_side.ranks[-levels:])

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core.book import Book
+from gridtokenx_backend.core import timetable
+from gridtokenx_backend.core.book import NEVER_MS, Book, RestingOrder
+from gridtokenx_backend.core.interval_market import IntervalMarket
 from gridtokenx_backend.core.ledger import Ledger
-from gridtokenx_backend.core.market import Market, MarketRules
+from gridtokenx_backend.core.market import Market
+from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
+from gridtokenx_backend.core.periods import Period
 from gridtokenx_backend.core.registry import Device, Member, Meter, Token
+from gridtokenx_backend.core.settlement import Settlement
+from gridtokenx_backend.core.sharing.state import SharingState
 from gridtokenx_backend.core.state import (
     VERSION,
     Counters,
@@ -28,7 +34,7 @@ class Community:
     `entries` is the journal's number of the newest input, `at_ms` its time. `members` are by
     wallet, `devices` by id, `meters` by id, `tokens` by their secret's hash, `remembered` by
     wallet and client id; instructions issued before `forgotten_ms` may have been carried out and
-    forgotten.
+    forgotten. The interval to be cleared next starts at `cleared_ms`; 0 is none.
     """
 
     def __init__(self) -> None:
@@ -43,9 +49,14 @@ class Community:
         self.remembered: dict[str, Remembered] = {}
         self.forgotten_ms = 0
         self.tokens: dict[str, Token] = {}
+        self.settlement = Settlement()
+        self.periods: dict[str, Period] = {}
+        self.sharing = SharingState()
         self.ledger = Ledger()
         self.book = Book()
         self.market = Market(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
+        self.interval = IntervalMarket(self.market)
+        self.cleared_ms = 0
         self.put_in_force(_NOTHING_IN_FORCE)
 
     def put_in_force(self, terms: InForce) -> None:
@@ -54,7 +65,24 @@ class Community:
         self.name = terms.name
         self.limits = terms.limits
         self.order_window_ms = terms.order_window_ms
-        self.market.rules = terms.rules
+        self.market.put_in_force(terms.rules)
+
+    @property
+    def due_ms(self) -> int:
+        """The earliest moment at which something happens by itself, and needs a tick for it."""
+        return min(self.market.due_ms, self.interval.due_ms)
+
+    @property
+    def clear_due_ms(self) -> int:
+        """When the interval that starts at `cleared_ms` is to be cleared; NEVER_MS if none is."""
+        rules = self.in_force.interval
+        if not (rules.enabled and self.cleared_ms):
+            return NEVER_MS
+        return timetable.due_ms(rules, self.cleared_ms)
+
+    def market_of(self, order: RestingOrder) -> Market | IntervalMarket:
+        """The segment that an open order rests in."""
+        return self.interval if order.number in self.interval.book.orders else self.market
 
     def snapshot(self) -> bytes:
         """All of it as bytes; equal communities give equal bytes."""
@@ -75,6 +103,13 @@ class Community:
                 self.remembered,
                 self.forgotten_ms,
                 self.tokens,
+                self.settlement,
+                list(self.market.trading.zones.values()),
+                list(self.market.trading.uses.values()),
+                list(self.interval.book.orders.values()),
+                self.cleared_ms,
+                self.periods,
+                self.sharing,
             )
         )
 
@@ -94,9 +129,18 @@ def restore(snapshot: bytes) -> Community:
     community.remembered = state.remembered
     community.forgotten_ms = state.forgotten_ms
     community.tokens = state.tokens
+    community.settlement = state.settlement
+    community.periods = state.periods
+    community.sharing = state.sharing
     community.ledger = Ledger(ledger)
     community.market = Market(community.ledger, community.book, state.in_force.rules)
+    community.interval = IntervalMarket(community.market)
     for order in state.orders:
         community.book.rest(order)
+    for order in state.interval_orders:
+        community.interval.book.rest(order)
+    community.cleared_ms = state.cleared_ms
+    community.market.trading.zones = {zone.name: zone for zone in state.zones}
+    community.market.trading.uses = {(use.from_zone, use.to_zone): use for use in state.uses}
     community.put_in_force(state.in_force)
     return community

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core import enrolment, oracle
+from gridtokenx_backend.core import enrolment, intervals, minting, oracle, stretches
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import FrameInput
-from gridtokenx_backend.core.ledger import GRID, Movement, issuer
+from gridtokenx_backend.core.ledger import Movement
 from gridtokenx_backend.core.outcomes import FrameAccepted, FrameRefusal, FrameRefused
 from gridtokenx_backend.core.registry import Device, Meter
+from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_wire.frame import GENESIS_PREV, Frame, head_after
 from gridtokenx_wire.verdict import Reason
 
 REMEMBERED_FRAMES = 16
 REMEMBERED_VERDICTS = 1000
 """What a device's state keeps of frames with refused readings, for acks that were lost."""
-_GRID_ISSUER = issuer(GRID)
 _ACCEPTED = Reason.ACCEPTED
 _FIRST_QUARANTINE = 64
 
@@ -35,8 +35,12 @@ def apply_frame(
         verdicts = _verdicts_from(device, frame.seq) if refusal is FrameRefusal.DUPLICATE else []
         return FrameRefused(refusal, frame.device, device.chain, device.next_seq, verdicts)
     surplus: dict[str, int] = {}
-    judged = _judge_readings(community, frame, at_ms, surplus)
-    movements = _mint(community, surplus)
+    closed: dict[str, list[IntervalEnergy]] = {}
+    judged = _judge_readings(community, frame, at_ms, surplus, closed)
+    movements = _mint(community, surplus, at_ms)
+    if community.in_force.sharing.is_sharing:
+        for name, rows in closed.items():
+            community.sharing.note(name, rows)
     device.chain = frame.chain
     device.next_seq = frame.seq + 1
     device.prev = head_after(frame, given.raw)
@@ -47,7 +51,14 @@ def apply_frame(
         enrolment.begin_overlap(community, device, at_ms)
     _count(community, device, frame.seq, len(frame.time_ms), judged)
     return FrameAccepted(
-        previous, frame.device, frame.chain, frame.seq, len(frame.time_ms), judged, movements
+        previous,
+        frame.device,
+        frame.chain,
+        frame.seq,
+        len(frame.time_ms),
+        judged,
+        movements,
+        list(closed.items()),
     )
 
 
@@ -80,17 +91,23 @@ def _verdicts_from(device: Device, seq: int) -> list[tuple[int, int, int]]:
 
 
 def _judge_readings(
-    community: Community, frame: Frame, at_ms: int, surplus: dict[str, int]
+    community: Community,
+    frame: Frame,
+    at_ms: int,
+    surplus: dict[str, int],
+    closed: dict[str, list[IntervalEnergy]],
 ) -> list[tuple[int, int]]:
     """The verdicts that are not `accepted`, as (index, reason).
 
-    Fills `surplus` with the newest surplus in µWh of every meter that had a reading accepted.
+    Fills `surplus` with the newest surplus in µWh of every meter that had a reading accepted, and
+    `closed` with the intervals of each meter that were closed or revised.
     """
     verdicts: list[tuple[int, int]] = []
     limits = community.limits
     synchronised = frame.clock.synchronised
     sender = community.devices[frame.device]
     meters = [_bound_meter(community, sender, name) for name in frame.meters]
+    reopened: dict[str, stretches.Reopened] = {}
     columns = zip(
         frame.meter_index,
         frame.time_ms,
@@ -110,13 +127,59 @@ def _judge_readings(
         if reason is not _ACCEPTED:
             verdicts.append((index, reason))
             continue
-        is_baseline = meter.last_ms < 0
-        imported_uwh = oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
+        last_ms = meter.last_ms
+        if 0 <= last_ms < time_ms < meter.bound_ms:
+            imported_uwh = oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
+        elif time_ms <= last_ms:  # its energy was settled when the reading after it came
+            if meter.id not in reopened:
+                assert meter.past is not None
+                reopened[meter.id] = stretches.Reopened(meter.past)
+            late = (time_ms, import_uwh, export_uwh)
+            stretches.split(meter, limits, at_ms, reopened[meter.id], late)
+            continue
+        else:
+            _revise(community, meter, at_ms, reopened, closed)
+            before = intervals.state_of(meter)
+            imported_uwh = oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
+            _close(community, meter, at_ms, before, closed)
         community.members[meter.owner].imported_uwh += imported_uwh
-        if is_baseline:
-            meter.settled_uwh = oracle.surplus_uwh(meter)  # it mints nothing
         surplus[meter.id] = oracle.surplus_uwh(meter)
+    for name in list(reopened):
+        _revise(community, community.meters[name], at_ms, reopened, closed)
     return verdicts
+
+
+def _close(
+    community: Community,
+    meter: Meter,
+    at_ms: int,
+    before: intervals.Before,
+    closed: dict[str, list[IntervalEnergy]],
+) -> None:
+    """Closes what ended since the reading before; the first reading of all is a baseline."""
+    if before.time_ms < 0:
+        rows = intervals.begin(meter, community.limits)
+        meter.settled_uwh = oracle.surplus_uwh(meter)  # it mints nothing
+    else:
+        rows = intervals.close(meter, community.limits, at_ms, before)
+    if rows:
+        closed.setdefault(meter.id, []).extend(rows)
+
+
+def _revise(
+    community: Community,
+    meter: Meter,
+    at_ms: int,
+    reopened: dict[str, stretches.Reopened],
+    closed: dict[str, list[IntervalEnergy]],
+) -> None:
+    """Works out anew what late readings have opened again of a meter's intervals."""
+    opened = reopened.pop(meter.id, None)
+    if opened is None:
+        return
+    if rows := stretches.revise(meter, community.limits, at_ms, opened):
+        intervals.replace_closed(meter, rows)
+        closed.setdefault(meter.id, []).extend(rows)
 
 
 def _bound_meter(community: Community, sender: Device, name: str) -> Meter | None:
@@ -129,7 +192,7 @@ def _bound_meter(community: Community, sender: Device, name: str) -> Meter | Non
     return meter if community.devices[meter.device].line == sender.line else None
 
 
-def _mint(community: Community, surplus: dict[str, int]) -> list[Movement]:
+def _mint(community: Community, surplus: dict[str, int], at_ms: int) -> list[Movement]:
     """Mints each meter's surplus beyond its settled mark to its owner, and moves the mark.
 
     A mint that the ledger refuses (64 bits are full) leaves the mark, so the energy stays due.
@@ -140,11 +203,10 @@ def _mint(community: Community, surplus: dict[str, int]) -> list[Movement]:
         minted_uwh = newest_uwh - meter.settled_uwh
         if minted_uwh <= 0:
             continue
-        movement = Movement(GRID, _GRID_ISSUER, meter.owner, minted_uwh)
-        if community.ledger.post([movement]) is None:
+        minted = minting.mint(community, meter, minted_uwh, at_ms)
+        if minted is not None:
             meter.settled_uwh = newest_uwh
-            community.counters.minted_uwh += minted_uwh
-            movements.append(movement)
+            movements += minted
     return movements
 
 

@@ -19,6 +19,14 @@ GRX: Final = "GRX"
 REC: Final = "REC"
 ASSETS: Final = (GRID, GRX, REC)
 FEES: Final = "community:fees"
+WHEELING: Final = "community:wheeling"
+LOSSES: Final = "community:losses"
+CONGESTION: Final = "community:congestion"
+"""What links earn between zones of different prices."""
+RETIRED: Final = "community:retired"
+FED_IN: Final = "community:fed-in"
+"""GRID whose energy went to the utility."""
+COMMUNITY_ACCOUNTS: Final = (FEES, WHEELING, LOSSES, CONGESTION, RETIRED, FED_IN)
 
 
 class LedgerRefusal(Enum):
@@ -123,6 +131,19 @@ class Ledger:
         held[account] = held.get(account, 0) + amount
         self._pendings[pending] = Pending(account, asset, amount)
         return None
+
+    def reserved(self, pending: int) -> int:
+        """What is in escrow under a number."""
+        return self._pendings[pending].amount
+
+    def pay(self, asset: str, debit: str, credit: str, amount: int) -> Movement:
+        """Moves what the caller knows to be available."""
+        posted = self._posted[asset]
+        left = posted[debit] - amount
+        assert amount > 0 <= left
+        posted[debit] = left
+        posted[credit] = posted.get(credit, 0) + amount
+        return Movement(asset, debit, credit, amount)
 
     def post_pending(self, pending: int, credit: str, amount: int) -> Movement:
         """The second phase for a part: `amount` leaves the escrow for the account `credit`."""

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core import enrolment, inputs, registration, standing
+from gridtokenx_backend.core import (
+    certificates,
+    corrections,
+    deposits,
+    enrolment,
+    inputs,
+    interval_clearing,
+    intervals,
+    periods,
+    registration,
+    retirement,
+    standing,
+)
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import apply_frame
-from gridtokenx_backend.core.instructions import apply_instruction
-from gridtokenx_backend.core.outcomes import NotJournaled, OracleSwitched, Result, Retired, Ticked
+from gridtokenx_backend.core.instructions import apply_instruction, switch_market
+from gridtokenx_backend.core.outcomes import (
+    NotJournaled,
+    OracleSwitched,
+    Result,
+    Retired,
+    Ticked,
+    trades_of,
+)
+from gridtokenx_backend.core.settlement import (
+    ConfirmWithdrawal,
+    Correct,
+    Deposit,
+    IssueCertificates,
+    RefuseWithdrawal,
+    SettlementCommand,
+)
+from gridtokenx_backend.core.sharing import imports
 
 
 def apply(community: Community, given: inputs.Input, at_ms: int) -> Result:
@@ -28,15 +56,16 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
         case inputs.FrameInput():
             return apply_frame(community, given, at_ms)
         case inputs.OrderInput():
-            return apply_instruction(community, given.instruction, at_ms)
+            outcome = apply_instruction(community, given.instruction, at_ms)
+            if not isinstance(outcome, NotJournaled) and (trades := trades_of(outcome)):
+                retirement.note_trades(community, trades)
+            return outcome
         case inputs.TickInput():
-            _forget_old_ids(community, at_ms)
-            enrolment.forget_tokens(community, at_ms)
-            retired = enrolment.retire(community, at_ms)
-            orders = standing.place_all(community)
-            return Retired(orders, retired) if retired else Ticked(orders)
+            return _tick(community, given, at_ms)
+        case inputs.MarketInput():
+            return switch_market(community, given.command)
         case inputs.ConfigureInput():
-            return registration.configure(community, given)
+            return registration.configure(community, given, at_ms)
         case inputs.SwitchInput():
             community.paused = given.command.paused
             return OracleSwitched(community.paused)
@@ -48,6 +77,46 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return enrolment.rotate(community, given.rotation)
         case inputs.DeviceInput():
             return enrolment.change_device(community, given.command)
+        case inputs.GridDataInput():
+            return imports.take(community, given.data, at_ms)
+        case inputs.SettleInput():
+            return _settle(community, given.command, at_ms)
+        case inputs.ClearInput():
+            return interval_clearing.clear(community, given, at_ms)
+        case inputs.PeriodInput():
+            return periods.change_period(community, given.command, at_ms)
+
+
+def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Result:
+    match command:
+        case Deposit():
+            return deposits.deposit(community, command)
+        case ConfirmWithdrawal():
+            return deposits.confirm(community, command)
+        case RefuseWithdrawal():
+            return deposits.refuse(community, command)
+        case Correct():
+            return corrections.correct(community, command, at_ms)
+        case IssueCertificates():
+            return certificates.issue(community, command, at_ms)
+
+
+def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked | Retired:
+    expired = community.market.expire(at_ms) + community.interval.expire(at_ms)
+    resumed = community.market.trading.end_pauses(at_ms)
+    if given.raw == inputs.DUE:
+        return Ticked([], expired=expired, resumed=resumed)
+    _forget_old_ids(community, at_ms)
+    enrolment.forget_tokens(community, at_ms)
+    devices = enrolment.retire(community, at_ms)
+    withdrawn = standing.reprice(community, at_ms)
+    orders = standing.place_all(community, at_ms)
+    if not community.in_force.interval.enabled:  # a clearing takes what belongs to it
+        retirement.book_energy(community, intervals.take(community, at_ms))
+    retirements, movements = retirement.retire(community, at_ms)
+    if devices:
+        return Retired(orders, devices, withdrawn, retirements, movements, expired, resumed)
+    return Ticked(orders, withdrawn, retirements, movements, expired, resumed)
 
 
 def _forget_old_ids(community: Community, at_ms: int) -> None:

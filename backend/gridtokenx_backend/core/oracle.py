@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import msgspec
 
+from gridtokenx_backend.core import intervals, stretches
 from gridtokenx_backend.core.registry import Meter, MeterRules
 from gridtokenx_wire.units import energy_limit_uwh
 from gridtokenx_wire.verdict import Reason
 
+_ACCEPTED = Reason.ACCEPTED
+
 
 class OracleLimits(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What holds for every meter of the community, in milliseconds."""
+    """What holds for every meter of the community, in milliseconds.
+
+    The last three are about intervals: how long after a stretch's end late readings are taken,
+    when an interval is final, and how near to a bound a reading must be to measure it.
+    """
 
     future_tolerance_ms: int
     oldest_reading_ms: int
     ratio_window_ms: int
+    correction_ms: int = 0
+    finality_ms: int = 0
+    bound_tolerance_ms: int = 0
 
 
 def judge(
@@ -33,7 +43,8 @@ def judge(
 ) -> Reason:
     """The verdict on one reading of a meter that is bound to the device that sent it.
 
-    `at_ms` is the backend's time; `synchronised` tells of the gateway's clock.
+    `at_ms` is the backend's time; `synchronised` tells of the gateway's clock. A reading before the
+    last one is accepted where it completes what had to be interpolated.
     """
     rules = meter.rules
     if not rules.active:
@@ -46,7 +57,8 @@ def judge(
     if meter.last_ms >= 0:
         elapsed_ms = time_ms - meter.last_ms
         if elapsed_ms <= 0:
-            return Reason.NOT_AFTER_LAST
+            reason = _judge_late(meter, limits, at_ms, time_ms, import_uwh, export_uwh)
+            return reason or _judge_power(rules, power_w, synchronised)
         if elapsed_ms < rules.min_interval_ms:
             return Reason.TOO_FREQUENT
         # A register may have been about to step when it was last read.
@@ -61,10 +73,8 @@ def judge(
             return Reason.REGISTER_ROLLBACK
         if imported_uwh > limit_uwh or exported_uwh > limit_uwh:
             return Reason.IMPLAUSIBLE_JUMP
-    if not -rules.max_power_w <= power_w <= rules.max_power_w:
-        return Reason.IMPLAUSIBLE_POWER
-    if not synchronised:
-        return Reason.CLOCK_UNSYNCHRONISED
+    if reason := _judge_power(rules, power_w, synchronised):
+        return reason
     if meter.older_ms >= 0 and rules.max_production_ratio:
         # In what the registers have counted, over their rollovers.
         exported_uwh += meter.wrapped_export_uwh + meter.last_export_uwh
@@ -76,6 +86,46 @@ def judge(
         if produced_uwh > ceiling_uwh:
             return Reason.PRODUCTION_RATIO
     return Reason.ACCEPTED
+
+
+def _judge_power(rules: MeterRules, power_w: int, synchronised: bool) -> Reason:  # noqa: FBT001
+    if not -rules.max_power_w <= power_w <= rules.max_power_w:
+        return Reason.IMPLAUSIBLE_POWER
+    return _ACCEPTED if synchronised else Reason.CLOCK_UNSYNCHRONISED
+
+
+def _judge_late(
+    meter: Meter,
+    limits: OracleLimits,
+    at_ms: int,
+    time_ms: int,
+    import_uwh: int,
+    export_uwh: int,
+) -> Reason:
+    """Whether a reading fits between the two that a stretch was interpolated from."""
+    past, rules = meter.past, meter.rules
+    stretch = stretches.find(past, limits, at_ms, time_ms) if past is not None else None
+    if stretch is None:
+        return Reason.NOT_AFTER_LAST
+    since_ms, until_ms = time_ms - stretch.from_ms, stretch.to_ms - time_ms
+    if min(since_ms, until_ms) < rules.min_interval_ms:
+        return Reason.TOO_FREQUENT
+    first = stretches.counted_in(stretch, rules.rollover_uwh, import_uwh, export_uwh)
+    since_uwh = (
+        first.to_import_uwh - stretch.from_import_uwh,
+        first.to_export_uwh - stretch.from_export_uwh,
+    )
+    until_uwh = (
+        stretch.to_import_uwh - first.to_import_uwh,
+        stretch.to_export_uwh - first.to_export_uwh,
+    )
+    if min(since_uwh) < 0 or min(until_uwh) < 0:
+        return Reason.REGISTER_ROLLBACK
+    for moved_uwh, elapsed_ms in ((since_uwh, since_ms), (until_uwh, until_ms)):
+        limit_uwh = energy_limit_uwh(rules.max_power_w, elapsed_ms) + rules.resolution_uwh
+        if max(moved_uwh) > limit_uwh:
+            return Reason.IMPLAUSIBLE_JUMP
+    return _ACCEPTED
 
 
 def _rolled_over_uwh(last_uwh: int, new_uwh: int, rules: MeterRules, limit_uwh: int) -> int:
@@ -109,8 +159,11 @@ def accept(
             meter.older_import_uwh = meter.mark_import_uwh
             meter.older_export_uwh = meter.mark_export_uwh
         meter.mark_ms = time_ms
-        meter.mark_import_uwh = meter.wrapped_import_uwh + import_uwh
-        meter.mark_export_uwh = meter.wrapped_export_uwh + export_uwh
+        # Without a rollover the very same number: 100,000 meters share them with what was opened.
+        wrapped_uwh = meter.wrapped_import_uwh
+        meter.mark_import_uwh = wrapped_uwh + import_uwh if wrapped_uwh else import_uwh
+        wrapped_uwh = meter.wrapped_export_uwh
+        meter.mark_export_uwh = wrapped_uwh + export_uwh if wrapped_uwh else export_uwh
     meter.last_ms = time_ms
     meter.last_import_uwh = import_uwh
     meter.last_export_uwh = export_uwh
@@ -130,6 +183,8 @@ def surplus_uwh(meter: Meter) -> int:
 
 def forget(meter: Meter) -> None:
     """Makes the next reading a new baseline (a register was reset or replaced)."""
+    if meter.last_ms >= 0:
+        intervals.change(meter)
     meter.last_ms = meter.older_ms = -1
     meter.mark_ms = meter.last_import_uwh = meter.last_export_uwh = meter.settled_uwh = 0
     meter.wrapped_import_uwh = meter.wrapped_export_uwh = 0

@@ -2,82 +2,24 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 import msgspec
 
+from gridtokenx_backend.core.cleared import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.ledger import Movement
-
-
-class FrameRefusal(Enum):
-    """Why a frame was dropped: it is not stored and not acked as stored. Checked in this order.
-
-    The first group is found at the rim, before the core sees the frame.
-    """
-
-    OVERSIZED = "oversized"
-    MALFORMED = "malformed"
-    UNKNOWN_DEVICE = "unknown_device"
-    BAD_SIGNATURE = "bad_signature"
-    WRONG_DEVICE = "wrong_device"
-    """Signed by one device, sent as another."""
-
-    PENDING_DEVICE = "pending_device"
-    REVOKED_DEVICE = "revoked_device"
-    ORACLE_PAUSED = "oracle_paused"
-    WRONG_CHAIN = "wrong_chain"
-    DUPLICATE = "duplicate"
-    """Below the next expected seq: stored before, so it is acked again."""
-    GAP = "gap"
-    """Above the next expected seq: the gateway is asked to go back."""
-    BROKEN_CHAIN = "broken_chain"
-    """The right seq, but `prev` is not the hash of the frame before it."""
-
-
-class OrderRefusal(Enum):
-    """Why an instruction changed nothing. Checked in this order."""
-
-    MALFORMED = "malformed"
-    BAD_SIGNATURE = "bad_signature"
-    WRONG_COMMUNITY = "wrong_community"
-    UNKNOWN_WALLET = "unknown_wallet"
-    ID_REUSED = "id_reused"
-    """The id was used with other content."""
-    OUTSIDE_WINDOW = "outside_window"
-    """Signed too long ago, or in the future."""
-    BAD_QUANTITY = "bad_quantity"
-    BAD_PRICE = "bad_price"
-    UNKNOWN_ORDER = "unknown_order"
-    """Nothing of that id rests."""
-    INSUFFICIENT_BALANCE = "insufficient_balance"
-    BUSY = "busy"
-    """A bound of the book or of the remembered ids is reached; try later."""
-
-
-class EnrolmentRefusal(Enum):
-    """Why a gateway was not let in, or an operator's command had no effect. Checked in this order.
-
-    The first two are found at the rim.
-    """
-
-    MALFORMED = "malformed"
-    BAD_SIGNATURE = "bad_signature"
-    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105
-    TOKEN_USED = "token_used"  # noqa: S105
-    """By another key; the same key is answered as before."""
-    TOKEN_WITHDRAWN = "token_withdrawn"  # noqa: S105
-    TOKEN_EXPIRED = "token_expired"  # noqa: S105
-    UNKNOWN_DEVICE = "unknown_device"
-    DEVICE_REVOKED = "device_revoked"
-    """A key that was revoked stays so."""
-    DEVICE_PENDING = "device_pending"
-    DEVICE_ACTIVE = "device_active"
-    """There is nothing to approve."""
-    DEVICE_ELSEWHERE = "device_elsewhere"
-    """The key is that of another site, or of a device that followed another."""
-    ALREADY_FOLLOWED = "already_followed"
-    """Another key follows this one."""
-    TOO_MANY_TOKENS = "too_many_tokens"
+from gridtokenx_backend.core.periods import PeriodChanged, PeriodRefused
+from gridtokenx_backend.core.refusals import EnrolmentRefusal as EnrolmentRefusal  # noqa: PLC0414
+from gridtokenx_backend.core.refusals import FrameRefusal as FrameRefusal  # noqa: PLC0414
+from gridtokenx_backend.core.refusals import OrderRefusal as OrderRefusal  # noqa: PLC0414
+from gridtokenx_backend.core.series import IntervalEnergy
+from gridtokenx_backend.core.settled import (
+    Corrected,
+    Moving,
+    NothingIssued,
+    Retirement,
+    SettlementOutcome,
+    SettlementRefused,
+)
+from gridtokenx_backend.core.sharing.outcome import Allocation, GridDataRefused, GridDataTaken
 
 
 class FrameRefused(msgspec.Struct, frozen=True, gc=False):
@@ -115,7 +57,11 @@ class AlreadyEnrolled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A fill and its charges: `gross_ugrx == net_ugrx + fee_ugrx`."""
+    """A fill and its charges: `gross_ugrx == net_ugrx + fee_ugrx + wheeling_ugrx + loss_ugrx`.
+
+    gross is all that the buyer pays, net all that the seller gets. The price is the seller's, or
+    the landed one where sellers pay the network.
+    """
 
     maker: int
     taker: int
@@ -125,12 +71,21 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quantity_uwh: int
     gross_ugrx: int
     fee_ugrx: int
+    net_ugrx: int
+    wheeling_ugrx: int = 0
+    loss_ugrx: int = 0
+    buyer_zone: str = ""
+    seller_zone: str = ""
+    segment: str = "realtime"
+    rent_ugrx: int = 0
+    """What the buyer pays beside `gross_ugrx` for links that are full, in the coupling only."""
 
 
 class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False):
     """`verdicts` are [index, reason] of the readings that were not simply accepted.
 
     `previous` is the journal's number of the device's frame before this one, 0 for the first.
+    `intervals` are those that its readings closed or revised, by meter, in that order.
     """
 
     previous: int
@@ -140,10 +95,15 @@ class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", g
     readings: int
     verdicts: list[tuple[int, int]]
     movements: list[Movement]
+    intervals: list[tuple[str, list[IntervalEnergy]]] = []
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", gc=False):
-    """`status` is resting, filled, partly_filled (it rests) or cancelled (IOC's remainder)."""
+    """`status` is resting, filled, partly_filled (it rests) or cancelled (the remainder is gone).
+
+    `cancelled` are the wallet's own orders that stood in its way, `paused` the zones whose breaker
+    it tripped.
+    """
 
     number: int
     key: str
@@ -152,6 +112,41 @@ class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", g
     remaining_uwh: int
     trades: list[Trade]
     movements: list[Movement]
+    cancelled: list[int] = []
+    paused: list[str] = []
+
+
+class OrderAmended(msgspec.Struct, frozen=True, array_like=True, tag="amend", gc=False):
+    """`former` is the order's number before; if `number` is another, it lost its priority.
+
+    `filled_uwh` is what the order has traded in all, of a `quantity_uwh` at `price_ugrx`.
+    """
+
+    number: int
+    key: str
+    former: int
+    status: str
+    quantity_uwh: int
+    price_ugrx: int
+    filled_uwh: int
+    remaining_uwh: int
+    trades: list[Trade]
+    movements: list[Movement]
+    paused: list[str]
+
+
+class AllCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel_all", gc=False):
+    """The numbers of the orders that a wallet withdrew."""
+
+    wallet: str
+    cancelled: list[int]
+
+
+class MarketSwitched(msgspec.Struct, frozen=True, array_like=True, tag="market", gc=False):
+    """The operator set zones to open, halted or cancel_only."""
+
+    zones: list[str]
+    status: str
 
 
 class OrderCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel", gc=False):
@@ -170,9 +165,18 @@ class StandingAccepted(msgspec.Struct, frozen=True, array_like=True, tag="standi
 
 
 class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False):
-    """The orders that standing orders placed."""
+    """The orders that standing orders placed, and the numbers of those that they withdrew.
+
+    What bought energy covered is in `retirements`; `movements` are beside those of the orders.
+    Before them, the orders `expired` went and the zones `resumed` opened again after a pause.
+    """
 
     orders: list[OrderAccepted]
+    withdrawn: list[int] = []
+    retirements: list[Retirement] = []
+    movements: list[Movement] = []
+    expired: list[int] = []
+    resumed: list[str] = []
 
 
 class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=False):
@@ -180,6 +184,11 @@ class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=Fal
 
     orders: list[OrderAccepted]
     devices: list[bytes]
+    withdrawn: list[int] = []
+    retirements: list[Retirement] = []
+    movements: list[Movement] = []
+    expired: list[int] = []
+    resumed: list[str] = []
 
 
 class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configure", gc=False):
@@ -190,6 +199,27 @@ class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configure", 
 
 class OracleSwitched(msgspec.Struct, frozen=True, array_like=True, tag="oracle", gc=False):
     paused: bool
+
+
+class Cleared(msgspec.Struct, frozen=True, array_like=True, tag="clear", gc=False):
+    """What came of the interval that starts at `interval_ms`, of 15 minutes.
+
+    `orders` are those that standing orders placed for it, `cancelled` the numbers of those of them
+    that had something left. In `trades` the maker is the buyer's order, the taker the seller's.
+    `retirements` are what bought energy covered. `shared` is what was allocated by the community's
+    key, in place of auctions: this interval, and earlier ones of which something changed.
+    """
+
+    interval_ms: int
+    tick_ugrx: int
+    zones: list[ZoneClearing]
+    links: list[LinkClearing]
+    orders: list[OrderAccepted]
+    trades: list[Trade]
+    movements: list[Movement]
+    cancelled: list[int]
+    retirements: list[Retirement] = []
+    shared: list[Allocation] = []
 
 
 class TokenChanged(msgspec.Struct, frozen=True, array_like=True, tag="token", gc=False):
@@ -228,6 +258,9 @@ Outcome = (
     FrameAccepted
     | OrderAccepted
     | OrderCancelled
+    | OrderAmended
+    | AllCancelled
+    | MarketSwitched
     | StandingAccepted
     | Ticked
     | Retired
@@ -238,6 +271,10 @@ Outcome = (
     | DeviceRotated
     | DeviceApproved
     | DeviceRevoked
+    | SettlementOutcome
+    | Cleared
+    | PeriodChanged
+    | GridDataTaken
 )
 
 
@@ -247,25 +284,58 @@ class Repeated(msgspec.Struct, frozen=True):
     entry: int
 
 
-NotJournaled = FrameRefused | Refused | Repeated | EnrolmentRefused | AlreadyEnrolled
+class NotDue(msgspec.Struct, frozen=True):
+    """No clearing: the next is that of `interval_ms`, and not before `due_ms`."""
+
+    interval_ms: int
+    due_ms: int
+
+
+NotJournaled = (
+    FrameRefused
+    | Refused
+    | Repeated
+    | EnrolmentRefused
+    | AlreadyEnrolled
+    | SettlementRefused
+    | NothingIssued
+    | NotDue
+    | PeriodRefused
+    | GridDataRefused
+)
 Result = Outcome | NotJournaled
 
 
 def movements_of(outcome: Outcome) -> list[Movement]:
     """Every token movement of an outcome, in order."""
     match outcome:
-        case FrameAccepted() | OrderAccepted() | Configured():
+        case FrameAccepted() | OrderAccepted() | Configured() | OrderAmended():
+            return outcome.movements
+        case Cleared() | PeriodChanged():
             return outcome.movements
         case Ticked() | Retired():
-            return [movement for order in outcome.orders for movement in order.movements]
-    return []
+            placed = [movement for order in outcome.orders for movement in order.movements]
+            return placed + outcome.movements
+    return outcome.movements if isinstance(outcome, Moving) else []
 
 
 def trades_of(outcome: Outcome) -> list[Trade]:
     """Every trade of an outcome, in order."""
     match outcome:
-        case OrderAccepted():
+        case OrderAccepted() | OrderAmended():
+            return outcome.trades
+        case Cleared():
             return outcome.trades
         case Ticked() | Retired():
             return [trade for order in outcome.orders for trade in order.trades]
+    return []
+
+
+def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
+    """The intervals that an outcome closed, revised or corrected, by meter, in order."""
+    match outcome:
+        case FrameAccepted():
+            return outcome.intervals
+        case Corrected():
+            return [(outcome.meter, outcome.rows)]
     return []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from gridtokenx_backend.core.series import IntervalEnergy, Past
+
 
 class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A meter's terms as integers; one object serves all meters with the same terms."""
@@ -15,6 +17,32 @@ class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     resolution_uwh: int
     max_production_ratio: int
     rollover_uwh: int = 0
+    renewable: bool = False
+    technology: str = ""
+
+
+class MonthMinted(msgspec.Struct, array_like=True, gc=False):
+    """What a renewable meter's surplus minted in the month yyyymm, less what was clawed back.
+
+    The journal's entries of its mints lie from `first_entry` to `last_entry`.
+    """
+
+    month: int
+    minted_uwh: int
+    first_entry: int
+    last_entry: int
+
+
+class Certified(msgspec.Struct, array_like=True, gc=False):
+    """What a renewable meter has minted by month, oldest first, and what of it is certified.
+
+    `mark_uwh` counts the certified energy: each µWh below it is in one certificate. Months wholly
+    below the mark are summed up in `before_uwh`.
+    """
+
+    months: list[MonthMinted] = []
+    mark_uwh: int = 0
+    before_uwh: int = 0
 
 
 class Meter(msgspec.Struct, array_like=True, gc=False):
@@ -24,6 +52,10 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     `settled_uwh` is the surplus up to which GRID was minted. The two marks are so counted registers
     at the start of this ratio window and of the one before it. A meter is bound to a device and
     those that follow it, or, if `device` is empty, to all devices of `site`.
+
+    `bound_ms` is the end of the open interval (0 before the first reading), `opened` the counted
+    registers at its start and whether a reading was near to it. `closed` are the intervals that no
+    clearing has taken yet.
     """
 
     id: str
@@ -44,6 +76,14 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     site: str = ""
     wrapped_import_uwh: int = 0
     wrapped_export_uwh: int = 0
+    bound_ms: int = 0
+    opened_import_uwh: int = 0
+    opened_export_uwh: int = 0
+    opened_near: bool = False
+    closed: list[IntervalEnergy] = []
+    past: Past | None = None
+    certified: Certified | None = None
+    metering_point: str = ""
 
 
 class Device(msgspec.Struct, array_like=True, gc=False):
@@ -103,18 +143,45 @@ class Token(msgspec.Struct, array_like=True, gc=False):
 
 
 class StandingOrder(msgspec.Struct, array_like=True, gc=False):
-    """`covered_uwh` is the import up to which a buyer's energy has been ordered."""
+    """`covered_uwh` is the import up to which a buyer's energy has been ordered.
+
+    In the segment interval, for either side, it is the metered energy up to which was ordered.
+    `curve` has [from_hour, price_ugrx], ascending; before its first hour `price_ugrx` holds.
+    `asked_ugrx` is the price of what it has resting.
+    """
 
     price_ugrx: int
     keep_uwh: int
     covered_uwh: int = 0
+    segment: str = "realtime"
+    curve: tuple[tuple[int, int], ...] = ()
+    paused: bool = False
+    asked_ugrx: int = 0
 
 
 class Member(msgspec.Struct, array_like=True, gc=False):
-    """A person. `imported_uwh` counts what all of their meters took from the grid."""
+    """A person. `imported_uwh` counts what all of their meters took from the grid.
+
+    `bought_uwh` is the GRID of the wallet that was bought and not yet retired or sold again;
+    `purchases` has it by the journal's entry, oldest first. `open_import` is the import of
+    15-minute intervals that bought GRID may still cover, oldest first (both are `queues`).
+    `ahead_uwh` was covered and then corrected away: the next import counts as covered. `owed_uwh`
+    is a claw-back that the next mints pay. The interval counters are what clearings saw metered.
+    `minted_uwh` counts what was ever minted to them.
+    """
 
     name: str
     wallet: str
     imported_uwh: int = 0
     sell: StandingOrder | None = None
     buy: StandingOrder | None = None
+    zone: str = ""
+    bought_uwh: int = 0
+    retired_uwh: int = 0
+    ahead_uwh: int = 0
+    owed_uwh: int = 0
+    purchases: bytearray = bytearray()
+    open_import: bytearray = bytearray()
+    interval_import_uwh: int = 0
+    interval_export_uwh: int = 0
+    minted_uwh: int = 0

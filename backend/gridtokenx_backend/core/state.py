@@ -10,13 +10,17 @@ import msgspec
 
 from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.ledger import LedgerState, Pending
-from gridtokenx_backend.core.market import MarketRules
+from gridtokenx_backend.core.local_time import Zone
+from gridtokenx_backend.core.market_rules import MarketRules
 from gridtokenx_backend.core.oracle import OracleLimits
+from gridtokenx_backend.core.periods import Period
 from gridtokenx_backend.core.registry import Device, Member, Meter, MeterRules, Token
+from gridtokenx_backend.core.settlement import Settlement
+from gridtokenx_backend.core.sharing.state import SharingRules, SharingState
+from gridtokenx_backend.core.timetable import IntervalRules
+from gridtokenx_backend.core.trading import LinkUse, ZoneState
 
-VERSION = 2
-_READABLE = (1, 2)
-"""Version 1 lacks what came at the end of its arrays; it is read with the defaults."""
+VERSION = 3
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -64,6 +68,10 @@ class InForce(msgspec.Struct, frozen=True, array_like=True, gc=False):
     order_window_ms: int
     tick_ms: int
     rotation_overlap_ms: int = 48 * 3_600_000
+    zone: Zone = Zone()
+    cover_ms: int = 72 * 3_600_000
+    interval: IntervalRules = IntervalRules()
+    sharing: SharingRules = SharingRules()
 
 
 class StoredLedger(msgspec.Struct, array_like=True, gc=False):
@@ -92,16 +100,18 @@ class State(msgspec.Struct, array_like=True, gc=False):
     remembered: dict[str, Remembered]
     forgotten_ms: int
     tokens: dict[str, Token] = {}
-
-
-class _Versioned(msgspec.Struct, array_like=True, gc=False):
-    version: int
+    settlement: Settlement = msgspec.field(default_factory=Settlement)
+    zones: list[ZoneState] = []
+    uses: list[LinkUse] = []
+    interval_orders: list[RestingOrder] = []
+    cleared_ms: int = 0
+    periods: dict[str, Period] = {}
+    sharing: SharingState = msgspec.field(default_factory=SharingState)
 
 
 _CHUNK = 512
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(State)
-_version_decoder = msgspec.msgpack.Decoder(_Versioned)
 _meters_decoder = msgspec.msgpack.Decoder(list[Meter])
 _balances_decoder = msgspec.msgpack.Decoder(list[tuple[str, int]])
 
@@ -135,7 +145,7 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     Raises ValueError for a snapshot of another version.
     """
     state = _decoder.decode(snapshot)
-    if state.version not in _READABLE:
+    if state.version != VERSION:
         raise ValueError(f"expected a snapshot of version {VERSION}, got {state.version}")
     wallets = {member.wallet: member.wallet for member in state.members}
     posted = {
@@ -149,21 +159,27 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     ledger = LedgerState(posted, state.ledger.held, state.ledger.pendings)
     devices = {device.id: device.id for device in state.devices}
     shared: dict[MeterRules, MeterRules] = {}
+    times: dict[int, int] = {}
     meters = []
     for chunk in state.meters:
         for meter in _meters_decoder.decode(chunk):
             meter.owner = wallets[meter.owner]
             meter.device = devices.get(meter.device, meter.device)
             meter.rules = shared.setdefault(meter.rules, meter.rules)
-            if meter.settled_uwh == meter.last_export_uwh:  # as it mostly is
-                meter.settled_uwh = meter.last_export_uwh
+            _share_numbers(meter, times)
             meters.append(meter)
     return state, ledger, meters
 
 
-def state_version(snapshot: bytes) -> int:
-    """The version of the code's state that wrote a snapshot."""
-    return _version_decoder.decode(snapshot).version
+def _share_numbers(meter: Meter, times: dict[int, int]) -> None:
+    """One object for numbers that are mostly equal; `times` has the bounds of all meters."""
+    meter.bound_ms = times.setdefault(meter.bound_ms, meter.bound_ms)
+    if meter.settled_uwh == meter.last_export_uwh:
+        meter.settled_uwh = meter.last_export_uwh
+    if meter.opened_import_uwh == meter.mark_import_uwh:
+        meter.opened_import_uwh = meter.mark_import_uwh
+    if meter.opened_export_uwh == meter.mark_export_uwh:
+        meter.opened_export_uwh = meter.mark_export_uwh
 
 
 def digest(snapshot: bytes) -> str:

@@ -6,11 +6,17 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.sharing_terms import SharingTerms
+from gridtokenx_backend.core.tariff_terms import CarbonTerms, SettlementTerms, TariffTerms
 from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 
 class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
+    time_zone: str = "UTC"
+    """By its IANA name: in it days and months begin, and tariffs' hours are counted."""
+    mode: Literal["market", "static", "time_varying", "dynamic", "imported"] = "market"
+    """By price, or by a key: see `core.sharing`."""
 
 
 class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +44,63 @@ class MarketTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An order signed longer ago is refused; ids are remembered as long."""
     tick_s: int = 900
     """Standing orders are looked at this often."""
+    fee_payer: Literal["seller", "buyer"] = "seller"
+    network_payer: Literal["buyer", "seller"] = "buyer"
+    """Who pays wheeling and loss of a trade between zones."""
+    min_fee_grx: Grx = Grx(0)
+    """Of each trade; only where the seller pays it."""
+    most_open_orders: int = 1000
+    """Of one wallet."""
+
+
+class ZoneTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the grid with its own prices. Without any there is one, named "main"."""
+
+    name: str
+    floor_grx_per_kwh: Grx = Grx(0)
+    ceiling_grx_per_kwh: Grx = Grx(0)
+    """An order's price lies between the two; a ceiling of 0 is none."""
+    breaker_bps: int = 0
+    """A trade further than this from the reference price pauses the zone; 0 switches it off."""
+    breaker_pause_s: int = 300
+
+
+class LinkTerms(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename={"from_zone": "from", "to_zone": "to"},
+):
+    """What sellers of one zone may deliver to buyers of another."""
+
+    from_zone: str
+    to_zone: str
+    capacity_kwh: Kwh
+    """In each 15-minute interval."""
+    wheeling_grx_per_kwh: Grx = Grx(0)
+    loss_bps: int = 0
+    loss_price_grx_per_kwh: Grx = Grx(0)
+    """What a lost kWh costs: the loss of a kWh is loss_bps of it, rounded up to a tick."""
+
+
+class IntervalTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The 15-minute intervals in which energy is counted, and the auctions that clear them."""
+
+    correction_hours: int = 72
+    """For so long a late reading completes a stretch that was interpolated, after its end."""
+    finality_hours: int = 168
+    """An interval that ended longer ago is changed by the operator's correction only."""
+    bound_tolerance_s: int = 60
+    """A reading so near to an interval's bound measures it."""
+    enabled: bool = True
+    """Whether intervals are cleared."""
+    mode: Literal["ex_post", "ex_ante"] = "ex_post"
+    gate_s: int = 300
+    """Ex ante, an interval is cleared so long before it begins."""
+    grace_s: int = 300
+    """Ex post, late readings have so long after the interval's end."""
+    coupling: bool = True
+    """Whether zones trade with each other after their own auctions."""
 
 
 class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +115,10 @@ class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wallet: PublicKey
     opening_grx: Grx = Grx(0)
     """Credited once, when the member first appears."""
+    zone: str = ""
+    """Where the member's orders stand; empty: in the first zone."""
+    tariff: str = ""
+    """The name of the utility tariff; empty is the first in the file."""
 
 
 class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +150,12 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the registers count before they begin again at zero; 0: they do not."""
     epoch: int = 0
     """Raised by the operator after a register was reset: the next reading is a new baseline."""
+    metering_point: str = ""
+    """What the grid operator calls it, such as AT and 31 characters; empty: as `id`."""
+    renewable: bool = False
+    """What it exports is certified: a certificate for each MWh."""
+    technology: str = ""
+    """What produces it, such as "solar", as certificates name it."""
 
 
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +163,13 @@ class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     oracle: OracleTerms = OracleTerms()
     market: MarketTerms = MarketTerms()
     rotation: RotationTerms = RotationTerms()
+    interval: IntervalTerms = IntervalTerms()
+    sharing: SharingTerms = SharingTerms()
     member: list[MemberTerms] = []
     device: list[DeviceTerms] = []
     meter: list[MeterTerms] = []
+    zone: list[ZoneTerms] = []
+    link: list[LinkTerms] = []
+    tariff: list[TariffTerms] = []
+    carbon: CarbonTerms = CarbonTerms()
+    settlement: SettlementTerms = SettlementTerms()

@@ -12,8 +12,6 @@ import msgspec
 
 from gridtokenx_dlms.errors import MalformedError
 
-ALL_STATION_SHORT = 0x7F
-ALL_STATION = 0x3FFF
 _SIZES = (1, 2, 4)
 
 

@@ -10,7 +10,7 @@ from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.objects.cosem_object import UNDEFINED, CosemObject, ReadOnly
 from gridtokenx_dlms.security import Protection
 from gridtokenx_dlms.xdlms.attribute import AccessResult, Selection
-from gridtokenx_dlms.xdlms.initiate import DLMS_VERSION
+from gridtokenx_dlms.xdlms.initiate import DLMS_VERSION, SPOKEN
 
 ASSOCIATION = Obis(0, 0, 40, 0, 0)
 SAP_ASSIGNMENT = Obis(0, 0, 41, 0, 0)
@@ -63,7 +63,7 @@ class AssociationLn(ReadOnly):
         self._mechanism = data.octet_string(bytes.fromhex("608574050802") + bytes((mechanism,)))
         size = data.long_unsigned(max_pdu_bytes)
         self._info = data.structure(
-            Data(DataType.BIT_STRING, "0" * 24),
+            Data(DataType.BIT_STRING, f"{SPOKEN:024b}"),
             size,
             size,
             data.unsigned(DLMS_VERSION),

@@ -12,7 +12,7 @@ from gridtokenx_dlms.date_time import CosemDateTime
 from gridtokenx_dlms.errors import MalformedError
 from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.objects.clock import CLOCK
-from gridtokenx_dlms.objects.cosem_object import UNDEFINED, ReadOnly
+from gridtokenx_dlms.objects.cosem_object import DENIED, UNDEFINED, ReadOnly, Returned
 from gridtokenx_dlms.objects.selection import (
     CaptureObject,
     EntryDescriptor,
@@ -22,6 +22,7 @@ from gridtokenx_dlms.objects.selection import (
 from gridtokenx_dlms.xdlms.attribute import AccessResult, Selection
 
 LOAD_PROFILE = Obis(1, 0, 99, 1, 0)
+CAPTURE = 2
 CLOCK_COLUMN = CaptureObject(8, CLOCK, 2)
 _FIFO = 1
 
@@ -36,11 +37,11 @@ class Row(msgspec.Struct, frozen=True):
 class ProfileGeneric(ReadOnly):
     """`rows` gives what the meter holds now, oldest first; the columns' first is the clock.
 
-    The meter captures; this class only tells, so that a load profile may be worked out when it is
-    asked for.
+    The meter captures as time passes; this class only tells, so that a load profile may be worked
+    out when it is asked for. `capture` adds a row at once, for a meter that lets a client ask so.
     """
 
-    class_id, version, attributes = 7, 1, 8
+    class_id, version, attributes, methods = 7, 1, 8, 2
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class ProfileGeneric(ReadOnly):
         capacity: int,
         rows: Callable[[int, int], Sequence[Row]],
         zone_min: int = 0,
+        capture: Callable[[], None] | None = None,
     ) -> None:
         """`rows(first_ms, last_ms)` are the captures between two times, both included.
 
@@ -61,6 +63,15 @@ class ProfileGeneric(ReadOnly):
         self._capacity = capacity
         self._rows = rows
         self._zone_min = zone_min
+        self._capture = capture
+        self.callable = frozenset({CAPTURE}) if capture else frozenset()
+
+    def act(self, number: int, parameters: Data | None) -> Returned:
+        del parameters  # an integer that says nothing
+        if number != CAPTURE or self._capture is None:
+            return DENIED, None
+        self._capture()
+        return AccessResult.SUCCESS, None
 
     def get(self, number: int, selection: Selection | None) -> Data | AccessResult:
         match number:

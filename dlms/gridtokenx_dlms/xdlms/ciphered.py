@@ -1,7 +1,7 @@
 """Ciphered messages: which tag stands for which service (Green Book 9.5), and the general form.
 
 glo-*, ded-*      tag | length | security header, content, tag
-general-glo       DB  | system title | length | the same
+general-glo, -ded  DB, DC | system title | length | the same
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from gridtokenx_dlms.data import encode_length
 from gridtokenx_dlms.errors import MalformedError
 
 GENERAL_GLO_TAG, GENERAL_DED_TAG = 0xDB, 0xDC
+_GENERAL = (GENERAL_GLO_TAG, GENERAL_DED_TAG)
 # service → the tags of its globally ciphered and its dedicatedly ciphered form
 _CIPHERED = {
     0x01: (0x21, 0x21),  # InitiateRequest has no dedicated form: it brings the dedicated key
@@ -43,7 +44,7 @@ class Ciphered(msgspec.Struct, frozen=True):
 
     def to_bytes(self) -> bytes:
         content = encode_length(len(self.protected)) + self.protected
-        if self.tag == GENERAL_GLO_TAG:
+        if self.tag in _GENERAL:
             content = encode_length(len(self.title)) + self.title + content
         return bytes((self.tag,)) + content
 
@@ -58,18 +59,16 @@ def ciphered_tag(plain_tag: int, *, dedicated: bool) -> int:
 def is_ciphered(message: bytes) -> bool:
     """Whether a message's tag is one of a ciphered form."""
     tag = message[:1]
-    return bool(tag) and (
-        tag[0] in GLOBAL_TAGS or tag[0] in DEDICATED_TAGS or tag[0] == GENERAL_GLO_TAG
-    )
+    return bool(tag) and (tag[0] in GLOBAL_TAGS or tag[0] in DEDICATED_TAGS or tag[0] in _GENERAL)
 
 
 def parse_ciphered(message: bytes) -> Ciphered:
     """Raises MalformedError."""
     reader = Reader(message)
     tag = reader.byte()
-    if tag not in GLOBAL_TAGS and tag not in DEDICATED_TAGS and tag != GENERAL_GLO_TAG:
+    if tag not in GLOBAL_TAGS and tag not in DEDICATED_TAGS and tag not in _GENERAL:
         raise MalformedError(f"expected the tag of a ciphered message, got 0x{tag:02X}")
-    title = reader.octets() if tag == GENERAL_GLO_TAG else b""
+    title = reader.octets() if tag in _GENERAL else b""
     ciphered = Ciphered(tag, reader.octets(), title)
     reader.end()
     return ciphered

@@ -46,6 +46,18 @@ class Conformance(IntFlag):
     ACTION = 1 << 0
 
 
+SPOKEN = (
+    Conformance.GENERAL_PROTECTION
+    | Conformance.BLOCK_TRANSFER_GET
+    | Conformance.MULTIPLE_REFERENCES
+    | Conformance.GET
+    | Conformance.SET
+    | Conformance.SELECTIVE_ACCESS
+    | Conformance.ACTION
+)
+"""What this library does, as a client and as a server."""
+
+
 class InitiateRequest(msgspec.Struct, frozen=True):
     """`max_pdu_bytes` is what the client can receive; 0 sets no limit."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 import msgspec
 
 from gridtokenx_dlms.axdr import Reader
@@ -18,7 +20,14 @@ _SERVICE_ERRORS = {
     6: "invocation counter error",
 }
 INVOCATION_COUNTER_ERROR = 6
-_SERVICES = {1: "initiate", 5: "read", 6: "write"}
+INITIATE_SERVICE, INITIATE_CLASS = 1, 6
+_SERVICES = {INITIATE_SERVICE: "initiate", 5: "read", 6: "write"}
+_INITIATE_ERRORS = {
+    1: "DLMS version too low",
+    2: "incompatible conformance",
+    3: "PDU size too short",
+    4: "refused by the VDE handler",
+}
 _ERROR_CLASSES = {
     0: "application reference",
     1: "hardware resource",
@@ -31,6 +40,15 @@ _ERROR_CLASSES = {
     9: "task",
     10: "other",
 }
+
+
+class InitiateError(IntEnum):
+    """Codes of the error class "initiate"."""
+
+    OTHER = 0
+    VERSION_TOO_LOW = 1
+    INCOMPATIBLE_CONFORMANCE = 2
+    PDU_SIZE_TOO_SHORT = 3
 
 
 class ExceptionResponse(msgspec.Struct, frozen=True):
@@ -61,6 +79,8 @@ class ConfirmedServiceError(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         service = _SERVICES.get(self.service, f"service {self.service}")
+        if self.error_class == INITIATE_CLASS and self.code in _INITIATE_ERRORS:
+            return f"{service} failed: {_INITIATE_ERRORS[self.code]}"
         kind = _ERROR_CLASSES.get(self.error_class, f"class {self.error_class}")
         return f"{service} failed: {kind} error {self.code}"
 

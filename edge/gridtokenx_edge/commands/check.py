@@ -11,10 +11,11 @@ from typing import Annotated
 
 import typer
 
-from gridtokenx_edge.commands.read import WIDTH, choose
+from gridtokenx_edge.commands.read import choose
 from gridtokenx_edge.commands.read_dlms import choose_dlms
 from gridtokenx_edge.commands.terminal import (
     FINDING,
+    WIDTH,
     ConfigOption,
     JsonOption,
     fail,

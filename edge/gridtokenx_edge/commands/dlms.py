@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gridtokenx_dlms.errors import DlmsError, LinkError
+from gridtokenx_edge.commands.found_dlms import TCP_PORT, found_table, remark_lines
 from gridtokenx_edge.commands.read_dlms import choose_dlms
 from gridtokenx_edge.commands.terminal import (
     FINDING,
@@ -24,6 +25,7 @@ from gridtokenx_edge.commands.terminal import (
     print_json,
     say,
 )
+from gridtokenx_edge.commissioning.ports import agent_has, agent_runs, with_holders
 from gridtokenx_edge.config import resolve_paths
 from gridtokenx_edge.dlms.config import DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.reader import DlmsReader
@@ -31,12 +33,12 @@ from gridtokenx_edge.dlms.scan import BAUD_RATES, FIRST_ADDRESSES, FoundDlms, sc
 from gridtokenx_edge.dlms.secrets import SecretError
 from gridtokenx_edge.dlms.visit import Asked, ask_meter, list_objects, read_rows
 from gridtokenx_edge.modbus.faults import ModbusError
+from gridtokenx_edge.scan.found_dlms import dlms_fields
 from gridtokenx_edge.scan.target import parse_port, split_host
 from gridtokenx_wire.clock import make_clock
 from gridtokenx_wire.units import format_kwh
 
 T = TypeVar("T")
-_TCP_PORT = 4059
 _MS_AN_HOUR = 3_600_000
 MeterOption = Annotated[str, typer.Option(help="The meter's id; the only one if left out.")]
 
@@ -65,15 +67,15 @@ def scan(
             bauds = (baud,) if baud else BAUD_RATES
             found = asyncio.run(scan_serial(where, asked, bauds, _progress))
         else:
-            found = asyncio.run(scan_tcp(host, parse_port(port or str(_TCP_PORT)), _progress))
+            found = asyncio.run(scan_tcp(host, parse_port(port or str(TCP_PORT)), _progress))
     except (LinkError, ValueError) as error:
-        fail(str(error))
+        fail(with_holders(str(error), where))
     finally:
         _progress("")
     if as_json:
-        print_json({"meters": found})
+        print_json({"meters": [dlms_fields(one) for one in found]})
     else:
-        Console().print(_found_table(found)) if found else say(f"{where}: no DLMS meter answered")
+        _show_found(where, found)
     raise typer.Exit(0 if found else FINDING)
 
 
@@ -137,10 +139,11 @@ def _ask(config: Path, meter: str, ask: Asked[T]) -> T:
     """Asks the chosen meter; what goes wrong is one line."""
     loaded = load(config)
     bus, chosen = _one(loaded.dlms and choose_dlms(loaded, meter), config, meter)
+    paths = resolve_paths(loaded, config)
+    if isinstance(bus, DlmsSerial) and agent_runs(paths.outbox):
+        fail(agent_has(bus.port, "ask"))
     try:
-        answer = ask_meter(
-            bus, chosen, resolve_paths(loaded, config), make_clock(loaded.clock), ask
-        )
+        answer = ask_meter(bus, chosen, paths, make_clock(loaded.clock), ask)
         return asyncio.run(answer)
     except (ModbusError, SecretError, DlmsError) as error:
         sys.stderr.write(f"{chosen.id}: {error}\n")
@@ -169,13 +172,13 @@ def _addresses(text: str) -> tuple[int | None, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _found_table(found: list[FoundDlms]) -> Table:
-    table = Table("logical device name", "opening", "baud", "physical address", "remarks")
-    for one in found:
-        address = "" if one.physical_address is None else str(one.physical_address)
-        remarks = "; ".join(filter(None, (one.identification, one.remark)))
-        table.add_row(one.name, one.opening, str(one.baud or ""), address, remarks)
-    return table
+def _show_found(where: str, found: list[FoundDlms]) -> None:
+    if not found:
+        say(f"{where}: no DLMS meter answered")
+        return
+    Console().print(found_table(found))
+    for line in remark_lines(found):
+        say(line)
 
 
 def _moment(time_ms: int) -> str:

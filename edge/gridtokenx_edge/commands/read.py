@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gridtokenx_edge.commands.read_dlms import (
+    blame_agent,
     dlms_fields,
     dlms_lines,
     dlms_visits,
@@ -24,15 +24,14 @@ from gridtokenx_edge.commands.terminal import (
     load,
     print_json,
     say,
+    wrapped,
 )
 from gridtokenx_edge.commissioning import spelling
 from gridtokenx_edge.commissioning.listening import Exchange
-from gridtokenx_edge.commissioning.ports import agent_runs
+from gridtokenx_edge.commissioning.ports import agent_has, agent_runs
 from gridtokenx_edge.commissioning.visit import Visit, visit_meters
 from gridtokenx_edge.config import BusConfig, EdgeConfig, MeterConfig, SerialBus, resolve_paths
 from gridtokenx_edge.modbus.readers import load_any
-
-WIDTH = 80
 
 
 def read(
@@ -51,12 +50,13 @@ def read(
     visits = asyncio.run(visit_meters(loaded, chosen))
     if agent_runs(paths.outbox):
         visits = [_blame_agent(loaded, visit) for visit in visits]
+        others = [blame_agent(loaded, visit) for visit in others]
     if as_json:
         fields = [_fields(visit) for visit in visits]
         print_json({"meters": fields + [dlms_fields(visit) for visit in others]})
     else:
         shown = ["\n".join(_lines(visit, is_raw=raw)) for visit in visits]
-        say("\n\n".join(shown + ["\n".join(dlms_lines(visit)) for visit in others]))
+        say("\n\n".join(shown + ["\n".join(dlms_lines(visit, is_raw=raw)) for visit in others]))
     failed = any(visit.error for visit in visits) or any(is_failed(visit) for visit in others)
     raise typer.Exit(FINDING if failed else 0)
 
@@ -74,7 +74,7 @@ def _blame_agent(config: EdgeConfig, visit: Visit) -> Visit:
     ports = {bus.name: bus.port for bus in config.bus if isinstance(bus, SerialBus)}
     if visit.bus not in ports or visit.exchanges or "another program" not in visit.error:
         return visit
-    error = f"the agent runs and has {ports[visit.bus]}; stop it first, then read"
+    error = agent_has(ports[visit.bus], "read")
     return Visit(visit.bus, visit.meter, error=error)
 
 
@@ -136,11 +136,11 @@ def _lines(visit: Visit, *, is_raw: bool) -> Iterator[str]:
                 yield spelling.value_line(spelling.label(name), name, value)
         lacking = [spelling.label(name) for name, value in visit.values.items() if value is None]
         if lacking:
-            yield from _wrapped(", ".join(lacking), "  not told by this meter: ", "      ")
+            yield from wrapped(", ".join(lacking), "  not told by this meter: ", "      ")
     else:
         yield f"  {where}"
     if visit.error:
-        yield from _wrapped(visit.error, "  not read: " if reading is None else "  not all read: ")
+        yield from wrapped(visit.error, "  not read: " if reading is None else "  not all read: ")
     if is_raw:
         for exchange in visit.exchanges:
             yield from _raw_lines(exchange)
@@ -150,19 +150,10 @@ def _raw_lines(exchange: Exchange) -> Iterator[str]:
     block = exchange.block
     what = ", ".join(block.points) or "identity"
     asked = f"fc {block.fc}, {block.count} registers from 0x{block.address:04X}: {what}"
-    yield from _wrapped(asked, "  ", "      ")
+    yield from wrapped(asked, "  ", "      ")
     if exchange.words:
-        yield from _wrapped(" ".join(f"{word:04x}" for word in exchange.words), "    words ")
-    yield from _wrapped(exchange.sent.hex(" "), "    sent  ")
-    yield from _wrapped(exchange.received.hex(" ") or "nothing", "    got   ")
-
-
-def _wrapped(text: str, first: str, more: str = "") -> list[str]:
-    """The text in lines that fit, behind `first` and then below it, or behind `more`."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=more or " " * len(first),
-        break_on_hyphens=False,
-    ) or [first.rstrip()]
+        yield from wrapped(" ".join(f"{word:04x}" for word in exchange.words), "    words ")
+    yield from wrapped(exchange.sent.hex(" "), "    sent  ")
+    yield from wrapped(exchange.received.hex(" ") or "nothing", "    got   ")
+    if exchange.error:
+        yield from wrapped(exchange.error, "    error ")

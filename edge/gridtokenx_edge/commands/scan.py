@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gridtokenx_edge.commands.found_dlms import TCP_PORT, found_table, looker, remark_lines
 from gridtokenx_edge.commands.terminal import (
     FINDING,
     INTERRUPTED,
@@ -18,10 +22,12 @@ from gridtokenx_edge.commands.terminal import (
     fail,
     print_json,
 )
+from gridtokenx_edge.commissioning.ports import with_holders
 from gridtokenx_edge.loop import run as run_loop
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
 from gridtokenx_edge.modbus.faults import LineDown
 from gridtokenx_edge.scan.found import FoundMeter, Report
+from gridtokenx_edge.scan.found_dlms import dlms_snippet
 from gridtokenx_edge.scan.recording import RecordedMeter, Recorder, recording_text
 from gridtokenx_edge.scan.report import (
     garbled_text,
@@ -45,8 +51,14 @@ from gridtokenx_edge.scan.settings import (
 )
 from gridtokenx_edge.scan.snippet import snippet
 from gridtokenx_edge.scan.source import Source
-from gridtokenx_edge.scan.sweep import Plan, Scan
-from gridtokenx_edge.scan.target import SerialTarget, Target, parse_target
+from gridtokenx_edge.scan.sweep import Plan, Scan, as_it_is
+from gridtokenx_edge.scan.target import (
+    SerialTarget,
+    Target,
+    parse_port,
+    parse_target,
+    split_host,
+)
 
 
 def scan(
@@ -59,6 +71,10 @@ def scan(
     everything: Annotated[
         bool, typer.Option("--all", help="All rates, parities and addresses; takes long.")
     ] = False,
+    dlms: Annotated[
+        bool | None,
+        typer.Option(help="DLMS meters too; otherwise only if there is no Modbus one."),
+    ] = None,
     record: Annotated[str, typer.Option(help="Write requests and replies to this file.")] = "",
     toml: Annotated[bool, typer.Option("--toml", help="Print it as lines for edge.toml.")] = False,
     as_json: JsonOption = False,
@@ -68,8 +84,12 @@ def scan(
     try:
         target = parse_target(where, rtu_over_tcp=rtu_over_tcp)
         plan = _plan(target, profiles, addresses, baud, parity, stop_bits, everything=everything)
+        plan = msgspec.structs.replace(plan, dlms_too=bool(dlms))
+        dlms_port = _dlms_port(where)
+        bauds = parse_bauds(baud) if baud else ()
     except ValueError as error:
         fail(str(error))
+    look = None if dlms is False else looker(target, dlms_port, bauds)
     recorders: list[tuple[LineSettings | None, int, Recorder]] = []
 
     def write_down(settings: LineSettings | None, address: int, source: Source) -> Source:
@@ -77,16 +97,21 @@ def scan(
         return recorders[-1][2]
 
     with _Shown() as shown:
-        search = Scan(target, plan, profiles, shown, *([write_down] if record else []))
+        wrap = write_down if record else as_it_is
+        search = Scan(target, plan, profiles, shown, wrap, look)
         fault, interrupted = _run(search)
     if record:
         _write_recording(Path(record), recorders)
     report = search.report
-    if fault and not report.meters:
+    fault = with_holders(fault, where)
+    if fault and not (report.meters or report.dlms):
         fail(fault)
     if fault:
         report.notices.append(fault)
-    _print(report, interrupted=interrupted, toml=toml, as_json=as_json)
+    if toml:
+        _print_toml(report, dlms_port)
+    else:
+        _print(report, interrupted=interrupted, as_json=as_json)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(FINDING if fault or not report.is_clear else 0)
@@ -157,6 +182,7 @@ class _Shown:
             disable=not self._console.is_terminal,
         )
         self._task = self._bar.add_task("", total=None)
+        self._has_looked = False
 
     def __enter__(self) -> _Shown:
         self._bar.start()
@@ -182,6 +208,12 @@ class _Shown:
     def notice(self, text: str) -> None:
         self._say(text)
 
+    def looking(self, text: str) -> None:
+        if not self._has_looked:
+            self._say("looking for DLMS meters")
+            self._has_looked = True
+        self._bar.reset(self._task, total=None, description=text)
+
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)
 
@@ -199,22 +231,42 @@ def _write_recording(
         fail(f"{path}: cannot be written: {error.strerror}")
 
 
-def _print(report: Report, *, interrupted: bool, toml: bool, as_json: bool) -> None:
+def _dlms_port(where: str) -> int:
+    """The port that was named, or the one that is registered for DLMS. Raises ValueError."""
+    _, port = split_host(where)
+    return parse_port(port) if port and "/" not in where else TCP_PORT
+
+
+def _print_toml(report: Report, dlms_port: int) -> None:
+    """A config lies in another folder than this one: its port has to have its whole path."""
+    target = report.target
+    if isinstance(target, SerialTarget):
+        target = SerialTarget(os.path.abspath(target.port))  # noqa: PTH100 (links are kept)
+    parts = []
+    if report.meters or not report.dlms:
+        parts.append(snippet(msgspec.structs.replace(report, target=target)))
+    if report.dlms:
+        parts.append(dlms_snippet(target, dlms_port, report.dlms))
+    sys.stdout.write("\n".join(parts))
+
+
+def _print(report: Report, *, interrupted: bool, as_json: bool) -> None:
     if as_json:
         print_json(report_fields(report, interrupted=interrupted))
         return
     console = Console(highlight=False)
-    if toml:
-        console.print(snippet(report), markup=False, soft_wrap=True, end="")
-        return
     if report.meters:
         console.print(_table(report))
     for meter in report.meters:
         for note in notes(meter):
             console.print(f"address {meter.address}: {note}", markup=False, soft_wrap=True)
+    if report.dlms:
+        console.print(found_table(report.dlms))
+    for line in remark_lines(report.dlms):
+        console.print(line, markup=False, soft_wrap=True)
     for garbled in report.settled_garbled():
         console.print(garbled_text(garbled), markup=False, soft_wrap=True)
-    if not report.meters and not report.settled_garbled():
+    if not (report.meters or report.dlms or report.settled_garbled()):
         what = "so far" if interrupted else "to anything tried"
         hint = "" if interrupted else "; wiring (A and B)? power? --all tries all settings"
         console.print(f"{report.target}: nobody answered {what}{hint}", markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -17,6 +18,7 @@ from gridtokenx_wire.errors import ConfigError
 FINDING = 1
 USER_ERROR = 2
 INTERRUPTED = 130
+WIDTH = 80
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The site's edge.toml.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object for programs.")]
@@ -47,3 +49,14 @@ def fail(text: str) -> NoReturn:
     """Ends the command with what the user can mend."""
     sys.stderr.write(text + "\n")
     raise typer.Exit(USER_ERROR)
+
+
+def wrapped(text: str, first: str, more: str = "") -> list[str]:
+    """The text in lines that fit, behind `first` and then below it, or behind `more`."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=more or " " * len(first),
+        break_on_hyphens=False,
+    ) or [first.rstrip()]

@@ -23,10 +23,15 @@ from gridtokenx_edge.commands.terminal import (
     print_json,
 )
 from gridtokenx_edge.commissioning import spelling
-from gridtokenx_edge.commissioning.ports import agent_runs
+from gridtokenx_edge.commissioning.asking import AskingDlms, AskingModbus
+from gridtokenx_edge.commissioning.ports import agent_has, agent_runs
 from gridtokenx_edge.commissioning.watching import Watch, WatchedMeter
-from gridtokenx_edge.config import SerialBus, resolve_paths
-from gridtokenx_wire.clock import make_clock
+from gridtokenx_edge.config import BusConfig, SerialBus, resolve_paths
+from gridtokenx_edge.dlms.config import DlmsPush, DlmsSerial, DlmsTcp
+from gridtokenx_edge.dlms.tallies import as_bus, as_meter
+from gridtokenx_edge.dlms.terms import Setting
+from gridtokenx_edge.dlms.visit import setting_of
+from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.reading import ReadingFlag
 
 _REFRESH_S = 1.0
@@ -41,19 +46,33 @@ def watch(
 ) -> None:
     """Watch the meters live: values with their age, faults, round trips, the line's load."""
     loaded = load(config)
-    chosen = [each for each in loaded.bus if bus in ("", each.name)]
+    chosen = [each for each in (*loaded.bus, *loaded.dlms) if bus in ("", each.name)]
     if not chosen:
-        if not bus:
-            fail(f"{config}: expected a [[bus]] to watch; DLMS meters: gridtokenx-edge read")
         fail(f"{config}: expected a bus of this config, got {bus!r}")
-    serial = [each.port for each in chosen if isinstance(each, SerialBus)]
-    if serial and agent_runs(resolve_paths(loaded, config).outbox):
-        fail(f"the agent runs and has {', '.join(serial)}; stop it first, then watch")
+    serial = [each.port for each in chosen if isinstance(each, SerialBus | DlmsSerial)]
+    paths = resolve_paths(loaded, config)
+    if serial and agent_runs(paths.outbox):
+        fail(agent_has(", ".join(serial), "watch"))
     clock = make_clock(loaded.clock)
-    watches = [Watch(each, each.meter, clock, every) for each in chosen]
+    watches = [
+        _watch(each, setting_of(paths), clock, every)
+        for each in chosen
+        if not isinstance(each, DlmsPush)
+    ]
+    if not watches:
+        fail(f"{config}: its meters send by themselves: look at the agent's log or status page")
     asyncio.run(_as_json(watches, rounds) if as_json else _as_table(watches, rounds))
     is_well = all(row.reading and not row.is_failing for each in watches for row in each.meters)
     raise typer.Exit(0 if is_well else FINDING)
+
+
+def _watch(
+    bus: BusConfig | DlmsSerial | DlmsTcp, setting: Setting, clock: Clock, every_s: float
+) -> Watch:
+    if isinstance(bus, DlmsSerial | DlmsTcp):
+        asking = AskingDlms(bus, bus.meter, setting, clock)
+        return Watch(as_bus(bus), [as_meter(meter) for meter in bus.meter], asking, every_s)
+    return Watch(bus, bus.meter, AskingModbus(bus, bus.meter, clock), every_s)
 
 
 async def _as_json(watches: Sequence[Watch], rounds: int) -> None:

@@ -16,7 +16,8 @@ from gridtokenx_edge.commissioning.agents_word import ask_agent
 from gridtokenx_edge.commissioning.broker import reach_broker, try_mqtt
 from gridtokenx_edge.commissioning.bus_time import PollTime, judge_bus_time, line_us, rest_us
 from gridtokenx_edge.commissioning.counter_findings import Flow, judge_counters
-from gridtokenx_edge.commissioning.dlms_findings import judge_dlms
+from gridtokenx_edge.commissioning.dlms_findings import judge_dlms, judge_pushed
+from gridtokenx_edge.commissioning.dlms_sampling import sample_dlms
 from gridtokenx_edge.commissioning.finding import Finding, Severity, note, ok
 from gridtokenx_edge.commissioning.host import (
     judge_clock,
@@ -33,7 +34,10 @@ from gridtokenx_edge.commissioning.sampling import BusSamples, MeterSamples, Pac
 from gridtokenx_edge.commissioning.spelling import kwh
 from gridtokenx_edge.commissioning.wiring import judge_bus
 from gridtokenx_edge.config import BusConfig, EdgeConfig, MeterConfig, Paths
-from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter
+from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
+from gridtokenx_edge.dlms.polling import line_baud
+from gridtokenx_edge.dlms.tallies import as_bus
+from gridtokenx_edge.dlms.visit import setting_of
 from gridtokenx_edge.meters.profile import Profile
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.errors import KeyFileError
@@ -82,9 +86,7 @@ class Check:
         self._say([judge_key(self._paths.key)])
         self._say([judge_clock(self._config.clock, kernel_synchronised)])
         self._say(judge_disk(self._paths.outbox))
-        await self._check_buses()
-        if self._wanted.dlms:
-            await self._check_dlms()
+        await asyncio.gather(self._check_buses(), self._check_dlms())
         await self._check_uplink()
 
     def _say(self, findings: Iterator[Finding] | Sequence[Finding]) -> bool:
@@ -100,11 +102,9 @@ class Check:
             for bus, meters in self._wanted.chosen
             if self._say(judge_port(bus, agent_runs=self._agent_runs))
         ]
-        duration_s = self._clock.real_seconds(self._wanted.duration_s * 1000)
-        pace = Pace(duration_s, self._wanted.shortest_round_s)
         sampled = await asyncio.gather(
             *(
-                sample_bus(bus, meters, self._clock, pace, self._count_round)
+                sample_bus(bus, meters, self._clock, self._pace, self._count_round)
                 for bus, meters in usable
             )
         )
@@ -113,13 +113,30 @@ class Check:
             self._judge_bus(bus)
 
     async def _check_dlms(self) -> None:
-        # Imported where it is wanted: most sites have none.
-        from gridtokenx_edge.dlms.visit import visit_dlms  # noqa: PLC0415
+        usable: list[tuple[DlmsSerial | DlmsTcp, Sequence[DlmsMeter]]] = []
+        for bus, meters in self._wanted.dlms:
+            if isinstance(bus, DlmsPush):
+                self._say(judge_pushed(meter) for meter in meters)
+            elif self._say(judge_port(as_bus(bus, line_baud(bus)), agent_runs=self._agent_runs)):
+                usable.append((bus, meters))
+        setting = setting_of(self._paths)
+        sampled = await asyncio.gather(
+            *(
+                sample_dlms(bus, meters, setting, self._clock, self._pace, self._count_round)
+                for bus, meters in usable
+            )
+        )
+        visits = [visit for each in sampled for visit in each.visits]
+        for each in sampled:
+            for visit in each.visits:
+                self._say(judge_dlms(visit, visits))
+            if each.bus.meters or each.bus.down:
+                self._judge_bus(each.bus)
 
-        self._progress("asking the DLMS meters")
-        for visit in await visit_dlms(self._config, self._paths, self._wanted.dlms):
-            if self._say(judge_dlms(visit)) and visit.reading:
-                self._readings.append(visit.reading)
+    @property
+    def _pace(self) -> Pace:
+        duration_s = self._clock.real_seconds(self._wanted.duration_s * 1000)
+        return Pace(duration_s, self._wanted.shortest_round_s)
 
     def _count_round(self) -> None:
         self._rounds += 1

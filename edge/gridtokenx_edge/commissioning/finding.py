@@ -23,6 +23,7 @@ NAMES = (
     "no_identity",
     "not_let_in",
     "meter_clock",
+    "load_profile",
     "contested",
     "wiring",
     "silent_bus",

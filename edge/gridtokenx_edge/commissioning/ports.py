@@ -27,6 +27,17 @@ def agent_runs(outbox: Path) -> bool:
     return False
 
 
+def agent_has(ports: str, command: str) -> str:
+    """What a person can do about ports that the running agent works with."""
+    return f"the agent runs and has {ports}; stop it first, then {command}"
+
+
+def with_holders(error: str, port: str) -> str:
+    """The same error; where another program has the port, with its name if that can be seen."""
+    taken = holders(port) if "another program" in error else []
+    return f"{error}: {', '.join(taken)}" if taken else error
+
+
 def holders(port: str, proc: Path = _PROC) -> list[str]:
     """The programs that have the port open, as `name (pid N)`; only those that we may look at.
 

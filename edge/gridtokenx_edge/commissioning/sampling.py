@@ -23,6 +23,7 @@ from gridtokenx_edge.commissioning.series import Sample
 from gridtokenx_edge.commissioning.visit import site_view, values_beside
 from gridtokenx_edge.commissioning.wiring import Tally
 from gridtokenx_edge.config import BusConfig, MeterConfig
+from gridtokenx_edge.meters.dlms import DlmsProfile
 from gridtokenx_edge.meters.identity import decode_serial, meter_id
 from gridtokenx_edge.meters.plan import Block, register_block
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
@@ -64,7 +65,7 @@ class MeterSamples(msgspec.Struct):
 
     bus: str
     meter: MeterConfig
-    profile: Profile | SunSpecProfile
+    profile: Profile | SunSpecProfile | DlmsProfile
     tally: Tally = msgspec.field(default_factory=Tally)
     samples: list[Sample] = []
     readings: list[Reading] = []
@@ -89,6 +90,13 @@ class MeterSamples(msgspec.Struct):
         if isinstance(self.profile, Profile):
             return RegisterEvidence(self.profile, self.samples, invert=self.meter.invert)
         return ReadingEvidence(self.readings) if self.readings else None
+
+    def keep(self, reading: Reading, took_us: int) -> None:
+        """A poll of a device whose raw registers nobody sees."""
+        self.polls += 1
+        self.polls_us += took_us
+        if len(self.readings) < _MOST_SAMPLES:
+            self.readings.append(reading)
 
 
 class BusSamples(msgspec.Struct):

@@ -6,22 +6,22 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from gridtokenx_edge.commissioning import spelling
-from gridtokenx_edge.commissioning.listening import Exchange, ListeningLine
+from gridtokenx_edge.commissioning.asking import Asking
 from gridtokenx_edge.config import BusConfig, MeterConfig
 from gridtokenx_edge.modbus.faults import LineDown, ModbusError
-from gridtokenx_edge.modbus.readers import Reader, Readers
-from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading
 
 # The line's load is that of so many rounds; older ones are history.
 _ROUNDS_OF_LOAD = 10
 # A value is old when two rounds brought no newer one.
 _ROUNDS_UNTIL_STALE = 2.5
+_GOODBYE_S = 3.0
 
 
 class WatchedMeter(msgspec.Struct):
@@ -38,11 +38,11 @@ class WatchedMeter(msgspec.Struct):
     last_us: int = 0
     is_failing: bool = False
 
-    def saw(self, exchanges: Sequence[Exchange]) -> None:
-        for exchange in exchanges:
+    def saw(self, exchanges_us: Sequence[int]) -> None:
+        for took_us in exchanges_us:
             self.requests += 1
-            self.busy_us += exchange.took_us
-            self.last_us = exchange.took_us
+            self.busy_us += took_us
+            self.last_us = took_us
 
     def age_s(self, now_s: float) -> float | None:
         return now_s - self.read_at_s if self.reading else None
@@ -56,18 +56,15 @@ class Watch:
     """Polls a bus in rounds, one every `every_s` (real) or as fast as it can."""
 
     def __init__(
-        self, bus: BusConfig, meters: Sequence[MeterConfig], clock: Clock, every_s: float
+        self, bus: BusConfig, meters: Sequence[MeterConfig], asking: Asking, every_s: float
     ) -> None:
         self.bus = bus
         self.every_s = every_s
         self.meters = [WatchedMeter(meter) for meter in meters]
         self.down = ""
         self.rounds = 0
-        self._clock = clock
         self._loads: deque[tuple[int, int]] = deque(maxlen=_ROUNDS_OF_LOAD)
-        self._line = ListeningLine(bus, clock)
-        readers = Readers(self._line, clock)
-        self._readers = [readers.make(meter) for meter in meters]
+        self._asking = asking
 
     async def run(self, rounds: int, on_round: Callable[[Watch], None]) -> None:
         """Polls for so many rounds, 0 for ever; whatever fails is shown, nothing is raised."""
@@ -82,27 +79,28 @@ class Watch:
                 # Others get a turn even on a line that is always late.
                 await asyncio.sleep(0 if is_last else max(0.0, wait_s))
         finally:
-            self._line.close()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asking.close(), _GOODBYE_S)
 
     async def _round(self) -> None:
         began_ns = time.monotonic_ns()
         busy_us = 0
         try:
-            if not self._line.is_up:
-                await self._line.connect()
+            if not self._asking.is_up:
+                await self._asking.connect()
             self.down = ""
-            for row, reader in zip(self.meters, self._readers, strict=True):
-                busy_us += await self._poll(row, reader)
+            for place, row in enumerate(self.meters):
+                busy_us += await self._poll(row, place)
         except LineDown as fault:
             self.down = str(fault)
         elapsed_us = max((time.monotonic_ns() - began_ns) // 1000, round(self.every_s * 10**6))
         self._loads.append((busy_us, elapsed_us))
 
-    async def _poll(self, row: WatchedMeter, reader: Reader) -> int:
+    async def _poll(self, row: WatchedMeter, place: int) -> int:
         """One poll; how long it kept the line, in µs. Raises LineDown."""
         row.polls += 1
         try:
-            row.reading = await reader.poll()
+            row.reading = await self._asking.poll(place)
             row.read_at_s = time.monotonic()
             row.is_failing, row.last_error = False, ""
         except LineDown:
@@ -113,9 +111,9 @@ class Watch:
             row.errors += 1
             row.is_failing, row.last_error = True, str(fault)
         finally:
-            exchanges = self._line.take()
-            row.saw(exchanges)
-        return sum(exchange.took_us for exchange in exchanges)
+            exchanges_us = self._asking.take()
+            row.saw(exchanges_us)
+        return sum(exchanges_us)
 
     @property
     def load_percent(self) -> int:

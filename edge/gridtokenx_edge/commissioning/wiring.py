@@ -30,10 +30,13 @@ class Tally(msgspec.Struct):
     busy_us: int = 0
 
     def add(self, exchange: Exchange) -> None:
-        self.outcomes[exchange.outcome] += 1
-        self.busy_us += exchange.took_us
-        if exchange.outcome is Outcome.ANSWERED and len(self.took_us) < _MOST_TIMES:
-            self.took_us.append(exchange.took_us)
+        self.count(exchange.outcome, exchange.took_us)
+
+    def count(self, outcome: Outcome, took_us: int) -> None:
+        self.outcomes[outcome] += 1
+        self.busy_us += took_us
+        if outcome is Outcome.ANSWERED and len(self.took_us) < _MOST_TIMES:
+            self.took_us.append(took_us)
 
     @property
     def requests(self) -> int:

@@ -169,7 +169,8 @@ class MeterAssociation:
         )
         self._transport = self._make_transport(terms.client)
         await self._open_link(self._transport)
-        await run(association.open(), self._transport)
+        with self._line.unheard(is_secret=terms.mechanism is Mechanism.LOW):
+            await run(association.open(), self._transport)
         self._association = association
         self._used()
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-TCP = "tcp:"
-"""What a push line's port begins with if it is a TCP port."""
+TCP, UDP = "tcp:", "udp:"
+"""What a push line's port begins with if it is one of the network's."""
 Mechanism = Literal["none", "low", "gmac"]
 Protection = Literal["none", "authenticated", "encrypted", "authenticated_encrypted"]
 
@@ -76,8 +76,8 @@ class DlmsPush(
 ):
     """`[[dlms]]` of kind "push": meters that send by themselves.
 
-    `port` is a serial port such as "/dev/ttyUSB0", or "tcp:4059" to be connected to by meters.
-    Wired M-Bus has even parity by its standard, HDLC none.
+    `port` is a serial port such as "/dev/ttyUSB0", "tcp:4059" to be connected to by meters, or
+    "udp:4059". Wired M-Bus has even parity by its standard, HDLC none.
     """
 
     name: str
@@ -85,6 +85,16 @@ class DlmsPush(
     meter: list[DlmsMeter]
     baud: int = 2400
     parity: Literal["N", "E"] = "N"
+
+    @property
+    def network_port(self) -> int | None:
+        """The TCP or UDP port; None where it is a serial one. Raises ValueError."""
+        if not self.port.startswith((TCP, UDP)):
+            return None
+        number = self.port[len(TCP) :]
+        if not number.isdecimal() or not 1 <= int(number) <= 65_535:
+            raise ValueError(f'expected a port such as "tcp:4059" or "udp:4059", got {self.port!r}')
+        return int(number)
 
 
 DlmsBus = DlmsSerial | DlmsTcp | DlmsPush

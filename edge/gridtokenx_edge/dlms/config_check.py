@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gridtokenx_edge.config import EdgeConfig, SerialBus
-from gridtokenx_edge.dlms.config import TCP, DlmsBus, DlmsMeter, DlmsPush, DlmsSerial
+from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial
 from gridtokenx_edge.dlms.secrets import TITLE_DIGITS
 from gridtokenx_edge.dlms.terms import wanted_secrets
 from gridtokenx_edge.host_names import is_host_name
@@ -77,10 +77,11 @@ def _check_bus(bus: DlmsBus, at: str) -> Iterator[Finding]:
 def _check_port(bus: DlmsSerial | DlmsPush, at: str) -> Iterator[Finding]:
     if not bus.port:
         yield f"{at}.port", 'expected a serial port such as "/dev/ttyUSB0"'
-    if isinstance(bus, DlmsPush) and bus.port.startswith(TCP):
-        port = bus.port.removeprefix(TCP)
-        if not port.isdecimal() or not 1 <= int(port) <= 65_535:
-            yield f"{at}.port", f'expected a TCP port such as "tcp:4059", got {bus.port!r}'
+    if isinstance(bus, DlmsPush):
+        try:
+            _ = bus.network_port
+        except ValueError as error:
+            yield f"{at}.port", str(error)
     if bus.baud is not None and bus.baud not in _BAUD_RATES:
         yield f"{at}.baud", f"expected one of {', '.join(map(str, _BAUD_RATES))}"
     if isinstance(bus, DlmsSerial) and len(bus.meter) > 1 and _opens_in_mode_e(bus):
@@ -128,6 +129,8 @@ def _check_with_profile(
         isinstance(bus, DlmsPush) and profile.push
     ):
         yield f"{at}.profile", f"expected a model for this kind of line, not {profile.name}"
+    if isinstance(bus, DlmsPush) and not meter.protection and _is_unproven(profile):
+        yield f"{at}.protection", _UNPROVEN
     serial = meter.id.removeprefix(f"{profile.maker}-")
     if serial == meter.id or not _SERIAL.fullmatch(serial) or len(meter.id) > MAX_METER_ID:
         yield f"{at}.id", f'expected "{profile.maker}-" and its name, got {meter.id!r}'
@@ -138,6 +141,17 @@ def _check_with_profile(
             yield f"{at}.{name}", "expected where the secret is: a file, env:NAME, credential:NAME"
         elif value and not _NAMED.fullmatch(value):
             yield f"{at}.{name}", "expected a file, env:NAME or credential:NAME"
+
+
+def _is_unproven(profile: DlmsProfile) -> bool:
+    """Whether this model encrypts what it sends without proving who sent it."""
+    return profile.association.protection == "encrypted"
+
+
+_UNPROVEN = (
+    'expected "encrypted", to take messages that nothing proves to be the meter\'s, as this model'
+    ' mostly sends them, or "authenticated_encrypted"'
+)
 
 
 def _is_zone(name: str) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from gridtokenx_dlms.aio.line import ByteLine, SerialLine, StreamLine
 from gridtokenx_dlms.errors import LinkError
@@ -39,6 +39,9 @@ class DlmsLine:
         self._has_answered = False
         self.asked: Callable[[float], None] = lambda _: None
         """Told how long each turn held the line, in seconds."""
+        self.hear: Callable[[bool, bytes], None] | None = None
+        """Told what is sent (true) and what comes."""
+        self._is_unheard = False
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -77,6 +80,15 @@ class DlmsLine:
         self._has_answered = True
         self._backoff.reset()
 
+    @contextmanager
+    def unheard(self, *, is_secret: bool) -> Iterator[None]:
+        """Nobody hears what passes meanwhile, if it is secret: a password goes in the open."""
+        self._is_unheard = is_secret
+        try:
+            yield
+        finally:
+            self._is_unheard = False
+
     def close(self) -> None:
         line, self._line = self._line, None
         if line:
@@ -86,13 +98,18 @@ class DlmsLine:
 
     async def read(self) -> bytes:
         try:
-            return await self._open_line().read()
+            data = await self._open_line().read()
         except LinkError as error:
             self._lost(error)
             raise
+        if self.hear and not self._is_unheard:
+            self.hear(False, data)
+        return data
 
     async def write(self, data: bytes) -> None:
         try:
+            if self.hear and not self._is_unheard:
+                self.hear(True, data)
             await self._open_line().write(data)
         except LinkError as error:
             self._lost(error)

@@ -1,4 +1,4 @@
-"""Meters that send by themselves: data notifications on a serial port or to a TCP port."""
+"""Meters that send by themselves: data notifications on a serial port, to a TCP or a UDP port."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from gridtokenx_dlms.aio.datagram import Address, listen
 from gridtokenx_dlms.aio.line import SerialLine, StreamLine
 from gridtokenx_dlms.aio.server import TcpListener
 from gridtokenx_dlms.errors import DlmsError, LinkError, MalformedError, SecurityError
 from gridtokenx_dlms.hdlc.frame import FrameKind, FrameReader
 from gridtokenx_dlms.hdlc.llc import without_llc
 from gridtokenx_dlms.security import Protection, ReplayGuard, unprotect
-from gridtokenx_dlms.wrapper import WrapperReader
+from gridtokenx_dlms.wrapper import WrapperReader, parse_datagram
 from gridtokenx_dlms.xdlms.ciphered import is_ciphered, parse_ciphered
 from gridtokenx_dlms.xdlms.general_block import BlockAssembler
 from gridtokenx_dlms.xdlms.notification import parse_data_notification
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.dlms.config import TCP, DlmsPush
+from gridtokenx_edge.dlms.config import UDP, DlmsPush
 from gridtokenx_edge.dlms.reader import reading_of
 from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import FaultLog, Logger
@@ -36,6 +37,7 @@ _KEEP_HEARD_S = 60.0
 # A message that was kept back has old registers: it would be a wrong reading of now.
 _MOST_APART_MS = 60_000
 _LONGEST_MESSAGE = 4096
+_SENDERS = 16
 
 
 class PushedMeter:
@@ -65,6 +67,11 @@ class PushedMeter:
         opened = unprotect(ciphered.protected, terms.keys, ciphered.title)
         if opened.protection.value & terms.protection.value != terms.protection.value:
             raise SecurityError(f"expected a message {terms.protection.name.lower()}")
+        if opened.protection is Protection.ENCRYPTED and terms.meter.protection != "encrypted":
+            raise SecurityError(
+                "expected a message that proves its sender; the config's"
+                ' protection = "encrypted" takes those that do not'
+            )
         parse_data_notification(opened.plaintext)  # without a tag, only its shape proves the key
         self._guard.check(opened.counter)
         self._keep_heard()
@@ -134,15 +141,43 @@ class Listener:
         backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, random.random)
         while True:
             try:
-                if self._config.port.startswith(TCP):
-                    await self._listen_on_tcp(int(self._config.port.removeprefix(TCP)))
-                else:
-                    await self._listen_on_port(backoff)
+                await self._listen(backoff)
             except (LinkError, OSError) as error:
                 self._faults.error(
                     "line_down", self._config.name, bus=self._config.name, reason=str(error)
                 )
             await asyncio.sleep(backoff.next_s())
+
+    async def _listen(self, backoff: Backoff) -> None:
+        port = self._config.network_port
+        if port is None:
+            await self._listen_on_port(backoff)
+        elif self._config.port.startswith(UDP):
+            await self._listen_on_udp(port)
+        else:
+            await self._listen_on_tcp(port)
+
+    async def _listen_on_udp(self, port: int) -> None:
+        datagrams = await listen("", port)
+        self.port = datagrams.port
+        self.is_up = True
+        senders: dict[Address, BlockAssembler] = {}
+        try:
+            while True:
+                datagram, address = await datagrams.receive()
+                blocks = senders.pop(address, None) or BlockAssembler()
+                senders[address] = blocks  # the one that was silent longest makes room
+                if len(senders) > _SENDERS:
+                    del senders[next(iter(senders))]
+                try:
+                    message = parse_datagram(datagram).message
+                except DlmsError as error:
+                    self._refuse(str(error))
+                else:
+                    self._block_received(blocks, message)
+        finally:
+            self.is_up = False
+            datagrams.close()
 
     async def _listen_on_tcp(self, port: int) -> None:
         listener = TcpListener(self._talk, "", port)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from gridtokenx_dlms.data import Data
 from gridtokenx_dlms.errors import MalformedError
@@ -42,6 +42,14 @@ Answers = dict[str, Data | None]
 """Values by their OBIS codes; None where the meter does not have the object."""
 
 
+class Told(NamedTuple):
+    """An attribute's value as the meter wrote it; a register's with its scaler and unit."""
+
+    obis: str
+    value: Data
+    scale: ScalerUnit | None
+
+
 class DlmsReader:
     """Reads a meter. Every value comes from the poll that reports it; nothing is kept."""
 
@@ -65,11 +73,24 @@ class DlmsReader:
         self._meter_clock: MeterClock | None = None
         self._deviation_min: int | None = None
         self._columns: Columns | None = None
+        self._told: Answers = {}
+
+    @property
+    def told(self) -> list[Told]:
+        """What the last poll asked for, as the meter wrote it."""
+        return [
+            Told(code, value, self._scales.get(code)) for code, value in self._told.items() if value
+        ]
 
     @property
     def clock_drift_ms(self) -> int | None:
         """How far the meter's clock was ahead of the gateway's; None: not known."""
         return self._meter_clock.drift_ms if self._meter_clock else None
+
+    @property
+    def has_load_profile(self) -> bool:
+        """Whether the model has one; a meter of it may be without."""
+        return self._profile.load_profile is not None
 
     def forget_identity(self) -> None:
         """The meter was away: look again who it is, and what it can do."""
@@ -129,7 +150,8 @@ class DlmsReader:
         name = await self._get(Attribute(_DATA_CLASS, Obis.parse(self._profile.identity.obis), 2))
         found = meter_id(self._profile.maker, name_text(name))
         if found != self._terms.meter.id:
-            raise MeterStrange(f"expected {self._terms.meter.id}, but the meter says it is {found}")
+            said = f"expected {self._terms.meter.id}, but the meter says it is {found}"
+            raise MeterStrange(said, says=found)
         self._missing.clear()
         self._scales = await self._read_scales()
         self._columns = None
@@ -159,6 +181,7 @@ class DlmsReader:
     async def _poll(self) -> Reading:
         asked_ms, asked_s = self._clock.now_ms(), time.monotonic()
         answers = await self._ask([*self._registers(), self._profile.clock], _VALUE)
+        self._told = dict(answers)
         self._look_at_clock(answers, asked_ms, asked_s)
         time_ms, flags = asked_ms, ReadingFlag(0)
         if not self._is_synchronised() and self._meter_clock:

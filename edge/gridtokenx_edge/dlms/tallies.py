@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from gridtokenx_edge.config import BusConfig, MeterConfig, SerialBus, TcpBus
-from gridtokenx_edge.dlms.config import TCP, DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
+from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.tally import BusTally, MeterTally
 
 
 def tally_of(bus: DlmsBus, baud: int) -> BusTally:
     """An empty count of a line and its meters."""
-    tally = BusTally(_as_bus(bus, baud))
-    tally.meters = {meter.id: MeterTally(_as_meter(meter)) for meter in bus.meter}
+    tally = BusTally(as_bus(bus, baud))
+    tally.meters = {meter.id: MeterTally(as_meter(meter)) for meter in bus.meter}
     return tally
 
 
-def _as_bus(bus: DlmsBus, baud: int) -> BusConfig:
-    """Where the line is, in the words of the other buses."""
+def as_bus(bus: DlmsBus, baud: int = 0) -> BusConfig:
+    """Where the line is, in the words of the other buses; its meters are left out."""
     if isinstance(bus, DlmsTcp):
-        return TcpBus(bus.name, bus.host, [], port=bus.port)
-    if isinstance(bus, DlmsPush) and bus.port.startswith(TCP):
-        return TcpBus(bus.name, "", [], port=int(bus.port.removeprefix(TCP)))
-    return SerialBus(bus.name, bus.port, [], baud=baud)
+        return TcpBus(bus.name, bus.host, [], port=bus.port, timeout_ms=bus.timeout_ms)
+    if isinstance(bus, DlmsPush) and (port := bus.network_port):
+        return TcpBus(bus.name, "", [], port=port)
+    timeout_ms = 0 if isinstance(bus, DlmsPush) else bus.timeout_ms
+    return SerialBus(bus.name, bus.port, [], baud=baud, timeout_ms=timeout_ms)
 
 
-def _as_meter(meter: DlmsMeter) -> MeterConfig:
+def as_meter(meter: DlmsMeter) -> MeterConfig:
     """A meter's address is its logical device's."""
     address = meter.logical_device
     if address is None:

@@ -129,6 +129,15 @@ def wanted_secrets(meter: DlmsMeter, profile: DlmsProfile, bus: DlmsBus) -> tupl
     return password + (KEY_NAMES if needs_keys(mechanism, protection) else ())
 
 
+def wanted_secrets_of(profile: DlmsProfile) -> tuple[str, ...]:
+    """The config keys of a meter that is set as its model mostly is."""
+    association = profile.association
+    mechanism = _MECHANISMS[association.authentication]
+    password = ("password",) if mechanism is Mechanism.LOW else ()
+    is_keyed = needs_keys(mechanism, _PROTECTIONS[association.protection])
+    return password + (KEY_NAMES if is_keyed else ())
+
+
 def system_title(meter: DlmsMeter, seed: bytes) -> bytes:
     """This client's title: the config's, or one that no other gateway has for no other meter."""
     if meter.system_title:

@@ -15,11 +15,11 @@ from gridtokenx_edge.config import EdgeConfig, Paths
 from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.line import DlmsLine
 from gridtokenx_edge.dlms.polling import line_baud
-from gridtokenx_edge.dlms.reader import DlmsReader
+from gridtokenx_edge.dlms.reader import DlmsReader, Told
 from gridtokenx_edge.dlms.secrets import SecretError
 from gridtokenx_edge.dlms.terms import Setting, terms_of
 from gridtokenx_edge.meters.load_profile import Capture
-from gridtokenx_edge.modbus.faults import ModbusError
+from gridtokenx_edge.modbus.faults import LineDown, MeterStrange, ModbusError
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.errors import KeyFileError
 from gridtokenx_wire.keys import device_id, load_private_key
@@ -27,13 +27,33 @@ from gridtokenx_wire.reading import Reading
 
 T = TypeVar("T")
 _ASSOCIATION_CLASS, _OBJECT_LIST = 15, 2
-_ROWS_AT_ONCE_MS = 24 * 3_600_000
+_MS_AN_HOUR = 3_600_000
+_ROWS_AT_ONCE_MS = 24 * _MS_AN_HOUR
+
+
+class ProfileSeen(msgspec.Struct, frozen=True):
+    """What a load profile holds of the last hours: its rows, or why it is of no use."""
+
+    hours: int
+    period_ms: int = 0
+    rows: tuple[Capture, ...] = ()
+    error: str = ""
+
+
+class Exchanged(msgspec.Struct):
+    """What was sent, and what came before the next was sent."""
+
+    sent: bytes
+    received: bytes = b""
 
 
 class DlmsVisit(msgspec.Struct, frozen=True):
     """What came of asking a meter: a reading and its clock's drift, or why not.
 
-    `fault` is the name of what went wrong (`MeterSilent`), for a program.
+    `fault` is the name of what went wrong (`MeterSilent`), for a program; `says` is who the meter
+    says it is. `load_profile` is left out where nobody asked for it. `told` are the values as the
+    meter wrote them, `exchanged` the bytes on the line, without those that
+    hold a password.
     """
 
     bus: str
@@ -42,6 +62,10 @@ class DlmsVisit(msgspec.Struct, frozen=True):
     clock_drift_ms: int | None = None
     error: str = ""
     fault: str = ""
+    says: str = ""
+    load_profile: ProfileSeen | None = None
+    told: tuple[Told, ...] = ()
+    exchanged: tuple[Exchanged, ...] = ()
 
 
 class ListedObject(msgspec.Struct, frozen=True, order=True):
@@ -76,22 +100,43 @@ async def visit_dlms(
 async def _visit(bus: DlmsBus, meter: DlmsMeter, paths: Paths, clock: Clock) -> DlmsVisit:
     async def read(reader: DlmsReader) -> DlmsVisit:
         reading = await reader.poll()
-        return DlmsVisit(bus.name, meter, reading, reader.clock_drift_ms)
+        return DlmsVisit(bus.name, meter, reading, reader.clock_drift_ms, told=tuple(reader.told))
 
     if isinstance(bus, DlmsPush):
         return DlmsVisit(bus.name, meter, error="sends by itself; the agent listens", fault="Push")
+    heard: list[Exchanged] = []
+
+    def hear(is_sending: bool, data: bytes) -> None:  # noqa: FBT001 (the line calls it)
+        if is_sending:
+            heard.append(Exchanged(data))
+        elif heard:
+            heard[-1].received += data
+
     try:
-        return await ask_meter(bus, meter, paths, clock, read)
+        visit = await ask_meter(bus, meter, paths, clock, read, hear)
     except (ModbusError, SecretError) as error:
-        return DlmsVisit(bus.name, meter, error=str(error), fault=type(error).__name__)
+        visit = failed_visit(bus, meter, error)
+    return msgspec.structs.replace(visit, exchanged=tuple(heard))
+
+
+def failed_visit(bus: DlmsBus, meter: DlmsMeter, error: ModbusError | SecretError) -> DlmsVisit:
+    """Why there is no reading."""
+    says = error.says if isinstance(error, MeterStrange) else ""
+    return DlmsVisit(bus.name, meter, error=str(error), fault=type(error).__name__, says=says)
 
 
 async def ask_meter(
-    bus: DlmsSerial | DlmsTcp, meter: DlmsMeter, paths: Paths, clock: Clock, ask: Asked[T]
+    bus: DlmsSerial | DlmsTcp,
+    meter: DlmsMeter,
+    paths: Paths,
+    clock: Clock,
+    ask: Asked[T],
+    hear: Callable[[bool, bytes], None] | None = None,
 ) -> T:
     """What `ask` makes of a reader of this meter. Raises ModbusError, SecretError."""
     terms = terms_of(meter, setting_of(paths))
     line = DlmsLine(bus, line_baud(bus))
+    line.hear = hear
     reader = DlmsReader(line, terms, clock)
     try:
         return await ask(reader)
@@ -118,6 +163,22 @@ async def list_objects(reader: DlmsReader) -> list[ListedObject]:
             ListedObject(str(Obis.from_bytes(octets)), class_id.integer(), version.integer())
         )
     return sorted(found)
+
+
+async def look_at_profile(reader: DlmsReader, now_ms: int, hours: int) -> ProfileSeen | None:
+    """The last hours of the load profile; None where the model has none. Raises LineDown."""
+    if not reader.has_load_profile:
+        return None
+    try:
+        columns = await reader.columns()
+        if columns is None:
+            return ProfileSeen(hours, error="it does not capture the clock and the registers")
+        rows = await reader.captures(columns, now_ms - hours * _MS_AN_HOUR, now_ms)
+    except LineDown:
+        raise
+    except ModbusError as error:
+        return ProfileSeen(hours, error=str(error))
+    return ProfileSeen(hours, columns.period_ms, tuple(rows))
 
 
 async def read_rows(reader: DlmsReader, first_ms: int, last_ms: int) -> list[Capture] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gridtokenx_edge.dlms.scan import FoundDlms
 from gridtokenx_edge.meters.identity import meter_id
 from gridtokenx_edge.scan.identify import Identified
 from gridtokenx_edge.scan.settings import LineSettings
@@ -66,6 +67,7 @@ class Report(msgspec.Struct):
 
     target: Target
     meters: list[FoundMeter] = []
+    dlms: list[FoundDlms] = []
     garbled: list[Garbled] = []
     notices: list[str] = []
     requests: int = 0
@@ -74,7 +76,7 @@ class Report(msgspec.Struct):
     @property
     def is_clear(self) -> bool:
         """Whether there are meters, and each of them has a profile that reads it."""
-        are_clear = bool(self.meters) and all(meter.is_clear for meter in self.meters)
+        are_clear = all(meter.is_clear for meter in self.meters) and bool(self.meters or self.dlms)
         return are_clear and not self.settled_garbled()
 
     def settled_garbled(self) -> list[Garbled]:

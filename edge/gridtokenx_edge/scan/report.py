@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gridtokenx_edge.scan.found import FoundMeter, Garbled, Report
+from gridtokenx_edge.scan.found_dlms import dlms_fields
 from gridtokenx_edge.scan.settings import LineSettings
 
 GARBLED = "something answers, but garbled: two meters with one address, or wrong wiring or baud"
@@ -17,6 +18,7 @@ def report_fields(report: Report, *, interrupted: bool) -> dict[str, Any]:
         "complete": report.complete,
         "interrupted": interrupted,
         "meters": [_meter_fields(meter) for meter in report.meters],
+        "dlms": [dlms_fields(found) for found in report.dlms],
         "garbled": [
             {
                 **_settings_fields(of.settings),

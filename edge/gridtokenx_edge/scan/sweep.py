@@ -7,14 +7,16 @@ line's: the rest of the addresses is tried there, and no other settings, unless 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
+from gridtokenx_edge.dlms.scan import FoundDlms
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.faults import (
+    LineDown,
     LineUnfit,
     MeterGarbled,
     MeterRefused,
@@ -27,7 +29,7 @@ from gridtokenx_edge.scan.heard import Ear, Heard
 from gridtokenx_edge.scan.identify import Profiles, identify
 from gridtokenx_edge.scan.settings import LineSettings
 from gridtokenx_edge.scan.source import LineSource, Source, read_in_turn
-from gridtokenx_edge.scan.target import Target
+from gridtokenx_edge.scan.target import SerialTarget, Target
 from gridtokenx_edge.scan.timing import probe_timeout_s, read_timeout_s
 
 # Almost every meter answers one of these, if only with an exception.
@@ -40,16 +42,27 @@ _NOISY_AFTER = 6
 # So many units with one serial number: the device does not look at the unit.
 _ALIKE = 3
 
+LookForDlms = Callable[[Callable[[str], None]], Awaitable[list[FoundDlms]]]
+"""Looks for DLMS meters where Modbus ones were looked for; tells what it tries."""
 Wrap = Callable[[LineSettings | None, int, Source], Source]
 
 
+def as_it_is(_settings: LineSettings | None, _address: int, source: Source) -> Source:
+    """Wraps nothing."""
+    return source
+
+
 class Plan(msgspec.Struct, frozen=True):
-    """What to try. `settings` is empty on TCP; `first` before the `rest` of the addresses."""
+    """What to try. `settings` is empty on TCP; `first` before the `rest` of the addresses.
+
+    `dlms_too`: also where Modbus meters were found.
+    """
 
     settings: tuple[LineSettings, ...]
     first: tuple[int, ...]
     rest: tuple[int, ...] = ()
     everything: bool = False
+    dlms_too: bool = False
 
 
 class Watcher(Protocol):
@@ -63,6 +76,10 @@ class Watcher(Protocol):
 
     def notice(self, text: str) -> None: ...
 
+    def looking(self, text: str) -> None:
+        """Something else than Modbus is tried."""
+        ...
+
 
 class Scan:
     """One scan. `report` grows while it runs."""
@@ -73,7 +90,8 @@ class Scan:
         plan: Plan,
         profiles: Profiles,
         watcher: Watcher,
-        wrap: Wrap = lambda _settings, _address, source: source,
+        wrap: Wrap = as_it_is,
+        dlms: LookForDlms | None = None,
     ) -> None:
         self.report = Report(target)
         self._target = target
@@ -81,6 +99,7 @@ class Scan:
         self._profiles = profiles
         self._watcher = watcher
         self._wrap = wrap
+        self._dlms = dlms
         self._unfit: set[LineSettings | None] = set()
         self._round_trips_s: dict[LineSettings | None, list[float]] = {}
         self._ear = Ear()
@@ -88,6 +107,29 @@ class Scan:
 
     async def run(self) -> Report:
         """Raises LineDown if the port cannot be opened or goes away."""
+        try:
+            await self._usual_addresses()
+        except LineDown as fault:
+            # Who does not listen to Modbus may listen to DLMS, on another port of the host.
+            if isinstance(self._target, SerialTarget) or not await self._look_for_dlms():
+                raise
+            self._notice(str(fault))
+            return self.report
+        plan = self._plan
+        has_others = await self._look_for_dlms() and not self.report.meters
+        if (not self.report.meters and not has_others) or plan.everything:
+            await self._look_again(plan.settings or [None])
+        self.report.complete = True
+        return self.report
+
+    async def _look_for_dlms(self) -> bool:
+        """Whether there are DLMS meters. On a line with Modbus meters, only if asked to."""
+        if self._dlms is None or (self.report.meters and not self._plan.dlms_too):
+            return False
+        self.report.dlms = await self._dlms(self._watcher.looking)
+        return bool(self.report.dlms)
+
+    async def _usual_addresses(self) -> None:
         plan = self._plan
         every: Sequence[LineSettings | None] = plan.settings or [None]
         for settings in every:
@@ -95,10 +137,6 @@ class Scan:
             if self.report.meters and not plan.everything:
                 await self._sweep(settings, plan.rest, _PROBES[0])
                 break
-        if not self.report.meters or plan.everything:
-            await self._look_again(every)
-        self.report.complete = True
-        return self.report
 
     async def _look_again(self, every: Sequence[LineSettings | None]) -> None:
         """All addresses, with another question: some stay silent to the first one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import msgspec
 
 from gridtokenx_sim.demo import town
 from gridtokenx_sim.demo.folder import Folder
+from gridtokenx_sim.demo.meter_secrets import Secrets, names_of, secret_file
 from gridtokenx_sim.demo.pace import Pace
 from gridtokenx_sim.demo.toml_text import toml_text
 from gridtokenx_wire.clock import ClockConfig
 
 _OPENING_GRX = "1000"
 _HOST = "127.0.0.1"
+_PUBLIC_CLIENT, _MANAGEMENT_CLIENT = 16, 1
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -22,7 +25,8 @@ class Ports(msgspec.Struct, frozen=True):
 
     broker: int
     api: int
-    meters: int
+    modbus: int
+    dlms: int
 
     @property
     def api_url(self) -> str:
@@ -44,7 +48,7 @@ class Identities(msgspec.Struct, frozen=True):
     wallets: dict[str, str]
 
 
-def sim_toml(folder: Folder, ports: Ports, clock: ClockConfig) -> str:
+def sim_toml(folder: Folder, ports: Ports, clock: ClockConfig, secrets: Secrets) -> str:
     site = {
         "latitude": town.LATITUDE,
         "longitude": town.LONGITUDE,
@@ -55,7 +59,10 @@ def sim_toml(folder: Folder, ports: Ports, clock: ClockConfig) -> str:
         {
             "name": bus.name,
             **_sim_line(folder, ports, bus),
-            "meter": [_sim_meter(member.meter) for member in bus.members],
+            "meter": [
+                _sim_meter(member.meter) | _sim_clients(secrets.get(member.name, {}))
+                for member in bus.members
+            ],
         }
         for bus in town.BUSES
     ]
@@ -64,13 +71,33 @@ def sim_toml(folder: Folder, ports: Ports, clock: ClockConfig) -> str:
 
 def _sim_line(folder: Folder, ports: Ports, bus: town.Bus) -> dict[str, Any]:
     if not bus.baud:
-        return {"kind": "tcp", "host": _HOST, "port": ports.meters}
-    return {
-        "kind": "serial",
+        return {"kind": _sim_kind(bus, "tcp"), **_server(ports, bus)}
+    line = {
+        "kind": _sim_kind(bus, "serial"),
         "link": _from_configs(folder.lines / bus.name),
         "baud": bus.baud,
         "paced": True,
     }
+    return line | ({"opening": bus.opening} if bus.is_dlms else {})
+
+
+def _sim_kind(bus: town.Bus, wire: str) -> str:
+    return f"dlms_{wire}" if bus.is_dlms else wire
+
+
+def _server(ports: Ports, bus: town.Bus) -> dict[str, Any]:
+    return {"host": _HOST, "port": ports.dlms if bus.is_dlms else ports.modbus}
+
+
+def _sim_clients(secrets: Mapping[str, str]) -> dict[str, Any]:
+    """Who may read a DLMS meter: everybody its name, the gateway everything."""
+    if not secrets:
+        return {}
+    terms = {"mechanism": "low"}
+    if "password" not in secrets:
+        terms = {"mechanism": "gmac", "protection": "authenticated_encrypted"}
+    gateway = {"address": _MANAGEMENT_CLIENT, **terms, **secrets}
+    return {"client": [{"address": _PUBLIC_CLIENT, "reads": "identity"}, gateway]}
 
 
 def _sim_meter(meter: town.MeterPlan) -> dict[str, Any]:
@@ -104,30 +131,36 @@ def edge_toml(
             "broker": {"host": _HOST, "port": ports.broker, "insecure": True},
             "uplink": {"ack_timeout_s": 3.0},
             "clock": _clock(clock),
-            "bus": [
-                {
-                    "name": bus.name,
-                    **_edge_line(folder, ports, bus),
-                    "meter": [
-                        {
-                            "id": member.meter.id,
-                            "profile": member.meter.model,
-                            "address": member.meter.address,
-                            "poll_every_s": pace.poll_s,
-                        }
-                        for member in bus.members
-                    ],
-                }
-                for bus in gateway.buses
-            ],
+            **{
+                kind: [
+                    {
+                        "name": bus.name,
+                        **_edge_line(folder, ports, bus),
+                        "meter": [_edge_meter(folder, pace, member) for member in bus.members],
+                    }
+                    for bus in gateway.buses
+                    if bus.is_dlms == (kind == "dlms")
+                ]
+                for kind in ("bus", "dlms")
+            },
         }
     )
 
 
 def _edge_line(folder: Folder, ports: Ports, bus: town.Bus) -> dict[str, Any]:
     if not bus.baud:
-        return {"kind": "tcp", "host": _HOST, "port": ports.meters}
-    return {"kind": "serial", "port": str(folder.lines / bus.name), "baud": bus.baud}
+        return {"kind": "tcp", **_server(ports, bus)}
+    line = {"kind": "serial", "port": str(folder.lines / bus.name), "baud": bus.baud}
+    return line | ({"opening": "mode_e"} if bus.opening == "mode_e" else {})
+
+
+def _edge_meter(folder: Folder, pace: Pace, member: town.Member) -> dict[str, Any]:
+    meter = member.meter
+    fields = {"id": meter.id, "profile": meter.model, "poll_every_s": pace.poll_s}
+    if not meter.is_dlms:
+        return fields | {"address": meter.address}
+    secrets = {name: _from_configs(secret_file(folder, member, name)) for name in names_of(meter)}
+    return fields | {"physical_address": meter.address} | secrets
 
 
 def backend_toml(folder: Folder, ports: Ports, clock: ClockConfig) -> str:

@@ -14,11 +14,12 @@ from gridtokenx_sim.demo.together import together
 
 
 def known_identities(folder: Folder) -> Identities | None:
-    """Those of an earlier start, if it got that far."""
+    """Those of an earlier start, if it got that far and everybody lived here then."""
     try:
-        return msgspec.json.decode(folder.identities.read_bytes(), type=Identities)
+        who = msgspec.json.decode(folder.identities.read_bytes(), type=Identities)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+    return who if {member.name for member in town.MEMBERS} <= who.wallets.keys() else None
 
 
 async def backend_key(commands: Commands, config: Path) -> str:
@@ -56,7 +57,7 @@ async def set_standing_order(
 ) -> None:
     """Signs and sends the member's standing order. Raises CommandFailed."""
     file = str(wallet_file(folder, member))
-    order = [member.side, "--price", member.price_grx_per_kwh]
+    order = [member.side, "--price", member.price_grx_per_kwh, "--segment", member.segment]
     await commands.answer(
         "gridtokenx_client", "wallet", "standing", *order, "--key", file, "--api", api
     )

@@ -20,7 +20,7 @@ _ASK_EVERY_S = 0.1
 def free_ports() -> Ports:
     """Ports of this machine that nothing listens on now."""
     with ExitStack() as held:
-        servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
         return Ports(*(server.getsockname()[1] for server in servers))
 
 

@@ -13,6 +13,7 @@ from gridtokenx_sim.demo.clock_file import anchor, beat
 from gridtokenx_sim.demo.commands import Commands
 from gridtokenx_sim.demo.config_files import Identities
 from gridtokenx_sim.demo.folder import Folder, write_json
+from gridtokenx_sim.demo.meter_secrets import meter_secrets
 from gridtokenx_sim.demo.pace import pace_for
 from gridtokenx_sim.demo.parts import (
     backend_part,
@@ -110,7 +111,8 @@ class Running:
         folder, ports, clock = self.folder, self._ports, self._clock
         community = config_files.community_toml(who, self._pace)
         config_file(folder, "community").write_text(community)
-        config_file(folder, "sim").write_text(config_files.sim_toml(folder, ports, clock))
+        meters = config_files.sim_toml(folder, ports, clock, meter_secrets(folder))
+        config_file(folder, "sim").write_text(meters)
         config_file(folder, "backend").write_text(config_files.backend_toml(folder, ports, clock))
         self._write_gateways(who.ack_key)
 

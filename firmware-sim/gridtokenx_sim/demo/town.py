@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_sim.dlms.models import DLMS_MODELS
 from gridtokenx_sim.models import MODELS
 
 COMMUNITY = "sonnenweg"
@@ -27,7 +28,8 @@ class MeterPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A meter, the household behind it, and what its connection can carry.
 
     Amounts are decimal strings, as configs have them; `import_kwh` and `export_kwh` are what the
-    registers show when the community begins.
+    registers show when the community begins. `entry` is how a DLMS meter lets its gateway in: with
+    a password (low) or with keys (gmac).
     """
 
     model: str
@@ -38,10 +40,21 @@ class MeterPlan(msgspec.Struct, frozen=True, kw_only=True):
     import_kwh: str
     solar_kwp: str = "0"
     export_kwh: str = "0"
+    entry: Literal["", "low", "gmac"] = ""
 
     @property
     def id(self) -> str:
+        if self.is_dlms:
+            return DLMS_MODELS[self.model].meter_id(self.serial)
         return f"{MODELS[self.model].maker}-{self.serial}"
+
+    @property
+    def is_dlms(self) -> bool:
+        return self.model in DLMS_MODELS
+
+    @property
+    def model_name(self) -> str:
+        return (DLMS_MODELS if self.is_dlms else MODELS)[self.model].name
 
     @property
     def resolution_kwh(self) -> str:
@@ -50,12 +63,13 @@ class MeterPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A person with a wallet, a meter and a standing order."""
+    """A person with a wallet, a meter and a standing order, for one of the two markets."""
 
     name: str
     side: Literal["sell", "buy"]
     price_grx_per_kwh: str
     meter: MeterPlan
+    segment: Literal["realtime", "interval"] = "realtime"
 
     @property
     def file_name(self) -> str:
@@ -64,11 +78,19 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Bus(msgspec.Struct, frozen=True):
-    """A line with its members' meters. `baud` 0: Modbus TCP."""
+    """A line with its members' meters, which all speak one protocol. `baud` 0: over TCP.
+
+    `opening` is how a DLMS meter on a serial line is spoken to at first.
+    """
 
     name: str
     baud: int
     members: tuple[Member, ...]
+    opening: Literal["direct", "mode_e"] = "direct"
+
+    @property
+    def is_dlms(self) -> bool:
+        return self.members[0].meter.is_dlms
 
 
 class Gateway(msgspec.Struct, frozen=True):
@@ -159,6 +181,46 @@ _BAKERY = MeterPlan(
     max_power_kw="80",
     import_kwh="91820.9",
 )
+_GRUBER = MeterPlan(
+    model="iskraemeco_am550",
+    serial="40012345",
+    address=17,
+    solar_kwp="7.2",
+    annual_load_kwh="3900",
+    max_power_kw="17",
+    import_kwh="15230.118",
+    export_kwh="9871.402",
+    entry="gmac",
+)
+_LEITNER = MeterPlan(
+    model="landisgyr_e450",
+    serial="1030655933",
+    address=18,
+    annual_load_kwh="4600",
+    max_power_kw="17",
+    import_kwh="28114.905",
+    entry="low",
+)
+_WEISS = MeterPlan(
+    model="iskraemeco_am550",
+    serial="40027718",
+    address=17,
+    annual_load_kwh="3100",
+    max_power_kw="17",
+    import_kwh="19880.46",
+    entry="gmac",
+)
+_SAWMILL = MeterPlan(
+    model="edmi_mk10",
+    serial="252730415",
+    address=1,
+    solar_kwp="12.5",
+    annual_load_kwh="8800",
+    max_power_kw="60",
+    import_kwh="60412.337",
+    export_kwh="31877.26",
+    entry="low",
+)
 
 GATEWAYS = (
     Gateway(
@@ -170,7 +232,7 @@ GATEWAYS = (
                 9600,
                 (
                     Member("Berger", "sell", "0.118", _BERGER),
-                    Member("Huber", "sell", "0.105", _HUBER),
+                    Member("Huber", "sell", "0.105", _HUBER, "interval"),
                     Member("Kaya", "buy", "0.135", _KAYA),
                 ),
             ),
@@ -178,6 +240,14 @@ GATEWAYS = (
                 "cellar",
                 19200,
                 (Member("Moser", "buy", "0.160", _MOSER), Member("Novak", "sell", "0.124", _NOVAK)),
+            ),
+            Bus(
+                "hall",
+                9600,
+                (
+                    Member("Gruber", "sell", "0.112", _GRUBER, "interval"),
+                    Member("Leitner", "buy", "0.148", _LEITNER, "interval"),
+                ),
             ),
         ),
     ),
@@ -191,10 +261,12 @@ GATEWAYS = (
                 (
                     Member("Steiner", "sell", "0.098", _STEINER),
                     Member("Wagner", "sell", "0.132", _WAGNER),
-                    Member("School", "buy", "0.122", _SCHOOL),
+                    Member("School", "buy", "0.122", _SCHOOL, "interval"),
                 ),
             ),
             Bus("bakery", 0, (Member("Bakery Lang", "buy", "0.210", _BAKERY),)),
+            Bus("porch", 9600, (Member("Weiss", "buy", "0.142", _WEISS),), "mode_e"),
+            Bus("mill", 0, (Member("Sawmill", "sell", "0.128", _SAWMILL),)),
         ),
     ),
 )

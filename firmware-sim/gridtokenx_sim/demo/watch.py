@@ -12,14 +12,13 @@ from gridtokenx_sim.demo.api import Api, ApiSilent, Level, Trade
 from gridtokenx_sim.demo.config_files import Identities
 from gridtokenx_sim.demo.scene import Event, House, Scene
 from gridtokenx_sim.demo.statement import Balance, Statement, Summary
-from gridtokenx_sim.models import MODELS
 from gridtokenx_sim.physics.noise import seed_for
 from gridtokenx_sim.physics.site import DAY_MS, MINUTE_MS, Sky
 from gridtokenx_sim.physics.sun import elevation_degrees
 from gridtokenx_wire.clock import Clock
 
-_LEVELS = 5
-_TRADES = 10
+_LEVELS = 4
+_TRADES = 8
 
 
 class _Meter(msgspec.Struct):
@@ -115,6 +114,7 @@ class Watch:
     def _house(self, bus: town.Bus, member: town.Member, seen: _Meter | None) -> House:
         wallet = self._wallets[member.name]
         sign = "≥" if member.side == "sell" else "≤"
+        market = " ¼h" if member.segment == "interval" else ""
         known: dict[str, Any] = {}
         if seen is not None:
             known = {"power_w": seen.power_w, "faults": tuple(seen.faults)}
@@ -122,17 +122,17 @@ class Watch:
             member=member.name,
             wallet=wallet,
             meter=member.meter.id,
-            model=_model_name(member.meter.model),
+            model=_model_name(member.meter),
             bus=f"{bus.name} {member.meter.address}" if bus.baud else f"{bus.name} TCP",
-            order=f"{member.side} {sign} {member.price_grx_per_kwh}",
+            order=f"{member.side} {sign} {member.price_grx_per_kwh}{market}",
             balance=self._balances.get(wallet),
             **known,
         )
 
 
-def _model_name(model: str) -> str:
+def _model_name(meter: town.MeterPlan) -> str:
     """The makers' names as people say them."""
-    return MODELS[model].name.removesuffix("-Modbus").replace("Schneider Electric", "Schneider")
+    return meter.model_name.removesuffix("-Modbus").replace("Schneider Electric", "Schneider")
 
 
 def _read_meters(path: Path) -> dict[str, _Meter]:

@@ -28,7 +28,6 @@ from gridtokenx_sim.bus_error import BusError
 from gridtokenx_sim.clock import CommunityClock
 from gridtokenx_sim.dlms.config import DlmsSerialBus, DlmsTcpBus, PushConfig
 from gridtokenx_sim.dlms.meter import DlmsMeter
-from gridtokenx_sim.dlms.models import MAKER
 from gridtokenx_sim.dlms.objects import LOGICAL_DEVICE
 from gridtokenx_sim.dlms.push import keep_pushing, send_over_tcp
 from gridtokenx_sim.line import Line, LineError
@@ -90,7 +89,9 @@ class RunningDlmsSerialBus:
         config = self._config
         opening = None
         if config.opening == "mode_e":
-            opening = Identification(MAKER, _CODES[config.baud], meter.config.serial, True)
+            opening = Identification(
+                meter.kind.letters, _CODES[config.baud], meter.config.serial, True
+            )
         return Device(
             _station(config, meter),
             partial(self._conduct, meter),

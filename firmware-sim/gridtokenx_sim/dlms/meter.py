@@ -25,7 +25,7 @@ from gridtokenx_sim.config import Site
 from gridtokenx_sim.dlms.config import ClientConfig, DlmsMeterConfig
 from gridtokenx_sim.dlms.load_profile import LoadProfile
 from gridtokenx_sim.dlms.meter_clock import MeterClock
-from gridtokenx_sim.dlms.models import DLMS_MODELS, MAKER, logical_device_name, system_title
+from gridtokenx_sim.dlms.models import DLMS_MODELS, logical_device_name, system_title
 from gridtokenx_sim.dlms.objects import LOGICAL_DEVICE, ClientView, Source, logical_device
 from gridtokenx_sim.faults import AnyMeterFault, Scheduled
 from gridtokenx_sim.measuring import Installation, Measuring
@@ -43,12 +43,13 @@ class DlmsMeter:
     def __init__(
         self, config: DlmsMeterConfig, bus: str, site: Site, sky: Sky, clock: CommunityClock
     ) -> None:
-        self.id = dlms_meter_id(config)
+        self.kind = DLMS_MODELS[config.model]
+        self.id = self.kind.meter_id(config.serial)
         self.model = config.model
         self.address = config.address
         self.bus = bus
         self.config = config
-        self.title = system_title(config.serial)
+        self.title = system_title(self.kind, config.serial)
         self._clock = clock
         self._seed = seed_for(site.seed, self.id)
         installation = Installation(
@@ -161,10 +162,10 @@ class DlmsMeter:
             move_clock_ms=self._move_clock,
             rows=self._rows,
             counters=tuple(map(_newest, self._guards.values())),
-            name=logical_device_name(self.config.serial),
+            name=logical_device_name(self.kind, self.config.serial),
             serial=self.config.serial,
             zone_min=self.config.zone_min,
-            phases=DLMS_MODELS[self.config.model],
+            phases=self.kind.phases,
             has_export=self.config.has_export,
             profile_rows=self._profile.capacity,
         )
@@ -183,7 +184,7 @@ class DlmsMeter:
         return take_snapshot(
             self.shown(),
             serial=self.config.serial,
-            phases=DLMS_MODELS[self.config.model],
+            phases=self.kind.phases,
             seed=self._seed,
         )
 
@@ -239,11 +240,6 @@ class _Conversation:
 
 def _has(active: list[AnyMeterFault], kind: type[AnyMeterFault]) -> bool:
     return any(isinstance(fault, kind) for fault in active)
-
-
-def dlms_meter_id(config: DlmsMeterConfig) -> str:
-    """What the meter says it is: maker and serial number."""
-    return f"{MAKER}-{config.serial}"
 
 
 def has_keys(client: ClientConfig) -> bool:

@@ -1,22 +1,45 @@
-"""The DLMS models: what distinguishes them is how many phases they measure."""
+"""The DLMS models: their names for themselves, and how many phases they measure."""
 
 from __future__ import annotations
 
-MAKER = "SIM"
-"""The three letters that its logical device name, system title and identification begin with."""
-
-DLMS_MODELS: dict[str, int] = {"dlms_single_phase": 1, "dlms_three_phase": 3}
-"""Model → phases."""
+import msgspec
 
 
-def logical_device_name(serial: str) -> bytes:
+class DlmsModel(msgspec.Struct, frozen=True):
+    """`maker` begins a meter's id; `letters` (FLAG) begin its logical device name, system title
+    and identification. `is_named_by_device`: its id ends with the logical device name, not with
+    the serial number alone.
+    """
+
+    name: str
+    phases: int
+    maker: str = "SIM"
+    letters: str = "SIM"
+    is_named_by_device: bool = False
+
+    def meter_id(self, serial: str) -> str:
+        """What a gateway makes of its name: `ISKRAEMECO-40012345`."""
+        named = logical_device_name(self, serial).decode() if self.is_named_by_device else serial
+        return f"{self.maker}-{named}"
+
+
+DLMS_MODELS = {
+    "dlms_single_phase": DlmsModel("DLMS single phase", 1),
+    "dlms_three_phase": DlmsModel("DLMS three phases", 3),
+    "edmi_mk10": DlmsModel("EDMI Mk10", 3, "EDMI", "EDM", is_named_by_device=True),
+    "iskraemeco_am550": DlmsModel("Iskraemeco AM550", 3, "ISKRAEMECO", "ISK"),
+    "landisgyr_e450": DlmsModel("Landis+Gyr E450", 3, "LANDISGYR", "LGZ", is_named_by_device=True),
+}
+
+
+def logical_device_name(model: DlmsModel, serial: str) -> bytes:
     """At most 16 bytes, the maker's letters first (Blue Book, 0-0:42.0.0)."""
-    return f"{MAKER}{serial}".encode()
+    return f"{model.letters}{serial}".encode()
 
 
-def system_title(serial: str) -> bytes:
+def system_title(model: DlmsModel, serial: str) -> bytes:
     """Eight bytes, the maker's letters first; its serial number makes the others."""
     digest = 0
     for byte in serial.encode():
         digest = (digest * 257 + byte) % (1 << 40)
-    return MAKER.encode() + digest.to_bytes(5, "big")
+    return model.letters.encode() + digest.to_bytes(5, "big")

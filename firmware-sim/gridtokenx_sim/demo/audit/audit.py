@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from gridtokenx_sim.demo.audit import (
+    auction_checks,
     energy_checks,
     frame_checks,
     journal_checks,
@@ -84,6 +85,9 @@ CHECKS: tuple[Check, ...] = (
     market_checks.trades_are_exact,
     market_checks.settlement_is_delivery_versus_payment,
     market_checks.history_is_the_journal,
+    auction_checks.intervals_are_cleared_in_order,
+    auction_checks.books_have_their_hashes,
+    auction_checks.auctions_move_the_most,
     ledger_checks.balances_are_as_told,
     replay_agrees,
 )

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from gridtokenx_sim.demo.audit.evidence import Evidence
 from gridtokenx_sim.demo.audit.finding import Violation
-from gridtokenx_sim.demo.audit.records import Entry, Movement, OrderOutcome, Trade, TradeRow
+from gridtokenx_sim.demo.audit.records import (
+    ClearOutcome,
+    Entry,
+    Movement,
+    OrderOutcome,
+    Trade,
+    TradeRow,
+)
 
 _FEES = "community:fees"
+_RETIRED = "community:retired"
 _UWH_PER_KWH = 10**9
 _BPS = 10_000
 
 
 def trades_are_exact(evidence: Evidence) -> str:
-    """gross = price × quantity without rounding, gross = net + fee, and buyer is not seller."""
+    """gross = price × quantity without rounding, gross = net + fee, and buyer is not seller.
+
+    The demo's community has one zone, so nothing is wheeled or lost.
+    """
     fee_bps = evidence.terms.market.fee_bps
     count = 0
     for entry in evidence.entries:
@@ -27,6 +38,10 @@ def trades_are_exact(evidence: Evidence) -> str:
                 raise Violation(
                     f"entry {entry.seq}: {trade.fee_ugrx} is not {fee_bps} bps of gross"
                 )
+            if trade.gross_ugrx != trade.net_ugrx + trade.fee_ugrx:
+                raise Violation(f"entry {entry.seq}: gross is not net and fee")
+            if trade.wheeling_ugrx or trade.loss_ugrx or trade.rent_ugrx:
+                raise Violation(f"entry {entry.seq}: a charge for a link, and there is none")
             count += 1
     return f"{count} trades"
 
@@ -35,9 +50,12 @@ def settlement_is_delivery_versus_payment(evidence: Evidence) -> str:
     """Each trade's payment, fee and delivery are in its own entry, and nothing else is."""
     count = 0
     for entry in evidence.entries:
-        for order in entry.orders:
-            _check_order(entry, order)
-            count += len(order.trades)
+        if isinstance(entry.outcome, ClearOutcome):
+            _check_clearing(entry, entry.outcome)
+        else:
+            for order in entry.orders:
+                _check_order(entry, order)
+        count += len(entry.trades)
     return f"{count} settlements"
 
 
@@ -73,11 +91,22 @@ def _check_order(entry: Entry, order: OrderOutcome) -> None:
         raise Violation(f"entry {entry.seq}: a trade of another order")
 
 
+def _check_clearing(entry: Entry, clearing: ClearOutcome) -> None:
+    """The auctions' settlements come first, and then what bought energy covered."""
+    settled = [movement for trade in clearing.trades for movement in _settlement(trade)]
+    after = clearing.movements[len(settled) :]
+    if clearing.movements[: len(settled)] != settled:
+        raise Violation(f"entry {entry.seq}: expected {settled}, found {clearing.movements}")
+    if any((movement.asset, movement.credit) != ("GRID", _RETIRED) for movement in after):
+        raise Violation(f"entry {entry.seq}: expected energy to be retired, found {after}")
+    if any(order.trades or order.movements for order in clearing.orders):
+        raise Violation(f"entry {entry.seq}: an order for an auction traded before it")
+
+
 def _settlement(trade: Trade) -> list[Movement]:
     """Money one way and energy the other."""
-    net_ugrx = trade.gross_ugrx - trade.fee_ugrx
     movements = [
-        Movement("GRX", trade.buyer, trade.seller, net_ugrx),
+        Movement("GRX", trade.buyer, trade.seller, trade.net_ugrx),
         Movement("GRX", trade.buyer, _FEES, trade.fee_ugrx),
         Movement("GRID", trade.seller, trade.buyer, trade.quantity_uwh),
     ]

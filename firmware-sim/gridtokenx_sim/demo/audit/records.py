@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -37,6 +37,8 @@ class Leaf(msgspec.Struct, frozen=True):
 
 
 class Trade(msgspec.Struct, frozen=True, array_like=True):
+    """The buyer pays gross and rent, the seller gets net; charges are what lies between."""
+
     maker: int
     taker: int
     buyer: str
@@ -45,6 +47,13 @@ class Trade(msgspec.Struct, frozen=True, array_like=True):
     quantity_uwh: int
     gross_ugrx: int
     fee_ugrx: int
+    net_ugrx: int
+    wheeling_ugrx: int = 0
+    loss_ugrx: int = 0
+    buyer_zone: str = ""
+    seller_zone: str = ""
+    segment: str = "realtime"
+    rent_ugrx: int = 0
 
 
 class FrameOutcome(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
@@ -70,7 +79,49 @@ class OrderOutcome(msgspec.Struct, frozen=True, array_like=True, tag="order"):
 
 
 class TickOutcome(msgspec.Struct, frozen=True, array_like=True, tag="tick"):
+    """`movements` are beside those of the orders: what bought energy covered is retired."""
+
     orders: list[OrderOutcome]
+    withdrawn: list[int] = []
+    retirements: list[Any] = []
+    movements: list[Movement] = []
+
+
+class AuctionOrder(msgspec.Struct, frozen=True, array_like=True):
+    """An order as it stood in the book that was cleared."""
+
+    number: int
+    wallet: str
+    side: str
+    price_ugrx: int
+    quantity_uwh: int
+
+
+class ZoneClearing(msgspec.Struct, frozen=True, array_like=True):
+    """A zone's auction: its book, and what came of it. None where nothing trades."""
+
+    zone: str
+    book: list[AuctionOrder]
+    digest: str
+    low_ugrx: int | None
+    high_ugrx: int | None
+    price_ugrx: int | None
+    volume_uwh: int
+    welfare_ugrx: int
+
+
+class ClearOutcome(msgspec.Struct, frozen=True, array_like=True, tag="clear"):
+    """`orders` are those that standing orders placed; they trade with all that waited."""
+
+    interval_ms: int
+    tick_ugrx: int
+    zones: list[ZoneClearing]
+    links: list[Any]
+    orders: list[OrderOutcome]
+    trades: list[Trade]
+    movements: list[Movement]
+    cancelled: list[int]
+    retirements: list[Any] = []
 
 
 class ConfigureOutcome(msgspec.Struct, frozen=True, array_like=True, tag="configure"):
@@ -93,6 +144,7 @@ Outcome = (
     FrameOutcome
     | OrderOutcome
     | TickOutcome
+    | ClearOutcome
     | ConfigureOutcome
     | StandingOutcome
     | CancelOutcome
@@ -140,21 +192,30 @@ class Entry:
         match self.outcome:
             case OrderOutcome() as order:
                 return [order]
-            case TickOutcome(orders=orders):
+            case TickOutcome(orders=orders) | ClearOutcome(orders=orders):
                 return orders
         return []
 
     @property
     def trades(self) -> list[Trade]:
+        """Those of its orders, or of its auctions."""
+        if isinstance(self.outcome, ClearOutcome):
+            return self.outcome.trades
         return [trade for order in self.orders for trade in order.trades]
 
     @property
     def movements(self) -> list[Movement]:
         """The outcome's, which the leaf repeats."""
         match self.outcome:
-            case FrameOutcome(movements=movements) | ConfigureOutcome(movements=movements):
+            case (
+                FrameOutcome(movements=movements)
+                | ConfigureOutcome(movements=movements)
+                | ClearOutcome(movements=movements)
+            ):
                 return movements
-        return [movement for order in self.orders for movement in order.movements]
+        of_orders = [movement for order in self.orders for movement in order.movements]
+        beside = self.outcome.movements if isinstance(self.outcome, TickOutcome) else []
+        return [*of_orders, *beside]
 
     def _decoded(
         self, decoder: msgspec.json.Decoder[T] | msgspec.msgpack.Decoder[T], raw: bytes, what: str

@@ -1,0 +1,46 @@
+"""What was allocated by the community's key: `gridtokenx-backend grid export` asks for it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from gridtokenx_backend.api.operator import operator_only
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.core.outcomes import Cleared
+from gridtokenx_backend.core.sharing.outcome import Allocation
+from gridtokenx_backend.evidence import decode_outcome
+
+_LATEST_MS = 2**53
+_CLEARINGS = 96
+_Time = Annotated[int, QueryParameter(ge=0, le=_LATEST_MS)]
+
+
+class AllocationsView(msgspec.Struct, frozen=True):
+    """`more_before_ms` is where to go on, null after the last. Allocations are as journaled."""
+
+    allocations: list[Allocation]
+    more_before_ms: int | None
+
+
+@get("/v1/operator/allocations", guards=[operator_only])
+async def allocations(
+    backend: NamedDependency[Backend], before_ms: _Time = _LATEST_MS
+) -> AllocationsView:
+    """The allocations of up to 96 clearings, newest first, of intervals before `before_ms`.
+
+    A clearing may also have allocated earlier intervals again; the highest revision holds.
+    """
+    entries = await backend.journal.clearings(_CLEARINGS, before_ms)
+    found: list[Allocation] = []
+    reached_ms = None
+    for entry in entries:
+        outcome = decode_outcome(entry.outcome)
+        assert isinstance(outcome, Cleared)
+        found += outcome.shared
+        reached_ms = outcome.interval_ms
+    return AllocationsView(found, reached_ms if len(entries) == _CLEARINGS else None)

@@ -1,0 +1,59 @@
+"""Interval auctions, for everyone to read and to compute again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, Parameter
+
+from gridtokenx_backend.api.clearing_views import (
+    ClearingsView,
+    ClearingView,
+    clearing_summaries,
+    clearing_view,
+)
+from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.core.outcomes import Cleared
+from gridtokenx_backend.evidence import Entry, decode_outcome
+
+_MOST_INTERVALS = 200
+_LATEST_MS = 2**63 - 1
+Before = Annotated[int, Parameter(ge=0, le=_LATEST_MS, description="Start of an interval.")]
+Intervals = Annotated[int, Parameter(ge=1, le=_MOST_INTERVALS)]
+
+
+@get("/v1/clearings")
+async def clearings(
+    backend: NamedDependency[Backend], limit: Intervals = 20, before_ms: Before = _LATEST_MS
+) -> ClearingsView:
+    """The auctions of the newest intervals, or of the newest before `before_ms`."""
+    entries = await backend.journal.clearings(limit, before_ms)
+    found = [(entry.seq, _cleared(entry)) for entry in entries]
+    more = found[-1][1].interval_ms if len(found) == limit else None
+    lines = [line for seq, cleared in found for line in clearing_summaries(seq, cleared)]
+    return ClearingsView(lines, more)
+
+
+@get("/v1/clearings/{zone:str}/{interval_ms:int}")
+async def clearing(
+    backend: NamedDependency[Backend], zone: FromPath[str], interval_ms: FromPath[int]
+) -> ClearingView:
+    """One zone's auction with its whole book."""
+    entries = await backend.journal.clearings(1, interval_ms + 1)
+    for entry in entries:
+        cleared = _cleared(entry)
+        for each in cleared.zones:
+            if cleared.interval_ms == interval_ms and each.zone == zone:
+                name = backend.writer.community.name
+                return clearing_view(name, entry.seq, cleared, each)
+    detail = "expected a zone and the start of an interval that was cleared, in Unix ms"
+    raise Problem(404, "No such clearing", detail, "unknown_clearing")
+
+
+def _cleared(entry: Entry) -> Cleared:
+    outcome = decode_outcome(entry.outcome)
+    assert isinstance(outcome, Cleared)
+    return outcome

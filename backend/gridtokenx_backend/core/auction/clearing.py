@@ -1,0 +1,82 @@
+"""One zone's auction: volume, equilibrium interval, price, fills, pairs and welfare of a book."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gridtokenx_backend.core.auction.equilibrium import Equilibrium, equilibrium
+from gridtokenx_backend.core.auction.orders import (
+    AuctionOrder,
+    asks_first_served,
+    bids_first_served,
+    curve,
+)
+from gridtokenx_backend.core.auction.pairing import Pair, pair
+from gridtokenx_backend.core.auction.rationing import Fill, ration
+from gridtokenx_backend.core.auction.volume import price_points
+from gridtokenx_wire.units import UWH_PER_KWH
+
+
+class Clearing(msgspec.Struct, frozen=True, gc=False):
+    """What became of a zone's book.
+
+    `price_ugrx` is None where nothing trades. `bids` and `asks` are the fills, first served first.
+    `welfare_ugrx` is what the buyers were ready to pay above what the sellers asked. `demand` and
+    `supply` are the curves.
+    """
+
+    equilibrium: Equilibrium
+    price_ugrx: int | None
+    welfare_ugrx: int
+    bids: list[Fill]
+    asks: list[Fill]
+    pairs: list[Pair]
+    demand: list[tuple[int, int]]
+    supply: list[tuple[int, int]]
+
+    @property
+    def volume_uwh(self) -> int:
+        return self.equilibrium.volume_uwh
+
+
+def clear(orders: Sequence[AuctionOrder], tick_ugrx: int) -> Clearing:
+    """Clears a book. Prices are multiples of `tick_ugrx`, quantities above 0, numbers unique.
+
+    The price is the middle of the equilibrium interval, floored to a tick; as its ends are ticks,
+    it stays inside.
+    """
+    bids, asks = bids_first_served(orders), asks_first_served(orders)
+    found = equilibrium(price_points(bids, asks), bids, asks)
+    demand, supply = curve(bids), curve(asks)
+    if found.volume_uwh == 0:
+        return Clearing(found, None, 0, [], [], [], demand, supply)
+    price_ugrx = middle(found, tick_ugrx)
+    bids = [bid for bid in bids if bid.price_ugrx >= price_ugrx]
+    asks = [ask for ask in asks if ask.price_ugrx <= price_ugrx]
+    bought, sold = ration(bids, asks), ration(asks, bids)
+    return Clearing(
+        found,
+        price_ugrx,
+        welfare_ugrx(bought, sold),
+        bought,
+        sold,
+        pair(bought, sold),
+        demand,
+        supply,
+    )
+
+
+def middle(found: Equilibrium, tick_ugrx: int) -> int:
+    """The middle of an interval with two ends, floored to a tick."""
+    assert found.low_ugrx is not None
+    assert found.high_ugrx is not None
+    return (found.low_ugrx + found.high_ugrx) // 2 // tick_ugrx * tick_ugrx
+
+
+def welfare_ugrx(bought: Sequence[Fill], sold: Sequence[Fill]) -> int:
+    """The buyers' limits less the sellers', over what trades; whole µGRX for lots and ticks."""
+    worth = sum(bid.price_ugrx * quantity_uwh for bid, quantity_uwh in bought)
+    cost = sum(ask.price_ugrx * quantity_uwh for ask, quantity_uwh in sold)
+    return (worth - cost) // UWH_PER_KWH

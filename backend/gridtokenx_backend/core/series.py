@@ -1,0 +1,113 @@
+"""What is known of a meter's 15-minute intervals, as values.
+
+Registers are *counted* here: over their rollovers, and over a change of the meter itself, at which
+they stand still. So the energy of every span is a difference of two of them.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+INTERVAL_MS = 900_000
+"""An interval is named by its start, a multiple of this in Unix time (UTC)."""
+
+
+class Quality(IntEnum):
+    """How well the energy of an interval is known; the least of its parts counts."""
+
+    MISSING = 0
+    """Nothing is known: never a row, and never shown as zero."""
+    PROVISIONAL = 1
+    """The interval is still open: what was counted so far."""
+    INTERPOLATED = 2
+    """A register at one of its bounds was worked out between readings further away."""
+    SUBSTITUTE = 3
+    """Put in by the operator."""
+    MEASURED = 4
+    """A reading lies within the tolerance of each of its two bounds."""
+
+    @property
+    def label(self) -> str:
+        """The name in the API: `measured`."""
+        return self.name.lower()
+
+
+class IntervalEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a meter counted in the interval that starts at `interval_ms`.
+
+    `revision` is 0 at first and grows with every change. `quality` is a Quality's number.
+    """
+
+    interval_ms: int
+    import_uwh: int
+    export_uwh: int
+    quality: int
+    revision: int = 0
+
+    @property
+    def end_ms(self) -> int:
+        return self.interval_ms + INTERVAL_MS
+
+
+class Registers(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Counted registers at a time. `is_near`: a reading lies within the tolerance of it."""
+
+    import_uwh: int
+    export_uwh: int
+    is_near: bool
+
+
+class Stretch(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The time between two accepted readings, with a bound of intervals in it.
+
+    Counted registers at both ends. `base` is what the register's own value lacked of it at the
+    start.
+    """
+
+    from_ms: int
+    from_import_uwh: int
+    from_export_uwh: int
+    to_ms: int
+    to_import_uwh: int
+    to_export_uwh: int
+    base_import_uwh: int
+    base_export_uwh: int
+
+    def holds(self, bound_ms: int) -> bool:
+        """Whether the registers at that time are a matter of this stretch."""
+        return self.from_ms < bound_ms <= self.to_ms
+
+    def at(self, bound_ms: int, tolerance_ms: int) -> Registers:
+        """The registers at a time within it, on the straight line, rounded down to the µWh."""
+        passed_ms, span_ms = bound_ms - self.from_ms, self.to_ms - self.from_ms
+        moved_import_uwh = self.to_import_uwh - self.from_import_uwh
+        moved_export_uwh = self.to_export_uwh - self.from_export_uwh
+        return Registers(
+            self.from_import_uwh + moved_import_uwh * passed_ms // span_ms,
+            self.from_export_uwh + moved_export_uwh * passed_ms // span_ms,
+            min(passed_ms, span_ms - passed_ms) <= tolerance_ms,
+        )
+
+
+class Past(msgspec.Struct, array_like=True, gc=False):
+    """What a meter's state keeps of its past; most meters need none of it.
+
+    `stretches` are those that a late reading may still fall into, oldest first. `edges` are the
+    registers at the outer bounds of their intervals, where no stretch holds them. `revisions` are
+    those above 0, by interval. `offset` is added to the registers since the meter was changed.
+    """
+
+    offset_import_uwh: int = 0
+    offset_export_uwh: int = 0
+    stretches: tuple[Stretch, ...] = ()
+    edges: dict[int, Registers] = {}
+    revisions: dict[int, int] = {}
+
+    def at(self, bound_ms: int, tolerance_ms: int) -> Registers | None:
+        """The registers at a bound, None where nothing was kept of them."""
+        for stretch in self.stretches:
+            if stretch.from_ms < bound_ms <= stretch.to_ms:
+                return stretch.at(bound_ms, tolerance_ms)
+        return self.edges.get(bound_ms)

@@ -1,0 +1,235 @@
+"""One interval: exports, imports and a rule give who received how much of whose energy.
+
+The order of participants does not matter: all of it is done by ascending id.
+
+What is missing is not taken for zero. The slot is provisional, and of the known energy only that
+is allocated which nobody missing can still claim: a missing consumer's claim is held back, at the
+most that its connection can carry in the interval (its `ceiling_uwh`; if that is unknown, in
+proportional sharing, everything is held back). A missing producer adds nothing, so that whatever
+it turns out to have produced can only raise what consumers get. When the missing energy comes, the
+same rule gives the final allocation, and the difference is a correction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from gridtokenx_backend.core.series import Quality
+from gridtokenx_backend.core.sharing.rounding import apportion
+
+Mode = Literal["static", "time_varying", "dynamic", "imported"]
+WHOLE_PPM = 1_000_000
+"""A share or a participation factor of 100 %."""
+
+
+class Flow(NamedTuple):
+    """What a meter gave to the grid, or took from it, in one interval.
+
+    `energy_uwh` is None if, and only if, the quality is missing. `factor_ppm` is how much of it
+    takes part. `ceiling_uwh` is the most that it can have been, None if nobody knows.
+    """
+
+    id: str
+    energy_uwh: int | None
+    quality: Quality = Quality.MEASURED
+    factor_ppm: int = WHOLE_PPM
+    ceiling_uwh: int | None = None
+
+
+class Given(NamedTuple):
+    """`offered == given + held + surplus`, or, of a missing producer, all None and zeros."""
+
+    id: str
+    offered_uwh: int | None
+    given_uwh: int
+    held_uwh: int
+    surplus_uwh: int
+    quality: Quality
+
+
+class Received(NamedTuple):
+    """`received_uwh` is at most `consumed_uwh`, the part of the consumption that takes part.
+
+    `share_uwh` is what the key sets aside before that cap; None in a mode that has no shares. A
+    missing consumer has None for all but it, and `held_uwh` is held back for it; one that the grid
+    operator knows and the gateway does not has no `consumed_uwh` either.
+    """
+
+    id: str
+    consumed_uwh: int | None
+    share_uwh: int | None
+    received_uwh: int | None
+    held_uwh: int
+    quality: Quality
+
+
+class Pair(NamedTuple):
+    """Energy of one producer that one consumer used."""
+
+    producer: str
+    consumer: str
+    energy_uwh: int
+
+
+class Allocated(NamedTuple):
+    """`offered == allocated + held + surplus`, all in µWh.
+
+    `pairs` are those with energy, by producer and then by consumer; they add up to the allocation
+    less `uncovered_uwh`: what a grid operator allocated beyond what the known producers offered.
+    """
+
+    quality: Quality
+    producers: list[Given]
+    consumers: list[Received]
+    pairs: list[Pair]
+    uncovered_uwh: int
+
+
+def of_slot(qualities: Iterable[Quality]) -> Quality:
+    """The quality of what follows from all of them: the worst; with anything missing provisional.
+
+    Of nothing at all nothing is unknown.
+    """
+    return max(Quality.PROVISIONAL, min(qualities, default=Quality.MEASURED))
+
+
+def part_of(energy_uwh: int, factor_ppm: int) -> int:
+    """The part that takes part, rounded down: the rest, and the fraction, stay outside."""
+    return energy_uwh * factor_ppm // WHOLE_PPM
+
+
+def by_shares(
+    producers: Iterable[Flow], consumers: Iterable[Flow], shares_ppm: Mapping[str, int]
+) -> Allocated:
+    """`static`, and `time_varying` with the interval's shares: each consumer has its part.
+
+    What is left of a share, because its consumer used less, is surplus and nobody else's (ElWOG
+    2010 § 16e (3); RD 244/2019 annex I). So is what the shares leave below 100 %. A consumer that
+    the key does not name has no share.
+    """
+    giving, taking = _ordered(producers), _ordered(consumers)
+    offered_uwh = sum(_participating(flow) or 0 for flow in giving)
+    shares = [shares_ppm.get(flow.id, 0) for flow in taking]
+    rest_ppm = WHOLE_PPM - sum(shares)
+    assert rest_ppm >= 0, "shares were checked to be 100 % at most"
+    parts_uwh = apportion(offered_uwh, [*shares, rest_ppm])[: len(taking)]
+    received = [
+        _received(flow, share_uwh, share_uwh)
+        for flow, share_uwh in zip(taking, parts_uwh, strict=True)
+    ]
+    return _attributed(giving, received)
+
+
+def by_consumption(producers: Iterable[Flow], consumers: Iterable[Flow]) -> Allocated:
+    """`dynamic`: the smaller of what was offered and what was consumed, pro rata to consumption.
+
+    (ElWOG 2010 § 16e (3); EnWG § 42b (5); TIAD, "energia elettrica condivisa".)
+    """
+    giving, taking = _ordered(producers), _ordered(consumers)
+    offered_uwh = sum(_participating(flow) or 0 for flow in giving)
+    claims_uwh = [_claim(flow) for flow in taking]
+    if any(claim_uwh is None for claim_uwh in claims_uwh):
+        return _all_held(giving, taking)
+    known_uwh = [claim_uwh or 0 for claim_uwh in claims_uwh]
+    parts_uwh = apportion(min(offered_uwh, sum(known_uwh)), known_uwh)
+    received = [
+        _received(flow, part_uwh, None) for flow, part_uwh in zip(taking, parts_uwh, strict=True)
+    ]
+    return _attributed(giving, received)
+
+
+def as_imported(
+    producers: Iterable[Flow], consumers: Iterable[Flow], allocated_uwh: Mapping[str, int]
+) -> Allocated:
+    """`imported`: what the grid operator says that each consumer received, capped all the same.
+
+    A consumer of whom it says nothing is missing, whatever the gateway measured.
+    """
+    giving, taking = _ordered(producers), _ordered(consumers)
+    received = []
+    for flow in taking:
+        part_uwh = allocated_uwh.get(flow.id)
+        if part_uwh is None:
+            received.append(Received(flow.id, None, None, None, 0, Quality.MISSING))
+        elif flow.energy_uwh is None:  # the operator knows what our gateway does not
+            received.append(Received(flow.id, None, None, part_uwh, 0, Quality.PROVISIONAL))
+        else:
+            received.append(_received(flow, part_uwh, None))
+    return _attributed(giving, received)
+
+
+def _ordered(flows: Iterable[Flow]) -> list[Flow]:
+    return sorted(flows, key=lambda flow: flow.id)
+
+
+def _participating(flow: Flow) -> int | None:
+    return None if flow.energy_uwh is None else part_of(flow.energy_uwh, flow.factor_ppm)
+
+
+def _claim(flow: Flow) -> int | None:
+    """The most that a consumer can have a claim to; None if nobody knows."""
+    most_uwh = flow.ceiling_uwh if flow.energy_uwh is None else flow.energy_uwh
+    return None if most_uwh is None else part_of(most_uwh, flow.factor_ppm)
+
+
+def _received(flow: Flow, part_uwh: int, share_uwh: int | None) -> Received:
+    claim_uwh = _claim(flow)
+    capped_uwh = part_uwh if claim_uwh is None else min(part_uwh, claim_uwh)
+    if flow.energy_uwh is None:
+        return Received(flow.id, None, share_uwh, None, capped_uwh, Quality.MISSING)
+    return Received(flow.id, claim_uwh, share_uwh, capped_uwh, 0, flow.quality)
+
+
+def _all_held(giving: Sequence[Flow], taking: Sequence[Flow]) -> Allocated:
+    """Somebody's claim has no bound: nothing can be allocated without taking it from them."""
+    producers = []
+    for flow in giving:
+        offered_uwh = _participating(flow)
+        producers.append(Given(flow.id, offered_uwh, 0, offered_uwh or 0, 0, flow.quality))
+    consumers = []
+    for flow in taking:
+        consumed_uwh = _participating(flow)
+        nothing = None if consumed_uwh is None else 0
+        consumers.append(Received(flow.id, consumed_uwh, None, nothing, 0, flow.quality))
+    return Allocated(Quality.PROVISIONAL, producers, consumers, [], 0)
+
+
+def _attributed(giving: Sequence[Flow], received: list[Received]) -> Allocated:
+    """Charges what was received and held back to the producers, pro rata to what they offered."""
+    offers_uwh = [_participating(flow) for flow in giving]
+    known_uwh = [offer_uwh or 0 for offer_uwh in offers_uwh]
+    wanted_uwh = sum(line.received_uwh or 0 for line in received)
+    allocated_uwh = min(wanted_uwh, sum(known_uwh))
+    given_uwh = apportion(allocated_uwh, known_uwh)
+    left_uwh = [known - given for known, given in zip(known_uwh, given_uwh, strict=True)]
+    held_uwh = apportion(min(sum(line.held_uwh for line in received), sum(left_uwh)), left_uwh)
+    producers = [
+        Given(flow.id, offer, given, held, left - held, flow.quality)
+        for flow, offer, given, left, held in zip(
+            giving, offers_uwh, given_uwh, left_uwh, held_uwh, strict=True
+        )
+    ]
+    quality = of_slot([*(flow.quality for flow in giving), *(line.quality for line in received)])
+    pairs = _pairs(producers, received, allocated_uwh)
+    return Allocated(quality, producers, received, pairs, wanted_uwh - allocated_uwh)
+
+
+def _pairs(producers: list[Given], consumers: list[Received], allocated_uwh: int) -> list[Pair]:
+    """Every consumer is served by every producer in the same proportion; both sums are exact.
+
+    Producer by producer: what it gave is apportioned over what the consumers still have to get.
+    """
+    needs_uwh = [line.received_uwh or 0 for line in consumers]
+    if sum(needs_uwh) != allocated_uwh:  # an operator's figure that nobody's offer covers
+        needs_uwh = apportion(allocated_uwh, needs_uwh)
+    pairs = []
+    for producer in producers:
+        if not producer.given_uwh:
+            continue
+        parts_uwh = apportion(producer.given_uwh, needs_uwh)
+        for index, part_uwh in enumerate(parts_uwh):
+            if part_uwh:
+                pairs.append(Pair(producer.id, consumers[index].id, part_uwh))
+                needs_uwh[index] -= part_uwh
+    return pairs

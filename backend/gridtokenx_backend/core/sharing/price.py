@@ -1,0 +1,45 @@
+"""What a shared kWh costs: one price for the whole community in an interval.
+
+It is a price for the statement, not a market's: nobody's allocation depends on it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gridtokenx_wire.units import UWH_PER_KWH
+
+
+class CommunityPrice(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """All in µGRX for each kWh. `rule` is fixed (always the reference) or balance (see below)."""
+
+    rule: str = "fixed"
+    reference_ugrx: int = 0
+    floor_ugrx: int = 0
+    ceiling_ugrx: int = 0
+    tick_ugrx: int = 1
+
+
+def of_interval(terms: CommunityPrice, offered_uwh: int, consumed_uwh: int) -> int:
+    """The price in an interval in which so much was offered and so much consumed.
+
+    `balance`: the reference when both are equal; towards the ceiling in proportion to what is
+    lacking, ceiling when nothing is offered; towards the floor in proportion to the excess, floor
+    when nothing is consumed. Rounded down to the tick, but never below the floor.
+    """
+    reference_ugrx = terms.reference_ugrx
+    if terms.rule == "fixed" or offered_uwh == consumed_uwh:
+        return reference_ugrx
+    if offered_uwh < consumed_uwh:
+        room_ugrx = terms.ceiling_ugrx - reference_ugrx
+        exact_ugrx = reference_ugrx + room_ugrx * (consumed_uwh - offered_uwh) // consumed_uwh
+    else:
+        room_ugrx = reference_ugrx - terms.floor_ugrx
+        fallen_ugrx = -(-room_ugrx * (offered_uwh - consumed_uwh) // offered_uwh)
+        exact_ugrx = reference_ugrx - fallen_ugrx
+    return max(terms.floor_ugrx, exact_ugrx // terms.tick_ugrx * terms.tick_ugrx)
+
+
+def value(energy_uwh: int, price_ugrx: int) -> int:
+    """What an energy costs in µGRX, the fraction of a µGRX dropped: consumers never pay for it."""
+    return energy_uwh * price_ugrx // UWH_PER_KWH

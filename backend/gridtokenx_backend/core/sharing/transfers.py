@@ -1,0 +1,144 @@
+"""From what is allocated to what moves on the ledger.
+
+What was moved for an interval is compared with what is allocated now, wallet by wallet. Who gives
+more than before, or takes less, is a source; who takes more, or gives less, is a sink; both sides
+add up to the same. Sources serve sinks in the order of their wallets. So a first allocation, a
+correction either way and a rest that had to wait are all the same step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from gridtokenx_backend.core.ledger import GRID, GRX, RETIRED, Movement
+
+
+class Transfers(NamedTuple):
+    """`gave` and `took` are what has moved for the interval once `movements` are posted."""
+
+    movements: list[Movement]
+    gave: dict[str, int]
+    took: dict[str, int]
+    waiting_uwh: int
+
+
+class _End(NamedTuple):
+    """A side of a transfer. `is_retired`: its energy was, or is to be, retired for this wallet."""
+
+    wallet: str
+    amount: int
+    is_retired: bool
+
+
+def energy(
+    gives: Mapping[str, int],
+    takes: Mapping[str, int],
+    gave: Mapping[str, int],
+    took: Mapping[str, int],
+    available: Callable[[str], int],
+) -> Transfers:
+    """Moves GRID from those who give to those who take, and retires it for them at once.
+
+    `gives` and `takes` are what is allocated, `gave` and `took` what was moved for it before. A
+    source can only give what is `available` in its wallet: the mint may be behind the interval.
+    """
+    more_given = _differences(gives, gave)
+    more_taken = _differences(takes, took)
+    sources = [_End(wallet, -more, True) for wallet, more in more_taken if more < 0]
+    wanting_uwh = 0
+    for wallet, more in more_given:
+        if more > 0:
+            covered_uwh = min(more, max(0, available(wallet)))
+            wanting_uwh += more - covered_uwh
+            sources.append(_End(wallet, covered_uwh, False))
+    sinks = [_End(wallet, -more, False) for wallet, more in more_given if more < 0]
+    sinks += [_End(wallet, more, True) for wallet, more in more_taken if more > 0]
+    now_gave, now_took = dict(gave), dict(took)
+    movements: list[Movement] = []
+    for source, sink, amount_uwh in _matched(sources, sinks):
+        movements += _moved(source, sink, amount_uwh)
+        if source.is_retired:  # it takes less than before
+            now_took[source.wallet] -= amount_uwh
+        else:
+            now_gave[source.wallet] = now_gave.get(source.wallet, 0) + amount_uwh
+        if sink.is_retired:
+            now_took[sink.wallet] = now_took.get(sink.wallet, 0) + amount_uwh
+        else:  # it gives less than before
+            now_gave[sink.wallet] -= amount_uwh
+    return Transfers(_merged(movements), _kept(now_gave), _kept(now_took), wanting_uwh)
+
+
+def _differences(wanted: Mapping[str, int], done: Mapping[str, int]) -> list[tuple[str, int]]:
+    wallets = sorted({*wanted, *done})
+    return [(wallet, wanted.get(wallet, 0) - done.get(wallet, 0)) for wallet in wallets]
+
+
+def _matched(sources: list[_End], sinks: list[_End]) -> list[tuple[_End, _End, int]]:
+    """Pairs of a source and a sink with the amount between them, until either side is used up."""
+    matched = []
+    last = len(sinks) - 1
+    index, open_amount = 0, sinks[0].amount if sinks else 0
+    for source in sources:
+        left = source.amount
+        while left:
+            if not open_amount:
+                index += 1
+                assert index <= last, "sources were bounded by what the sinks want"
+                open_amount = sinks[index].amount
+            amount = min(left, open_amount)
+            matched.append((source, sinks[index], amount))
+            left -= amount
+            open_amount -= amount
+    return matched
+
+
+def _moved(source: _End, sink: _End, amount_uwh: int) -> list[Movement]:
+    movements = []
+    if source.is_retired:
+        movements.append(Movement(GRID, RETIRED, source.wallet, amount_uwh))
+    if source.wallet != sink.wallet:
+        movements.append(Movement(GRID, source.wallet, sink.wallet, amount_uwh))
+    if sink.is_retired:
+        movements.append(Movement(GRID, sink.wallet, RETIRED, amount_uwh))
+    return movements
+
+
+def money(
+    owed_ugrx: Mapping[str, int], paid_ugrx: Mapping[str, int], available: Callable[[str], int]
+) -> tuple[list[Movement], dict[str, int]]:
+    """Moves GRX from who owes to who earns (below zero), as far as there is cover.
+
+    `owed` is what each wallet owes for the interval in all, `paid` what it has paid before; both
+    add up to zero over all wallets. What cannot be paid stays a line of the statement.
+    """
+    differences = _differences(owed_ugrx, paid_ugrx)
+    payers = [
+        _End(wallet, min(more, max(0, available(wallet))), False)
+        for wallet, more in differences
+        if more > 0
+    ]
+    earners = [_End(wallet, -more, False) for wallet, more in differences if more < 0]
+    now_paid = dict(paid_ugrx)
+    movements = []
+    for payer, earner, amount_ugrx in _matched(payers, earners):
+        movements.append(Movement(GRX, payer.wallet, earner.wallet, amount_ugrx))
+        now_paid[payer.wallet] = now_paid.get(payer.wallet, 0) + amount_ugrx
+        now_paid[earner.wallet] = now_paid.get(earner.wallet, 0) - amount_ugrx
+    return movements, _kept(now_paid)
+
+
+def _kept(amounts: dict[str, int]) -> dict[str, int]:
+    return {wallet: amount for wallet, amount in amounts.items() if amount}
+
+
+def _merged(movements: list[Movement]) -> list[Movement]:
+    """One retirement for each wallet in place of one for each of its sources."""
+    retired: dict[str, int] = {}
+    others = []
+    for movement in movements:
+        if movement.credit == RETIRED:
+            retired[movement.debit] = retired.get(movement.debit, 0) + movement.amount
+        else:
+            others.append(movement)
+    return others + [Movement(GRID, wallet, RETIRED, amount) for wallet, amount in retired.items()]

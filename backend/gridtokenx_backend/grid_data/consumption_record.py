@@ -1,0 +1,193 @@
+"""ebUtilities ConsumptionRecord: how Austria's grid operators hand out quarter-hourly values.
+
+Schema http://www.ebutilities.at/schemata/customerprocesses/consumptionrecord/01pNN (01p40 and
+01p41 do not differ in what is read here): ProcessDirectory / MeteringPoint, then Energy (with
+MeteringIntervall QH), in it EnergyData with MeterCode and UOM, in it EP with DTF and DTT (from,
+to), MM (the method: L1 measured, L2 substitute, L3 provisional) and BQ (the quantity). Times carry
+their offset, so that a day of 23 or 25 hours says which hours it means.
+
+Meter codes of energy communities (the market's code list, "1-1:" and OBIS group C 1 or 2): 1.9.0
+G.01 consumption as measured, 2.9.0 G.02 the consumer's share of the generation, 2.9.0 G.03 what it
+used of that, 2.9.0 G.01 generation, 2.9.0 P.01 what of it the community did not use. A T behind it
+means: after the participation factor. Other codes are left out and counted.
+
+The parser is expat without document types: nothing in the file can expand or refer to elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import datetime
+from typing import NamedTuple
+from xml.parsers import expat
+
+from gridtokenx_backend.core.series import INTERVAL_MS, Quality
+from gridtokenx_backend.core.sharing.grid_data import Quantity
+from gridtokenx_backend.grid_data import rows
+from gridtokenx_backend.grid_data.local_time import unix_ms
+from gridtokenx_backend.grid_data.rows import MAX_ROWS, UWH_OF, BadFile, Refusal, Row
+
+CODES: dict[str, Quantity] = {
+    "1-1:1.9.0 G.01": "consumption",
+    "1-1:1.9.0 G.01T": "consumption_part",
+    "1-1:2.9.0 G.02": "share",
+    "1-1:2.9.0 G.03": "received",
+    "1-1:2.9.0 G.01": "generation",
+    "1-1:2.9.0 G.01T": "generation_part",
+    "1-1:2.9.0 P.01": "surplus",
+    "1-1:2.9.0 P.01T": "surplus_part",
+}
+_NAMESPACE = re.compile(
+    r"http://www\.ebutilities\.at/schemata/customerprocesses/consumptionrecord/\d\dp\d\d"
+)
+_METERING_POINT = re.compile(r"AT[0-9A-Z]{31}", re.ASCII)
+_METHODS = {"L1": Quality.MEASURED, "L2": Quality.SUBSTITUTE, "L3": Quality.PROVISIONAL}
+_MAX_DEPTH = 32
+_MAX_TEXT = 4096
+_SEPARATOR = " "  # between namespace and name; neither can have one
+
+
+class Record(NamedTuple):
+    """`left_out` counts the values of codes that are not read."""
+
+    rows: list[Row]
+    left_out: Counter[str]
+
+
+def is_consumption_record(content: bytes) -> bool:
+    """Whether a file looks like one."""
+    return b"ConsumptionRecord" in content[:4096]
+
+
+def read_consumption_record(path: str, content: bytes) -> Record:
+    """Raises BadFile, with line and column."""
+    reader = _Reader()
+    try:
+        reader.parser.Parse(content, True)
+    except expat.ExpatError as error:
+        what = expat.errors.messages.get(error.code, str(error))
+        raise BadFile(
+            f"{path}: line {error.lineno}, column {error.offset + 1}: expected XML: {what}"
+        ) from None
+    except Refusal as refusal:
+        raise BadFile(f"{path}: {reader.place}: {refusal}") from None
+    return Record(reader.rows, reader.left_out)
+
+
+class _Reader:
+    """What expat calls: keeps the values of the elements that are open."""
+
+    def __init__(self) -> None:
+        self.place = ""
+        self.rows: list[Row] = []
+        self.left_out: Counter[str] = Counter()
+        self._open: list[str] = []
+        self._text: list[str] = []
+        self._length = 0
+        self._found: dict[str, str] = {}
+        self.parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
+        self.parser.StartDoctypeDeclHandler = self._doctype
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._data
+
+    def _look(self) -> None:
+        """Remembers where the parser is: once a handler has raised, it no longer knows."""
+        parser = self.parser
+        self.place = f"line {parser.CurrentLineNumber}, column {parser.CurrentColumnNumber + 1}"
+
+    def _doctype(self, *_: object) -> None:
+        self._look()
+        raise Refusal("expected XML without a document type")
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._look()
+        namespace, _, local = name.rpartition(_SEPARATOR)
+        if not self._open and (local != "ConsumptionRecord" or not _NAMESPACE.fullmatch(namespace)):
+            raise Refusal(f"expected an ebUtilities ConsumptionRecord, got {name[:80]!r}")
+        if len(self._open) >= _MAX_DEPTH:
+            raise Refusal(f"expected at most {_MAX_DEPTH} elements within each other")
+        self._open.append(local)
+        self._text, self._length = [], 0
+        match local:
+            case "EnergyData":
+                self._found["code"] = " ".join(attributes.get("MeterCode", "").split())
+                self._found["unit"] = attributes.get("UOM", "")
+                self._check_data()
+            case "EP":
+                for value in ("DTF", "DTT", "MM", "BQ"):
+                    self._found.pop(value, None)
+            case "Energy":
+                self._found.pop("MeteringIntervall", None)
+
+    def _data(self, text: str) -> None:
+        self._length += len(text)
+        if self._length > _MAX_TEXT:
+            raise Refusal(f"expected at most {_MAX_TEXT} characters in an element")
+        self._text.append(text)
+
+    def _end(self, _: str) -> None:
+        self._look()
+        local = self._open.pop()
+        if local in ("MeteringPoint", "MeteringIntervall", "DTF", "DTT", "MM", "BQ"):
+            self._found[local] = "".join(self._text).strip()
+        if local == "MeteringPoint" and not _METERING_POINT.fullmatch(self._found[local]):
+            raise Refusal(
+                "expected a metering point of 33 characters that begins with AT, "
+                f"got {self._found[local][:40]!r}"
+            )
+        if local == "EP":
+            self._add()
+        self._text, self._length = [], 0
+
+    def _check_data(self) -> None:
+        code, unit = self._found["code"], self._found["unit"]
+        if not code:
+            raise Refusal("expected a MeterCode")
+        if code not in CODES:
+            return
+        if unit.lower() not in UWH_OF:
+            raise Refusal(f"expected UOM WH, KWH or MWH, got {unit[:40]!r}")
+        if (length := self._found.get("MeteringIntervall", "QH")) != "QH":
+            raise Refusal(f"expected the MeteringIntervall QH, got {length[:40]!r}")
+        if "MeteringPoint" not in self._found:
+            raise Refusal("expected a MeteringPoint before the energy")
+
+    def _add(self) -> None:
+        found = self._found
+        code = found.get("code", "")
+        if code not in CODES:
+            self.left_out[code] += 1
+            return
+        start_ms, end_ms = (_moment(found.get(name, ""), name) for name in ("DTF", "DTT"))
+        if end_ms - start_ms != INTERVAL_MS or start_ms % INTERVAL_MS:
+            raise Refusal(f"expected DTF and DTT a quarter of an hour apart, got {found['DTF']}")
+        method = found.get("MM", "")
+        if method not in _METHODS:
+            raise Refusal(f"expected the MM L1, L2 or L3, got {method[:40]!r}")
+        if not (quantity := found.get("BQ", "")):
+            raise Refusal("expected a quantity in BQ")
+        energy_uwh = rows.parse_energy(quantity, UWH_OF[found["unit"].lower()])
+        if len(self.rows) >= MAX_ROWS:
+            raise Refusal(f"expected at most {MAX_ROWS} values in a file")
+        self.rows.append(
+            Row(
+                self.place,
+                found["MeteringPoint"],
+                CODES[code],
+                start_ms,
+                energy_uwh,
+                _METHODS[method],
+            )
+        )
+
+
+def _moment(text: str, name: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refusal(f"expected a time in {name}, got {text[:40]!r}") from None
+    if moment.tzinfo is None:
+        raise Refusal(f"expected a time with its offset in {name}, got {text[:40]!r}")
+    return unix_ms(moment)

@@ -1,0 +1,88 @@
+"""Times in files: with an offset they say it all; without one, the file's own order has to.
+
+On the day of 25 hours the wall clock shows an hour twice. Of a file that keeps to the order of
+time, the second time that an hour comes is the later one. If it comes once only, nobody knows which
+one it is, and the file is refused. On the day of 23 hours it is never 02:30.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from gridtokenx_backend.core.series import INTERVAL_MS
+from gridtokenx_backend.grid_data.rows import Refusal
+
+_MS = timedelta(milliseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def find_zone(name: str) -> ZoneInfo:
+    """Raises Refusal for what is no zone's name."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Refusal(f"expected a time zone such as Europe/Vienna, got {name[:40]!r}") from None
+
+
+def unix_ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MS
+
+
+class Times:
+    """Reads the times of one file, series by series, in the order of the file.
+
+    `zone` is that of times without an offset; without a zone, they are refused.
+    """
+
+    def __init__(self, zone: ZoneInfo | None) -> None:
+        self._zone = zone
+        self._newest_ms: dict[Hashable, int] = {}
+        self._doubled: dict[tuple[Hashable, datetime], tuple[str, int]] = {}
+
+    def read(self, text: str) -> datetime:
+        """A time such as 2026-03-25T00:15:00+01:00 or 2026-03-25 00:15. Raises Refusal."""
+        try:
+            return datetime.fromisoformat(text.strip())
+        except ValueError:
+            raise Refusal(
+                f"expected a time such as 2026-03-25T00:15+01:00, got {text[:40]!r}"
+            ) from None
+
+    def place(self, series: Hashable, moment: datetime, where: str) -> int:
+        """The Unix time in ms of a series' next moment. Raises Refusal."""
+        placed_ms = self._placed(series, moment, where)
+        if placed_ms % INTERVAL_MS:
+            raise Refusal(f"expected a quarter of an hour, got {moment.isoformat()}")
+        self._newest_ms[series] = placed_ms
+        return placed_ms
+
+    def _placed(self, series: Hashable, moment: datetime, where: str) -> int:
+        if moment.tzinfo is not None:
+            return unix_ms(moment)
+        if self._zone is None:
+            raise Refusal(f"expected an offset such as +01:00, or a zone with --zone, got {moment}")
+        first_ms, second_ms = (
+            unix_ms(moment.replace(tzinfo=self._zone, fold=fold)) for fold in (0, 1)
+        )
+        if first_ms == second_ms:
+            return first_ms
+        if first_ms > second_ms:  # how a time in the gap is read: by either side's offset
+            raise Refusal(f"expected a time that exists in {self._zone.key}, got {moment}")
+        if self._newest_ms.get(series, -1) < first_ms:
+            self._doubled[series, moment] = (where, 1)
+            return first_ms
+        self._doubled[series, moment] = (where, 2)
+        return second_ms
+
+    def undecided(self) -> tuple[str, str] | None:
+        """(place, what was expected) of the first hour that came once but exists twice."""
+        for (_, moment), (where, times) in self._doubled.items():
+            if times == 1:
+                zone = self._zone.key if self._zone else ""
+                return where, (
+                    f"expected {moment} twice, as the clock in {zone} shows it that day, "
+                    "or an offset such as +01:00; got it once"
+                )
+        return None

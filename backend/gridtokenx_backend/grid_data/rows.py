@@ -1,0 +1,172 @@
+"""Rows of a file, wherever they come from, and the series that they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+from gridtokenx_backend.core.series import INTERVAL_MS, Quality
+from gridtokenx_backend.core.sharing.grid_data import (
+    QUANTITIES,
+    GridData,
+    GridSeries,
+    Quantity,
+)
+from gridtokenx_backend.errors import OperatorError
+from gridtokenx_wire.frame import MAX_METER_ID
+from gridtokenx_wire.units import MAX_AMOUNT
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_ROWS = 200_000
+"""A month of 68 metering points; a bigger community imports by the week."""
+MAX_NAME = 255
+UWH_OF = {"wh": 10**6, "kwh": 10**9, "mwh": 10**12}
+
+_QUALITIES = {
+    "measured": Quality.MEASURED,
+    "substitute": Quality.SUBSTITUTE,
+    "provisional": Quality.PROVISIONAL,
+    "interpolated": Quality.INTERPOLATED,
+    "missing": Quality.MISSING,
+    # ebUtilities, MeteringMethod: what settlement may use as measured, as substitute, not yet.
+    "l1": Quality.MEASURED,
+    "l2": Quality.SUBSTITUTE,
+    "l3": Quality.PROVISIONAL,
+}
+
+
+class BadFile(OperatorError):
+    """What a file has, where, and what was expected there."""
+
+
+class Refusal(ValueError):
+    """What was expected of a value; whoever knows the place makes it a BadFile."""
+
+
+class Row(NamedTuple):
+    """One interval of one meter. `place` says where in the file, for its errors."""
+
+    place: str
+    meter: str
+    quantity: Quantity
+    interval_ms: int
+    energy_uwh: int | None
+    quality: Quality
+
+
+def parse_energy(text: str, unit_uwh: int, *, is_rounded: bool = False) -> int:
+    """A decimal of a unit as µWh. Raises Refusal; rounds (half to even) only where it is told to.
+
+    A spreadsheet keeps binary floating point, so that its 0.1 + 0.2 is none of its business.
+    """
+    try:
+        exact = Decimal(text) * unit_uwh
+    except InvalidOperation:
+        raise Refusal(f"expected a number such as 0.125, got {text[:40]!r}") from None
+    if not exact.is_finite() or not 0 <= exact <= MAX_AMOUNT:
+        raise Refusal(f"expected an energy from 0 to 2^63 µWh, got {text[:40]!r}")
+    energy_uwh = int(exact.to_integral_value())
+    if energy_uwh != exact and not is_rounded:
+        raise Refusal(f"expected whole µWh (0.000000001 kWh), got {text[:40]!r}")
+    return energy_uwh
+
+
+def parse_quality(text: str) -> Quality:
+    quality = _QUALITIES.get(text.strip().lower())
+    if quality is None:
+        known = ", ".join([*_QUALITIES][:5])
+        raise Refusal(f"expected one of {known}, or L1, L2, L3, got {text[:40]!r}")
+    return quality
+
+
+def parse_quantity(text: str) -> Quantity:
+    name = text.strip().lower()
+    if name not in QUANTITIES:
+        raise Refusal(f"expected one of {', '.join(QUANTITIES)}, got {text[:40]!r}")
+    return name  # type: ignore[return-value]
+
+
+def parse_meter(text: str) -> str:
+    name = text.strip()
+    if not (1 <= len(name) <= MAX_METER_ID and name.isascii() and name.isprintable()):
+        raise Refusal(f"expected a meter's id or metering point, got {text[:40]!r}")
+    return name
+
+
+def known(energy_uwh: int | None, quality: Quality) -> tuple[int | None, Quality]:
+    """An energy and its quality, if they fit: what is missing has no energy. Raises Refusal."""
+    if quality is Quality.MISSING and energy_uwh:
+        raise Refusal(f"expected no energy where the quality is missing, got {energy_uwh} µWh")
+    if energy_uwh is None or quality is Quality.MISSING:
+        return None, Quality.MISSING
+    return energy_uwh, quality
+
+
+def assemble(path: str, rows: Iterable[Row]) -> list[GridSeries]:
+    """The series of a file's rows, ordered by meter, quantity and time. Raises BadFile.
+
+    A gap ends a series: what the file does not have is not missing, but unknown to it.
+    """
+    found: dict[tuple[str, Quantity], dict[int, Row]] = {}
+    for count, row in enumerate(rows):
+        if count >= MAX_ROWS:
+            raise BadFile(f"{path}: {row.place}: expected at most {MAX_ROWS} rows in a file")
+        intervals = found.setdefault((row.meter, row.quantity), {})
+        if row.interval_ms in intervals:
+            first = intervals[row.interval_ms].place
+            raise BadFile(
+                f"{path}: {row.place}: expected each interval once, "
+                f"got {row.quantity} of {row.meter} again (first: {first})"
+            )
+        intervals[row.interval_ms] = row
+    if not found:
+        raise BadFile(f"{path}: expected at least one interval")
+    return [
+        series
+        for meter, quantity in sorted(found)
+        for series in _runs(meter, quantity, found[meter, quantity])
+    ]
+
+
+def _runs(meter: str, quantity: Quantity, rows: dict[int, Row]) -> list[GridSeries]:
+    runs: list[list[Row]] = []
+    for interval_ms in sorted(rows):
+        if not runs or runs[-1][-1].interval_ms + INTERVAL_MS != interval_ms:
+            runs.append([])
+        runs[-1].append(rows[interval_ms])
+    return [
+        GridSeries(
+            meter,
+            quantity,
+            run[0].interval_ms,
+            [row.energy_uwh for row in run],
+            "".join(str(int(row.quality)) for row in run),
+        )
+        for run in runs
+    ]
+
+
+def check_data(data: GridData) -> str:
+    """What was expected of series that somebody sends as values; empty if they are as read here."""
+    if not re.fullmatch(r"[0-9a-f]{64}", data.source) or len(data.name) > MAX_NAME:
+        return "expected source to be a SHA-256 in hex, and a name of at most 255 characters"
+    values = 0
+    for series in data.series:
+        energies_uwh = series.energies_uwh
+        values += len(energies_uwh)
+        if not energies_uwh or values > MAX_ROWS:
+            return f"expected 1 to {MAX_ROWS} energies"
+        if not 1 <= len(series.meter) <= MAX_METER_ID:
+            return f"expected a meter of 1 to {MAX_METER_ID} characters"
+        if series.start_ms < 0 or series.start_ms % INTERVAL_MS:
+            return "expected start_ms to be the start of an interval"
+        if len(series.qualities) != len(energies_uwh) or set(series.qualities) - set("01234"):
+            return "expected a quality, 0 to 4, for each energy"
+        for energy_uwh, quality in zip(energies_uwh, series.qualities, strict=True):
+            if (energy_uwh is None) != (quality == "0"):
+                return "expected energies without value to be missing, and no others"
+            if energy_uwh is not None and not 0 <= energy_uwh <= MAX_AMOUNT:
+                return "expected energies from 0 to 2^63 µWh"
+    return "" if values else "expected at least one series"

@@ -1,0 +1,121 @@
+"""A table with a heading: one interval of one meter a row, unit and time zone said.
+
+| column | what |
+| --- | --- |
+| `meter` | a meter's id, or its metering point |
+| `quantity` | see core.sharing.grid_data.Quantity |
+| `start` or `end` | of the interval; with an offset, or in the zone that is given |
+| `energy_kwh`, `energy_wh` or `energy_mwh` | empty if it is missing |
+| `quality` | optional, else measured: see rows.parse_quality |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from gridtokenx_backend.core.series import INTERVAL_MS, Quality
+from gridtokenx_backend.grid_data import rows
+from gridtokenx_backend.grid_data.local_time import Times
+from gridtokenx_backend.grid_data.rows import UWH_OF, BadFile, Refusal, Row
+
+MAX_COLUMNS = 64
+Cell = str | float | int | datetime | None
+
+_NEEDED = ("meter", "quantity")
+_ENERGY = tuple(f"energy_{unit}" for unit in UWH_OF)
+_KNOWN = frozenset([*_NEEDED, "start", "end", *_ENERGY, "quality"])
+
+
+class Columns:
+    """Where each column is. Raises BadFile for a heading that is not as described above."""
+
+    def __init__(self, path: str, heading: Sequence[Cell]) -> None:
+        names = [str(cell or "").strip().lower() for cell in heading]
+        while names and not names[-1]:
+            names.pop()
+        where = f"{path}: row 1: "
+        if len(names) > MAX_COLUMNS:
+            raise BadFile(f"{where}expected at most {MAX_COLUMNS} columns, got {len(names)}")
+        for index, name in enumerate(names):
+            if name not in _KNOWN:
+                known = ", ".join(sorted(_KNOWN))
+                raise BadFile(
+                    f"{where}column {index + 1}: expected one of {known}, got {name[:40]!r}"
+                )
+            if names.index(name) != index:
+                raise BadFile(f"{where}column {index + 1}: expected {name} once")
+        for needed in _NEEDED:
+            if needed not in names:
+                raise BadFile(f"{where}expected a column {needed}")
+        self.time = self._one_of(where, names, ("start", "end"))
+        self.energy = self._one_of(where, names, _ENERGY)
+        self.unit_uwh = UWH_OF[self.energy.removeprefix("energy_")]
+        self.index = {name: index for index, name in enumerate(names)}
+
+    @staticmethod
+    def _one_of(where: str, names: list[str], choices: tuple[str, ...]) -> str:
+        found = [name for name in choices if name in names]
+        if len(found) != 1:
+            raise BadFile(f"{where}expected one column of {', '.join(choices)}, got {len(found)}")
+        return found[0]
+
+
+def read_table(
+    path: str, table: Iterable[Sequence[Cell]], times: Times, *, decimal_comma: bool = False
+) -> Iterator[Row]:
+    """The rows below the heading; an empty one is passed over. Raises BadFile."""
+    lines = iter(table)
+    columns = Columns(path, next(lines, ()))
+    for number, cells in enumerate(lines, start=2):
+        if any(cell not in (None, "") for cell in cells):
+            yield _read_row(path, number, cells, columns, times, decimal_comma)
+    if undecided := times.undecided():
+        raise BadFile(f"{path}: {': '.join(undecided)}")
+
+
+def _read_row(
+    path: str,
+    number: int,
+    cells: Sequence[Cell],
+    columns: Columns,
+    times: Times,
+    decimal_comma: bool,  # noqa: FBT001
+) -> Row:
+    name = ""
+
+    def cell(column: str) -> Cell:
+        nonlocal name
+        name = column
+        index = columns.index[column]
+        return cells[index] if index < len(cells) else None
+
+    place = f"row {number}"
+    try:
+        meter = rows.parse_meter(_text(cell("meter")))
+        quantity = rows.parse_quantity(_text(cell("quantity")))
+        shown = cell(columns.time)
+        moment = shown if isinstance(shown, datetime) else times.read(_text(shown))
+        bound_ms = times.place((meter, quantity), moment, place)
+        quality = Quality.MEASURED
+        if "quality" in columns.index and (said := _text(cell("quality"))):
+            quality = rows.parse_quality(said)
+        energy_uwh = _energy(cell(columns.energy), columns.unit_uwh, decimal_comma)
+        energy_uwh, quality = rows.known(energy_uwh, quality)
+    except Refusal as refusal:
+        raise BadFile(f"{path}: {place}, column {name}: {refusal}") from None
+    interval_ms = bound_ms if columns.time == "start" else bound_ms - INTERVAL_MS
+    return Row(place, meter, quantity, interval_ms, energy_uwh, quality)
+
+
+def _text(cell: Cell) -> str:
+    return "" if cell is None else str(cell).strip()
+
+
+def _energy(cell: Cell, unit_uwh: int, decimal_comma: bool) -> int | None:  # noqa: FBT001
+    if isinstance(cell, float):
+        return rows.parse_energy(repr(cell), unit_uwh, is_rounded=True)
+    text = _text(cell)
+    if not text:
+        return None
+    return rows.parse_energy(text.replace(",", ".", 1) if decimal_comma else text, unit_uwh)

@@ -1,0 +1,96 @@
+"""XLSX: the first sheet, laid out as a CSV file would be.
+
+A workbook is a ZIP archive of XML files that anybody may have made. So the archive's own directory
+is looked at before anything is unpacked, no part may have a document type (nothing that could
+expand), and the sheet is read as a stream, without its formulas' results being computed.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from gridtokenx_backend.grid_data.local_time import Times
+from gridtokenx_backend.grid_data.rows import MAX_ROWS, BadFile, Row
+from gridtokenx_backend.grid_data.table import MAX_COLUMNS, Cell, read_table
+
+MAX_PARTS = 200
+MAX_UNPACKED_BYTES = 256 * 1024 * 1024
+_CHUNK = 1 << 20
+_DOCTYPES = [b"<!DOCTYPE", "<!DOCTYPE".encode("utf-16-le"), "<!DOCTYPE".encode("utf-16-be")]
+
+
+def read_xlsx(path: str, content: bytes, times: Times) -> Iterator[Row]:
+    """The rows of a workbook's first sheet (see `table`). Raises BadFile."""
+    _check_archive(path, content)
+    yield from read_table(path, _cells(path, content), times)
+
+
+def _check_archive(path: str, content: bytes) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            parts = archive.infolist()
+            if len(parts) > MAX_PARTS:
+                raise BadFile(f"{path}: expected a workbook of at most {MAX_PARTS} parts")
+            if sum(part.file_size for part in parts) > MAX_UNPACKED_BYTES:
+                raise BadFile(f"{path}: expected at most {MAX_UNPACKED_BYTES} bytes unpacked")
+            for part in parts:
+                if _has_doctype(archive, part):
+                    raise BadFile(f"{path}: {part.filename}: expected XML without a document type")
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise BadFile(f"{path}: expected a workbook (XLSX): {error}") from None
+
+
+def _has_doctype(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
+    """Unpacks a part by and by: an archive whose directory lies ends with its own error."""
+    before = b""
+    with archive.open(part) as stream:
+        while chunk := stream.read(_CHUNK):
+            window = before + chunk
+            if any(doctype in window for doctype in _DOCTYPES):
+                return True
+            before = window[-18:]
+    return False
+
+
+def _cells(path: str, content: bytes) -> Iterator[list[Cell]]:
+    import openpyxl  # noqa: PLC0415 - only this needs it, and it takes a third of a second
+
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+    except Exception as error:  # whatever a made-up archive makes of it
+        raise BadFile(f"{path}: expected a workbook (XLSX): {_reason(error)}") from None
+    try:
+        sheet = book.worksheets[0] if book.worksheets else None
+        if sheet is None:
+            raise BadFile(f"{path}: expected a workbook with a sheet")
+        sheet.reset_dimensions()  # what the file says of its size is not believed
+        for number, line in enumerate(sheet.iter_rows(values_only=True), start=1):
+            if number > MAX_ROWS + 1:
+                raise BadFile(f"{path}: row {number}: expected at most {MAX_ROWS} rows in a file")
+            if len(line) > MAX_COLUMNS:
+                raise BadFile(f"{path}: row {number}: expected at most {MAX_COLUMNS} columns")
+            yield [_cell(value) for value in line]
+    except BadFile:
+        raise
+    except Exception as error:
+        raise BadFile(f"{path}: expected a workbook (XLSX): {_reason(error)}") from None
+    finally:
+        book.close()
+
+
+def _cell(value: object) -> Cell:
+    """A date in a sheet is a floating-point number of days: it is off by microseconds."""
+    if isinstance(value, datetime):
+        seconds = round(value.second + value.microsecond / 1e6)
+        return value.replace(second=0, microsecond=0) + timedelta(seconds=seconds)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return str(value)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what a library says, or what kind of error it was."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -1,0 +1,98 @@
+"""A meter's day in one value: 96 intervals in columns, about ten bytes for each."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from array import array
+from collections.abc import Iterable
+
+from gridtokenx_backend.core.series import INTERVAL_MS, IntervalEnergy, Quality
+
+DAY_MS = 86_400_000
+SLOTS = DAY_MS // INTERVAL_MS
+_FORMAT = 1
+_LEVEL = 1
+_ENERGY_BYTES = 8
+_REVISION_BYTES = 4
+_LENGTH = 1 + SLOTS * (1 + _REVISION_BYTES + 2 * _ENERGY_BYTES)
+
+
+class Day:
+    """The intervals of one meter and UTC day. A slot whose quality is 0 is missing."""
+
+    __slots__ = ("export_uwh", "import_uwh", "quality", "revision")
+
+    def __init__(self) -> None:
+        self.quality = bytearray(SLOTS)
+        self.revision = array("I", bytes(_REVISION_BYTES * SLOTS))
+        self.import_uwh = array("q", bytes(_ENERGY_BYTES * SLOTS))
+        self.export_uwh = array("q", bytes(_ENERGY_BYTES * SLOTS))
+
+    def put(self, rows: Iterable[IntervalEnergy]) -> None:
+        """Later rows take the place of earlier ones."""
+        for row in rows:
+            slot = row.interval_ms % DAY_MS // INTERVAL_MS
+            self.quality[slot] = row.quality
+            self.revision[slot] = row.revision
+            self.import_uwh[slot] = row.import_uwh
+            self.export_uwh[slot] = row.export_uwh
+
+    def rows(self, day: int) -> list[IntervalEnergy]:
+        """What is known of the day with this number since 1970, in order."""
+        start_ms = day * DAY_MS
+        columns = zip(self.import_uwh, self.export_uwh, self.quality, self.revision, strict=True)
+        return [
+            IntervalEnergy(start_ms + slot * INTERVAL_MS, *row)
+            for slot, row in enumerate(columns)
+            if row[2] != Quality.MISSING
+        ]
+
+    def pack(self) -> bytes:
+        """The day's bytes: columns, each by the significance of its bytes, deflated.
+
+        The high bytes of energies are mostly zero and lie together, which halves the size.
+        """
+        planes = [bytes([_FORMAT]), bytes(self.quality)]
+        for column, size in (
+            (self.revision, _REVISION_BYTES),
+            (self.import_uwh, _ENERGY_BYTES),
+            (self.export_uwh, _ENERGY_BYTES),
+        ):
+            raw = _little(column).tobytes()
+            planes += [raw[plane::size] for plane in range(size)]
+        return zlib.compress(b"".join(planes), _LEVEL)
+
+
+def unpack(packed: bytes) -> Day:
+    """The inverse of `pack`. Raises ValueError for bytes that no `pack` has made."""
+    try:
+        raw = zlib.decompress(packed)
+    except zlib.error as error:
+        raise ValueError(f"expected a packed day: {error}") from None
+    if len(raw) != _LENGTH or raw[0] != _FORMAT:
+        raise ValueError(f"expected a packed day of format {_FORMAT}")
+    day = Day()
+    day.quality[:] = raw[1 : 1 + SLOTS]
+    offset = 1 + SLOTS
+    for name, size in (
+        ("revision", _REVISION_BYTES),
+        ("import_uwh", _ENERGY_BYTES),
+        ("export_uwh", _ENERGY_BYTES),
+    ):
+        column = bytearray(size * SLOTS)
+        for plane in range(size):
+            column[plane::size] = raw[offset : offset + SLOTS]
+            offset += SLOTS
+        values = array(getattr(day, name).typecode, bytes(column))
+        setattr(day, name, _little(values))
+    return day
+
+
+def _little(column: array[int]) -> array[int]:
+    """A column with the bytes of its values in little-endian order, or back from it."""
+    if sys.byteorder == "little":
+        return column
+    swapped = array(column.typecode, column)
+    swapped.byteswap()
+    return swapped

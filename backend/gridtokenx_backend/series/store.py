@@ -1,0 +1,197 @@
+"""The series in one SQLite file: a row for each meter and UTC day.
+
+It is a read model: everything in it follows from the journal up to `applied`, so it need not be
+synchronised with every write. After a crash it is behind, never wrong, and catches up; deleted, it
+is built anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from gridtokenx_backend.core.series import IntervalEnergy
+from gridtokenx_backend.errors import JournalUnavailable
+from gridtokenx_backend.series.day import DAY_MS, Day, unpack
+from gridtokenx_backend.sqlite_thread import Connection
+
+_SCHEMA_VERSION = 1
+# Days come first in the key: what is written today lies together, whatever the meter.
+_SCHEMA = """
+CREATE TABLE meter (
+  number INTEGER PRIMARY KEY,
+  id     TEXT    NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE day (
+  day   INTEGER NOT NULL,
+  meter INTEGER NOT NULL,
+  slots BLOB    NOT NULL,
+  PRIMARY KEY (day, meter)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE applied (seq INTEGER NOT NULL) STRICT;
+INSERT INTO applied VALUES (0);
+"""
+_PAGE_BYTES = 8192
+_CACHE_KIB = 16 * 1024
+
+Days = Mapping[tuple[int, str], Sequence[IntervalEnergy]]
+"""New rows by day and meter, those of a later revision behind those of an earlier one."""
+
+
+class StoredDay(NamedTuple):
+    """`key` is the day's number since 1970, and the meter's number in this file."""
+
+    key: tuple[int, int]
+    meter: str
+    rows: list[IntervalEnergy]
+
+
+class SeriesStore:
+    """Made by `open_series` and the like; every method may raise JournalUnavailable."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def applied(self) -> int:
+        """The number of the newest journal entry whose intervals are in it."""
+        return await self._connection.call(_applied)
+
+    async def put(self, days: Days, applied: int) -> None:
+        """Stores rows, and that the journal is in it up to the entry `applied`; all or nothing."""
+        await self._connection.call(lambda db: _put(db, days, applied))
+
+    async def clear(self) -> None:
+        """Forgets everything, to be built anew."""
+        await self._connection.call(_clear)
+
+    async def read(self, meter: str, from_ms: int, to_ms: int) -> list[IntervalEnergy]:
+        """The intervals of a meter that start in a span, in order."""
+        return await self._connection.call(lambda db: _read(db, meter, from_ms, to_ms))
+
+    async def days(self, after: tuple[int, int], limit: int) -> list[StoredDay]:
+        """Whole days in the order of their keys, beginning behind the key `after`."""
+        return await self._connection.call(lambda db: _days(db, after, limit))
+
+    async def count_days(self) -> int:
+        return await self._connection.call(_count_days)
+
+    async def hold(self) -> int:
+        """From here on shows the file as it is now, until it is closed. Returns `applied`."""
+        return await self._connection.call(_hold)
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+async def open_series(path: Path | str) -> SeriesStore:
+    """The series in `path`, made if it is new; "" is a file of its own that vanishes."""
+    connection = Connection(path)
+    try:
+        await connection.call(_prepare)
+    except JournalUnavailable as error:
+        await connection.close()
+        raise JournalUnavailable(
+            f"{path}: {error} (deleted, it is built anew from the journal)"
+        ) from None
+    return SeriesStore(connection)
+
+
+async def open_series_readonly(path: Path) -> SeriesStore:
+    """The series in `path`, for reading beside a running backend."""
+    connection = Connection(f"file:{quote(str(path))}?mode=ro", uri=True)
+    try:
+        await connection.call(_applied)
+    except JournalUnavailable as error:
+        await connection.close()
+        raise JournalUnavailable(f"{path}: expected a series: {error}") from None
+    return SeriesStore(connection)
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
+    elif version != _SCHEMA_VERSION:
+        raise JournalUnavailable(f"expected schema version {_SCHEMA_VERSION}, got {version}")
+
+
+def _applied(db: sqlite3.Connection) -> int:
+    (seq,) = db.execute("SELECT seq FROM applied").fetchone()
+    return int(seq)
+
+
+def _hold(db: sqlite3.Connection) -> int:
+    db.execute("BEGIN")
+    return _applied(db)
+
+
+def _clear(db: sqlite3.Connection) -> None:
+    db.executescript(
+        "BEGIN; DELETE FROM day; DELETE FROM meter; UPDATE applied SET seq = 0; COMMIT;"
+    )
+
+
+def _put(db: sqlite3.Connection, days: Days, applied: int) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for (number, meter), rows in sorted(days.items()):
+            _put_day(db, _number_of(db, meter), number, rows)
+        db.execute("UPDATE applied SET seq = ?", (applied,))
+        db.execute("COMMIT")
+    except sqlite3.Error:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _put_day(
+    db: sqlite3.Connection, meter: int, number: int, rows: Sequence[IntervalEnergy]
+) -> None:
+    stored = db.execute("SELECT slots FROM day WHERE day = ? AND meter = ?", (number, meter))
+    found = stored.fetchone()
+    day = unpack(found[0]) if found else Day()
+    day.put(rows)
+    db.execute("INSERT OR REPLACE INTO day VALUES (?,?,?)", (number, meter, day.pack()))
+
+
+def _number_of(db: sqlite3.Connection, meter: str) -> int:
+    found = db.execute("SELECT number FROM meter WHERE id = ?", (meter,)).fetchone()
+    if found:
+        return int(found[0])
+    return int(db.execute("INSERT INTO meter (id) VALUES (?)", (meter,)).lastrowid or 0)
+
+
+def _read(db: sqlite3.Connection, meter: str, from_ms: int, to_ms: int) -> list[IntervalEnergy]:
+    found = db.execute("SELECT number FROM meter WHERE id = ?", (meter,)).fetchone()
+    if found is None:
+        return []
+    rows: list[IntervalEnergy] = []
+    for number in range(from_ms // DAY_MS, -(-to_ms // DAY_MS)):
+        query = "SELECT slots FROM day WHERE day = ? AND meter = ?"
+        stored = db.execute(query, (number, found[0])).fetchone()
+        if stored:
+            rows += unpack(stored[0]).rows(number)
+    return [row for row in rows if from_ms <= row.interval_ms < to_ms]
+
+
+def _days(db: sqlite3.Connection, after: tuple[int, int], limit: int) -> list[StoredDay]:
+    query = (
+        "SELECT day, number, id, slots FROM day JOIN meter ON number = meter "
+        "WHERE (day, meter) > (?, ?) ORDER BY day, meter LIMIT ?"
+    )
+    return [
+        StoredDay((day, number), meter, unpack(slots).rows(day))
+        for day, number, meter, slots in db.execute(query, (*after, limit))
+    ]
+
+
+def _count_days(db: sqlite3.Connection) -> int:
+    (count,) = db.execute("SELECT count(*) FROM day").fetchone()
+    return int(count)

@@ -1,0 +1,1 @@
+"""Monthly statements and reports: folds over the journal, and what they look like."""

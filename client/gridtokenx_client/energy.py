@@ -1,0 +1,157 @@
+"""A meter's day or month: its bounds in a time zone, its intervals in rows, its picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+import msgspec
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from gridtokenx_client.answers import Interval, MeterIntervals
+from gridtokenx_client.problem import Mistake, one_line
+from gridtokenx_wire.units import format_kwh, parse_kwh
+
+_BAR = 24
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_MISSING = "missing"
+
+
+class Bucket(msgspec.Struct):
+    """An hour of a day, or a day of a month. `worst` is the least of its qualities."""
+
+    label: str
+    import_uwh: int = 0
+    export_uwh: int = 0
+    known: int = 0
+    missing: int = 0
+    worst: str = "measured"
+
+
+_ORDER = ("missing", "provisional", "interpolated", "substitute", "measured")
+
+
+def zone_of(name: str | None) -> tzinfo | None:
+    """The named IANA time zone; None, this machine's, without a name. Raises Mistake."""
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise Mistake(f"--time-zone: expected one such as Europe/Vienna, got {name!r}") from None
+
+
+def day_span(text: str, zone: tzinfo | None) -> tuple[int, int]:
+    """[from, to) in Unix ms of a local day, which may have 23 or 25 hours. Raises Mistake."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise Mistake(f"--day: expected a date such as 2026-06-21, got {text!r}") from None
+    return _start(day, zone), _start(day + timedelta(days=1), zone)
+
+
+def month_span(text: str, zone: tzinfo | None) -> tuple[int, int]:
+    """[from, to) in Unix ms of a local month. Raises Mistake."""
+    try:
+        first = date.fromisoformat(f"{text}-01")
+    except ValueError:
+        raise Mistake(f"--month: expected a month such as 2026-06, got {text!r}") from None
+    following = (first + timedelta(days=31)).replace(day=1)
+    return _start(first, zone), _start(following, zone)
+
+
+def _start(day: date, zone: tzinfo | None) -> int:
+    # Without a zone it is this machine's, with its summer time.
+    return round(datetime.combine(day, time(), zone).timestamp() * 1000)
+
+
+def _local(at_ms: int, zone: tzinfo | None) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone)
+
+
+def buckets(intervals: Iterable[Interval], label: Callable[[int], str]) -> list[Bucket]:
+    """Intervals that follow each other and have the same label, summed up."""
+    found: list[Bucket] = []
+    for each in intervals:
+        name = label(each.start_ms)
+        if not found or found[-1].label != name:
+            found.append(Bucket(name))
+        bucket = found[-1]
+        bucket.worst = min(bucket.worst, each.quality, key=_ORDER.index)
+        if each.import_kwh is None or each.export_kwh is None:
+            bucket.missing += 1
+            continue
+        bucket.known += 1
+        bucket.import_uwh += parse_kwh(each.import_kwh)
+        bucket.export_uwh += parse_kwh(each.export_kwh)
+    return found
+
+
+def hour_label(zone: tzinfo | None) -> Callable[[int], str]:
+    """`14:00 +0200`: where clocks are set back, one hour comes twice, with another offset."""
+    return lambda at_ms: _local(at_ms, zone).strftime("%H:00 %z")
+
+
+def day_label(zone: tzinfo | None) -> Callable[[int], str]:
+    return lambda at_ms: _local(at_ms, zone).strftime("%a %d %b")
+
+
+def energy_table(found: MeterIntervals, rows: list[Bucket], what: str) -> Group:
+    """A row for each bucket with bars, both directions on one scale."""
+    table = Table()
+    for name, justify in (("", "left"), ("import kWh", "right"), ("export kWh", "right")):
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    table.add_column("import", no_wrap=True)
+    table.add_column("export", no_wrap=True)
+    table.add_column("quality")
+    most_uwh = max([1, *(max(row.import_uwh, row.export_uwh) for row in rows)])
+    for row in rows:
+        if not row.known:
+            table.add_row(row.label, "", "", "", "", _MISSING)
+            continue
+        quality = (
+            row.worst if not row.missing else f"{row.missing} of {row.known + row.missing} missing"
+        )
+        table.add_row(
+            row.label,
+            _short(row.import_uwh),
+            _short(row.export_uwh),
+            Text(bar(row.import_uwh, most_uwh), "red"),
+            Text(bar(row.export_uwh, most_uwh), "green"),
+            quality,
+        )
+    total = (
+        f"import {_plain(found.import_kwh)} kWh, export {_plain(found.export_kwh)} kWh"
+        f"{f', {found.missing} intervals missing' if found.missing else ''}"
+    )
+    return Group(Text(one_line(f"{found.meter}, {what}")), table, Text(total))
+
+
+def bar(value: int, most: int) -> str:
+    """A bar in eighths of a character; what is more than nothing is seen."""
+    eighths = -(-value * _BAR * 8 // most)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def _short(energy_uwh: int) -> str:
+    """To the Wh, rounded half up, for people; --json and --csv have it all."""
+    return format_kwh((energy_uwh + 500_000) // 1_000_000 * 1_000_000)[:-6]
+
+
+def _plain(amount: str) -> str:
+    return amount.rstrip("0").rstrip(".")
+
+
+def as_csv(found: MeterIntervals) -> str:
+    """The columns of the API's own CSV; what is missing is empty."""
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator="\n").writerow
+    write(["meter", *Interval.__struct_fields__])
+    for each in found.intervals:
+        write([found.meter, *msgspec.structs.astuple(each)])
+    return out.getvalue()

@@ -1,0 +1,76 @@
+"""`gridtokenx energy METER`: what a meter counted, quarter-hour by quarter-hour."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gridtokenx_client.energy import (
+    as_csv,
+    buckets,
+    day_label,
+    day_span,
+    energy_table,
+    hour_label,
+    month_span,
+    zone_of,
+)
+from gridtokenx_client.problem import Mistake
+from gridtokenx_client.wallet import Wallet
+from gridtokenx_client.wallet_commands import (
+    DEFAULT_API,
+    ApiOption,
+    JsonOption,
+    KeyOption,
+    key_file,
+    show,
+)
+from gridtokenx_wire.keys import read_secret
+
+
+def energy(
+    meter: Annotated[str, typer.Argument(metavar="METER", help="The meter's id.")],
+    day: Annotated[
+        str | None, typer.Option("--day", metavar="DATE", help="A day, such as 2026-06-21.")
+    ] = None,
+    month: Annotated[
+        str | None, typer.Option("--month", metavar="MONTH", help="A month, such as 2026-06.")
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option("--time-zone", metavar="ZONE", help="Where days begin; else as here."),
+    ] = None,
+    key: KeyOption = None,
+    operator_token: Annotated[
+        Path | None,
+        typer.Option("--operator-token", metavar="FILE", help="For the operator, of any meter."),
+    ] = None,
+    api: ApiOption = DEFAULT_API,
+    *,
+    as_json: JsonOption = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print each interval as CSV.")] = False,
+) -> None:
+    """Show a meter's energy: a day by the hour, or a month by the day.
+
+    The meter must be yours, and the key the one of its owner's wallet.
+    """
+    from gridtokenx_client.api import Api  # noqa: PLC0415 (takes half a second)
+
+    if (day is None) == (month is None):
+        raise Mistake("expected either --day or --month")
+    zone = zone_of(time_zone)
+    from_ms, to_ms = day_span(day, zone) if day else month_span(month or "", zone)
+    secret = read_secret(operator_token).decode().strip() if operator_token else None
+    with Api(api, operator_token=secret) as community:
+        token = None
+        if secret is None:
+            token = Wallet.load(key_file(key)).read_token(community.health())
+        found = community.intervals(meter, from_ms, to_ms, token)
+    if csv:
+        sys.stdout.write(as_csv(found))
+        return
+    rows = buckets(found.intervals, hour_label(zone) if day else day_label(zone))
+    show(found, energy_table(found, rows, day or month or ""), as_json=as_json)

@@ -1,0 +1,156 @@
+"""`gridtokenx order ...`: orders of every kind, and what becomes of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from gridtokenx_client import tables
+from gridtokenx_client.problem import Mistake
+from gridtokenx_client.wallet import Wallet, check_amounts, new_id
+from gridtokenx_client.wallet_commands import (
+    DEFAULT_API,
+    ApiOption,
+    IdOption,
+    JsonOption,
+    KeyOption,
+    Quantity,
+    SideName,
+    key_file,
+    open_api,
+    show,
+)
+
+order_app = typer.Typer(help="Place, amend and cancel orders.", no_args_is_help=True)
+
+
+class Tif(StrEnum):
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+class Stp(StrEnum):
+    SKIP = "skip"
+    CANCEL_RESTING = "cancel_resting"
+    CANCEL_INCOMING = "cancel_incoming"
+
+
+class Segment(StrEnum):
+    REALTIME = "realtime"
+    INTERVAL = "interval"
+
+
+OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="The id of an open order.")]
+Price = Annotated[
+    str, typer.Option("--price", metavar="GRX", help="GRX for each kWh; none: a market order.")
+]
+
+
+@order_app.command(epilog="Example: gridtokenx order place buy 1.5 --price 0.25 --for-s 900")
+def place(
+    side: Annotated[SideName, typer.Argument(help="What to do.")],
+    kwh: Quantity,
+    price: Price = "",
+    tif: Annotated[Tif | None, typer.Option("--tif", help="GTC; IOC for a market order.")] = None,
+    for_s: Annotated[
+        float, typer.Option("--for-s", min=0, help="Rest so many seconds at most (GTT).")
+    ] = 0,
+    minimum: Annotated[
+        str, typer.Option("--min", metavar="KWH", help="Trade at least so much at once, or none.")
+    ] = "",
+    stp: Annotated[Stp, typer.Option(help="When it meets an order of your own.")] = Stp.SKIP,
+    segment: Annotated[Segment, typer.Option(help="Where it is to trade.")] = Segment.REALTIME,
+    key: KeyOption = None,
+    api: ApiOption = DEFAULT_API,
+    id_: IdOption = None,
+    *,
+    post_only: Annotated[
+        bool, typer.Option("--post-only", help="Refuse it if it would trade at once.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Buy or sell at a price, or at any price that the zone allows."""
+    if for_s and (tif is not None or not price):
+        raise Mistake("expected --for-s with a --price and without --tif")
+    check_amounts(kwh, price or "1")
+    terms: dict[str, Any] = {
+        "side": side.value,
+        "quantity_kwh": kwh,
+        "price_grx_per_kwh": price,
+        "type": "limit" if price else "market",
+        "tif": tif.value if tif else ("GTT" if for_s else ("GTC" if price else "IOC")),
+        "segment": segment.value,
+        "post_only": post_only,
+        "min_quantity_kwh": minimum,
+        "stp": stp.value,
+    }
+    wallet = Wallet.load(key_file(key))
+    with open_api(api) as community:
+        at = community.health()
+        if for_s:
+            terms["expires_ms"] = at.time_ms + round(1000 * for_s)
+        placed = community.place(wallet.order_of(at, id_=id_ or new_id(), **terms))
+    show(placed, tables.placed_table(placed), as_json=as_json)
+
+
+@order_app.command(epilog="Example: gridtokenx order amend 5f0c2a9b71d34e68 --kwh 1")
+def amend(
+    order: OrderId,
+    kwh: Annotated[
+        str, typer.Option("--kwh", metavar="KWH", help="What it is for in all, traded or not.")
+    ] = "",
+    price: Annotated[
+        str, typer.Option("--price", metavar="GRX", help="GRX for each kWh, such as 0.25.")
+    ] = "",
+    key: KeyOption = None,
+    api: ApiOption = DEFAULT_API,
+    id_: IdOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Change an open order. Less energy keeps its place; anything else takes a new one."""
+    if not kwh and not price:
+        raise Mistake("expected --kwh, --price, or both")
+    wallet = Wallet.load(key_file(key))
+    with open_api(api) as community:
+        jws = wallet.amend(community.health(), order, kwh, price, id_=id_ or new_id())
+        amended = community.amend(jws)
+    show(amended, tables.amended_line(amended), as_json=as_json)
+
+
+@order_app.command(epilog="Example: gridtokenx order cancel 5f0c2a9b71d34e68 --key anna.key")
+def cancel(
+    order: OrderId,
+    key: KeyOption = None,
+    api: ApiOption = DEFAULT_API,
+    id_: IdOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Withdraw what is left of an open order."""
+    wallet = Wallet.load(key_file(key))
+    with open_api(api) as community:
+        cancelled = community.cancel(wallet.cancel(community.health(), order, id_=id_ or new_id()))
+    show(cancelled, tables.cancelled_line(cancelled), as_json=as_json)
+
+
+@order_app.command("cancel-all", epilog="Example: gridtokenx order cancel-all --side sell")
+def cancel_all(
+    side: Annotated[SideName | None, typer.Option(help="Only of this side.")] = None,
+    segment: Annotated[Segment | None, typer.Option(help="Only of this segment.")] = None,
+    key: KeyOption = None,
+    api: ApiOption = DEFAULT_API,
+    id_: IdOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Withdraw all open orders."""
+    which = {"side": side.value if side else "", "segment": segment.value if segment else ""}
+    wallet = Wallet.load(key_file(key))
+    with open_api(api) as community:
+        jws = wallet.cancel_all(community.health(), id_=id_ or new_id(), **which)
+        cancelled = community.cancel_all(jws)
+    show(cancelled, tables.all_cancelled_line(cancelled), as_json=as_json)

@@ -1,0 +1,131 @@
+"""`gridtokenx verify ...`: what anybody computes again, trusting nobody."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gridtokenx_client.auction_check import Verdict, check_auction
+from gridtokenx_client.clearing_document import Clearing, read_clearings
+from gridtokenx_client.coupling_check import check_coupling
+from gridtokenx_client.problem import Mistake, one_line
+from gridtokenx_client.wallet_commands import DEFAULT_API, ApiOption, JsonOption
+
+DIFFERS = 1
+_WIDEST = 60
+_TAKES_A_WHILE = 300
+"""Orders in a book: trying every price of it takes longer than a second."""
+
+verify_app = typer.Typer(help="Compute again what the community publishes.", no_args_is_help=True)
+
+
+@verify_app.callback()
+def _commands() -> None:
+    """Keeps `clearing` a word of its own while it is the only one."""
+
+
+@verify_app.command(
+    epilog="Example: gridtokenx verify clearing --interval 1790000100000 --zone main"
+)
+def clearing(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A clearing, or a list of them, in JSON."),
+    ] = None,
+    interval: Annotated[
+        int | None,
+        typer.Option("--interval", metavar="MS", help="The start of an interval, Unix ms."),
+    ] = None,
+    zone: Annotated[
+        str | None, typer.Option("--zone", metavar="NAME", help="One zone only, without coupling.")
+    ] = None,
+    api: ApiOption = DEFAULT_API,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute clearings from their published books; exit 1 if anything differs."""
+    if (file is None) == (interval is None):
+        raise Mistake("expected either a file or --interval")
+    if file is not None:
+        found = read_clearings(file)
+    else:
+        assert interval is not None
+        found = _fetch(api, interval, zone)
+    if zone is not None:
+        found = [each for each in found if each.zone == zone]
+        if not found:
+            raise Mistake(f"expected a clearing of zone {zone!r}")
+    try:
+        verdicts = _verdicts(found)
+    except ValueError as error:
+        raise Mistake(f"expected a clearing with amounts that can be read: {error}") from None
+    _show(verdicts, as_json=as_json)
+    if not all(each.holds for each in verdicts):
+        raise typer.Exit(DIFFERS)
+
+
+def _fetch(api: str, interval_ms: int, zone: str | None) -> list[Clearing]:
+    """One zone's clearing, or all of the interval's."""
+    from gridtokenx_client.api import Api  # noqa: PLC0415
+
+    with Api(api) as community:
+        if zone is not None:
+            return [community.clearing(zone, interval_ms)]
+        zones = community.zones_of(interval_ms)
+        if not zones:
+            raise Mistake(f"expected an interval that was cleared, got {interval_ms}")
+        return [community.clearing(name, interval_ms) for name in zones]
+
+
+def _verdicts(clearings: Sequence[Clearing]) -> list[Verdict]:
+    """Of each document, and of the coupling of each interval whose zones are all there."""
+    verdicts: list[Verdict] = []
+    for each in clearings:
+        if len(each.book) > _TAKES_A_WHILE:
+            sys.stderr.write(f"{each.zone}: {len(each.book)} orders ...\n")
+        verdicts += check_auction(each)
+    for interval_ms in sorted({each.interval_ms for each in clearings}):
+        together = [each for each in clearings if each.interval_ms == interval_ms]
+        zones = {each.zone for each in together}
+        named = {
+            name
+            for each in together
+            for link in each.links
+            for name in (link.from_zone, link.to_zone)
+        }
+        if named and named <= zones:
+            verdicts += check_coupling(together)
+    return verdicts
+
+
+def _show(verdicts: Sequence[Verdict], *, as_json: bool) -> None:
+    if as_json:
+        report = {
+            "holds": all(each.holds for each in verdicts),
+            "verdicts": [each._asdict() for each in verdicts],
+        }
+        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+        return
+    table = Table(title_justify="left")
+    for name in ("zone", "check", "computed", "verdict"):
+        table.add_column(name)
+    for each in verdicts:
+        said = "holds" if each.holds else f"differs: {_short(each.published)} is published"
+        table.add_row(
+            *(Text(one_line(text)) for text in (each.zone, each.check, _short(each.computed), said))
+        )
+    Console().print(table)
+    wrong = sum(not each.holds for each in verdicts)
+    sys.stdout.write(f"{len(verdicts)} checks, {wrong} differ\n")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"

@@ -1,0 +1,94 @@
+"""What the core ought to remember of a meter, and to say of a reading that comes late; slowly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+KWH = 10**9
+QUARTER_MS = 900_000
+CORRECTION_MS = 72 * 3_600_000
+FINALITY_MS = 168 * 3_600_000
+
+
+def whole(text: str, unit: int) -> int | None:
+    """A decimal as a whole number of base units; None if it is not one."""
+    value = Decimal(text) * unit
+    return int(value) if value == int(value) else None
+
+
+Point = tuple[int, int, int]
+
+
+def has_open_bound(before: Point, after: Point) -> bool:
+    """Whether a quarter of an hour ends between them, and they are more than a minute apart."""
+    bounds = range(before[0] // QUARTER_MS, after[0] // QUARTER_MS + 1)
+    is_between = any(before[0] < bound * QUARTER_MS < after[0] for bound in bounds)
+    return is_between and after[0] - before[0] > 60_000
+
+
+@dataclass
+class Metered:
+    """`epochs` is a list of lists of the accepted readings: (time, import, export).
+
+    `gaps` are pairs of them between which a late reading is still wanted.
+    """
+
+    device: str
+    owner: str
+    terms: dict[str, Any]
+    epochs: list[list[tuple[int, int, int]]] = field(default_factory=lambda: [[]])
+    minted: int = 0
+    gaps: list[tuple[Point, Point]] = field(default_factory=list)
+    opened_ms: int = 0
+
+    def surplus(self, reading: tuple[int, int, int]) -> int:
+        _, imported, exported = reading
+        return exported - imported if self.terms.get("policy") == "net" else exported
+
+    def due(self) -> int:
+        """All that should have been minted: in each epoch, the highest surplus over the first."""
+        return sum(
+            max(map(self.surplus, epoch)) - self.surplus(epoch[0]) for epoch in self.epochs if epoch
+        )
+
+    def judge_late(self, late: Point, power_w: int, synchronised: bool, at_ms: int) -> int:
+        """The verdict on a reading before the last one: it may complete a gap, and nothing else."""
+        final_ms = (at_ms - FINALITY_MS) // QUARTER_MS * QUARTER_MS
+        for index, (before, after) in enumerate(self.gaps):
+            if not before[0] < late[0] < after[0] or after[0] + CORRECTION_MS < at_ms:
+                continue
+            if final_ms >= late[0]:
+                return 5
+            since = before
+            if final_ms > before[0]:
+                share = Fraction(final_ms - before[0], after[0] - before[0])
+                moved = after[1] - before[1], after[2] - before[2]
+                since = (
+                    final_ms,
+                    before[1] + int(share * moved[0]),
+                    before[2] + int(share * moved[1]),
+                )
+            if not has_open_bound(since, after):
+                return 5
+            for first, second in ((since, late), (late, after)):
+                if second[0] - first[0] < 1000 * self.terms["min_interval_s"]:
+                    return 6
+            if not (since[1] <= late[1] <= after[1] and since[2] <= late[2] <= after[2]):
+                return 7
+            max_w = int(Decimal(self.terms["max_power_kw"]) * 1000)
+            for first, second in ((since, late), (late, after)):
+                possible = math.ceil(Fraction(max_w * (second[0] - first[0]) * 10, 36))
+                possible += whole(self.terms["resolution_kwh"], KWH) or 0
+                if max(second[1] - first[1], second[2] - first[2]) > possible:
+                    return 8
+            if abs(power_w) > max_w:
+                return 9
+            if not synchronised:
+                return 64
+            self.gaps[index : index + 1] = [(since, late), (late, after)]
+            return 0
+        return 5

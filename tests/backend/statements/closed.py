@@ -1,0 +1,34 @@
+"""Takes periods' steps in the core of a made-up June, without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.backend.statements.june import June
+
+from gridtokenx_backend.core import inputs
+from gridtokenx_backend.core.periods import ChangePeriod, PeriodChanged, PeriodStatus
+from gridtokenx_backend.statements.books import Books
+from gridtokenx_backend.statements.closing import Closing
+from gridtokenx_backend.statements.document import Statement, decode
+from gridtokenx_backend.statements.store import read_document
+
+
+def take(june: June, journal: Path, status: PeriodStatus, month: str = "2026-06") -> ChangePeriod:
+    """Makes the documents beside the journal, and journals the step."""
+    with Books(journal, month) as books:
+        command = Closing(books, store_of(journal), status).command(lambda *_: None)
+    outcome = june.apply(inputs.change_period(command))
+    assert isinstance(outcome, PeriodChanged), outcome
+    june.store(journal)
+    return command
+
+
+def store_of(journal: Path) -> Path:
+    return journal.with_name("documents.db")
+
+
+def document(journal: Path, command: ChangePeriod, wallet: str) -> Statement:
+    stored = read_document(store_of(journal), dict(command.documents)[wallet])
+    assert stored is not None
+    return decode(stored)

@@ -1,0 +1,104 @@
+"""A backend's API on a real socket, in a thread, on a journal that is there already."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from tests.backend.parts import StandingClock, writer_on
+
+from gridtokenx_backend.acks import AckSigner
+from gridtokenx_backend.api.app import make_app
+from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.config import BrokerSection, Settings, load_settings
+from gridtokenx_backend.data_folder import prepare
+from gridtokenx_backend.ingest import Ingest
+from gridtokenx_backend.journal import open_journal
+from gridtokenx_backend.mqtt_source import MqttSource
+from gridtokenx_backend.series.keeper import SeriesKeeper
+from gridtokenx_backend.series.store import open_series
+from gridtokenx_backend.statements.desk import StatementDesk
+from gridtokenx_backend.verifier import Verifier
+
+
+class Served:
+    """`url` is the API's address; `config` names the files of the backend that it is."""
+
+    def __init__(self, config: Path, settings: Settings, url: str) -> None:
+        self.config = config
+        self.settings = settings
+        self.url = url
+
+    @property
+    def token(self) -> str:
+        return self.settings.operator_token.read_text().strip()
+
+    @property
+    def operator(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def config_in(folder: Path) -> Path:
+    """A backend.toml; its journal is to be at data/journal.db."""
+    path = folder / "backend.toml"
+    path.write_text("[broker]\ninsecure = true\n[api]\nport = 0\n")
+    prepare(load_settings(path))
+    return path
+
+
+@contextmanager
+def serving(config: Path, at_ms: int) -> Iterator[Served]:
+    """The API, until the block ends. The community's clock stands at `at_ms`."""
+    settings = load_settings(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    ready, stop = threading.Event(), threading.Event()
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_serve(settings, listener, at_ms, ready, stop))
+    )
+    thread.start()
+    try:
+        assert ready.wait(20)
+        host, port = listener.getsockname()
+        yield Served(config, settings, f"http://{host}:{port}")
+    finally:
+        stop.set()
+        thread.join(20)
+        listener.close()
+
+
+async def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    at_ms: int,
+    ready: threading.Event,
+    stop: threading.Event,
+) -> None:
+    journal = await open_journal(settings.journal)
+    async with writer_on(journal) as writer:
+        verifier = Verifier(0)
+        source = MqttSource(BrokerSection(), "lane", None)
+        ingest = Ingest(source, writer, verifier, AckSigner(bytes(32), bytes(32)))
+        stored = await open_series("")
+        series = SeriesKeeper(stored, journal, writer)
+        backend = Backend(
+            *(writer, journal, verifier, ingest, source, StandingClock(at_ms)),
+            settings.operator_token.read_text().strip(),
+            series,
+            statements=StatementDesk(settings.journal, settings.documents),
+        )
+        config = uvicorn.Config(make_app(backend), lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:  # noqa: ASYNC110 (uvicorn sets no event)
+            await asyncio.sleep(0.005)
+        ready.set()
+        await asyncio.to_thread(stop.wait)
+        server.should_exit = True
+        await running
+        await stored.close()
+    await journal.close()
