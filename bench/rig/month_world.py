@@ -35,7 +35,7 @@ class House:
 
 def build_world() -> list[House]:
     """The houses, prosumers first; the same ones every time."""
-    chance = random.Random(_SEED)  # noqa: S311
+    chance = random.Random(_SEED)
     sky = Sky(_LATITUDE, _LONGITUDE, _SEED)
     elements = [
         MeterElement(
@@ -47,9 +47,7 @@ def build_world() -> list[House]:
         )
         for index in range(PROSUMERS + CONSUMERS)
     ]
-    houses = [
-        House(f"HOUSE-{index:02}", index < PROSUMERS, []) for index in range(len(elements))
-    ]
+    houses = [House(f"HOUSE-{index:02}", index < PROSUMERS, []) for index in range(len(elements))]
     for day in range(DAYS):  # all houses of a day together: the sky keeps few days
         for house, element in zip(houses, elements, strict=True):
             house.days.append(_readings(house.meter, element, START_MS + day * DAY_MS))
