@@ -342,7 +342,7 @@ def statements_are_the_ledger(month: Month) -> str:
     """Each member's statement closes with the ledger's balances, and its own checks hold."""
     if {each["data"]["wallet"] for each in month.statements} != set(month.wallets):
         raise Violation(f"{len(month.statements)} statements of {len(month.wallets)}")
-    final = _balances_at(month, "period")
+    final = _balances_when_it_ended(month)
     for statement in month.statements:
         data = statement["data"]
         for account in data["accounts"]:
@@ -496,12 +496,12 @@ def _imports(month: Month) -> Counter[tuple[str, int]]:
     return found
 
 
-def _balances_at(month: Month, kind: str) -> Counter[tuple[str, str]]:
-    """Balances at the end of the month: entries before it ended, and its period's own."""
+def _balances_when_it_ended(month: Month) -> Counter[tuple[str, str]]:
+    """What its entries moved; the feed-in of a final month comes after it."""
     to_ms = month.statements[0]["data"]["to_ms"]
     found: Counter[tuple[str, str]] = Counter()
     for entry in month.entries:
-        if entry.at_ms < to_ms or entry.kind == kind:
+        if entry.at_ms < to_ms:
             for movement in entry.movements:
                 found[movement.debit, movement.asset] -= movement.amount
                 found[movement.credit, movement.asset] += movement.amount
