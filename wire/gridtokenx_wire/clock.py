@@ -17,7 +17,7 @@ import msgspec
 from gridtokenx_wire.errors import ConfigError
 
 _STEPPED_BYTES = 8
-_LOOK_AGAIN_S = 0.002
+_LOOK_AGAIN_S = 0.0005
 
 
 class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
