@@ -66,6 +66,7 @@ class TradeLine(msgspec.Struct, frozen=True):
     fee_grx: str
     wheeling_grx: str
     loss_grx: str
+    rent_grx: str
     amount_grx: str
 
 
