@@ -192,4 +192,4 @@ def test_a_step_is_journaled_as_it_was_given(village: Village) -> None:
     given = inputs.change_period(command)
     again = inputs.parse("period", given.raw)
     assert again == given
-    assert msgspec.json.decode(given.raw)["feed_in"] == [[village.anna.wallet, 8 * KWH, 8 * KWH]]
+    assert msgspec.json.decode(given.raw)["feed_in"] == [[village.anna.wallet, 8 * KWH, 8 * KWH, 0]]

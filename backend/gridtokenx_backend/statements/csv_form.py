@@ -20,6 +20,7 @@ COLUMNS = (
     "fee_grx",
     "wheeling_grx",
     "loss_grx",
+    "rent_grx",
     "first_entry",
     "last_entry",
     "entries",
@@ -133,6 +134,7 @@ def _trade_row(trade: TradeLine) -> dict[str, object]:
         "fee_grx": trade.fee_grx,
         "wheeling_grx": trade.wheeling_grx,
         "loss_grx": trade.loss_grx,
+        "rent_grx": trade.rent_grx,
     } | _entries(trade.entry)
 
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from gridtokenx_backend.core.inputs import GridDataInput, parse
 from gridtokenx_backend.core.ledger import ASSETS, FED_IN, GRID, GRX, REC, Movement, issuer
 from gridtokenx_backend.core.outcomes import (
     Cleared,
@@ -34,7 +35,9 @@ from gridtokenx_backend.statements.energy import MeterMonth, slot_of
 from gridtokenx_backend.statements.journal_rows import Row, terms_of
 from gridtokenx_backend.statements.kinds import about_of, is_of_trades, is_wallet, kinds_of, spell
 from gridtokenx_backend.statements.months import Month
+from gridtokenx_backend.statements.operator_figures import OperatorFigures
 from gridtokenx_backend.statements.prices import Trading
+from gridtokenx_backend.statements.shares import Shares, moved_by
 from gridtokenx_backend.statements.spool import Part, Spool
 from gridtokenx_backend.statements.trade_lines import Side, side_of, trade_line
 
@@ -140,6 +143,8 @@ class Fold:
         self.meters: dict[str, MeterMonth] = {}
         self.readings = Readings()
         self.trading = Trading()
+        self.shares = Shares(month)
+        self.operator = OperatorFigures(month)
         self.terms: CommunityTerms | None = None
         self.steps: list[Step] = []
         """Those of this month, oldest first: its documents by revision."""
@@ -170,17 +175,26 @@ class Fold:
             self.terms = terms_of(row.given)
         if row.kind == "period" and row.given:
             self._period(row, movements)
+        if row.kind == "grid_data" and row.given:
+            self._grid_data(row)
         if outcome is not None:
             self._energy_of(outcome, inside=inside)
+        if isinstance(outcome, Cleared) and outcome.shared:
+            self._share(row, outcome, movements)
 
-    def unsold_uwh(self, wallet: Wallet) -> int:
+    def unsold_uwh(self, address: str, wallet: Wallet) -> int:
         """What was minted by the month's end and nobody bought until the month was final.
 
-        Sales take the oldest first.
+        Sales take the oldest first; the key gives what was minted in the same interval.
         """
         if self.final_entry:
             return wallet.fed_in_uwh
-        return max(0, wallet.surplus_uwh - wallet.minted_later_uwh)
+        later_uwh = wallet.minted_later_uwh - self.given_later_uwh(address)
+        return max(0, wallet.surplus_uwh - max(0, later_uwh))
+
+    def given_later_uwh(self, address: str) -> int:
+        """What the key gave of a wallet in intervals after the month."""
+        return self.shares.given_later_uwh.get(address, 0)
 
     def sums(self) -> dict[str, int]:
         """What all accounts own together, by asset; double entry makes it zero."""
@@ -198,6 +212,24 @@ class Fold:
             self.final_entry = row.seq
             for movement in movements:
                 self.wallet(movement.debit).fed_in_uwh = movement.amount
+
+    def _grid_data(self, row: Row) -> None:
+        """What the grid operator says."""
+        assert row.given
+        given = parse("grid_data", row.given)
+        if isinstance(given, GridDataInput) and self.terms is not None:
+            self.touched |= self.operator.add(row.seq, given.data, self.terms)
+
+    def _share(self, row: Row, cleared: Cleared, movements: Sequence[Movement]) -> None:
+        """What the key allocated; it moves what was minted, and not what was bought."""
+        moved = moved_by(movements, cleared.retirements)
+        for address, amounts in moved.items():
+            wallet = self.wallet(address)
+            wallet.take(max(0, amounts.gave_uwh))
+            wallet.surplus_uwh += max(0, -amounts.gave_uwh)
+        assert self.terms is not None
+        finality_ms = self.terms.interval.finality_hours * 3_600_000
+        self.touched |= self.shares.add(row.seq, cleared, moved, finality_ms)
 
     def _energy_of(self, outcome: Outcome, *, inside: bool) -> None:
         """What an outcome says of intervals: what they counted, and what covered their import."""

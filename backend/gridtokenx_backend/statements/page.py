@@ -106,11 +106,7 @@ def _days(trades: Sequence[TradeLine], zone: str) -> list[Day]:
             of_day[-1].entry,
             _total(trade.quantity_kwh for trade in of_day),
             _total(trade.value_grx for trade in of_day),
-            _total(
-                amount
-                for trade in of_day
-                for amount in (trade.fee_grx, trade.wheeling_grx, trade.loss_grx)
-            ),
+            _total(amount for trade in of_day for amount in _charged(trade)),
             _total(trade.amount_grx for trade in of_day),
         )
         for (day, side), of_day in rows.items()
@@ -118,7 +114,11 @@ def _days(trades: Sequence[TradeLine], zone: str) -> list[Day]:
 
 
 def _charges(trade: TradeLine) -> str:
-    return _total((trade.fee_grx, trade.wheeling_grx, trade.loss_grx))
+    return _total(_charged(trade))
+
+
+def _charged(trade: TradeLine) -> tuple[str, ...]:
+    return trade.fee_grx, trade.wheeling_grx, trade.loss_grx, trade.rent_grx
 
 
 def _total(amounts: Any) -> str:
