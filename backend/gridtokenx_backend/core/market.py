@@ -109,8 +109,13 @@ class Market:
         return [order.number for order in expired]
 
     def affordable_uwh(self, wallet: str, price_ugrx: int) -> int:
-        """The largest whole number of lots that `wallet` could buy at `price_ugrx`."""
+        """The largest whole number of lots that `wallet` could buy at `price_ugrx`.
+
+        None at a price below a tick, which a standing order may have from before a change of it.
+        """
         _, cover = self.cover(BUY, price_ugrx, self.rules.lot_uwh)
+        if not cover:
+            return 0
         return self.ledger.available(wallet, GRX) // cover * self.rules.lot_uwh
 
     def cover(self, side: str, price_ugrx: int, quantity_uwh: int) -> tuple[str, int]:
