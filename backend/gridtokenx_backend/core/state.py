@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from itertools import islice
+from sys import intern
 
 import msgspec
 
@@ -148,6 +149,11 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     if state.version != VERSION:
         raise ValueError(f"expected a snapshot of version {VERSION}, got {state.version}")
     wallets = {member.wallet: member.wallet for member in state.members}
+    zones: dict[str, str] = {}
+    for member in state.members:
+        member.zone = zones.setdefault(member.zone, member.zone)
+    for device in state.devices:
+        device.status, device.origin = intern(device.status), intern(device.origin)
     posted = {
         asset: {
             wallets.get(account, account): amount
