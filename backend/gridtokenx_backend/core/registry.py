@@ -90,7 +90,8 @@ class Device(msgspec.Struct, array_like=True, gc=False):
     """A gateway: its key, where its chain stands, and how good its readings were.
 
     `last_entry` is the journal's number of its newest frame. `verdicts` keeps what was said of the
-    newest frames that had anything refused, in case an ack was lost: seq → [[index, reason], ...].
+    newest frames that had anything refused, in case an ack was lost: seq → [[index, reason], ...],
+    None if nothing was.
     `thinned` counts readings that the gateway says it had no room for.
 
     `origin` is config while `community.toml` lists it, else enrolled. `root` is the first device of
@@ -110,7 +111,7 @@ class Device(msgspec.Struct, array_like=True, gc=False):
     accepted: int = 0
     rejected: int = 0
     quarantined: int = 0
-    verdicts: dict[int, list[tuple[int, int]]] = {}
+    verdicts: dict[int, list[tuple[int, int]]] | None = None
     origin: str = "config"
     root: bytes = b""
     former: bytes = b""
