@@ -160,26 +160,35 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         (method.upper(), path) for path, methods in document["paths"].items() for method in methods
     }
     assert described == {
-        ("GET", "/v1/health"),
-        ("GET", "/v1/summary"),
-        ("GET", "/v1/book"),
-        ("GET", "/v1/trades"),
-        ("GET", "/v1/balances/{wallet}"),
-        ("GET", "/v1/orders/{wallet}"),
-        ("POST", "/v1/orders"),
-        ("POST", "/v1/cancellations"),
-        ("POST", "/v1/standing-orders"),
-        ("GET", "/v1/devices"),
-        ("GET", "/v1/meters/{meter}/readings"),
-        *(("POST", f"/v1/oracle/{action}") for action in ("pause", "resume")),
-        ("GET", "/v1/ca"),
-        *(("POST", f"/v1/enrolments{of}") for of in ("", "/rotation")),
-        ("GET", "/v1/zones"),
+        *(
+            ("GET", f"/v1/{what}")
+            for what in ("health", "summary", "book", "trades", "zones", "ca")
+        ),
+        *(("GET", f"/v1/{what}/{{wallet}}") for what in ("balances", "orders")),
+        *(("POST", f"/v1/{what}") for what in ("orders", "amendments", "cancellations")),
+        *(("POST", f"/v1/{what}") for what in ("standing-orders", "withdrawals")),
         *(("GET", f"/v1/clearings{of}") for of in ("", "/{zone}/{interval_ms}")),
-        *(("POST", f"/v1/{where}") for where in ("amendments", "operator/market")),
+        *(("GET", f"/v1/meters/{{meter}}/{what}") for what in ("readings", "intervals")),
+        ("GET", "/v1/statements/{wallet}/{document}"),
+        ("GET", "/v1/reports/{document}"),
+        *((method, "/v1/periods") for method in ("GET", "POST")),
+        ("GET", "/v1/certificates"),
+        *(("POST", f"/v1/certificates/{what}") for what in ("transfers", "retirements")),
+        *(("POST", f"/v1/enrolments{of}") for of in ("", "/rotation")),
         *((method, "/v1/tokens") for method in ("GET", "POST")),
         ("POST", "/v1/tokens/{token}/withdraw"),
+        ("GET", "/v1/devices"),
         *(("POST", f"/v1/devices/{{device}}/{verb}") for verb in ("approve", "revoke", "frames")),
+        *(("POST", f"/v1/oracle/{action}") for action in ("pause", "resume")),
+        *(("GET", f"/v1/operator/{what}") for what in ("allocations", "withdrawals")),
+        *(
+            ("POST", f"/v1/operator/{what}")
+            for what in ("market", "deposits", "corrections", "certificates", "grid-data")
+        ),
+        *(
+            ("POST", f"/v1/operator/withdrawals/{{number}}/{verb}")
+            for verb in ("confirm", "refuse")
+        ),
     }
     # No parameter is one that only the server can give.
     names = {
@@ -188,7 +197,10 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         for operation in methods.values()
         for parameter in operation.get("parameters", [])
     }
-    assert names == {"wallet", "meter", "limit", "token", "device", "zone"}
+    assert names == {
+        *("wallet", "meter", "limit", "token", "device", "zone", "number"),
+        *("document", "revision", "from_ms", "to_ms", "interval_ms", "before_ms", "after"),
+    }
 
 
 @unchanging

@@ -7,85 +7,39 @@ now and then, and at the end everything is replayed from what the journal would 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Any
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
+from tests.backend.lots import Person, share
+from tests.backend.money_rules import MoneyRules
 from tests.backend.settling import MWH, NOON_MS, QUARTER_MS, Settling, roof_meters
-from tests.backend.village import HOUR_MS, KWH, START_MS, Resident, assert_sound, order_input
+from tests.backend.village import HOUR_MS, KWH, START_MS, assert_sound, order_input
 
 from gridtokenx_backend.core import machine, queues
 from gridtokenx_backend.core.community import Community, restore
 from gridtokenx_backend.core.inputs import Input
 from gridtokenx_backend.core.ledger import FED_IN, GRID, GRX, REC, RETIRED, issuer
-from gridtokenx_backend.core.local_time import parse_month
 from gridtokenx_backend.core.outcomes import (
     NotJournaled,
     OrderAccepted,
-    Refused,
-    Repeated,
     Result,
     Ticked,
     trades_of,
 )
 from gridtokenx_backend.core.settled import (
-    CertificatesIssued,
     Corrected,
-    Deposited,
-    NothingIssued,
     SettlementRefused,
-    WithdrawalAsked,
-)
-from gridtokenx_backend.core.settlement import (
-    ConfirmWithdrawal,
-    Deposit,
-    IssueCertificates,
-    RefuseWithdrawal,
 )
 from gridtokenx_backend.evidence import Entry, make_entry
 from gridtokenx_backend.replay import replay_entry
-from gridtokenx_wire.order import Instruction, RecRetire, RecTransfer, Withdraw
+from gridtokenx_wire.order import Instruction
 
 METERS = {"ABB-1": "anna", "ABB-2": "ben"}
 COVER_MS = 72 * HOUR_MS
 
 
-@dataclass
-class Person:
-    """`lots` are (entry bought in or 0 for minted, µWh); `open` is import by interval."""
-
-    lots: list[tuple[int, int]] = field(default_factory=list)
-    open: dict[int, int] = field(default_factory=dict)
-    owed: int = 0
-    ahead: int = 0
-    retired: int = 0
-    money: int = 1000 * 10**6
-
-    def spend(self, amount: int) -> list[tuple[int, int]]:
-        """Minted lots first, then the oldest purchase."""
-        assert sum(part for _, part in self.lots) >= amount
-        spent = []
-        for entry, whole in sorted(self.lots):
-            part = min(whole, amount)
-            amount -= part
-            self.lots.remove((entry, whole))
-            if whole > part:
-                self.lots.append((entry, whole - part))
-            spent.append((entry, part))
-        return spent
-
-    def owns(self) -> int:
-        return sum(part for _, part in self.lots)
-
-    def bought(self) -> int:
-        return sum(part for entry, part in self.lots if entry)
-
-
-class SettlementAgainstLots(RuleBasedStateMachine):
+class SettlementAgainstLots(MoneyRules):
     def __init__(self) -> None:
         super().__init__()
         self.entries: list[Entry] = []
@@ -122,10 +76,6 @@ class SettlementAgainstLots(RuleBasedStateMachine):
             seq = village.community.entries
             self.entries.append(make_entry(seq, village.at_ms, given, outcome, bytes(16)))
         return outcome
-
-    def who(self, name: str) -> Resident:
-        found: Resident = getattr(self.village, name)
-        return found
 
     # --- energy ---------------------------------------------------------------------------------
 
@@ -325,95 +275,6 @@ class SettlementAgainstLots(RuleBasedStateMachine):
         """What open orders hold; a tick does not change it here."""
         return self._held(name)
 
-    # --- money ----------------------------------------------------------------------------------
-
-    @rule(
-        who=st.sampled_from(["anna", "ben"]),
-        grx=st.sampled_from(["5", "1", "0", "99999"]),
-        reference=st.sampled_from(["x", "y", ""]),
-    )
-    def ask_for_money(self, who: str, grx: str, reference: str) -> None:
-        self.fresh += 1
-        head = self.who(who)._head(f"w{self.fresh}", self.village.at_ms, "lane")
-        outcome = self.village.tell(Withdraw(**head, amount_grx=grx, reference=reference))
-        amount = int(grx) * 10**6
-        held = sum(part for name, part in self.withdrawals.values() if name == who)
-        open_bids = self.village.community.ledger.held(self.who(who).wallet, GRX) - held
-        known = any(
-            each.reference == reference and each.wallet == self.who(who).wallet
-            for each in self.village.community.settlement.withdrawals.values()
-        )
-        if isinstance(outcome, WithdrawalAsked):
-            self.withdrawals[outcome.number] = (who, amount)
-            return
-        assert isinstance(outcome, Refused)
-        too_much = amount > self.people[who].money - held - open_bids
-        assert not amount or not reference or known or too_much
-
-    @rule(
-        index=st.integers(0, 2),
-        pay=st.booleans(),
-        reference=st.sampled_from(["", "r1", "r2", "r3"]),
-    )
-    def answer(self, index: int, pay: bool, reference: str) -> None:
-        numbers = [*self.withdrawals, 10**6]
-        number = numbers[min(index, len(numbers) - 1)]
-        if pay:
-            self.fresh += 1
-            reference = reference and f"{reference}-{self.fresh}"
-            command: Any = ConfirmWithdrawal(number=number, reference=reference)
-        else:
-            command = RefuseWithdrawal(number=number, reason=reference)
-        outcome = self.village.order(command)
-        if number not in self.withdrawals or not reference:
-            assert isinstance(outcome, SettlementRefused)
-            return
-        assert not isinstance(outcome, NotJournaled)
-        who, amount = self.withdrawals.pop(number)
-        self.people[who].money -= amount if pay else 0
-        if pay:
-            assert isinstance(self.village.order(command), Repeated)
-
-    @rule(who=st.sampled_from(["anna", "stranger"]), reference=st.sampled_from(["d1", "d2", ""]))
-    def deposit(self, who: str, reference: str) -> None:
-        wallet = Resident(who).wallet
-        outcome = self.village.order(Deposit(wallet=wallet, amount_ugrx=7, reference=reference))
-        if isinstance(outcome, Deposited):
-            self.people[who].money += 7
-        else:
-            known = reference in self.village.community.settlement.references
-            assert who == "stranger" or not reference or known
-
-    # --- certificates ---------------------------------------------------------------------------
-
-    @rule(month=st.sampled_from(["2026-05", "2026-06", "2026-07"]))
-    def certify(self, month: str) -> None:
-        outcome = self.village.order(IssueCertificates(month=parse_month(month)))
-        again = self.village.order(IssueCertificates(month=parse_month(month)))
-        assert isinstance(again, NothingIssued | SettlementRefused)
-        if isinstance(outcome, CertificatesIssued):
-            self.certified += [(each.from_uwh, each.to_uwh) for each in outcome.certificates]
-
-    @rule(to=st.sampled_from(["anna", "ben", "cleo"]), use=st.booleans())
-    def use_certificate(self, to: str, use: bool) -> None:
-        known = list(self.village.community.settlement.certificates.values())
-        if not known:
-            return
-        certificate = known[self.fresh % len(known)]
-        self.fresh += 1
-        people = {self.who(name).wallet: self.who(name) for name in self.people}
-        owner = people[certificate.owner]
-        head = owner._head(f"r{self.fresh}", self.village.at_ms, "lane")
-        serial, was_used = certificate.serial, certificate.status == "retired"
-        given: Any = (
-            RecRetire(**head, serial=serial, beneficiary="the bakery")
-            if use
-            else RecTransfer(**head, serial=serial, to=self.who(to).wallet)
-        )
-        outcome = self.village.tell(given)
-        impossible = was_used or (not use and self.who(to) is owner)
-        assert isinstance(outcome, Refused) == impossible
-
     @rule()
     def restart(self) -> None:
         snapshot = self.village.community.snapshot()
@@ -456,18 +317,6 @@ class SettlementAgainstLots(RuleBasedStateMachine):
         for entry in self.entries:
             replay_entry(replayed, entry)
         assert replayed.snapshot() == self.village.community.snapshot() == self.double.snapshot()
-
-
-def share(import_uwh: int, export_uwh: int, index: int, parts: int) -> tuple[int, int]:
-    """The part of an interval in energy that is spread evenly, rounded down at each bound."""
-
-    def up_to(whole: int, bound: int) -> int:
-        return int(Fraction(whole * bound, parts))
-
-    return (
-        up_to(import_uwh, index + 1) - up_to(import_uwh, index),
-        up_to(export_uwh, index + 1) - up_to(export_uwh, index),
-    )
 
 
 TestSettlementAgainstLots = SettlementAgainstLots.TestCase

@@ -8,6 +8,7 @@ from litestar.params import FromPath, FromQuery
 
 from gridtokenx_backend.api.limits import Limit
 from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.api.settlement_views import standing_order_view
 from gridtokenx_backend.api.views import (
     BalanceView,
     BookView,
@@ -19,7 +20,6 @@ from gridtokenx_backend.api.views import (
     ZonesView,
     link_view,
     open_order_view,
-    standing_order_view,
     trade_view,
     zone_view,
 )

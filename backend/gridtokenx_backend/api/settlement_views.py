@@ -1,4 +1,4 @@
-"""What the API answers of money, corrections and certificates."""
+"""What the API answers of standing orders, money, corrections and certificates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import msgspec
 
 from gridtokenx_backend.core.local_time import month_text
 from gridtokenx_backend.core.outcomes import Outcome
+from gridtokenx_backend.core.registry import StandingOrder
 from gridtokenx_backend.core.settled import (
     CertificateMoved,
     CertificateRetired,
@@ -17,6 +18,17 @@ from gridtokenx_backend.core.settled import (
 )
 from gridtokenx_backend.core.settlement import Certificate, Withdrawal
 from gridtokenx_wire.units import format_grx, format_kwh
+
+
+class StandingOrderView(msgspec.Struct, frozen=True):
+    """`curve` has [from_hour, price] where the price changes by hour."""
+
+    side: str
+    price_grx_per_kwh: str
+    keep_kwh: str
+    segment: str
+    curve: list[tuple[int, str]]
+    paused: bool
 
 
 class DepositView(msgspec.Struct, frozen=True):
@@ -130,6 +142,17 @@ def certificate_view(certificate: Certificate) -> CertificateView:
         certificate.beneficiary,
         certificate.retired_entry,
         certificate.retired_ms,
+    )
+
+
+def standing_order_view(side: str, order: StandingOrder) -> StandingOrderView:
+    return StandingOrderView(
+        side,
+        format_grx(order.price_ugrx),
+        format_kwh(order.keep_uwh),
+        order.segment,
+        [(from_hour, format_grx(price)) for from_hour, price in order.curve],
+        order.paused,
     )
 
 

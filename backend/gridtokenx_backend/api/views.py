@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gridtokenx_backend.api.settlement_views import Settled, settled_view
+from gridtokenx_backend.api.settlement_views import Settled, StandingOrderView, settled_view
 from gridtokenx_backend.core.book import RestingOrder
 from gridtokenx_backend.core.outcomes import (
     AllCancelled,
@@ -15,7 +15,6 @@ from gridtokenx_backend.core.outcomes import (
     StandingAccepted,
     Trade,
 )
-from gridtokenx_backend.core.registry import StandingOrder
 from gridtokenx_backend.core.trading import OPEN, ZoneState
 from gridtokenx_backend.core.zones import LinkRules, ZoneRules
 from gridtokenx_backend.journal import TradeRow
@@ -129,17 +128,6 @@ class MarketView(msgspec.Struct, frozen=True):
     zones: list[str]
     status: str
     journal_seq: int
-
-
-class StandingOrderView(msgspec.Struct, frozen=True):
-    """`curve` has [from_hour, price] where the price changes by hour."""
-
-    side: str
-    price_grx_per_kwh: str
-    keep_kwh: str
-    segment: str
-    curve: list[tuple[int, str]]
-    paused: bool
 
 
 class OrdersView(msgspec.Struct, frozen=True):
@@ -322,17 +310,6 @@ def open_order_view(order: RestingOrder) -> OpenOrderView:
         format_kwh(order.remaining_uwh),
         order.standing,
         order.expires_ms,
-    )
-
-
-def standing_order_view(side: str, order: StandingOrder) -> StandingOrderView:
-    return StandingOrderView(
-        side,
-        format_grx(order.price_ugrx),
-        format_kwh(order.keep_uwh),
-        order.segment,
-        [(from_hour, format_grx(price)) for from_hour, price in order.curve],
-        order.paused,
     )
 
 

@@ -70,11 +70,13 @@ def take_first(queue: bytearray | None, amount: int) -> None:
         _PAIR.pack_into(queue, 0, key, whole - amount)
 
 
-def join_first(queue: bytearray) -> None:
-    """Makes one of the two oldest, under the later one's key."""
-    (_, oldest), (key, amount) = (_PAIR.unpack_from(queue, at) for at in (0, _SIZE))
-    del queue[:_SIZE]
-    _PAIR.pack_into(queue, 0, key, oldest + amount)
+def join_older_half(queue: bytearray) -> None:
+    """Makes one of the older half, under the key of its youngest."""
+    size = len(queue) // _SIZE // 2 * _SIZE
+    if size:
+        older = queue[:size]
+        key, _ = _PAIR.unpack_from(older, size - _SIZE)
+        queue[:size] = _PAIR.pack(key, total(older))
 
 
 def drop_below(queue: bytearray, key: int) -> None:

@@ -21,7 +21,7 @@ from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.core.settled import Retirement
 
 _MOST_PURCHASES_BYTES = 1 << 16
-"""Beyond 4,096 purchases of a wallet its two oldest count as one."""
+"""Beyond 4,096 purchases of a wallet the older half counts as one."""
 
 
 def note_trades(community: Community, trades: Sequence[Trade]) -> None:
@@ -122,6 +122,7 @@ def _drop_sold(member: Member) -> None:
 
 
 def _shorten(member: Member, purchases: bytearray) -> None:
+    """Not again soon, whatever is left of them: it looks at all."""
     _drop_sold(member)
-    if len(purchases) > _MOST_PURCHASES_BYTES:
-        queues.join_first(purchases)
+    if len(purchases) > _MOST_PURCHASES_BYTES // 2:
+        queues.join_older_half(purchases)

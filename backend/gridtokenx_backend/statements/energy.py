@@ -24,12 +24,19 @@ class MeterMonth:
         self.quality = bytearray(intervals)
         self.revision = bytearray(intervals)
 
-    def put(self, slot: int, row: IntervalEnergy) -> None:
-        """Takes what is known of an interval now, in place of what was known before."""
-        self.import_uwh[slot] = row.import_uwh
-        self.export_uwh[slot] = row.export_uwh
-        self.quality[slot] = row.quality
-        self.revision[slot] = min(row.revision, 255)
+    def put(self, from_ms: int, rows: Sequence[IntervalEnergy]) -> None:
+        """Takes what is known of intervals now, in place of what was known before.
+
+        The month begins at `from_ms`; all of them are in it.
+        """
+        import_uwh, export_uwh, quality = self.import_uwh, self.export_uwh, self.quality
+        for row in rows:
+            slot = (row.interval_ms - from_ms) // INTERVAL_MS
+            import_uwh[slot] = row.import_uwh
+            export_uwh[slot] = row.export_uwh
+            quality[slot] = row.quality
+            if row.revision:
+                self.revision[slot] = min(row.revision, 255)
 
 
 class Metered(NamedTuple):

@@ -8,7 +8,7 @@ meanwhile is added without reading the rest again.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -224,15 +224,18 @@ class Fold:
             wallet.retired[slot] += retirement.amount_uwh
             self.touched.add(retirement.wallet)
 
-    def energy(self, meter: str, rows: Iterable[IntervalEnergy]) -> None:
+    def energy(self, meter: str, rows: Sequence[IntervalEnergy]) -> None:
         """Intervals that were closed or changed; those of other months are passed over."""
-        for row in rows:
-            if self.month.from_ms <= row.interval_ms < self.month.to_ms:
-                of_month = self.meters.get(meter)
-                if of_month is None:
-                    of_month = self.meters[meter] = MeterMonth(self.month.intervals)
-                self.touched.add(meter)
-                of_month.put(slot_of(self.month, row.interval_ms), row)
+        month = self.month
+        from_ms, to_ms = month.from_ms, month.to_ms
+        of_this = [row for row in rows if from_ms <= row.interval_ms < to_ms]
+        if not of_this:
+            return
+        self.touched.add(meter)
+        of_month = self.meters.get(meter)
+        if of_month is None:
+            of_month = self.meters[meter] = MeterMonth(month.intervals)
+        of_month.put(from_ms, of_this)
 
     def wallet(self, account: str) -> Wallet:
         known = self.wallets.get(account)
