@@ -83,15 +83,16 @@ class Book:
 
     def rest(self, order: RestingOrder) -> None:
         """Adds an order behind all others at its price."""
+        number, wallet = order.number, order.wallet
         level = self._side(order.zone, order.side).level(order.price_ugrx)
-        level.queue.append(order.number)
+        level.queue.append(number)
         level.live += 1
         level.volume_uwh += order.remaining_uwh
-        self.orders[order.number] = self.by_key[order.key] = order
-        mine = self._by_wallet.get(order.wallet)
+        self.orders[number] = self.by_key[order.key] = order
+        mine = self._by_wallet.get(wallet)
         if mine is None:
-            mine = self._by_wallet[order.wallet] = {}
-        mine[order.number] = order
+            mine = self._by_wallet[wallet] = {}
+        mine[number] = order
         if order.expires_ms:
             self._expect(order)
 

@@ -227,7 +227,7 @@ class Market:
             remaining_uwh,
             trades,
             movements,
-            [own.number for own in planned.cancelled],
+            [own.number for own in planned.cancelled] if planned.cancelled else [],
             planned.tripped,
         )
 
@@ -237,8 +237,11 @@ class Market:
         bid, ask = (taker, maker) if taker.side == BUY else (maker, taker)
         price, gross_ugrx, net_ugrx, fee, wheeling, loss = self._charge(fill)
         ledger, buyer, seller = self.ledger, bid.wallet, ask.wallet
-        _, cover = self.cover(maker.side, maker.price_ugrx, quantity_uwh)
-        ledger.release(maker.number, cover)
+        if quantity_uwh == maker.remaining_uwh:
+            ledger.close_pending(maker.number)
+        else:
+            _, cover = self.cover(maker.side, maker.price_ugrx, quantity_uwh)
+            ledger.release(maker.number, cover)
         movements.append(ledger.pay(GRX, buyer, seller, net_ugrx))
         if fee:
             movements.append(ledger.pay(GRX, buyer, FEES, fee))
@@ -248,8 +251,6 @@ class Market:
             movements.append(ledger.pay(GRX, buyer, LOSSES, loss))
         movements.append(ledger.pay(GRID, seller, buyer, quantity_uwh))
         self.book.take(maker, quantity_uwh)
-        if maker.remaining_uwh == 0:
-            ledger.close_pending(maker.number)
         self._note(fill, bid.zone, ask.zone, at_ms)
         return Trade(
             maker.number,
