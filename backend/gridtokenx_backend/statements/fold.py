@@ -238,10 +238,6 @@ class Fold:
     def _share(self, row: Row, cleared: Cleared, movements: Sequence[Movement]) -> None:
         """What the key allocated; it moves what was minted, and not what was bought."""
         moved = moved_by(movements, cleared.retirements)
-        for address, amounts in moved.items():
-            wallet = self.wallet(address)
-            wallet.take(max(0, amounts.gave_uwh))
-            wallet.surplus_uwh += max(0, -amounts.gave_uwh)
         assert self.terms is not None
         finality_ms = self.terms.interval.finality_hours * 3_600_000
         self.touched |= self.shares.add(row.seq, cleared, moved, finality_ms)
