@@ -40,7 +40,7 @@ def readings_are_the_meters(month: Month) -> str:
             frame.meter_index, frame.time_ms, frame.import_uwh, frame.export_uwh, strict=True
         )
         for which, time_ms, import_uwh, export_uwh in columns:
-            if shown[frame.meters[which], time_ms] != (import_uwh, export_uwh):
+            if shown.get((frame.meters[which], time_ms)) != (import_uwh, export_uwh):
                 raise Violation(f"entry {entry.seq}: a register that {frame.meters[which]} hid")
     return f"{len(shown)} readings"
 
