@@ -235,14 +235,17 @@ def community_prices(shares: Shares) -> tuple[str, str, str]:
 
 def keys_used(shares: Shares, terms: SharingTerms) -> list[KeyUsed]:
     """The versions of the key that allocated anything of the month."""
-    valid_from = {key.version: key.valid_from for key in terms.key}
+    agreed = {key.version: key for key in terms.key}
     counts: dict[tuple[int, str], int] = {}
     for slot in shares.slots.values():
         counts[slot.key, slot.mode] = counts.get((slot.key, slot.mode), 0) + 1
-    return [
-        KeyUsed(version, mode, valid_from.get(version, ""), count)
-        for (version, mode), count in sorted(counts.items())
-    ]
+    found = []
+    for (version, mode), count in sorted(counts.items()):
+        key = agreed.get(version)
+        table = key.of_table if key else None
+        source = table.source if table else ""
+        found.append(KeyUsed(version, mode, key.valid_from if key else "", count, source))
+    return found
 
 
 def slot_counts(shares: Shares) -> QualityCounts:
