@@ -401,7 +401,7 @@ class Everything(RuleBasedStateMachine):
 TestEverything = Everything.TestCase
 TestEverything.settings = settings(
     settings.get_profile("whole core"),
-    max_examples=THOROUGH or 25,
+    max_examples=THOROUGH or 60,
     stateful_step_count=60 if THOROUGH else 40,
 )
 pytestmark = pytest.mark.timeout(7200 if THOROUGH else 400)

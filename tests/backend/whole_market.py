@@ -58,6 +58,7 @@ from gridtokenx_backend.replay import replay_entry
 from gridtokenx_backend.statements.fold import Fold
 from gridtokenx_backend.statements.journal_rows import Row
 from gridtokenx_backend.statements.months import month_of
+from gridtokenx_backend.statements.served import Serving
 from gridtokenx_backend.statements.spool import Spool
 from gridtokenx_backend.statements.statement import Person, data_of
 from gridtokenx_wire.order import Instruction
@@ -278,10 +279,11 @@ def assert_statements(market: WholeMarket) -> None:
                 assert wallet.surplus_uwh == free_uwh, member.name
                 assert wallet.minted_uwh == member.minted_uwh
                 if not fold.final_entry:
-                    unsold_uwh = unsold_uwh_of(core, member, wallet.minted_by_end_uwh)
-                    assert fold.unsold_uwh(wallet) == unsold_uwh
+                    marks = wallet.minted_by_end_uwh, fold.given_later_uwh(address)
+                    unsold_uwh = unsold_uwh_of(core, member, *marks)
+                    assert fold.unsold_uwh(address, wallet) == unsold_uwh
                 person = Person(member.name, address, None, [])
-                data = data_of(fold, person, NAME, spool)
+                data = data_of(fold, person, NAME, spool, Serving(fold.shares))
                 assert all(check.holds for check in data.checks), data.checks
 
 
