@@ -69,6 +69,24 @@ def test_it_fits_a_hundred_by_thirty() -> None:
     assert max(map(len, drawn)) <= 100
 
 
+@pytest.mark.parametrize("width", [97, 100, 120])
+def test_no_cell_is_cut_however_long_the_towns_names_are(width: int) -> None:
+    longest = {
+        "member": "Bakery Lang",
+        "model": "Carlo Gavazzi EM24-DIN",
+        "bus": "bakery TCP",
+        "order": "sell ≥ 0.105 ¼h",
+        "power_w": -6_855,
+        "balance": Balance(122_565 * 10**6, 0, 1_000_250_000, 0),
+    }
+    drawn = draw(scene(houses=tuple(house(n, **longest) for n in range(HOUSES))), width)
+    assert max(map(len, drawn)) <= width
+    table = "\n".join(drawn[2 : 4 + HOUSES])
+    assert "…" not in table
+    assert table.count("1,000.250") == table.count("122.565") == HOUSES
+    assert table.count("GRX") == 1
+
+
 def test_it_shows_time_speed_and_sun() -> None:
     (header, *_) = draw(scene())
     assert "Thu 18 Jun 2026 12:00" in header
