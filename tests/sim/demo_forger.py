@@ -63,6 +63,23 @@ class Forger:
                 (sealed, hashlib.sha256(b"\x00" + sealed).digest(), stored, seq),
             )
 
+    def append(self, kind: str, outcome: list[Any], movements: list[Any]) -> None:
+        """An entry more, sealed like the others; its input is empty."""
+        with database(self.path) as rows:
+            query = "SELECT max(seq), max(at_ms) FROM journal"
+            last, at_ms = rows.execute(query).fetchone()
+            stored, salt = msgspec.msgpack.encode(outcome), bytes(16)
+            committed = hashlib.sha256(salt + bytes(8) + stored).hexdigest()
+            leaf = {"v": 1, "seq": last + 1, "at_ms": at_ms, "kind": kind}
+            leaf |= {"movements": movements, "commitment": committed}
+            sealed = json.dumps(leaf, separators=(",", ":")).encode()
+            digest = hashlib.sha256(b"\x00" + sealed).digest()
+            rows.execute(
+                "INSERT INTO journal (seq, at_ms, kind, previous, leaf, leaf_hash, salt, input,"
+                " outcome) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)",
+                (last + 1, at_ms, kind, sealed, digest, salt, b"", stored),
+            )
+
     def execute(self, statement: str, *values: Any) -> None:
         with database(self.path) as rows:
             rows.execute(statement, values)

@@ -203,6 +203,8 @@ FORGERIES: list[tuple[str, Callable[[Forger, Folder], None]]] = [
     ("assets_sum_to_zero", forge_an_asset),
     ("no_account_goes_below_zero", market.forge_an_overdraft),
     ("only_issuers_issue", market.forge_fresh_money),
+    ("only_issuers_issue", market.forge_a_frame_that_takes_back),
+    ("only_issuers_issue", market.forge_a_payment_out_of_a_tick),
     ("only_issuers_issue", forge_an_opening_balance),
     ("mint_is_the_export", forge_a_double_mint),
     ("mint_is_the_export", forge_a_mint_for_another),

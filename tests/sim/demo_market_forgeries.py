@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.sim.demo_forger import MOVEMENTS, Forger
+from tests.sim.demo_forger import MOVEMENTS, Forger, minting
 
 from gridtokenx_sim.demo.folder import Folder
 
@@ -23,6 +23,21 @@ def forge_an_overdraft(forger: Forger, _: Folder) -> None:
         _first_trading_order(outcome)[MOVEMENTS][0][3] = 10**12
 
     forger.change(_trading(forger), overdraw)
+
+
+def forge_a_frame_that_takes_back(forger: Forger, _: Folder) -> None:
+    """As if its owner owed energy since a correction, of which there was none."""
+
+    def take_back(outcome: Any) -> None:
+        asset, issuer, owner, _amount = outcome[MOVEMENTS][0]
+        outcome[MOVEMENTS].append([asset, owner, issuer, 1])
+
+    forger.change(minting(forger), take_back)
+
+
+def forge_a_payment_out_of_a_tick(forger: Forger, _: Folder) -> None:
+    movement = ["GRX", "somebody", "issuer:GRX", 1]
+    forger.append("tick", ["tick", [], [], [], [movement]], [movement])
 
 
 def forge_fresh_money(forger: Forger, _: Folder) -> None:

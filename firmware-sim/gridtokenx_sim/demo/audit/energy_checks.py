@@ -5,7 +5,7 @@ from __future__ import annotations
 from gridtokenx_sim.demo.audit.evidence import Evidence
 from gridtokenx_sim.demo.audit.finding import Violation
 from gridtokenx_sim.demo.audit.frame_checks import accepted
-from gridtokenx_sim.demo.audit.records import Entry, Movement
+from gridtokenx_sim.demo.audit.records import CorrectOutcome, Entry, Movement
 
 _ISSUER = "issuer:GRID"
 
@@ -23,15 +23,23 @@ class Marks:
 
 
 def mint_is_the_export(evidence: Evidence) -> str:
-    """Each frame mints to each owner what its accepted readings add to the export registers."""
+    """Each frame mints to each owner what its accepted readings add to the export registers.
+
+    The operator's corrections add to that or take from it; what is owed then, later mints pay.
+    """
     marks = Marks()
+    corrected_uwh = 0
     for entry in evidence.entries:
+        corrected_uwh -= sum(m.amount for m in entry.movements if m.credit == _ISSUER)
+        if isinstance(entry.outcome, CorrectOutcome):
+            corrected_uwh += sum(m.amount for m in entry.movements if m.debit == _ISSUER)
+            continue
         minted = [movement for movement in entry.movements if movement.debit == _ISSUER]
         due = _due(entry, marks, evidence.owners) if entry.kind == "frame" else []
         if minted != due:
             raise Violation(f"entry {entry.seq}: expected it to mint {due}, but it mints {minted}")
     told_uwh = evidence.statement.summary.minted_uwh
-    total_uwh = sum(marks.minted_uwh.values())
+    total_uwh = sum(marks.minted_uwh.values()) + corrected_uwh
     if total_uwh != told_uwh:
         raise Violation(f"the readings give {total_uwh} µWh minted, the API said {told_uwh}")
     return f"{total_uwh} µWh for {len(marks.first)} meters"

@@ -6,11 +6,30 @@ from collections.abc import Iterator
 
 from gridtokenx_sim.demo.audit.evidence import Evidence
 from gridtokenx_sim.demo.audit.finding import Violation
-from gridtokenx_sim.demo.audit.records import Entry, Movement
+from gridtokenx_sim.demo.audit.records import (
+    CertificatesOutcome,
+    ConfigureOutcome,
+    CorrectOutcome,
+    DepositOutcome,
+    Entry,
+    FrameOutcome,
+    Movement,
+    PaidOutcome,
+)
 from gridtokenx_sim.demo.audit.signed import instruction_is_signed, read_instruction
 
 ASSETS = ("GRID", "GRX", "REC")
 _ISSUERS = {f"issuer:{asset}": asset for asset in ASSETS}
+_MAY_ISSUE: dict[str, tuple[type, ...]] = {
+    "GRID": (FrameOutcome, CorrectOutcome),
+    "GRX": (ConfigureOutcome, DepositOutcome),
+    "REC": (CertificatesOutcome,),
+}
+_MAY_TAKE_BACK: dict[str, tuple[type, ...]] = {
+    "GRID": (FrameOutcome, CorrectOutcome),
+    "GRX": (PaidOutcome,),
+    "REC": (),
+}
 
 Balances = dict[tuple[str, str], int]
 """(account, asset) → base units."""
@@ -58,21 +77,31 @@ def no_account_goes_below_zero(evidence: Evidence) -> str:
 
 
 def only_issuers_issue(evidence: Evidence) -> str:
-    """GRID comes from frames alone, GRX from community.toml's opening balances alone."""
+    """GRID comes from frames and corrections, GRX from opening balances and deposits.
+
+    GRX goes back when a withdrawal is paid, GRID by a correction: at once, or out of later mints
+    as far as it said that their owner owes.
+    """
     openings = {m.wallet: m.opening_ugrx for m in evidence.terms.member if m.opening_ugrx}
     opened: dict[str, int] = {}
+    owed_uwh: dict[str, int] = {}
     for entry in evidence.entries:
         for movement in entry.movements:
-            asset = _ISSUERS.get(movement.debit)
-            if movement.credit in _ISSUERS:
-                raise Violation(f"entry {entry.seq}: nothing goes back to an issuer: {movement}")
+            issued, returned = _ISSUERS.get(movement.debit), _ISSUERS.get(movement.credit)
+            may = _MAY_ISSUE if issued else _MAY_TAKE_BACK
+            asset = issued or returned
             if asset is None:
                 continue
-            allowed = {"GRID": "frame", "GRX": "configure"}.get(asset)
-            if entry.kind != allowed or movement.asset != asset:
-                raise Violation(f"entry {entry.seq}: must not issue {movement}")
-            if asset == "GRX":
+            if movement.asset != asset or not isinstance(entry.outcome, may[asset]):
+                raise Violation(f"entry {entry.seq}: must not issue or take back {movement}")
+            if isinstance(entry.outcome, ConfigureOutcome):
                 opened[movement.credit] = opened.get(movement.credit, 0) + movement.amount
+            if returned and isinstance(entry.outcome, FrameOutcome):
+                owed_uwh[movement.debit] = owed_uwh.get(movement.debit, 0) - movement.amount
+                if owed_uwh[movement.debit] < 0:
+                    raise Violation(f"entry {entry.seq}: takes back what nobody owes: {movement}")
+        if isinstance(entry.outcome, CorrectOutcome):
+            owed_uwh[entry.outcome.owner] = entry.outcome.owed_uwh
     if opened != openings:
         raise Violation("expected the opening balances of community.toml, each credited once")
     return f"{len(opened)} opening balances"

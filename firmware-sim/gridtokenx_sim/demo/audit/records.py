@@ -161,6 +161,74 @@ class OracleOutcome(msgspec.Struct, frozen=True, array_like=True, tag="oracle"):
     paused: bool
 
 
+class DepositOutcome(msgspec.Struct, frozen=True, array_like=True, tag="deposit"):
+    wallet: str
+    amount_ugrx: int
+    movements: list[Movement]
+
+
+class AskedOutcome(msgspec.Struct, frozen=True, array_like=True, tag="withdraw"):
+    number: int
+
+
+class PaidOutcome(msgspec.Struct, frozen=True, array_like=True, tag="paid"):
+    number: int
+    wallet: str
+    amount_ugrx: int
+    movements: list[Movement]
+
+
+class UnpaidOutcome(msgspec.Struct, frozen=True, array_like=True, tag="unpaid"):
+    number: int
+
+
+class CorrectOutcome(msgspec.Struct, frozen=True, array_like=True, tag="correct"):
+    """`owed_uwh` is what the owner's next mints pay back, after this."""
+
+    meter: str
+    owner: str
+    from_ms: int
+    to_ms: int
+    import_uwh: int
+    export_uwh: int
+    surplus_uwh: int
+    owed_uwh: int
+    reason: str
+    rows: list[Any]
+    movements: list[Movement]
+
+
+class CertificatesOutcome(msgspec.Struct, frozen=True, array_like=True, tag="rec_issue"):
+    month: int
+    certificates: list[Any]
+    movements: list[Movement]
+
+
+class CertificateMovedOutcome(msgspec.Struct, frozen=True, array_like=True, tag="rec_transfer"):
+    serial: str
+    wallet: str
+    to: str
+    movements: list[Movement]
+
+
+class CertificateRetiredOutcome(msgspec.Struct, frozen=True, array_like=True, tag="rec_retire"):
+    serial: str
+    wallet: str
+    beneficiary: str
+    movements: list[Movement]
+
+
+class PeriodOutcome(msgspec.Struct, frozen=True, array_like=True, tag="period"):
+    month: str
+    status: str
+    revision: int
+    movements: list[Movement]
+
+
+class GridDataOutcome(msgspec.Struct, frozen=True, array_like=True, tag="grid_data"):
+    """A file of the grid operator's; it moves nothing."""
+
+
 Outcome = (
     FrameOutcome
     | OrderOutcome
@@ -173,8 +241,17 @@ Outcome = (
     | CancelAllOutcome
     | MarketOutcome
     | OracleOutcome
+    | DepositOutcome
+    | AskedOutcome
+    | PaidOutcome
+    | UnpaidOutcome
+    | CorrectOutcome
+    | CertificatesOutcome
+    | CertificateMovedOutcome
+    | CertificateRetiredOutcome
+    | PeriodOutcome
+    | GridDataOutcome
 )
-
 
 _LEAVES = msgspec.json.Decoder(Leaf)
 _OUTCOMES: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Outcome)
@@ -236,6 +313,13 @@ class Entry:
                 | ConfigureOutcome(movements=movements)
                 | AmendOutcome(movements=movements)
                 | ClearOutcome(movements=movements)
+                | DepositOutcome(movements=movements)
+                | PaidOutcome(movements=movements)
+                | CorrectOutcome(movements=movements)
+                | CertificatesOutcome(movements=movements)
+                | CertificateMovedOutcome(movements=movements)
+                | CertificateRetiredOutcome(movements=movements)
+                | PeriodOutcome(movements=movements)
             ):
                 return movements
         of_orders = [movement for order in self.orders for movement in order.movements]
