@@ -129,6 +129,12 @@ def test_reconcile_shows_each_day_and_tells_what_differs(
     }
     assert (plant["intervals"], plant["only_gateway"], plant["verdict"]) == (3, 1, "differs")
     assert plant["difference_kwh"] == "-0.400000000"
+    shown = command(*given).out.splitlines()
+    assert max(map(len, shown)) <= 80
+    (row,) = [line for line in shown if "plant" in line]
+    cells = [cell.strip() for cell in row.strip("│").split("│")]
+    assert cells[1:3] == [plant["day"], "generation"]
+    assert cells[5:] == ["differs"]
     with out.open(newline="") as stream:
         written = list(csv.DictReader(stream))
     assert [row["verdict"] for row in written] == ["ok", "differs"]

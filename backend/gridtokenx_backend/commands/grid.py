@@ -29,9 +29,10 @@ from gridtokenx_backend.grid_data.local_time import find_zone, unix_ms
 from gridtokenx_backend.grid_data.reading import ReadFile, read_file
 from gridtokenx_backend.grid_data.reconciliation import COMPARED, Direction, Tolerance
 from gridtokenx_backend.grid_data.writing import allocation_lines, as_csv, as_xlsx
-from gridtokenx_wire.units import parse_kwh
+from gridtokenx_wire.units import UWH_PER_KWH, parse_kwh
 
 FINDING = 1
+_SHOWN = ("meter", "day", "direction", "gateway kWh", "grid kWh", "verdict")
 _LATEST_MS = 2**53
 _LONGEST_MS = 93 * 86_400_000
 _REGISTER = {"consumption": "import_kwh", "generation": "export_kwh"}
@@ -216,9 +217,21 @@ def reconcile(
             [dict(zip(reconciliation.HEADINGS, _cells(line), strict=True)) for line in lines]
         )
     else:
-        print_table(reconciliation.HEADINGS, [reconciliation.cells(line) for line in lines])
+        print_table(_SHOWN, [_shown(line) for line in lines])
     if any(line.verdict != "ok" for line in lines):
         raise typer.Exit(FINDING)
+
+
+def _shown(line: reconciliation.Line) -> tuple[str, ...]:
+    """A line for people, short enough for a terminal; --csv and --json have all of it."""
+    return (
+        line.meter,
+        line.day,
+        line.direction,
+        f"{line.ours_uwh / UWH_PER_KWH:.3f}",
+        f"{line.theirs_uwh / UWH_PER_KWH:.3f}",
+        line.verdict,
+    )
 
 
 def _cells(line: reconciliation.Line) -> list[str | int]:

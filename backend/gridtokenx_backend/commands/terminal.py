@@ -15,8 +15,8 @@ ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The server's config file.", metavar="FILE")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-CONFIG = Path("config/backend.toml")
-_IDS = ("id", "device")
+CONFIG = Path("backend.toml")
+_IDS = ("id", "device", "meter", "day", "direction", "verdict")
 
 
 def print_json(value: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from gridtokenx_backend.core import intervals, minting, queues, retirement
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.deposits import MAX_TEXT, is_text
+from gridtokenx_backend.core.local_time import utc_text
 from gridtokenx_backend.core.registry import Meter
 from gridtokenx_backend.core.series import INTERVAL_MS, IntervalEnergy
 from gridtokenx_backend.core.settled import Corrected, SettlementRefusal, SettlementRefused
@@ -89,8 +90,8 @@ def unacceptable_span(meter: Meter | None, from_ms: int, to_ms: int) -> Settleme
     closed_ms = meter.bound_ms - INTERVAL_MS
     if from_ms < 0 or to_ms > closed_ms or not 0 < to_ms - from_ms <= LONGEST_MS:
         detail = (
-            f"expected a span of at most 31 days that ends at {max(0, closed_ms)} or before: "
-            "later intervals of the meter are not closed"
+            "expected a span of at most 31 days that ends at "
+            f"{utc_text(max(0, closed_ms))} or before: later intervals of the meter are not closed"
         )
         return SettlementRefused(SettlementRefusal.BAD_SPAN, detail)
     return None

@@ -26,6 +26,10 @@ class Zone(msgspec.Struct, frozen=True, array_like=True, gc=False):
     changes: tuple[tuple[int, int], ...] = ()
 
 
+_LAST_MS = 253_402_300_799_999
+"""The end of the year 9999 in UTC."""
+
+
 def offset_ms(zone: Zone, at_ms: int) -> int:
     """What is added to UTC at `at_ms`."""
     changes = zone.changes
@@ -63,6 +67,13 @@ def next_month(month: int) -> int:
 def month_text(month: int) -> str:
     """202605 as 2026-05."""
     return f"{month // 100:04d}-{month % 100:02d}"
+
+
+def utc_text(at_ms: int) -> str:
+    """A moment as people are told it, such as 2026-06-30T22:00Z; after the year 9999 its ms."""
+    if at_ms > _LAST_MS:
+        return str(at_ms)
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def parse_month(text: str) -> int:

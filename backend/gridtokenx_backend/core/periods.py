@@ -14,6 +14,7 @@ import msgspec
 
 from gridtokenx_backend.core.book import SELL
 from gridtokenx_backend.core.ledger import FED_IN, GRID, Movement
+from gridtokenx_backend.core.local_time import utc_text
 
 if TYPE_CHECKING:
     from gridtokenx_backend.core.community import Community
@@ -149,7 +150,7 @@ def _refusal(
         detail = f"expected the bounds {period.from_ms} and {period.to_ms} that it had before"
         return PeriodRefused(PeriodRefusal.BAD_PERIOD, detail)
     if at_ms < command.to_ms:
-        detail = f"expected a month that is over; {command.month} ends at {command.to_ms}"
+        detail = f"expected a month that is over; {command.month} ends at {utc_text(command.to_ms)}"
         return PeriodRefused(PeriodRefusal.NOT_ENDED, detail)
     now = period.status if period else "open"
     if now not in _BEFORE[command.status]:
