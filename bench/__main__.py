@@ -69,6 +69,10 @@ _MEANING = {
     "clear_s_own_prices": "the same where hardly two orders have the same price",
     "clear_s_one_giant": "the same where most orders on both sides are one member's",
     "growth_over_n_log_n": "ten times the orders: how much longer, over what n log n allows",
+    "readings": "of 80 meters in 30 days, every quarter of an hour",
+    "wall_s": "from the first standing order to the last statement; the checks come after",
+    "live_s": "of it, the month itself: readings, auctions, realtime trades",
+    "checks_passed": "recomputed by a reader of the journal that shares no code with the core",
     "bytes_written_per_reading": "to the disk, by the agent, counted by the kernel",
 }
 
@@ -189,6 +193,17 @@ def intervals(
     from bench import intervals as bench  # noqa: PLC0415
 
     _print("intervals", bench.run(meters, days), as_json=as_json)
+
+
+@app.command(epilog="Example: scripts/bench month --json")
+def month(*, as_json: Json = False) -> None:
+    """A neighbourhood's month: 80 meters, two markets, bills, certificates, checks."""
+    from bench import month as bench  # noqa: PLC0415
+
+    report = bench.run()
+    _print("month", report, as_json=as_json)
+    if report["checks_passed"] != report["checks_total"]:
+        raise typer.Exit(1)
 
 
 def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:

@@ -26,7 +26,7 @@ from gridtokenx_backend.core.sharing.agreed import conflicts
 from gridtokenx_backend.data_folder import only_one, prepare
 from gridtokenx_backend.enrolment_desk import EnrolmentDesk
 from gridtokenx_backend.errors import CannotStart, JournalUnavailable
-from gridtokenx_backend.garbage import collect_rarely
+from gridtokenx_backend.garbage import collect_rarely, give_back
 from gridtokenx_backend.ingest import Ingest
 from gridtokenx_backend.journal import Journal, open_journal
 from gridtokenx_backend.mqtt_source import MqttSource
@@ -150,6 +150,7 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
 
 async def _open_writer(journal: Journal, clock: Clock, settings: Settings) -> Writer:
     community = await rebuild(journal)
+    give_back()
     log.info("replayed", entries=community.entries)
     return Writer(community, journal, clock, settings.backend.backend.snapshot_every)
 

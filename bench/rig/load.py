@@ -85,7 +85,17 @@ def _expect(sock: socket.socket, kind: int, size: int) -> None:
     assert data[0] == kind, data
 
 
-def drive(loads: list[LoadedGateway], timeout_s: float) -> float:
+def add(load: LoadedGateway, frames: list[bytes], qos: int) -> None:
+    """More to send, for the next `drive`."""
+    topic = frames_topic(NAME, load.gateway.name)
+    first = load.sent + len(load.packets)
+    load.packets.extend(
+        publish_packet(topic, frame, qos, 1 + (first + index) % 65_535)
+        for index, frame in enumerate(frames)
+    )
+
+
+def drive(loads: list[LoadedGateway], timeout_s: float, *, hang_up: bool = True) -> float:
     """Sends everything as fast as acks allow; the seconds until the last frame was acked."""
     selector = selectors.DefaultSelector()
     for load in loads:
@@ -103,8 +113,9 @@ def drive(loads: list[LoadedGateway], timeout_s: float) -> float:
         if time.perf_counter() - started > timeout_s:
             raise AssertionError(f"{waiting} gateways still wait for acks after {timeout_s} s")
     elapsed = time.perf_counter() - started
-    for load in loads:
-        load.sock.close()
+    if hang_up:
+        for load in loads:
+            load.sock.close()
     selector.close()
     return elapsed
 

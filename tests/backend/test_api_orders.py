@@ -71,7 +71,9 @@ async def test_an_order_that_rests_is_in_the_book_and_in_escrow(api: Api) -> Non
         "grid_held": "5.000000000",
         "grx": "1000.000000",
         "grx_held": "0.000000",
-        "rec": "0.000000000",
+        "rec": "0",
+        "grid_bought": "0.000000000",
+        "grid_owed": "0.000000000",
     }
 
 
@@ -136,9 +138,19 @@ async def test_open_and_standing_orders_of_a_wallet_are_shown(api: Api) -> None:
                 "remaining_kwh": "5.000000000",
                 "standing": False,
                 "expires_ms": 0,
+                "segment": "realtime",
             }
         ],
-        "standing": [{"side": "sell", "price_grx_per_kwh": "0.300000", "keep_kwh": "1.000000000"}],
+        "standing": [
+            {
+                "side": "sell",
+                "price_grx_per_kwh": "0.300000",
+                "keep_kwh": "1.000000000",
+                "segment": "realtime",
+                "curve": [],
+                "paused": False,
+            }
+        ],
     }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from gridtokenx_wire.clock import ClockConfig, make_clock
+from gridtokenx_wire.clock import ClockConfig, make_clock, write_stepped
+from gridtokenx_wire.errors import ConfigError
 
 WALL_MS = 1_782_036_000_000
 NOON_MS = 1_750_000_000_000
@@ -74,3 +76,21 @@ def test_a_clock_must_run_forward(speed: float) -> None:
 def test_a_clocks_config_is_strict(table: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(table, ClockConfig)
+
+
+def test_a_stepped_clock_stands_until_its_file_is_moved(tmp_path: Path) -> None:
+    path = tmp_path / "clock"
+    write_stepped(path, NOON_MS)
+    clocks = [make_clock(ClockConfig("stepped", path=str(path), offset_ms=ms)) for ms in (0, 7)]
+    assert [clock.now_ms() for clock in clocks] == [NOON_MS, NOON_MS + 7]
+    write_stepped(path, NOON_MS + 900_000)
+    assert clocks[0].now_ms() == NOON_MS + 900_000
+
+
+def test_a_stepped_clock_without_its_file_says_what_was_expected(tmp_path: Path) -> None:
+    (tmp_path / "short").write_bytes(b"1234")
+    for name in ("missing", "short"):
+        with pytest.raises(ConfigError, match=f"{name}: expected eight bytes"):
+            make_clock(ClockConfig("stepped", path=str(tmp_path / name)))
+    with pytest.raises(ValueError, match="expected the path"):
+        ClockConfig("stepped")

@@ -7,28 +7,39 @@ time-outs and backoffs of I/O run on real, monotonic time.
 
 from __future__ import annotations
 
+import mmap
 import time
+from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
+
+from gridtokenx_wire.errors import ConfigError
+
+_STEPPED_BYTES = 8
+_LOOK_AGAIN_S = 0.0005
 
 
 class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[clock]`: absent means the system's clock.
 
     A scaled clock shows `community_ms` at the wall time `wall_ms` and runs `speed` times as fast.
+    A stepped clock stands where the file `path` says, until somebody writes a later time there.
     `offset_ms` makes one process's clock wrong on purpose.
     """
 
-    source: Literal["system", "scaled"] = "system"
+    source: Literal["system", "scaled", "stepped"] = "system"
     wall_ms: int = 0
     community_ms: int = 0
     speed: float = 1.0
     offset_ms: int = 0
+    path: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.speed <= 100_000:
             raise ValueError("expected a speed above 0 and at most 100000")
+        if self.source == "stepped" and not self.path:
+            raise ValueError("expected the path of a file for a stepped clock")
 
 
 class Clock(Protocol):
@@ -69,8 +80,39 @@ class ScaledClock:
         return duration_ms / 1000 / self._config.speed
 
 
+class SteppedClock:
+    """Stands where a file of eight bytes (Unix milliseconds, big-endian) says.
+
+    A simulation that owns the file moves all processes' time in steps, as fast as they follow.
+    """
+
+    def __init__(self, path: Path, offset_ms: int = 0) -> None:
+        """Raises ConfigError if the file is not there or too short."""
+        try:
+            with path.open("rb") as file:
+                self._shown = mmap.mmap(file.fileno(), _STEPPED_BYTES, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise ConfigError([f"clock: {path}: expected eight bytes: {error}"]) from None
+        self._offset_ms = offset_ms
+
+    def now_ms(self) -> int:
+        return int.from_bytes(self._shown[:_STEPPED_BYTES], "big") + self._offset_ms
+
+    def real_seconds(self, duration_ms: int) -> float:  # noqa: ARG002
+        """Nobody knows when the next step comes: soon enough to look again."""
+        return _LOOK_AGAIN_S
+
+
+def write_stepped(path: Path, now_ms: int) -> None:
+    """Moves a stepped clock; a reader sees the old time or the new one."""
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.write(now_ms.to_bytes(_STEPPED_BYTES, "big"))
+
+
 def make_clock(config: ClockConfig) -> Clock:
-    """The clock that `[clock]` asks for."""
+    """The clock that `[clock]` asks for. Raises ConfigError."""
+    if config.source == "stepped":
+        return SteppedClock(Path(config.path), config.offset_ms)
     if config.source == "scaled":
         return ScaledClock(config)
     return SystemClock(config.offset_ms)

@@ -23,7 +23,7 @@ from gridtokenx_backend.commands.terminal import (
     print_table,
 )
 from gridtokenx_backend.config import Settings, load_settings
-from gridtokenx_backend.core.periods import PeriodStatus
+from gridtokenx_backend.core.periods import ChangePeriod, PeriodStatus
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.statements.books import Books, NoBooks
 from gridtokenx_backend.statements.closing import Closing
@@ -140,14 +140,16 @@ def statement(
     with Books(settings.journal, month, {wallet} if wallet else None) as books, _progress() as told:
         if wallet and wallet not in books.roster.names:
             raise NoBooks(f"--wallet: expected a member's wallet, got {wallet!r}")
-        books.catch_up(told("reading the journal"))
+        step = books.newest_step()
+        if step is None:
+            books.catch_up(told("reading the journal"))
         wallets = [wallet] if wallet else books.wallets
         progress = told("writing statements")
         files = []
         for done, each in enumerate(wallets):
             progress(done, len(wallets))
             file = out / f"statement-{month}-{each}.{form}"
-            _write(file, statement_as(form.value, _document(settings, books, each)))
+            _write(file, statement_as(form.value, _document(settings, books, step, each)))
             files.append(str(file))
         progress(len(wallets), len(wallets))
     if as_json:
@@ -156,16 +158,16 @@ def statement(
         typer.echo(f"{month}: {len(files)} in {out}/")
 
 
-def _document(settings: Settings, books: Books, wallet: str) -> bytes:
+def _document(settings: Settings, books: Books, step: ChangePeriod | None, wallet: str) -> bytes:
     """The stored document of the month's last step; a preview if there is none."""
-    steps = books.fold.steps
-    named = dict(steps[-1].command.documents) if steps else {}
-    if wallet in named:
-        stored = read_document(settings.documents, named[wallet])
-        if stored is None:
-            raise NoBooks(f"{settings.documents}: expected {named[wallet]}, found none")
-        return stored
-    return encode(statement_of(books.data(wallet), "open", 0))
+    if step is None:
+        return encode(statement_of(books.data(wallet), "open", 0))
+    name = dict(step.documents).get(wallet, "")
+    stored = read_document(settings.documents, name) if name else None
+    if stored is None:
+        expected = name or f"a statement for {wallet}"
+        raise NoBooks(f"{settings.documents}: expected {expected}, found none")
+    return stored
 
 
 def report(
@@ -179,7 +181,8 @@ def report(
     """Write the community's report: the newest revision, or a preview of a month that is open."""
     settings = load_settings(config)
     with Books(settings.journal, month, ()) as books, _progress() as told:
-        books.catch_up(told("reading the journal"))
+        if books.newest_step() is None:
+            books.catch_up(told("reading the journal"))
         file = out / f"report-{month}.{form}"
         progress = told("adding up")
         _write(file, report_as(form.value, _report(settings, books, progress)))
@@ -190,9 +193,9 @@ def report(
 
 
 def _report(settings: Settings, books: Books, progress: Callable[[int, int], None]) -> bytes:
-    steps = books.fold.steps
-    if steps:
-        stored = read_document(settings.documents, steps[-1].command.report)
+    step = books.newest_step()
+    if step is not None:
+        stored = read_document(settings.documents, step.report)
         if stored is None:
             raise NoBooks(f"{settings.documents}: expected the month's report, found none")
         return stored

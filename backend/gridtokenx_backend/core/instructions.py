@@ -73,7 +73,9 @@ def apply_instruction(
     digest = hashlib.sha256(_encode(given)).digest()[:16]
     if known := community.remembered.get(key):
         if known.digest != digest:
-            return Refused(OrderRefusal.ID_REUSED, "expected a new id for new content")
+            return Refused(
+                OrderRefusal.ID_REUSED, f"expected a new id; {given.id!r} was used before"
+            )
         return Repeated(known.entry)
     if refused := _untimely(community, given, at_ms):
         return refused
@@ -105,7 +107,7 @@ def _untimely(community: Community, given: Instruction, at_ms: int) -> Refused |
 def _carry_out(
     community: Community, given: Instruction, key: str, at_ms: int
 ) -> Accepted | Refused:
-    if isinstance(given, Order | Standing) and community.in_force.sharing.is_sharing:
+    if community.in_force.sharing.is_sharing and isinstance(given, Order | Standing):
         detail = "expected no orders: this community shares by a key, not by price"
         return Refused(OrderRefusal.SEGMENT_CLOSED, detail)
     match given:

@@ -189,6 +189,9 @@ def _final_refusal(community: Community, command: ChangePeriod) -> PeriodRefused
         member = community.members.get(each.wallet)
         if member is None:
             return PeriodRefused(PeriodRefusal.UNKNOWN_WALLET, "expected wallets of members")
+        if not 0 <= each.minted_uwh <= member.minted_uwh:
+            detail = f"expected minted_uwh of at most {member.minted_uwh} µWh of {each.wallet}"
+            return PeriodRefused(PeriodRefusal.BAD_PERIOD, detail)
         found_uwh = unsold_uwh(community, member, each.minted_uwh, each.given_later_uwh)
         if found_uwh != each.fed_in_uwh:
             detail = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gridtokenx_backend.core.periods import ChangePeriod
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.statements.document import Data
 from gridtokenx_backend.statements.energy import Metered
@@ -63,6 +64,10 @@ class Books:
     @property
     def community(self) -> str:
         return self.roster.newest.community.name
+
+    def newest_step(self) -> ChangePeriod | None:
+        """The month's last step, whose documents are stored; None while the month is open."""
+        return self._rows.newest_step(self.month.name)
 
     @property
     def feeds_in(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import msgspec
 
@@ -38,6 +39,7 @@ REPORT_COLUMNS = (
     "highest_grx_per_kwh",
     "sha256",
 )
+_AMOUNT = re.compile(r"-\d+(?:\.\d+)?", re.ASCII)
 _trade = msgspec.json.Decoder(TradeLine)
 _posting = msgspec.json.Decoder(Posting)
 
@@ -65,7 +67,7 @@ def guarded(value: object) -> object:
     """A text that a spreadsheet would take for a formula gets an apostrophe in front."""
     if isinstance(value, str) and value[:1] in {"=", "+", "@", "\t", "\r"}:
         return f"'{value}"
-    if isinstance(value, str) and value[:1] == "-" and not value[1:2].isdigit():
+    if isinstance(value, str) and value[:1] == "-" and not _AMOUNT.fullmatch(value):
         return f"'{value}"
     return value
 

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from gridtokenx_backend.core.inputs import ConfigureInput, parse
+from gridtokenx_backend.core.inputs import ConfigureInput, PeriodInput, parse
+from gridtokenx_backend.core.periods import ChangePeriod
 from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.errors import JournalUnavailable
 
@@ -85,6 +86,16 @@ class JournalRows:
             if given is not None:
                 found.append(Terms(at_ms, terms_of(given)))
         return found
+
+    def newest_step(self, month: str) -> ChangePeriod | None:
+        """The month's last step; None while it is open."""
+        query = "SELECT input FROM journal WHERE kind = 'period' ORDER BY seq DESC"
+        for (given,) in self._read(query, ()):
+            step = parse("period", given)
+            assert isinstance(step, PeriodInput)
+            if step.command.month == month:
+                return step.command
+        return None
 
     def rows(self, after: int, until: int) -> Iterator[Row]:
         """The entries with numbers in (after, until], in order."""

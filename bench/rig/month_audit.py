@@ -1,0 +1,226 @@
+"""What the month's journal holds, read by its documented format and by nothing of the backend.
+
+Outcomes are arrays whose places docs/wire-format.md lists; they are read by place.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from bench.rig.community import Gateway, Member
+from bench.rig.month_world import House
+from gridtokenx_sim.demo.audit.finding import Violation
+from gridtokenx_sim.demo.audit.signed import Frame, device_id, read_frame
+
+_ENTRIES = (
+    "SELECT seq, at_ms, kind, leaf, leaf_hash, salt, input, outcome FROM journal ORDER BY seq"
+)
+
+
+class Movement(NamedTuple):
+    asset: str
+    debit: str
+    credit: str
+    amount: int
+
+
+class Trade(NamedTuple):
+    maker: int
+    taker: int
+    buyer: str
+    seller: str
+    price_ugrx: int
+    quantity_uwh: int
+    gross_ugrx: int
+    fee_ugrx: int
+    net_ugrx: int
+    wheeling_ugrx: int
+    loss_ugrx: int
+    buyer_zone: str
+    seller_zone: str
+    segment: str
+    rent_ugrx: int
+
+
+class Auction(NamedTuple):
+    """A zone's clearing. `book` has [number, wallet, side, price_ugrx, quantity_uwh]."""
+
+    zone: str
+    book: list[tuple[int, str, str, int, int]]
+    digest: str
+    low_ugrx: int | None
+    high_ugrx: int | None
+    price_ugrx: int | None
+    volume_uwh: int
+    welfare_ugrx: int
+
+
+class Clearing(NamedTuple):
+    interval_ms: int
+    auctions: list[Auction]
+    trades: list[Trade]
+
+
+@dataclass(slots=True)
+class Entry:
+    seq: int
+    at_ms: int
+    kind: str
+    raw_leaf: bytes
+    leaf_hash: bytes
+    salt: bytes
+    input: bytes
+    raw_outcome: bytes
+    outcome: list[Any]
+
+    @property
+    def tag(self) -> str:
+        return str(self.outcome[0])
+
+    @property
+    def placed(self) -> list[list[Any]]:
+        """The outcomes of the orders that it placed, without their tags."""
+        if self.tag == "order":
+            return [self.outcome[1:]]
+        if self.tag in ("tick", "retire"):
+            return [order[order[0] == "order" :] for order in self.outcome[1]]
+        if self.tag == "clear":
+            return [order[order[0] == "order" :] for order in self.outcome[5]]
+        return []
+
+    @property
+    def trades(self) -> list[Trade]:
+        """Those of its orders, or of its auctions."""
+        if self.tag == "clear":
+            return [Trade(*trade) for trade in self.outcome[6]]
+        return [Trade(*trade) for order in self.placed for trade in order[5]]
+
+    @property
+    def movements(self) -> list[Movement]:
+        found = [Movement(*each) for order in self.placed for each in order[6]]
+        place = _MOVEMENTS.get(self.tag)
+        if place is not None and self.tag != "order":
+            found += [Movement(*each) for each in self.outcome[place]]
+        return found
+
+    @property
+    def retirements(self) -> list[tuple[str, int, int, int]]:
+        """[wallet, interval_ms, bought_entry, amount_uwh]."""
+        place = {"tick": 3, "retire": 4, "clear": 9}.get(self.tag)
+        return [tuple(each) for each in self.outcome[place]] if place else []
+
+
+_MOVEMENTS = {
+    "frame": 7, "configure": 1, "tick": 4, "retire": 5, "clear": 7, "rec_issue": 3, "period": 4,
+    "deposit": 3, "paid": 4, "correct": 11, "rec_transfer": 4, "rec_retire": 4,
+}  # fmt: skip
+"""Where an outcome has its movements, its kind counted."""
+
+
+class Check(NamedTuple):
+    name: str
+    passed: bool
+    detail: str
+
+
+class Month:
+    """All that a check may ask for, read once."""
+
+    def __init__(
+        self,
+        folder: Path,
+        houses: list[House],
+        members: list[Member],
+        gateways: list[Gateway],
+        statements: list[dict[str, Any]],
+        config: Path,
+    ) -> None:
+        self.folder = folder
+        self.houses = houses
+        self.statements = statements
+        self.config = config
+        self.wallets = [member.wallet for member in members]
+        self.owners = {
+            house.meter: member.wallet for house, member in zip(houses, members, strict=True)
+        }
+        self.keys = {
+            device_id(raw): raw
+            for raw in (gateway.key.public_key().public_bytes_raw() for gateway in gateways)
+        }
+        database = sqlite3.connect(folder / "data" / "journal.db")
+        self.entries = [_entry(row) for row in database.execute(_ENTRIES)]
+        database.close()
+
+    @cached_property
+    def frames(self) -> list[tuple[Entry, Frame]]:
+        return [(entry, read_frame(entry.input)) for entry in self.entries if entry.kind == "frame"]
+
+    @cached_property
+    def clearings(self) -> list[tuple[Entry, Clearing]]:
+        return [
+            (entry, Clearing(entry.outcome[1], _auctions(entry), entry.trades))
+            for entry in self.entries
+            if entry.kind == "clear"
+        ]
+
+    @cached_property
+    def balances(self) -> Counter[tuple[str, str]]:
+        """(account, asset) → base units at the end."""
+        found: Counter[tuple[str, str]] = Counter()
+        for movement in self.movements():
+            found[movement.debit, movement.asset] -= movement.amount
+            found[movement.credit, movement.asset] += movement.amount
+        return found
+
+    def movements(self) -> Iterator[Movement]:
+        for entry in self.entries:
+            yield from entry.movements
+
+    @property
+    def trades(self) -> int:
+        return sum(len(entry.trades) for entry in self.entries)
+
+    @property
+    def orders(self) -> int:
+        return sum(len(entry.placed) for entry in self.entries)
+
+    @property
+    def minted_uwh(self) -> int:
+        return -self.balances["issuer:GRID", "GRID"]
+
+    @property
+    def retired_uwh(self) -> int:
+        return self.balances["community:retired", "GRID"]
+
+    @property
+    def certificates(self) -> int:
+        return -self.balances["issuer:REC", "REC"]
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    seq, at_ms, kind, leaf, leaf_hash, salt, given, outcome = row
+    read = msgspec.msgpack.decode(outcome)
+    return Entry(seq, at_ms, kind, leaf, leaf_hash, salt, given, outcome, read)
+
+
+def _auctions(entry: Entry) -> list[Auction]:
+    return [Auction(*zone[:8]) for zone in entry.outcome[3]]
+
+
+def run_checks(month: Month, checks: tuple[Callable[[Month], str], ...]) -> list[Check]:
+    """Every check, each with what it looked at or what it found wrong."""
+    found = []
+    for check in checks:
+        try:
+            found.append(Check(check.__name__, passed=True, detail=check(month)))
+        except Violation as violation:
+            found.append(Check(check.__name__, passed=False, detail=str(violation)))
+    return found
