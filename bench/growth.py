@@ -82,7 +82,17 @@ def _measure(meters: int) -> dict[str, float]:
             with BackendProcess(folder, config) as backend:
                 assert isinstance(backend, BackendProcess)
                 backend.api()
-                return {**found, "rss_bytes": _resident_bytes(backend.pid)}
+                return {**found, "rss_bytes": _settled_bytes(backend.pid)}
+
+
+def _settled_bytes(pid: int) -> int:
+    """Resident memory, once the process is done with starting: the interval series reads on."""
+    found = [0]
+    while len(found) < 5 or len(set(found[-5:])) > 1:
+        time.sleep(0.2)
+        found.append(_resident_bytes(pid))
+        assert len(found) < 300, "expected memory to settle within a minute"
+    return found[-1]
 
 
 def _resident_bytes(pid: int) -> int:
