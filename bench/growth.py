@@ -157,7 +157,7 @@ async def _store(folder: Path, entries: list[Entry], snapshot: Snapshot) -> None
 
 
 def _cost_us(community: Community, gateways: _Gateways) -> float:
-    """Median over rounds of the processor time of a single-reading frame, gateways far from each other."""
+    """Median over rounds of the processor time of a single-reading frame, gateways far apart."""
     costs = []
     for round_ in range(_ROUNDS):
         messages = []

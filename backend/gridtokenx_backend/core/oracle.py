@@ -76,7 +76,7 @@ def judge(
             return Reason.IMPLAUSIBLE_JUMP
     if reason := _judge_power(rules, power_w, synchronised):
         return reason
-    if meter.older_ms >= 0 and rules.max_production_ratio:
+    if rules.max_production_ratio and meter.older_ms >= 0:
         # In what the registers have counted, over their rollovers.
         exported_uwh += meter.last_export_uwh
         imported_uwh += meter.last_import_uwh
@@ -89,7 +89,7 @@ def judge(
         ceiling_uwh = rules.max_production_ratio * (consumed_uwh + rules.resolution_uwh)
         if produced_uwh > ceiling_uwh:
             return Reason.PRODUCTION_RATIO
-    return Reason.ACCEPTED
+    return _ACCEPTED
 
 
 def _judge_power(rules: MeterRules, power_w: int, synchronised: bool) -> Reason:  # noqa: FBT001
@@ -181,13 +181,12 @@ def surplus_uwh(meter: Meter) -> int:
 
     `export`: register 2.8.0. `net`: generation less consumption, so it can fall.
     """
-    is_net, past = meter.rules.policy == "net", meter.past
-    surplus_uwh = meter.last_export_uwh
-    if is_net:
-        surplus_uwh -= meter.last_import_uwh
+    past, surplus_uwh = meter.past, meter.last_export_uwh
     if past is not None:
         surplus_uwh += past.wrapped_export_uwh
-        if is_net:
+    if meter.rules.policy == "net":
+        surplus_uwh -= meter.last_import_uwh
+        if past is not None:
             surplus_uwh -= past.wrapped_import_uwh
     return surplus_uwh
 
