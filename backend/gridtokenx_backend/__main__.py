@@ -17,6 +17,7 @@ from gridtokenx_backend.commands.admission import device, token
 from gridtokenx_backend.commands.grid import grid, reconcile
 from gridtokenx_backend.commands.import_frames import import_frames
 from gridtokenx_backend.commands.key import key
+from gridtokenx_backend.commands.market import market
 from gridtokenx_backend.commands.pki import broker_config, init
 from gridtokenx_backend.commands.settlement import correct, deposit, rec, withdrawal
 from gridtokenx_backend.commands.statements import period, report, statement
@@ -60,6 +61,7 @@ app.command(epilog="Example: gridtokenx-backend statement 2026-06 --format pdf -
 )
 app.command(epilog="Example: gridtokenx-backend report 2026-06 --format html --out june")(report)
 app.add_typer(period, name="period")
+app.add_typer(market, name="market")
 app.add_typer(key, name="key")
 app.add_typer(token, name="token")
 app.add_typer(device, name="device")

@@ -135,6 +135,7 @@ class OpenOrder(msgspec.Struct, frozen=True):
     remaining_kwh: str
     standing: bool
     expires_ms: int = 0
+    segment: str = "realtime"
 
 
 class StandingOrder(msgspec.Struct, frozen=True):

@@ -43,6 +43,7 @@ class Segment(StrEnum):
     INTERVAL = "interval"
 
 
+_SHORTEST_S = 0.001
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="The id of an open order.")]
 Price = Annotated[
     str, typer.Option("--price", metavar="GRX", help="GRX for each kWh; none: a market order.")
@@ -54,7 +55,10 @@ def place(
     side: Annotated[SideName, typer.Argument(help="What to do.")],
     kwh: Quantity,
     price: Price = "",
-    tif: Annotated[Tif | None, typer.Option("--tif", help="GTC; IOC for a market order.")] = None,
+    tif: Annotated[
+        Tif | None,
+        typer.Option("--tif", case_sensitive=False, help="GTC; IOC for a market order."),
+    ] = None,
     for_s: Annotated[
         float, typer.Option("--for-s", min=0, help="Rest so many seconds at most (GTT).")
     ] = 0,
@@ -75,13 +79,15 @@ def place(
     """Buy or sell at a price, or at any price that the zone allows."""
     if for_s and (tif is not None or not price):
         raise Mistake("expected --for-s with a --price and without --tif")
+    if 0 < for_s < _SHORTEST_S:
+        raise Mistake(f"--for-s: expected at least {_SHORTEST_S}, a millisecond, got {for_s:g}")
     check_amounts(kwh, price or "1")
     terms: dict[str, Any] = {
         "side": side.value,
         "quantity_kwh": kwh,
         "price_grx_per_kwh": price,
         "type": "limit" if price else "market",
-        "tif": tif.value if tif else ("GTT" if for_s else ("GTC" if price else "IOC")),
+        "tif": tif.value if tif else _usual_tif(price, for_s, segment),
         "segment": segment.value,
         "post_only": post_only,
         "min_quantity_kwh": minimum,
@@ -93,7 +99,14 @@ def place(
         if for_s:
             terms["expires_ms"] = at.time_ms + round(1000 * for_s)
         placed = community.place(wallet.order_of(at, id_=id_ or new_id(), **terms))
-    show(placed, tables.placed_table(placed), as_json=as_json)
+    show(placed, tables.placed_table(placed, segment.value), as_json=as_json)
+
+
+def _usual_tif(price: str, for_s: float, segment: Segment) -> str:
+    """An order without a price trades at once or not; an auction it waits for."""
+    if for_s:
+        return "GTT"
+    return "GTC" if price or segment is Segment.INTERVAL else "IOC"
 
 
 @order_app.command(epilog="Example: gridtokenx order amend 5f0c2a9b71d34e68 --kwh 1")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import groupby
 
 from rich.console import Group
 from rich.table import Table
@@ -15,10 +17,12 @@ from gridtokenx_client.answers import (
     Cancelled,
     Certificate,
     CertificateChange,
+    OpenOrder,
     Orders,
     Placed,
     StandingOrder,
     StandingSet,
+    Trade,
     Withdrawal,
 )
 from gridtokenx_client.problem import one_line
@@ -57,31 +61,62 @@ def balance_table(balance: Balance) -> Group:
     return _titled(balance.wallet, table)
 
 
-def placed_table(placed: Placed) -> Group:
+def placed_table(placed: Placed, segment: str = "realtime") -> Group:
+    """Trades at one price are one row: many small orders may have been there."""
     table = _table("", "kWh", "GRX/kWh", "GRX", numbers=3)
-    for trade in placed.trades:
-        _add(
-            table,
-            f"traded, entry {trade.journal_seq}",
-            short(trade.quantity_kwh),
-            short(trade.price_grx_per_kwh),
-            short(trade.gross_grx),
-        )
+    prices = [
+        list(trades) for _, trades in groupby(placed.trades, lambda trade: trade.price_grx_per_kwh)
+    ]
+    for trades in prices:
+        count = f", {len(trades)} trades" if len(trades) > 1 else ""
+        _add(table, f"traded, entry {placed.journal_seq}{count}", *_sums(trades))
+    if len(prices) > 1:
+        _add(table, "traded in all", *_sums(placed.trades))
     rest = "not traded" if placed.status == "cancelled" else "open"
     _add(table, rest, short(placed.remaining_kwh), "", "")
-    return _titled(f"order {placed.order}: {placed.status}", table)
+    return _titled(f"order {placed.order}: {_became(placed, segment)}", table)
+
+
+def _sums(trades: Sequence[Trade]) -> tuple[str, str, str]:
+    """All energy, the price or the mean of several, all money."""
+    quantity_uwh = sum(parse_kwh(trade.quantity_kwh) for trade in trades)
+    gross_ugrx = sum(parse_grx(trade.gross_grx) for trade in trades)
+    prices = {trade.price_grx_per_kwh for trade in trades}
+    shown = short(prices.pop()) if len(prices) == 1 else f"⌀ {_mean_price(trades)}"
+    return short(format_kwh(quantity_uwh)), shown, short(format_grx(gross_ugrx))
+
+
+def _mean_price(trades: Sequence[Trade]) -> str:
+    """Weighted by energy."""
+    quantities_uwh = [parse_kwh(trade.quantity_kwh) for trade in trades]
+    prices_ugrx = [parse_grx(trade.price_grx_per_kwh) for trade in trades]
+    values = sum(a * b for a, b in zip(quantities_uwh, prices_ugrx, strict=True))
+    return format_grx(values // sum(quantities_uwh))
+
+
+def _became(placed: Placed, segment: str) -> str:
+    if placed.status == "resting" and segment == "interval":
+        return "waits for the next auction"
+    if placed.status == "partly_filled":
+        return "partly filled, the rest is open"
+    if placed.status == "cancelled":
+        return "partly filled, the rest cancelled" if placed.trades else "cancelled, nothing traded"
+    return placed.status
 
 
 def amended_line(amended: Amended) -> str:
     place = "kept its place" if amended.kept_priority else "took a new place"
     left, price = short(amended.remaining_kwh), short(amended.price_grx_per_kwh)
+    status = amended.status.replace("_", " ")
     return one_line(
-        f"order {amended.order}: {amended.status}, {left} kWh open at {price} GRX/kWh; it {place}"
+        f"order {amended.order}: {status}, {left} kWh open at {price} GRX/kWh; it {place}"
     )
 
 
 def all_cancelled_line(cancelled: AllCancelled) -> str:
-    return f"{cancelled.cancelled_orders} orders cancelled (entry {cancelled.journal_seq})"
+    count = cancelled.cancelled_orders
+    orders = "order" if count == 1 else "orders"
+    return f"{count} {orders} cancelled (entry {cancelled.journal_seq})"
 
 
 def cancelled_line(cancelled: Cancelled) -> str:
@@ -101,7 +136,7 @@ def orders_table(wallet: str, orders: Orders) -> Group:
             table,
             order.order,
             order.side,
-            "standing order" if order.standing else "hand",
+            _placed_by(order),
             short(order.quantity_kwh),
             short(order.remaining_kwh),
             short(order.price_grx_per_kwh),
@@ -110,6 +145,17 @@ def orders_table(wallet: str, orders: Orders) -> Group:
         keep = f"above {short(standing.keep_kwh)}" if standing.side == "sell" else "what is used"
         _add(table, "", standing.side, _itself(standing), keep, "", _prices(standing))
     return _titled(wallet, table)
+
+
+def _placed_by(order: OpenOrder) -> str:
+    """`hand, auction, until 2026-06-18 10:15 UTC`."""
+    parts = ["standing order" if order.standing else "hand"]
+    if order.segment == "interval":
+        parts.append("auction")
+    if order.expires_ms:
+        until = datetime.fromtimestamp(order.expires_ms / 1000, UTC)
+        parts.append(f"until {until:%Y-%m-%d %H:%M} UTC")
+    return ", ".join(parts)
 
 
 def _itself(standing: StandingOrder) -> str:

@@ -95,6 +95,7 @@ async def test_an_order_that_trades_is_settled_in_the_answer(api: Api) -> None:
         "buyer_zone": "main",
         "seller_zone": "main",
         "segment": "realtime",
+        "rent_grx": "0.000000",
     }
     assert (body["status"], body["trades"]) == ("partly_filled", [trade])
     assert (await api.get("/v1/trades")).json() == {"trades": [trade]}
@@ -137,6 +138,7 @@ async def test_open_and_standing_orders_of_a_wallet_are_shown(api: Api) -> None:
                 "remaining_kwh": "5.000000000",
                 "standing": False,
                 "expires_ms": 0,
+                "segment": "realtime",
             }
         ],
         "standing": [

@@ -148,7 +148,7 @@ def test_a_sale_is_signed_and_its_trades_are_shown(
 ) -> None:
     said = gridtokenx("wallet", "sell", "1.5", "--price", "0.25", "--id", "roof-1")
     assert (said.code, said.err) == (0, "")
-    assert "order roof-1: partly_filled" in said.out
+    assert "order roof-1: partly filled, the rest is open" in said.out
     assert "traded, entry 8" in said.out
     order = sent(community)
     assert (order.wallet, order.side, order.tif, order.id) == (address, "sell", "GTC", "roof-1")

@@ -32,6 +32,7 @@ KEYS = {
     "minted_uwh",
     "orders",
     "trades",
+    "auction_trades",
     "settlements",
     "checks_passed",
     "checks_total",

@@ -2,93 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
+import tests.sim.demo_market_forgeries as market
+from tests.sim.demo_forger import MOVEMENTS, Forger, database, minting
 
 from gridtokenx_sim.demo.folder import Folder
-
-_MOVEMENTS = 7
-"""Where the outcome of a frame, an order or a clearing has its movements."""
-
-
-@contextmanager
-def database(path: Path) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(path)
-    with connection:
-        yield connection
-    connection.close()
-
-
-class Forger:
-    """Changes a journal's entries and seals them again, as somebody who knows the format would."""
-
-    def __init__(self, folder: Folder) -> None:
-        self.path = folder.journal
-
-    def seqs(self, kind: str) -> list[int]:
-        """The numbers of the entries of a kind that moved something, or of all of that kind."""
-        with database(self.path) as rows:
-            found = rows.execute("SELECT seq, leaf FROM journal WHERE kind = ?", (kind,)).fetchall()
-        moving = [seq for seq, leaf in found if json.loads(leaf)["movements"]]
-        return moving or [seq for seq, _ in found]
-
-    def outcome(self, seq: int) -> Any:
-        with database(self.path) as rows:
-            query = "SELECT outcome FROM journal WHERE seq = ?"
-            return msgspec.msgpack.decode(rows.execute(query, (seq,)).fetchone()[0])
-
-    def change(self, seq: int, change: Callable[[Any], None], *, in_leaf: bool = True) -> None:
-        """Applies `change` to an entry's outcome, and tells it in its leaf."""
-        with database(self.path) as rows:
-            query = "SELECT leaf, salt, input, outcome FROM journal WHERE seq = ?"
-            raw_leaf, salt, given, raw_outcome = rows.execute(query, (seq,)).fetchone()
-            outcome = msgspec.msgpack.decode(raw_outcome)
-            change(outcome)
-            stored = msgspec.msgpack.encode(outcome)
-            leaf = json.loads(raw_leaf)
-            committed = hashlib.sha256(salt + len(given).to_bytes(8, "big") + given + stored)
-            leaf["commitment"] = committed.hexdigest()
-            if in_leaf:
-                leaf["movements"] = _movements(outcome)
-            sealed = json.dumps(leaf, separators=(",", ":")).encode()
-            rows.execute(
-                "UPDATE journal SET leaf = ?, leaf_hash = ?, outcome = ? WHERE seq = ?",
-                (sealed, hashlib.sha256(b"\x00" + sealed).digest(), stored, seq),
-            )
-
-    def execute(self, statement: str, *values: Any) -> None:
-        with database(self.path) as rows:
-            rows.execute(statement, values)
-
-
-def _movements(outcome: Any) -> list[Any]:
-    if outcome[0] == "tick":
-        placed = [movement for order in outcome[1] for movement in order[_MOVEMENTS]]
-        return [*placed, *outcome[4]]
-    if outcome[0] in ("frame", "order", "clear"):
-        return list(outcome[_MOVEMENTS])
-    return list(outcome[1]) if outcome[0] == "configure" else []
-
-
-def minting(forger: Forger) -> int:
-    """The number of the first frame that minted."""
-    return forger.seqs("frame")[0]
-
-
-def _trading(forger: Forger) -> int:
-    return forger.seqs("tick")[-1]
-
-
-def _first_trading_order(outcome: Any) -> Any:
-    return next(order for order in outcome[1] if order[6])
 
 
 def forge_a_gap(forger: Forger, _: Folder) -> None:
@@ -105,7 +27,7 @@ def forge_a_leaf_hash(forger: Forger, _: Folder) -> None:
 
 def forge_a_silent_leaf(forger: Forger, _: Folder) -> None:
     def double(outcome: Any) -> None:
-        outcome[_MOVEMENTS][0][3] *= 2
+        outcome[MOVEMENTS][0][3] *= 2
 
     forger.change(minting(forger), double, in_leaf=False)
 
@@ -205,30 +127,16 @@ def forge_an_order(forger: Forger, _: Folder) -> None:
 
 def forge_money_from_nowhere(forger: Forger, _: Folder) -> None:
     def reverse(outcome: Any) -> None:
-        outcome[_MOVEMENTS][0][3] *= -1
+        outcome[MOVEMENTS][0][3] *= -1
 
     forger.change(minting(forger), reverse)
 
 
 def forge_an_asset(forger: Forger, _: Folder) -> None:
     def rename(outcome: Any) -> None:
-        outcome[_MOVEMENTS][0][0] = "GOLD"
+        outcome[MOVEMENTS][0][0] = "GOLD"
 
     forger.change(minting(forger), rename)
-
-
-def forge_an_overdraft(forger: Forger, _: Folder) -> None:
-    def overdraw(outcome: Any) -> None:
-        _first_trading_order(outcome)[_MOVEMENTS][0][3] = 10**12
-
-    forger.change(_trading(forger), overdraw)
-
-
-def forge_fresh_money(forger: Forger, _: Folder) -> None:
-    def issue(outcome: Any) -> None:
-        _first_trading_order(outcome)[_MOVEMENTS][0][1] = "issuer:GRX"
-
-    forger.change(_trading(forger), issue)
 
 
 def forge_an_opening_balance(forger: Forger, _: Folder) -> None:
@@ -240,14 +148,14 @@ def forge_an_opening_balance(forger: Forger, _: Folder) -> None:
 
 def forge_a_double_mint(forger: Forger, _: Folder) -> None:
     def double(outcome: Any) -> None:
-        outcome[_MOVEMENTS][0][3] *= 2
+        outcome[MOVEMENTS][0][3] *= 2
 
     forger.change(minting(forger), double)
 
 
 def forge_a_mint_for_another(forger: Forger, _: Folder) -> None:
     def redirect(outcome: Any) -> None:
-        outcome[_MOVEMENTS][0][2] = "community:fees"
+        outcome[MOVEMENTS][0][2] = "community:fees"
 
     forger.change(minting(forger), redirect)
 
@@ -256,56 +164,6 @@ def forge_the_truth(_: Forger, folder: Folder) -> None:
     meters = json.loads(folder.meters.read_bytes())
     meters["meters"][0]["export_uwh"] -= 10**9
     folder.meters.write_text(json.dumps(meters))
-
-
-def _forge_trade(forger: Forger, change: Callable[[Any], None]) -> None:
-    def apply(outcome: Any) -> None:
-        change(_first_trading_order(outcome)[6][0])
-
-    forger.change(_trading(forger), apply)
-
-
-def forge_a_gross(forger: Forger, _: Folder) -> None:
-    def more(trade: Any) -> None:
-        trade[6] += 1
-
-    _forge_trade(forger, more)
-
-
-def forge_a_fee(forger: Forger, _: Folder) -> None:
-    def more(trade: Any) -> None:
-        trade[7] += 1
-
-    _forge_trade(forger, more)
-
-
-def forge_a_self_trade(forger: Forger, _: Folder) -> None:
-    def same(trade: Any) -> None:
-        trade[2] = trade[3]
-
-    _forge_trade(forger, same)
-
-
-def forge_a_payment_without_delivery(forger: Forger, _: Folder) -> None:
-    def keep(outcome: Any) -> None:
-        _first_trading_order(outcome)[_MOVEMENTS].pop()
-
-    forger.change(_trading(forger), keep)
-
-
-def forge_a_fill(forger: Forger, _: Folder) -> None:
-    def fill(outcome: Any) -> None:
-        _first_trading_order(outcome)[4] += 1
-
-    forger.change(_trading(forger), fill)
-
-
-def forge_the_history(forger: Forger, _: Folder) -> None:
-    forger.execute("UPDATE trade SET price_ugrx = price_ugrx + 1000")
-
-
-def forge_a_shorter_history(forger: Forger, _: Folder) -> None:
-    forger.execute("DELETE FROM trade WHERE seq = (SELECT max(seq) FROM trade)")
 
 
 def forge_what_the_api_said(_: Forger, folder: Folder) -> None:
@@ -319,46 +177,6 @@ def forge_an_escrow(_: Forger, folder: Folder) -> None:
     balance = next(iter(statement["balances"].values()))
     balance["grx_held_ugrx"] = balance["grx_ugrx"] + 1
     folder.statement.write_text(json.dumps(statement))
-
-
-def _clearing(forger: Forger) -> int:
-    """The number of the newest clearing in which something traded."""
-    return next(
-        seq for seq in reversed(forger.seqs("clear")) if _first_auction(forger.outcome(seq))
-    )
-
-
-def _first_auction(outcome: Any) -> Any:
-    """The first zone's auction if something traded in it: its volume is above zero."""
-    return next((zone for zone in outcome[3] if zone[6]), None)
-
-
-def forge_another_interval(forger: Forger, _: Folder) -> None:
-    def delay(outcome: Any) -> None:
-        outcome[1] += 900_000
-
-    forger.change(_clearing(forger), delay)
-
-
-def forge_a_book(forger: Forger, _: Folder) -> None:
-    def sweeten(outcome: Any) -> None:
-        _first_auction(outcome)[1][0][3] += 1000
-
-    forger.change(_clearing(forger), sweeten)
-
-
-def forge_a_volume(forger: Forger, _: Folder) -> None:
-    def shrink(outcome: Any) -> None:
-        _first_auction(outcome)[6] -= 1_000_000
-
-    forger.change(_clearing(forger), shrink)
-
-
-def forge_a_clearing_price(forger: Forger, _: Folder) -> None:
-    def raise_price(outcome: Any) -> None:
-        _first_auction(outcome)[5] += 10_000_000
-
-    forger.change(_clearing(forger), raise_price)
 
 
 FORGERIES: list[tuple[str, Callable[[Forger, Folder], None]]] = [
@@ -383,24 +201,24 @@ FORGERIES: list[tuple[str, Callable[[Forger, Folder], None]]] = [
     ("instructions_are_signed", forge_an_order),
     ("assets_sum_to_zero", forge_money_from_nowhere),
     ("assets_sum_to_zero", forge_an_asset),
-    ("no_account_goes_below_zero", forge_an_overdraft),
-    ("only_issuers_issue", forge_fresh_money),
+    ("no_account_goes_below_zero", market.forge_an_overdraft),
+    ("only_issuers_issue", market.forge_fresh_money),
     ("only_issuers_issue", forge_an_opening_balance),
     ("mint_is_the_export", forge_a_double_mint),
     ("mint_is_the_export", forge_a_mint_for_another),
     ("mint_is_no_more_than_the_truth", forge_the_truth),
-    ("trades_are_exact", forge_a_gross),
-    ("trades_are_exact", forge_a_fee),
-    ("trades_are_exact", forge_a_self_trade),
-    ("settlement_is_delivery_versus_payment", forge_a_payment_without_delivery),
-    ("settlement_is_delivery_versus_payment", forge_a_fill),
-    ("history_is_the_journal", forge_the_history),
-    ("history_is_the_journal", forge_a_shorter_history),
+    ("trades_are_exact", market.forge_a_gross),
+    ("trades_are_exact", market.forge_a_fee),
+    ("trades_are_exact", market.forge_a_self_trade),
+    ("settlement_is_delivery_versus_payment", market.forge_a_payment_without_delivery),
+    ("settlement_is_delivery_versus_payment", market.forge_a_fill),
+    ("history_is_the_journal", market.forge_the_history),
+    ("history_is_the_journal", market.forge_a_shorter_history),
     ("balances_are_as_told", forge_what_the_api_said),
     ("balances_are_as_told", forge_an_escrow),
-    ("intervals_are_cleared_in_order", forge_another_interval),
-    ("books_have_their_hashes", forge_a_book),
-    ("auctions_move_the_most", forge_a_volume),
-    ("auctions_move_the_most", forge_a_clearing_price),
+    ("intervals_are_cleared_in_order", market.forge_another_interval),
+    ("books_have_their_hashes", market.forge_a_book),
+    ("auctions_move_the_most", market.forge_a_volume),
+    ("auctions_move_the_most", market.forge_a_clearing_price),
     ("replay_agrees", forge_a_double_mint),
 ]

@@ -178,10 +178,10 @@ def test_a_damaged_clock_file_is_no_reason_not_to_start(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("speed", "pace"),
     [
-        (1.0, Pace(5, 5, 3600)),
-        (180.0, Pace(240, 300, 21_600)),
-        (600.0, Pace(900, 1200, 72_000)),
-        (3600.0, Pace(7200, 7200, 432_000)),
+        (1.0, Pace(5, 5, 3600, 10)),
+        (180.0, Pace(240, 300, 21_600, 300)),
+        (600.0, Pace(900, 1200, 72_000, 1200)),
+        (3600.0, Pace(7200, 7200, 432_000, 14_400)),
     ],
 )
 def test_things_happen_every_second_or_two_of_real_time(speed: float, pace: Pace) -> None:

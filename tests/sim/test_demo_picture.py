@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from gridtokenx_sim.demo import town
-from gridtokenx_sim.demo.api import Level, Trade
+from gridtokenx_sim.demo.api import Clearing, Level, Trade
 from gridtokenx_sim.demo.picture import picture
 from gridtokenx_sim.demo.progress import progress_line
 from gridtokenx_sim.demo.scene import Event, House, Scene
@@ -49,7 +49,7 @@ def scene(**changes: Any) -> Scene:
         "bids": tuple(Level(100_000 - step, KWH) for step in range(7)),
         "asks": tuple(Level(110_000 + 1000 * step, 2 * KWH) for step in range(7)),
         "trades": tuple(
-            Trade(NOON_MS - 60_000 * n, 105_000, 457_000_000, "wallet2", "wallet1")
+            Trade(NOON_MS - 60_000 * n, 105_000, 457_000_000, "wallet2", "wallet1", "realtime")
             for n in range(12)
         ),
     }
@@ -116,8 +116,30 @@ def test_trades_name_the_members() -> None:
 
 
 def test_a_trade_of_an_unknown_wallet_shows_its_beginning() -> None:
-    trade = Trade(NOON_MS, 105_000, KWH, "9xQeWvG816bUx9EPf", "wallet1")
+    trade = Trade(NOON_MS, 105_000, KWH, "9xQeWvG816bUx9EPf", "wallet1", "realtime")
     assert any("Member 1 → 9xQeWvG8" in line for line in draw(scene(trades=(trade,))))
+
+
+def test_a_trade_of_an_auction_is_marked() -> None:
+    marked = Trade(NOON_MS, 105_000, KWH, "wallet2", "wallet1", "interval")
+    lines = draw(scene(trades=(marked, msgspec.structs.replace(marked, segment="realtime"))))
+    assert [line.count("12:00 ¼h") for line in lines if "Member 1 → Member 2" in line] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("clearing", "told"),
+    [
+        (
+            Clearing(NOON_MS - 900_000, 131_000, 1_234_000_000),
+            "auction of 11:45 to 12:00: 1.234 kWh at 0.131",
+        ),
+        (Clearing(NOON_MS - 900_000, None, 0), "auction of 11:45 to 12:00: no trade"),
+    ],
+)
+def test_the_newest_auction_is_told_below_the_trades(clearing: Clearing, told: str) -> None:
+    drawn = draw(scene(clearing=clearing))
+    assert any(told in line for line in drawn)
+    assert len(drawn) == len(draw(scene()))
 
 
 def test_before_anything_is_known_it_is_drawn_all_the_same() -> None:

@@ -17,19 +17,19 @@ from gridtokenx_backend.api.views import (
     OrdersView,
     SummaryView,
     TradesView,
-    ZonesView,
-    link_view,
     open_order_view,
     trade_view,
-    zone_view,
 )
+from gridtokenx_backend.api.zone_views import ZonesView, link_view, zone_view
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.book import BUY, SELL
+from gridtokenx_backend.core.interval_market import INTERVAL
 from gridtokenx_backend.core.ledger import GRID, GRX, REC
 from gridtokenx_backend.core.registry import Member
 from gridtokenx_wire.units import format_grx, format_kwh
 from gridtokenx_wire.verdict import Reason
 
+REALTIME = "realtime"
 _DEPTH = 50
 
 
@@ -93,10 +93,18 @@ async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> 
 
 @get("/v1/orders/{wallet:str}")
 async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) -> OrdersView:
-    """A wallet's open orders, oldest first, and its standing orders."""
+    """A wallet's open orders in both segments, oldest first, and its standing orders."""
     async with backend.writer.reading() as community:
         member = _member(community.members, wallet)
-        orders = [open_order_view(order) for order in community.book.of_wallet(wallet)]
+        found = [
+            (order.number, open_order_view(order, segment))
+            for segment, book in (
+                (REALTIME, community.book),
+                (INTERVAL, community.interval.book),
+            )
+            for order in book.of_wallet(wallet)
+        ]
+        orders = [view for _, view in sorted(found, key=lambda each: each[0])]
         standing = [
             standing_order_view(side, order)
             for side, order in ((SELL, member.sell), (BUY, member.buy))

@@ -19,10 +19,10 @@ from gridtokenx_backend.api.problems import Problem, refused, respond_unreadable
 from gridtokenx_backend.api.views import (
     DeviceView,
     HealthView,
-    MarketView,
     ReadingsView,
     ReadingView,
 )
+from gridtokenx_backend.api.zone_views import MarketView
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import (
@@ -165,7 +165,7 @@ async def resume_oracle(backend: NamedDependency[Backend], data: JSONBody[_Why])
 async def switch_trading(
     backend: NamedDependency[Backend], data: JSONBody[MarketCommand]
 ) -> MarketView:
-    """Halts or resumes the realtime market of a zone (or of all), or makes it cancel-only."""
+    """Halts or resumes both markets of a zone (or of all), or makes them cancel-only."""
     _check_reason(data.reason)
     ((result, seq, _),) = await backend.writer.submit([switch_market(data)])
     if isinstance(result, Refused):

@@ -15,13 +15,13 @@ from gridtokenx_backend.core.outcomes import (
     StandingAccepted,
     Trade,
 )
-from gridtokenx_backend.core.trading import OPEN, ZoneState
-from gridtokenx_backend.core.zones import LinkRules, ZoneRules
 from gridtokenx_backend.journal import TradeRow
 from gridtokenx_wire.units import format_grx, format_kwh
 
 
 class TradeView(msgspec.Struct, frozen=True):
+    """The buyer pays `gross_grx`, and `rent_grx` for links that are full."""
+
     price_grx_per_kwh: str
     quantity_kwh: str
     gross_grx: str
@@ -36,6 +36,7 @@ class TradeView(msgspec.Struct, frozen=True):
     buyer_zone: str
     seller_zone: str
     segment: str
+    rent_grx: str
 
 
 class OrderView(msgspec.Struct, frozen=True):
@@ -71,6 +72,7 @@ class OpenOrderView(msgspec.Struct, frozen=True):
     remaining_kwh: str
     standing: bool
     expires_ms: int
+    segment: str
 
 
 class AmendView(msgspec.Struct, frozen=True):
@@ -89,44 +91,6 @@ class AmendView(msgspec.Struct, frozen=True):
 
 class CancelAllView(msgspec.Struct, frozen=True):
     cancelled_orders: int
-    journal_seq: int
-
-
-class ZoneView(msgspec.Struct, frozen=True):
-    """`status` is open, halted, cancel_only, or paused (by its breaker, until `paused_until_ms`).
-
-    Prices are empty where there is none: no floor or ceiling, no trade yet.
-    """
-
-    zone: str
-    status: str
-    reason: str
-    paused_until_ms: int
-    floor_grx_per_kwh: str
-    ceiling_grx_per_kwh: str
-    last_price_grx_per_kwh: str
-    breaker_bps: int
-
-
-class LinkView(msgspec.Struct, frozen=True):
-    """`room_kwh` is what still fits in the interval that is running."""
-
-    from_zone: str
-    to_zone: str
-    capacity_kwh: str
-    room_kwh: str
-    wheeling_grx_per_kwh: str
-    loss_grx_per_kwh: str
-
-
-class ZonesView(msgspec.Struct, frozen=True):
-    zones: list[ZoneView]
-    links: list[LinkView]
-
-
-class MarketView(msgspec.Struct, frozen=True):
-    zones: list[str]
-    status: str
     journal_seq: int
 
 
@@ -298,10 +262,11 @@ def trade_view(trade: TradeRow | Trade, seq: int, at_ms: int) -> TradeView:
         trade.buyer_zone,
         trade.seller_zone,
         trade.segment,
+        format_grx(trade.rent_ugrx),
     )
 
 
-def open_order_view(order: RestingOrder) -> OpenOrderView:
+def open_order_view(order: RestingOrder, segment: str) -> OpenOrderView:
     return OpenOrderView(
         client_id(order.key),
         order.side,
@@ -310,35 +275,7 @@ def open_order_view(order: RestingOrder) -> OpenOrderView:
         format_kwh(order.remaining_uwh),
         order.standing,
         order.expires_ms,
-    )
-
-
-def _price(price_ugrx: int) -> str:
-    return format_grx(price_ugrx) if price_ugrx else ""
-
-
-def zone_view(rules: ZoneRules, state: ZoneState, at_ms: int) -> ZoneView:
-    is_paused = state.status == OPEN and at_ms < state.paused_until_ms
-    return ZoneView(
-        rules.name,
-        "paused" if is_paused else state.status,
-        state.reason,
-        state.paused_until_ms if is_paused else 0,
-        _price(rules.floor_ugrx),
-        _price(rules.ceiling_ugrx),
-        _price(state.last_ugrx),
-        rules.breaker_bps,
-    )
-
-
-def link_view(rules: LinkRules, room_uwh: int) -> LinkView:
-    return LinkView(
-        rules.from_zone,
-        rules.to_zone,
-        format_kwh(rules.capacity_uwh),
-        format_kwh(room_uwh),
-        format_grx(rules.wheeling_ugrx),
-        format_grx(rules.loss_ugrx),
+        segment,
     )
 
 

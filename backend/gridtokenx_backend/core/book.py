@@ -117,10 +117,15 @@ class Book:
         return expiries[0][0] if expiries else NEVER_MS
 
     def expired(self, at_ms: int) -> list[RestingOrder]:
-        """The orders that are to go by `at_ms`: the earliest first, of a moment the oldest."""
-        due = {number for expires_ms, number in self._expiries if expires_ms <= at_ms}
-        found = [self.orders[number] for number in due & self.orders.keys()]
-        return sorted(found, key=lambda order: (order.expires_ms, order.number))
+        """The orders that are to go by `at_ms`: the earliest first, of a moment the oldest.
+
+        Each is named once: the caller takes them out.
+        """
+        found = []
+        while self.next_expiry_ms <= at_ms:
+            _, number = heappop(self._expiries)
+            found.append(self.orders[number])
+        return found
 
     def of_wallet(self, wallet: str) -> Iterable[RestingOrder]:
         """A wallet's open orders, oldest first."""

@@ -73,7 +73,9 @@ def apply_instruction(
     digest = hashlib.sha256(_encode(given)).digest()[:16]
     if known := community.remembered.get(key):
         if known.digest != digest:
-            return Refused(OrderRefusal.ID_REUSED, "expected a new id for new content")
+            return Refused(
+                OrderRefusal.ID_REUSED, f"expected a new id; {given.id!r} was used before"
+            )
         return Repeated(known.entry)
     if refused := _untimely(community, given, at_ms):
         return refused

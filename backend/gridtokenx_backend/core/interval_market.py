@@ -85,7 +85,10 @@ class IntervalMarket:
         if reason := market.trading.closed(order.zone, at_ms):
             return Refused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
         if order.min_quantity_uwh or order.post_only or not order.rests:
-            detail = "expected GTC or GTT without post_only or minimum, in the segment interval"
+            detail = (
+                "expected tif GTC or GTT in the segment interval, "
+                "and neither post_only nor min_quantity_kwh"
+            )
             return Refused(OrderRefusal.CONTRADICTORY, detail)
         if refused := market.bad_quantity(order) or market.bad_price(order.zone, order.price_ugrx):
             return refused

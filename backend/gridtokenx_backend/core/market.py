@@ -81,9 +81,8 @@ class Market:
         planned = self._plan(order, at_ms)
         if refused := self._uncovered(order, planned, replaced):
             return refused
-        if order.post_only and planned.fills:
-            best = format_grx(planned.fills[0].maker.price_ugrx)
-            return Refused(OrderRefusal.WOULD_TRADE, f"it would trade at once, at {best} GRX/kWh")
+        if order.post_only and (planned.fills or planned.tripped):
+            return Refused(OrderRefusal.WOULD_TRADE, _would_trade(planned))
         if planned.traded_uwh < order.min_quantity_uwh:
             planned = Plan([], [], ended=True)
         if replaced is not None:
@@ -110,8 +109,13 @@ class Market:
         return [order.number for order in expired]
 
     def affordable_uwh(self, wallet: str, price_ugrx: int) -> int:
-        """The largest whole number of lots that `wallet` could buy at `price_ugrx`."""
+        """The largest whole number of lots that `wallet` could buy at `price_ugrx`.
+
+        None at a price below a tick, which a standing order may have from before a change of it.
+        """
         _, cover = self.cover(BUY, price_ugrx, self.rules.lot_uwh)
+        if not cover:
+            return 0
         return self.ledger.available(wallet, GRX) // cover * self.rules.lot_uwh
 
     def cover(self, side: str, price_ugrx: int, quantity_uwh: int) -> tuple[str, int]:
@@ -312,6 +316,15 @@ def _least_price_ugrx(rules: MarketRules) -> int:
 
     most = rules.highest_price_ugrx // rules.tick_ugrx
     return (bisect_left(range(most + 1), True, key=pays)) * rules.tick_ugrx
+
+
+def _would_trade(planned: Plan) -> str:
+    """What a post-only order is told. It trips no breaker: else that would cost nothing."""
+    if not planned.fills:
+        zones = ", ".join(planned.tripped)
+        return f"it would trade at once, at a price that trips the breaker of {zones}"
+    best = format_grx(planned.fills[0].maker.price_ugrx)
+    return f"it would trade at once, at {best} GRX/kWh"
 
 
 def shortage(asset: str, cover: int, available: int) -> str:

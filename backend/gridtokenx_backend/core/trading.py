@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -100,7 +101,8 @@ class Trading:
         if state.status != OPEN:
             return f"zone {zone!r} is {state.status.replace('_', '-')}: {state.reason}"
         if at_ms < state.paused_until_ms:
-            return f"zone {zone!r} is paused by its breaker until {state.paused_until_ms}"
+            until = datetime.fromtimestamp(state.paused_until_ms / 1000, UTC)
+            return f"zone {zone!r} is paused by its breaker until {until:%Y-%m-%d %H:%M:%S} UTC"
         return ""
 
     def frozen(self, zone: str) -> str:

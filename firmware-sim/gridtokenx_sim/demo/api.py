@@ -26,11 +26,22 @@ class Level(msgspec.Struct, frozen=True):
 
 
 class Trade(msgspec.Struct, frozen=True):
+    """`segment` is the market it came of: realtime, or interval for an auction."""
+
     time_ms: int
     price_ugrx: int
     quantity_uwh: int
     buyer: str
     seller: str
+    segment: str
+
+
+class Clearing(msgspec.Struct, frozen=True):
+    """The auction of the 15 minutes from `interval_ms`; no price where nothing traded."""
+
+    interval_ms: int
+    price_ugrx: int | None
+    volume_uwh: int
 
 
 class _Level(msgspec.Struct):
@@ -49,10 +60,21 @@ class _Trade(msgspec.Struct):
     quantity_kwh: str
     buyer: str
     seller: str
+    segment: str
 
 
 class _Trades(msgspec.Struct):
     trades: list[_Trade]
+
+
+class _Clearing(msgspec.Struct):
+    interval_ms: int
+    price_grx_per_kwh: str | None
+    volume_kwh: str
+
+
+class _Clearings(msgspec.Struct):
+    clearings: list[_Clearing]
 
 
 class _Balance(msgspec.Struct):
@@ -114,9 +136,22 @@ class Api:
                 parse_kwh(trade.quantity_kwh),
                 trade.buyer,
                 trade.seller,
+                trade.segment,
             )
             for trade in said.trades
         ]
+
+    async def last_clearing(self) -> Clearing | None:
+        """The newest auction, None before the first."""
+        said = await self._get("/v1/clearings?limit=1", _Clearings)
+        for found in said.clearings:
+            price = found.price_grx_per_kwh
+            return Clearing(
+                found.interval_ms,
+                None if price is None else parse_grx(price),
+                parse_kwh(found.volume_kwh),
+            )
+        return None
 
     async def frames_of(self, device: str) -> int:
         """How many of a gateway's frames are stored."""

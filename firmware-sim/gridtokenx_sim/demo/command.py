@@ -17,7 +17,9 @@ def demo(
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over: a new community.")] = False,
     until_settled: Annotated[
         bool,
-        typer.Option("--until-settled", help="Stop at the first settled trade and check it all."),
+        typer.Option(
+            "--until-settled", help="Stop when both markets have settled a trade; check it all."
+        ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="With --until-settled: print JSON, for programs.")

@@ -187,6 +187,7 @@ def community_toml(identities: Identities, pace: Pace) -> str:
                 "tick_s": pace.tick_s,
                 "order_window_s": pace.order_window_s,
             },
+            "interval": {"grace_s": pace.grace_s},
             "member": [
                 {
                     "name": member.name,

@@ -8,24 +8,31 @@ _ROUND_S = (5, 10, 15, 20, 30, 60, 120, 180, 240, 300, 600, 900, 1200, 1800, 360
 """Periods that a clock's hands like; all but one divide the day."""
 _POLL_EVERY_REAL_S = 1.3
 _TRADE_EVERY_REAL_S = 1.6
+_DELIVERY_REAL_S = 0.3
 _SHORTEST_ORDER_WINDOW_S = 3600
 _ORDER_WINDOW_REAL_S = 120
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """Periods in seconds of community time."""
+    """Periods in seconds of community time.
+
+    An auction waits for `grace_s` after its interval: until the next poll of every meter is in.
+    """
 
     poll_s: int
     tick_s: int
     order_window_s: int
+    grace_s: int
 
 
 def pace_for(speed: float) -> Pace:
     """The periods for a community whose clock runs `speed` times as fast as the wall's."""
+    poll_s = _round(speed * _POLL_EVERY_REAL_S)
     return Pace(
-        _round(speed * _POLL_EVERY_REAL_S),
+        poll_s,
         _round(speed * _TRADE_EVERY_REAL_S),
         max(_SHORTEST_ORDER_WINDOW_S, round(speed * _ORDER_WINDOW_REAL_S)),
+        _round(poll_s + speed * _DELIVERY_REAL_S),
     )
 
 

@@ -26,6 +26,7 @@ _BAR_W = 1000
 _BAR_LENGTH = 7
 _LEVELS = 4
 _TRADES = 8
+_INTERVAL_MS = 900_000
 _FAULT_STYLE = "bold red"
 
 
@@ -154,7 +155,7 @@ def _trades(scene: Scene) -> RenderableType:
         table.add_column(heading, justify="right", no_wrap=True)
     for trade in scene.trades[:_TRADES]:
         table.add_row(
-            local_time(trade.time_ms, scene.time_zone).strftime("%H:%M"),
+            f"{local_time(trade.time_ms, scene.time_zone):%H:%M}{of_market(trade.segment)}",
             f"{scene.name_of(trade.seller)} → {scene.name_of(trade.buyer)}",
             kwh(trade.quantity_uwh),
             price(trade.price_ugrx),
@@ -162,7 +163,34 @@ def _trades(scene: Scene) -> RenderableType:
         )
     for _ in range(_TRADES - len(scene.trades)):
         table.add_row("")
-    return Panel(table, title="last trades", box=box.ROUNDED, padding=0, border_style="dim")
+    return Panel(
+        table,
+        title="last trades",
+        subtitle=_auction(scene),
+        box=box.ROUNDED,
+        padding=0,
+        border_style="dim",
+    )
+
+
+def _auction(scene: Scene) -> str | None:
+    """What came of the newest auction, if there was one."""
+    clearing = scene.clearing
+    if clearing is None:
+        return None
+    start, end = (
+        local_time(clearing.interval_ms + past_ms, scene.time_zone).strftime("%H:%M")
+        for past_ms in (0, _INTERVAL_MS)
+    )
+    if clearing.price_ugrx is None:
+        return f"auction of {start} to {end}: no trade"
+    volume, cost = kwh(clearing.volume_uwh), price(clearing.price_ugrx)
+    return f"auction of {start} to {end}: {volume} kWh at {cost}"
+
+
+def of_market(segment: str) -> str:
+    """What is set behind a trade or an order of the auction every quarter of an hour."""
+    return " ¼h" if segment == "interval" else ""
 
 
 def _events(scene: Scene) -> RenderableType:

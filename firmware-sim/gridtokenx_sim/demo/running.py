@@ -65,7 +65,10 @@ class Running:
             gateway_part(folder, gateway, who.gateways[gateway.name], self._api)
             for gateway in town.GATEWAYS
         ]
-        orders = [self._standing_order(member, who.wallets[member.name]) for member in town.MEMBERS]
+        orders = [
+            self._standing_order(member, who.wallets[member.name])
+            for member in sorted(town.MEMBERS, key=lambda member: member.segment)
+        ]
         await together(supervisor.start(*gateways), *orders)
         return Watch(
             self._api, folder.meters, who, make_clock(self._clock), self._speed, self.broker.name

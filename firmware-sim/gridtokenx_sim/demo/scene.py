@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gridtokenx_sim.demo.api import Level, Trade
+from gridtokenx_sim.demo.api import Clearing, Level, Trade
 from gridtokenx_sim.demo.statement import Balance, Summary
 
 
@@ -30,7 +30,8 @@ class Event(msgspec.Struct, frozen=True):
 class Scene(msgspec.Struct, frozen=True):
     """`bids` and `asks` have the best price first, `trades` the newest. Times are community time.
 
-    `summary` is None until the backend has answered. `down` names the parts that are not running.
+    `clearing` is the newest auction. `summary` is None until the backend has answered. `down` names
+    the parts that are not running.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Scene(msgspec.Struct, frozen=True):
     bids: tuple[Level, ...] = ()
     asks: tuple[Level, ...] = ()
     trades: tuple[Trade, ...] = ()
+    clearing: Clearing | None = None
     down: tuple[str, ...] = ()
     restarts: int = 0
     events: tuple[Event, ...] = ()

@@ -26,6 +26,7 @@ from gridtokenx_sim.demo.scene import Event, Scene
 from gridtokenx_sim.demo.watch import Watch
 
 SETTLED_TIMEOUT_S = 70.0
+_MARKETS = {"realtime", "interval"}
 _LOOK_EVERY_S = 1.0
 _DRAW_EVERY_S = 0.5
 _LOOK_FOR_TRADE_EVERY_S = 0.2
@@ -42,7 +43,10 @@ class Interrupted(Exception):
 
 
 class Mode(msgspec.Struct, frozen=True):
-    """`until_settled` ends the run by itself; otherwise `screen` says how it shows itself."""
+    """`until_settled` ends the run once both markets have traded.
+
+    Otherwise `screen` says how it shows itself.
+    """
 
     until_settled: bool
     screen: bool
@@ -83,11 +87,14 @@ class Session:
 
     async def _until_settled(self, watch: Watch) -> None:
         deadline = time.monotonic() + SETTLED_TIMEOUT_S
-        while watch.summary is None or watch.summary.settlements == 0:
+        while missing := _MARKETS - await watch.markets_traded():
             if time.monotonic() > deadline:
-                raise RunFailed(f"expected a settled trade within {SETTLED_TIMEOUT_S:.0f} s")
+                which = " and ".join(sorted(missing))
+                raise RunFailed(
+                    f"expected a settled trade within {SETTLED_TIMEOUT_S:.0f} s in: {which}"
+                )
             await asyncio.sleep(_LOOK_FOR_TRADE_EVERY_S)
-            await watch.look()
+        await watch.look()
         self._say(progress_line(self._scene()))
 
     async def _show(self, watch: Watch) -> None:

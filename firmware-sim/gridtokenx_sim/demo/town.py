@@ -16,8 +16,11 @@ TIME_ZONE = "Europe/Vienna"
 LATITUDE = 48.2
 LONGITUDE = 16.37
 SEED = 7
-START = datetime(2026, 6, 18, 5, 55, tzinfo=UTC)
-"""A working day in June, seven in the morning by the sun: surplus within minutes."""
+START = datetime(2026, 6, 18, 5, 59, tzinfo=UTC)
+"""A working day in June, seven in the morning by the sun: surplus within minutes.
+
+When everything runs, the quarter of an hour has a few minutes left: its auction comes soon.
+"""
 START_MS = round(START.timestamp() * 1000)
 FEE_BPS = 50
 MAX_PRODUCTION_RATIO = 60

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from gridtokenx_sim.demo import town
-from gridtokenx_sim.demo.api import Api, ApiSilent, Level, Trade
+from gridtokenx_sim.demo.api import Api, ApiSilent, Clearing, Level, Trade
 from gridtokenx_sim.demo.config_files import Identities
 from gridtokenx_sim.demo.scene import Event, House, Scene
 from gridtokenx_sim.demo.statement import Balance, Statement, Summary
@@ -19,6 +19,7 @@ from gridtokenx_wire.clock import Clock
 
 _LEVELS = 4
 _TRADES = 8
+_ALL_TRADES = 1000  # as many as the backend tells at once: two days of this town's
 
 
 class _Meter(msgspec.Struct):
@@ -54,10 +55,14 @@ class Watch:
         self._balances: dict[str, Balance] = {}
         self._book: tuple[list[Level], list[Level]] = ([], [])
         self._trades: list[Trade] = []
+        self._clearing: Clearing | None = None
 
-    @property
-    def summary(self) -> Summary | None:
-        return self._summary
+    async def markets_traded(self) -> set[str]:
+        """The segments in which something has traded; none while the backend does not answer."""
+        try:
+            return {trade.segment for trade in await self._api.trades(_ALL_TRADES)}
+        except ApiSilent:
+            return set()
 
     async def look(self) -> None:
         """Asks the backend for everything; what it does not answer stays as it was."""
@@ -65,6 +70,7 @@ class Watch:
             self._summary = await self._api.summary()
             self._book = await self._api.book()
             self._trades = await self._api.trades(_TRADES)
+            self._clearing = await self._api.last_clearing()
             for wallet in self._wallets.values():
                 self._balances[wallet] = await self._api.balance(wallet)
         except ApiSilent:
@@ -98,6 +104,7 @@ class Watch:
             bids=tuple(bids[:_LEVELS]),
             asks=tuple(asks[:_LEVELS]),
             trades=tuple(self._trades),
+            clearing=self._clearing,
             down=tuple(down),
             restarts=restarts,
             events=tuple(events),

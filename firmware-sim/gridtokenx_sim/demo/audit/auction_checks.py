@@ -8,6 +8,7 @@ from collections import Counter
 from gridtokenx_sim.demo.audit.evidence import Evidence
 from gridtokenx_sim.demo.audit.finding import Violation
 from gridtokenx_sim.demo.audit.records import AuctionOrder, ClearOutcome, ZoneClearing
+from gridtokenx_wire.units import format_grx, format_kwh
 
 _RULES = "gridtokenx-auction/1"
 
@@ -43,13 +44,21 @@ def books_have_their_hashes(evidence: Evidence) -> str:
 
 def auctions_move_the_most(evidence: Evidence) -> str:
     """Each auction trades the most that different members can at one price, and at that price."""
-    count = 0
+    traded = []
     for entry in evidence.entries:
         if isinstance(entry.outcome, ClearOutcome):
             for zone in entry.outcome.zones:
                 _check_zone(entry.seq, entry.outcome, zone)
-                count += zone.volume_uwh > 0
-    return f"{count} auctions with a price"
+                if zone.volume_uwh:
+                    traded.append(zone)
+    return f"{len(traded)} auctions with a price{_last(traded)}"
+
+
+def _last(traded: list[ZoneClearing]) -> str:
+    if not traded:
+        return ""
+    price_ugrx, volume_uwh = traded[-1].price_ugrx, traded[-1].volume_uwh
+    return f"; the last {format_kwh(volume_uwh)} kWh at {format_grx(price_ugrx or 0)} GRX/kWh"
 
 
 def _digest(zone: ZoneClearing, interval_ms: int) -> str:

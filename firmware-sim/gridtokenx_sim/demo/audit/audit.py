@@ -17,6 +17,7 @@ from gridtokenx_sim.demo.audit import (
 )
 from gridtokenx_sim.demo.audit.evidence import Evidence
 from gridtokenx_sim.demo.audit.finding import Violation
+from gridtokenx_sim.demo.audit.records import Movement
 from gridtokenx_sim.demo.audit.signed import EvidenceError
 from gridtokenx_sim.demo.commands import python
 from gridtokenx_sim.demo.folder import Folder
@@ -37,13 +38,17 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """Counted from the journal's entries, not from what the backend says."""
+    """Counted from the journal's entries, not from what the backend says.
+
+    `auction_trades` are those of `trades` that an interval's auction made, the others are realtime.
+    """
 
     readings_accepted: int
     readings_rejected: int
     minted_uwh: int
     orders: int
     trades: int
+    auction_trades: int
     settlements: int
 
 
@@ -116,8 +121,16 @@ def _totals(evidence: Evidence) -> Totals:
             m.amount for e in evidence.entries for m in e.movements if m.debit == "issuer:GRID"
         ]
         orders = [order for entry in evidence.entries for order in entry.orders]
+        trades = [trade for entry in evidence.entries for trade in entry.trades]
+        deliveries = [m for e in evidence.entries for m in e.movements if _is_delivery(m)]
     except (Violation, EvidenceError):
-        return Totals(0, 0, 0, 0, 0, 0)
-    trades = [trade for order in orders for trade in order.trades]
-    settlements = sum(movement.asset == "GRID" for order in orders for movement in order.movements)
-    return Totals(accepted, rejected, sum(minted), len(orders), len(trades), settlements)
+        return Totals(0, 0, 0, 0, 0, 0, 0)
+    auctioned = sum(trade.segment == "interval" for trade in trades)
+    return Totals(
+        accepted, rejected, sum(minted), len(orders), len(trades), auctioned, len(deliveries)
+    )
+
+
+def _is_delivery(movement: Movement) -> bool:
+    """Energy from one wallet to another; the names of all other accounts have a colon."""
+    return movement.asset == "GRID" and ":" not in movement.debit + movement.credit

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gridtokenx_sim.demo.audit.evidence import Evidence
 from gridtokenx_sim.demo.audit.finding import Violation
 from gridtokenx_sim.demo.audit.records import (
+    AmendOutcome,
     ClearOutcome,
     Entry,
     Movement,
@@ -52,6 +53,8 @@ def settlement_is_delivery_versus_payment(evidence: Evidence) -> str:
     for entry in evidence.entries:
         if isinstance(entry.outcome, ClearOutcome):
             _check_clearing(entry, entry.outcome)
+        elif isinstance(entry.outcome, AmendOutcome):
+            _check_settled(entry, entry.outcome.trades, entry.outcome.movements)
         else:
             for order in entry.orders:
                 _check_order(entry, order)
@@ -82,9 +85,7 @@ def history_is_the_journal(evidence: Evidence) -> str:
 
 
 def _check_order(entry: Entry, order: OrderOutcome) -> None:
-    settled = [movement for trade in order.trades for movement in _settlement(trade)]
-    if order.movements != settled:
-        raise Violation(f"entry {entry.seq}: expected {settled}, found {order.movements}")
+    _check_settled(entry, order.trades, order.movements)
     if order.filled_uwh != sum(trade.quantity_uwh for trade in order.trades):
         raise Violation(f"entry {entry.seq}: its trades do not add up to what was filled")
     if any(order.number != trade.taker for trade in order.trades):
@@ -93,14 +94,19 @@ def _check_order(entry: Entry, order: OrderOutcome) -> None:
 
 def _check_clearing(entry: Entry, clearing: ClearOutcome) -> None:
     """The auctions' settlements come first, and then what bought energy covered."""
-    settled = [movement for trade in clearing.trades for movement in _settlement(trade)]
-    after = clearing.movements[len(settled) :]
-    if clearing.movements[: len(settled)] != settled:
-        raise Violation(f"entry {entry.seq}: expected {settled}, found {clearing.movements}")
+    count = sum(len(_settlement(trade)) for trade in clearing.trades)
+    _check_settled(entry, clearing.trades, clearing.movements[:count])
+    after = clearing.movements[count:]
     if any((movement.asset, movement.credit) != ("GRID", _RETIRED) for movement in after):
         raise Violation(f"entry {entry.seq}: expected energy to be retired, found {after}")
     if any(order.trades or order.movements for order in clearing.orders):
         raise Violation(f"entry {entry.seq}: an order for an auction traded before it")
+
+
+def _check_settled(entry: Entry, trades: list[Trade], movements: list[Movement]) -> None:
+    settled = [movement for trade in trades for movement in _settlement(trade)]
+    if movements != settled:
+        raise Violation(f"entry {entry.seq}: expected {settled}, found {movements}")
 
 
 def _settlement(trade: Trade) -> list[Movement]:

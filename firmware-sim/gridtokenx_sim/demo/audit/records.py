@@ -78,6 +78,19 @@ class OrderOutcome(msgspec.Struct, frozen=True, array_like=True, tag="order"):
     movements: list[Movement]
 
 
+class AmendOutcome(msgspec.Struct, frozen=True, array_like=True, tag="amend"):
+    number: int
+    key: str
+    former: int
+    status: str
+    quantity_uwh: int
+    price_ugrx: int
+    filled_uwh: int
+    remaining_uwh: int
+    trades: list[Trade]
+    movements: list[Movement]
+
+
 class TickOutcome(msgspec.Struct, frozen=True, array_like=True, tag="tick"):
     """`movements` are beside those of the orders: what bought energy covered is retired."""
 
@@ -136,6 +149,14 @@ class CancelOutcome(msgspec.Struct, frozen=True, array_like=True, tag="cancel"):
     number: int
 
 
+class CancelAllOutcome(msgspec.Struct, frozen=True, array_like=True, tag="cancel_all"):
+    wallet: str
+
+
+class MarketOutcome(msgspec.Struct, frozen=True, array_like=True, tag="market"):
+    zones: list[str]
+
+
 class OracleOutcome(msgspec.Struct, frozen=True, array_like=True, tag="oracle"):
     paused: bool
 
@@ -143,11 +164,14 @@ class OracleOutcome(msgspec.Struct, frozen=True, array_like=True, tag="oracle"):
 Outcome = (
     FrameOutcome
     | OrderOutcome
+    | AmendOutcome
     | TickOutcome
     | ClearOutcome
     | ConfigureOutcome
     | StandingOutcome
     | CancelOutcome
+    | CancelAllOutcome
+    | MarketOutcome
     | OracleOutcome
 )
 
@@ -199,7 +223,7 @@ class Entry:
     @property
     def trades(self) -> list[Trade]:
         """Those of its orders, or of its auctions."""
-        if isinstance(self.outcome, ClearOutcome):
+        if isinstance(self.outcome, ClearOutcome | AmendOutcome):
             return self.outcome.trades
         return [trade for order in self.orders for trade in order.trades]
 
@@ -210,6 +234,7 @@ class Entry:
             case (
                 FrameOutcome(movements=movements)
                 | ConfigureOutcome(movements=movements)
+                | AmendOutcome(movements=movements)
                 | ClearOutcome(movements=movements)
             ):
                 return movements
