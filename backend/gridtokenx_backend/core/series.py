@@ -96,7 +96,8 @@ class Past(msgspec.Struct, array_like=True, gc=False):
 
     `stretches` are those that a late reading may still fall into, oldest first. `edges` are the
     registers at the outer bounds of their intervals, where no stretch holds them. `revisions` are
-    those above 0, by interval. `offset` is added to the registers since the meter was changed.
+    those above 0, by interval. `offset` is added to the registers since the meter was changed, the
+    last time after the reading at `changed_ms`: what was read up to then was settled.
     """
 
     offset_import_uwh: int = 0
@@ -104,6 +105,7 @@ class Past(msgspec.Struct, array_like=True, gc=False):
     stretches: tuple[Stretch, ...] = ()
     edges: dict[int, Registers] = {}
     revisions: dict[int, int] = {}
+    changed_ms: int = -1
 
     def at(self, bound_ms: int, tolerance_ms: int) -> Registers | None:
         """The registers at a bound, None where nothing was kept of them."""
