@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 
 from rich.console import Group
 from rich.table import Table
@@ -61,16 +62,15 @@ def balance_table(balance: Balance) -> Group:
 
 
 def placed_table(placed: Placed, segment: str = "realtime") -> Group:
+    """Trades at one price are one row: many small orders may have been there."""
     table = _table("", "kWh", "GRX/kWh", "GRX", numbers=3)
-    for trade in placed.trades:
-        _add(
-            table,
-            f"traded, entry {trade.journal_seq}",
-            short(trade.quantity_kwh),
-            short(trade.price_grx_per_kwh),
-            short(trade.gross_grx),
-        )
-    if len(placed.trades) > 1:
+    prices = [
+        list(trades) for _, trades in groupby(placed.trades, lambda trade: trade.price_grx_per_kwh)
+    ]
+    for trades in prices:
+        count = f", {len(trades)} trades" if len(trades) > 1 else ""
+        _add(table, f"traded, entry {placed.journal_seq}{count}", *_sums(trades))
+    if len(prices) > 1:
         _add(table, "traded in all", *_sums(placed.trades))
     rest = "not traded" if placed.status == "cancelled" else "open"
     _add(table, rest, short(placed.remaining_kwh), "", "")
@@ -78,16 +78,20 @@ def placed_table(placed: Placed, segment: str = "realtime") -> Group:
 
 
 def _sums(trades: Sequence[Trade]) -> tuple[str, str, str]:
-    """All energy, the price in the middle, all money."""
+    """All energy, the price or the mean of several, all money."""
     quantity_uwh = sum(parse_kwh(trade.quantity_kwh) for trade in trades)
     gross_ugrx = sum(parse_grx(trade.gross_grx) for trade in trades)
-    values_ugrx = (parse_kwh(t.quantity_kwh) * parse_grx(t.price_grx_per_kwh) for t in trades)
-    mean_ugrx = sum(values_ugrx) // quantity_uwh
-    return (
-        short(format_kwh(quantity_uwh)),
-        f"⌀ {format_grx(mean_ugrx)}",
-        short(format_grx(gross_ugrx)),
-    )
+    prices = {trade.price_grx_per_kwh for trade in trades}
+    shown = short(prices.pop()) if len(prices) == 1 else f"⌀ {_mean_price(trades)}"
+    return short(format_kwh(quantity_uwh)), shown, short(format_grx(gross_ugrx))
+
+
+def _mean_price(trades: Sequence[Trade]) -> str:
+    """Weighted by energy."""
+    quantities_uwh = [parse_kwh(trade.quantity_kwh) for trade in trades]
+    prices_ugrx = [parse_grx(trade.price_grx_per_kwh) for trade in trades]
+    values = sum(a * b for a, b in zip(quantities_uwh, prices_ugrx, strict=True))
+    return format_grx(values // sum(quantities_uwh))
 
 
 def _became(placed: Placed, segment: str) -> str:

@@ -138,6 +138,7 @@ async def test_open_and_standing_orders_of_a_wallet_are_shown(api: Api) -> None:
                 "remaining_kwh": "5.000000000",
                 "standing": False,
                 "expires_ms": 0,
+                "segment": "realtime",
             }
         ],
         "standing": [

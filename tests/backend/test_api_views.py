@@ -1,9 +1,8 @@
-"""What everyone may read, what only the operator may, and what is said when it cannot be."""
+"""What everyone may read, and what only the operator may."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
-from tests.backend.parts import journal_at, turns
+from tests.backend.parts import journal_at
 from tests.backend.serving import TOKEN, Api, api_on, problem
 from tests.backend.village import HOUR_MS, KWH, START_MS, Village, reading
 
-from gridtokenx_backend import writer as writer_module
-from gridtokenx_backend.core.inputs import TickInput
-from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.journal import SqliteJournal
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
@@ -356,57 +352,3 @@ async def test_a_pause_without_a_reason_is_refused(untouched: Api, body: bytes) 
     before = untouched.state()
     problem(await untouched.post("/v1/oracle/pause", body, TOKEN), 400, "bad_request")
     assert untouched.state() == before
-
-
-# --- when it cannot be said ---------------------------------------------------------------------
-
-
-@pytest.fixture(name="stuck")
-async def _stuck(
-    api: Api, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Api]:
-    """A tick waits to be stored."""
-    monkeypatch.setattr(writer_module, "_READ_TIMEOUT_S", 0.01)
-    store, free = journal.append, asyncio.Event()
-
-    async def append(entries: Sequence[Any], trades: Sequence[Any]) -> None:
-        await free.wait()
-        await store(entries, trades)
-
-    monkeypatch.setattr(journal, "append", append)
-    waiting = api.writer.enqueue([TickInput()])
-    await turns()
-    yield api
-    free.set()
-    await waiting
-
-
-@pytest.mark.parametrize("path", ["/v1/summary", "/v1/book", "/v1/devices"])
-async def test_what_is_not_durable_is_not_shown(stuck: Api, path: str) -> None:
-    response = await stuck.ask(path)
-    problem(response, 503, "unavailable")
-    assert response.headers["retry-after"] == "1"
-
-
-async def test_health_and_metrics_count_only_what_is_durable(stuck: Api) -> None:
-    assert (await stuck.get("/v1/health")).json()["journal_seq"] == 3
-    assert "gridtokenx_journal_entries_total 3.0" in (await stuck.get("/metrics")).text
-
-
-async def test_a_full_queue_is_said_as_such(stuck: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "MAX_QUEUED", 0)
-    response = await stuck.order(stuck.ben, "b", "buy", "1", "0.2")
-    problem(response, 503, "unavailable")
-    assert response.headers["retry-after"] == "1"
-
-
-@pytest.mark.parametrize("path", ["/v1/trades", "/v1/meters/ABB-1/readings"])
-async def test_a_journal_that_cannot_be_read_is_said_as_such(
-    api: Api, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    async def refuse(_: int) -> None:
-        raise JournalUnavailable("disk I/O error")
-
-    monkeypatch.setattr(journal, "trades", refuse)
-    monkeypatch.setattr(journal, "entry", refuse)
-    problem(await api.ask(path), 503, "unavailable")

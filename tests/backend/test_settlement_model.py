@@ -36,6 +36,8 @@ from gridtokenx_backend.replay import replay_entry
 from gridtokenx_wire.order import Instruction
 
 METERS = {"ABB-1": "anna", "ABB-2": "ben"}
+MOST_UWH_AN_HOUR = 10 * MWH
+RESOLUTION_UWH = KWH // 10
 COVER_MS = 72 * HOUR_MS
 
 
@@ -136,7 +138,9 @@ class SettlementAgainstLots(MoneyRules):
         start_ms += mistake == "bound"
         end_ms += 40 * HOUR_MS if mistake == "future" else 0
         said = self.village.correct(meter, (start_ms, end_ms), moved, counted, reason)
-        if mistake in ("bound", "future", "reason") or meter == "ABB-9":
+        most_uwh = MOST_UWH_AN_HOUR * (end_ms - start_ms) // HOUR_MS + RESOLUTION_UWH
+        too_much = max(moved) > most_uwh
+        if mistake in ("bound", "future", "reason") or meter == "ABB-9" or too_much:
             assert isinstance(said, SettlementRefused)
             return
         assert isinstance(said, Corrected), said

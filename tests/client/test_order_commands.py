@@ -141,15 +141,15 @@ def test_what_became_of_an_order_is_said_in_words(placed: Placed, segment: str, 
     assert drawn(placed, segment)[0] == title
 
 
-def test_several_trades_are_summed_up_at_their_mean_price() -> None:
-    trades = [trade("1.000000000", "0.100000", "0.100000"), trade("3", "0.200000", "0.600000")]
+def test_trades_are_summed_up_by_price_and_in_all_at_their_mean_price() -> None:
+    trades = [trade("1", "0.1", "0.1"), trade("1", "0.2", "0.2"), trade("2", "0.2", "0.4")]
     lines = drawn(Placed("o", "filled", "4", "0", trades, 7), "realtime")
-    (total,) = [line for line in lines if "traded in all" in line]
-    assert [cell.strip() for cell in total.strip("│").split("│")] == [
-        "traded in all",
-        "4",
-        "⌀ 0.175000",
-        "0.7",
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if "│" in line]
+    assert rows == [
+        ["traded, entry 7", "1", "0.1", "0.1"],
+        ["traded, entry 7, 2 trades", "3", "0.2", "0.6"],
+        ["traded in all", "4", "⌀ 0.175000", "0.7"],
+        ["open", "0", "", ""],
     ]
 
 

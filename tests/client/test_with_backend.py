@@ -117,6 +117,9 @@ def test_a_standing_order_is_set_and_ended(anna: Callable[..., Said]) -> None:
         "side": "sell",
         "price_grx_per_kwh": "0.200000",
         "keep_kwh": "1.000000000",
+        "segment": "realtime",
+        "curve": [],
+        "paused": False,
     }
     assert not as_json(anna("standing", "sell", "--off", "--json"))["active"]
     assert as_json(anna("orders", "--json"))["standing"] == []

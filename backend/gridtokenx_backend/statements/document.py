@@ -163,6 +163,8 @@ class KeyUsed(msgspec.Struct, frozen=True):
     mode: str
     valid_from: str
     intervals: int
+    table_sha256: str = ""
+    """Of the file with its shares, if they came from one."""
 
 
 class SharedLine(msgspec.Struct, frozen=True):

@@ -85,6 +85,7 @@ class SlotShared(NamedTuple):
     quality: int
     price_ugrx: int
     waiting_uwh: int
+    uncovered_uwh: int
 
 
 class Shares:
@@ -113,6 +114,11 @@ class Shares:
     def waiting_uwh(self) -> int:
         """Allocated in the month, but not moved yet."""
         return sum(slot.waiting_uwh for slot in self.slots.values())
+
+    @property
+    def uncovered_uwh(self) -> int:
+        """Received in the month by the grid operator's word, but given by no known producer."""
+        return sum(slot.uncovered_uwh for slot in self.slots.values())
 
     def allocated(self, wallet: str) -> Amounts:
         """What the newest allocations of the month come to for a wallet."""
@@ -187,6 +193,7 @@ class Shares:
             allocation.quality,
             allocation.price_ugrx,
             allocation.waiting_uwh,
+            allocation.uncovered_uwh,
         )
         for line in allocation.consumers:
             taken = self._taken(line.wallet, line.meter)

@@ -180,23 +180,13 @@ def allocation_of(
     taken, given = shares.taken.get(wallet, {}), shares.given.get(wallet, {})
     unknown = {slot for got in taken.values() for slot in got.missing}
     unknown |= {slot for made in given.values() for slot in made.missing}
-    energy_uwh, worth = 0, 0
-    for slot, received_uwh in enumerate(shared.received):
-        if received_uwh:
-            energy_uwh += received_uwh
-            worth += received_uwh * shares.slots[slot].price_ugrx
-    for each in given.values():
-        for slot in _filled(each.given_uwh):
-            energy_uwh += each.given_uwh[slot]
-            worth += each.given_uwh[slot] * shares.slots[slot].price_ugrx
-    prices = shared.prices
+    worth = Worth()
+    worth.add_all(shares, [shared.received, *(made.given_uwh for made in given.values())])
     return Allocation(
         keys_used(shares, terms),
         slot_counts(shares),
         len(unknown),
-        format_grx(prices[0]) if prices else "",
-        format_grx(worth // energy_uwh) if energy_uwh else "",
-        format_grx(prices[-1]) if prices else "",
+        *worth.prices(),
         format_kwh(shared.held_uwh),
         format_kwh(shares.waiting_uwh),
         format_grx(shared.cost_ugrx),
@@ -207,16 +197,55 @@ def allocation_of(
     )
 
 
+class Worth(msgspec.Struct):
+    """Community prices, weighted by energy."""
+
+    energy_uwh: int = 0
+    weighted: int = 0
+    lowest_ugrx: int = 0
+    highest_ugrx: int = 0
+
+    def add_all(self, shares: Shares, energies: Iterable[Sequence[int]]) -> None:
+        """Takes energies by interval."""
+        for by_slot in energies:
+            for slot in _filled(by_slot):
+                price_ugrx, energy_uwh = shares.slots[slot].price_ugrx, by_slot[slot]
+                first = not self.energy_uwh
+                self.lowest_ugrx = price_ugrx if first else min(self.lowest_ugrx, price_ugrx)
+                self.highest_ugrx = max(self.highest_ugrx, price_ugrx)
+                self.energy_uwh += energy_uwh
+                self.weighted += energy_uwh * price_ugrx
+
+    def prices(self) -> tuple[str, str, str]:
+        """Lowest, mean and highest; empty where there was no energy."""
+        if not self.energy_uwh:
+            return "", "", ""
+        mean_ugrx = self.weighted // self.energy_uwh
+        low, mean, high = map(format_grx, (self.lowest_ugrx, mean_ugrx, self.highest_ugrx))
+        return low, mean, high
+
+
+def community_prices(shares: Shares) -> tuple[str, str, str]:
+    """The lowest price of a shared kWh in the month, the mean by energy, and the highest."""
+    worth = Worth()
+    parts = shares.taken.values()
+    worth.add_all(shares, (taken.received_uwh for each in parts for taken in each.values()))
+    return worth.prices()
+
+
 def keys_used(shares: Shares, terms: SharingTerms) -> list[KeyUsed]:
     """The versions of the key that allocated anything of the month."""
-    valid_from = {key.version: key.valid_from for key in terms.key}
+    agreed = {key.version: key for key in terms.key}
     counts: dict[tuple[int, str], int] = {}
     for slot in shares.slots.values():
         counts[slot.key, slot.mode] = counts.get((slot.key, slot.mode), 0) + 1
-    return [
-        KeyUsed(version, mode, valid_from.get(version, ""), count)
-        for (version, mode), count in sorted(counts.items())
-    ]
+    found = []
+    for (version, mode), count in sorted(counts.items()):
+        key = agreed.get(version)
+        table = key.of_table if key else None
+        source = table.source if table else ""
+        found.append(KeyUsed(version, mode, key.valid_from if key else "", count, source))
+    return found
 
 
 def slot_counts(shares: Shares) -> QualityCounts:
