@@ -12,10 +12,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from tests.backend.village import KWH
 from tests.backend.whole_market import (
     FIRST_MS,
     KEY,
-    KWH,
     OWNERS,
     PEOPLE,
     WholeMarket,
