@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -28,16 +29,7 @@ from bench.rig.community import NAME, BackendProcess, Gateway, Member, make_memb
 from bench.rig.load import LoadedGateway, add, drive, prepare
 from bench.rig.month_audit import Month, run_checks
 from bench.rig.month_checks import CHECKS
-from bench.rig.month_world import (
-    DAY_MS,
-    DAYS,
-    PROSUMERS,
-    SLOT_MS,
-    SLOTS,
-    START_MS,
-    House,
-    build_world,
-)
+from bench.rig.month_world import DAY_MS, END_MS, SLOT_MS, SLOTS, House, Scale, build_world
 from bench.rig.processes import Broker, python
 from gridtokenx_wire.clock import write_stepped
 from gridtokenx_wire.keys import public_key_text
@@ -58,6 +50,7 @@ _QOS = 1
 class Town:
     """The houses with their owners and gateways, and the way to the backend."""
 
+    scale: Scale
     houses: list[House]
     members: list[Member]
     gateways: list[Gateway]
@@ -66,50 +59,36 @@ class Town:
     chance: random.Random
 
 
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """A month that is over: what it left in its folder, and what it took."""
+
+    month: Month
+    wall_s: float
+    live_s: float
+    refused: int
+
+
 def run() -> dict[str, object]:
-    """One month on fresh data. The world (weather, loads, registers) is made before time runs."""
-    houses = build_world()
+    """One month on fresh data, and what a reader of its own says of it."""
+    scale = Scale()
     with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-") as name:
-        folder = Path(name)
-        clock = folder / "clock"
-        write_stepped(clock, START_MS)
-        members = make_members(len(houses))
-        gateways = [_gateway(house, member) for house, member in zip(houses, members, strict=True)]
-        with Broker(folder) as broker:
-            assert isinstance(broker, Broker)
-            config = write_configs(
-                folder,
-                broker.port,
-                _community(houses, members, gateways),
-                qos=_QOS,
-                after=f'[clock]\nsource = "stepped"\npath = "{clock}"\n',
-            )
-            with BackendProcess(folder, config) as backend:
-                assert isinstance(backend, BackendProcess)
-                address = backend.api()
-                api = _connect(address)
-                loads = [prepare(gateway, [], broker.port, _QOS) for gateway in gateways]
-                town = Town(houses, members, gateways, loads, api, random.Random(_SEED))
-                started = time.perf_counter()
-                refused = _live(town, clock, folder / "data" / "journal.db")
-                lived_s = time.perf_counter() - started
-                documents = _close_the_month(config, address, folder / "statements")
-                wall_s = time.perf_counter() - started
-        month = Month(folder, houses, members, gateways, documents, config)
-        checks = run_checks(month, CHECKS)
+        lived = live(scale, Path(name))
+        checks = run_checks(lived.month, CHECKS)
     for check in checks:
         if not check.passed:
             sys.stderr.write(f"{check.name}: {check.detail}\n")
-    readings = sum(len(day) for house in houses for day in house.days)
+    month = lived.month
+    readings = sum(len(day) for house in month.houses for day in house.days)
     return {
         "readings": readings,
-        "wall_s": round(wall_s, 2),
-        "readings_per_s": round(readings / wall_s),
-        "live_s": round(lived_s, 2),
+        "wall_s": round(lived.wall_s, 2),
+        "readings_per_s": round(readings / lived.wall_s),
+        "live_s": round(lived.live_s, 2),
         "trades": month.trades,
         "orders": month.orders,
-        "orders_refused": refused,
-        "statements": len(documents),
+        "orders_refused": lived.refused,
+        "statements": len(month.statements),
         "certificates": month.certificates,
         "checks_passed": sum(check.passed for check in checks),
         "checks_total": len(CHECKS),
@@ -118,11 +97,39 @@ def run() -> dict[str, object]:
     }
 
 
-def _gateway(house: House, member: Member) -> Gateway:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
-        Ed25519PrivateKey,
-    )
+def live(scale: Scale, folder: Path) -> Lived:
+    """Lets a month pass in `folder`. The world (sun, loads, registers) is made before time runs."""
+    houses = build_world(scale)
+    clock = folder / "clock"
+    write_stepped(clock, scale.start_ms)
+    members = make_members(len(houses))
+    gateways = [_gateway(house, member) for house, member in zip(houses, members, strict=True)]
+    with Broker(folder) as broker:
+        assert isinstance(broker, Broker)
+        config = write_configs(
+            folder,
+            broker.port,
+            _community(houses, members, gateways),
+            qos=_QOS,
+            after=f'[clock]\nsource = "stepped"\npath = "{clock}"\n',
+        )
+        with BackendProcess(folder, config) as backend:
+            assert isinstance(backend, BackendProcess)
+            address = backend.api()
+            loads = [prepare(gateway, [], broker.port, _QOS) for gateway in gateways]
+            chance = random.Random(_SEED)
+            town = Town(scale, houses, members, gateways, loads, _connect(address), chance)
+            started = time.perf_counter()
+            refused = _live(town, clock, folder / "data" / "journal.db")
+            live_s = time.perf_counter() - started
+            town.api.close()
+            documents = _close_the_month(config, address, folder / "statements")
+            wall_s = time.perf_counter() - started
+    month = Month(folder, houses, members, gateways, documents, config)
+    return Lived(month, wall_s, live_s, refused)
 
+
+def _gateway(house: House, member: Member) -> Gateway:
     return Gateway(Ed25519PrivateKey.generate(), [house.meter], [member.name])
 
 
@@ -151,9 +158,10 @@ def _live(town: Town, clock: Path, journal: Path) -> int:
     _set_standing_orders(town)
     database = sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)
     refused = 0
-    with _progress() as told:
-        for day in range(DAYS + 1):
-            midnight_ms = START_MS + day * DAY_MS
+    days = town.scale.days + 1
+    with _progress(days) as told:
+        for day in range(days):
+            midnight_ms = town.scale.start_ms + day * DAY_MS
             write_stepped(clock, midnight_ms + _MINUTE_MS)
             if day > 0:
                 _publish(town, day - 1)
@@ -162,18 +170,18 @@ def _live(town: Town, clock: Path, journal: Path) -> int:
                 write_stepped(clock, now_ms)
                 if day > 0 and slot >= _EVENING:
                     refused += _trade(town, day, slot, now_ms)
-                _wait_for_clearings(database, now_ms)
+                _wait_for_clearings(town, database, now_ms)
             told.advance(told.task_ids[0])
     for load in town.loads:
         load.sock.close()
-    end_ms = START_MS + (DAYS + 1) * DAY_MS + _MINUTE_MS
+    end_ms = END_MS + DAY_MS + _MINUTE_MS
     write_stepped(clock, end_ms)
-    _wait_for_clearings(database, end_ms)
+    _wait_for_clearings(town, database, end_ms)
     database.close()
     return refused
 
 
-def _progress() -> Progress:
+def _progress(days: int) -> Progress:
     console = Console(stderr=True)
     told = Progress(
         TextColumn("{task.completed}/{task.total} days"),
@@ -182,7 +190,7 @@ def _progress() -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
-    told.add_task("days", total=DAYS + 1)
+    told.add_task("days", total=days)
     return told
 
 
@@ -193,9 +201,9 @@ def _publish(town: Town, day: int) -> None:
     drive(town.loads, _TIMEOUT_S, hang_up=False)
 
 
-def _wait_for_clearings(database: sqlite3.Connection, now_ms: int) -> None:
+def _wait_for_clearings(town: Town, database: sqlite3.Connection, now_ms: int) -> None:
     """Until the journal has the clearing of every interval that is due."""
-    due = (now_ms - START_MS - _GRACE_S * 1000) // SLOT_MS
+    due = (now_ms - town.scale.start_ms - _GRACE_S * 1000) // SLOT_MS
     if due <= 0:
         return
     query = "SELECT count(*) FROM journal WHERE kind = 'clear'"
@@ -221,19 +229,19 @@ def _set_standing_orders(town: Town) -> None:
     """Everybody covers what they draw; who has a roof sells what it gives."""
     for index, member in enumerate(town.members):
         price = town.chance.randint(180, 260)
-        _send(town, "/v1/standing-orders", _standing(member, "buy", price), member)
-        if index < PROSUMERS:
+        _send(town, "/v1/standing-orders", _standing(town, member, "buy", price), member)
+        if index < town.scale.prosumers:
             price = town.chance.randint(80, 140)
-            _send(town, "/v1/standing-orders", _standing(member, "sell", price), member)
+            _send(town, "/v1/standing-orders", _standing(town, member, "sell", price), member)
 
 
-def _standing(member: Member, side: Literal["buy", "sell"], milli_grx: int) -> Standing:
+def _standing(town: Town, member: Member, side: Literal["buy", "sell"], milli_grx: int) -> Standing:
     return Standing(
         v=1,
         community=NAME,
         wallet=member.wallet,
         id=f"month-{side}",
-        issued_ms=START_MS,
+        issued_ms=town.scale.start_ms,
         side=side,
         price_grx_per_kwh=f"0.{milli_grx:03}",
         segment="interval",
@@ -253,10 +261,9 @@ def _trade(town: Town, day: int, slot: int, now_ms: int) -> int:
     At 17:00 the roofs offer a third of what the auction left them. Later the others buy.
     """
     if slot == _EVENING:
-        return sum(
-            not _sell_leftovers(town, member, day, now_ms) for member in town.members[:PROSUMERS]
-        )
-    buyers = town.members[PROSUMERS + slot - _EVENING - 1 :: SLOTS - _EVENING - 1]
+        sellers = town.members[: town.scale.prosumers]
+        return sum(not _sell_leftovers(town, member, day, now_ms) for member in sellers)
+    buyers = town.members[town.scale.prosumers + slot - _EVENING - 1 :: SLOTS - _EVENING - 1]
     return sum(not _buy(town, member, day, now_ms) for member in buyers)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from gridtokenx_backend.core.terms import CommunityTerms
+from gridtokenx_backend.grid_data.rows import BadFile
+from gridtokenx_backend.grid_data.share_table import names_of, read_share_table
 from gridtokenx_backend.settlement_checks import check_settlement
 from gridtokenx_backend.sharing_checks import check_sharing
 from gridtokenx_backend.statements.tariff_check import check_tariffs
@@ -153,7 +157,40 @@ def load_terms(path: Path) -> CommunityTerms:
     terms = load_toml(path, CommunityTerms)
     if lines := [finding(path, key, expected) for key, expected in check_terms(terms)]:
         raise ConfigError(lines)
-    return terms
+    return _with_tables(path, terms)
+
+
+def terms_digest(path: Path) -> bytes:
+    """SHA-256 of the community's file, and of the tables that it names. Raises ConfigError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    digest = hashlib.sha256(content)
+    if b"table" in content:  # else nobody has to read it as TOML to know that it names none
+        for key in load_terms(path).sharing.key:
+            digest.update(key.of_table.source.encode() if key.of_table else b"")
+    return digest.digest()
+
+
+def _with_tables(path: Path, terms: CommunityTerms) -> CommunityTerms:
+    """The terms with the shares of the files that their keys name. Raises ConfigError."""
+    if not any(key.table for key in terms.sharing.key):
+        return terms
+    names = names_of([(meter.id, meter.metering_point) for meter in terms.meter])
+    zone = ZoneInfo(terms.community.time_zone)
+    keys, lines = [], []
+    for index, key in enumerate(terms.sharing.key):
+        table = None
+        if key.table:
+            try:
+                table = read_share_table(path.parent / key.table, names, zone, key.valid_from)
+            except BadFile as error:
+                lines.append(finding(path, f"sharing.key[{index}].table", str(error)))
+        keys.append(msgspec.structs.replace(key, of_table=table))
+    if lines:
+        raise ConfigError(lines)
+    return msgspec.structs.replace(terms, sharing=msgspec.structs.replace(terms.sharing, key=keys))
 
 
 def missing_files(settings: Settings, path: Path) -> list[str]:

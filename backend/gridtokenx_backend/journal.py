@@ -49,6 +49,7 @@ CREATE TABLE trade (
   buyer_zone    TEXT    NOT NULL,
   seller_zone   TEXT    NOT NULL,
   segment       TEXT    NOT NULL,
+  rent_ugrx     INTEGER NOT NULL,
   PRIMARY KEY (seq, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX clearing ON journal (input) WHERE kind = 'clear';
@@ -59,7 +60,7 @@ CREATE TABLE snapshot (
 ) STRICT;
 """
 _INSERT = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
-_INSERT_TRADE = "INSERT INTO trade VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_TRADE = "INSERT INTO trade VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _KEPT_SNAPSHOTS = 2
 _FIRST_MS = 10**12
 """From 2001 to 2286 intervals have thirteen digits, so that their texts sort as they do."""
@@ -84,6 +85,7 @@ class TradeRow(NamedTuple):
     buyer_zone: str
     seller_zone: str
     segment: str
+    rent_ugrx: int
 
 
 def trade_rows(seq: int, at_ms: int, outcome: Outcome) -> list[TradeRow]:
@@ -105,6 +107,7 @@ def trade_rows(seq: int, at_ms: int, outcome: Outcome) -> list[TradeRow]:
             trade.buyer_zone,
             trade.seller_zone,
             trade.segment,
+            trade.rent_ugrx,
         )
         for n, trade in enumerate(trades_of(outcome))
     ]

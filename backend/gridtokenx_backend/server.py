@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import signal
 import socket
@@ -20,14 +19,14 @@ from gridtokenx_backend.api.app import make_app
 from gridtokenx_backend.api.connection import TimedConnection
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.clearing_times import clear_when_due
-from gridtokenx_backend.config import Settings, load_terms
+from gridtokenx_backend.config import Settings, load_terms, terms_digest
 from gridtokenx_backend.core.inputs import TickInput, configure
 from gridtokenx_backend.core.outcomes import Retired
 from gridtokenx_backend.core.sharing.agreed import conflicts
 from gridtokenx_backend.data_folder import only_one, prepare
 from gridtokenx_backend.enrolment_desk import EnrolmentDesk
 from gridtokenx_backend.errors import CannotStart, JournalUnavailable
-from gridtokenx_backend.garbage import collect_rarely
+from gridtokenx_backend.garbage import collect_rarely, give_back
 from gridtokenx_backend.ingest import Ingest
 from gridtokenx_backend.journal import Journal, open_journal
 from gridtokenx_backend.mqtt_source import MqttSource
@@ -151,13 +150,14 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
 
 async def _open_writer(journal: Journal, clock: Clock, settings: Settings) -> Writer:
     community = await rebuild(journal)
+    give_back()
     log.info("replayed", entries=community.entries)
     return Writer(community, journal, clock, settings.backend.backend.snapshot_every)
 
 
 async def _put_terms_in_force(writer: Writer, path: Path) -> None:
     """Journals the terms in `community.toml`, unless they are the ones in force."""
-    source = await asyncio.to_thread(_digest, path)
+    source = await asyncio.to_thread(terms_digest, path)
     in_force = writer.community.in_force
     if source == in_force.source and in_force.zone == look_up(in_force.zone.name):
         return
@@ -172,13 +172,6 @@ async def _put_terms_in_force(writer: Writer, path: Path) -> None:
     zone = look_up(terms.community.time_zone)
     await writer.submit([configure(terms, source, zone)])
     log.info("new terms are in force")
-
-
-def _digest(path: Path) -> bytes:
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
 
 
 def _access(settings: Settings, authority: Authority | None, writer: Writer) -> BrokerAccess | None:

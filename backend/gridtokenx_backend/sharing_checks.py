@@ -84,11 +84,15 @@ def _check_key(where: str, key: KeyTerms, mode: str, meters: set[str]) -> Iterat
     if mode not in _BY_SHARES:
         if key.shares_percent:
             yield shares_at, f"expected none in the mode {mode}"
-    elif not key.shares_percent and not (key.hours and mode == "time_varying"):
+    elif not key.shares_percent and not ((key.hours or key.table) and mode == "time_varying"):
         yield shares_at, "expected a share for at least one meter"
     yield from _check_shares(shares_at, key.shares_percent, meters)
     if key.hours and mode != "time_varying":
         yield f"{where}.hours", "expected none but in the mode time_varying"
+    if key.table and mode != "time_varying":
+        yield f"{where}.table", "expected none but in the mode time_varying"
+    if key.of_table is not None:
+        yield f"{where}.of_table", "expected no such key: table names the file"
     seen: set[tuple[int, str]] = set()
     for index, entry in enumerate(key.hours):
         at = f"{where}.hours[{index}]"

@@ -143,6 +143,7 @@ class Month:
         statements: list[dict[str, Any]],
         config: Path,
     ) -> None:
+        self.folder = folder
         self.houses = houses
         self.statements = statements
         self.config = config

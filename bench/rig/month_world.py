@@ -11,17 +11,27 @@ from gridtokenx_sim.physics.household import Household
 from gridtokenx_sim.physics.site import Sky
 from gridtokenx_wire.reading import Reading
 
-PROSUMERS = 12
-CONSUMERS = 68
-DAYS = 30
 SLOTS = 96
 SLOT_MS = 900_000
 DAY_MS = SLOTS * SLOT_MS
-START_MS = round(datetime(2026, 6, 1, tzinfo=UTC).timestamp() * 1000)
+END_MS = round(datetime(2026, 7, 1, tzinfo=UTC).timestamp() * 1000)
 _SEED = 7
 _LATITUDE, _LONGITUDE = 48.2, 16.37
 _LEAST_KWP, _MOST_KWP = 8, 20
 _LEAST_WH, _MOST_WH = 1_800_000, 5_200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How many houses, and how many days at the end of June."""
+
+    days: int = 30
+    prosumers: int = 12
+    consumers: int = 68
+
+    @property
+    def start_ms(self) -> int:
+        return END_MS - self.days * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,7 @@ class House:
     days: list[list[Reading]]
 
 
-def build_world() -> list[House]:
+def build_world(scale: Scale) -> list[House]:
     """The houses, prosumers first; the same ones every time."""
     chance = random.Random(_SEED)
     sky = Sky(_LATITUDE, _LONGITUDE, _SEED)
@@ -41,16 +51,18 @@ def build_world() -> list[House]:
         MeterElement(
             sky,
             Household(chance.randint(_LEAST_WH, _MOST_WH), _LATITUDE, _LONGITUDE, index),
-            chance.randint(_LEAST_KWP, _MOST_KWP) * 1000 if index < PROSUMERS else 0,
-            START_MS,
+            chance.randint(_LEAST_KWP, _MOST_KWP) * 1000 if index < scale.prosumers else 0,
+            scale.start_ms,
             Counted(0, 0),
         )
-        for index in range(PROSUMERS + CONSUMERS)
+        for index in range(scale.prosumers + scale.consumers)
     ]
-    houses = [House(f"HOUSE-{index:02}", index < PROSUMERS, []) for index in range(len(elements))]
-    for day in range(DAYS):  # all houses of a day together: the sky keeps few days
+    houses = [
+        House(f"HOUSE-{index:02}", index < scale.prosumers, []) for index in range(len(elements))
+    ]
+    for day in range(scale.days):  # all houses of a day together: the sky keeps few days
         for house, element in zip(houses, elements, strict=True):
-            house.days.append(_readings(house.meter, element, START_MS + day * DAY_MS))
+            house.days.append(_readings(house.meter, element, scale.start_ms + day * DAY_MS))
     return houses
 
 

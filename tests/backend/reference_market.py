@@ -180,7 +180,7 @@ class ReferenceMarket:
         back = self.cover(replaced.side, replaced.price, replaced.left) if replaced else 0
         if cost > self.free(order.who, order.side) + back:
             raise Refusal("insufficient_balance")
-        if order.post_only and fills:
+        if order.post_only and (fills or tripped):
             raise Refusal("would_trade")
         if sum(quantity for _, quantity, *_ in fills) < least:
             fills, own, ended, tripped = [], [], True, []

@@ -95,6 +95,7 @@ async def test_an_order_that_trades_is_settled_in_the_answer(api: Api) -> None:
         "buyer_zone": "main",
         "seller_zone": "main",
         "segment": "realtime",
+        "rent_grx": "0.000000",
     }
     assert (body["status"], body["trades"]) == ("partly_filled", [trade])
     assert (await api.get("/v1/trades")).json() == {"trades": [trade]}

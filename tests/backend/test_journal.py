@@ -40,6 +40,7 @@ def trade(seq: int, n: int) -> TradeRow:
         "main",
         "main",
         "realtime",
+        0,
     )
 
 

@@ -192,4 +192,12 @@ def test_a_step_is_journaled_as_it_was_given(village: Village) -> None:
     given = inputs.change_period(command)
     again = inputs.parse("period", given.raw)
     assert again == given
-    assert msgspec.json.decode(given.raw)["feed_in"] == [[village.anna.wallet, 8 * KWH, 8 * KWH]]
+    assert msgspec.json.decode(given.raw)["feed_in"] == [[village.anna.wallet, 8 * KWH, 8 * KWH, 0]]
+
+
+@pytest.mark.parametrize("minted_kwh", [9, 10**9, -1])
+def test_a_mark_beyond_what_was_minted_is_refused(village: Village, minted_kwh: int) -> None:
+    more = max(0, minted_kwh)
+    given = step(village, "final", 1, feed_in=fed(village, more, minted_kwh))
+    assert refused(given) is PeriodRefusal.BAD_PERIOD
+    assert village.grid(village.anna) == (8 * KWH, 3 * KWH)

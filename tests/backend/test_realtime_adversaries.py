@@ -168,3 +168,29 @@ def test_a_halt_of_no_zone_is_refused(village: Village) -> None:
     refused = village.apply(switch_market(MarketCommand("halt", "why", "nowhere")))
     assert isinstance(refused, Refused)
     assert refused.reason is OrderRefusal.UNKNOWN_ZONE
+
+
+def test_a_post_only_order_trips_no_breaker_for_nothing() -> None:
+    zone = {"name": "main", "breaker_bps": 1000, "breaker_pause_s": 300}
+    village = Village(zone=[zone])
+    fund(village, anna=5 * KWH)
+    order(village, "anna", "sell", "1", "0.1")
+    order(village, "ben", "buy", "1", "0.1")
+    order(village, "anna", "sell", "1", "0.5")
+    refused = order(village, "cleo", "buy", "1", "0.6", post_only=True)
+    assert isinstance(refused, Refused)
+    assert refused.reason is OrderRefusal.WOULD_TRADE
+    assert "breaker of main" in refused.detail
+    assert order(village, "cleo", "buy", "1", "0.2").status == "resting"
+
+
+def test_what_expires_is_found_without_a_look_at_all_that_will() -> None:
+    village = Village()
+    fund(village, anna=500 * KWH)
+    for number in range(500):
+        order(village, "anna", "sell", "1", "0.2", tif="GTT", expires_ms=START_MS + 1 + number)
+    book = village.community.book
+    for left in range(499, -1, -1):
+        village.at_ms += 1
+        village.apply(TickInput(DUE))
+        assert len(book.orders) == len(book._expiries) == left

@@ -247,12 +247,12 @@ def test_rules_of_a_meter_hold_from_the_change_on(village: Village) -> None:
         pytest.param({"lot_kwh": "0.01"}, 0, id="another lot"),
         pytest.param({"tick_grx_per_kwh": "0.01"}, 0, id="another tick"),
         pytest.param({"fee_bps": 0}, 2, id="another fee"),
-        pytest.param({"highest_price_grx_per_kwh": "0.1"}, 2, id="a lower ceiling"),
+        pytest.param({"highest_price_grx_per_kwh": "0.1"}, 0, id="a lower ceiling"),
         pytest.param({"largest_order_kwh": "0.5"}, 2, id="a smaller largest order"),
         pytest.param({}, 2, id="nothing"),
     ],
 )
-def test_open_orders_stay_unless_lots_or_ticks_change(
+def test_open_orders_stay_unless_new_terms_have_no_place_for_them(
     village: Village, market: dict[str, Any], left: int
 ) -> None:
     village.give_grid(village.north, "ABB-1", 5 * KWH)

@@ -240,6 +240,7 @@ async def test_what_is_missing_or_misplaced_is_named(
         "UPDATE trade SET net_ugrx = 1",
         "UPDATE trade SET wheeling_ugrx = 1",
         "UPDATE trade SET loss_ugrx = 1",
+        "UPDATE trade SET rent_ugrx = 1",
         "UPDATE trade SET buyer = 'me'",
         "UPDATE trade SET buyer_zone = 'here'",
         "UPDATE trade SET seller_zone = 'here'",
@@ -248,8 +249,8 @@ async def test_what_is_missing_or_misplaced_is_named(
         "UPDATE trade SET seq = 4",
         "UPDATE trade SET n = 1",
         "DELETE FROM trade",
-        "INSERT INTO trade VALUES (4, 0, 1, 1, 1, 1, 1, 'a', 'b', 1, 0, 0, '', '', '')",
-        "INSERT INTO trade VALUES (9, 0, 1, 1, 1, 1, 1, 'a', 'b', 1, 0, 0, '', '', '')",
+        "INSERT INTO trade VALUES (4, 0, 1, 1, 1, 1, 1, 'a', 'b', 1, 0, 0, '', '', '', 0)",
+        "INSERT INTO trade VALUES (9, 0, 1, 1, 1, 1, 1, 'a', 'b', 1, 0, 0, '', '', '', 0)",
     ],
 )
 async def test_a_changed_trade_is_found(path: Path, change: str) -> None:

@@ -8,6 +8,7 @@ files and the public API spell them as decimal strings.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 UWH_PER_KWH = 10**9
 UGRX_PER_GRX = 10**6
@@ -56,6 +57,7 @@ def format_kwh(value_uwh: int) -> str:
     return format_decimal(value_uwh, KWH_DECIMALS)
 
 
+@lru_cache(maxsize=1024)  # prices repeat
 def parse_grx(text: str) -> int:
     """GRX, or GRX for each kWh, as µGRX."""
     return parse_decimal(text, GRX_DECIMALS)

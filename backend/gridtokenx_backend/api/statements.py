@@ -14,6 +14,7 @@ from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.readers import AnyRequest, reading_wallet
 from gridtokenx_backend.backend import Backend
 from gridtokenx_backend.core.inputs import change_period
+from gridtokenx_backend.core.local_time import parse_month
 from gridtokenx_backend.core.periods import (
     ChangePeriod,
     Period,
@@ -76,7 +77,8 @@ async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> S
     body = await request.body()
     try:
         command = msgspec.json.decode(body, type=ChangePeriod)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        parse_month(command.month)
+    except (ValueError, RecursionError) as error:  # msgspec's and Unicode's are ValueErrors
         raise Problem(400, "The request was refused", str(error), "bad_request") from None
     ((result, seq, _),) = await backend.writer.submit([change_period(command)])
     if isinstance(result, PeriodRefused):

@@ -20,6 +20,8 @@ from gridtokenx_wire.units import format_grx, format_kwh
 
 
 class TradeView(msgspec.Struct, frozen=True):
+    """The buyer pays `gross_grx`, and `rent_grx` for links that are full."""
+
     price_grx_per_kwh: str
     quantity_kwh: str
     gross_grx: str
@@ -34,6 +36,7 @@ class TradeView(msgspec.Struct, frozen=True):
     buyer_zone: str
     seller_zone: str
     segment: str
+    rent_grx: str
 
 
 class OrderView(msgspec.Struct, frozen=True):
@@ -259,6 +262,7 @@ def trade_view(trade: TradeRow | Trade, seq: int, at_ms: int) -> TradeView:
         trade.buyer_zone,
         trade.seller_zone,
         trade.segment,
+        format_grx(trade.rent_ugrx),
     )
 
 

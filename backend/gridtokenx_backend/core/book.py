@@ -83,15 +83,16 @@ class Book:
 
     def rest(self, order: RestingOrder) -> None:
         """Adds an order behind all others at its price."""
+        number, wallet = order.number, order.wallet
         level = self._side(order.zone, order.side).level(order.price_ugrx)
-        level.queue.append(order.number)
+        level.queue.append(number)
         level.live += 1
         level.volume_uwh += order.remaining_uwh
-        self.orders[order.number] = self.by_key[order.key] = order
-        mine = self._by_wallet.get(order.wallet)
+        self.orders[number] = self.by_key[order.key] = order
+        mine = self._by_wallet.get(wallet)
         if mine is None:
-            mine = self._by_wallet[order.wallet] = {}
-        mine[order.number] = order
+            mine = self._by_wallet[wallet] = {}
+        mine[number] = order
         if order.expires_ms:
             self._expect(order)
 
@@ -116,10 +117,15 @@ class Book:
         return expiries[0][0] if expiries else NEVER_MS
 
     def expired(self, at_ms: int) -> list[RestingOrder]:
-        """The orders that are to go by `at_ms`: the earliest first, of a moment the oldest."""
-        due = {number for expires_ms, number in self._expiries if expires_ms <= at_ms}
-        found = [self.orders[number] for number in due & self.orders.keys()]
-        return sorted(found, key=lambda order: (order.expires_ms, order.number))
+        """The orders that are to go by `at_ms`: the earliest first, of a moment the oldest.
+
+        Each is named once: the caller takes them out.
+        """
+        found = []
+        while self.next_expiry_ms <= at_ms:
+            _, number = heappop(self._expiries)
+            found.append(self.orders[number])
+        return found
 
     def of_wallet(self, wallet: str) -> Iterable[RestingOrder]:
         """A wallet's open orders, oldest first."""

@@ -48,11 +48,13 @@ def charge(
     """The charges on `quantity_uwh` sold at `seller_price_ugrx`; the latter two per kWh."""
     value = seller_price_ugrx * quantity_uwh // UWH_PER_KWH
     fee = max(-(-value * rules.fee_bps // 10_000), rules.min_fee_ugrx)
-    wheeling = wheeling_per_kwh_ugrx * quantity_uwh // UWH_PER_KWH
-    loss = loss_per_kwh_ugrx * quantity_uwh // UWH_PER_KWH
+    wheeling = loss = 0
     price = seller_price_ugrx
-    if rules.network_payer == "seller":
-        price += wheeling_per_kwh_ugrx + loss_per_kwh_ugrx
+    if wheeling_per_kwh_ugrx or loss_per_kwh_ugrx:
+        wheeling = wheeling_per_kwh_ugrx * quantity_uwh // UWH_PER_KWH
+        loss = loss_per_kwh_ugrx * quantity_uwh // UWH_PER_KWH
+        if rules.network_payer == "seller":
+            price += wheeling_per_kwh_ugrx + loss_per_kwh_ugrx
     if rules.fee_payer == "seller":
         return Charges(price, value + wheeling + loss, value - fee, fee, wheeling, loss)
     return Charges(price, value + wheeling + loss + fee, value, fee, wheeling, loss)

@@ -129,5 +129,7 @@ def _correct_intervals(
 def _untaken(meter: Meter, given: Correct) -> int:
     """What the span imported in intervals that no clearing has taken."""
     return sum(
-        row.import_uwh for row in meter.closed if given.from_ms <= row.interval_ms < given.to_ms
+        row.import_uwh
+        for row in meter.closed or ()
+        if given.from_ms <= row.interval_ms < given.to_ms
     )

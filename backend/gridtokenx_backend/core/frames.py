@@ -84,7 +84,7 @@ def _chain_refusal(community: Community, device: Device, frame: Frame) -> FrameR
 def _verdicts_from(device: Device, seq: int) -> list[tuple[int, int, int]]:
     return [
         (stored, index, reason)
-        for stored, verdicts in device.verdicts.items()
+        for stored, verdicts in (device.verdicts or {}).items()
         if stored >= seq
         for index, reason in verdicts
     ]
@@ -232,11 +232,12 @@ def _count(
     device.quarantined += quarantined
     counters.rejected += rejected
     device.rejected += rejected
-    device.verdicts[seq] = verdicts
-    remembered = sum(map(len, device.verdicts.values()))
-    while len(device.verdicts) > REMEMBERED_FRAMES or remembered > REMEMBERED_VERDICTS:
-        oldest = next(iter(device.verdicts))
-        remembered -= len(device.verdicts.pop(oldest))
+    kept = device.verdicts = device.verdicts or {}
+    kept[seq] = verdicts
+    remembered = sum(map(len, kept.values()))
+    while len(kept) > REMEMBERED_FRAMES or remembered > REMEMBERED_VERDICTS:
+        oldest = next(iter(kept))
+        remembered -= len(kept.pop(oldest))
 
 
 def reset_chain(device: Device, chain: bytes) -> None:
@@ -244,4 +245,4 @@ def reset_chain(device: Device, chain: bytes) -> None:
     device.chain = chain
     device.next_seq = 0
     device.prev = GENESIS_PREV
-    device.verdicts = {}
+    device.verdicts = None

@@ -107,7 +107,7 @@ def _untimely(community: Community, given: Instruction, at_ms: int) -> Refused |
 def _carry_out(
     community: Community, given: Instruction, key: str, at_ms: int
 ) -> Accepted | Refused:
-    if isinstance(given, Order | Standing) and community.in_force.sharing.is_sharing:
+    if community.in_force.sharing.is_sharing and isinstance(given, Order | Standing):
         detail = "expected no orders: this community shares by a key, not by price"
         return Refused(OrderRefusal.SEGMENT_CLOSED, detail)
     match given:

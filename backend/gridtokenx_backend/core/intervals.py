@@ -204,6 +204,8 @@ def take(community: Community, until_ms: int) -> dict[str, list[IntervalEnergy]]
 
 
 def _add_closed(meter: Meter, rows: list[IntervalEnergy]) -> None:
+    if meter.closed is None:
+        meter.closed = []
     closed = meter.closed
     closed += rows
     if len(closed) > CLOSED_KEPT + _CLOSED_SLACK:

@@ -19,12 +19,13 @@ from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.frames import apply_frame
 from gridtokenx_backend.core.instructions import apply_instruction, switch_market
 from gridtokenx_backend.core.outcomes import (
-    NotJournaled,
     OracleSwitched,
+    OrderAccepted,
+    OrderAmended,
     Result,
     Retired,
     Ticked,
-    trades_of,
+    is_journaled,
 )
 from gridtokenx_backend.core.settlement import (
     ConfirmWithdrawal,
@@ -45,7 +46,7 @@ def apply(community: Community, given: inputs.Input, at_ms: int) -> Result:
     """
     assert at_ms >= community.at_ms
     outcome = _dispatch(community, given, at_ms)
-    if not isinstance(outcome, NotJournaled):
+    if is_journaled(outcome):
         community.entries += 1
         community.at_ms = at_ms
     return outcome
@@ -57,8 +58,8 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return apply_frame(community, given, at_ms)
         case inputs.OrderInput():
             outcome = apply_instruction(community, given.instruction, at_ms)
-            if not isinstance(outcome, NotJournaled) and (trades := trades_of(outcome)):
-                retirement.note_trades(community, trades)
+            if isinstance(outcome, OrderAccepted | OrderAmended) and outcome.trades:
+                retirement.note_trades(community, outcome.trades)
             return outcome
         case inputs.TickInput():
             return _tick(community, given, at_ms)

@@ -81,9 +81,8 @@ class Market:
         planned = self._plan(order, at_ms)
         if refused := self._uncovered(order, planned, replaced):
             return refused
-        if order.post_only and planned.fills:
-            best = format_grx(planned.fills[0].maker.price_ugrx)
-            return Refused(OrderRefusal.WOULD_TRADE, f"it would trade at once, at {best} GRX/kWh")
+        if order.post_only and (planned.fills or planned.tripped):
+            return Refused(OrderRefusal.WOULD_TRADE, _would_trade(planned))
         if planned.traded_uwh < order.min_quantity_uwh:
             planned = Plan([], [], ended=True)
         if replaced is not None:
@@ -110,8 +109,13 @@ class Market:
         return [order.number for order in expired]
 
     def affordable_uwh(self, wallet: str, price_ugrx: int) -> int:
-        """The largest whole number of lots that `wallet` could buy at `price_ugrx`."""
+        """The largest whole number of lots that `wallet` could buy at `price_ugrx`.
+
+        None at a price below a tick, which a standing order may have from before a change of it.
+        """
         _, cover = self.cover(BUY, price_ugrx, self.rules.lot_uwh)
+        if not cover:
+            return 0
         return self.ledger.available(wallet, GRX) // cover * self.rules.lot_uwh
 
     def cover(self, side: str, price_ugrx: int, quantity_uwh: int) -> tuple[str, int]:
@@ -223,7 +227,7 @@ class Market:
             remaining_uwh,
             trades,
             movements,
-            [own.number for own in planned.cancelled],
+            [own.number for own in planned.cancelled] if planned.cancelled else [],
             planned.tripped,
         )
 
@@ -233,8 +237,11 @@ class Market:
         bid, ask = (taker, maker) if taker.side == BUY else (maker, taker)
         price, gross_ugrx, net_ugrx, fee, wheeling, loss = self._charge(fill)
         ledger, buyer, seller = self.ledger, bid.wallet, ask.wallet
-        _, cover = self.cover(maker.side, maker.price_ugrx, quantity_uwh)
-        ledger.release(maker.number, cover)
+        if quantity_uwh == maker.remaining_uwh:
+            ledger.close_pending(maker.number)
+        else:
+            _, cover = self.cover(maker.side, maker.price_ugrx, quantity_uwh)
+            ledger.release(maker.number, cover)
         movements.append(ledger.pay(GRX, buyer, seller, net_ugrx))
         if fee:
             movements.append(ledger.pay(GRX, buyer, FEES, fee))
@@ -244,8 +251,6 @@ class Market:
             movements.append(ledger.pay(GRX, buyer, LOSSES, loss))
         movements.append(ledger.pay(GRID, seller, buyer, quantity_uwh))
         self.book.take(maker, quantity_uwh)
-        if maker.remaining_uwh == 0:
-            ledger.close_pending(maker.number)
         self._note(fill, bid.zone, ask.zone, at_ms)
         return Trade(
             maker.number,
@@ -311,6 +316,15 @@ def _least_price_ugrx(rules: MarketRules) -> int:
 
     most = rules.highest_price_ugrx // rules.tick_ugrx
     return (bisect_left(range(most + 1), True, key=pays)) * rules.tick_ugrx
+
+
+def _would_trade(planned: Plan) -> str:
+    """What a post-only order is told. It trips no breaker: else that would cost nothing."""
+    if not planned.fills:
+        zones = ", ".join(planned.tripped)
+        return f"it would trade at once, at a price that trips the breaker of {zones}"
+    best = format_grx(planned.fills[0].maker.price_ugrx)
+    return f"it would trade at once, at {best} GRX/kWh"
 
 
 def shortage(asset: str, cover: int, available: int) -> str:

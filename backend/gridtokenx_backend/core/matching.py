@@ -7,6 +7,7 @@ wheeling + loss), a seller sees bids less the same; the resting order's price ho
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Final
 
 import msgspec
@@ -63,8 +64,11 @@ def plan(
     """What an incoming order trades. `routes` begin with its own zone. Changes nothing."""
     planned = Plan([], [])
     is_buyer = incoming.side == BUY
-    wallet, left_uwh = incoming.wallet, incoming.quantity_uwh
+    other, sign = (SELL, -1) if is_buyer else (BUY, 1)
     zone = routes[0].zone
+    if len(routes) == 1 and not book.reaches(zone, other, incoming.limit_ugrx * sign):
+        return planned  # as most orders do
+    wallet, left_uwh = incoming.wallet, incoming.quantity_uwh
     for maker, route in _best_first(book, incoming, routes):
         if maker.wallet == wallet:
             if incoming.stp == SKIP:
@@ -103,17 +107,20 @@ def _tripped(bands: dict[str, Band], *prices: tuple[str, int]) -> list[str]:
 def _best_first(
     book: Book, incoming: Incoming, routes: list[Route]
 ) -> Iterator[tuple[RestingOrder, Route]]:
-    """Resting orders that may trade, by their worth to the incoming order, then by age.
-
-    A route is left when nothing more fits through its link.
-    """
+    """Resting orders that may trade, by their worth to the incoming order, then by age."""
     other, sign = (SELL, -1) if incoming.side == BUY else (BUY, 1)
     worst = incoming.limit_ugrx * sign
-    if len(routes) == 1:
-        (route,) = routes
-        for maker in book.candidates(route.zone, other, worst):
-            yield maker, route
-        return
+    if len(routes) > 1:
+        return _merged(book, routes, other, worst)
+    (route,) = routes
+    return zip(book.candidates(route.zone, other, worst), repeat(route))
+
+
+def _merged(
+    book: Book, routes: list[Route], other: str, worst: int
+) -> Iterator[tuple[RestingOrder, Route]]:
+    """What `other` has in several zones. A route is left when nothing more fits through it."""
+    sign = -1 if other == SELL else 1
     heads: list[tuple[int, int, RestingOrder, Route, Iterator[RestingOrder]]] = []
     for route in routes:
         waiting = book.candidates(route.zone, other, worst + route.charge_ugrx)

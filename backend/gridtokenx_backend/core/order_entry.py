@@ -14,8 +14,11 @@ _RESTING = ("GTC", "GTT")
 
 def read_order(community: Community, given: Order, key: str, at_ms: int) -> NewOrder | Refused:
     """The order of a member, whose zone is theirs."""
+    min_quantity_uwh = 0
     try:
-        quantity_uwh, min_quantity_uwh = given.quantity_uwh, given.min_quantity_uwh
+        quantity_uwh = given.quantity_uwh
+        if given.min_quantity_kwh:
+            min_quantity_uwh = given.min_quantity_uwh
     except ValueError as error:
         return Refused(OrderRefusal.BAD_QUANTITY, str(error))
     zone = community.members[given.wallet].zone
@@ -26,12 +29,13 @@ def read_order(community: Community, given: Order, key: str, at_ms: int) -> NewO
             return Refused(OrderRefusal.BAD_PRICE, str(error))
     else:
         price_ugrx = _worst_price_ugrx(community, zone, given.side)
-    if refused := _contradiction(given) or _bad_expiry(given, at_ms):
-        return refused
-    if given.tif == "FOK":
-        min_quantity_uwh = quantity_uwh
-    elif refused := _bad_minimum(community, min_quantity_uwh, quantity_uwh):
-        return refused
+    if not _is_plain(given):
+        if refused := _contradiction(given) or _bad_expiry(given, at_ms):
+            return refused
+        if given.tif == "FOK":
+            min_quantity_uwh = quantity_uwh
+        elif refused := _bad_minimum(community, min_quantity_uwh, quantity_uwh):
+            return refused
     return NewOrder(
         community.next_order,
         key,
@@ -59,6 +63,15 @@ def _worst_price_ugrx(community: Community, zone: str, side: str) -> int:
         return highest // rules.tick_ugrx * rules.tick_ugrx
     lowest = max(band.floor_ugrx, community.market.least_price_ugrx)
     return -(-lowest // rules.tick_ugrx) * rules.tick_ugrx
+
+
+def _is_plain(given: Order) -> bool:
+    """A limit order without further wishes, which cannot contradict each other."""
+    return (
+        given.type == "limit"
+        and given.tif == "GTC"
+        and not (given.post_only or given.expires_ms or given.min_quantity_kwh)
+    )
 
 
 def _contradiction(given: Order) -> Refused | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard, get_args
+
 import msgspec
 
 from gridtokenx_backend.core.cleared import LinkClearing, ZoneClearing
@@ -304,6 +306,12 @@ NotJournaled = (
     | GridDataRefused
 )
 Result = Outcome | NotJournaled
+_CHANGED_NOTHING = frozenset(get_args(NotJournaled))
+
+
+def is_journaled(result: Result) -> TypeGuard[Outcome]:
+    """Whether an input became an entry. Asked of each, and much faster than isinstance."""
+    return type(result) not in _CHANGED_NOTHING
 
 
 def movements_of(outcome: Outcome) -> list[Movement]:

@@ -46,12 +46,14 @@ class PeriodRefusal(Enum):
 class FeedIn(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What of a wallet's surplus goes to the utility, as the documents have it.
 
-    `minted_uwh` is what was ever minted to it by the period's end.
+    `minted_uwh` is what was ever minted to it by the period's end, `given_later_uwh` what of the
+    rest went to members by the community's key, for intervals after it.
     """
 
     wallet: str
     minted_uwh: int
     fed_in_uwh: int
+    given_later_uwh: int = 0
 
 
 class ChangePeriod(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,13 +128,16 @@ def change_period(
     return PeriodChanged(command.month, command.status, command.revision, movements, cancelled)
 
 
-def unsold_uwh(community: Community, member: Member, minted_uwh: int) -> int:
+def unsold_uwh(
+    community: Community, member: Member, minted_uwh: int, given_later_uwh: int = 0
+) -> int:
     """Of what was minted up to the mark `minted_uwh`, what the wallet still has.
 
-    A sale takes minted GRID before what was bought, and of that the oldest.
+    A sale takes minted GRID before what was bought, and of that the oldest; a key gives what was
+    minted in the same interval.
     """
     surplus_uwh = community.ledger.posted(member.wallet, GRID) - member.bought_uwh
-    return max(0, surplus_uwh - (member.minted_uwh - minted_uwh))
+    return max(0, surplus_uwh - max(0, member.minted_uwh - minted_uwh - given_later_uwh))
 
 
 def _refusal(
@@ -184,7 +189,10 @@ def _final_refusal(community: Community, command: ChangePeriod) -> PeriodRefused
         member = community.members.get(each.wallet)
         if member is None:
             return PeriodRefused(PeriodRefusal.UNKNOWN_WALLET, "expected wallets of members")
-        found_uwh = unsold_uwh(community, member, each.minted_uwh)
+        if not 0 <= each.minted_uwh <= member.minted_uwh:
+            detail = f"expected minted_uwh of at most {member.minted_uwh} µWh of {each.wallet}"
+            return PeriodRefused(PeriodRefusal.BAD_PERIOD, detail)
+        found_uwh = unsold_uwh(community, member, each.minted_uwh, each.given_later_uwh)
         if found_uwh != each.fed_in_uwh:
             detail = (
                 f"expected documents made of the newest entries: {each.wallet} has {found_uwh} µWh"

@@ -2,6 +2,7 @@
 
 A month of a community's open import is millions of pairs: as bytes they cost what they weigh, and
 a snapshot copies them. A queue is a bytearray of (key, amount), both signed 64-bit little-endian.
+None is a queue that never had anything in it: most members of a large community have only those.
 """
 
 from __future__ import annotations
@@ -13,46 +14,54 @@ _PAIR = struct.Struct("<qq")
 _SIZE = _PAIR.size
 
 
-def add(queue: bytearray, key: int, amount: int) -> None:
-    """Puts `amount` at the end, or to the last one if that has the same key."""
-    if queue:
+def add(queue: bytearray | None, key: int, amount: int) -> bytearray:
+    """Puts `amount` at the end, or to the last one if that has the same key. The same queue."""
+    if not queue:
+        queue = bytearray() if queue is None else queue
+    else:
         last_key, last = _PAIR.unpack_from(queue, len(queue) - _SIZE)
         if last_key == key:
             _PAIR.pack_into(queue, len(queue) - _SIZE, key, last + amount)
-            return
+            return queue
     queue += _PAIR.pack(key, amount)
+    return queue
 
 
-def insert(queue: bytearray, key: int, amount: int) -> None:
-    """Puts `amount` where its key belongs in a queue with ascending keys."""
+def insert(queue: bytearray | None, key: int, amount: int) -> bytearray:
+    """Puts `amount` where its key belongs in a queue with ascending keys. The same queue."""
+    if queue is None:
+        queue = bytearray()
     position = len(queue)
     while position:
         before_key, before = _PAIR.unpack_from(queue, position - _SIZE)
         if before_key == key:
             _PAIR.pack_into(queue, position - _SIZE, key, before + amount)
-            return
+            return queue
         if before_key < key:
             break
         position -= _SIZE
     queue[position:position] = _PAIR.pack(key, amount)
+    return queue
 
 
-def pairs(queue: bytearray) -> Iterator[tuple[int, int]]:
+def pairs(queue: bytearray | None) -> Iterator[tuple[int, int]]:
     """Every (key, amount), oldest first."""
-    return _PAIR.iter_unpack(queue)
+    return _PAIR.iter_unpack(queue or b"")
 
 
-def total(queue: bytearray) -> int:
-    return sum(amount for _, amount in _PAIR.iter_unpack(queue))
+def total(queue: bytearray | None) -> int:
+    return sum(amount for _, amount in pairs(queue))
 
 
-def first(queue: bytearray) -> tuple[int, int]:
+def first(queue: bytearray | None) -> tuple[int, int]:
     """The oldest (key, amount) of a queue that has one."""
+    assert queue
     return _PAIR.unpack_from(queue, 0)
 
 
-def take_first(queue: bytearray, amount: int) -> None:
+def take_first(queue: bytearray | None, amount: int) -> None:
     """Takes `amount` of the oldest, which has as much."""
+    assert queue
     key, whole = _PAIR.unpack_from(queue, 0)
     assert 0 < amount <= whole
     if amount == whole:
@@ -76,8 +85,10 @@ def drop_below(queue: bytearray, key: int) -> None:
         del queue[:_SIZE]
 
 
-def take_between(queue: bytearray, from_key: int, to_key: int, amount: int) -> int:
+def take_between(queue: bytearray | None, from_key: int, to_key: int, amount: int) -> int:
     """Takes up to `amount` of what has keys in [from_key, to_key), newest first; how much."""
+    if not queue:
+        return 0
     taken = 0
     for position in range(len(queue) - _SIZE, -1, -_SIZE):
         key, whole = _PAIR.unpack_from(queue, position)

@@ -31,9 +31,11 @@ def configure(community: Community, given: ConfigureInput, at_ms: int) -> Config
 
     A device that is no longer named is revoked, unless it was enrolled; a meter is switched off;
     members keep their tokens. Open orders are cancelled if their value may no longer be whole,
-    their escrow no longer enough, their owner is in another zone, or fees take all they bring.
+    their escrow no longer enough, their owner is in another zone, their price would be refused now,
+    or the community shares by a key from here on.
     """
     former, former_interval = community.market.rules, community.in_force.interval
+    was_sharing = community.in_force.sharing.is_sharing
     community.put_in_force(_in_force(given))
     _begin_clearing(community, former_interval, at_ms)
     movements = [
@@ -43,6 +45,8 @@ def configure(community: Community, given: ConfigureInput, at_ms: int) -> Config
     ]
     _settle_zones(community)
     _cancel_unfit(community, former)
+    if was_sharing and not community.in_force.sharing.is_sharing:
+        standing.begin_again(community)
     agreed.add(community.sharing, given.terms)
     _devices(community, given.terms.device)
     _meters(community, given.terms)
@@ -112,10 +116,10 @@ def _settle_zones(community: Community) -> None:
 def _cancel_unfit(community: Community, former: MarketRules) -> None:
     """Takes out the open orders that the new terms have no place for."""
     market, rules = community.market, community.market.rules
-    is_all = _basis(rules) != _basis(former)
+    is_all = _basis(rules) != _basis(former) or community.in_force.sharing.is_sharing
     for order in [*community.book.orders.values(), *community.interval.book.orders.values()]:
         zone = community.members[order.wallet].zone
-        if is_all or order.zone != zone or order.price_ugrx < market.least_price_ugrx:
+        if is_all or order.zone != zone or market.bad_price(zone, order.price_ugrx):
             community.market_of(order).cancel(order)
             standing.order_again(community, order)
 

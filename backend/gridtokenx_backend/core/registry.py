@@ -55,7 +55,7 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
 
     `bound_ms` is the end of the open interval (0 before the first reading), `opened` the counted
     registers at its start and whether a reading was near to it. `closed` are the intervals that no
-    clearing has taken yet.
+    clearing has taken yet, None before the first.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     opened_import_uwh: int = 0
     opened_export_uwh: int = 0
     opened_near: bool = False
-    closed: list[IntervalEnergy] = []
+    closed: list[IntervalEnergy] | None = None
     past: Past | None = None
     certified: Certified | None = None
     metering_point: str = ""
@@ -90,7 +90,8 @@ class Device(msgspec.Struct, array_like=True, gc=False):
     """A gateway: its key, where its chain stands, and how good its readings were.
 
     `last_entry` is the journal's number of its newest frame. `verdicts` keeps what was said of the
-    newest frames that had anything refused, in case an ack was lost: seq → [[index, reason], ...].
+    newest frames that had anything refused, in case an ack was lost: seq → [[index, reason], ...],
+    None if nothing was.
     `thinned` counts readings that the gateway says it had no room for.
 
     `origin` is config while `community.toml` lists it, else enrolled. `root` is the first device of
@@ -110,7 +111,7 @@ class Device(msgspec.Struct, array_like=True, gc=False):
     accepted: int = 0
     rejected: int = 0
     quarantined: int = 0
-    verdicts: dict[int, list[tuple[int, int]]] = {}
+    verdicts: dict[int, list[tuple[int, int]]] | None = None
     origin: str = "config"
     root: bytes = b""
     former: bytes = b""
@@ -180,8 +181,8 @@ class Member(msgspec.Struct, array_like=True, gc=False):
     retired_uwh: int = 0
     ahead_uwh: int = 0
     owed_uwh: int = 0
-    purchases: bytearray = bytearray()
-    open_import: bytearray = bytearray()
+    purchases: bytearray | None = None
+    open_import: bytearray | None = None
     interval_import_uwh: int = 0
     interval_export_uwh: int = 0
     minted_uwh: int = 0

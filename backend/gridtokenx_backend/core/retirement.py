@@ -31,9 +31,9 @@ def note_trades(community: Community, trades: Sequence[Trade]) -> None:
     for trade in trades:
         buyer = members[trade.buyer]
         buyer.bought_uwh += trade.quantity_uwh
-        queues.add(buyer.purchases, entry, trade.quantity_uwh)
+        buyer.purchases = queues.add(buyer.purchases, entry, trade.quantity_uwh)
         if len(buyer.purchases) > _MOST_PURCHASES_BYTES:
-            _shorten(buyer)
+            _shorten(buyer, buyer.purchases)
     for trade in trades:
         note_spent(community, members[trade.seller])
 
@@ -72,7 +72,7 @@ def add_import(member: Member, interval_ms: int, used_uwh: int) -> None:
         member.ahead_uwh -= ahead_uwh
         used_uwh -= ahead_uwh
     if used_uwh:
-        queues.insert(member.open_import, interval_ms, used_uwh)
+        member.open_import = queues.insert(member.open_import, interval_ms, used_uwh)
 
 
 def retire(community: Community, at_ms: int) -> tuple[list[Retirement], list[Movement]]:
@@ -121,8 +121,8 @@ def _drop_sold(member: Member) -> None:
         sold_uwh -= part_uwh
 
 
-def _shorten(member: Member) -> None:
+def _shorten(member: Member, purchases: bytearray) -> None:
     """Not again soon, whatever is left of them: it looks at all."""
     _drop_sold(member)
-    if len(member.purchases) > _MOST_PURCHASES_BYTES // 2:
-        queues.join_older_half(member.purchases)
+    if len(purchases) > _MOST_PURCHASES_BYTES // 2:
+        queues.join_older_half(purchases)

@@ -17,6 +17,32 @@ class HourSharesTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days: Literal["all", "workdays", "weekend"] = "all"
 
 
+class ShareTable(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Shares by interval, from a file. `source` is its SHA-256 in hex.
+
+    Step n, of `step_ms`, begins at `start_ms + n * step_ms`; `shares` has the millionths of each
+    of the `meters` for each step, one step after the other, as 32-bit little-endian numbers.
+    """
+
+    source: str
+    start_ms: int
+    step_ms: int
+    meters: list[str]
+    shares: bytes
+
+    def at(self, interval_ms: int) -> dict[str, int] | None:
+        """The shares of an interval in millionths; None before the table and after it."""
+        size = 4 * len(self.meters)
+        first = (interval_ms - self.start_ms) // self.step_ms * size
+        if not 0 <= first < len(self.shares):
+            return None
+        of_step = self.shares[first : first + size]
+        return {
+            meter: int.from_bytes(of_step[4 * index : 4 * index + 4], "little")
+            for index, meter in enumerate(self.meters)
+        }
+
+
 class KeyTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A version of the community's key. It is never changed: a later version follows it."""
 
@@ -28,6 +54,10 @@ class KeyTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shares_percent: dict[str, Percent] = {}
     """By the consuming meter."""
     hours: list[HourSharesTerms] = []
+    table: str = ""
+    """A file with shares by interval, beside this one. Where it ends, the shares above hold."""
+    of_table: ShareTable | None = None
+    """What the file said when the terms were read; it is journaled with them."""
 
 
 class ParticipationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

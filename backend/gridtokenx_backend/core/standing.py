@@ -42,7 +42,12 @@ def price_at(order: StandingOrder, hour: int) -> int:
 
 
 def place_all(community: Community, at_ms: int) -> list[OrderAccepted]:
-    """Places what the standing orders of the segment realtime ask for now."""
+    """Places what the standing orders of the segment realtime ask for now.
+
+    Nothing while the community shares by a key.
+    """
+    if community.in_force.sharing.is_sharing:
+        return []
     hour = hour_at(community.in_force.zone, at_ms)
     placed: list[OrderAccepted] = []
     for member in community.members.values():
@@ -138,6 +143,14 @@ def order_again(community: Community, order: RestingOrder) -> None:
     buy = community.members[order.wallet].buy
     if order.standing and order.side == BUY and buy is not None:
         buy.covered_uwh -= order.remaining_uwh
+
+
+def begin_again(community: Community) -> None:
+    """What was metered while the community shared by a key is no standing order's business."""
+    for member in community.members.values():
+        for side, order in ((SELL, member.sell), (BUY, member.buy)):
+            if order is not None:
+                order.covered_uwh = _metered(member, order, side)
 
 
 def _withdraw(community: Community, order: RestingOrder) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from sys import intern
 
 import msgspec
 
@@ -148,20 +149,25 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     if state.version != VERSION:
         raise ValueError(f"expected a snapshot of version {VERSION}, got {state.version}")
     wallets = {member.wallet: member.wallet for member in state.members}
+    zones: dict[str, str] = {}
+    for member in state.members:
+        member.zone = zones.setdefault(member.zone, member.zone)
+    for device in state.devices:
+        device.status, device.origin = intern(device.status), intern(device.origin)
     posted = {
         asset: {
             wallets.get(account, account): amount
             for chunk in chunks
-            for account, amount in _balances_decoder.decode(chunk)
+            for account, amount in _with_shared_amounts(_balances_decoder.decode(chunk))
         }
         for asset, chunks in state.ledger.posted.items()
     }
     ledger = LedgerState(posted, state.ledger.held, state.ledger.pendings)
     devices = {device.id: device.id for device in state.devices}
     shared: dict[MeterRules, MeterRules] = {}
-    times: dict[int, int] = {}
     meters = []
     for chunk in state.meters:
+        times: dict[int, int] = {}
         for meter in _meters_decoder.decode(chunk):
             meter.owner = wallets[meter.owner]
             meter.device = devices.get(meter.device, meter.device)
@@ -171,9 +177,17 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     return state, ledger, meters
 
 
+def _with_shared_amounts(balances: list[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """One object for amounts that are equal: members who did not trade have their opening."""
+    amounts: dict[int, int] = {}
+    return ((account, amounts.setdefault(amount, amount)) for account, amount in balances)
+
+
 def _share_numbers(meter: Meter, times: dict[int, int]) -> None:
-    """One object for numbers that are mostly equal; `times` has the bounds of all meters."""
+    """One object for numbers that are often equal; `times` has those of a chunk's meters."""
     meter.bound_ms = times.setdefault(meter.bound_ms, meter.bound_ms)
+    meter.last_ms = times.setdefault(meter.last_ms, meter.last_ms)
+    meter.mark_ms = times.setdefault(meter.mark_ms, meter.mark_ms)
     if meter.settled_uwh == meter.last_export_uwh:
         meter.settled_uwh = meter.last_export_uwh
     if meter.opened_import_uwh == meter.mark_import_uwh:

@@ -81,6 +81,8 @@ class Trading:
         self._rules = {zone.name: zone for zone in rules.zones}
         self._links = rules.links
         self._lot_uwh = rules.lot_uwh
+        # Without a link nothing of a route ever changes.
+        self._own = {zone: [Route(zone, 0, None, _BOUNDLESS_UWH)] for zone in self._rules}
         self.has_breakers = any(zone.breaker_bps for zone in rules.zones)
         self.zones = {name: self.zones.get(name) or ZoneState(name) for name in self._rules}
         self.uses = {
@@ -110,7 +112,9 @@ class Trading:
 
     def routes(self, zone: str, side: str, at_ms: int) -> list[Route]:
         """Where an order of `zone` may trade now; its own zone is the first."""
-        routes = [Route(zone, 0, None, _BOUNDLESS_UWH)]
+        if not self._links:
+            return self._own[zone]
+        routes = [*self._own[zone]]
         for link in self._links:
             here, there = link.from_zone, link.to_zone
             if side == BUY:
@@ -158,8 +162,10 @@ class Trading:
     def note_price(self, zone: str, price_ugrx: int, at_ms: int) -> None:
         """A trade was made at this price of the zone's."""
         state, interval_ms = self.zones[zone], interval_of(at_ms)
-        state.reference_ugrx = _reference_ugrx(state, interval_ms) or price_ugrx
-        state.interval_ms, state.last_ugrx = interval_ms, price_ugrx
+        if state.interval_ms != interval_ms or not state.reference_ugrx:
+            state.reference_ugrx = _reference_ugrx(state, interval_ms) or price_ugrx
+            state.interval_ms = interval_ms
+        state.last_ugrx = price_ugrx
 
     def trip(self, zone: str, at_ms: int) -> None:
         """Pauses a zone; the first trade after it sets a new reference."""

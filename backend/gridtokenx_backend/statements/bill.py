@@ -12,9 +12,12 @@ from gridtokenx_backend.statements.document import Alone, Bill, BillLine
 from gridtokenx_backend.statements.energy import Metered
 from gridtokenx_backend.statements.fold import Wallet
 from gridtokenx_backend.statements.months import Month
+from gridtokenx_backend.statements.sharing import Evidence, Shared
 from gridtokenx_backend.statements.tariffs import Plan, worth_ugrx
 from gridtokenx_backend.statements.trade_lines import Side
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx
+
+_SHARED_BASIS = "meters' intervals less what the key took"
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -28,44 +31,93 @@ class Usage(msgspec.Struct, frozen=True):
     retired_uwh: int
     import_by_band: list[int]
     residual_uwh: list[int]
+    received_uwh: int = 0
 
 
 def usage(
-    month: Month, plan: Plan | None, meters: Sequence[Metered], retired: array[int] | None
+    month: Month,
+    plan: Plan | None,
+    meters: Sequence[Metered],
+    retired: array[int] | None,
+    shared: Shared | None = None,
 ) -> Usage:
-    """Sums the intervals, and takes off what bought GRID covered in each of them."""
+    """Sums the intervals, and takes off what bought GRID covered in each, or what was shared."""
     bands = len(plan.bands) if plan else 1
     band_of = plan.band_of if plan else bytes(month.intervals)
     imported = [0] * bands
-    for metered in meters:
-        bands_of_meter = band_of[metered.first : metered.end]
-        for band, import_uwh in zip(bands_of_meter, metered.imports, strict=False):
+    if shared is None:
+        by_meter = [(metered.first, metered.imports) for metered in meters]
+        export_uwh = sum(metered.export_uwh for metered in meters)
+    else:
+        by_meter = [(0, imports) for imports in shared.imports]
+        export_uwh = sum(map(sum, shared.exports))
+    for first, imports in by_meter:
+        for band, import_uwh in zip(band_of[first:], imports, strict=False):
             imported[band] += import_uwh
     residual = list(imported)
-    for slot, quantity_uwh in enumerate(retired or ()):
-        if quantity_uwh:
-            residual[band_of[slot]] -= quantity_uwh
+    for covered in (retired, shared.received if shared else None):
+        for slot, quantity_uwh in enumerate(covered or ()):
+            if quantity_uwh:
+                residual[band_of[slot]] -= quantity_uwh
     return Usage(
-        any(metered.known for metered in meters),
+        any(metered.known for metered in meters) or sum(imported) + export_uwh > 0,
         sum(metered.missing for metered in meters),
         sum(imported),
-        sum(metered.export_uwh for metered in meters),
+        export_uwh,
         sum(retired or ()),
         imported,
         residual,
+        shared.received_uwh if shared else 0,
     )
 
 
-def bill_of(wallet: Wallet, energy: Usage, plan: Plan | None, fed_in_uwh: int) -> Bill:
+def bill_of(
+    wallet: Wallet,
+    energy: Usage,
+    plan: Plan | None,
+    fed_in_uwh: int,
+    shared: Shared | None = None,
+) -> Bill:
     """All lines. Without a tariff there are only those of the community.
 
     `fed_in_uwh` is the surplus that the utility pays for.
     """
     community = [*_side(wallet.bought, bought=True), *_side(wallet.sold, bought=False)]
+    sharing = _sharing(shared) if shared else []
     utility = _utility(energy, plan, residual=True) if plan and energy.known else []
-    feed_in = _feed_in(fed_in_uwh, plan, "surplus that nobody bought", wallet)
-    lines = [*community, *utility, *feed_in]
-    return Bill(lines, *(_sum(part) for part in (community, utility, feed_in, lines)))
+    if shared is None:
+        feed_in = _feed_in(fed_in_uwh, plan, "surplus that nobody bought", wallet)
+    else:
+        feed_in = _feed_in(fed_in_uwh, plan, "surplus that no member used", None, _SHARED_BASIS)
+    lines = [*community, *sharing, *utility, *feed_in]
+    return Bill(
+        lines,
+        _sum(community),
+        _sum(utility),
+        _sum(feed_in),
+        _sum(lines),
+        _sum(sharing),
+        format_grx(shared.paid_ugrx if shared else 0),
+    )
+
+
+def _sharing(shared: Shared) -> list[BillLine]:
+    """What the key gave and took. The price is there if it was one all month."""
+    price = format_grx(shared.prices[0]) if len(shared.prices) == 1 else ""
+
+    def line(text: str, amount_ugrx: int, energy_uwh: int, seen: Evidence) -> BillLine:
+        amount, quantity = format_grx(amount_ugrx), format_kwh(energy_uwh)
+        entries = (seen.first, seen.last, seen.count)
+        return BillLine("sharing", text, amount, quantity, price, *entries)
+
+    found = []
+    if shared.received_uwh:
+        text = "energy received by the key"
+        found.append(line(text, shared.cost_ugrx, shared.received_uwh, shared.taken))
+    if shared.given_uwh:
+        text = "energy given by the key"
+        found.append(line(text, -shared.earned_ugrx, shared.given_uwh, shared.given))
+    return found
 
 
 def alone(bill: Bill, energy: Usage, plan: Plan | None) -> Alone | None:
@@ -110,7 +162,8 @@ def _utility(energy: Usage, plan: Plan, *, residual: bool) -> list[BillLine]:
     """Energy by time of use, and the tariff's other lines."""
     terms = plan.terms
     shares = energy.residual_uwh if residual else energy.import_by_band
-    basis = "meters' intervals less retired GRID" if residual else "meters' intervals"
+    covered = "what the key gave" if energy.received_uwh else "retired GRID"
+    basis = f"meters' intervals less {covered}" if residual else "meters' intervals"
     lines = [
         _priced(f"energy, {band.window}", quantity_uwh, band.price_ugrx, basis)
         for band, quantity_uwh in zip(plan.bands, shares, strict=True)
@@ -130,7 +183,11 @@ def _utility(energy: Usage, plan: Plan, *, residual: bool) -> list[BillLine]:
 
 
 def _feed_in(
-    quantity_uwh: int, plan: Plan | None, text: str, wallet: Wallet | None
+    quantity_uwh: int,
+    plan: Plan | None,
+    text: str,
+    wallet: Wallet | None,
+    basis: str = "meters' intervals",
 ) -> list[BillLine]:
     if plan is None or not quantity_uwh:
         return []
@@ -144,7 +201,7 @@ def _feed_in(
         format_kwh(quantity_uwh),
         format_grx(price_ugrx),
         *seen,
-        "minted GRID that is left" if wallet else "meters' intervals",
+        "minted GRID that is left" if wallet else basis,
     )
     return [line]
 

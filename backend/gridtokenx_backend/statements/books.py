@@ -15,6 +15,8 @@ from gridtokenx_backend.statements.fold import Fold
 from gridtokenx_backend.statements.journal_rows import JournalRows, Row
 from gridtokenx_backend.statements.months import parse_month
 from gridtokenx_backend.statements.roster import Roster
+from gridtokenx_backend.statements.served import Serving
+from gridtokenx_backend.statements.shares import EVERYBODY
 from gridtokenx_backend.statements.spool import Spool
 from gridtokenx_backend.statements.statement import Person, data_of
 
@@ -45,6 +47,7 @@ class Books:
         self.roster = Roster(history, self.month)
         self._spool = Spool()
         self.fold = Fold(self.month, self._spool, only)
+        self._serving = Serving(self.fold.shares)
 
     def __enter__(self) -> Self:
         return self
@@ -82,6 +85,7 @@ class Books:
         Done again, it goes on where it stopped; `fold.touched` names the wallets that moved.
         """
         last = self._rows.last_seq()
+        self._serving = Serving(self.fold.shares)
         self.fold.add_all(_told(self._rows.rows(self.fold.seq, last), last, progress))
         progress(last, last)
 
@@ -93,12 +97,13 @@ class Books:
             self.roster.plan(wallet),
             self.metered(wallet),
             self.feeds_in,
+            self.roster.newest.sharing,
         )
-        return data_of(self.fold, person, self.community, self._spool)
+        return data_of(self.fold, person, self.community, self._spool, self._serving)
 
     def concern(self, wallet: str) -> set[str]:
-        """What of `fold.touched` changes this member's statement: the wallet, and its meters."""
-        return {wallet, *(span.meter for span in self.roster.spans.get(wallet, []))}
+        """What of `fold.touched` changes this member's statement: wallet, meters, key."""
+        return {wallet, EVERYBODY, *(span.meter for span in self.roster.spans.get(wallet, []))}
 
     def metered(self, wallet: str) -> list[Metered]:
         """The member's metering points with their intervals."""

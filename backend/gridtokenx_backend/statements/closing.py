@@ -84,6 +84,8 @@ class Closing:
         for address in books.wallets:
             wallet = books.fold.wallets.get(address)
             if wallet is not None and wallet.minted_uwh:
-                unsold_uwh = books.fold.unsold_uwh(wallet)
-                found.append(FeedIn(address, wallet.minted_by_end_uwh, unsold_uwh))
+                unsold_uwh = books.fold.unsold_uwh(address, wallet)
+                later_uwh = books.fold.given_later_uwh(address)
+                marks = wallet.minted_by_end_uwh, unsold_uwh, later_uwh
+                found.append(FeedIn(address, *marks))
         return found

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import msgspec
 
-from gridtokenx_backend.statements.document import Posting, Statement, TradeLine
-from gridtokenx_backend.statements.report import Report
+from gridtokenx_backend.statements.document import Data, Posting, Statement, TradeLine
+from gridtokenx_backend.statements.report import Report, SharedReport
 
 COLUMNS = (
     "part",
@@ -20,6 +21,7 @@ COLUMNS = (
     "fee_grx",
     "wheeling_grx",
     "loss_grx",
+    "rent_grx",
     "first_entry",
     "last_entry",
     "entries",
@@ -37,6 +39,7 @@ REPORT_COLUMNS = (
     "highest_grx_per_kwh",
     "sha256",
 )
+_AMOUNT = re.compile(r"-\d+(?:\.\d+)?", re.ASCII)
 _trade = msgspec.json.Decoder(TradeLine)
 _posting = msgspec.json.Decoder(Posting)
 
@@ -64,7 +67,7 @@ def guarded(value: object) -> object:
     """A text that a spreadsheet would take for a formula gets an apostrophe in front."""
     if isinstance(value, str) and value[:1] in {"=", "+", "@", "\t", "\r"}:
         return f"'{value}"
-    if isinstance(value, str) and value[:1] == "-" and not value[1:2].isdigit():
+    if isinstance(value, str) and value[:1] == "-" and not _AMOUNT.fullmatch(value):
         return f"'{value}"
     return value
 
@@ -75,6 +78,7 @@ def _rows(statement: Statement) -> list[dict[str, object]]:
     for block in data.meters:
         for text, amount in (("import", block.import_kwh), ("export", block.export_kwh)):
             rows.append({"part": "meter", "text": f"{block.meter} {text}", "quantity_kwh": amount})
+    rows += _shared(data)
     for raw in data.trades:
         rows.append(_trade_row(_trade.decode(raw)))
     for account in data.accounts:
@@ -95,6 +99,34 @@ def _rows(statement: Statement) -> list[dict[str, object]]:
         )
     standing = f"{statement.status}, revision {statement.revision}"
     rows.append({"part": "data", "text": standing, "sha256": statement.data_sha256})
+    return rows
+
+
+def _shared(data: Data) -> list[dict[str, object]]:
+    """The key's lines by interval, who served whom, and the grid operator's figures."""
+    rows: list[dict[str, object]] = []
+    for line in data.allocation.lines if data.allocation else ():
+        text = f"{line.meter} {line.side}, key {line.key}, {line.quality}"
+        if line.revision:
+            text += f", revision {line.revision} of entry {line.corrects}"
+        rows.append(
+            {
+                "part": "shared",
+                "text": text,
+                "time_ms": line.time_ms,
+                "quantity_kwh": line.energy_kwh,
+                "price_grx_per_kwh": line.price_grx_per_kwh,
+                "amount_grx": line.amount_grx,
+            }
+            | _entries(line.entry)
+        )
+    for each in data.allocation.served if data.allocation else ():
+        text = f"{each.side} {each.wallet}"
+        rows.append({"part": "served", "text": text, "quantity_kwh": each.energy_kwh})
+    for of in data.reconciliation:
+        for name, amount in (("gateway", of.gateway_kwh), ("grid operator", of.operator_kwh)):
+            text = f"{of.meter} {of.direction}, {name}, {of.intervals} intervals"
+            rows.append({"part": "reconciliation", "text": text, "quantity_kwh": amount})
     return rows
 
 
@@ -133,6 +165,7 @@ def _trade_row(trade: TradeLine) -> dict[str, object]:
         "fee_grx": trade.fee_grx,
         "wheeling_grx": trade.wheeling_grx,
         "loss_grx": trade.loss_grx,
+        "rent_grx": trade.rent_grx,
     } | _entries(trade.entry)
 
 
@@ -156,6 +189,8 @@ def _report_rows(report: Report) -> list[dict[str, object]]:
         _amount("money", "gain", data.gain_grx, "GRX"),
         _amount("money", "welfare of the auctions", data.welfare_grx, "GRX"),
     ]
+    if data.sharing is not None:
+        rows += _shared_report(data.sharing)
     charges = msgspec.structs.asdict(data.charges)
     rows += [_amount("charges", name, amount, "GRX") for name, amount in charges.items()]
     if data.carbon is not None:
@@ -170,6 +205,19 @@ def _report_rows(report: Report) -> list[dict[str, object]]:
     standing = f"{report.status}, revision {report.revision}"
     rows.append({"part": "data", "text": standing, "sha256": report.data_sha256})
     return rows
+
+
+def _shared_report(shared: SharedReport) -> list[dict[str, object]]:
+    rows = [
+        _amount("sharing", "cost of shared energy", shared.cost_grx, "GRX"),
+        _amount("sharing", "of it paid on the ledger", shared.paid_grx, "GRX"),
+        _amount("sharing", "waits to be minted", shared.waiting_kwh, "kWh"),
+    ]
+    for key in shared.keys:
+        text = f"intervals by key {key.version}, {key.mode}"
+        rows.append(_amount("sharing", text, str(key.intervals), ""))
+    slots = msgspec.structs.asdict(shared.slots)
+    return rows + [_amount("allocated", name, str(count), "") for name, count in slots.items()]
 
 
 def _amount(part: str, text: str, amount: str, unit: str) -> dict[str, object]:

@@ -19,7 +19,7 @@ Status = Literal["open", "provisional", "final", "revised"]
 class BillLine(msgspec.Struct, frozen=True):
     """`entries` are the first and the last journal entry behind it, and how many there are."""
 
-    group: Literal["community", "utility", "feed_in"]
+    group: Literal["community", "sharing", "utility", "feed_in"]
     text: str
     amount_grx: str
     quantity_kwh: str = ""
@@ -32,13 +32,18 @@ class BillLine(msgspec.Struct, frozen=True):
 
 
 class Bill(msgspec.Struct, frozen=True):
-    """`settled_grx` has changed wallets already; the rest is between member and utility."""
+    """`settled_grx` has changed wallets already, `shared_grx` is between members by the key.
+
+    Of the latter `shared_paid_grx` has changed wallets. The rest is between member and utility.
+    """
 
     lines: list[BillLine]
     settled_grx: str
     utility_grx: str
     feed_in_grx: str
     total_grx: str
+    shared_grx: str = "0.000000"
+    shared_paid_grx: str = "0.000000"
 
 
 class Alone(msgspec.Struct, frozen=True):
@@ -66,6 +71,7 @@ class TradeLine(msgspec.Struct, frozen=True):
     fee_grx: str
     wheeling_grx: str
     loss_grx: str
+    rent_grx: str
     amount_grx: str
 
 
@@ -132,7 +138,8 @@ class Energy(msgspec.Struct, frozen=True):
     """The member's energy at a glance, over all metering points.
 
     `covered_kwh` was bought in the community and retired against import, `self_used_kwh` is own
-    production used on site, empty because a meter at the connection does not see it.
+    production used on site, empty because a meter at the connection does not see it. By a key the
+    member got `received_kwh` and gave `given_kwh`; `surplus_kwh` is what went to the utility.
     """
 
     import_kwh: str
@@ -144,13 +151,90 @@ class Energy(msgspec.Struct, frozen=True):
     sold_kwh: str
     unsold_kwh: str
     self_used_kwh: str = ""
+    received_kwh: str = "0.000000000"
+    given_kwh: str = "0.000000000"
+    surplus_kwh: str = "0.000000000"
+
+
+class KeyUsed(msgspec.Struct, frozen=True):
+    """A version of the community's key, and how many intervals of the month it allocated."""
+
+    version: int
+    mode: str
+    valid_from: str
+    intervals: int
+    table_sha256: str = ""
+    """Of the file with its shares, if they came from one."""
+
+
+class SharedLine(msgspec.Struct, frozen=True):
+    """One metering point in one interval, as the journal's `entry` allocated it last.
+
+    A `revision` above 0 corrects what the entry `corrects` said. Energy is empty where it is not
+    known; `held_kwh` is set aside until it is.
+    """
+
+    entry: int
+    time_ms: int
+    meter: str
+    side: Literal["received", "given"]
+    key: int
+    quality: str
+    price_grx_per_kwh: str
+    energy_kwh: str
+    amount_grx: str
+    held_kwh: str = ""
+    revision: int = 0
+    corrects: int = 0
+
+
+class Served(msgspec.Struct, frozen=True):
+    """Energy of the month that another wallet gave to this one, or got from it."""
+
+    wallet: str
+    side: Literal["from", "to"]
+    energy_kwh: str
 
 
 class Allocation(msgspec.Struct, frozen=True):
-    """The key by which a community shares that has no price market."""
+    """What the community's key gave and took, in a community without a price market.
 
-    key: str
-    version: int
+    `slots` counts the intervals of the month by the quality of their allocation; missing are those
+    that are not allocated. `waiting_kwh` is what of all members is allocated and not minted yet.
+    `cost_grx` less `earned_grx` is what this member owes; `paid_grx` of it the ledger has moved.
+    """
+
+    keys: list[KeyUsed]
+    slots: QualityCounts
+    unknown: int
+    """In how many intervals a metering point of this member was missing."""
+    lowest_grx_per_kwh: str
+    mean_grx_per_kwh: str
+    highest_grx_per_kwh: str
+    held_kwh: str
+    waiting_kwh: str
+    cost_grx: str
+    earned_grx: str
+    paid_grx: str
+    lines: list[SharedLine]
+    served: list[Served]
+
+
+class Reconciled(msgspec.Struct, frozen=True):
+    """A metering point by its gateway and by the grid operator, over the intervals both know."""
+
+    meter: str
+    direction: Literal["import", "export"]
+    intervals: int
+    gateway_kwh: str
+    operator_kwh: str
+    difference_kwh: str
+    only_gateway: int
+    only_operator: int
+    first_entry: int
+    last_entry: int
+    files: list[str]
+    """SHA-256 of each file of the operator's."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -185,6 +269,7 @@ class Data(msgspec.Struct, frozen=True):
     rounding: str
     formulas: list[str]
     checks: list[Check]
+    reconciliation: list[Reconciled] = []
 
 
 class Corrected(msgspec.Struct, frozen=True):

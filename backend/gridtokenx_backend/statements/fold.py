@@ -13,7 +13,16 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from gridtokenx_backend.core.ledger import ASSETS, FED_IN, GRID, GRX, REC, Movement, issuer
+from gridtokenx_backend.core.inputs import GridDataInput, parse
+from gridtokenx_backend.core.ledger import (
+    ASSETS,
+    GRID,
+    GRX,
+    REC,
+    RETIRED,
+    Movement,
+    issuer,
+)
 from gridtokenx_backend.core.outcomes import (
     Cleared,
     FrameAccepted,
@@ -34,7 +43,9 @@ from gridtokenx_backend.statements.energy import MeterMonth, slot_of
 from gridtokenx_backend.statements.journal_rows import Row, terms_of
 from gridtokenx_backend.statements.kinds import about_of, is_of_trades, is_wallet, kinds_of, spell
 from gridtokenx_backend.statements.months import Month
+from gridtokenx_backend.statements.operator_figures import OperatorFigures
 from gridtokenx_backend.statements.prices import Trading
+from gridtokenx_backend.statements.shares import Shares, moved_by
 from gridtokenx_backend.statements.spool import Part, Spool
 from gridtokenx_backend.statements.trade_lines import Side, side_of, trade_line
 
@@ -60,14 +71,15 @@ class Tally(msgspec.Struct, gc=False):
 class Wallet:
     """What the fold knows of one wallet. `within` is what the leaves moved in the month.
 
-    `surplus_uwh` is GRID that was minted and is still there: a sale takes it before what was
-    bought. `retired` is by interval of the month, `fed_in_uwh` what left for the utility when this
-    month became final.
+    `bought_uwh` is GRID that was bought and is still there: a sale takes what was minted before it.
+    `retired` is by interval of the month, `fed_in_uwh` what left for the utility when this month
+    became final.
     """
 
     __slots__ = (
         "before",
         "bought",
+        "bought_uwh",
         "fed_in_uwh",
         "later",
         "minted_later_uwh",
@@ -75,7 +87,6 @@ class Wallet:
         "retired",
         "retired_tally",
         "sold",
-        "surplus_uwh",
         "tallies",
         "within",
     )
@@ -85,7 +96,7 @@ class Wallet:
         self.within = dict.fromkeys(ASSETS, 0)
         self.later = dict.fromkeys(ASSETS, 0)
         self.tallies: dict[tuple[str, str], Tally] = {}
-        self.surplus_uwh = 0
+        self.bought_uwh = 0
         self.minted_uwh = 0
         self.minted_later_uwh = 0
         self.bought = Side()
@@ -110,9 +121,15 @@ class Wallet:
             found = self.tallies[asset, kind] = Tally()
         return found
 
-    def take(self, quantity_uwh: int) -> None:
-        """GRID goes: what was minted first, then what was bought."""
-        self.surplus_uwh -= min(self.surplus_uwh, quantity_uwh)
+    @property
+    def surplus_uwh(self) -> int:
+        """GRID that was minted and is still there."""
+        return self.owned(GRID) - self.bought_uwh
+
+
+def retirements_of(outcome: Outcome) -> Sequence[Retirement]:
+    """What bought GRID covered in an entry."""
+    return outcome.retirements if isinstance(outcome, Ticked | Retired | Cleared) else ()
 
 
 class Readings(msgspec.Struct, gc=False):
@@ -140,6 +157,8 @@ class Fold:
         self.meters: dict[str, MeterMonth] = {}
         self.readings = Readings()
         self.trading = Trading()
+        self.shares = Shares(month)
+        self.operator = OperatorFigures(month)
         self.terms: CommunityTerms | None = None
         self.steps: list[Step] = []
         """Those of this month, oldest first: its documents by revision."""
@@ -170,17 +189,27 @@ class Fold:
             self.terms = terms_of(row.given)
         if row.kind == "period" and row.given:
             self._period(row, movements)
+        if row.kind == "grid_data" and row.given:
+            self._grid_data(row)
         if outcome is not None:
             self._energy_of(outcome, inside=inside)
+        if isinstance(outcome, Cleared) and outcome.shared:
+            self._share(row, outcome, movements)
+        self._count_bought(movements, outcome)
 
-    def unsold_uwh(self, wallet: Wallet) -> int:
+    def unsold_uwh(self, address: str, wallet: Wallet) -> int:
         """What was minted by the month's end and nobody bought until the month was final.
 
-        Sales take the oldest first.
+        Sales take the oldest first; the key gives what was minted in the same interval.
         """
         if self.final_entry:
             return wallet.fed_in_uwh
-        return max(0, wallet.surplus_uwh - wallet.minted_later_uwh)
+        later_uwh = wallet.minted_later_uwh - self.given_later_uwh(address)
+        return max(0, wallet.surplus_uwh - max(0, later_uwh))
+
+    def given_later_uwh(self, address: str) -> int:
+        """What the key gave of a wallet in intervals after the month."""
+        return self.shares.given_later_uwh.get(address, 0)
 
     def sums(self) -> dict[str, int]:
         """What all accounts own together, by asset; double entry makes it zero."""
@@ -199,13 +228,26 @@ class Fold:
             for movement in movements:
                 self.wallet(movement.debit).fed_in_uwh = movement.amount
 
+    def _grid_data(self, row: Row) -> None:
+        """What the grid operator says."""
+        assert row.given
+        given = parse("grid_data", row.given)
+        if isinstance(given, GridDataInput) and self.terms is not None:
+            self.touched |= self.operator.add(row.seq, given.data, self.terms)
+
+    def _share(self, row: Row, cleared: Cleared, movements: Sequence[Movement]) -> None:
+        """What the key allocated; it moves what was minted, and not what was bought."""
+        moved = moved_by(movements, cleared.retirements)
+        assert self.terms is not None
+        finality_ms = self.terms.interval.finality_hours * 3_600_000
+        self.touched |= self.shares.add(row.seq, cleared, moved, finality_ms)
+
     def _energy_of(self, outcome: Outcome, *, inside: bool) -> None:
         """What an outcome says of intervals: what they counted, and what covered their import."""
         for meter, rows in intervals_of(outcome):
             self.energy(meter, rows)
-        if isinstance(outcome, Ticked | Retired | Cleared):
-            for retirement in outcome.retirements:
-                self._retire(retirement)
+        for retirement in retirements_of(outcome):
+            self._retire(retirement)
         if not inside:
             return
         if isinstance(outcome, Cleared):
@@ -260,8 +302,10 @@ class Fold:
     def _post(self, row: Row, movement: Movement, about: str, *, inside: bool) -> None:
         """A movement that no trade made, as a line of the accounts that it touched."""
         asset, amount = movement.asset, movement.amount
-        if asset == GRID:
-            self._count_grid(movement, later=row.at_ms >= self.month.to_ms)
+        if movement.debit == issuer(GRID):
+            wallet = self.wallet(movement.credit)
+            wallet.minted_uwh += amount
+            wallet.minted_later_uwh += amount if row.at_ms >= self.month.to_ms else 0
         if not inside:
             return
         kind_out, kind_in = kinds_of(row.kind, movement)
@@ -274,18 +318,29 @@ class Fold:
                 posting = Posting(row.seq, row.at_ms, kind, spell(asset, signed), about)
                 self._keep(account, _PART[asset], posting)
 
-    def _count_grid(self, movement: Movement, *, later: bool) -> None:
-        """What was minted and is still there. What is retired or given away was bought."""
-        if movement.debit == issuer(GRID):
-            wallet = self.wallet(movement.credit)
-            wallet.surplus_uwh += movement.amount
-            wallet.minted_uwh += movement.amount
-            wallet.minted_later_uwh += movement.amount if later else 0
-        elif movement.credit in {issuer(GRID), FED_IN}:
-            self.wallet(movement.debit).take(movement.amount)
+    def _count_bought(self, movements: Iterable[Movement], outcome: Outcome | None) -> None:
+        """Tells what is left of bought GRID from what was minted, as the core does.
+
+        Whatever leaves a wallet was minted while it has any of that, but for what covers import.
+        Where the outcome was erased, GRID from a member was bought, and what is retired too.
+        """
+        moved = [each for each in movements if each.asset == GRID]
+        if outcome is None:
+            for each in moved:
+                if is_wallet(each.debit) and is_wallet(each.credit):
+                    self.wallet(each.credit).bought_uwh += each.amount
+                elif each.credit == RETIRED:
+                    self.wallet(each.debit).bought_uwh -= each.amount
+        else:
+            for trade in trades_of(outcome):
+                self.wallet(trade.buyer).bought_uwh += trade.quantity_uwh
+            for retirement in retirements_of(outcome):
+                self.wallet(retirement.wallet).bought_uwh -= retirement.amount_uwh
+        for each in moved:
+            wallet = self.wallet(each.debit)
+            wallet.bought_uwh = max(0, min(wallet.bought_uwh, wallet.owned(GRID)))
 
     def _trade(self, row: Row, n: int, trade: Trade, *, inside: bool) -> None:
-        self.wallet(trade.seller).take(trade.quantity_uwh)
         if not inside:
             return
         self.trading.add(trade)

@@ -17,7 +17,7 @@ from gridtokenx_backend.core.terms import CommunityTerms
 from gridtokenx_backend.errors import JournalUnavailable
 
 _READ = 1000
-_WITH_INPUT = ("configure", "period", "settlement")
+_WITH_INPUT = ("configure", "period", "settlement", "grid_data")
 """Kinds whose input says what their outcome does not."""
 
 

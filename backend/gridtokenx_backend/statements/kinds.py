@@ -44,7 +44,9 @@ def kinds_of(entry: str, movement: Movement) -> tuple[str, str]:
     """What a movement is to the account that it leaves, and to the one that it reaches."""
     asset = movement.asset
     if is_wallet(movement.debit) and is_wallet(movement.credit):
-        return "given", "received"
+        return ("paid_for_shared", "earned_by_sharing") if asset == GRX else ("given", "received")
+    if movement.debit == RETIRED:
+        return "", "taken_back"
     if movement.debit == issuer(asset):
         return "", "opening_balance" if entry == "configure" else _ISSUED[asset]
     if movement.credit == issuer(asset):

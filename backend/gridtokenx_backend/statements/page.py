@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gridtokenx_backend.statements import readable
-from gridtokenx_backend.statements.document import Account, Data, Posting, Statement, TradeLine
+from gridtokenx_backend.statements.document import (
+    Account,
+    Data,
+    Posting,
+    SharedLine,
+    Statement,
+    TradeLine,
+)
 from gridtokenx_backend.statements.report import Report
 
 MOST_ROWS = 60
@@ -33,6 +40,20 @@ class Day(NamedTuple):
     amount_grx: str
 
 
+class SharedDay(NamedTuple):
+    """What a metering point got or gave by the key on a day."""
+
+    day: str
+    meter: str
+    side: str
+    intervals: int
+    energy_kwh: str
+    amount_grx: str
+    first_entry: int
+    last_entry: int
+    entries: int
+
+
 def statement_page(statement: Statement, sha256: str) -> str:
     """The page. `sha256` is the document's own hash."""
     data = statement.data
@@ -44,6 +65,8 @@ def statement_page(statement: Statement, sha256: str) -> str:
         sha256=sha256,
         trades=[] if by_day else trades,
         days=_days(trades, data.time_zone) if by_day else [],
+        shared_days=_shared_days(data),
+        corrected=_corrected(data),
         accounts=[(account, _postings(account)) for account in data.accounts],
         used=_used(data),
         made=_made(data),
@@ -62,14 +85,14 @@ def report_page(report: Report, sha256: str) -> str:
         sha256=sha256,
         used=readable.bar(
             [
-                ("from neighbours", data.energy["covered_kwh"], "community"),
+                ("from neighbours", _sum(data.energy, "covered_kwh", "received_kwh"), "community"),
                 ("from the utility", data.energy["residual_kwh"], "utility"),
             ]
         ),
         made=readable.bar(
             [
-                ("to neighbours", data.energy["sold_kwh"], "community"),
-                ("to the utility", data.energy["unsold_kwh"], "utility"),
+                ("to neighbours", _sum(data.energy, "sold_kwh", "given_kwh"), "community"),
+                ("to the utility", data.energy["surplus_kwh"], "utility"),
             ]
         ),
     )
@@ -106,23 +129,55 @@ def _days(trades: Sequence[TradeLine], zone: str) -> list[Day]:
             of_day[-1].entry,
             _total(trade.quantity_kwh for trade in of_day),
             _total(trade.value_grx for trade in of_day),
-            _total(
-                amount
-                for trade in of_day
-                for amount in (trade.fee_grx, trade.wheeling_grx, trade.loss_grx)
-            ),
+            _total(amount for trade in of_day for amount in _charged(trade)),
             _total(trade.amount_grx for trade in of_day),
         )
         for (day, side), of_day in rows.items()
     ]
 
 
+def _shared_days(data: Data) -> list[SharedDay]:
+    """What a metering point got or gave by the key on each day."""
+    rows: dict[tuple[str, str, str], list[SharedLine]] = {}
+    for line in data.allocation.lines if data.allocation else ():
+        if line.energy_kwh:
+            day = readable.local_day(line.time_ms, data.time_zone)
+            rows.setdefault((day, line.meter, line.side), []).append(line)
+    return [
+        SharedDay(
+            *key,
+            len(lines),
+            _total(line.energy_kwh for line in lines),
+            _total(line.amount_grx for line in lines),
+            min(line.entry for line in lines),
+            max(line.entry for line in lines),
+            len({line.entry for line in lines}),
+        )
+        for key, lines in rows.items()
+    ]
+
+
+def _corrected(data: Data) -> list[SharedLine]:
+    """Those that took the place of others, unless they are too many to be read."""
+    lines = data.allocation.lines if data.allocation else []
+    found = [line for line in lines if line.revision]
+    return found if len(found) <= MOST_ROWS else []
+
+
 def _charges(trade: TradeLine) -> str:
-    return _total((trade.fee_grx, trade.wheeling_grx, trade.loss_grx))
+    return _total(_charged(trade))
+
+
+def _charged(trade: TradeLine) -> tuple[str, ...]:
+    return trade.fee_grx, trade.wheeling_grx, trade.loss_grx, trade.rent_grx
 
 
 def _total(amounts: Any) -> str:
     return f"{sum(map(Decimal, amounts)):f}"
+
+
+def _sum(energy: dict[str, str], *names: str) -> str:
+    return _total(energy[name] for name in names)
 
 
 def _postings(account: Account) -> list[Posting]:
@@ -135,7 +190,7 @@ def _postings(account: Account) -> list[Posting]:
 def _used(data: Data) -> list[readable.Part]:
     energy = data.energy
     parts = [
-        ("from neighbours", energy.covered_kwh, "community"),
+        ("from neighbours", _total((energy.covered_kwh, energy.received_kwh)), "community"),
         ("from the utility", energy.residual_kwh, "utility"),
     ]
     return readable.bar(parts) if energy.import_kwh else []
@@ -144,8 +199,8 @@ def _used(data: Data) -> list[readable.Part]:
 def _made(data: Data) -> list[readable.Part]:
     energy = data.energy
     parts = [
-        ("to neighbours", energy.sold_kwh, "community"),
-        ("to the utility", energy.unsold_kwh, "utility"),
+        ("to neighbours", _total((energy.sold_kwh, energy.given_kwh)), "community"),
+        ("to the utility", energy.surplus_kwh, "utility"),
     ]
     return readable.bar(parts) if any(Decimal(amount) for _, amount, _ in parts) else []
 

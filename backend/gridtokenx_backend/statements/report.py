@@ -13,12 +13,15 @@ from gridtokenx_backend.statements.document import (
     Check,
     Corrected,
     Data,
+    KeyUsed,
     QualityCounts,
     Status,
     canonical,
     sha256,
 )
 from gridtokenx_backend.statements.prices import Prices
+from gridtokenx_backend.statements.shares import Shares
+from gridtokenx_backend.statements.sharing import community_prices, keys_used, slot_counts
 from gridtokenx_wire.units import (
     UWH_PER_KWH,
     format_decimal,
@@ -30,11 +33,13 @@ from gridtokenx_wire.units import (
 
 FORMAT = "gridtokenx-report-1"
 FORMULAS = [
-    "self-sufficiency = bought GRID retired against import ÷ import of all meters",
-    "self-consumption = GRID sold to members ÷ export of all meters",
+    "self-sufficiency = bought GRID retired against import, and energy received by the key,"
+    " ÷ import of all meters",
+    "self-consumption = GRID sold to members, and energy given by the key, ÷ export of all meters",
     "volume-weighted price = sum of quantity × price ÷ sum of quantity, rounded down",
     "gain = what all members would have paid without the community − what they paid with it",
-    "avoided CO₂ = bought GRID retired against import × the stated factor, rounded down",
+    "avoided CO₂ = bought GRID retired against import, and energy received by the key,"
+    " × the stated factor, rounded down",
 ]
 _ENERGY = (
     "import_kwh",
@@ -45,6 +50,9 @@ _ENERGY = (
     "bought_kwh",
     "sold_kwh",
     "unsold_kwh",
+    "received_kwh",
+    "given_kwh",
+    "surplus_kwh",
 )
 _QUALITY = QualityCounts.__struct_fields__
 
@@ -62,6 +70,11 @@ class Summary(msgspec.Struct, gc=False):
     """How many members' costs could be compared with those without the community."""
     saved_ugrx: int = 0
     failed_checks: int = 0
+    cost_ugrx: int = 0
+    """Of shared energy, to those who received it."""
+    earned_ugrx: int = 0
+    paid_ugrx: int = 0
+    """By those who owe: what of it the ledger has moved."""
 
     def add(self, other: Summary) -> None:
         self.members += other.members
@@ -74,6 +87,9 @@ class Summary(msgspec.Struct, gc=False):
         self.compared += other.compared
         self.saved_ugrx += other.saved_ugrx
         self.failed_checks += other.failed_checks
+        self.cost_ugrx += other.cost_ugrx
+        self.earned_ugrx += other.earned_ugrx
+        self.paid_ugrx += other.paid_ugrx
 
 
 def summary_of(data: Data) -> Summary:
@@ -82,7 +98,7 @@ def summary_of(data: Data) -> Summary:
     quality = {
         name: sum(getattr(block.quality, name) for block in data.meters) for name in _QUALITY
     }
-    alone = data.alone
+    alone, shared = data.alone, data.allocation
     return Summary(
         1,
         len(data.meters),
@@ -93,6 +109,9 @@ def summary_of(data: Data) -> Summary:
         int(alone is not None),
         parse_grx(alone.saved_grx) if alone else 0,
         sum(not check.holds for check in data.checks),
+        parse_grx(shared.cost_grx) if shared else 0,
+        parse_grx(shared.earned_grx) if shared else 0,
+        max(0, parse_grx(shared.paid_grx)) if shared else 0,
     )
 
 
@@ -109,6 +128,22 @@ class Carbon(msgspec.Struct, frozen=True):
     g_per_kwh: int
     source: str
     avoided_kg: str
+
+
+class SharedReport(msgspec.Struct, frozen=True):
+    """What the community's key did: `slots` are the month's intervals by their allocation.
+
+    Members owe each other `cost_grx`, of which those who owe have paid `paid_grx` on the ledger.
+    """
+
+    keys: list[KeyUsed]
+    slots: QualityCounts
+    lowest_grx_per_kwh: str
+    mean_grx_per_kwh: str
+    highest_grx_per_kwh: str
+    waiting_kwh: str
+    cost_grx: str
+    paid_grx: str
 
 
 class ReportData(msgspec.Struct, frozen=True):
@@ -139,6 +174,7 @@ class ReportData(msgspec.Struct, frozen=True):
     readings_refused: int
     formulas: list[str]
     checks: list[Check]
+    sharing: SharedReport | None = None
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -187,8 +223,8 @@ def _data(books: Books, total: Summary) -> ReportData:
         total.members,
         total.meters,
         {name: format_kwh(amount) for name, amount in energy.items()},
-        _percent(energy["covered_kwh"], energy["import_kwh"]),
-        _percent(energy["sold_kwh"], energy["export_kwh"]),
+        _percent(energy["covered_kwh"] + energy["received_kwh"], energy["import_kwh"]),
+        _percent(energy["sold_kwh"] + energy["given_kwh"], energy["export_kwh"]),
         fold.trading.prices(),
         format_grx(fold.trading.welfare_ugrx),
         Charges(*(format_grx(amount) for amount in fold.trading.charges(fold.wallets))),
@@ -196,12 +232,30 @@ def _data(books: Books, total: Summary) -> ReportData:
         format_grx(total.alone_ugrx),
         format_grx(total.saved_ugrx),
         total.compared,
-        _carbon(books.roster.newest.carbon, energy["covered_kwh"]),
+        _carbon(books.roster.newest.carbon, energy["covered_kwh"] + energy["received_kwh"]),
         QualityCounts(**quality),
         fold.readings.accepted,
         fold.readings.refused,
         FORMULAS,
         _checks(books, total, energy),
+        _shared(books, total),
+    )
+
+
+def _shared(books: Books, total: Summary) -> SharedReport | None:
+    shares = books.fold.shares
+    if shares.is_empty:
+        return None
+    lowest, mean, highest = community_prices(shares)
+    return SharedReport(
+        keys_used(shares, books.roster.newest.sharing),
+        slot_counts(shares),
+        lowest,
+        mean,
+        highest,
+        format_kwh(shares.waiting_uwh),
+        format_grx(total.cost_ugrx),
+        format_grx(total.paid_ugrx),
     )
 
 
@@ -232,7 +286,31 @@ def _checks(books: Books, total: Summary, energy: dict[str, int]) -> list[Check]
             total.failed_checks == 0,
         ),
     ]
+    if not books.fold.shares.is_empty:
+        found += _shared_checks(books.fold.shares, total, energy)
     for asset, amount in books.fold.sums().items():
         text = f"{asset}: all accounts of the ledger sum to"
         found.append(Check(text, str(amount), "0", amount == 0))
+    return found
+
+
+def _shared_checks(shares: Shares, total: Summary, energy: dict[str, int]) -> list[Check]:
+    """Of the key: what members received others gave, and the ledger moved it."""
+    given = format_kwh(energy["given_kwh"])
+    covered = format_kwh(energy["received_kwh"] - shares.uncovered_uwh)
+    cost, earned = format_grx(total.cost_ugrx), format_grx(total.earned_ugrx)
+    found = [
+        Check(
+            "received by the key, as far as known producers cover it = given",
+            covered,
+            given,
+            covered == given,
+        ),
+        Check("cost of shared energy = what producers earned", cost, earned, cost == earned),
+    ]
+    if shares.comparable:
+        moved = sum(amounts.gave_uwh for amounts in shares.moved.values())
+        left, right = format_kwh(moved + shares.waiting_uwh), given
+        text = "GRID that left for shared energy, and what waits = given by the key"
+        found.append(Check(text, left, right, left == right))
     return found

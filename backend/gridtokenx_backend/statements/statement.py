@@ -9,6 +9,7 @@ import msgspec
 
 from gridtokenx_backend.core.ledger import ASSETS, GRID, GRX
 from gridtokenx_backend.core.series import Quality
+from gridtokenx_backend.core.sharing_terms import SharingTerms
 from gridtokenx_backend.statements import bill as billing
 from gridtokenx_backend.statements.document import (
     FORMAT,
@@ -32,11 +33,25 @@ from gridtokenx_backend.statements.energy import Metered
 from gridtokenx_backend.statements.fold import Fold, Wallet
 from gridtokenx_backend.statements.kinds import spell
 from gridtokenx_backend.statements.months import INTERVAL_MS, Month
+from gridtokenx_backend.statements.operator_figures import reconciled
+from gridtokenx_backend.statements.served import Serving
+from gridtokenx_backend.statements.shares import Amounts, Shares
+from gridtokenx_backend.statements.sharing import Shared, allocation_of, shared_of
 from gridtokenx_backend.statements.spool import Part, Spool
 from gridtokenx_backend.statements.tariffs import ROUNDING, Plan
 from gridtokenx_wire.config import encode_hook
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx
 
+SHARED_FORMULAS = [
+    "received and given = the newest allocation that the journal has of each interval",
+    "residual import of an interval = import − what was received by the key; an interval whose"
+    " import is not known counts with what was received",
+    "cost = what was received × the interval's community price, rounded down;"
+    " what is earned is divided over the producers pro rata to what they gave",
+    "surplus = export − given by the key − what is held back for meters that are missing"
+    " − what other communities get",
+    "in the mode imported, import and export are the grid operator's where its files have them",
+]
 FORMULAS = [
     "residual import = import of the meters − bought GRID retired against the same intervals",
     "a purchase is on the statement of the month in which it was made, also if it covers import"
@@ -60,16 +75,20 @@ class Person(msgspec.Struct, frozen=True):
     meters: Sequence[Metered]
     feeds_in: bool = True
     """Whether what nobody bought goes to the utility."""
+    sharing: SharingTerms = SharingTerms()
 
 
-def data_of(fold: Fold, person: Person, community: str, spool: Spool) -> Data:
+def data_of(fold: Fold, person: Person, community: str, spool: Spool, serving: Serving) -> Data:
     """What the month was for this member."""
     month = fold.month
     wallet = fold.wallets.get(person.wallet) or Wallet()
-    usage = billing.usage(month, person.plan, person.meters, wallet.retired)
-    unsold_uwh = fold.unsold_uwh(wallet)
-    fed_in_uwh = unsold_uwh if person.feeds_in else 0
-    bill = billing.bill_of(wallet, usage, person.plan, fed_in_uwh)
+    meters, terms = person.meters, person.sharing
+    shared = shared_of(fold.shares, fold.operator, person.wallet, meters, terms)
+    usage = billing.usage(month, person.plan, meters, wallet.retired, shared)
+    unsold_uwh = fold.unsold_uwh(person.wallet, wallet)
+    surplus_uwh = unsold_uwh if shared is None else shared.surplus_uwh
+    fed_in_uwh = surplus_uwh if person.feeds_in else 0
+    bill = billing.bill_of(wallet, usage, person.plan, fed_in_uwh, shared)
     accounts = [_account(asset, wallet, spool, person.wallet) for asset in ASSETS]
     return Data(
         community,
@@ -80,17 +99,18 @@ def data_of(fold: Fold, person: Person, community: str, spool: Spool) -> Data:
         month.days,
         person.name,
         person.wallet,
-        _energy(wallet, usage, unsold_uwh),
+        _energy(wallet, usage, unsold_uwh, shared),
         bill,
         billing.alone(bill, usage, person.plan),
         [_block(month, person.plan, metered) for metered in person.meters],
         spool.lines(person.wallet, "trade"),
         accounts,
         _snapshot(person.plan),
-        None,
+        allocation_of(fold.shares, person.wallet, shared, terms, serving) if shared else None,
         ROUNDING,
-        FORMULAS,
-        checks(wallet, bill, usage),
+        [*FORMULAS, *SHARED_FORMULAS] if shared else FORMULAS,
+        checks(wallet, bill, usage, fold.shares, person.wallet),
+        [each for metered in meters for each in reconciled(metered, fold.operator)],
     )
 
 
@@ -112,18 +132,22 @@ def _snapshot(plan: Plan | None) -> Any:
     return msgspec.json.decode(msgspec.json.encode(plan.terms, enc_hook=encode_hook))
 
 
-def _energy(wallet: Wallet, usage: billing.Usage, unsold_uwh: int) -> Energy:
+def _energy(wallet: Wallet, usage: billing.Usage, unsold_uwh: int, shared: Shared | None) -> Energy:
     known = usage.known
     minted = wallet.tallies.get((GRID, "minted"))
     return Energy(
         format_kwh(usage.import_uwh) if known else "",
         format_kwh(usage.retired_uwh),
-        format_kwh(usage.import_uwh - usage.retired_uwh) if known else "",
+        format_kwh(usage.import_uwh - usage.retired_uwh - usage.received_uwh) if known else "",
         format_kwh(usage.export_uwh) if known else "",
         format_kwh(minted.amount if minted else 0),
         format_kwh(wallet.bought.quantity_uwh),
         format_kwh(wallet.sold.quantity_uwh),
         format_kwh(unsold_uwh),
+        "",
+        format_kwh(usage.received_uwh),
+        format_kwh(shared.given_uwh if shared else 0),
+        format_kwh(shared.surplus_uwh if shared else unsold_uwh),
     )
 
 
@@ -174,7 +198,9 @@ def _account(asset: str, wallet: Wallet, spool: Spool, address: str) -> Account:
     )
 
 
-def checks(wallet: Wallet, bill: Bill, usage: billing.Usage) -> list[Check]:
+def checks(
+    wallet: Wallet, bill: Bill, usage: billing.Usage, shares: Shares, address: str
+) -> list[Check]:
     """What must agree: the lines with the ledger, the total with its lines."""
     found = []
     for asset in ASSETS:
@@ -198,13 +224,33 @@ def checks(wallet: Wallet, bill: Bill, usage: billing.Usage) -> list[Check]:
     found.append(_check("total = sum of the bill's lines", format_grx(total), bill.total_grx))
     if usage.known:
         by_band = sum(usage.residual_uwh)
+        covered_uwh = usage.retired_uwh + usage.received_uwh
         found.append(
             _check(
-                "residual import by time of use = import − retired",
+                "residual import by time of use = import − retired − received by the key",
                 format_kwh(by_band),
-                format_kwh(usage.import_uwh - usage.retired_uwh),
+                format_kwh(usage.import_uwh - covered_uwh),
             )
         )
+    return [*found, *_shared_checks(shares, address)]
+
+
+def _shared_checks(shares: Shares, address: str) -> list[Check]:
+    """The key's lines against the ledger; not energy while some of it waits to be minted."""
+    if shares.is_empty:
+        return []
+    said = shares.allocated(address)
+    moved = shares.moved.get(address, Amounts())
+    found = []
+    if shares.comparable and not shares.waiting_uwh:
+        for text, left_uwh, right_uwh in (
+            ("received by the key = GRID retired for it", said.took_uwh, moved.took_uwh),
+            ("given by the key = GRID that left for it", said.gave_uwh, moved.gave_uwh),
+        ):
+            found.append(_check(text, format_kwh(left_uwh), format_kwh(right_uwh)))
+    if shares.comparable:
+        paid, on_ledger = format_grx(said.paid_ugrx), format_grx(moved.paid_ugrx)
+        found.append(_check("paid for shared energy = GRX that clearings moved", paid, on_ledger))
     return found
 
 

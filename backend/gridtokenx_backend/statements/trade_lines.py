@@ -58,7 +58,7 @@ class Side(msgspec.Struct, gc=False):
 def side_of(trade: Trade, terms: CommunityTerms | None, *, bought: bool) -> SideOfTrade:
     """One side's part. `terms` are those in force: they say who pays which charge.
 
-    What neither fee, wheeling nor loss explains is the rent of links between zones.
+    The rent of full links is the buyer's, beside the gross amount.
     """
     value_ugrx = trade.price_ugrx * trade.quantity_uwh // UWH_PER_KWH
     payer = "buyer" if bought else "seller"
@@ -66,9 +66,8 @@ def side_of(trade: Trade, terms: CommunityTerms | None, *, bought: bool) -> Side
     fee_ugrx = trade.fee_ugrx if market.fee_payer == payer else 0
     wheeling_ugrx = trade.wheeling_ugrx if market.network_payer == payer else 0
     loss_ugrx = trade.loss_ugrx if market.network_payer == payer else 0
-    amount_ugrx = -trade.gross_ugrx if bought else trade.net_ugrx
-    borne_ugrx = trade.gross_ugrx - value_ugrx if bought else value_ugrx - trade.net_ugrx
-    rent_ugrx = borne_ugrx - fee_ugrx - wheeling_ugrx - loss_ugrx
+    rent_ugrx = trade.rent_ugrx if bought else 0
+    amount_ugrx = -trade.gross_ugrx - rent_ugrx if bought else trade.net_ugrx
     return SideOfTrade(
         trade.quantity_uwh, value_ugrx, fee_ugrx, wheeling_ugrx, loss_ugrx, rent_ugrx, amount_ugrx
     )
@@ -95,5 +94,6 @@ def trade_line(
         format_grx(side.fee_ugrx),
         format_grx(side.wheeling_ugrx),
         format_grx(side.loss_ugrx),
+        format_grx(side.rent_ugrx),
         format_grx(side.amount_ugrx),
     )

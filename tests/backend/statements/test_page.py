@@ -152,6 +152,8 @@ def test_the_csv_has_the_total_and_all_of_the_trades(ben: Statement) -> None:
         ("@x", "'@x"),
         ("-x", "'-x"),
         ("-1.5", "-1.5"),
+        ("-1+cmd|'/C calc'!A0", "'-1+cmd|'/C calc'!A0"),
+        ("-1.5.", "'-1.5."),
         ("ABB-1", "ABB-1"),
         ("", ""),
         (5, 5),

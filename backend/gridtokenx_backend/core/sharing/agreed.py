@@ -57,7 +57,7 @@ def _key(terms: CommunityTerms, key: KeyTerms) -> Key:
         for entry in sorted(key.hours, key=lambda entry: (entry.hour, entry.days))
     ]
     shares = _shares(key.shares_percent)
-    return Key(key.version, moment_ms(key.valid_from), mode, shares, hours)
+    return Key(key.version, moment_ms(key.valid_from), mode, shares, hours, key.of_table)
 
 
 def _shares(percents: Mapping[str, int]) -> dict[str, int]:

@@ -211,25 +211,30 @@ def _attributed(giving: Sequence[Flow], received: list[Received]) -> Allocated:
         )
     ]
     quality = of_slot([*(flow.quality for flow in giving), *(line.quality for line in received)])
-    pairs = _pairs(producers, received, allocated_uwh)
+    pairs = pair_up(
+        [(line.id, line.given_uwh) for line in producers],
+        [(line.id, line.received_uwh or 0) for line in received],
+    )
     return Allocated(quality, producers, received, pairs, wanted_uwh - allocated_uwh)
 
 
-def _pairs(producers: list[Given], consumers: list[Received], allocated_uwh: int) -> list[Pair]:
+def pair_up(given: Sequence[tuple[str, int]], received: Sequence[tuple[str, int]]) -> list[Pair]:
     """Every consumer is served by every producer in the same proportion; both sums are exact.
 
-    Producer by producer: what it gave is apportioned over what the consumers still have to get.
+    Both are (id, µWh) by id. Producer by producer: what it gave is apportioned over what the
+    consumers still have to get. Whoever gave or received nothing may be left out.
     """
-    needs_uwh = [line.received_uwh or 0 for line in consumers]
-    if sum(needs_uwh) != allocated_uwh:  # an operator's figure that nobody's offer covers
-        needs_uwh = apportion(allocated_uwh, needs_uwh)
+    needs_uwh = [energy_uwh for _, energy_uwh in received]
+    given_uwh = sum(energy_uwh for _, energy_uwh in given)
+    if sum(needs_uwh) != given_uwh:  # an operator's figure that nobody's offer covers
+        needs_uwh = apportion(given_uwh, needs_uwh)
     pairs = []
-    for producer in producers:
-        if not producer.given_uwh:
+    for producer, energy_uwh in given:
+        if not energy_uwh:
             continue
-        parts_uwh = apportion(producer.given_uwh, needs_uwh)
+        parts_uwh = apportion(energy_uwh, needs_uwh)
         for index, part_uwh in enumerate(parts_uwh):
             if part_uwh:
-                pairs.append(Pair(producer.id, consumers[index].id, part_uwh))
+                pairs.append(Pair(producer, received[index][0], part_uwh))
                 needs_uwh[index] -= part_uwh
     return pairs

@@ -29,7 +29,7 @@ from gridtokenx_backend.core.sharing.keys import (
     Participation,
     factor_at,
     in_force,
-    shares_at,
+    shares_of,
 )
 from gridtokenx_backend.core.sharing.outcome import Allocation, SharedIn, SharedOut
 from gridtokenx_backend.core.sharing.rounding import apportion
@@ -170,7 +170,7 @@ def _allocate(
         case "static" | "time_varying":
             zone = community.in_force.zone
             local_ms = interval_ms + offset_ms(zone, interval_ms)
-            return by_shares(producers, consumers, shares_at(key, local_ms))
+            return by_shares(producers, consumers, shares_of(key, interval_ms, local_ms))
 
 
 def _price(community: Community, allocated: Allocated) -> int:

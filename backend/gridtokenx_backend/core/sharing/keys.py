@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from gridtokenx_backend.core.sharing.allocation import WHOLE_PPM, Mode
+from gridtokenx_backend.core.sharing_terms import ShareTable
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -30,8 +31,8 @@ class HourShares(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Key(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How the community shares from `valid_from_ms` on. `shares_ppm` is by the consuming meter.
 
-    `hours` is for `time_varying` and in ascending order; an hour before the first entry has the
-    shares of `shares_ppm`.
+    `hours` and `table` are for `time_varying`. Hours are in ascending order; one before the first
+    entry has the shares of `shares_ppm`. A table goes before both, as far as it reaches.
     """
 
     version: int
@@ -39,6 +40,7 @@ class Key(msgspec.Struct, frozen=True, array_like=True, gc=False):
     mode: Mode
     shares_ppm: dict[str, int] = {}
     hours: list[HourShares] = []
+    table: ShareTable | None = None
 
 
 class Participation(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -53,6 +55,12 @@ def in_force(keys: Iterable[Key], interval_ms: int) -> Key | None:
     """The key that holds for an interval: the highest version that is valid by its start."""
     valid = [key for key in keys if key.valid_from_ms <= interval_ms]
     return max(valid, key=lambda key: key.version, default=None)
+
+
+def shares_of(key: Key, interval_ms: int, local_ms: int) -> Mapping[str, int]:
+    """The shares of an interval, `local_ms` being its start as the wall clock shows it."""
+    by_interval = key.table.at(interval_ms) if key.table else None
+    return shares_at(key, local_ms) if by_interval is None else by_interval
 
 
 def shares_at(key: Key, local_ms: int) -> Mapping[str, int]:

@@ -1,0 +1,214 @@
+"""A key's shares by interval, as they were fixed beforehand: a file, read once and then journaled.
+
+Two forms of CSV (UTF-8; comma, semicolon or tabulator):
+
+- With a heading: `meter`, `start` (of the interval, with its offset or local) and `share_percent`.
+- Without one: metering point, the number of the hour in the year, and the coefficient from 0 to 1,
+  with a point or a comma before the decimals: the hourly coefficients of Spain (Real Decreto
+  244/2019, annex I, as changed by Orden TED/1247/2021). Hour 1 begins at midnight on 1 January of
+  the year in which the key begins, and hours are counted as they pass.
+
+Every meter has a share in every step from the first to the last, and those of a step add up to
+100 % at most.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from gridtokenx_backend.core.local_time import HOUR_MS
+from gridtokenx_backend.core.series import INTERVAL_MS
+from gridtokenx_backend.core.sharing.agreed import moment_ms
+from gridtokenx_backend.core.sharing_terms import ShareTable
+from gridtokenx_backend.grid_data.local_time import Times, unix_ms
+from gridtokenx_backend.grid_data.rows import MAX_FILE_BYTES, BadFile, Refusal
+from gridtokenx_wire.units import format_decimal, parse_decimal
+
+MOST_SHARES = 2_000_000
+"""A year of hours for 228 meters."""
+_WHOLE_PPM = 1_000_000
+_HEADING = ("meter", "start", "share_percent")
+_HOURS = 8784
+
+
+class _Share(NamedTuple):
+    row: int
+    meter: str
+    start_ms: int
+    ppm: int
+
+
+def read_share_table(
+    path: Path, names: Mapping[str, str], zone: ZoneInfo, valid_from: str
+) -> ShareTable:
+    """The table; `names` are the ids of meters by id and by metering point. Raises BadFile."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise BadFile(f"{path}: cannot be read: {error.strerror}") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise BadFile(f"{path}: expected a file of at most {MAX_FILE_BYTES} bytes")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = content[: error.start].count(b"\n") + 1
+        raise BadFile(f"{path}: row {row}: expected text in UTF-8") from None
+    shares, step_ms = _read(path, text, names, zone, valid_from)
+    return _table(path, hashlib.sha256(content).hexdigest(), shares, step_ms)
+
+
+def _read(
+    path: Path, text: str, names: Mapping[str, str], zone: ZoneInfo, valid_from: str
+) -> tuple[Iterator[_Share], int]:
+    """The shares in the order of the file, and the length of a step; 0 is not known yet."""
+    first, _, _ = text.partition("\n")
+    separator = max(",;\t", key=first.count)
+    rows = _rows(path, csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    heading = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=separator), [])]
+    if sorted(heading) == sorted(_HEADING):
+        next(rows)
+        where = {name: heading.index(name) for name in _HEADING}
+        return _with_heading(path, rows, where, names, Times(zone), separator == ";"), 0
+    if len(heading) == 3 and heading[1].isdecimal():
+        return _by_hour(path, rows, names, _new_year_ms(zone, valid_from)), HOUR_MS
+    raise BadFile(
+        f"{path}: row 1: expected the columns {', '.join(_HEADING)}, or three columns without a"
+        " heading: metering point, hour of the year, coefficient"
+    )
+
+
+def _new_year_ms(zone: ZoneInfo, valid_from: str) -> int:
+    """Local midnight on 1 January of the year in which a key begins."""
+    begin = datetime.fromtimestamp(moment_ms(valid_from) / 1000, zone)
+    return unix_ms(datetime(begin.year, 1, 1, tzinfo=zone))
+
+
+def _rows(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """(number, cells) of each row that is not empty."""
+    number = 0
+    try:
+        for number, cells in enumerate(lines, start=1):
+            if any(cell.strip() for cell in cells):
+                yield number, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise BadFile(f"{path}: row {number + 1}: expected CSV: {error}") from None
+
+
+def _with_heading(
+    path: Path,
+    rows: Iterable[tuple[int, list[str]]],
+    where: Mapping[str, int],
+    names: Mapping[str, str],
+    times: Times,
+    decimal_comma: bool,  # noqa: FBT001
+) -> Iterator[_Share]:
+    for number, cells in rows:
+        try:
+            if len(cells) != len(_HEADING):
+                raise Refusal(f"expected {len(_HEADING)} columns, got {len(cells)}")
+            meter = _meter(cells[where["meter"]], names)
+            moment = times.read(cells[where["start"]])
+            start_ms = times.place(meter, moment, f"row {number}")
+            share = cells[where["share_percent"]]
+            ppm = _ppm(share, 4, decimal_comma=decimal_comma)
+        except Refusal as refusal:
+            raise BadFile(f"{path}: row {number}: {refusal}") from None
+        yield _Share(number, meter, start_ms, ppm)
+    if undecided := times.undecided():
+        raise BadFile(f"{path}: {': '.join(undecided)}")
+
+
+def _by_hour(
+    path: Path, rows: Iterable[tuple[int, list[str]]], names: Mapping[str, str], new_year_ms: int
+) -> Iterator[_Share]:
+    for number, cells in rows:
+        try:
+            if len(cells) != len(_HEADING):
+                raise Refusal(f"expected {len(_HEADING)} columns, got {len(cells)}")
+            point, hour, coefficient = cells
+            if not (hour.isdecimal() and hour.isascii() and 1 <= int(hour[:9]) <= _HOURS):
+                raise Refusal(f"expected an hour of the year, 1 to {_HOURS}, got {hour[:20]!r}")
+            start_ms = new_year_ms + (int(hour) - 1) * HOUR_MS
+            ppm = _ppm(coefficient, 6, decimal_comma=True)
+            share = _Share(number, _meter(point, names), start_ms, ppm)
+        except Refusal as refusal:
+            raise BadFile(f"{path}: row {number}: {refusal}") from None
+        yield share
+
+
+def _meter(text: str, names: Mapping[str, str]) -> str:
+    if text not in names:
+        raise Refusal(f"expected a meter's id or metering_point of this file, got {text[:40]!r}")
+    return names[text]
+
+
+def _ppm(text: str, decimals: int, *, decimal_comma: bool) -> int:
+    """A share in millionths: a percentage of 4 decimals, or a coefficient of 6."""
+    try:
+        ppm = parse_decimal(text.replace(",", ".", 1) if decimal_comma else text, decimals)
+    except ValueError:
+        ppm = -1
+    if not 0 <= ppm <= _WHOLE_PPM:
+        most = "100" if decimals == 4 else "1"
+        raise Refusal(
+            f"expected a share from 0 to {most} with at most {decimals} decimals, got {text[:20]!r}"
+        )
+    return ppm
+
+
+def _table(path: Path, source: str, shares: Iterable[_Share], step_ms: int) -> ShareTable:
+    """All shares by step and meter, complete and within 100 %."""
+    found: dict[int, dict[str, int]] = {}
+    meters: dict[str, None] = {}
+    for count, share in enumerate(shares):
+        if count >= MOST_SHARES:
+            raise BadFile(f"{path}: row {share.row}: expected at most {MOST_SHARES} shares")
+        step = found.setdefault(share.start_ms, {})
+        if share.meter in step:
+            raise BadFile(f"{path}: row {share.row}: expected {share.meter} once at this time")
+        step[share.meter] = share.ppm
+        meters[share.meter] = None
+    if not found:
+        raise BadFile(f"{path}: expected at least one share")
+    starts, names = sorted(found), sorted(meters)
+    step_ms = step_ms or (starts[1] - starts[0] if len(starts) > 1 else INTERVAL_MS)
+    if step_ms not in (INTERVAL_MS, HOUR_MS):
+        raise BadFile(f"{path}: expected steps of 15 minutes or of an hour")
+    packed = array("I")
+    for number, start_ms in enumerate(starts):
+        if start_ms != starts[0] + number * step_ms:
+            missing_ms = starts[0] + number * step_ms
+            raise BadFile(f"{path}: expected shares for {_utc(missing_ms)}, found none")
+        step = found[start_ms]
+        if lacking := [name for name in names if name not in step]:
+            raise BadFile(f"{path}: expected a share of {lacking[0]} for {_utc(start_ms)}")
+        if (total := sum(step.values())) > _WHOLE_PPM:
+            raise BadFile(
+                f"{path}: expected at most 100 percent together for {_utc(start_ms)},"
+                f" got {format_decimal(total, 4)}"
+            )
+        packed.extend(step[name] for name in names)
+    return ShareTable(source, starts[0], step_ms, names, _little_endian(packed))
+
+
+def _little_endian(packed: array[int]) -> bytes:
+    return b"".join(ppm.to_bytes(4, "little") for ppm in packed)
+
+
+def _utc(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def names_of(meters: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """By id and by metering point, the id; of (id, metering point)."""
+    points = {point: meter for meter, point in meters if point}
+    return points | {meter: meter for meter, _ in meters}
