@@ -290,6 +290,32 @@ def test_surplus_leaves_for_the_utility_with_the_month_that_made_it(tmp_path: Pa
     assert final.data.energy.surplus_kwh == final.data.energy.unsold_kwh == "0.700000000"
 
 
+def test_what_waits_to_be_minted_is_told_and_the_sums_agree_all_the_same(tmp_path: Path) -> None:
+    """The grid operator knows what the plant made; its gateway was not heard, so no GRID is."""
+    village = shared("imported", [(None, 400, 0)])
+    village.operator_says(
+        a=(FLAT_B, "received", [400]),
+        b=(FLAT_C, "received", [0]),
+        c=(PLANT, "generation", [900]),
+    )
+    village.quarter(None, 0, 0)
+    found, report = statements(village, tmp_path / "journal.db")
+    ben = found["ben"]
+    assert ben.allocation is not None
+    assert (ben.allocation.waiting_kwh, ben.energy.received_kwh) == ("0.400000000", "0.400000000")
+    assert report.data.sharing is not None
+    assert report.data.sharing.waiting_kwh == "0.400000000"
+    assert village.balance("community:retired", "GRID")[0] == 0
+    village.read(PLANT, 1, 900)
+    village.quarter(0, 0, 0)
+    found, report = statements(village, tmp_path / "journal.db")
+    assert report.data.sharing is not None
+    assert report.data.sharing.waiting_kwh == "0.000000000"
+    assert "received by the key = GRID retired for it" in [
+        each.text for each in found["ben"].checks
+    ]
+
+
 # Money on the ledger -----------------------------------------------------------------------------
 
 
@@ -330,6 +356,12 @@ def test_who_served_whom_adds_up_to_what_was_received_and_given(tmp_path: Path) 
         (each,) = served[name]
         assert (each.side, each.wallet) == ("from", found["anna"].wallet)
         assert each.energy_kwh == to[found[name].wallet] == found[name].energy.received_kwh
+
+
+def test_too_many_pairs_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gridtokenx_backend.statements.served.MOST_PAIRS", 3)
+    found, _ = statements(shared("dynamic"), tmp_path / "journal.db")
+    assert [data.allocation.served for data in found.values() if data.allocation] == [[], [], []]
 
 
 # Days of 23 and 25 hours -------------------------------------------------------------------------
