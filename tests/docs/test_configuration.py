@@ -58,7 +58,7 @@ def sections(
             name += " on a DLMS bus" if path.startswith(DLMS) else ""
             yield (f"{name} of kind {struct.tag}" if struct.tag else name), struct
         for field in struct.fields:
-            if field.name not in {"clock", "fault"}:
+            if field.name not in {"clock", "fault", "of_table"}:  # of_table is read from a file
                 below = f"{path}.{field.name}" if path else field.name
                 is_list = isinstance(field.type, inspect.ListType | inspect.VarTupleType)
                 # Buses on serial lines and on TCP have the same meters, described once.

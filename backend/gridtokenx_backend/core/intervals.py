@@ -97,6 +97,7 @@ def change(meter: Meter) -> None:
         meter.past = Past()
     meter.past.offset_import_uwh = before.import_uwh
     meter.past.offset_export_uwh = before.export_uwh
+    meter.past.changed_ms = before.time_ms
 
 
 def close(meter: Meter, limits: OracleLimits, at_ms: int, before: Before) -> list[IntervalEnergy]:

@@ -74,6 +74,8 @@ def judge(
             return Reason.REGISTER_ROLLBACK
         if imported_uwh > limit_uwh or exported_uwh > limit_uwh:
             return Reason.IMPLAUSIBLE_JUMP
+    elif meter.past is not None and time_ms <= meter.past.changed_ms:
+        return Reason.NOT_AFTER_LAST  # else a new baseline would mint the same time again
     if reason := _judge_power(rules, power_w, synchronised):
         return reason
     if rules.max_production_ratio and meter.older_ms >= 0:

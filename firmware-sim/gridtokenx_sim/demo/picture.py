@@ -20,7 +20,7 @@ from gridtokenx_sim.demo.api import Level
 from gridtokenx_sim.demo.scene import House, Scene
 
 _SIDE_BY_SIDE = 80
-_WITH_MODELS = 96
+_WITH_MODELS = 98
 _WITH_ORDERS = 72
 _BAR_W = 1000
 _BAR_LENGTH = 7
@@ -82,7 +82,7 @@ def _totals(scene: Scene) -> RenderableType:
 
 
 def _houses(scene: Scene, width: int) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, expand=True, padding=0, show_edge=False)
     table.add_column("member", no_wrap=True, min_width=11)
     if width >= _WITH_MODELS:
         table.add_column("meter", no_wrap=True, style="dim")
