@@ -19,16 +19,15 @@ from tests.backend.statements.shared_month import (
     SharedMonth,
     key,
     local_ms,
+    statements,
 )
 
 from gridtokenx_backend.core import inputs
 from gridtokenx_backend.core.series import INTERVAL_MS
 from gridtokenx_backend.core.settled import Corrected
 from gridtokenx_backend.core.settlement import Correct
-from gridtokenx_backend.statements.books import Books
-from gridtokenx_backend.statements.document import Data, canonical, encode
+from gridtokenx_backend.statements.document import canonical, encode
 from gridtokenx_backend.statements.forms import report_as, statement_as
-from gridtokenx_backend.statements.report import Report, report_of, summary_of
 from gridtokenx_backend.statements.statement import statement_of
 
 EVENING_MS = local_ms("2026-06-15T21:00")
@@ -77,20 +76,6 @@ def imported() -> SharedMonth:
     )
     village.quarter(0, 0, 0)
     return village
-
-
-def statements(village: SharedMonth, path: Path) -> tuple[dict[str, Data], Report]:
-    """The statements of anna, ben and cleo, and the report."""
-    village.store(path)
-    with Books(path, village.month.name) as books:
-        books.catch_up()
-        people = {"anna": village.anna, "ben": village.ben, "cleo": village.cleo}
-        found = {name: books.data(who.wallet) for name, who in people.items()}
-        report = report_of(books, map(summary_of, map(books.data, books.wallets)), "open", 0)
-    for data in found.values():
-        assert [check for check in data.checks if not check.holds] == []
-    assert [check for check in report.data.checks if not check.holds] == []
-    return found, report
 
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
@@ -362,36 +347,6 @@ def test_too_many_pairs_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("gridtokenx_backend.statements.served.MOST_PAIRS", 3)
     found, _ = statements(shared("dynamic"), tmp_path / "journal.db")
     assert [data.allocation.served for data in found.values() if data.allocation] == [[], [], []]
-
-
-# Days of 23 and 25 hours -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("day", "intervals", "of_month"), [("2026-10-25", 100, 2980), ("2027-03-28", 92, 2972)]
-)
-def test_a_day_in_which_the_clock_changes_is_shared_by_its_local_hours(
-    day: str, intervals: int, of_month: int, tmp_path: Path
-) -> None:
-    hours = [
-        {"hour": 2, "shares_percent": {FLAT_B: "100"}},
-        {"hour": 3, "shares_percent": {FLAT_C: "100"}},
-    ]
-    begin_ms = local_ms(f"{day}T00:00")
-    by_hour = key("time_varying", shares_percent={FLAT_B: "50", FLAT_C: "50"}, hours=hours)
-    village = SharedMonth(begin_ms, [by_hour])
-    for _ in range(intervals):
-        village.quarter(100, 100, 100)
-    assert begin_ms + (intervals - 1) * INTERVAL_MS == local_ms(f"{day}T23:45")
-    found, _ = statements(village, tmp_path / "journal.db")
-    ben = found["ben"].allocation
-    assert ben is not None
-    assert ben.slots.expected == of_month
-    assert ben.slots.measured == intervals
-    twos = intervals // 4 - 24 + 1  # 2 o'clock comes twice in autumn and never in spring
-    assert money(found["ben"].energy.received_kwh) == kwh((8 * 50 + twos * 4 * 100) * WH)
-    rest = intervals - 8 - twos * 4
-    assert money(found["cleo"].energy.received_kwh) == kwh((8 * 50 + rest * 100) * WH)
 
 
 # Forms -------------------------------------------------------------------------------------------
