@@ -62,6 +62,7 @@ CREATE TABLE snapshot (
 _INSERT = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
 _INSERT_TRADE = "INSERT INTO trade VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _KEPT_SNAPSHOTS = 2
+_READER_CACHE_KIB = 512  # what is read is new, or read once
 _FIRST_MS = 10**12
 """From 2001 to 2286 intervals have thirteen digits, so that their texts sort as they do."""
 _ENTRIES_READ = 1000
@@ -280,6 +281,7 @@ async def open_journal(path: Path) -> SqliteJournal:
     journal = SqliteJournal(Connection(path), Connection(path))
     try:
         await journal._writer.call(_prepare)
+        await journal._all(f"PRAGMA cache_size=-{_READER_CACHE_KIB}")
         await journal.last_seq()
     except JournalUnavailable as error:
         await journal.close()

@@ -100,8 +100,10 @@ class Reference:
             whole(self.market["lot_kwh"], KWH) or 0,
             whole(self.market["tick_grx_per_kwh"], GRX) or 0,
         )
+        highest = whole(self.market["highest_price_grx_per_kwh"], GRX) or 0
         for order in list(self.open):
-            if steps != (self.lot, self.tick) or not self._pays(order.price, steps[0]):
+            is_fit = order.price <= highest and self._pays(order.price, steps[0])
+            if steps != (self.lot, self.tick) or not is_fit:
                 self._withdraw(order)
         self.lot, self.tick = steps
         for terms in document["member"]:

@@ -213,6 +213,18 @@ def test_a_hostile_workbook_is_refused_in_one_line(content: bytes, said: str) ->
     assert refused(content).startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("part", "most"), [("xl/styles.xml", 1 << 20), ("xl/sharedStrings.xml", 32 << 20)]
+)
+def test_what_becomes_an_object_for_each_element_is_small(part: str, most: int) -> None:
+    """25 MB of styles, packed to 100 kB, took more than two minutes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr(part, bytes(most + 1))
+    said = f"f: {part}: expected at most {most} bytes unpacked"
+    assert refused(stream.getvalue()) == said
+
+
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workbook, "MAX_UNPACKED_BYTES", 1 << 20)
     assert refused(archive(a=bytes(1 << 21))) == "f: expected at most 1048576 bytes unpacked"

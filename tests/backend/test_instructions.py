@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import msgspec
 import pytest
-from tests.backend.village import KWH, START_MS, Resident, Village, assert_sound
+from tests.backend.village import HOUR_MS, KWH, START_MS, Resident, Village, assert_sound
 
+from gridtokenx_backend.core.community import restore
 from gridtokenx_backend.core.outcomes import (
     OrderAccepted,
     OrderCancelled,
@@ -316,3 +317,19 @@ def test_a_members_own_id_is_free_again_for_nothing_but_its_order(market: Villag
     market.tell(market.anna.cancel("c", "offer"))
     assert isinstance(market.tell(offer), Repeated)
     assert market.community.book.orders == {}
+
+
+def test_one_wallet_cannot_fill_what_is_remembered_of_all(
+    village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gridtokenx_backend.core.instructions.MOST_OF_A_WALLET", 2)
+    for name in ("1", "2"):
+        village.accept(village.cleo.order(name, "buy", "1", "0.2"))
+    refused = village.tell(village.cleo.order("3", "buy", "1", "0.2"))
+    assert isinstance(refused, Refused)
+    assert refused.reason is OrderRefusal.BUSY
+    village.accept(village.ben.order("1", "buy", "1", "0.2"))
+    assert restore(village.community.snapshot()).remembered_of == village.community.remembered_of
+    village.tick(START_MS + 2 * HOUR_MS)
+    assert village.community.remembered_of == {}
+    village.accept(village.cleo.order("4", "buy", "1", "0.2", issued_ms=village.at_ms))

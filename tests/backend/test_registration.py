@@ -199,6 +199,25 @@ def test_a_new_epoch_is_a_new_baseline_and_mints_nothing(
     assert village.community.members[village.anna.wallet].imported_uwh == 1
 
 
+def test_readings_of_before_a_reset_are_no_baseline_and_mint_nothing_again(
+    village: Village,
+) -> None:
+    village.give_grid(village.north, "ABB-1", 2 * KWH)
+    reset = meter_terms("ABB-1", village.north, village.anna, epoch=1)
+    village.configure(meter=[reset, village.document["meter"][1]])
+    again = [
+        reading("ABB-1", START_MS - HOUR_MS, 0, 0),
+        reading("ABB-1", START_MS, 2 * KWH, 0),
+        reading("ABB-1", START_MS + 1000, 7, 0),
+    ]
+    assert verdicts(village, village.north, *again) == [
+        Reason.NOT_AFTER_LAST,
+        Reason.NOT_AFTER_LAST,
+        Reason.ACCEPTED,
+    ]
+    assert village.grid(village.anna) == (2 * KWH, 0)
+
+
 def test_the_same_epoch_again_is_no_new_baseline(village: Village) -> None:
     village.give_grid(village.north, "ABB-1", 2 * KWH)
     village.configure()

@@ -92,9 +92,11 @@ def test_a_forgotten_meter_has_forgotten_its_rollovers() -> None:
     of = meter(ROUND - KWH, ROUND - KWH)
     oracle.accept(of, LIMITS, START_MS, KWH, KWH)
     assert oracle.surplus_uwh(of) == ROUND + KWH
-    assert (of.wrapped_import_uwh, of.wrapped_export_uwh) == (ROUND, ROUND)
+    past = of.past
+    assert past is not None
+    assert (past.wrapped_import_uwh, past.wrapped_export_uwh) == (ROUND, ROUND)
     oracle.forget(of)
-    assert (of.wrapped_import_uwh, of.wrapped_export_uwh) == (0, 0)
+    assert (past.wrapped_import_uwh, past.wrapped_export_uwh) == (0, 0)
 
 
 # --- through the whole core ---------------------------------------------------------------------

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.backend.village import (
-    KWH,
     NAME,
     START_MS,
     Gateway,
@@ -33,12 +32,10 @@ from gridtokenx_backend.core.ledger import (
     ASSETS,
     FED_IN,
     GRID,
-    GRX,
     REC,
     RETIRED,
     issuer,
 )
-from gridtokenx_backend.core.market import NewOrder
 from gridtokenx_backend.core.outcomes import (
     Cleared,
     FrameAccepted,
@@ -74,7 +71,8 @@ class WholeMarket:
     """A core, its double that is restored from snapshots, and the journal that both would keep.
 
     `registers` are what the meters show, `told` what of it was accepted, `counted` the intervals
-    as they were journaled, `accounts` the ledger as the journal's movements make it.
+    as they were journaled, `accounts` the ledger as the journal's movements make it. By meter,
+    `exported` is what it moved, `minted` what came of it, and `added` what of that corrections did.
     """
 
     def __init__(self) -> None:
@@ -86,7 +84,9 @@ class WholeMarket:
         self.minted: dict[str, int] = {}
         self.gateways = {"A1": Gateway("north"), "C1": Gateway("south")}
         self.gateways |= {"B1": self.gateways["A1"], "D1": self.gateways["C1"]}
-        self.registers = dict.fromkeys(OWNERS, (0, 0))
+        self.registers = dict.fromkeys(OWNERS, (9 * MWH_UWH, 5 * MWH_UWH))
+        self.exported = dict.fromkeys(OWNERS, 0)
+        self.added = dict.fromkeys(OWNERS, 0)
         self.told: dict[str, list[tuple[int, int, int]]] = {name: [] for name in OWNERS}
         self.counted: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in OWNERS}
         self.months: list[tuple[int, int]] = []
@@ -160,6 +160,7 @@ class WholeMarket:
     def read(self, meter: str, import_uwh: int, export_uwh: int) -> None:
         """What the meter moved since its last reading, read now."""
         before = self.registers[meter]
+        self.exported[meter] += export_uwh
         self.registers[meter] = before[0] + import_uwh, before[1] + export_uwh
         self.send(meter, [(self.at_ms, *self.registers[meter])])
 
@@ -210,6 +211,7 @@ class WholeMarket:
         if isinstance(outcome, Corrected):
             minted = sum(each.amount for each in outcome.movements if each.debit == issuer(GRID))
             self.minted[meter] = self.minted.get(meter, 0) + minted
+            self.added[meter] += minted
             self._count(meter, outcome.rows)
 
     # --- time -----------------------------------------------------------------------------------
@@ -352,11 +354,6 @@ def _assert_certificates(market: WholeMarket) -> None:
     for meter in core.meters.values():
         spans = sorted((c.from_uwh, c.to_uwh) for c in known.values() if c.meter == meter.id)
         assert spans == [(n * MWH_UWH, (n + 1) * MWH_UWH) for n in range(len(spans))]
-        assert len(spans) * MWH_UWH <= market.minted.get(meter.id, 0)
-
-
-def grid_of(market: WholeMarket, who: str) -> int:
-    return market.core.ledger.posted(PEOPLE[who].wallet, GRID)
-
-
-__all__ = ["FIRST_MS", "GRX", "KEY", "KWH", "OWNERS", "PEOPLE", "NewOrder", "WholeMarket"]
+        minted_uwh = market.minted.get(meter.id, 0)
+        assert len(spans) * MWH_UWH <= minted_uwh
+        assert minted_uwh <= market.exported[meter.id] + market.added[meter.id]

@@ -30,6 +30,8 @@ FILES: dict[str, type] = {
 }
 DLMS = "dlms:"
 FAULTS = "[[bus.fault]] and [[bus.meter.fault]]"
+JOURNALED = {"of_table"}
+"""What a file said when the terms were read: no config may hold it."""
 NOT_A_CONSTANT = {("backend.toml", "[backend]", "verify_workers")}
 
 Keys = dict[tuple[str, str], Any]
@@ -43,7 +45,7 @@ def keys_of(kind: type) -> Keys:
         if struct.tag_field:
             found[section, struct.tag_field] = NODEFAULT
         for field in struct.fields:
-            if not any(structs_in(field.type)):
+            if not any(structs_in(field.type)) and field.name not in JOURNALED:
                 found[section, field.encode_name] = default_of(field)
     return found
 
@@ -58,7 +60,7 @@ def sections(
             name += " on a DLMS bus" if path.startswith(DLMS) else ""
             yield (f"{name} of kind {struct.tag}" if struct.tag else name), struct
         for field in struct.fields:
-            if field.name not in {"clock", "fault"}:
+            if field.name not in {"clock", "fault", *JOURNALED}:
                 below = f"{path}.{field.name}" if path else field.name
                 is_list = isinstance(field.type, inspect.ListType | inspect.VarTupleType)
                 # Buses on serial lines and on TCP have the same meters, described once.

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.backend.commands import Command
+from tests.backend.test_check_config import write
+from tests.backend.test_share_table import GOOD as TABLED
 from tests.docs.markdown import DOCS, block, blocks, section, tables
 
 from gridtokenx_backend.core.series import INTERVAL_MS, Quality
@@ -100,10 +102,30 @@ def test_the_outputs_of_the_page_are_the_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = Command(monkeypatch, capsys)
-    shown = [each.text.splitlines() for each in blocks(PAGE) if each.info == "console"]
+    shown = [lines for lines in console() if "grid show" in lines[0]]
     path = tmp_path / "march.csv"
     for content, (asked, answer) in zip([FILE.replace("03:00", "02:30"), FILE], shown, strict=True):
         path.write_text(content)
         words = asked.removeprefix("$ gridtokenx-backend ").replace("march.csv", str(path)).split()
         ran = command(*words)
         assert (ran.out + ran.err).strip().replace(str(path), "march.csv") == answer
+
+
+def console() -> list[list[str]]:
+    return [each.text.splitlines() for each in blocks(PAGE) if each.info == "console"]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_tables_of_the_page_are_read_and_a_mistake_is_told_as_shown(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = Command(monkeypatch, capsys)
+    config = write(tmp_path, TABLED.replace("ABB-", "flat-"))
+    table = [each.text for each in blocks(PAGE) if each.info == "csv"][number]
+    (tmp_path / "shares.csv").write_text(table)
+    assert command("check-config", "-c", config).status == 0
+    (tmp_path / "shares.csv").write_text(table.replace(",60", ",60.0001"))
+    ran = command("check-config", "-c", config)
+    (answer,) = (lines[1:] for lines in console() if "check-config" in lines[0])
+    if number == 0:
+        assert ran.err.replace(str(tmp_path), "/etc/gridtokenx").splitlines() == answer

@@ -22,7 +22,7 @@ from gridtokenx_sim.demo.folder import NAME, Folder
 
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folder, dict[str, Any]]:
-    """What a real run until the first settled trade stored, and what it printed."""
+    """What a real run until both markets had traded stored, and what it printed."""
     place = tmp_path_factory.mktemp("settled")
     command = [sys.executable, "-m", "gridtokenx_sim", "demo", "--until-settled", "--json"]
     done = subprocess.run(

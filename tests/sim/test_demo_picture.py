@@ -138,6 +138,23 @@ def test_a_trade_of_an_unknown_wallet_shows_its_beginning() -> None:
     assert any("Member 1 → 9xQeWvG8" in line for line in draw(scene(trades=(trade,))))
 
 
+def test_the_widest_row_of_the_town_fits_a_hundred_characters() -> None:
+    wide = house(
+        1,
+        member="Bakery Lang",
+        model="Carlo Gavazzi EM24-DIN",
+        bus="bakery TCP",
+        order="sell ≥ 0.105 ¼h",
+        power_w=-86_864,
+        balance=Balance(113_850 * 10**6, 0, 1_000_700_000, 0),
+    )
+    (row,) = [line for line in draw(scene(houses=(wide,))) if line.startswith("Bakery")]
+    assert row.split() == [
+        *("Bakery", "Lang", "Carlo", "Gavazzi", "EM24-DIN", "bakery", "TCP"),
+        *("▲86,864", "W", "▇▇▇▇▇▇▇", "sell", "≥", "0.105", "¼h", "113.850", "1,000.700"),
+    ]
+
+
 def test_a_trade_of_an_auction_is_marked() -> None:
     marked = Trade(NOON_MS, 105_000, KWH, "wallet2", "wallet1", "interval")
     lines = draw(scene(trades=(marked, msgspec.structs.replace(marked, segment="realtime"))))

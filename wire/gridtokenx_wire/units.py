@@ -42,10 +42,12 @@ def parse_decimal(text: str, decimals: int) -> int:
 
 def format_decimal(value: int, decimals: int) -> str:
     """The exact inverse of `parse_decimal`, with all `decimals` written out."""
-    digits = str(abs(value)).rjust(decimals + 1, "0")
-    point = len(digits) - decimals
-    fraction = f".{digits[point:]}" if decimals else ""
-    return f"{'-' if value < 0 else ''}{digits[:point]}{fraction}"
+    if value < 0:
+        return f"-{format_decimal(-value, decimals)}"
+    if not decimals:
+        return str(value)
+    digits = str(value).zfill(decimals + 1)
+    return f"{digits[:-decimals]}.{digits[-decimals:]}"
 
 
 def parse_kwh(text: str) -> int:

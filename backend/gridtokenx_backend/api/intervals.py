@@ -124,9 +124,13 @@ def view_of(
 def _row(start_ms: int, row: IntervalEnergy | None) -> IntervalView:
     if row is None:
         return IntervalView(start_ms, None, None, _LABELS[Quality.MISSING], 0)
-    _, import_uwh, export_uwh, quality, revision = msgspec.structs.astuple(row)
-    label = _LABELS[quality]
-    return IntervalView(start_ms, format_kwh(import_uwh), format_kwh(export_uwh), label, revision)
+    return IntervalView(
+        start_ms,
+        format_kwh(row.import_uwh),
+        format_kwh(row.export_uwh),
+        _LABELS[row.quality],
+        row.revision,
+    )
 
 
 def _as_csv(view: IntervalsView) -> bytes:

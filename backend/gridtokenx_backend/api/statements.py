@@ -115,7 +115,7 @@ async def statement(
         if wallet not in community.members or reader not in (None, wallet):
             detail = "expected the wallet of a member" if reader is None else "expected your wallet"
             raise Problem(404, "No such wallet", detail, "unknown_wallet")
-    return await _document(backend, wallet, document, revision)
+    return await _document(backend, reader, wallet, document, revision)
 
 
 @get("/v1/reports/{document:str}")
@@ -133,10 +133,12 @@ async def report(
     async with backend.writer.reading() as community:
         if reader is not None and reader not in community.members:
             raise Problem(404, "No such wallet", "expected a member's wallet", "unknown_wallet")
-    return await _document(backend, "", document, revision)
+    return await _document(backend, reader, "", document, revision)
 
 
-async def _document(backend: Backend, wallet: str, name: str, revision: int) -> Response[bytes]:
+async def _document(
+    backend: Backend, reader: str | None, wallet: str, name: str, revision: int
+) -> Response[bytes]:
     month, _, suffix = name.partition(".")
     form = next((each for each in FORMS if each == suffix), None)
     if form is None:
@@ -146,7 +148,7 @@ async def _document(backend: Backend, wallet: str, name: str, revision: int) -> 
     sha256 = await _stored(backend, wallet, month, revision)
     task = Task(str(desk.journal), str(desk.store), month, wallet, form, sha256)
     try:
-        made = await desk.make(task)
+        made = await desk.make(task, reader or "")
     except NotMade as error:
         raise Problem(404, "No such document", str(error), "not_found") from None
     kind = f"statement-{wallet[:8]}" if wallet else "report"

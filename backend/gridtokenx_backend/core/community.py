@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gridtokenx_backend.core import timetable
 from gridtokenx_backend.core.book import NEVER_MS, Book, RestingOrder
 from gridtokenx_backend.core.interval_market import IntervalMarket
@@ -33,8 +35,9 @@ class Community:
 
     `entries` is the journal's number of the newest input, `at_ms` its time. `members` are by
     wallet, `devices` by id, `meters` by id, `tokens` by their secret's hash, `remembered` by
-    wallet and client id; instructions issued before `forgotten_ms` may have been carried out and
-    forgotten. The interval to be cleared next starts at `cleared_ms`; 0 is none.
+    wallet and client id (`remembered_of`: how many by wallet); instructions issued before
+    `forgotten_ms` may have been carried out and forgotten. The interval to be cleared next starts
+    at `cleared_ms`; 0 is none.
     """
 
     def __init__(self) -> None:
@@ -47,6 +50,7 @@ class Community:
         self.devices: dict[bytes, Device] = {}
         self.meters: dict[str, Meter] = {}
         self.remembered: dict[str, Remembered] = {}
+        self.remembered_of: Counter[str] = Counter()
         self.forgotten_ms = 0
         self.tokens: dict[str, Token] = {}
         self.settlement = Settlement()
@@ -127,6 +131,7 @@ def restore(snapshot: bytes) -> Community:
     community.devices = {device.id: device for device in state.devices}
     community.meters = {meter.id: meter for meter in meters}
     community.remembered = state.remembered
+    community.remembered_of = Counter(key.partition(":")[0] for key in state.remembered)
     community.forgotten_ms = state.forgotten_ms
     community.tokens = state.tokens
     community.settlement = state.settlement

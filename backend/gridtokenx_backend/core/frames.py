@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gridtokenx_backend.core import enrolment, intervals, minting, oracle, stretches
 from gridtokenx_backend.core.community import Community
 from gridtokenx_backend.core.inputs import FrameInput
@@ -34,10 +36,10 @@ def apply_frame(
     if refusal := _chain_refusal(community, device, frame):
         verdicts = _verdicts_from(device, frame.seq) if refusal is FrameRefusal.DUPLICATE else []
         return FrameRefused(refusal, frame.device, device.chain, device.next_seq, verdicts)
-    surplus: dict[str, int] = {}
+    read: dict[str, Meter] = {}
     closed: dict[str, list[IntervalEnergy]] = {}
-    judged = _judge_readings(community, frame, at_ms, surplus, closed)
-    movements = _mint(community, surplus, at_ms)
+    judged = _judge_readings(community, frame, at_ms, read, closed)
+    movements = _mint(community, read.values(), at_ms)
     if community.in_force.sharing.is_sharing:
         for name, rows in closed.items():
             community.sharing.note(name, rows)
@@ -94,13 +96,13 @@ def _judge_readings(
     community: Community,
     frame: Frame,
     at_ms: int,
-    surplus: dict[str, int],
+    read: dict[str, Meter],
     closed: dict[str, list[IntervalEnergy]],
 ) -> list[tuple[int, int]]:
     """The verdicts that are not `accepted`, as (index, reason).
 
-    Fills `surplus` with the newest surplus in µWh of every meter that had a reading accepted, and
-    `closed` with the intervals of each meter that were closed or revised.
+    Fills `read` with every meter whose registers moved on, and `closed` with the intervals of each
+    meter that were closed or revised.
     """
     verdicts: list[tuple[int, int]] = []
     limits = community.limits
@@ -143,7 +145,7 @@ def _judge_readings(
             imported_uwh = oracle.accept(meter, limits, time_ms, import_uwh, export_uwh)
             _close(community, meter, at_ms, before, closed)
         community.members[meter.owner].imported_uwh += imported_uwh
-        surplus[meter.id] = oracle.surplus_uwh(meter)
+        read[meter.id] = meter
     for name in list(reopened):
         _revise(community, community.meters[name], at_ms, reopened, closed)
     return verdicts
@@ -192,14 +194,14 @@ def _bound_meter(community: Community, sender: Device, name: str) -> Meter | Non
     return meter if community.devices[meter.device].line == sender.line else None
 
 
-def _mint(community: Community, surplus: dict[str, int], at_ms: int) -> list[Movement]:
+def _mint(community: Community, read: Iterable[Meter], at_ms: int) -> list[Movement]:
     """Mints each meter's surplus beyond its settled mark to its owner, and moves the mark.
 
     A mint that the ledger refuses (64 bits are full) leaves the mark, so the energy stays due.
     """
     movements: list[Movement] = []
-    for name, newest_uwh in surplus.items():
-        meter = community.meters[name]
+    for meter in read:
+        newest_uwh = oracle.surplus_uwh(meter)
         minted_uwh = newest_uwh - meter.settled_uwh
         if minted_uwh <= 0:
             continue

@@ -41,6 +41,8 @@ from gridtokenx_wire.order import (
 )
 
 MAX_REMEMBERED = 1_000_000
+MOST_OF_A_WALLET = MAX_REMEMBERED // 10
+"""Else one member could have all of them, and shut the others out for an order window."""
 RESERVED_PREFIX = "standing-"
 """Client ids that begin so are those of orders placed by standing orders."""
 
@@ -87,6 +89,7 @@ def apply_instruction(
     outcome = _carry_out(community, given, key, at_ms)
     if not isinstance(outcome, Refused):
         community.remembered[key] = Remembered(digest, community.entries + 1, at_ms)
+        community.remembered_of[given.wallet] += 1
     return outcome
 
 
@@ -101,6 +104,9 @@ def _untimely(community: Community, given: Instruction, at_ms: int) -> Refused |
         )
     if len(community.remembered) >= MAX_REMEMBERED:
         return Refused(OrderRefusal.BUSY, "expected fewer instructions in the order window")
+    if community.remembered_of[given.wallet] >= MOST_OF_A_WALLET:
+        detail = f"expected at most {MOST_OF_A_WALLET} instructions of a wallet in the order window"
+        return Refused(OrderRefusal.BUSY, detail)
     return None
 
 

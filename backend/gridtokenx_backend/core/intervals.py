@@ -47,10 +47,10 @@ class Before(NamedTuple):
 
 def state_of(meter: Meter) -> Before:
     """The counted registers of a meter's last accepted reading."""
-    base_import_uwh, base_export_uwh = meter.wrapped_import_uwh, meter.wrapped_export_uwh
-    if meter.past is not None:
-        base_import_uwh += meter.past.offset_import_uwh
-        base_export_uwh += meter.past.offset_export_uwh
+    base_import_uwh = base_export_uwh = 0
+    if (past := meter.past) is not None:
+        base_import_uwh = past.offset_import_uwh + past.wrapped_import_uwh
+        base_export_uwh = past.offset_export_uwh + past.wrapped_export_uwh
     return Before(
         meter.last_ms,
         base_import_uwh + meter.last_import_uwh,
@@ -97,6 +97,7 @@ def change(meter: Meter) -> None:
         meter.past = Past()
     meter.past.offset_import_uwh = before.import_uwh
     meter.past.offset_export_uwh = before.export_uwh
+    meter.past.changed_ms = before.time_ms
 
 
 def close(meter: Meter, limits: OracleLimits, at_ms: int, before: Before) -> list[IntervalEnergy]:

@@ -130,5 +130,9 @@ def _forget_old_ids(community: Community, at_ms: int) -> None:
         forgotten.append(key)
     for key in forgotten:
         del community.remembered[key]
+        wallet = key.partition(":")[0]
+        community.remembered_of[wallet] -= 1
+        if not community.remembered_of[wallet]:
+            del community.remembered_of[wallet]
     if forgotten:
         community.forgotten_ms = at_ms - community.order_window_ms

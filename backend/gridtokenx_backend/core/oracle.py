@@ -10,6 +10,7 @@ import msgspec
 
 from gridtokenx_backend.core import intervals, stretches
 from gridtokenx_backend.core.registry import Meter, MeterRules
+from gridtokenx_backend.core.series import Past
 from gridtokenx_wire.units import energy_limit_uwh
 from gridtokenx_wire.verdict import Reason
 
@@ -73,19 +74,24 @@ def judge(
             return Reason.REGISTER_ROLLBACK
         if imported_uwh > limit_uwh or exported_uwh > limit_uwh:
             return Reason.IMPLAUSIBLE_JUMP
+    elif meter.past is not None and time_ms <= meter.past.changed_ms:
+        return Reason.NOT_AFTER_LAST  # else a new baseline would mint the same time again
     if reason := _judge_power(rules, power_w, synchronised):
         return reason
-    if meter.older_ms >= 0 and rules.max_production_ratio:
+    if rules.max_production_ratio and meter.older_ms >= 0:
         # In what the registers have counted, over their rollovers.
-        exported_uwh += meter.wrapped_export_uwh + meter.last_export_uwh
-        imported_uwh += meter.wrapped_import_uwh + meter.last_import_uwh
+        exported_uwh += meter.last_export_uwh
+        imported_uwh += meter.last_import_uwh
+        if meter.past is not None:
+            exported_uwh += meter.past.wrapped_export_uwh
+            imported_uwh += meter.past.wrapped_import_uwh
         produced_uwh = exported_uwh - meter.older_export_uwh
         consumed_uwh = imported_uwh - meter.older_import_uwh
         # Below a resolution step of consumption the ratio would be an accident of rounding.
         ceiling_uwh = rules.max_production_ratio * (consumed_uwh + rules.resolution_uwh)
         if produced_uwh > ceiling_uwh:
             return Reason.PRODUCTION_RATIO
-    return Reason.ACCEPTED
+    return _ACCEPTED
 
 
 def _judge_power(rules: MeterRules, power_w: int, synchronised: bool) -> Reason:  # noqa: FBT001
@@ -148,22 +154,24 @@ def accept(
     imported_uwh = 0
     if meter.last_ms >= 0:
         imported_uwh = import_uwh - meter.last_import_uwh
-        if imported_uwh < 0:
-            imported_uwh += meter.rules.rollover_uwh
-            meter.wrapped_import_uwh += meter.rules.rollover_uwh
-        if export_uwh < meter.last_export_uwh:
-            meter.wrapped_export_uwh += meter.rules.rollover_uwh
+        if imported_uwh < 0 or export_uwh < meter.last_export_uwh:
+            past = meter.past = meter.past or Past()
+            if imported_uwh < 0:
+                imported_uwh += meter.rules.rollover_uwh
+                past.wrapped_import_uwh += meter.rules.rollover_uwh
+            if export_uwh < meter.last_export_uwh:
+                past.wrapped_export_uwh += meter.rules.rollover_uwh
     if time_ms - meter.mark_ms >= limits.ratio_window_ms:
         if meter.last_ms >= 0:
             meter.older_ms = meter.mark_ms
             meter.older_import_uwh = meter.mark_import_uwh
             meter.older_export_uwh = meter.mark_export_uwh
         meter.mark_ms = time_ms
-        # Without a rollover the very same number: 100,000 meters share them with what was opened.
-        wrapped_uwh = meter.wrapped_import_uwh
-        meter.mark_import_uwh = wrapped_uwh + import_uwh if wrapped_uwh else import_uwh
-        wrapped_uwh = meter.wrapped_export_uwh
-        meter.mark_export_uwh = wrapped_uwh + export_uwh if wrapped_uwh else export_uwh
+        # Without a past the very same number: 100,000 meters share them with what was opened.
+        meter.mark_import_uwh, meter.mark_export_uwh = import_uwh, export_uwh
+        if meter.past is not None:
+            meter.mark_import_uwh += meter.past.wrapped_import_uwh
+            meter.mark_export_uwh += meter.past.wrapped_export_uwh
     meter.last_ms = time_ms
     meter.last_import_uwh = import_uwh
     meter.last_export_uwh = export_uwh
@@ -175,10 +183,14 @@ def surplus_uwh(meter: Meter) -> int:
 
     `export`: register 2.8.0. `net`: generation less consumption, so it can fall.
     """
-    exported_uwh = meter.wrapped_export_uwh + meter.last_export_uwh
+    past, surplus_uwh = meter.past, meter.last_export_uwh
+    if past is not None:
+        surplus_uwh += past.wrapped_export_uwh
     if meter.rules.policy == "net":
-        return exported_uwh - meter.wrapped_import_uwh - meter.last_import_uwh
-    return exported_uwh
+        surplus_uwh -= meter.last_import_uwh
+        if past is not None:
+            surplus_uwh -= past.wrapped_import_uwh
+    return surplus_uwh
 
 
 def forget(meter: Meter) -> None:
@@ -187,4 +199,5 @@ def forget(meter: Meter) -> None:
         intervals.change(meter)
     meter.last_ms = meter.older_ms = -1
     meter.mark_ms = meter.last_import_uwh = meter.last_export_uwh = meter.settled_uwh = 0
-    meter.wrapped_import_uwh = meter.wrapped_export_uwh = 0
+    if meter.past is not None:
+        meter.past.wrapped_import_uwh = meter.past.wrapped_export_uwh = 0

@@ -48,7 +48,6 @@ class Certified(msgspec.Struct, array_like=True, gc=False):
 class Meter(msgspec.Struct, array_like=True, gc=False):
     """`last_ms` is -1 before the first accepted reading.
 
-    `wrapped` is what a register lost by beginning again at zero: with it, the register counts on.
     `settled_uwh` is the surplus up to which GRID was minted. The two marks are so counted registers
     at the start of this ratio window and of the one before it. A meter is bound to a device and
     those that follow it, or, if `device` is empty, to all devices of `site`.
@@ -74,8 +73,6 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     older_import_uwh: int = 0
     older_export_uwh: int = 0
     site: str = ""
-    wrapped_import_uwh: int = 0
-    wrapped_export_uwh: int = 0
     bound_ms: int = 0
     opened_import_uwh: int = 0
     opened_export_uwh: int = 0

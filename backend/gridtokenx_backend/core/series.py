@@ -96,7 +96,9 @@ class Past(msgspec.Struct, array_like=True, gc=False):
 
     `stretches` are those that a late reading may still fall into, oldest first. `edges` are the
     registers at the outer bounds of their intervals, where no stretch holds them. `revisions` are
-    those above 0, by interval. `offset` is added to the registers since the meter was changed.
+    those above 0, by interval. `offset` is added to the registers since the meter was changed, the
+    last time after the reading at `changed_ms`: what was read up to then was settled. `wrapped` is
+    what a register lost by beginning again at zero: with it, the register counts on.
     """
 
     offset_import_uwh: int = 0
@@ -104,6 +106,9 @@ class Past(msgspec.Struct, array_like=True, gc=False):
     stretches: tuple[Stretch, ...] = ()
     edges: dict[int, Registers] = {}
     revisions: dict[int, int] = {}
+    wrapped_import_uwh: int = 0
+    wrapped_export_uwh: int = 0
+    changed_ms: int = -1
 
     def at(self, bound_ms: int, tolerance_ms: int) -> Registers | None:
         """The registers at a bound, None where nothing was kept of them."""

@@ -18,6 +18,11 @@ from gridtokenx_backend.grid_data.table import MAX_COLUMNS, Cell, read_table
 
 MAX_PARTS = 200
 MAX_UNPACKED_BYTES = 256 * 1024 * 1024
+MAX_OTHER_BYTES = 32 * 1024 * 1024
+"""Of the texts: two hundred thousand times and amounts, each its own, are half of it."""
+MAX_STYLES_BYTES = 1024 * 1024
+_SHEETS = "xl/worksheets/"
+_STYLES = "xl/styles.xml"
 _CHUNK = 1 << 20
 _DOCTYPES = [b"<!DOCTYPE", "<!DOCTYPE".encode("utf-16-le"), "<!DOCTYPE".encode("utf-16-be")]
 
@@ -37,10 +42,21 @@ def _check_archive(path: str, content: bytes) -> None:
             if sum(part.file_size for part in parts) > MAX_UNPACKED_BYTES:
                 raise BadFile(f"{path}: expected at most {MAX_UNPACKED_BYTES} bytes unpacked")
             for part in parts:
+                most = _most_bytes(part.filename)
+                if part.file_size > most:
+                    text = f"{path}: {part.filename}: expected at most {most} bytes unpacked"
+                    raise BadFile(text)
                 if _has_doctype(archive, part):
                     raise BadFile(f"{path}: {part.filename}: expected XML without a document type")
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise BadFile(f"{path}: expected a workbook (XLSX): {error}") from None
+
+
+def _most_bytes(name: str) -> int:
+    """Of a part. Only the sheet is read as a stream: of the others each element is an object."""
+    if name.startswith(_SHEETS):
+        return MAX_UNPACKED_BYTES
+    return MAX_STYLES_BYTES if name == _STYLES else MAX_OTHER_BYTES
 
 
 def _has_doctype(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:

@@ -17,6 +17,7 @@ from gridtokenx_backend.core.outcomes import NotJournaled, intervals_of
 from gridtokenx_backend.core.series import IntervalEnergy
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.evidence import decode_outcome
+from gridtokenx_backend.garbage import give_back
 from gridtokenx_backend.journal import Journal
 from gridtokenx_backend.series.gathered import Gathered
 from gridtokenx_backend.series.store import SeriesStore
@@ -27,7 +28,7 @@ MAX_GATHERED = 50_000
 _FLUSH_S = 1.0
 _LONGEST_RETRY_S = 30.0
 _READ_TIMEOUT_S = 2.0
-_ENTRIES_READ = 2_000
+_ENTRIES_READ = 500
 _DAYS_WRITTEN = 500
 """In one transaction, so that a query never waits for more."""
 
@@ -69,6 +70,7 @@ class SeriesKeeper:
             try:
                 if self.is_behind:
                     await self._catch_up()
+                    give_back()
                 await self.flush()
                 pause_s = _FLUSH_S
             except JournalUnavailable as error:

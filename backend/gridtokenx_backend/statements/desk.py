@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gridtokenx_backend.writer import Overloaded
 TIMEOUT_S = 60.0
 MOST_AT_ONCE = 2
 MOST_WAITING = 16
+MOST_OF_A_MEMBER = 2
 
 
 class NotMade(OperatorError):
@@ -29,18 +31,24 @@ class StatementDesk:
         self.journal = journal
         self.store = store
         self._free = asyncio.Semaphore(MOST_AT_ONCE)
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
 
-    async def make(self, task: Task) -> bytes:
-        """The document. Raises NotMade, and Overloaded if too many are waited for."""
-        if self._waiting >= MOST_WAITING:
+    async def make(self, task: Task, reader: str = "") -> bytes:
+        """The document. Raises NotMade, and Overloaded if too many are waited for.
+
+        `reader` is the wallet that asks, empty for the operator: of one member only so many wait,
+        so that there is room for the others.
+        """
+        is_too_many = reader and self._waiting[reader] >= MOST_OF_A_MEMBER
+        if is_too_many or self._waiting.total() >= MOST_WAITING:
             raise Overloaded("expected fewer documents asked for at once")
-        self._waiting += 1
+        self._waiting[reader] += 1
         try:
             async with self._free:
                 return await _run(task)
         finally:
-            self._waiting -= 1
+            self._waiting[reader] -= 1
+            self._waiting += Counter()  # forgets who waits for nothing
 
 
 async def _run(task: Task) -> bytes:

@@ -154,6 +154,7 @@ def _shared_days(data: Data) -> list[SharedDay]:
             len({line.entry for line in lines}),
         )
         for key, lines in rows.items()
+        if any(Decimal(line.energy_kwh) for line in lines)
     ]
 
 

@@ -7,6 +7,9 @@ from gridtokenx_backend.statements.document import Served
 from gridtokenx_backend.statements.shares import Shares
 from gridtokenx_wire.units import format_kwh
 
+MOST_PAIRS = 4_000_000
+"""In a month, over all intervals. Beyond them it would take too long, and is left out."""
+
 
 class Serving:
     """Pairs follow from an allocation's lines alone, so what the fold keeps is enough.
@@ -37,10 +40,11 @@ class Serving:
 
 
 def _sums(shares: Shares) -> dict[tuple[str, str], int]:
-    """By the wallets of the producing and of the consuming meter."""
+    """By the wallets of the producing and of the consuming meter; nothing if there are too many."""
     makers = sorted((meter, wallet) for wallet, made in shares.given.items() for meter in made)
     takers = sorted((meter, wallet) for wallet, used in shares.taken.items() for meter in used)
     sums: dict[tuple[str, str], int] = {}
+    left = MOST_PAIRS
     for slot in shares.slots:
         given = [
             (wallet, energy_uwh)
@@ -54,6 +58,9 @@ def _sums(shares: Shares) -> dict[tuple[str, str], int]:
             for meter, wallet in takers
             if (energy_uwh := shares.taken[wallet][meter].received_uwh[slot])
         ]
+        left -= len(given) * len(received)
+        if left < 0:
+            return {}
         for pair in pair_up(given, received):
             key = pair.producer, pair.consumer
             sums[key] = sums.get(key, 0) + pair.energy_uwh

@@ -42,15 +42,19 @@ class Amounts(msgspec.Struct, gc=False):
 class Taken:
     """A consuming meter's month by interval, as one wallet's."""
 
-    __slots__ = ("cost_ugrx", "held_uwh", "missing", "received_uwh")
+    __slots__ = ("cost_ugrx", "held_uwh", "missing", "received_uwh", "was")
 
     def __init__(self, intervals: int) -> None:
         self.received_uwh = array("q", bytes(8 * intervals))
         self.cost_ugrx = array("q", bytes(8 * intervals))
         self.held_uwh: dict[int, int] = {}
         self.missing: set[int] = set()
+        self.was: set[int] = set()
+        """Intervals in which an earlier allocation had energy."""
 
     def clear(self, slot: int) -> None:
+        if self.received_uwh[slot] or slot in self.held_uwh:
+            self.was.add(slot)
         self.received_uwh[slot] = self.cost_ugrx[slot] = 0
         self.held_uwh.pop(slot, None)
         self.missing.discard(slot)
@@ -59,7 +63,7 @@ class Taken:
 class Given:
     """A producing meter's month by interval, as one wallet's."""
 
-    __slots__ = ("earned_ugrx", "given_uwh", "held_uwh", "missing", "surplus_uwh")
+    __slots__ = ("earned_ugrx", "given_uwh", "held_uwh", "missing", "surplus_uwh", "was")
 
     def __init__(self, intervals: int) -> None:
         self.given_uwh = array("q", bytes(8 * intervals))
@@ -67,8 +71,12 @@ class Given:
         self.earned_ugrx = array("q", bytes(8 * intervals))
         self.held_uwh: dict[int, int] = {}
         self.missing: set[int] = set()
+        self.was: set[int] = set()
+        """Intervals in which an earlier allocation had energy."""
 
     def clear(self, slot: int) -> None:
+        if self.given_uwh[slot] or slot in self.held_uwh:
+            self.was.add(slot)
         self.given_uwh[slot] = self.surplus_uwh[slot] = self.earned_ugrx[slot] = 0
         self.held_uwh.pop(slot, None)
         self.missing.discard(slot)

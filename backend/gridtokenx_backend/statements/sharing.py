@@ -262,21 +262,22 @@ def slot_counts(shares: Shares) -> QualityCounts:
 def _lines(
     shares: Shares, taken: Mapping[str, Taken], given: Mapping[str, Given]
 ) -> list[SharedLine]:
-    """In the order of the intervals. Where nothing was received or given, and all is known and
-    was never corrected, there is no line."""
+    """In the order of the intervals. Where nothing is missing, and no energy is or ever was, there
+    is no line.
+    """
     found = []
     for slot in sorted(shares.slots):
         of_slot = shares.slots[slot]
         for meter, got in taken.items():
             energy_uwh, held_uwh = got.received_uwh[slot], got.held_uwh.get(slot, 0)
             is_missing = slot in got.missing
-            if energy_uwh or held_uwh or is_missing or of_slot.revision:
+            if energy_uwh or held_uwh or is_missing or slot in got.was:
                 amounts = (energy_uwh, got.cost_ugrx[slot], held_uwh, is_missing)
                 found.append(_line(shares.month, slot, of_slot, meter, "received", amounts))
         for meter, made in given.items():
             energy_uwh, held_uwh = made.given_uwh[slot], made.held_uwh.get(slot, 0)
             is_missing = slot in made.missing
-            if energy_uwh or held_uwh or is_missing or of_slot.revision:
+            if energy_uwh or held_uwh or is_missing or slot in made.was:
                 amounts = (energy_uwh, -made.earned_ugrx[slot], held_uwh, is_missing)
                 found.append(_line(shares.month, slot, of_slot, meter, "given", amounts))
     return found

@@ -10,6 +10,7 @@ import msgspec
 from gridtokenx_sim.demo import town
 from gridtokenx_sim.demo.api import Api, ApiSilent, Clearing, Level, Trade
 from gridtokenx_sim.demo.config_files import Identities
+from gridtokenx_sim.demo.picture import of_market
 from gridtokenx_sim.demo.scene import Event, House, Scene
 from gridtokenx_sim.demo.statement import Balance, Statement, Summary
 from gridtokenx_sim.physics.noise import seed_for
@@ -121,7 +122,6 @@ class Watch:
     def _house(self, bus: town.Bus, member: town.Member, seen: _Meter | None) -> House:
         wallet = self._wallets[member.name]
         sign = "≥" if member.side == "sell" else "≤"
-        market = " ¼h" if member.segment == "interval" else ""
         known: dict[str, Any] = {}
         if seen is not None:
             known = {"power_w": seen.power_w, "faults": tuple(seen.faults)}
@@ -131,7 +131,7 @@ class Watch:
             meter=member.meter.id,
             model=_model_name(member.meter),
             bus=f"{bus.name} {member.meter.address}" if bus.baud else f"{bus.name} TCP",
-            order=f"{member.side} {sign} {member.price_grx_per_kwh}{market}",
+            order=f"{member.side} {sign} {member.price_grx_per_kwh}{of_market(member.segment)}",
             balance=self._balances.get(wallet),
             **known,
         )

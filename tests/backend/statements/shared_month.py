@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,10 @@ from gridtokenx_backend.core import inputs
 from gridtokenx_backend.core.outcomes import Cleared, Configured, GridDataTaken
 from gridtokenx_backend.core.series import INTERVAL_MS, Quality
 from gridtokenx_backend.core.sharing.grid_data import GridData, GridSeries, Quantity
+from gridtokenx_backend.statements.books import Books
+from gridtokenx_backend.statements.document import Data
 from gridtokenx_backend.statements.months import month_of
+from gridtokenx_backend.statements.report import Report, report_of, summary_of
 
 WH = KWH // 1000
 ZONE = "Europe/Vienna"
@@ -105,3 +109,17 @@ class SharedMonth(Chronicle):
         source = hashlib.sha256(repr(series).encode()).hexdigest()
         taken = self.apply(inputs.grid_data(GridData(source, "march.csv", "csv", rows)))
         assert isinstance(taken, GridDataTaken), taken
+
+
+def statements(village: SharedMonth, path: Path) -> tuple[dict[str, Data], Report]:
+    """The statements of anna, ben and cleo, and the report."""
+    village.store(path)
+    with Books(path, village.month.name) as books:
+        books.catch_up()
+        people = {"anna": village.anna, "ben": village.ben, "cleo": village.cleo}
+        found = {name: books.data(who.wallet) for name, who in people.items()}
+        report = report_of(books, map(summary_of, map(books.data, books.wallets)), "open", 0)
+    for data in found.values():
+        assert [check for check in data.checks if not check.holds] == []
+    assert [check for check in report.data.checks if not check.holds] == []
+    return found, report

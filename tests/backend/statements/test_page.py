@@ -164,16 +164,20 @@ def test_a_spreadsheet_runs_nothing_out_of_the_csv(value: object, written: objec
 
 
 @WARNS
-def test_the_pdf_is_archivable_and_carries_the_document(ben: Statement) -> None:
-    document = encode(ben)
-    made = statement_as("pdf", document)
+def test_a_pdf_is_archivable_and_carries_the_document(ben: Statement, report: Report) -> None:
+    """Both in one test: it is WeasyPrint that takes its time to load."""
+    assert_archivable(statement_as("pdf", encode(ben)), encode(ben), "statement-2026-06.json")
+    assert_archivable(report_as("pdf", canonical(report)), canonical(report), "report-2026-06.json")
+
+
+def assert_archivable(made: bytes, document: bytes, name: str) -> None:
     assert made.startswith(b"%PDF-1.7")
     streams = unpacked(made)
     everything = b"\n".join([made, *streams])
     assert re.search(rb"pdfaid:part(>|=\")3", everything)
     assert re.search(rb"pdfaid:conformance(>|=\")A", everything)
     assert b"/AFRelationship /Data" in everything or b"/AFRelationship/Data" in everything
-    assert f"statement-{ben.data.month}.json".encode() in everything
+    assert name.encode() in everything
     assert b"/MarkInfo" in everything  # tagged, as conformance A asks
     assert document in streams
 

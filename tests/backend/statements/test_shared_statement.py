@@ -19,16 +19,15 @@ from tests.backend.statements.shared_month import (
     SharedMonth,
     key,
     local_ms,
+    statements,
 )
 
 from gridtokenx_backend.core import inputs
 from gridtokenx_backend.core.series import INTERVAL_MS
 from gridtokenx_backend.core.settled import Corrected
 from gridtokenx_backend.core.settlement import Correct
-from gridtokenx_backend.statements.books import Books
-from gridtokenx_backend.statements.document import Data, canonical, encode
+from gridtokenx_backend.statements.document import canonical, encode
 from gridtokenx_backend.statements.forms import report_as, statement_as
-from gridtokenx_backend.statements.report import Report, report_of, summary_of
 from gridtokenx_backend.statements.statement import statement_of
 
 EVENING_MS = local_ms("2026-06-15T21:00")
@@ -77,20 +76,6 @@ def imported() -> SharedMonth:
     )
     village.quarter(0, 0, 0)
     return village
-
-
-def statements(village: SharedMonth, path: Path) -> tuple[dict[str, Data], Report]:
-    """The statements of anna, ben and cleo, and the report."""
-    village.store(path)
-    with Books(path, village.month.name) as books:
-        books.catch_up()
-        people = {"anna": village.anna, "ben": village.ben, "cleo": village.cleo}
-        found = {name: books.data(who.wallet) for name, who in people.items()}
-        report = report_of(books, map(summary_of, map(books.data, books.wallets)), "open", 0)
-    for data in found.values():
-        assert [check for check in data.checks if not check.holds] == []
-    assert [check for check in report.data.checks if not check.holds] == []
-    return found, report
 
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
@@ -290,6 +275,32 @@ def test_surplus_leaves_for_the_utility_with_the_month_that_made_it(tmp_path: Pa
     assert final.data.energy.surplus_kwh == final.data.energy.unsold_kwh == "0.700000000"
 
 
+def test_what_waits_to_be_minted_is_told_and_the_sums_agree_all_the_same(tmp_path: Path) -> None:
+    """The grid operator knows what the plant made; its gateway was not heard, so no GRID is."""
+    village = shared("imported", [(None, 400, 0)])
+    village.operator_says(
+        a=(FLAT_B, "received", [400]),
+        b=(FLAT_C, "received", [0]),
+        c=(PLANT, "generation", [900]),
+    )
+    village.quarter(None, 0, 0)
+    found, report = statements(village, tmp_path / "journal.db")
+    ben = found["ben"]
+    assert ben.allocation is not None
+    assert (ben.allocation.waiting_kwh, ben.energy.received_kwh) == ("0.400000000", "0.400000000")
+    assert report.data.sharing is not None
+    assert report.data.sharing.waiting_kwh == "0.400000000"
+    assert village.balance("community:retired", "GRID")[0] == 0
+    village.read(PLANT, 1, 900)
+    village.quarter(0, 0, 0)
+    found, report = statements(village, tmp_path / "journal.db")
+    assert report.data.sharing is not None
+    assert report.data.sharing.waiting_kwh == "0.000000000"
+    assert "received by the key = GRID retired for it" in [
+        each.text for each in found["ben"].checks
+    ]
+
+
 # Money on the ledger -----------------------------------------------------------------------------
 
 
@@ -332,34 +343,10 @@ def test_who_served_whom_adds_up_to_what_was_received_and_given(tmp_path: Path) 
         assert each.energy_kwh == to[found[name].wallet] == found[name].energy.received_kwh
 
 
-# Days of 23 and 25 hours -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("day", "intervals", "of_month"), [("2026-10-25", 100, 2980), ("2027-03-28", 92, 2972)]
-)
-def test_a_day_in_which_the_clock_changes_is_shared_by_its_local_hours(
-    day: str, intervals: int, of_month: int, tmp_path: Path
-) -> None:
-    hours = [
-        {"hour": 2, "shares_percent": {FLAT_B: "100"}},
-        {"hour": 3, "shares_percent": {FLAT_C: "100"}},
-    ]
-    begin_ms = local_ms(f"{day}T00:00")
-    by_hour = key("time_varying", shares_percent={FLAT_B: "50", FLAT_C: "50"}, hours=hours)
-    village = SharedMonth(begin_ms, [by_hour])
-    for _ in range(intervals):
-        village.quarter(100, 100, 100)
-    assert begin_ms + (intervals - 1) * INTERVAL_MS == local_ms(f"{day}T23:45")
-    found, _ = statements(village, tmp_path / "journal.db")
-    ben = found["ben"].allocation
-    assert ben is not None
-    assert ben.slots.expected == of_month
-    assert ben.slots.measured == intervals
-    twos = intervals // 4 - 24 + 1  # 2 o'clock comes twice in autumn and never in spring
-    assert money(found["ben"].energy.received_kwh) == kwh((8 * 50 + twos * 4 * 100) * WH)
-    rest = intervals - 8 - twos * 4
-    assert money(found["cleo"].energy.received_kwh) == kwh((8 * 50 + rest * 100) * WH)
+def test_too_many_pairs_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gridtokenx_backend.statements.served.MOST_PAIRS", 3)
+    found, _ = statements(shared("dynamic"), tmp_path / "journal.db")
+    assert [data.allocation.served for data in found.values() if data.allocation] == [[], [], []]
 
 
 # Forms -------------------------------------------------------------------------------------------

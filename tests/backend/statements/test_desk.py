@@ -1,0 +1,41 @@
+"""Who waits for documents: a bound for all, and a smaller one for each member."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gridtokenx_backend.statements import desk
+from gridtokenx_backend.statements.desk import MOST_OF_A_MEMBER, MOST_WAITING, StatementDesk
+from gridtokenx_backend.statements.worker import Task
+from gridtokenx_backend.writer import Overloaded
+
+TASK = Task("journal", "store", "2026-06", "wallet", "json")
+
+
+@pytest.mark.asyncio
+async def test_one_member_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_end = asyncio.Event()
+
+    async def run(_: Task) -> bytes:
+        await may_end.wait()
+        return b"made"
+
+    monkeypatch.setattr(desk, "_run", run)
+    at = StatementDesk(Path("journal"), Path("store"))
+    asked = [asyncio.create_task(at.make(TASK, "anna")) for _ in range(MOST_OF_A_MEMBER)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await at.make(TASK, "anna")
+    others = [f"member {number}" for number in range(MOST_WAITING - MOST_OF_A_MEMBER)]
+    asked += [asyncio.create_task(at.make(TASK, other)) for other in others]
+    await asyncio.sleep(0)
+    for reader in ("one more", ""):
+        with pytest.raises(Overloaded):
+            await at.make(TASK, reader)
+    may_end.set()
+    assert await asyncio.gather(*asked) == [b"made"] * MOST_WAITING
+    assert await at.make(TASK, "anna") == b"made"
+    assert not at._waiting
