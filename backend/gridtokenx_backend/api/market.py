@@ -123,9 +123,8 @@ async def book(backend: NamedDependency[Backend], zone: FromQuery[str] = "") -> 
         known = community.market.trading.zones
         zone = zone or next(iter(known))
         if zone not in known:
-            raise Problem(
-                404, "No such zone", f"expected one of {', '.join(known)}", "unknown_zone"
-            )
+            detail = f"expected one of {', '.join(known)}, got {zone[:40]!r}"
+            raise Problem(404, "No such zone", detail, "unknown_zone")
         bids, asks = (
             [
                 LevelView(format_grx(price), format_kwh(volume))

@@ -257,7 +257,7 @@ def switch_market(community: Community, command: MarketCommand) -> MarketSwitche
     trading = community.market.trading
     if command.zone and command.zone not in trading.zones:
         known = ", ".join(trading.zones)
-        return Refused(OrderRefusal.UNKNOWN_ZONE, f"expected one of {known}")
+        return Refused(OrderRefusal.UNKNOWN_ZONE, f"expected one of {known}, got {command.zone!r}")
     names = [command.zone] if command.zone else list(trading.zones)
     for name in names:
         trading.switch(name, _STATUS[command.action], command.reason)

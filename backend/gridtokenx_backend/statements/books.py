@@ -44,6 +44,10 @@ class Books:
         except ValueError as error:
             self._rows.close()
             raise NoBooks(str(error)) from None
+        newest_ms = self._rows.last_at_ms()
+        if not (history[0].at_ms < self.month.to_ms and self.month.from_ms <= newest_ms):
+            self._rows.close()
+            raise NoBooks(f"expected a month of the community's time so far, got {month}")
         self.roster = Roster(history, self.month)
         self._spool = Spool()
         self.fold = Fold(self.month, self._spool, only)

@@ -78,6 +78,11 @@ class JournalRows:
         (newest,) = self._db.execute("SELECT max(seq) FROM journal").fetchone()
         return newest or 0
 
+    def last_at_ms(self) -> int:
+        """The time of the newest entry; 0 without one."""
+        found = self._read("SELECT at_ms FROM journal ORDER BY seq DESC LIMIT 1", ())
+        return int(found[0][0]) if found else 0
+
     def terms(self) -> list[Terms]:
         """All terms that were ever in force, oldest first."""
         query = "SELECT at_ms, input FROM journal WHERE kind = 'configure' ORDER BY seq"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.backend.statements.june import JUNE, June
+from tests.backend.statements.june import JUNE, ZONE, June
 from tests.backend.statements.naive import Moved, grx, kwh, money
 
+from gridtokenx_backend.core.inputs import TickInput
 from gridtokenx_backend.core.outcomes import Ticked
 from gridtokenx_backend.evidence import decode_outcome
 from gridtokenx_backend.statements.books import Books, NoBooks
@@ -23,6 +24,7 @@ from gridtokenx_backend.statements.document import (
     encode,
     sha256,
 )
+from gridtokenx_backend.statements.months import parse_month
 from gridtokenx_backend.statements.statement import statement_of
 
 EVERYONE = ("anna", "ben", "cleo")
@@ -215,7 +217,13 @@ def test_missing_intervals_are_said_and_never_zero(
     (block,) = data.meters
     assert block.quality.measured == 3 * 96
     assert block.quality.missing == 31 * 96 - 3 * 96
-    with Books(june_path[1], "2026-08") as books:
+
+
+def test_a_month_without_readings_is_missing_and_not_zero(tmp_path: Path) -> None:
+    june = June()
+    june.begin()
+    june.apply(TickInput(), parse_month("2026-08", ZONE).from_ms)
+    with Books(june.store(tmp_path / "journal.db"), "2026-08") as books:
         books.catch_up()
         data = books.data(june.ben.wallet)
     (block,) = data.meters
@@ -231,6 +239,14 @@ def test_only_the_asked_wallets_lines_are_kept(june_path: tuple[June, Path], jun
         books.catch_up()
         assert books.data(wallet).trades
         assert books.data(june.anna.wallet).trades == []
+
+
+@pytest.mark.parametrize("month", ["2026-04", "2026-08", "9998-12"])
+def test_a_month_before_the_community_or_not_begun_is_told(
+    june_path: tuple[June, Path], month: str
+) -> None:
+    with pytest.raises(NoBooks, match="expected a month of the community's time so far, got"):
+        Books(june_path[1], month)
 
 
 def test_a_month_that_is_none_is_one_line(june_path: tuple[June, Path]) -> None:
