@@ -30,7 +30,7 @@ from bench.rig.load import LoadedGateway, add, drive, prepare
 from bench.rig.month_audit import Month, run_checks
 from bench.rig.month_checks import CHECKS
 from bench.rig.month_world import DAY_MS, END_MS, SLOT_MS, SLOTS, House, Scale, build_world
-from bench.rig.processes import Broker, python
+from bench.rig.processes import Broker, python, wait_for
 from gridtokenx_wire.clock import write_stepped
 from gridtokenx_wire.keys import public_key_text
 from gridtokenx_wire.order import Instruction, Order, Standing, sign_instruction
@@ -207,11 +207,11 @@ def _wait_for_clearings(town: Town, database: sqlite3.Connection, now_ms: int) -
     if due <= 0:
         return
     query = "SELECT count(*) FROM journal WHERE kind = 'clear'"
-    deadline = time.monotonic() + _TIMEOUT_S
-    while database.execute(query).fetchone()[0] < due:
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {_TIMEOUT_S} s for {due} clearings")
-        time.sleep(0.0005)
+
+    def all_cleared() -> bool:
+        return bool(database.execute(query).fetchone()[0] >= due)
+
+    wait_for(all_cleared, f"{due} clearings", _TIMEOUT_S, every_s=0.0005)
 
 
 def _connect(api: str) -> http.client.HTTPConnection:

@@ -24,13 +24,18 @@ def free_port() -> int:
         return port
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
-    """The first true value of `condition`; AssertionError naming `what` if none comes in time."""
+def wait_for(
+    condition: Callable[[], Any], what: str, timeout_s: float = 30.0, every_s: float = 0.02
+) -> Any:
+    """The first true value of `condition`; AssertionError naming `what` if none comes in time.
+
+    What another process does to its files tells nobody, so it is looked at `every_s`.
+    """
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout_s} s for {what}")
-        time.sleep(0.02)
+        time.sleep(every_s)
     return value
 
 
