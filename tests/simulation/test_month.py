@@ -175,7 +175,8 @@ def _close_differently(month: Month) -> None:
 
 
 def _forget_a_purchase(month: Month) -> None:
-    month.statements[0]["data"]["energy"]["bought_kwh"] = "0"
+    said = [statement["data"]["energy"] for statement in month.statements]
+    next(energy for energy in said if float(energy["bought_kwh"]) > 0)["bought_kwh"] = "0"
 
 
 def _certify_nothing(month: Month) -> None:
