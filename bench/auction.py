@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from gridtokenx_backend.core.auction.clearing import clear
 from gridtokenx_backend.core.auction.orders import BUY, SELL, AuctionOrder, book_hash
-from gridtokenx_backend.garbage import collect_rarely
+from gridtokenx_backend.memory import collect_rarely
 
 TICK_UGRX = 1_000
 _REPEATS = 5

@@ -19,9 +19,9 @@ import msgspec
 
 from bench.rig.processes import wait_for
 from bench.rig.site import CLOCK, Site, SitePlan
-from gridtokenx_backend.core.outcomes import FrameAccepted
-from gridtokenx_backend.evidence import decode_outcome
-from gridtokenx_edge.outbox import Outbox
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted
+from gridtokenx_backend.journal.entry import decode_outcome
+from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_wire import cose
 from gridtokenx_wire.frame import ClockStatus, Frame, decode_frame
 from gridtokenx_wire.keys import load_private_key

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from bench.rig.processes import Process, python
-from gridtokenx_edge import loop
-from gridtokenx_edge.config import MeterConfig, SerialBus
+from gridtokenx_edge.agent import loop
+from gridtokenx_edge.config.edge_config import MeterConfig, SerialBus
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.modbus.poller import MeterPoller
+from gridtokenx_edge.polling.poller import MeterPoller
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.reading import Reading
 

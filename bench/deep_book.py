@@ -16,13 +16,13 @@ from pathlib import Path
 
 from bench.orders import MEMBERS, _stored, _submit
 from bench.rig.community import NAME, community_toml, make_gateways, make_members, write_configs
-from gridtokenx_backend.config import load_settings, load_terms
+from gridtokenx_backend.config.settings import load_settings, load_terms
 from gridtokenx_backend.core import machine
-from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.inputs import OrderInput, configure
-from gridtokenx_backend.core.ledger import ASSETS, Movement, issuer
-from gridtokenx_backend.core.outcomes import OrderAccepted
-from gridtokenx_backend.garbage import collect_rarely
+from gridtokenx_backend.core.messages.inputs import OrderInput, configure
+from gridtokenx_backend.core.messages.outcomes import OrderAccepted
+from gridtokenx_backend.core.model.ledger import ASSETS, Movement, issuer
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_backend.memory import collect_rarely
 from gridtokenx_wire.clock import SystemClock
 from gridtokenx_wire.order import Order
 

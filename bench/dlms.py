@@ -24,8 +24,8 @@ from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.objects.profile_generic import CLOCK_COLUMN, LOAD_PROFILE
 from gridtokenx_dlms.objects.selection import CaptureObject, by_time
 from gridtokenx_dlms.xdlms.attribute import Attribute
-from gridtokenx_edge import loop
-from gridtokenx_edge.dlms.config import DlmsMeter, DlmsSerial, DlmsTcp
+from gridtokenx_edge.agent import loop
+from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.line import DlmsLine
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.dlms.terms import Setting, terms_of

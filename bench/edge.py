@@ -17,8 +17,8 @@ import psutil
 
 from bench.rig.processes import wait_for
 from bench.rig.site import CLOCK, Site, SitePlan
-from gridtokenx_backend.core.outcomes import FrameAccepted
-from gridtokenx_backend.evidence import decode_outcome
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted
+from gridtokenx_backend.journal.entry import decode_outcome
 
 _SETTLE_S = 15.0
 _MIB = 1 << 20

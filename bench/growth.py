@@ -22,20 +22,20 @@ from typing import Any
 from bench.rig.community import CHAIN, CLOCK, BackendProcess, write_configs
 from bench.rig.processes import Broker, python
 from gridtokenx_backend.core import machine
-from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.inputs import FrameInput, Input, configure
-from gridtokenx_backend.core.outcomes import NotJournaled
-from gridtokenx_backend.core.state import digest
-from gridtokenx_backend.core.terms import (
+from gridtokenx_backend.core.messages.inputs import FrameInput, Input, configure
+from gridtokenx_backend.core.messages.outcomes import NotJournaled
+from gridtokenx_backend.core.model.terms import (
     CommunitySection,
     CommunityTerms,
     DeviceTerms,
     MemberTerms,
     MeterTerms,
 )
-from gridtokenx_backend.evidence import Entry, make_entry
-from gridtokenx_backend.garbage import collect_rarely
-from gridtokenx_backend.journal import Snapshot, open_journal
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_backend.core.state.snapshot import digest
+from gridtokenx_backend.journal.entry import Entry, make_entry
+from gridtokenx_backend.journal.sqlite_journal import Snapshot, open_journal
+from gridtokenx_backend.memory import collect_rarely
 from gridtokenx_wire import cose
 from gridtokenx_wire.config import Grx, Kilowatt, PublicKey
 from gridtokenx_wire.frame import (

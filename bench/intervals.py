@@ -18,8 +18,8 @@ import msgspec
 
 from bench.rig.percentiles import percentile
 from gridtokenx_backend.api.intervals import view_of
-from gridtokenx_backend.core.series import INTERVAL_MS, IntervalEnergy, Quality
-from gridtokenx_backend.garbage import collect_rarely
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy, Quality
+from gridtokenx_backend.memory import collect_rarely
 from gridtokenx_backend.series.day import DAY_MS, SLOTS
 from gridtokenx_backend.series.store import SeriesStore, open_series
 

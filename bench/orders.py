@@ -25,14 +25,14 @@ from bench.rig.community import (
 from bench.rig.load import drive, prepare
 from bench.rig.percentiles import percentile
 from bench.rig.processes import Broker, python
-from gridtokenx_backend.config import load_settings, load_terms
+from gridtokenx_backend.config.settings import load_settings, load_terms
 from gridtokenx_backend.core import machine
-from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.inputs import FrameInput, OrderInput, configure
-from gridtokenx_backend.core.outcomes import NotJournaled
-from gridtokenx_backend.garbage import collect_rarely
-from gridtokenx_backend.journal import open_journal
-from gridtokenx_backend.writer import MAX_BATCH, Writer
+from gridtokenx_backend.core.messages.inputs import FrameInput, OrderInput, configure
+from gridtokenx_backend.core.messages.outcomes import NotJournaled
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_backend.engine.writer import MAX_BATCH, Writer
+from gridtokenx_backend.journal.sqlite_journal import open_journal
+from gridtokenx_backend.memory import collect_rarely
 from gridtokenx_wire.clock import SystemClock
 from gridtokenx_wire.frame import open_frame
 from gridtokenx_wire.order import Order, sign_instruction

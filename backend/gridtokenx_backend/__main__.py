@@ -13,16 +13,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gridtokenx_backend.commands.admission import device, token
-from gridtokenx_backend.commands.grid import grid, reconcile
-from gridtokenx_backend.commands.import_frames import import_frames
-from gridtokenx_backend.commands.key import key
-from gridtokenx_backend.commands.market import market
-from gridtokenx_backend.commands.pki import broker_config, init
-from gridtokenx_backend.commands.settlement import correct, deposit, rec, withdrawal
-from gridtokenx_backend.commands.statements import period, report, statement
-from gridtokenx_backend.commands.terminal import CONFIG, ConfigOption, JsonOption
-from gridtokenx_backend.config import load_settings, load_terms, missing_files
+from gridtokenx_backend.cli.admission import device, token
+from gridtokenx_backend.cli.grid_data import grid, reconcile
+from gridtokenx_backend.cli.import_frames import import_frames
+from gridtokenx_backend.cli.key import key
+from gridtokenx_backend.cli.market import market
+from gridtokenx_backend.cli.pki import broker_config, init
+from gridtokenx_backend.cli.settlement import correct, deposit, rec, withdrawal
+from gridtokenx_backend.cli.statements import period, report, statement
+from gridtokenx_backend.cli.terminal import CONFIG, ConfigOption, JsonOption
+from gridtokenx_backend.config.settings import load_settings, load_terms, missing_files
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.errors import ConfigError, KeyFileError
 
@@ -122,11 +122,11 @@ def replay(
     With --verify everything is computed again and compared: outcomes, leaf hashes, the newest
     snapshot's digest, and the signature of every frame and order.
     """
-    from gridtokenx_backend import replay_command  # noqa: PLC0415
+    from gridtokenx_backend.cli import replay  # noqa: PLC0415
 
     settings = load_settings(config)
     series = settings.series if settings.series.exists() else None
-    report = asyncio.run(replay_command.run(settings.journal, series, verify=verify))
+    report = asyncio.run(replay.run(settings.journal, series, verify=verify))
     if as_json:
         typer.echo(json.dumps(report))
     else:

@@ -14,31 +14,31 @@ from pathlib import Path
 import structlog
 import uvicorn
 
-from gridtokenx_backend.acks import AckSigner
 from gridtokenx_backend.api.app import make_app
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.connection import TimedConnection
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.clearing_times import clear_when_due
-from gridtokenx_backend.config import Settings, load_terms, terms_digest
-from gridtokenx_backend.core.inputs import TickInput, configure
-from gridtokenx_backend.core.outcomes import Retired
-from gridtokenx_backend.core.sharing.agreed import conflicts
-from gridtokenx_backend.data_folder import only_one, prepare
-from gridtokenx_backend.enrolment_desk import EnrolmentDesk
+from gridtokenx_backend.config.data_folder import only_one, prepare
+from gridtokenx_backend.config.settings import Settings, load_terms, terms_digest
+from gridtokenx_backend.config.time_zones import look_up
+from gridtokenx_backend.core.messages.inputs import TickInput, configure
+from gridtokenx_backend.core.messages.outcomes import Retired
+from gridtokenx_backend.core.sharing.key_versions import conflicts
+from gridtokenx_backend.engine.clearing_schedule import clear_when_due
+from gridtokenx_backend.engine.writer import Overloaded, Writer
+from gridtokenx_backend.enrolment.authority import Authority, open_authority
+from gridtokenx_backend.enrolment.broker_access import BrokerAccess
+from gridtokenx_backend.enrolment.enrolment_service import EnrolmentDesk
 from gridtokenx_backend.errors import CannotStart, JournalUnavailable
-from gridtokenx_backend.garbage import collect_rarely, give_back
-from gridtokenx_backend.ingest import Ingest
-from gridtokenx_backend.journal import Journal, open_journal
-from gridtokenx_backend.mqtt_source import MqttSource
-from gridtokenx_backend.pki.authority import Authority, open_authority
-from gridtokenx_backend.pki.broker_access import BrokerAccess
-from gridtokenx_backend.replay import rebuild
+from gridtokenx_backend.ingest.acks import AckSigner
+from gridtokenx_backend.ingest.frame_intake import Ingest
+from gridtokenx_backend.ingest.mqtt_source import MqttSource
+from gridtokenx_backend.journal.sqlite_journal import Journal, open_journal
+from gridtokenx_backend.memory import collect_rarely, give_back
+from gridtokenx_backend.replay.replay import rebuild
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
-from gridtokenx_backend.statements.desk import StatementDesk
-from gridtokenx_backend.time_zones import look_up
-from gridtokenx_backend.verifier import Verifier
-from gridtokenx_backend.writer import Overloaded, Writer
+from gridtokenx_backend.signatures.verifier import Verifier
+from gridtokenx_backend.statements.jobs.statement_jobs import StatementDesk
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.config import finding
 from gridtokenx_wire.errors import ConfigError

@@ -6,18 +6,18 @@ import sys
 
 import typer
 
-from gridtokenx_edge.commands import outbox
-from gridtokenx_edge.commands.check import check
-from gridtokenx_edge.commands.check_config import check_config
-from gridtokenx_edge.commands.dlms import app as dlms
-from gridtokenx_edge.commands.enrol import enrol, rotate
-from gridtokenx_edge.commands.key import key
-from gridtokenx_edge.commands.profile import app as profile
-from gridtokenx_edge.commands.read import read
-from gridtokenx_edge.commands.run import run
-from gridtokenx_edge.commands.scan import scan
-from gridtokenx_edge.commands.terminal import INTERRUPTED, USER_ERROR, example
-from gridtokenx_edge.commands.watch import watch
+from gridtokenx_edge.cli import outbox
+from gridtokenx_edge.cli.check import check
+from gridtokenx_edge.cli.check_config import check_config
+from gridtokenx_edge.cli.dlms import app as dlms
+from gridtokenx_edge.cli.enrol import enrol, rotate
+from gridtokenx_edge.cli.key import key
+from gridtokenx_edge.cli.profile import app as profile
+from gridtokenx_edge.cli.read import read
+from gridtokenx_edge.cli.run import run
+from gridtokenx_edge.cli.scan import scan
+from gridtokenx_edge.cli.terminal import INTERRUPTED, USER_ERROR, example
+from gridtokenx_edge.cli.watch import watch
 
 app = typer.Typer(
     help="Reads the meters of a site, signs what it read, keeps it safe and sends it.",

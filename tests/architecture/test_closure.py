@@ -66,12 +66,12 @@ def test_a_gateway_loads_no_web_server_and_no_database_servers_client() -> None:
 
 
 def test_the_agent_loads_nothing_that_draws_on_a_screen() -> None:
-    loaded = after_import("gridtokenx_edge.agent")
+    loaded = after_import("gridtokenx_edge.agent.main")
     assert loaded & (SCREEN | WEB_SERVERS | DATABASE_SERVERS) == set()
 
 
 def test_the_agent_loads_no_dlms_before_there_is_a_meter_for_it() -> None:
-    loaded = after_import("gridtokenx_edge.agent")
+    loaded = after_import("gridtokenx_edge.agent.main")
     assert {name for name in loaded if name.startswith("gridtokenx_dlms")} == set()
 
 

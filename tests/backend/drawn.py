@@ -15,7 +15,7 @@ from tests.backend.village import (
     meter_terms,
 )
 
-from gridtokenx_backend.core.ledger import FEES, RETIRED
+from gridtokenx_backend.core.model.ledger import FEES, RETIRED
 
 PEOPLE = {name: Resident(name) for name in ("anna", "ben", "cleo", "dora", "stranger")}
 DEVICES = {name: Gateway(name) for name in ("north", "south", "stranger")}

@@ -9,8 +9,9 @@ import msgspec
 from tests.backend.village import KWH, NAME, START_MS, Resident, Village, member_terms
 
 from gridtokenx_backend.api.clearing_views import clearing_view
-from gridtokenx_backend.core.inputs import Input, clear_interval
-from gridtokenx_backend.core.ledger import (
+from gridtokenx_backend.core.messages.inputs import Input, clear_interval
+from gridtokenx_backend.core.messages.outcomes import Cleared, Result
+from gridtokenx_backend.core.model.ledger import (
     ASSETS,
     CONGESTION,
     FEES,
@@ -21,8 +22,7 @@ from gridtokenx_backend.core.ledger import (
     Movement,
     issuer,
 )
-from gridtokenx_backend.core.outcomes import Cleared, Result
-from gridtokenx_backend.core.zones import INTERVAL_MS
+from gridtokenx_backend.core.model.zones import INTERVAL_MS
 from gridtokenx_client.auction_check import check_auction
 from gridtokenx_client.clearing_document import Clearing
 from gridtokenx_client.coupling_check import check_coupling

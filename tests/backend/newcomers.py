@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from tests.backend.village import HOUR_MS, Gateway, Village
 
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.inputs import ChangeDevice, ChangeToken
-from gridtokenx_backend.core.outcomes import EnrolmentRefusal, EnrolmentRefused, Result
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.inputs import ChangeDevice, ChangeToken
+from gridtokenx_backend.core.messages.outcomes import EnrolmentRefusal, EnrolmentRefused, Result
 from gridtokenx_wire.enrolment import (
     Consent,
     Enrol,

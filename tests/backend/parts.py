@@ -10,11 +10,11 @@ from typing import Any
 
 from tests.backend.village import START_MS
 
-from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.inputs import Input
-from gridtokenx_backend.journal import Journal, SqliteJournal, open_journal
-from gridtokenx_backend.replay import rebuild
-from gridtokenx_backend.writer import Settled, Writer
+from gridtokenx_backend.core.messages.inputs import Input
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_backend.engine.writer import Settled, Writer
+from gridtokenx_backend.journal.sqlite_journal import Journal, SqliteJournal, open_journal
+from gridtokenx_backend.replay.replay import rebuild
 
 
 class StandingClock:

@@ -14,10 +14,10 @@ from tests.backend.parts import until
 from tests.backend.village import Gateway, Village, toml_of
 
 from gridtokenx_backend import server
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.config import Settings, load_settings
-from gridtokenx_backend.core.inputs import SwitchOracle, switch_oracle
-from gridtokenx_backend.data_folder import prepare
+from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.config.data_folder import prepare
+from gridtokenx_backend.config.settings import Settings, load_settings
+from gridtokenx_backend.core.messages.inputs import SwitchOracle, switch_oracle
 from gridtokenx_wire.keys import load_private_key
 
 

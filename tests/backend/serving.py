@@ -11,20 +11,20 @@ import httpx
 from tests.backend.parts import StandingClock, writer_on
 from tests.backend.village import NAME, Resident, Village, convert_terms, frame_input
 
-from gridtokenx_backend.acks import AckSigner
 from gridtokenx_backend.api.app import make_app
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.config import BrokerSection, Settings
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.enrolment_desk import EnrolmentDesk
-from gridtokenx_backend.ingest import Ingest
-from gridtokenx_backend.journal import Journal
-from gridtokenx_backend.mqtt_source import MqttSource
-from gridtokenx_backend.pki.authority import open_authority
+from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.config.settings import BrokerSection, Settings
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.engine.writer import Writer
+from gridtokenx_backend.enrolment.authority import open_authority
+from gridtokenx_backend.enrolment.enrolment_service import EnrolmentDesk
+from gridtokenx_backend.ingest.acks import AckSigner
+from gridtokenx_backend.ingest.frame_intake import Ingest
+from gridtokenx_backend.ingest.mqtt_source import MqttSource
+from gridtokenx_backend.journal.sqlite_journal import Journal
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
-from gridtokenx_backend.verifier import Verifier
-from gridtokenx_backend.writer import Writer
+from gridtokenx_backend.signatures.verifier import Verifier
 from gridtokenx_wire.order import Instruction
 
 TOKEN = "a token of the operator's"

@@ -6,12 +6,12 @@ from typing import Any
 
 from tests.backend.village import KWH, Gateway, Resident, Village, meter_terms, reading
 
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.corrections import revision_of
-from gridtokenx_backend.core.outcomes import FrameAccepted, Refused, Result
-from gridtokenx_backend.core.series import INTERVAL_MS
-from gridtokenx_backend.core.settled import SettlementRefused
-from gridtokenx_backend.core.settlement import Correct, SettlementCommand
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, Refused, Result
+from gridtokenx_backend.core.messages.settlement_outcomes import SettlementRefused
+from gridtokenx_backend.core.minting.corrections import revision_of
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
+from gridtokenx_backend.core.model.settlement import Correct, SettlementCommand
 
 QUARTER_MS = INTERVAL_MS
 NOON_MS = 1_780_315_200_000

@@ -7,11 +7,11 @@ from typing import Any
 
 from tests.backend.village import KWH, START_MS, Village, meter_terms, reading
 
-from gridtokenx_backend.core.ledger import ASSETS, GRID, RETIRED, issuer
-from gridtokenx_backend.core.series import INTERVAL_MS
-from gridtokenx_backend.core.sharing import clearing
-from gridtokenx_backend.core.sharing.clearing import Cleared
-from gridtokenx_backend.core.sharing.outcome import Allocation
+from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
+from gridtokenx_backend.core.model.ledger import ASSETS, GRID, RETIRED, issuer
+from gridtokenx_backend.core.sharing import sharing_clearing
+from gridtokenx_backend.core.sharing.sharing_clearing import Cleared
 
 FIRST_MS = START_MS - START_MS % INTERVAL_MS
 VALID_FROM = "2026-01-01T00:00:00+00:00"
@@ -57,7 +57,7 @@ class SharingVillage(Village):
 
     def clear(self, number: int) -> Cleared:
         """What the clearing of the interval `number` does."""
-        cleared = clearing.clear(self.community, FIRST_MS + number * INTERVAL_MS)
+        cleared = sharing_clearing.clear(self.community, FIRST_MS + number * INTERVAL_MS)
         self.community.entries += 1
         self.cleared_by.append(self.community.entries)
         assert_balanced(self)

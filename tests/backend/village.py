@@ -13,13 +13,14 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gridtokenx_backend.core import inputs, machine
-from gridtokenx_backend.core.book import RestingOrder
-from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.inputs import FrameInput, OrderInput, SwitchOracle, TickInput
-from gridtokenx_backend.core.ledger import ASSETS, COMMUNITY_ACCOUNTS, GRID, GRX, issuer
-from gridtokenx_backend.core.outcomes import Configured, OrderAccepted, Result
-from gridtokenx_backend.core.terms import CommunityTerms
+from gridtokenx_backend.core import machine
+from gridtokenx_backend.core.market.book import RestingOrder
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.inputs import FrameInput, OrderInput, SwitchOracle, TickInput
+from gridtokenx_backend.core.messages.outcomes import Configured, OrderAccepted, Result
+from gridtokenx_backend.core.model.ledger import ASSETS, COMMUNITY_ACCOUNTS, GRID, GRX, issuer
+from gridtokenx_backend.core.model.terms import CommunityTerms
+from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.config import decode_hook
 from gridtokenx_wire.cose import split
 from gridtokenx_wire.frame import (

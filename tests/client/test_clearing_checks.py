@@ -8,14 +8,18 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.backend.auction.books import KWH, book, books
+from tests.backend.core.auction.books import KWH, book, books
 
 from gridtokenx_backend.api.clearing_views import clearing_view
 from gridtokenx_backend.core.auction.flow import CouplingLink
 from gridtokenx_backend.core.auction.orders import AuctionOrder
-from gridtokenx_backend.core.cleared import clear_zones, link_clearings, zone_clearings
-from gridtokenx_backend.core.outcomes import Cleared, Trade
-from gridtokenx_backend.core.zones import LinkRules
+from gridtokenx_backend.core.messages.clearing_records import (
+    clear_zones,
+    link_clearings,
+    zone_clearings,
+)
+from gridtokenx_backend.core.messages.outcomes import Cleared, Trade
+from gridtokenx_backend.core.model.zones import LinkRules
 from gridtokenx_client.auction_check import check_auction
 from gridtokenx_client.clearing_document import Clearing
 from gridtokenx_client.coupling_check import check_coupling

@@ -19,12 +19,12 @@ from pathlib import Path
 import pytest
 from tests.backend.village import Gateway, frame_input, reading
 
-from gridtokenx_backend.config import load_settings, load_terms
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.data_folder import prepare
-from gridtokenx_backend.journal import open_journal
-from gridtokenx_backend.replay import rebuild
-from gridtokenx_backend.writer import Writer
+from gridtokenx_backend.config.data_folder import prepare
+from gridtokenx_backend.config.settings import load_settings, load_terms
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.engine.writer import Writer
+from gridtokenx_backend.journal.sqlite_journal import open_journal
+from gridtokenx_backend.replay.replay import rebuild
 from gridtokenx_client.wallet import Wallet
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading

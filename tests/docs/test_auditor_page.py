@@ -13,18 +13,18 @@ from tests.docs.markdown import DOCS, block
 from tests.docs.test_wire_format import FRAME, GATEWAY, MEMBER, WALLET
 
 from gridtokenx_backend.core import machine
-from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.inputs import FrameInput, Input, OrderInput, configure
-from gridtokenx_backend.core.outcomes import NotJournaled
-from gridtokenx_backend.core.terms import (
+from gridtokenx_backend.core.messages.inputs import FrameInput, Input, OrderInput, configure
+from gridtokenx_backend.core.messages.outcomes import NotJournaled
+from gridtokenx_backend.core.model.terms import (
     CommunitySection,
     CommunityTerms,
     DeviceTerms,
     MemberTerms,
     MeterTerms,
 )
-from gridtokenx_backend.evidence import Entry, make_entry
-from gridtokenx_backend.journal import open_journal
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_backend.journal.entry import Entry, make_entry
+from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_wire.config import Grx, Kilowatt, PublicKey
 from gridtokenx_wire.frame import ClockStatus, build_frame, frame_hash, open_frame, seal_frame
 from gridtokenx_wire.keys import device_text, raw_public_key

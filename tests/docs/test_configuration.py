@@ -12,9 +12,9 @@ import pytest
 from msgspec import NODEFAULT, inspect
 from tests.docs.markdown import DOCS, tables
 
-from gridtokenx_backend.config import BackendConfig
-from gridtokenx_backend.core.terms import CommunityTerms
-from gridtokenx_edge.config import EdgeConfig
+from gridtokenx_backend.config.settings import BackendConfig
+from gridtokenx_backend.core.model.terms import CommunityTerms
+from gridtokenx_edge.config.edge_config import EdgeConfig
 from gridtokenx_sim.amounts import decode_amount
 from gridtokenx_sim.config import SimConfig
 from gridtokenx_sim.faults import BusFault, DlmsFault, MeterFault

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from tests.docs.markdown import ROOT
 
-from gridtokenx_backend.config import load_settings, load_terms
-from gridtokenx_edge.config_check import load_config
+from gridtokenx_backend.config.settings import load_settings, load_terms
+from gridtokenx_edge.config.config_check import load_config
 
 CONFIG = ROOT / "config"
 # What a comment cannot show as a default: files that only TLS needs, and what the machine decides.

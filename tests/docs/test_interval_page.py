@@ -11,7 +11,7 @@ from tests.docs.markdown import DOCS, section, table
 from gridtokenx_backend.core.auction.clearing import Clearing, clear
 from gridtokenx_backend.core.auction.orders import RULES, AuctionOrder
 from gridtokenx_backend.core.auction.volume import price_points
-from gridtokenx_backend.core.ledger import CONGESTION, GRX, LOSSES, WHEELING
+from gridtokenx_backend.core.model.ledger import CONGESTION, GRX, LOSSES, WHEELING
 from gridtokenx_wire.units import format_grx, parse_grx, parse_kwh
 
 PAGE = (DOCS / "market.md").read_text()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from tests.backend.village import START_MS, Village, meter_terms, reading
 from tests.docs.markdown import DOCS, section, tables
 
-from gridtokenx_backend.core import intervals
-from gridtokenx_backend.core.intervals import IntervalEnergy, Quality
-from gridtokenx_backend.core.outcomes import FrameAccepted
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted
+from gridtokenx_backend.core.oracle import intervals
+from gridtokenx_backend.core.oracle.intervals import IntervalEnergy, Quality
 
 PAGE = (DOCS / "market.md").read_text()
 DAY_MS = 86_400_000

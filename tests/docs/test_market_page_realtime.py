@@ -8,11 +8,12 @@ import pytest
 from tests.backend.village import START_MS, Resident, convert_terms, member_terms
 from tests.docs.markdown import DOCS, blocks, section, table
 
-from gridtokenx_backend.core import inputs, machine
-from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.inputs import OrderInput
-from gridtokenx_backend.core.ledger import GRID, Movement, issuer
-from gridtokenx_backend.core.outcomes import OrderAccepted, Refused, Trade
+from gridtokenx_backend.core import machine
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.inputs import OrderInput
+from gridtokenx_backend.core.messages.outcomes import OrderAccepted, Refused, Trade
+from gridtokenx_backend.core.model.ledger import GRID, Movement, issuer
+from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.order import Order
 from gridtokenx_wire.units import UWH_PER_KWH
 

@@ -19,8 +19,8 @@ from tests.docs.markdown import DOCS, block, section, table
 
 from gridtokenx_backend.api.app import _HANDLERS
 from gridtokenx_backend.api.metrics import _Parts
-from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.writer import Writer
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_wire.clock import SystemClock
 from gridtokenx_wire.keys import create_private_key, public_key_text
 from gridtokenx_wire.order import Order, open_instruction

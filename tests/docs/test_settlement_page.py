@@ -8,13 +8,17 @@ from tests.backend.settling import MWH, NOON_MS, QUARTER_MS, Settling, roof_mete
 from tests.backend.village import KWH
 from tests.docs.markdown import DOCS, section, tables
 
-from gridtokenx_backend.core.local_time import month_start_ms, next_month, parse_month
-from gridtokenx_backend.core.outcomes import Ticked
-from gridtokenx_backend.core.registry import StandingOrder
-from gridtokenx_backend.core.settled import CertificatesIssued, Corrected, NothingIssued
-from gridtokenx_backend.core.settlement import IssueCertificates
-from gridtokenx_backend.core.standing import price_at
-from gridtokenx_backend.time_zones import look_up
+from gridtokenx_backend.config.time_zones import look_up
+from gridtokenx_backend.core.messages.outcomes import Ticked
+from gridtokenx_backend.core.messages.settlement_outcomes import (
+    CertificatesIssued,
+    Corrected,
+    NothingIssued,
+)
+from gridtokenx_backend.core.model.local_time import month_start_ms, next_month, parse_month
+from gridtokenx_backend.core.model.registry import StandingOrder
+from gridtokenx_backend.core.model.settlement import IssueCertificates
+from gridtokenx_backend.core.orders.standing_orders import price_at
 from gridtokenx_client.wallet import read_curve
 from gridtokenx_wire.units import parse_grx, parse_kwh
 

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from tests.backend.commands import Command
-from tests.backend.test_check_config import write
-from tests.backend.test_share_table import GOOD as TABLED
+from tests.backend.config.test_check_config import write
+from tests.backend.grid_data.test_share_table import GOOD as TABLED
 from tests.docs.markdown import DOCS, block, blocks, section, tables
 
-from gridtokenx_backend.core.series import INTERVAL_MS, Quality
+from gridtokenx_backend.core.messages.grid_data import QUANTITIES
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
+from gridtokenx_backend.core.model.rounding import apportion
+from gridtokenx_backend.core.model.sharing_price import CommunityPrice, of_interval
+from gridtokenx_backend.core.model.sharing_terms import SharingTerms
 from gridtokenx_backend.core.sharing.allocation import (
     WHOLE_PPM,
     Allocated,
@@ -19,10 +23,6 @@ from gridtokenx_backend.core.sharing.allocation import (
     by_consumption,
     by_shares,
 )
-from gridtokenx_backend.core.sharing.grid_data import QUANTITIES
-from gridtokenx_backend.core.sharing.price import CommunityPrice, of_interval
-from gridtokenx_backend.core.sharing.rounding import apportion
-from gridtokenx_backend.core.sharing_terms import SharingTerms
 from gridtokenx_backend.grid_data.consumption_record import CODES
 from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.units import energy_limit_uwh, parse_grx

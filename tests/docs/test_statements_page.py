@@ -10,10 +10,10 @@ import pytest
 from tests.backend.statements.june import June, journaled
 from tests.docs.markdown import DOCS, section, tables
 
-from gridtokenx_backend.core.periods import _BEFORE
-from gridtokenx_backend.statements import document
-from gridtokenx_backend.statements.books import Books
-from gridtokenx_backend.statements.document import Data
+from gridtokenx_backend.core.settlement.periods import _BEFORE
+from gridtokenx_backend.statements.documents.books import Books
+from gridtokenx_backend.statements.model import document
+from gridtokenx_backend.statements.model.document import Data
 
 PAGE = section((DOCS / "market.md").read_text(), "Statements")
 INTEGRATOR = section((DOCS / "integrator.md").read_text(), "Statements")

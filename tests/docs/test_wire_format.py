@@ -12,29 +12,30 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.docs.markdown import DOCS, block, hex_of, section, table, tables
 
-from gridtokenx_backend.acks import _ANSWERED
 from gridtokenx_backend.api.problems import _ENROLMENT_STATUS, _SETTLEMENT_STATUS, _STATUS
-from gridtokenx_backend.core import machine, outcomes, settled
-from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.inputs import FrameInput, configure
-from gridtokenx_backend.core.outcomes import (
+from gridtokenx_backend.core import machine
+from gridtokenx_backend.core.messages import outcomes, settlement_outcomes
+from gridtokenx_backend.core.messages.inputs import FrameInput, configure
+from gridtokenx_backend.core.messages.outcomes import (
     EnrolmentRefusal,
     FrameAccepted,
     FrameRefusal,
     OrderRefusal,
     Trade,
 )
-from gridtokenx_backend.core.settled import SettlementRefusal
-from gridtokenx_backend.core.settlement import Certificate
-from gridtokenx_backend.core.terms import (
+from gridtokenx_backend.core.messages.settlement_outcomes import SettlementRefusal
+from gridtokenx_backend.core.model.settlement import Certificate
+from gridtokenx_backend.core.model.terms import (
     CommunitySection,
     CommunityTerms,
     DeviceTerms,
     MemberTerms,
     MeterTerms,
 )
-from gridtokenx_backend.evidence import Leaf, commit, leaf_hash, make_entry
-from gridtokenx_edge.thinning import NEWEST, summarise
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_backend.ingest.acks import _ANSWERED
+from gridtokenx_backend.journal.entry import Leaf, commit, leaf_hash, make_entry
+from gridtokenx_edge.store.thinning import NEWEST, summarise
 from gridtokenx_wire import topics
 from gridtokenx_wire.ack import open_ack, seal_ack
 from gridtokenx_wire.carried import FRAMES, Header, encode_header, read_header
@@ -291,5 +292,5 @@ def test_the_fields_of_leaves_and_outcomes_are_those_of_the_code() -> None:
         str(kind.__struct_config__.tag): [*kind.__struct_fields__]
         for kind in get_args(outcomes.Outcome)
     }
-    for kind in (Trade, settled.Retirement, Certificate):
+    for kind in (Trade, settlement_outcomes.Retirement, Certificate):
         assert f"`[{', '.join(kind.__struct_fields__)}]`" in PAGE

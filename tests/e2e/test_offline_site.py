@@ -18,8 +18,8 @@ from bench.rig.processes import free_port, python, wait_for
 from bench.rig.site import Site, SitePlan
 from tests.e2e import stored
 
-from gridtokenx_edge.config import OutboxConfig
-from gridtokenx_edge.outbox import Outbox
+from gridtokenx_edge.config.edge_config import OutboxConfig
+from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_wire.carried import encode_header, read_frames
 from gridtokenx_wire.frame import ClockStatus
 from gridtokenx_wire.keys import load_private_key

@@ -24,8 +24,8 @@ from tests.backend.gateway_link import linked
 from tests.backend.statements.shared_month import local_ms
 from tests.backend.village import KWH, Gateway, Resident, reading
 
-from gridtokenx_backend.config import Settings, load_settings
-from gridtokenx_backend.core.series import Quality
+from gridtokenx_backend.config.settings import Settings, load_settings
+from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_wire.keys import load_private_key
 from gridtokenx_wire.read_token import ReadToken, sign_read_token
 from gridtokenx_wire.reading import Reading

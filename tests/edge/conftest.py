@@ -21,7 +21,7 @@ import paho.mqtt.client as paho
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.edge.checked_site import clock_table
+from tests.edge.commissioning.check.checked_site import clock_table
 
 from gridtokenx_sim.config import MeterConfig, SerialBus, SimConfig, Site, TcpBus
 from gridtokenx_sim.serving import Running, serve

@@ -12,13 +12,13 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.edge.dlms_meter import METER, PERIOD_MS
 
-from gridtokenx_edge.clock_status import ClockWatch
-from gridtokenx_edge.config import Paths, UplinkConfig
-from gridtokenx_edge.dlms.config import DlmsMeter, DlmsSerial, DlmsTcp
+from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
+from gridtokenx_edge.config.edge_config import Paths, UplinkConfig
 from gridtokenx_edge.dlms.polling import DlmsPolling, Surroundings
-from gridtokenx_edge.outbox import Outbox
 from gridtokenx_edge.progress import Progress, no_beat
-from gridtokenx_edge.sealer import Sealer
+from gridtokenx_edge.store.clock_status import ClockWatch
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.sealer import Sealer
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.frame import open_frame
 from gridtokenx_wire.keys import create_private_key, load_private_key

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from gridtokenx_edge.config import BusConfig, MeterConfig, SerialBus, TcpBus
+from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus, TcpBus
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import load_profile
-from gridtokenx_edge.modbus.faults import MeterRefused, MeterSilent
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.polling.faults import MeterRefused, MeterSilent
 from gridtokenx_sim.line import Line as SimulatedLine
 from gridtokenx_wire.clock import ClockConfig, make_clock
 

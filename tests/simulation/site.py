@@ -21,15 +21,16 @@ from tests.backend.village import (
     private_key,
 )
 
-from gridtokenx_backend.core import inputs, machine
-from gridtokenx_backend.core.community import Community, restore
-from gridtokenx_backend.core.inputs import TickInput
-from gridtokenx_backend.core.outcomes import FrameAccepted
-from gridtokenx_edge.clock_status import ClockWatch, Run
-from gridtokenx_edge.config import OutboxConfig
-from gridtokenx_edge.held_readings import HeldReadings, Limits
-from gridtokenx_edge.outbox import Outbox
-from gridtokenx_edge.window import Window
+from gridtokenx_backend.core import machine
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.inputs import TickInput
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted
+from gridtokenx_backend.core.state.community import Community, restore
+from gridtokenx_edge.config.edge_config import OutboxConfig
+from gridtokenx_edge.store.clock_status import ClockWatch, Run
+from gridtokenx_edge.store.held_readings import HeldReadings, Limits
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.uplink.window import Window
 from gridtokenx_wire.ack import Ack, open_ack, seal_ack
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.frame import ClockStatus

@@ -10,7 +10,7 @@ import pytest
 from tests.backend.village import assert_sound
 from tests.simulation.site import DAY_MS, HOUR_MS, ROLLOVER_UWH, STEP_MS, Site
 
-from gridtokenx_backend.core.ledger import GRID
+from gridtokenx_backend.core.model.ledger import GRID
 from gridtokenx_wire.reading import Reading
 from gridtokenx_wire.verdict import Reason
 

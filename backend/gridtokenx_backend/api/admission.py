@@ -10,27 +10,27 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.enrolment import desk_of
 from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.api.problems import Problem, enrolment_refused, respond_unreadable
 from gridtokenx_backend.api.views import AdmissionView, NewTokenView, TokenView
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.core.enrolment import active_followers
-from gridtokenx_backend.core.inputs import (
+from gridtokenx_backend.core.messages.inputs import (
     ChangeDevice,
     ChangeToken,
     Input,
     change_device,
     change_token,
 )
-from gridtokenx_backend.core.outcomes import (
+from gridtokenx_backend.core.messages.outcomes import (
     DeviceApproved,
     DeviceRevoked,
     EnrolmentRefusal,
     EnrolmentRefused,
     Result,
 )
-from gridtokenx_backend.core.registry import Token
+from gridtokenx_backend.core.model.registry import Token
+from gridtokenx_backend.core.registration.enrolment import active_followers
 from gridtokenx_wire.enrolment import SECRET_BYTES, make_token
 from gridtokenx_wire.keys import device_text
 

@@ -9,11 +9,11 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.operator import operator_only
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.core.outcomes import Cleared
-from gridtokenx_backend.core.sharing.outcome import Allocation
-from gridtokenx_backend.evidence import decode_outcome
+from gridtokenx_backend.core.messages.outcomes import Cleared
+from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
+from gridtokenx_backend.journal.entry import decode_outcome
 
 _LATEST_MS = 2**53
 _CLEARINGS = 96

@@ -12,9 +12,9 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from gridtokenx_backend.api import (
     admission,
     allocations,
-    carried,
     clearings,
     enrolment,
+    frame_file,
     grid_data,
     instructions,
     intervals,
@@ -24,10 +24,10 @@ from gridtokenx_backend.api import (
     settlement,
     statements,
 )
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.metrics import metrics
-from gridtokenx_backend.backend import Backend
+from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.errors import JournalUnavailable
-from gridtokenx_backend.writer import Overloaded
 
 _HANDLERS = [
     market.health,
@@ -46,7 +46,7 @@ _HANDLERS = [
     operator.devices,
     operator.readings,
     intervals.intervals,
-    carried.put_frames,
+    frame_file.put_frames,
     grid_data.put_grid_data,
     allocations.allocations,
     operator.pause_oracle,

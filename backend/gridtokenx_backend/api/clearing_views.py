@@ -12,8 +12,8 @@ from gridtokenx_backend.core.auction.orders import (
     bids_first_served,
     curve,
 )
-from gridtokenx_backend.core.cleared import LinkClearing, ZoneClearing
-from gridtokenx_backend.core.outcomes import Cleared, Trade
+from gridtokenx_backend.core.messages.clearing_records import LinkClearing, ZoneClearing
+from gridtokenx_backend.core.messages.outcomes import Cleared, Trade
 from gridtokenx_wire.units import format_grx, format_kwh
 
 

@@ -8,6 +8,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, Parameter
 
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.clearing_views import (
     ClearingsView,
     ClearingView,
@@ -15,9 +16,8 @@ from gridtokenx_backend.api.clearing_views import (
     clearing_view,
 )
 from gridtokenx_backend.api.problems import Problem
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.core.outcomes import Cleared
-from gridtokenx_backend.evidence import Entry, decode_outcome
+from gridtokenx_backend.core.messages.outcomes import Cleared
+from gridtokenx_backend.journal.entry import Entry, decode_outcome
 
 _MOST_INTERVALS = 200
 _LATEST_MS = 2**63 - 1

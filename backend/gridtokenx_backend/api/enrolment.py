@@ -10,12 +10,12 @@ from litestar import MediaType, Request, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 
-from gridtokenx_backend.api.guesses import WINDOW_S
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.problems import Problem, enrolment_refused
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.core.outcomes import EnrolmentRefusal
-from gridtokenx_backend.enrolment_desk import EnrolmentDesk, NotEnrolled
-from gridtokenx_backend.writer import Overloaded
+from gridtokenx_backend.api.rate_limit import WINDOW_S
+from gridtokenx_backend.core.messages.outcomes import EnrolmentRefusal
+from gridtokenx_backend.engine.writer import Overloaded
+from gridtokenx_backend.enrolment.enrolment_service import EnrolmentDesk, NotEnrolled
 from gridtokenx_wire.enrolment import (
     MAX_STATEMENT_BYTES,
     EnrolmentAnswer,

@@ -9,13 +9,17 @@ from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.api.problems import Problem, respond_unreadable
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.core.inputs import grid_data
-from gridtokenx_backend.core.outcomes import Repeated
-from gridtokenx_backend.core.sharing.grid_data import GridData
-from gridtokenx_backend.core.sharing.outcome import GridDataRefusal, GridDataRefused, GridDataTaken
+from gridtokenx_backend.core.messages.grid_data import GridData
+from gridtokenx_backend.core.messages.inputs import grid_data
+from gridtokenx_backend.core.messages.outcomes import Repeated
+from gridtokenx_backend.core.messages.sharing_outcomes import (
+    GridDataRefusal,
+    GridDataRefused,
+    GridDataTaken,
+)
 from gridtokenx_backend.grid_data.rows import check_data
 
 MAX_BODY_BYTES = 16 << 20

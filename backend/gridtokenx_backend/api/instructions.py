@@ -7,6 +7,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from gridtokenx_backend.api import problems
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.views import (
     AmendView,
     CancelAllView,
@@ -16,11 +17,10 @@ from gridtokenx_backend.api.views import (
     StandingView,
     instruction_view,
 )
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.core.inputs import OrderInput
-from gridtokenx_backend.core.outcomes import NotJournaled, OrderRefusal, Refused, Repeated
-from gridtokenx_backend.evidence import decode_outcome
-from gridtokenx_backend.writer import Overloaded
+from gridtokenx_backend.core.messages.inputs import OrderInput
+from gridtokenx_backend.core.messages.outcomes import NotJournaled, OrderRefusal, Refused, Repeated
+from gridtokenx_backend.engine.writer import Overloaded
+from gridtokenx_backend.journal.entry import decode_outcome
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.order import (
     MAX_JWS_BYTES,

@@ -11,11 +11,11 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.problems import Problem
-from gridtokenx_backend.api.readers import AnyRequest, reading_wallet
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.core.intervals import still_open
-from gridtokenx_backend.core.series import INTERVAL_MS, IntervalEnergy, Quality
+from gridtokenx_backend.api.reader_access import AnyRequest, reading_wallet
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy, Quality
+from gridtokenx_backend.core.oracle.intervals import still_open
 from gridtokenx_wire.units import format_kwh
 
 LONGEST_MS = 93 * 86_400_000

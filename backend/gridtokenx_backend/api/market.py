@@ -6,7 +6,8 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from gridtokenx_backend.api.limits import Limit
+from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.paging import Limit
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.settlement_views import standing_order_view
 from gridtokenx_backend.api.views import (
@@ -21,11 +22,10 @@ from gridtokenx_backend.api.views import (
     trade_view,
 )
 from gridtokenx_backend.api.zone_views import ZonesView, link_view, zone_view
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.core.book import BUY, SELL
-from gridtokenx_backend.core.interval_market import INTERVAL
-from gridtokenx_backend.core.ledger import GRID, GRX, REC
-from gridtokenx_backend.core.registry import Member
+from gridtokenx_backend.core.market.book import BUY, SELL
+from gridtokenx_backend.core.market.interval_market import INTERVAL
+from gridtokenx_backend.core.model.ledger import GRID, GRX, REC
+from gridtokenx_backend.core.model.registry import Member
 from gridtokenx_wire.units import format_grx, format_kwh
 from gridtokenx_wire.verdict import Reason
 

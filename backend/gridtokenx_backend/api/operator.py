@@ -13,8 +13,9 @@ from litestar.di import NamedDependency
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import FromPath, JSONBody
 
-from gridtokenx_backend.api.limits import Limit
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.market import health_of
+from gridtokenx_backend.api.paging import Limit
 from gridtokenx_backend.api.problems import Problem, refused, respond_unreadable
 from gridtokenx_backend.api.views import (
     DeviceView,
@@ -23,17 +24,16 @@ from gridtokenx_backend.api.views import (
     ReadingView,
 )
 from gridtokenx_backend.api.zone_views import MarketView
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.inputs import (
+from gridtokenx_backend.core.messages.inputs import (
     MarketCommand,
     SwitchOracle,
     switch_market,
     switch_oracle,
 )
-from gridtokenx_backend.core.outcomes import FrameAccepted, MarketSwitched, Refused
-from gridtokenx_backend.core.registry import Device, Meter
-from gridtokenx_backend.evidence import Entry, decode_outcome
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, MarketSwitched, Refused
+from gridtokenx_backend.core.model.registry import Device, Meter
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_backend.journal.entry import Entry, decode_outcome
 from gridtokenx_wire import cose
 from gridtokenx_wire.frame import decode_frame
 from gridtokenx_wire.keys import device_text

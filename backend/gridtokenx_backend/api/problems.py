@@ -7,10 +7,10 @@ from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
-from gridtokenx_backend.core.outcomes import EnrolmentRefusal, OrderRefusal
-from gridtokenx_backend.core.settled import SettlementRefusal
+from gridtokenx_backend.core.messages.outcomes import EnrolmentRefusal, OrderRefusal
+from gridtokenx_backend.core.messages.settlement_outcomes import SettlementRefusal
+from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.errors import JournalUnavailable
-from gridtokenx_backend.writer import Overloaded
 
 AnyRequest = Request[object, object, State]
 MEDIA_TYPE = "application/problem+json"

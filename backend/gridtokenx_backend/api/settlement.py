@@ -10,9 +10,10 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.instructions import carry_out
-from gridtokenx_backend.api.limits import Limit
 from gridtokenx_backend.api.operator import operator_only
+from gridtokenx_backend.api.paging import Limit
 from gridtokenx_backend.api.problems import Problem, respond_unreadable, settlement_refused
 from gridtokenx_backend.api.settlement_views import (
     CertificateChangeView,
@@ -27,18 +28,17 @@ from gridtokenx_backend.api.settlement_views import (
     open_withdrawal_view,
     settled_view,
 )
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.core import corrections
-from gridtokenx_backend.core.inputs import settle
-from gridtokenx_backend.core.local_time import month_text, parse_month
-from gridtokenx_backend.core.outcomes import NotJournaled, Repeated
-from gridtokenx_backend.core.settled import (
+from gridtokenx_backend.core.messages.inputs import settle
+from gridtokenx_backend.core.messages.outcomes import NotJournaled, Repeated
+from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificatesIssued,
     NothingIssued,
     SettlementRefusal,
     SettlementRefused,
 )
-from gridtokenx_backend.core.settlement import (
+from gridtokenx_backend.core.minting import corrections
+from gridtokenx_backend.core.model.local_time import month_text, parse_month
+from gridtokenx_backend.core.model.settlement import (
     ConfirmWithdrawal,
     Correct,
     Deposit,
@@ -46,9 +46,9 @@ from gridtokenx_backend.core.settlement import (
     RefuseWithdrawal,
     SettlementCommand,
 )
-from gridtokenx_backend.evidence import decode_outcome
-from gridtokenx_backend.writer import Overloaded
-from gridtokenx_backend.writer import Settled as SettledInput
+from gridtokenx_backend.engine.writer import Overloaded
+from gridtokenx_backend.engine.writer import Settled as SettledInput
+from gridtokenx_backend.journal.entry import decode_outcome
 from gridtokenx_wire.order import MAX_JWS_BYTES, RecRetire, RecTransfer, Withdraw
 from gridtokenx_wire.units import parse_grx, parse_kwh
 

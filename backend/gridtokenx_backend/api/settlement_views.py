@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from gridtokenx_backend.core.local_time import month_text
-from gridtokenx_backend.core.outcomes import Outcome
-from gridtokenx_backend.core.registry import StandingOrder
-from gridtokenx_backend.core.settled import (
+from gridtokenx_backend.core.messages.outcomes import Outcome
+from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateMoved,
     CertificateRetired,
     Corrected,
@@ -16,7 +14,9 @@ from gridtokenx_backend.core.settled import (
     WithdrawalPaid,
     WithdrawalRefused,
 )
-from gridtokenx_backend.core.settlement import Certificate, Withdrawal
+from gridtokenx_backend.core.model.local_time import month_text
+from gridtokenx_backend.core.model.registry import StandingOrder
+from gridtokenx_backend.core.model.settlement import Certificate, Withdrawal
 from gridtokenx_wire.units import format_grx, format_kwh
 
 

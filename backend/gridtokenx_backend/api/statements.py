@@ -9,22 +9,22 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
+from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.api.problems import Problem
-from gridtokenx_backend.api.readers import AnyRequest, reading_wallet
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.core.inputs import change_period
-from gridtokenx_backend.core.local_time import parse_month
-from gridtokenx_backend.core.periods import (
+from gridtokenx_backend.api.reader_access import AnyRequest, reading_wallet
+from gridtokenx_backend.core.messages.inputs import change_period
+from gridtokenx_backend.core.model.local_time import parse_month
+from gridtokenx_backend.core.settlement.periods import (
     ChangePeriod,
     Period,
     PeriodChanged,
     PeriodRefusal,
     PeriodRefused,
 )
-from gridtokenx_backend.statements.desk import NotMade, StatementDesk
-from gridtokenx_backend.statements.forms import FORMS, MEDIA_TYPES, Form
-from gridtokenx_backend.statements.worker import Task
+from gridtokenx_backend.statements.jobs.statement_jobs import NotMade, StatementDesk
+from gridtokenx_backend.statements.jobs.worker import Task
+from gridtokenx_backend.statements.render.forms import FORMS, MEDIA_TYPES, Form
 
 MAX_STEP_BYTES = 32 * 1024 * 1024
 """A step names a hundred bytes for each member."""

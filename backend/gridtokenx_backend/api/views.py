@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from gridtokenx_backend.api.settlement_views import Settled, StandingOrderView, settled_view
-from gridtokenx_backend.core.book import RestingOrder
-from gridtokenx_backend.core.outcomes import (
+from gridtokenx_backend.core.market.book import RestingOrder
+from gridtokenx_backend.core.messages.outcomes import (
     AllCancelled,
     OrderAccepted,
     OrderAmended,
@@ -15,7 +15,7 @@ from gridtokenx_backend.core.outcomes import (
     StandingAccepted,
     Trade,
 )
-from gridtokenx_backend.journal import TradeRow
+from gridtokenx_backend.journal.sqlite_journal import TradeRow
 from gridtokenx_wire.units import format_grx, format_kwh
 
 

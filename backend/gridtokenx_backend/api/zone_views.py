@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from gridtokenx_backend.core.trading import OPEN, ZoneState
-from gridtokenx_backend.core.zones import LinkRules, ZoneRules
+from gridtokenx_backend.core.market.trading import OPEN, ZoneState
+from gridtokenx_backend.core.model.zones import LinkRules, ZoneRules
 from gridtokenx_wire.units import format_grx, format_kwh
 
 

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core import (
-    certificates,
-    corrections,
-    deposits,
-    enrolment,
-    inputs,
-    interval_clearing,
-    intervals,
-    periods,
-    registration,
-    retirement,
-    standing,
-)
-from gridtokenx_backend.core.community import Community
-from gridtokenx_backend.core.frames import apply_frame
-from gridtokenx_backend.core.instructions import apply_instruction, switch_market
-from gridtokenx_backend.core.outcomes import (
+from gridtokenx_backend.core.clearing import interval_clearing
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.outcomes import (
     OracleSwitched,
     OrderAccepted,
     OrderAmended,
@@ -27,7 +13,9 @@ from gridtokenx_backend.core.outcomes import (
     Ticked,
     is_journaled,
 )
-from gridtokenx_backend.core.settlement import (
+from gridtokenx_backend.core.minting import corrections
+from gridtokenx_backend.core.minting.frames import apply_frame
+from gridtokenx_backend.core.model.settlement import (
     ConfirmWithdrawal,
     Correct,
     Deposit,
@@ -35,7 +23,13 @@ from gridtokenx_backend.core.settlement import (
     RefuseWithdrawal,
     SettlementCommand,
 )
-from gridtokenx_backend.core.sharing import imports
+from gridtokenx_backend.core.oracle import intervals
+from gridtokenx_backend.core.orders import standing_orders
+from gridtokenx_backend.core.orders.instructions import apply_instruction, switch_market
+from gridtokenx_backend.core.registration import configuration, enrolment
+from gridtokenx_backend.core.settlement import certificates, deposits, periods, retirement
+from gridtokenx_backend.core.sharing import grid_data_import
+from gridtokenx_backend.core.state.community import Community
 
 
 def apply(community: Community, given: inputs.Input, at_ms: int) -> Result:
@@ -66,7 +60,7 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
         case inputs.MarketInput():
             return switch_market(community, given.command)
         case inputs.ConfigureInput():
-            return registration.configure(community, given, at_ms)
+            return configuration.configure(community, given, at_ms)
         case inputs.SwitchInput():
             community.paused = given.command.paused
             return OracleSwitched(community.paused)
@@ -79,7 +73,7 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
         case inputs.DeviceInput():
             return enrolment.change_device(community, given.command)
         case inputs.GridDataInput():
-            return imports.take(community, given.data, at_ms)
+            return grid_data_import.take(community, given.data, at_ms)
         case inputs.SettleInput():
             return _settle(community, given.command, at_ms)
         case inputs.ClearInput():
@@ -110,8 +104,8 @@ def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked |
     _forget_old_ids(community, at_ms)
     enrolment.forget_tokens(community, at_ms)
     devices = enrolment.retire(community, at_ms)
-    withdrawn = standing.reprice(community, at_ms)
-    orders = standing.place_all(community, at_ms)
+    withdrawn = standing_orders.reprice(community, at_ms)
+    orders = standing_orders.place_all(community, at_ms)
     if not community.in_force.interval.enabled:  # a clearing takes what belongs to it
         retirement.book_energy(community, intervals.take(community, at_ms))
     retirements, movements = retirement.retire(community, at_ms)

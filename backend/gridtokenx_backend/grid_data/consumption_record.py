@@ -22,8 +22,8 @@ from datetime import datetime
 from typing import NamedTuple
 from xml.parsers import expat
 
-from gridtokenx_backend.core.series import INTERVAL_MS, Quality
-from gridtokenx_backend.core.sharing.grid_data import Quantity
+from gridtokenx_backend.core.messages.grid_data import Quantity
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.grid_data import rows
 from gridtokenx_backend.grid_data.local_time import unix_ms
 from gridtokenx_backend.grid_data.rows import MAX_ROWS, UWH_OF, BadFile, Refusal, Row

@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from gridtokenx_backend.core.series import INTERVAL_MS
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
 from gridtokenx_backend.grid_data.rows import Refusal
 
 _MS = timedelta(milliseconds=1)

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TextIO
 from zoneinfo import ZoneInfo
 
-from gridtokenx_backend.core.series import Quality
-from gridtokenx_backend.core.sharing.grid_data import GridSeries
+from gridtokenx_backend.core.messages.grid_data import GridSeries
+from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_wire.units import UWH_PER_KWH, format_decimal, format_kwh
 
 Direction = Literal["consumption", "generation"]

@@ -7,13 +7,8 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
-from gridtokenx_backend.core.series import INTERVAL_MS, Quality
-from gridtokenx_backend.core.sharing.grid_data import (
-    QUANTITIES,
-    GridData,
-    GridSeries,
-    Quantity,
-)
+from gridtokenx_backend.core.messages.grid_data import QUANTITIES, GridData, GridSeries, Quantity
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.frame import MAX_METER_ID
 from gridtokenx_wire.units import MAX_AMOUNT

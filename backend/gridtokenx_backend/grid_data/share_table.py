@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from gridtokenx_backend.core.local_time import HOUR_MS
-from gridtokenx_backend.core.series import INTERVAL_MS
-from gridtokenx_backend.core.sharing.agreed import moment_ms
-from gridtokenx_backend.core.sharing_terms import ShareTable
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
+from gridtokenx_backend.core.model.local_time import HOUR_MS
+from gridtokenx_backend.core.model.sharing_terms import ShareTable
+from gridtokenx_backend.core.sharing.key_versions import moment_ms
 from gridtokenx_backend.grid_data.local_time import Times, unix_ms
 from gridtokenx_backend.grid_data.rows import MAX_FILE_BYTES, BadFile, Refusal
 from gridtokenx_wire.units import format_decimal, parse_decimal

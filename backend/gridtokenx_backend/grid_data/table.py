@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from gridtokenx_backend.core.series import INTERVAL_MS, Quality
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.grid_data import rows
 from gridtokenx_backend.grid_data.local_time import Times
 from gridtokenx_backend.grid_data.rows import UWH_OF, BadFile, Refusal, Row

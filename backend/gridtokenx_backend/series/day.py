@@ -7,7 +7,7 @@ import zlib
 from array import array
 from collections.abc import Iterable
 
-from gridtokenx_backend.core.series import INTERVAL_MS, IntervalEnergy, Quality
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy, Quality
 
 DAY_MS = 86_400_000
 SLOTS = DAY_MS // INTERVAL_MS

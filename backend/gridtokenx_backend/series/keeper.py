@@ -13,15 +13,15 @@ from contextlib import suppress
 
 import structlog
 
-from gridtokenx_backend.core.outcomes import NotJournaled, intervals_of
-from gridtokenx_backend.core.series import IntervalEnergy
+from gridtokenx_backend.core.messages.outcomes import NotJournaled, intervals_of
+from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
+from gridtokenx_backend.engine.writer import Settled, Writer
 from gridtokenx_backend.errors import JournalUnavailable
-from gridtokenx_backend.evidence import decode_outcome
-from gridtokenx_backend.garbage import give_back
-from gridtokenx_backend.journal import Journal
-from gridtokenx_backend.series.gathered import Gathered
+from gridtokenx_backend.journal.entry import decode_outcome
+from gridtokenx_backend.journal.sqlite_journal import Journal
+from gridtokenx_backend.memory import give_back
+from gridtokenx_backend.series.series_buffer import Gathered
 from gridtokenx_backend.series.store import SeriesStore
-from gridtokenx_backend.writer import Settled, Writer
 
 MAX_GATHERED = 50_000
 """Intervals; beyond, they are read from the journal again."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from gridtokenx_backend.core.series import IntervalEnergy
+from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.series.day import DAY_MS, Day, unpack
 from gridtokenx_backend.sqlite_thread import Connection

@@ -1,4 +1,1 @@
-"""What an installer does before leaving: reading, watching and checking a site.
-
-What judges is pure: samples in, findings out. The agent imports none of it.
-"""
+"""What an installer does on a site. The agent imports none of it."""

@@ -25,12 +25,12 @@ from gridtokenx_dlms.hdlc.parameters import Parameters
 from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_dlms.xdlms.initiate import Conformance
-from gridtokenx_edge.dlms.config import DlmsSerial
+from gridtokenx_edge.config.dlms_config import DlmsSerial
 from gridtokenx_edge.dlms.counters import DurableCiphering
 from gridtokenx_edge.dlms.faults import fault_of
 from gridtokenx_edge.dlms.line import DlmsLine, MeterView
 from gridtokenx_edge.dlms.terms import Terms, is_wrapped
-from gridtokenx_edge.modbus.faults import LineDown
+from gridtokenx_edge.polling.faults import LineDown
 
 T = TypeVar("T")
 _CHALLENGE_BYTES = 16

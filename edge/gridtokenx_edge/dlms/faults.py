@@ -10,7 +10,7 @@ from gridtokenx_dlms.errors import (
     SecurityError,
     UnsupportedError,
 )
-from gridtokenx_edge.modbus.faults import MeterGarbled, MeterSilent, ModbusError
+from gridtokenx_edge.polling.faults import MeterGarbled, MeterSilent, ModbusError
 
 
 class MeterDenied(ModbusError):

@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager, contextmanager
 from gridtokenx_dlms.aio.line import ByteLine, SerialLine, StreamLine
 from gridtokenx_dlms.errors import LinkError
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.dlms.config import DlmsSerial, DlmsTcp
-from gridtokenx_edge.modbus.faults import LineDown
+from gridtokenx_edge.config.dlms_config import DlmsSerial, DlmsTcp
+from gridtokenx_edge.polling.faults import LineDown
 
 _RECONNECT_BASE_S = 0.5
 _RECONNECT_CAP_S = 30.0

@@ -20,13 +20,13 @@ from gridtokenx_dlms.xdlms.ciphered import is_ciphered, parse_ciphered
 from gridtokenx_dlms.xdlms.general_block import BlockAssembler
 from gridtokenx_dlms.xdlms.notification import parse_data_notification
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.dlms.config import UDP, DlmsPush
+from gridtokenx_edge.config.dlms_config import UDP, DlmsPush
 from gridtokenx_edge.dlms.reader import reading_of
 from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.meters.dlms_push import Pushed, decode_push
 from gridtokenx_edge.meters.mbus import MbusReader
-from gridtokenx_edge.modbus.poller import ReadingSink
+from gridtokenx_edge.polling.poller import ReadingSink
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
 

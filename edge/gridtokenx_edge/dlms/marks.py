@@ -14,7 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gridtokenx_edge.log import Logger
-from gridtokenx_edge.outbox import Outbox, OutboxUnavailableError
+from gridtokenx_edge.store.outbox import Outbox, OutboxUnavailableError
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import open_frame
 from gridtokenx_wire.reading import Reading

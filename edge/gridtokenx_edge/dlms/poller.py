@@ -14,9 +14,9 @@ from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.dlms.repair import GapRepair
 from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import FaultLog, Logger
-from gridtokenx_edge.modbus.faults import LineDown, MeterStrange, ModbusError
-from gridtokenx_edge.modbus.schedule import grid_after, is_stranded, next_due
-from gridtokenx_edge.tally import MeterCounter
+from gridtokenx_edge.polling.faults import LineDown, MeterStrange, ModbusError
+from gridtokenx_edge.polling.schedule import grid_after, is_stranded, next_due
+from gridtokenx_edge.polling.stats import MeterCounter
 from gridtokenx_wire.clock import Clock
 
 _FAILED_POLLS_BEFORE_SILENT = 2

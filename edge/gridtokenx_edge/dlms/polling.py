@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gridtokenx_edge.config import Paths
-from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush
+from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush
+from gridtokenx_edge.config.edge_config import Paths
 from gridtokenx_edge.dlms.line import DlmsLine
 from gridtokenx_edge.dlms.marks import Marks
 from gridtokenx_edge.dlms.poller import DlmsPoller
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.dlms.repair import GapRepair
-from gridtokenx_edge.dlms.tallies import tally_of
+from gridtokenx_edge.dlms.stats import tally_of
 from gridtokenx_edge.dlms.terms import Setting, Terms, each_terms
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.meters.dlms import load_dlms
-from gridtokenx_edge.modbus.poller import ReadingSink
-from gridtokenx_edge.outbox import Outbox
+from gridtokenx_edge.polling.poller import ReadingSink
+from gridtokenx_edge.polling.stats import MeterCounter
 from gridtokenx_edge.progress import Progress
-from gridtokenx_edge.tally import MeterCounter
+from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.keys import device_id
 

@@ -26,12 +26,7 @@ from gridtokenx_edge.meters.load_profile import (
     find_columns,
 )
 from gridtokenx_edge.meters.meter_clock import MeterClock
-from gridtokenx_edge.modbus.faults import (
-    MeterGarbled,
-    MeterSilent,
-    MeterStrange,
-    ValueMissing,
-)
+from gridtokenx_edge.polling.faults import MeterGarbled, MeterSilent, MeterStrange, ValueMissing
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
 

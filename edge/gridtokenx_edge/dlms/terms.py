@@ -10,15 +10,15 @@ import msgspec
 
 from gridtokenx_dlms.acse import Mechanism
 from gridtokenx_dlms.security import KEY_BYTES, Keys, Protection
-from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
-from gridtokenx_edge.dlms.counters import CounterFile, DurableCiphering
-from gridtokenx_edge.dlms.secrets import (
+from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
+from gridtokenx_edge.config.dlms_secrets import (
     TITLE_DIGITS,
     SecretError,
     key_bytes,
     password_bytes,
     read_secret,
 )
+from gridtokenx_edge.dlms.counters import CounterFile, DurableCiphering
 from gridtokenx_edge.meters.dlms import DlmsProfile, load_dlms
 from gridtokenx_edge.meters.dlms_time import MeterZone
 

@@ -11,15 +11,15 @@ from gridtokenx_dlms.client import CURRENT_ASSOCIATION
 from gridtokenx_dlms.errors import MalformedError
 from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.xdlms.attribute import Attribute
-from gridtokenx_edge.config import EdgeConfig, Paths
-from gridtokenx_edge.dlms.config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
+from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
+from gridtokenx_edge.config.dlms_secrets import SecretError
+from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
 from gridtokenx_edge.dlms.line import DlmsLine
 from gridtokenx_edge.dlms.polling import line_baud
 from gridtokenx_edge.dlms.reader import DlmsReader, Told
-from gridtokenx_edge.dlms.secrets import SecretError
 from gridtokenx_edge.dlms.terms import Setting, terms_of
 from gridtokenx_edge.meters.load_profile import Capture
-from gridtokenx_edge.modbus.faults import LineDown, MeterStrange, ModbusError
+from gridtokenx_edge.polling.faults import LineDown, MeterStrange, ModbusError
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.errors import KeyFileError
 from gridtokenx_wire.keys import device_id, load_private_key

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_dlms.obis import Obis
-from gridtokenx_edge.dlms.config import Mechanism, Protection
+from gridtokenx_edge.config.dlms_config import Mechanism, Protection
 from gridtokenx_edge.meters.profile import Confidence, Provenance
 from gridtokenx_wire.config import load_toml
 

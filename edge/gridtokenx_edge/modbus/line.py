@@ -13,16 +13,16 @@ from contextlib import asynccontextmanager, suppress
 from typing import NoReturn
 
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.config import BusConfig, MeterConfig, SerialBus
+from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus
 from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.codec import Answer, MbapCodec, NotModbus, Refusal, RtuCodec, Words
-from gridtokenx_edge.modbus.faults import LineDown, MeterGarbled, MeterRefused, MeterSilent
-from gridtokenx_edge.modbus.late import LateReplies
-from gridtokenx_edge.modbus.share import SilentShare
-from gridtokenx_edge.modbus.turns import Turns
-from gridtokenx_edge.modbus.watch import NOBODY, LineWatch
+from gridtokenx_edge.modbus.late_replies import LateReplies
+from gridtokenx_edge.modbus.line_lock import Turns
+from gridtokenx_edge.modbus.silent_meter_budget import SilentShare
 from gridtokenx_edge.modbus.wire import Wire, open_serial, open_tcp
+from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterRefused, MeterSilent
+from gridtokenx_edge.polling.watch import NOBODY, LineWatch
 
 _CONNECT_TIMEOUT_S = 3.0
 _RECONNECT_BASE_S = 0.5

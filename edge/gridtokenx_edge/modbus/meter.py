@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from gridtokenx_edge.config import MeterConfig
+from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.identity import decode_serial, meter_id
 from gridtokenx_edge.meters.meter_clock import MeterClock, decode_time
 from gridtokenx_edge.meters.plan import (
@@ -17,14 +17,14 @@ from gridtokenx_edge.meters.plan import (
 )
 from gridtokenx_edge.meters.point import Point, join_words
 from gridtokenx_edge.meters.profile import ModelRegister, Profile
-from gridtokenx_edge.modbus.faults import (
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.unit import Unit
+from gridtokenx_edge.polling.faults import (
     ILLEGAL_DATA_ADDRESS,
     MeterRefused,
     MeterStrange,
     ValueMissing,
 )
-from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.unit import Unit
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
 

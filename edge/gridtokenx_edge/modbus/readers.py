@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from gridtokenx_edge.config import MeterConfig
+from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.profile import Profile, load_profile
 from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile, load_sunspec, sunspec_names
 from gridtokenx_edge.modbus.line import Line

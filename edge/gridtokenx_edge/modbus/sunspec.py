@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from gridtokenx_edge.config import MeterConfig
+from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.plan import quantities
 from gridtokenx_edge.meters.sunspec.chain import Chain, Instance, instances
 from gridtokenx_edge.meters.sunspec.models import MODELS, READING_POINTS
@@ -18,8 +18,8 @@ from gridtokenx_edge.meters.sunspec.plan import (
 )
 from gridtokenx_edge.meters.sunspec.points import ScaleError
 from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile
-from gridtokenx_edge.modbus.faults import MeterGarbled, MeterStrange, ValueMissing
 from gridtokenx_edge.modbus.sunspec_unit import SunSpecUnit
+from gridtokenx_edge.polling.faults import MeterGarbled, MeterStrange, ValueMissing
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
 

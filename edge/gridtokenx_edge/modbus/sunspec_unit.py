@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from gridtokenx_edge.config import MeterConfig
+from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.sunspec.chain import BASES, Chain, ModelAt, walk
 from gridtokenx_edge.meters.sunspec.nameplate import Nameplate, decode_nameplate, nameplate_block
-from gridtokenx_edge.modbus.faults import (
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.unit import Unit
+from gridtokenx_edge.polling.faults import (
     ILLEGAL_DATA_ADDRESS,
     ILLEGAL_DATA_VALUE,
     ILLEGAL_FUNCTION,
@@ -22,8 +24,6 @@ from gridtokenx_edge.modbus.faults import (
     MeterStrange,
     ValueMissing,
 )
-from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.unit import Unit
 from gridtokenx_wire.clock import Clock
 
 # What says that there are no such registers; another exception says that the device is not well.

@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from gridtokenx_edge.config import MeterConfig
+from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.plan import Block, resync_block
-from gridtokenx_edge.modbus.faults import MeterRefused, MeterSilent
-from gridtokenx_edge.modbus.late import Owed, is_alike
+from gridtokenx_edge.modbus.adaptive_timeout import Patience
+from gridtokenx_edge.modbus.late_replies import Owed, is_alike
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.patience import Patience
+from gridtokenx_edge.polling.faults import MeterRefused, MeterSilent
 
 
 class Unit:

@@ -17,8 +17,8 @@ from typing import Protocol
 
 import serial
 
-from gridtokenx_edge.config import SerialBus, TcpBus
-from gridtokenx_edge.modbus.faults import LineDown, LineUnfit
+from gridtokenx_edge.config.edge_config import SerialBus, TcpBus
+from gridtokenx_edge.polling.faults import LineDown, LineUnfit
 
 _READ_BYTES = 4096
 # Whoever floods the line is listened to for so long before a request, and no longer.

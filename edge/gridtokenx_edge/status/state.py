@@ -7,14 +7,14 @@ from typing import Protocol
 
 import msgspec
 
-from gridtokenx_edge.clock_status import kernel_synchronised
-from gridtokenx_edge.config import EdgeConfig
+from gridtokenx_edge.config.edge_config import EdgeConfig
 from gridtokenx_edge.memory import resident_bytes
-from gridtokenx_edge.outbox import Outbox
-from gridtokenx_edge.sealer import Sealer
+from gridtokenx_edge.polling.stats import BusTally, MeterTally
 from gridtokenx_edge.status.kernel_clock import read_kernel_clock
-from gridtokenx_edge.tally import BusTally, MeterTally
-from gridtokenx_edge.uplink import Uplink
+from gridtokenx_edge.store.clock_status import kernel_synchronised
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.sealer import Sealer
+from gridtokenx_edge.uplink.uplink import Uplink
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.keys import device_text
 from gridtokenx_wire.reading import ReadingFlag

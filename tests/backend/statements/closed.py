@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tests.backend.statements.june import June
 
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.periods import ChangePeriod, PeriodChanged, PeriodStatus
-from gridtokenx_backend.statements.books import Books
-from gridtokenx_backend.statements.closing import Closing
-from gridtokenx_backend.statements.document import Statement, decode
-from gridtokenx_backend.statements.store import read_document
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.settlement.periods import ChangePeriod, PeriodChanged, PeriodStatus
+from gridtokenx_backend.statements.documents.books import Books
+from gridtokenx_backend.statements.jobs.month_close import Closing
+from gridtokenx_backend.statements.jobs.store import read_document
+from gridtokenx_backend.statements.model.document import Statement, decode
 
 
 def take(june: June, journal: Path, status: PeriodStatus, month: str = "2026-06") -> ChangePeriod:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.backend.statements.june import June, journaled
 
-from gridtokenx_backend.statements.books import Books
+from gridtokenx_backend.statements.documents.books import Books
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.backend.statements.month_journal import Chronicle
 from tests.backend.village import KWH, member_terms
 
-from gridtokenx_backend.statements.months import INTERVAL_MS, Month, parse_month
+from gridtokenx_backend.statements.model.months import INTERVAL_MS, Month, parse_month
 
 ZONE = "Europe/Vienna"
 JUNE = parse_month("2026-06", ZONE)

@@ -8,11 +8,11 @@ from typing import Any
 
 from tests.backend.village import HOUR_MS, START_MS, Village, convert_terms, order_input, reading
 
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.outcomes import Configured, NotJournaled, Result
-from gridtokenx_backend.evidence import Entry, make_entry
-from gridtokenx_backend.journal import TradeRow, open_journal, trade_rows
-from gridtokenx_backend.time_zones import look_up
+from gridtokenx_backend.config.time_zones import look_up
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.outcomes import Configured, NotJournaled, Result
+from gridtokenx_backend.journal.entry import Entry, make_entry
+from gridtokenx_backend.journal.sqlite_journal import TradeRow, open_journal, trade_rows
 from gridtokenx_wire.order import Instruction
 
 TARIFF = {

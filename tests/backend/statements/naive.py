@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from fractions import Fraction
 
-from gridtokenx_backend.evidence import Entry
-from gridtokenx_backend.statements.months import Month
+from gridtokenx_backend.journal.entry import Entry
+from gridtokenx_backend.statements.model.months import Month
 
 
 class Moved:

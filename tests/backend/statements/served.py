@@ -12,18 +12,18 @@ from pathlib import Path
 import uvicorn
 from tests.backend.parts import StandingClock, writer_on
 
-from gridtokenx_backend.acks import AckSigner
 from gridtokenx_backend.api.app import make_app
-from gridtokenx_backend.backend import Backend
-from gridtokenx_backend.config import BrokerSection, Settings, load_settings
-from gridtokenx_backend.data_folder import prepare
-from gridtokenx_backend.ingest import Ingest
-from gridtokenx_backend.journal import open_journal
-from gridtokenx_backend.mqtt_source import MqttSource
+from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.config.data_folder import prepare
+from gridtokenx_backend.config.settings import BrokerSection, Settings, load_settings
+from gridtokenx_backend.ingest.acks import AckSigner
+from gridtokenx_backend.ingest.frame_intake import Ingest
+from gridtokenx_backend.ingest.mqtt_source import MqttSource
+from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
-from gridtokenx_backend.statements.desk import StatementDesk
-from gridtokenx_backend.verifier import Verifier
+from gridtokenx_backend.signatures.verifier import Verifier
+from gridtokenx_backend.statements.jobs.statement_jobs import StatementDesk
 
 
 class Served:

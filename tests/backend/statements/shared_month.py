@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 from tests.backend.statements.month_journal import Chronicle
 from tests.backend.village import KWH, meter_terms
 
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.outcomes import Cleared, Configured, GridDataTaken
-from gridtokenx_backend.core.series import INTERVAL_MS, Quality
-from gridtokenx_backend.core.sharing.grid_data import GridData, GridSeries, Quantity
-from gridtokenx_backend.statements.books import Books
-from gridtokenx_backend.statements.document import Data
-from gridtokenx_backend.statements.months import month_of
-from gridtokenx_backend.statements.report import Report, report_of, summary_of
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.grid_data import GridData, GridSeries, Quantity
+from gridtokenx_backend.core.messages.outcomes import Cleared, Configured, GridDataTaken
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
+from gridtokenx_backend.statements.documents.books import Books
+from gridtokenx_backend.statements.documents.report import Report, report_of, summary_of
+from gridtokenx_backend.statements.model.document import Data
+from gridtokenx_backend.statements.model.months import month_of
 
 WH = KWH // 1000
 ZONE = "Europe/Vienna"

@@ -9,13 +9,13 @@ from tests.backend.statements.closed import document, take
 from tests.backend.statements.june import DAY_MS, JULY, JUNE, June
 from tests.backend.statements.naive import money
 
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.outcomes import Cleared
-from gridtokenx_backend.core.settled import Corrected
-from gridtokenx_backend.core.settlement import Correct, Deposit
-from gridtokenx_backend.statements.books import Books
-from gridtokenx_backend.statements.document import Data
-from gridtokenx_backend.statements.months import INTERVAL_MS
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.outcomes import Cleared
+from gridtokenx_backend.core.messages.settlement_outcomes import Corrected
+from gridtokenx_backend.core.model.settlement import Correct, Deposit
+from gridtokenx_backend.statements.documents.books import Books
+from gridtokenx_backend.statements.model.document import Data
+from gridtokenx_backend.statements.model.months import INTERVAL_MS
 
 
 @pytest.fixture

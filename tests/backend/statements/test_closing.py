@@ -13,16 +13,16 @@ from tests.backend.statements.june import JULY, JUNE, June, journaled
 from tests.backend.statements.month_journal import TARIFF
 from tests.backend.statements.naive import kwh, money
 
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.ledger import FED_IN, GRID
-from gridtokenx_backend.core.outcomes import NotJournaled
-from gridtokenx_backend.core.periods import PeriodRefusal, PeriodRefused
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.outcomes import NotJournaled
+from gridtokenx_backend.core.model.ledger import FED_IN, GRID
+from gridtokenx_backend.core.settlement.periods import PeriodRefusal, PeriodRefused
 from gridtokenx_backend.errors import CannotStart
-from gridtokenx_backend.statements.books import Books
-from gridtokenx_backend.statements.closing import Closing
-from gridtokenx_backend.statements.document import Statement, canonical, encode, sha256
-from gridtokenx_backend.statements.statement import statement_of
-from gridtokenx_backend.statements.store import Documents, read_document
+from gridtokenx_backend.statements.documents.books import Books
+from gridtokenx_backend.statements.documents.statement import statement_of
+from gridtokenx_backend.statements.jobs.month_close import Closing
+from gridtokenx_backend.statements.jobs.store import Documents, read_document
+from gridtokenx_backend.statements.model.document import Statement, canonical, encode, sha256
 
 EVERYONE = ("anna", "ben", "cleo")
 

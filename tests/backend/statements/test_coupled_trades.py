@@ -17,16 +17,16 @@ from tests.backend.statements.naive import Moved, grx, money
 from tests.backend.village import KWH, START_MS, Resident, member_terms
 
 from gridtokenx_backend.api.views import trade_view
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.outcomes import Cleared, OrderAccepted
-from gridtokenx_backend.core.zones import INTERVAL_MS
-from gridtokenx_backend.journal import open_journal
-from gridtokenx_backend.statements.books import Books
-from gridtokenx_backend.statements.csv_form import to_csv
-from gridtokenx_backend.statements.document import TradeLine
-from gridtokenx_backend.statements.months import month_of
-from gridtokenx_backend.statements.report import report_of, summary_of
-from gridtokenx_backend.statements.statement import statement_of
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.outcomes import Cleared, OrderAccepted
+from gridtokenx_backend.core.model.zones import INTERVAL_MS
+from gridtokenx_backend.journal.sqlite_journal import open_journal
+from gridtokenx_backend.statements.documents.books import Books
+from gridtokenx_backend.statements.documents.report import report_of, summary_of
+from gridtokenx_backend.statements.documents.statement import statement_of
+from gridtokenx_backend.statements.model.document import TradeLine
+from gridtokenx_backend.statements.model.months import month_of
+from gridtokenx_backend.statements.render.csv_form import to_csv
 
 MAY = month_of(START_MS, "UTC")
 LINK = {

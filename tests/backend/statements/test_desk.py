@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from gridtokenx_backend.statements import desk
-from gridtokenx_backend.statements.desk import MOST_OF_A_MEMBER, MOST_WAITING, StatementDesk
-from gridtokenx_backend.statements.worker import Task
-from gridtokenx_backend.writer import Overloaded
+from gridtokenx_backend.engine.writer import Overloaded
+from gridtokenx_backend.statements.jobs import statement_jobs
+from gridtokenx_backend.statements.jobs.statement_jobs import (
+    MOST_OF_A_MEMBER,
+    MOST_WAITING,
+    StatementDesk,
+)
+from gridtokenx_backend.statements.jobs.worker import Task
 
 TASK = Task("journal", "store", "2026-06", "wallet", "json")
 
@@ -23,7 +27,7 @@ async def test_one_member_leaves_room_for_the_others(monkeypatch: pytest.MonkeyP
         await may_end.wait()
         return b"made"
 
-    monkeypatch.setattr(desk, "_run", run)
+    monkeypatch.setattr(statement_jobs, "_run", run)
     at = StatementDesk(Path("journal"), Path("store"))
     asked = [asyncio.create_task(at.make(TASK, "anna")) for _ in range(MOST_OF_A_MEMBER)]
     await asyncio.sleep(0)

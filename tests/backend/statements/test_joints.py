@@ -12,13 +12,13 @@ from tests.backend.statements.june import DAY_MS, JUNE, June
 from tests.backend.statements.naive import money
 from tests.backend.village import KWH
 
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.ledger import CONGESTION, FED_IN, GRID, GRX
-from gridtokenx_backend.core.outcomes import Cleared
-from gridtokenx_backend.statements.books import Books
-from gridtokenx_backend.statements.csv_form import to_csv
-from gridtokenx_backend.statements.document import Data
-from gridtokenx_backend.statements.statement import statement_of
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.outcomes import Cleared
+from gridtokenx_backend.core.model.ledger import CONGESTION, FED_IN, GRID, GRX
+from gridtokenx_backend.statements.documents.books import Books
+from gridtokenx_backend.statements.documents.statement import statement_of
+from gridtokenx_backend.statements.model.document import Data
+from gridtokenx_backend.statements.render.csv_form import to_csv
 
 
 @pytest.fixture

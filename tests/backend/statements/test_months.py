@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from gridtokenx_backend.core.tariff_terms import TariffTerms, WindowTerms
-from gridtokenx_backend.statements.months import INTERVAL_MS, Month, month_of, parse_month
-from gridtokenx_backend.statements.tariffs import plan, worth_ugrx
+from gridtokenx_backend.core.model.tariff_terms import TariffTerms, WindowTerms
+from gridtokenx_backend.statements.fold.tariffs import plan, worth_ugrx
+from gridtokenx_backend.statements.model.months import INTERVAL_MS, Month, month_of, parse_month
 from gridtokenx_wire.config import Grx
 
 VIENNA = "Europe/Vienna"

@@ -15,14 +15,14 @@ import pytest
 from tests.backend.statements.june import JUNE, June
 from tests.backend.statements.naive import money
 
-from gridtokenx_backend.statements import readable
-from gridtokenx_backend.statements.books import Books
-from gridtokenx_backend.statements.csv_form import guarded
-from gridtokenx_backend.statements.document import Statement, canonical, encode, sha256
-from gridtokenx_backend.statements.forms import report_as, statement_as
-from gridtokenx_backend.statements.pdf import NoPdf
-from gridtokenx_backend.statements.report import Report, report_of, summary_of
-from gridtokenx_backend.statements.statement import statement_of
+from gridtokenx_backend.statements.documents.books import Books
+from gridtokenx_backend.statements.documents.report import Report, report_of, summary_of
+from gridtokenx_backend.statements.documents.statement import statement_of
+from gridtokenx_backend.statements.model.document import Statement, canonical, encode, sha256
+from gridtokenx_backend.statements.render import format_quantity
+from gridtokenx_backend.statements.render.csv_form import guarded
+from gridtokenx_backend.statements.render.forms import report_as, statement_as
+from gridtokenx_backend.statements.render.pdf import NoPdf
 
 WARNS = pytest.mark.filterwarnings("ignore::ResourceWarning")
 """WeasyPrint leaves its colour profile's file to be closed by the collector."""
@@ -65,7 +65,7 @@ class Page(HTMLParser):
 
 
 def number(text: str) -> Fraction:
-    return Fraction(text.replace("\u2212", "-").replace(readable.THIN_SPACE, ""))
+    return Fraction(text.replace("\u2212", "-").replace(format_quantity.THIN_SPACE, ""))
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def test_the_report_has_a_page_and_a_csv(report: Report) -> None:
     ],
 )
 def test_amounts_are_written_exactly(amount: str, least: int, expected: str) -> None:
-    assert readable.exact(amount, least) == expected
+    assert format_quantity.exact(amount, least) == expected
 
 
 @pytest.mark.parametrize(
@@ -279,4 +279,4 @@ def test_amounts_are_written_exactly(amount: str, least: int, expected: str) -> 
     ],
 )
 def test_rounded_amounts_are_rounded_half_away_from_zero(amount: str, expected: str) -> None:
-    assert readable.rounded(amount) == expected
+    assert format_quantity.rounded(amount) == expected

@@ -16,7 +16,7 @@ from tests.backend.statements.shared_month import (
     statements,
 )
 
-from gridtokenx_backend.core.series import INTERVAL_MS
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
 
 
 @pytest.mark.parametrize(

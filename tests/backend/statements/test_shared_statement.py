@@ -22,13 +22,13 @@ from tests.backend.statements.shared_month import (
     statements,
 )
 
-from gridtokenx_backend.core import inputs
-from gridtokenx_backend.core.series import INTERVAL_MS
-from gridtokenx_backend.core.settled import Corrected
-from gridtokenx_backend.core.settlement import Correct
-from gridtokenx_backend.statements.document import canonical, encode
-from gridtokenx_backend.statements.forms import report_as, statement_as
-from gridtokenx_backend.statements.statement import statement_of
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.settlement_outcomes import Corrected
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
+from gridtokenx_backend.core.model.settlement import Correct
+from gridtokenx_backend.statements.documents.statement import statement_of
+from gridtokenx_backend.statements.model.document import canonical, encode
+from gridtokenx_backend.statements.render.forms import report_as, statement_as
 
 EVENING_MS = local_ms("2026-06-15T21:00")
 PRICE = Fraction(12, 100)
@@ -344,7 +344,7 @@ def test_who_served_whom_adds_up_to_what_was_received_and_given(tmp_path: Path) 
 
 
 def test_too_many_pairs_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gridtokenx_backend.statements.served.MOST_PAIRS", 3)
+    monkeypatch.setattr("gridtokenx_backend.statements.documents.allocation_pairs.MOST_PAIRS", 3)
     found, _ = statements(shared("dynamic"), tmp_path / "journal.db")
     assert [data.allocation.served for data in found.values() if data.allocation] == [[], [], []]
 

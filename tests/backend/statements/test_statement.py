@@ -11,11 +11,12 @@ import pytest
 from tests.backend.statements.june import JUNE, ZONE, June
 from tests.backend.statements.naive import Moved, grx, kwh, money
 
-from gridtokenx_backend.core.inputs import TickInput
-from gridtokenx_backend.core.outcomes import Ticked
-from gridtokenx_backend.evidence import decode_outcome
-from gridtokenx_backend.statements.books import Books, NoBooks
-from gridtokenx_backend.statements.document import (
+from gridtokenx_backend.core.messages.inputs import TickInput
+from gridtokenx_backend.core.messages.outcomes import Ticked
+from gridtokenx_backend.journal.entry import decode_outcome
+from gridtokenx_backend.statements.documents.books import Books, NoBooks
+from gridtokenx_backend.statements.documents.statement import statement_of
+from gridtokenx_backend.statements.model.document import (
     Data,
     Posting,
     TradeLine,
@@ -24,8 +25,7 @@ from gridtokenx_backend.statements.document import (
     encode,
     sha256,
 )
-from gridtokenx_backend.statements.months import parse_month
-from gridtokenx_backend.statements.statement import statement_of
+from gridtokenx_backend.statements.model.months import parse_month
 
 EVERYONE = ("anna", "ben", "cleo")
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from gridtokenx_backend.core.series import Quality
-from gridtokenx_backend.core.sharing.rounding import apportion
+from gridtokenx_backend.core.model.interval_energy import Quality
+from gridtokenx_backend.core.model.rounding import apportion
 
 Mode = Literal["static", "time_varying", "dynamic", "imported"]
 WHOLE_PPM = 1_000_000

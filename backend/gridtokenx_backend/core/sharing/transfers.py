@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gridtokenx_backend.core.ledger import GRID, GRX, RETIRED, Movement
+from gridtokenx_backend.core.model.ledger import GRID, GRX, RETIRED, Movement
 
 
 class Transfers(NamedTuple):

@@ -1,0 +1,34 @@
+"""The parts of a running backend, as the API and the metrics see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gridtokenx_backend.api.rate_limit import Guesses
+from gridtokenx_backend.engine.writer import Writer
+from gridtokenx_backend.enrolment.broker_access import BrokerAccess
+from gridtokenx_backend.enrolment.enrolment_service import EnrolmentDesk
+from gridtokenx_backend.ingest.frame_intake import Ingest
+from gridtokenx_backend.ingest.mqtt_source import MqttSource
+from gridtokenx_backend.journal.sqlite_journal import Journal
+from gridtokenx_backend.series.keeper import SeriesKeeper
+from gridtokenx_backend.signatures.verifier import Verifier
+from gridtokenx_backend.statements.jobs.statement_jobs import StatementDesk
+from gridtokenx_wire.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    writer: Writer
+    journal: Journal
+    verifier: Verifier
+    ingest: Ingest
+    source: MqttSource
+    clock: Clock
+    operator_token: str
+    series: SeriesKeeper
+    desk: EnrolmentDesk | None = None
+    """None until `gridtokenx-backend init` has made a CA."""
+    access: BrokerAccess | None = None
+    statements: StatementDesk | None = None
+    guesses: Guesses = field(default_factory=Guesses)

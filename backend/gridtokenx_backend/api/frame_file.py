@@ -1,0 +1,55 @@
+"""Frames brought in a file, put by the operator: `gridtokenx-backend import` does it."""
+
+from __future__ import annotations
+
+import io
+
+from litestar import Request, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.operator import operator_only
+from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.api.views import FramesTakenView
+from gridtokenx_backend.engine.writer import Overloaded
+from gridtokenx_backend.ingest.frame_file import take
+from gridtokenx_wire.carried import read_messages
+from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.frame import MAX_FRAME_BYTES
+from gridtokenx_wire.keys import parse_device
+
+MAX_BODY_BYTES = 1 << 20
+AnyRequest = Request[object, object, State]
+
+
+@post(
+    "/v1/devices/{device:str}/frames",
+    status_code=200,
+    guards=[operator_only],
+    request_max_body_size=MAX_BODY_BYTES,
+)
+async def put_frames(
+    request: AnyRequest, backend: NamedDependency[Backend], device: FromPath[str]
+) -> FramesTakenView:
+    """Takes signed frames, one behind the other (a CBOR sequence), as if the broker had them.
+
+    Frames that are stored already are counted and change nothing.
+    """
+    if backend.writer.degraded:
+        raise Overloaded(backend.writer.degraded)
+    try:
+        name = parse_device(device)
+        messages = list(read_messages(io.BytesIO(await request.body()), MAX_FRAME_BYTES))
+    except WireError as error:
+        raise Problem(400, "The frames were refused", str(error), "malformed") from None
+    known = backend.writer.community.devices.get(name)
+    taken = await take(messages, known, backend.writer, backend.verifier)
+    return FramesTakenView(
+        taken.accepted,
+        taken.duplicates,
+        taken.refusal.value if taken.refusal else "",
+        known.next_seq if known else 0,
+        [ack.hex() for ack in backend.ingest.sealed_acks(taken.results)],
+    )

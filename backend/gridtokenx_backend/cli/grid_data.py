@@ -1,0 +1,267 @@
+"""`gridtokenx-backend grid` and `reconcile`: the grid operator's files."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+import msgspec
+import typer
+
+from gridtokenx_backend.cli.api_call import call
+from gridtokenx_backend.cli.terminal import (
+    CONFIG,
+    ConfigOption,
+    JsonOption,
+    print_json,
+    print_table,
+)
+from gridtokenx_backend.config.settings import Settings, load_settings, load_terms
+from gridtokenx_backend.core.messages.grid_data import GridSeries
+from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
+from gridtokenx_backend.errors import OperatorError
+from gridtokenx_backend.grid_data import reconciliation
+from gridtokenx_backend.grid_data.file_reader import ReadFile, read_file
+from gridtokenx_backend.grid_data.file_writer import allocation_lines, as_csv, as_xlsx
+from gridtokenx_backend.grid_data.local_time import find_zone, unix_ms
+from gridtokenx_backend.grid_data.reconciliation import COMPARED, Direction, Tolerance
+from gridtokenx_wire.units import UWH_PER_KWH, parse_kwh
+
+FINDING = 1
+_SHOWN = ("meter", "day", "direction", "gateway kWh", "grid kWh", "verdict")
+_LATEST_MS = 2**53
+_LONGEST_MS = 93 * 86_400_000
+_REGISTER = {"consumption": "import_kwh", "generation": "export_kwh"}
+
+grid = typer.Typer(help="What the grid operator says of the community's meters.")
+
+FileArgument = Annotated[Path, typer.Argument(help="CSV, XLSX or ebUtilities XML.")]
+ZoneOption = Annotated[
+    str,
+    typer.Option(help="Of times without an offset, such as Europe/Vienna.", metavar="ZONE"),
+]
+ApiOption = Annotated[
+    str, typer.Option("--api", metavar="URL", help="The API's address, if not as in the config.")
+]
+
+
+class BadOption(OperatorError):
+    """What was expected of an option."""
+
+
+@grid.command(
+    "import", epilog="Example: gridtokenx-backend grid import march.xlsx --zone Europe/Vienna"
+)
+def import_file(
+    file: FileArgument,
+    config: ConfigOption = CONFIG,
+    *,
+    zone: ZoneOption = "",
+    api: ApiOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Put a file's energies into the community's journal, all of them or none.
+
+    In the mode `imported` they are what the next clearing allocates. The same file again changes
+    nothing.
+    """
+    settings = load_settings(config)
+    found = read_file(file, zone)
+    body = msgspec.to_builtins(found.data)
+    answer = call(settings, api, "POST", "/v1/operator/grid-data", body)
+    report = _report(found) | {"entry": answer["entry"], "is_new": answer["is_new"]}
+    if as_json:
+        print_json(report)
+        return
+    _print_report(file, report)
+    state = "journaled as" if answer["is_new"] else "was there before, as"
+    typer.echo(f"{state} entry {answer['entry']}")
+
+
+@grid.command(
+    "export", epilog="Example: gridtokenx-backend grid export march.xlsx --from 2026-03-01"
+)
+def export_file(
+    file: Annotated[Path, typer.Argument(help="What to write: .csv or .xlsx.")],
+    config: ConfigOption = CONFIG,
+    *,
+    since: Annotated[str, typer.Option("--from", help="First day, local.", metavar="DAY")],
+    until: Annotated[
+        str, typer.Option("--to", help="Last day, local; else to the end.", metavar="DAY")
+    ] = "",
+    api: ApiOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Write what was allocated: a line for each meter, quantity and interval."""
+    if file.suffix not in (".csv", ".xlsx"):
+        raise BadOption(f"{file}: expected a name that ends with .csv or .xlsx")
+    settings = load_settings(config)
+    zone = find_zone(load_terms(settings.community).community.time_zone)
+    from_ms, to_ms = _first_ms("--from", since, zone), _LATEST_MS
+    if until:
+        to_ms = _first_ms("--to", until, zone, days=1)
+    lines = allocation_lines(_allocations(settings, api, from_ms, to_ms), zone)
+    content = as_xlsx(lines) if file.suffix == ".xlsx" else as_csv(lines)
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise BadOption(f"{file}: cannot be written: {error.strerror}") from None
+    if as_json:
+        print_json({"file": str(file), "lines": len(lines)})
+    else:
+        typer.echo(f"{file}: {len(lines)} lines")
+
+
+def _first_ms(option: str, day: str, zone: ZoneInfo, days: int = 0) -> int:
+    """When a local day begins, or one so many days later."""
+    try:
+        first = datetime.combine(date.fromisoformat(day) + timedelta(days), time.min, zone)
+    except (ValueError, OverflowError):
+        raise BadOption(f"{option}: expected a day such as 2026-03-01, got {day!r}") from None
+    return unix_ms(first)
+
+
+def _allocations(settings: Settings, api: str, from_ms: int, to_ms: int) -> list[Allocation]:
+    """Those of intervals in [from_ms, to_ms), out of the running backend.
+
+    Clearings are asked for from the newest on: each may correct earlier intervals.
+    """
+    found: list[Allocation] = []
+    before_ms: int | None = _LATEST_MS
+    while before_ms is not None and before_ms > from_ms:
+        path = f"/v1/operator/allocations?{urlencode({'before_ms': before_ms})}"
+        answer = call(settings, api, "GET", path)
+        page = msgspec.convert(answer["allocations"], list[Allocation])
+        found += [each for each in page if from_ms <= each.interval_ms < to_ms]
+        before_ms = answer["more_before_ms"]
+    return found
+
+
+@grid.command("show", epilog="Example: gridtokenx-backend grid show march.xml")
+def show_file(file: FileArgument, *, zone: ZoneOption = "", as_json: JsonOption = False) -> None:
+    """Say what a file has, and change nothing."""
+    report = _report(read_file(file, zone))
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(file, report)
+
+
+def _report(found: ReadFile) -> dict[str, Any]:
+    return {
+        "format": found.data.format,
+        "source": found.data.source,
+        "series": len(found.data.series),
+        "values": found.values,
+        "missing": sum(each.energies_uwh.count(None) for each in found.data.series),
+        "left_out": found.left_out,
+    }
+
+
+def _print_report(file: Path, report: dict[str, Any]) -> None:
+    typer.echo(
+        f"{file}: {report['format']}, {report['series']} series of {report['values']} values, "
+        f"{report['missing']} missing; SHA-256 {report['source']}"
+    )
+    for code, count in report["left_out"].items():
+        typer.echo(f"left out: {count} values of {code or 'no code'}")
+
+
+def reconcile(
+    file: FileArgument,
+    config: ConfigOption = CONFIG,
+    *,
+    zone: ZoneOption = "",
+    tolerance_permille: Annotated[
+        int, typer.Option(min=0, max=1000, help="Of the grid operator's energy of a day.")
+    ] = 10,
+    tolerance_kwh: Annotated[str, typer.Option(help="What is tolerated in any case.")] = "0.1",
+    to_csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write the lines there too.", metavar="FILE")
+    ] = None,
+    api: ApiOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the gateways' energy with the grid operator's, by meter and day.
+
+    Exit code 1 if anything differs by more than the tolerance, or is incomplete.
+    """
+    settings = load_settings(config)
+    terms = load_terms(settings.community)
+    try:
+        tolerance = Tolerance(tolerance_permille, parse_kwh(tolerance_kwh))
+    except ValueError as error:
+        raise BadOption(f"--tolerance-kwh: {error}") from None
+    found = read_file(file, zone)
+    local = find_zone(zone or terms.community.time_zone)
+    points = {meter.metering_point or meter.id: meter.id for meter in terms.meter}
+    series = [
+        msgspec.structs.replace(each, meter=points.get(each.meter, each.meter))
+        for each in found.data.series
+        if each.quantity in COMPARED
+    ]
+    known = {meter.id for meter in terms.meter}
+    for each in series:
+        if each.meter not in known:
+            raise BadOption(f"{file}: expected meters of {settings.community}, got {each.meter}")
+    ours = _ours(settings, api, series)
+    lines = reconciliation.compare(series, ours, local, tolerance)
+    if to_csv is not None:
+        _write(to_csv, lines)
+    if as_json:
+        print_json(
+            [dict(zip(reconciliation.HEADINGS, _cells(line), strict=True)) for line in lines]
+        )
+    else:
+        print_table(_SHOWN, [_shown(line) for line in lines])
+    if any(line.verdict != "ok" for line in lines):
+        raise typer.Exit(FINDING)
+
+
+def _shown(line: reconciliation.Line) -> tuple[str, ...]:
+    """A line for people, short enough for a terminal; --csv and --json have all of it."""
+    return (
+        line.meter,
+        line.day,
+        line.direction,
+        f"{line.ours_uwh / UWH_PER_KWH:.3f}",
+        f"{line.theirs_uwh / UWH_PER_KWH:.3f}",
+        line.verdict,
+    )
+
+
+def _cells(line: reconciliation.Line) -> list[str | int]:
+    """A line for programs: counts are numbers."""
+    return [int(cell) if cell.isdecimal() else cell for cell in reconciliation.cells(line)]
+
+
+def _write(path: Path, lines: list[reconciliation.Line]) -> None:
+    try:
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            reconciliation.write_csv(stream, lines)
+    except OSError as error:
+        raise BadOption(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _ours(settings: Settings, api: str, series: list[GridSeries]) -> reconciliation.Ours:
+    """The gateways' energies over the span of the file, out of the running backend."""
+    spans: dict[str, tuple[int, int]] = {}
+    for each in series:
+        end_ms = each.start_ms + len(each.energies_uwh) * INTERVAL_MS
+        first_ms, last_ms = spans.get(each.meter, (each.start_ms, end_ms))
+        spans[each.meter] = min(first_ms, each.start_ms), max(last_ms, end_ms)
+    ours: dict[tuple[str, Direction], dict[int, int]] = {}
+    for meter, (from_ms, to_ms) in sorted(spans.items()):
+        for start_ms in range(from_ms, to_ms, _LONGEST_MS):
+            span = {"from_ms": start_ms, "to_ms": min(to_ms, start_ms + _LONGEST_MS)}
+            path = f"/v1/meters/{quote(meter, safe='')}/intervals?{urlencode(span)}"
+            for row in call(settings, api, "GET", path)["intervals"]:
+                for direction in COMPARED:
+                    if (text := row[_REGISTER[direction]]) is not None:
+                        known = ours.setdefault((meter, direction), {})
+                        known[row["start_ms"]] = parse_kwh(text)
+    return ours

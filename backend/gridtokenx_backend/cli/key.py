@@ -1,0 +1,75 @@
+"""`gridtokenx-backend key`: the key that signs acks, and how it is changed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from gridtokenx_backend.cli.terminal import CONFIG, ConfigOption, JsonOption, print_json
+from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.errors import CannotStart
+from gridtokenx_wire.keys import create_private_key, load_private_key, public_key_text
+
+key = typer.Typer(invoke_without_command=True)
+
+
+@key.callback(epilog="Example: gridtokenx-backend key --config config/backend.toml")
+def show(
+    context: typer.Context, config: ConfigOption = CONFIG, *, as_json: JsonOption = False
+) -> None:
+    """Print the public key that gateways pin; makes the data folder and the key if need be.
+
+    `key rotate` changes it.
+    """
+    from gridtokenx_backend.config.data_folder import prepare  # noqa: PLC0415
+
+    if context.invoked_subcommand:
+        return
+    settings = load_settings(config)
+    prepare(settings)
+    public = public_key_text(load_private_key(settings.ack_key).public_key())
+    if as_json:
+        print_json({"ack_key": public})
+    else:
+        typer.echo(public)
+
+
+@key.command("rotate", epilog="Example: gridtokenx-backend key rotate --config backend.toml")
+def rotate(
+    config: ConfigOption = CONFIG,
+    *,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Sign with the next key from the next start on.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the next key that signs acks, for gateways to pin beside the present one.
+
+    New gateways are told of both from the next start on. When all have both: --finish.
+    """
+    settings = load_settings(config)
+    following = settings.ack_key_next
+    if finish:
+        if not following.exists():
+            raise CannotStart(
+                f"{following}: expected the next key; run key rotate without --finish"
+            )
+        load_private_key(following)
+        former = settings.ack_key.with_name("ack-former.key")
+        former.unlink(missing_ok=True)
+        former.hardlink_to(settings.ack_key)  # so that at no time there is no key
+        following.replace(settings.ack_key)
+        public = public_key_text(load_private_key(settings.ack_key).public_key())
+        said = "signs acks from the next start on; then gateways may drop the former key"
+    else:
+        load_private_key(settings.ack_key)
+        with suppress(FileExistsError):
+            create_private_key(following)
+        public = public_key_text(load_private_key(following).public_key())
+        said = "is next: enter it beside the present one as ack_key of every gateway"
+    if as_json:
+        print_json({"ack_key": public, "in_use": finish})
+    else:
+        typer.echo(f"{public} {said}")

@@ -1,0 +1,81 @@
+"""`gridtokenx-backend init` and `broker-config`: certificates, and all that the broker needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from gridtokenx_backend.cli.terminal import CONFIG, ConfigOption, JsonOption, print_json
+from gridtokenx_backend.config.settings import load_settings, load_terms
+from gridtokenx_backend.errors import CannotStart
+
+_NEXT = """\
+Next, in {config}, if it is not there yet:
+  [broker]
+  ca = "{data}/ca/ca.pem"
+  cert = "{tls}/backend.pem"
+  key = "{tls}/backend.key"
+  [api]
+  cert = "{tls}/api.pem"
+  key = "{tls}/api.key"
+and then: gridtokenx-backend broker-config --config {config} --out broker
+"""
+
+
+def init(
+    config: ConfigOption = CONFIG,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name or address of this server, as gateways will use it. May be repeated."
+        ),
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the data folder, the community's certificate authority and the server's certificates.
+
+    What is there is kept; certificates that end within 60 days or lack a host are renewed.
+    """
+    from gridtokenx_backend.enrolment.preparation import initialise  # noqa: PLC0415
+
+    settings = load_settings(config)
+    hosts = host or []
+    for name in hosts:
+        if not name or not name.isascii() or any(not (c.isalnum() or c in ".-:") for c in name):
+            raise CannotStart(f"--host: expected a host name or an address, got {name!r}")
+    done = initialise(settings, load_terms(settings.community).community.name, hosts)
+    if as_json:
+        print_json([msgspec.structs.asdict(each) for each in done])
+        return
+    for each in done:
+        typer.echo(f"{each.state:<7} {each.file}: {each.note}")
+    tls = settings.backend.backend.data + "/tls"
+    typer.echo(_NEXT.format(config=config, data=settings.backend.backend.data, tls=tls), nl=False)
+
+
+def broker_config(
+    out: Annotated[Path, typer.Option(help="The folder to write.", metavar="DIR")],
+    config: ConfigOption = CONFIG,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Where the broker listens.")] = 8883,
+    address: Annotated[
+        str, typer.Option(help="The address that it listens on; all, if it is empty.")
+    ] = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Write Mosquitto's config, certificates and access lists for TLS with client certificates."""
+    from gridtokenx_backend.enrolment.broker_files import write_broker_files  # noqa: PLC0415
+
+    settings = load_settings(config)
+    name = load_terms(settings.community).community.name
+    files = write_broker_files(settings, name, out, port, address)
+    if as_json:
+        print_json({"folder": str(out), "files": files})
+        return
+    typer.echo(f"{out}: {', '.join(files)}")
+    typer.echo(f"Try it: mosquitto -c {out}/mosquitto.conf")
+    typer.echo(f'In backend.toml: [broker] access = "{out}", and pid_file or reload_command')

@@ -1,0 +1,230 @@
+"""`gridtokenx-backend deposit`, `withdrawal` and `rec`: what settlement leaves to people."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from gridtokenx_backend.cli.api_call import call
+from gridtokenx_backend.cli.certificate_file import COLUMNS, rows_of
+from gridtokenx_backend.cli.terminal import (
+    CONFIG,
+    ConfigOption,
+    JsonOption,
+    print_json,
+    print_table,
+)
+from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.core.model.local_time import parse_month
+from gridtokenx_backend.errors import OperatorError
+
+ApiOption = Annotated[
+    str, typer.Option("--api", metavar="URL", help="The API's address, if not as in the config.")
+]
+NumberArgument = Annotated[int, typer.Argument(metavar="NUMBER", help="As `list` shows it.")]
+ReferenceOption = Annotated[
+    str, typer.Option(metavar="TEXT", help="The bank's, for this payment and no other.")
+]
+withdrawal = typer.Typer(no_args_is_help=True, help="Money that members want paid out.")
+rec = typer.Typer(no_args_is_help=True, help="Certificates of renewable energy (REC).")
+
+
+def deposit(
+    wallet: Annotated[str, typer.Argument(metavar="WALLET", help="The member's address.")],
+    amount: Annotated[str, typer.Argument(metavar="GRX", help="What came in, such as 50.")],
+    reference: ReferenceOption,
+    config: ConfigOption = CONFIG,
+    api: ApiOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Credit a payment that came in. Once: the same reference never credits again."""
+    body = {"wallet": wallet, "amount_grx": amount, "reference": reference}
+    done = call(load_settings(config), api, "POST", "/v1/operator/deposits", body)
+    if as_json:
+        print_json(done)
+    else:
+        entry = done["journal_seq"]
+        typer.echo(f"{done['wallet']}: {done['amount_grx']} GRX credited (entry {entry})")
+
+
+def correct(
+    meter: Annotated[str, typer.Argument(metavar="METER", help="The meter's id.")],
+    since: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Such as 2026-06-01T12:15+02:00.")
+    ],
+    until: Annotated[
+        str, typer.Option("--to", metavar="TIME", help="Where a 15-minute interval ends.")
+    ],
+    imported: Annotated[
+        str, typer.Option("--import", metavar="KWH", help="What it really imported there.")
+    ],
+    exported: Annotated[
+        str, typer.Option("--export", metavar="KWH", help="What it really exported there.")
+    ],
+    reason: Annotated[str, typer.Option(help="Goes into the journal.")],
+    config: ConfigOption = CONFIG,
+    api: ApiOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Put right what was counted of a meter: the difference is minted or clawed back."""
+    body: dict[str, str | int] = {"meter": meter}
+    body |= {"import_kwh": imported, "export_kwh": exported, "reason": reason}
+    body |= {"from_ms": _moment("--from", since), "to_ms": _moment("--to", until)}
+    done = call(load_settings(config), api, "POST", "/v1/operator/corrections", body)
+    if as_json:
+        print_json(done)
+        return
+    for name in ("import", "export", "surplus"):
+        typer.echo(f"{name:>8}  {done[f'{name}_kwh']} kWh")
+    typer.echo(f"{'owed':>8}  {done['owed_kwh']} kWh of the owner's next mints")
+    count, entry = done["intervals"], done["journal_seq"]
+    typer.echo(f"{done['meter']}: {count} intervals corrected (entry {entry})", err=True)
+
+
+def _moment(option: str, text: str) -> int:
+    """Unix milliseconds of a time with its offset."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        expected = "expected a time with its offset, such as 2026-06-01T12:15+02:00 or ...T10:15Z"
+        raise OperatorError(f"{option}: {expected}, got {text!r}")
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+@withdrawal.command("list", epilog="Example: gridtokenx-backend withdrawal list")
+def list_withdrawals(
+    config: ConfigOption = CONFIG, api: ApiOption = "", *, as_json: JsonOption = False
+) -> None:
+    """Show what waits to be paid out."""
+    found = call(load_settings(config), api, "GET", "/v1/operator/withdrawals")
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (str(each["number"]), each["name"], each["amount_grx"], each["reference"]) for each in found
+    ]
+    print_table(("number", "member", "GRX", "reference"), rows)
+
+
+@withdrawal.command(
+    "confirm",
+    epilog='Example: gridtokenx-backend withdrawal confirm 17 --reference "SEPA 2026-07-01/3"',
+)
+def confirm_withdrawal(
+    number: NumberArgument,
+    reference: ReferenceOption,
+    config: ConfigOption = CONFIG,
+    api: ApiOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that it was paid."""
+    path = f"/v1/operator/withdrawals/{number}/confirm"
+    done = call(load_settings(config), api, "POST", path, {"reference": reference})
+    _show_withdrawal(done, as_json=as_json)
+
+
+@withdrawal.command(
+    "refuse",
+    epilog='Example: gridtokenx-backend withdrawal refuse 17 --reason "no bank account known"',
+)
+def refuse_withdrawal(
+    number: NumberArgument,
+    reason: Annotated[str, typer.Option(help="Goes into the journal.")],
+    config: ConfigOption = CONFIG,
+    api: ApiOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the money back to the member's wallet."""
+    path = f"/v1/operator/withdrawals/{number}/refuse"
+    done = call(load_settings(config), api, "POST", path, {"reason": reason})
+    _show_withdrawal(done, as_json=as_json)
+
+
+def _show_withdrawal(done: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(done)
+        return
+    what = f"withdrawal {done['number']}: {done['amount_grx']} GRX {done['status']}"
+    typer.echo(f"{what} (entry {done['journal_seq']})")
+
+
+@rec.command("issue", epilog="Example: gridtokenx-backend rec issue 2026-06")
+def issue(
+    month: Annotated[str, typer.Argument(metavar="MONTH", help="One that is over: 2026-06.")],
+    config: ConfigOption = CONFIG,
+    api: ApiOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Issue a certificate for each full MWh that renewable meters minted up to a month's end."""
+    done = call(load_settings(config), api, "POST", "/v1/operator/certificates", {"month": month})
+    if as_json:
+        print_json(done)
+        return
+    for each in done["certificates"]:
+        typer.echo(f"{each['serial']}: to {each['owner']}")
+    count = len(done["certificates"])
+    typer.echo(f"{done['month']}: {count} certificates issued", err=True)
+
+
+@rec.command("export", epilog="Example: gridtokenx-backend rec export --out certificates.csv")
+def export(
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of standard output.")
+    ] = None,
+    month: Annotated[str, typer.Option(metavar="MONTH", help="Only those of 2026-06.")] = "",
+    config: ConfigOption = CONFIG,
+    api: ApiOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Write all certificates as CSV for a registry."""
+    _check_month(month)
+    settings = load_settings(config)
+    found: list[dict[str, Any]] = []
+    after = ""
+    while True:
+        path = f"/v1/certificates?limit=1000&after={quote(after, safe='')}"
+        page = call(settings, api, "GET", path)
+        found += [each for each in page["certificates"] if month in ("", each["month"])]
+        after = page["next"]
+        if not after:
+            break
+    if as_json:
+        print_json(found)
+        return
+    if out is None:
+        _write(sys.stdout, found)
+        return
+    try:
+        with out.open("w", newline="", encoding="utf-8") as file:
+            _write(file, found)
+    except OSError as error:
+        raise OperatorError(f"{out}: cannot be written: {error.strerror}") from None
+    typer.echo(f"{out}: {len(found)} certificates", err=True)
+
+
+def _check_month(month: str) -> None:
+    try:
+        if month:
+            parse_month(month)
+    except ValueError as error:
+        raise OperatorError(f"--month: {error}") from None
+
+
+def _write(file: Any, found: list[dict[str, Any]]) -> None:
+    writer = csv.writer(file, lineterminator="\r\n")  # RFC 4180
+    writer.writerow(COLUMNS)
+    writer.writerows(rows_of(found))

@@ -1,0 +1,1 @@
+"""What an operator writes: `backend.toml` and `community.toml`, read and checked."""

@@ -1,0 +1,43 @@
+"""The server's data folder: journal, keys, operator's token, and the lock of its one backend."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gridtokenx_backend.config.settings import Settings
+from gridtokenx_backend.errors import CannotStart
+from gridtokenx_wire.keys import create_private_key, write_secret
+
+
+def prepare(settings: Settings) -> None:
+    """Makes the data folder, the ack key and the operator's token, where they are missing."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise CannotStart(f"{settings.data}: cannot be made: {error.strerror}") from None
+    with suppress(FileExistsError):
+        create_private_key(settings.ack_key)
+    with suppress(FileExistsError):
+        write_secret(settings.operator_token, secrets.token_urlsafe(32).encode())
+
+
+@contextmanager
+def only_one(data: Path) -> Iterator[None]:
+    """Keeps a second backend away from the same data."""
+    try:
+        file = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CannotStart(f"{data}: cannot be written: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotStart(f"{data}: another backend is running on this data") from None
+        yield
+    finally:
+        os.close(file)

@@ -1,0 +1,1 @@
+"""Trade match by call auction: the clearing of one interval over all zones."""

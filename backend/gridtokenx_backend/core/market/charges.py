@@ -1,0 +1,60 @@
+"""What a trade costs whom: `gross == net + fee + wheeling + loss`, to the µGRX.
+
+Lots and ticks make price × quantity a whole number of µGRX, so values, wheeling and loss are
+exact. Only the fee is a fraction: it is taken of the energy's value at the seller's price and
+rounded up to the next µGRX, so the remainder is the community's.
+
+Who pays decides what the price of a trade is called, not who trades: if the buyer pays the network
+it is the seller's price, and wheeling and loss come on top; if the seller does, it is the landed
+price, and they come out of the proceeds. Either way the same µGRX reach the same accounts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gridtokenx_backend.core.market.market_rules import MarketRules
+from gridtokenx_wire.units import UWH_PER_KWH
+
+
+class Charges(NamedTuple):
+    """`gross_ugrx` is all that the buyer pays, `net_ugrx` all that the seller gets."""
+
+    price_ugrx: int
+    gross_ugrx: int
+    net_ugrx: int
+    fee_ugrx: int
+    wheeling_ugrx: int
+    loss_ugrx: int
+
+
+def value_ugrx(price_ugrx: int, quantity_uwh: int) -> int:
+    """What `quantity_uwh` is worth at `price_ugrx` a kWh; exact for whole lots and ticks."""
+    return price_ugrx * quantity_uwh // UWH_PER_KWH
+
+
+def fee_ugrx(value_ugrx: int, fee_bps: int, min_fee_ugrx: int = 0) -> int:
+    """The fee on a value, rounded up to the next µGRX, and at least `min_fee_ugrx`."""
+    return max(-(-value_ugrx * fee_bps // 10_000), min_fee_ugrx)
+
+
+def charge(
+    rules: MarketRules,
+    seller_price_ugrx: int,
+    quantity_uwh: int,
+    wheeling_per_kwh_ugrx: int = 0,
+    loss_per_kwh_ugrx: int = 0,
+) -> Charges:
+    """The charges on `quantity_uwh` sold at `seller_price_ugrx`; the latter two per kWh."""
+    value = seller_price_ugrx * quantity_uwh // UWH_PER_KWH
+    fee = max(-(-value * rules.fee_bps // 10_000), rules.min_fee_ugrx)
+    wheeling = loss = 0
+    price = seller_price_ugrx
+    if wheeling_per_kwh_ugrx or loss_per_kwh_ugrx:
+        wheeling = wheeling_per_kwh_ugrx * quantity_uwh // UWH_PER_KWH
+        loss = loss_per_kwh_ugrx * quantity_uwh // UWH_PER_KWH
+        if rules.network_payer == "seller":
+            price += wheeling_per_kwh_ugrx + loss_per_kwh_ugrx
+    if rules.fee_payer == "seller":
+        return Charges(price, value + wheeling + loss, value - fee, fee, wheeling, loss)
+    return Charges(price, value + wheeling + loss + fee, value, fee, wheeling, loss)

@@ -1,0 +1,173 @@
+"""The interval book: orders that wait, with their cover in escrow, for the next auction.
+
+An order stays until it is filled, cancelled or expired. It never trades when it comes, so there is
+no IOC, FOK, post-only or minimum here.
+"""
+
+from __future__ import annotations
+
+from gridtokenx_backend.core.market.book import Book, RestingOrder
+from gridtokenx_backend.core.market.charges import charge
+from gridtokenx_backend.core.market.continuous import MAX_OPEN_ORDERS, Market, NewOrder, shortage
+from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefusal, Refused, Trade
+from gridtokenx_backend.core.model.ledger import (
+    CONGESTION,
+    FEES,
+    GRID,
+    GRX,
+    LOSSES,
+    WHEELING,
+    Movement,
+)
+from gridtokenx_backend.core.model.zones import LinkRules
+from gridtokenx_wire.units import UWH_PER_KWH
+
+INTERVAL = "interval"
+
+
+class IntervalMarket:
+    """Keeps and settles the orders of the segment interval. `market` has rules and ledger."""
+
+    def __init__(self, market: Market, book: Book | None = None) -> None:
+        self.market = market
+        self.book = book or Book()
+
+    @property
+    def due_ms(self) -> int:
+        """When an order expires; NEVER_MS if none does."""
+        return self.book.next_expiry_ms
+
+    def place(
+        self, order: NewOrder, at_ms: int, replaced: RestingOrder | None = None
+    ) -> OrderAccepted | Refused:
+        """Puts an order with its cover into the book, in the place of `replaced`."""
+        refused = self._unacceptable(order, at_ms, replaced) or self._uncovered(order, replaced)
+        if refused:
+            return refused
+        if replaced is not None:
+            self.cancel(replaced)
+        self.rest(order)
+        return OrderAccepted(order.number, order.key, "resting", 0, order.quantity_uwh, [], [])
+
+    def rest(self, order: NewOrder) -> None:
+        """Takes an order whose cover is there."""
+        asset, cover = self.market.cover(order.side, order.price_ugrx, order.quantity_uwh)
+        refusal = self.market.ledger.reserve(order.number, order.wallet, asset, cover)
+        assert refusal is None
+        self.book.rest(
+            RestingOrder(
+                order.number,
+                order.key,
+                order.wallet,
+                order.side,
+                order.price_ugrx,
+                order.quantity_uwh,
+                order.quantity_uwh,
+                order.standing,
+                order.zone,
+                order.expires_ms,
+            )
+        )
+
+    def reduce(self, order: RestingOrder, quantity_uwh: int) -> None:
+        """Makes an order smaller by so much; it keeps its place."""
+        self._release(order, quantity_uwh)
+        order.quantity_uwh -= quantity_uwh
+
+    def cancel(self, order: RestingOrder) -> None:
+        """Takes an order out of the book and returns its escrow."""
+        self.book.cancel(order)
+        self.market.ledger.close_pending(order.number)
+
+    def expire(self, at_ms: int) -> list[int]:
+        """Takes out the orders whose time is over; their numbers."""
+        expired = self.book.expired(at_ms)
+        for order in expired:
+            self.cancel(order)
+        return [order.number for order in expired]
+
+    def _unacceptable(
+        self, order: NewOrder, at_ms: int, replaced: RestingOrder | None
+    ) -> Refused | None:
+        market = self.market
+        if reason := market.trading.closed(order.zone, at_ms):
+            return Refused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
+        if order.min_quantity_uwh or order.post_only or not order.rests:
+            detail = (
+                "expected tif GTC or GTT in the segment interval, "
+                "and neither post_only nor min_quantity_kwh"
+            )
+            return Refused(OrderRefusal.CONTRADICTORY, detail)
+        if refused := market.bad_quantity(order) or market.bad_price(order.zone, order.price_ugrx):
+            return refused
+        most = market.rules.most_open_orders
+        if replaced is None and self.book.count_of(order.wallet) >= most:
+            return Refused(OrderRefusal.BUSY, f"expected fewer than {most} open orders of a wallet")
+        if replaced is None and len(self.book.orders) >= MAX_OPEN_ORDERS:
+            return Refused(OrderRefusal.BUSY, f"expected fewer than {MAX_OPEN_ORDERS} open orders")
+        return None
+
+    def _uncovered(self, order: NewOrder, replaced: RestingOrder | None) -> Refused | None:
+        ledger = self.market.ledger
+        asset, cover = self.market.cover(order.side, order.price_ugrx, order.quantity_uwh)
+        available = ledger.available(order.wallet, asset)
+        if replaced is not None:
+            available += ledger.reserved(replaced.number)
+        if available >= cover:
+            return None
+        return Refused(OrderRefusal.INSUFFICIENT_BALANCE, shortage(asset, cover, available))
+
+    def settle(
+        self,
+        bid: RestingOrder,
+        ask: RestingOrder,
+        quantity_uwh: int,
+        seller_ugrx: int,
+        movements: list[Movement],
+        way: tuple[LinkRules, ...] = (),
+        rent_ugrx_per_kwh: int = 0,
+    ) -> Trade:
+        """Delivery versus payment for one pair, out of both escrows.
+
+        The seller gets `seller_ugrx` for each kWh. Over the links of `way` wheeling and loss come
+        on top, and the rent of those that are full: with it the buyer pays its zone's price.
+        """
+        wheeling_ugrx = sum(link.wheeling_ugrx for link in way)
+        loss_ugrx = sum(link.loss_ugrx for link in way)
+        price, gross, net, fee, wheeling, loss = charge(
+            self.market.rules, seller_ugrx, quantity_uwh, wheeling_ugrx, loss_ugrx
+        )
+        rent = rent_ugrx_per_kwh * quantity_uwh // UWH_PER_KWH
+        self._release(bid, quantity_uwh)
+        self._release(ask, quantity_uwh)
+        pay, buyer, seller = self.market.ledger.pay, bid.wallet, ask.wallet
+        payments = ((seller, net), (FEES, fee), (WHEELING, wheeling), (LOSSES, loss))
+        for account, amount in (*payments, (CONGESTION, rent)):
+            if amount:
+                movements.append(pay(GRX, buyer, account, amount))
+        movements.append(pay(GRID, seller, buyer, quantity_uwh))
+        return Trade(
+            bid.number,
+            ask.number,
+            buyer,
+            seller,
+            price,
+            quantity_uwh,
+            gross,
+            fee,
+            net,
+            wheeling,
+            loss,
+            bid.zone,
+            ask.zone,
+            INTERVAL,
+            rent,
+        )
+
+    def _release(self, order: RestingOrder, quantity_uwh: int) -> None:
+        """Takes a part of an order out of the book, and its cover out of escrow."""
+        _, cover = self.market.cover(order.side, order.price_ugrx, quantity_uwh)
+        self.market.ledger.release(order.number, cover)
+        self.book.take(order, quantity_uwh)
+        if order.remaining_uwh == 0:
+            self.market.ledger.close_pending(order.number)

@@ -1,0 +1,24 @@
+"""The market's terms as integers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gridtokenx_backend.core.model.zones import ONLY_ZONE, LinkRules, ZoneRules
+
+
+class MarketRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """`fee_payer` and `network_payer` (of wheeling and loss) are buyer or seller."""
+
+    lot_uwh: int
+    tick_ugrx: int
+    highest_price_ugrx: int
+    largest_order_uwh: int
+    fee_bps: int
+    fee_payer: str = "seller"
+    network_payer: str = "buyer"
+    min_fee_ugrx: int = 0
+    zones: tuple[ZoneRules, ...] = (ZoneRules(ONLY_ZONE),)
+    links: tuple[LinkRules, ...] = ()
+    most_open_orders: int = 1000
+    """Of one wallet."""

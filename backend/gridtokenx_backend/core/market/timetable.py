@@ -1,0 +1,40 @@
+"""When an interval is cleared.
+
+Ex post, when it is over and late readings had their grace; ex ante, before it begins. Intervals
+are cleared one after the other, none left out: after an outage, as many as were missed. Nobody is
+waited for: a meter that says nothing settles when its readings come.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gridtokenx_backend.core.model.zones import INTERVAL_MS, interval_of
+
+
+class IntervalRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The `[interval]` terms. `mode` is ex_post or ex_ante."""
+
+    enabled: bool = False
+    mode: str = "ex_post"
+    gate_ms: int = 0
+    grace_ms: int = 0
+    coupling: bool = True
+
+
+def due_ms(rules: IntervalRules, interval_ms: int) -> int:
+    """The moment from which the interval that starts at `interval_ms` may be cleared."""
+    if rules.mode == "ex_ante":
+        return interval_ms - rules.gate_ms
+    return interval_ms + INTERVAL_MS + rules.grace_ms
+
+
+def first_to_clear(rules: IntervalRules, at_ms: int) -> int:
+    """The interval to begin with, when clearing begins at `at_ms`.
+
+    Ex post it is the one that is running, ex ante the first whose gate is still open.
+    """
+    first_ms = interval_of(at_ms)
+    while rules.mode == "ex_ante" and due_ms(rules, first_ms) < at_ms:
+        first_ms += INTERVAL_MS
+    return first_ms

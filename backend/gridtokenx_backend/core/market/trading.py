@@ -1,0 +1,200 @@
+"""Where and when there is trading: zones that are open, breakers, and room on the links."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from gridtokenx_backend.core.market.book import BUY, NEVER_MS
+from gridtokenx_backend.core.market.market_rules import MarketRules
+from gridtokenx_backend.core.model.zones import LinkRules, ZoneRules, interval_of
+
+OPEN: Final = "open"
+HALTED: Final = "halted"
+CANCEL_ONLY: Final = "cancel_only"
+_BOUNDLESS_UWH: Final = 2**63
+_KEPT_INTERVALS: Final = 200
+"""Two days: an interval is cleared a day after its end at the latest."""
+
+
+class ZoneState(msgspec.Struct, array_like=True, gc=False):
+    """`status` is open, halted or cancel_only by the operator's command, who says why.
+
+    Until `paused_until_ms` (0: not at all) its circuit breaker lets orders be cancelled only. The
+    reference price is the last one of the intervals before `interval_ms`, or the first since a
+    pause; 0 is none yet.
+    """
+
+    name: str
+    status: str = OPEN
+    reason: str = ""
+    paused_until_ms: int = 0
+    last_ugrx: int = 0
+    reference_ugrx: int = 0
+    interval_ms: int = 0
+
+
+class LinkUse(msgspec.Struct, array_like=True, gc=False):
+    """What passed over a link in the interval `interval_ms`, and in others near to it."""
+
+    from_zone: str
+    to_zone: str
+    interval_ms: int = 0
+    used_uwh: int = 0
+    others: dict[int, int] = {}
+
+
+class Route(msgspec.Struct, gc=False):
+    """A zone that an order may trade with: what the way costs, and how much still fits."""
+
+    zone: str
+    charge_ugrx: int
+    link: LinkRules | None
+    room_uwh: int
+
+
+class Band(msgspec.Struct, gc=False):
+    """Which prices a zone's breaker lets pass. Without a reference, the first price becomes it."""
+
+    breaker_bps: int
+    reference_ugrx: int
+
+    def admits(self, price_ugrx: int) -> bool:
+        if not self.reference_ugrx:
+            self.reference_ugrx = price_ugrx
+        distance_ugrx = abs(price_ugrx - self.reference_ugrx)
+        return distance_ugrx * 10_000 <= self.breaker_bps * self.reference_ugrx
+
+
+class Trading:
+    """The zones' states and the links' use, under the rules in force."""
+
+    def __init__(self, rules: MarketRules) -> None:
+        self.zones: dict[str, ZoneState] = {}
+        self.uses: dict[tuple[str, str], LinkUse] = {}
+        self.put_in_force(rules)
+
+    def put_in_force(self, rules: MarketRules) -> None:
+        """Zones and links come and go with the rules; those that stay keep their state."""
+        self._rules = {zone.name: zone for zone in rules.zones}
+        self._links = rules.links
+        self._lot_uwh = rules.lot_uwh
+        # Without a link nothing of a route ever changes.
+        self._own = {zone: [Route(zone, 0, None, _BOUNDLESS_UWH)] for zone in self._rules}
+        self.has_breakers = any(zone.breaker_bps for zone in rules.zones)
+        self.zones = {name: self.zones.get(name) or ZoneState(name) for name in self._rules}
+        self.uses = {
+            (link.from_zone, link.to_zone): self.uses.get((link.from_zone, link.to_zone))
+            or LinkUse(link.from_zone, link.to_zone)
+            for link in rules.links
+        }
+        self._note_pauses()
+
+    def rules_of(self, zone: str) -> ZoneRules:
+        return self._rules[zone]
+
+    def closed(self, zone: str, at_ms: int) -> str:
+        """Why no order may come to a zone, or nothing."""
+        state = self.zones[zone]
+        if state.status != OPEN:
+            return f"zone {zone!r} is {state.status.replace('_', '-')}: {state.reason}"
+        if at_ms < state.paused_until_ms:
+            until = datetime.fromtimestamp(state.paused_until_ms / 1000, UTC)
+            return f"zone {zone!r} is paused by its breaker until {until:%Y-%m-%d %H:%M:%S} UTC"
+        return ""
+
+    def frozen(self, zone: str) -> str:
+        """Why no order of a zone may be cancelled, or nothing."""
+        state = self.zones[zone]
+        return f"zone {zone!r} is halted: {state.reason}" if state.status == HALTED else ""
+
+    def routes(self, zone: str, side: str, at_ms: int) -> list[Route]:
+        """Where an order of `zone` may trade now; its own zone is the first."""
+        if not self._links:
+            return self._own[zone]
+        routes = [*self._own[zone]]
+        for link in self._links:
+            here, there = link.from_zone, link.to_zone
+            if side == BUY:
+                here, there = there, here
+            if here == zone and not self.closed(there, at_ms):
+                room_uwh = self.room_uwh(link, at_ms)
+                if room_uwh:
+                    routes.append(Route(there, link.charge_ugrx, link, room_uwh))
+        return routes
+
+    def room_uwh(self, link: LinkRules, at_ms: int) -> int:
+        """What still fits through a link in this interval, in whole lots."""
+        use = self.uses[link.from_zone, link.to_zone]
+        interval_ms = interval_of(at_ms)
+        if use.interval_ms == interval_ms:
+            used_uwh = use.used_uwh
+        else:
+            used_uwh = use.others.get(interval_ms, 0)
+        room_uwh = max(0, link.capacity_uwh - used_uwh)
+        return room_uwh - room_uwh % self._lot_uwh
+
+    def pass_through(self, link: LinkRules, quantity_uwh: int, at_ms: int) -> None:
+        """Uses up a link's capacity."""
+        use, interval_ms = self.uses[link.from_zone, link.to_zone], interval_of(at_ms)
+        if use.interval_ms < interval_ms:
+            if use.used_uwh:
+                use.others[use.interval_ms] = use.used_uwh
+            use.interval_ms, use.used_uwh = interval_ms, use.others.pop(interval_ms, 0)
+            while len(use.others) > _KEPT_INTERVALS:
+                del use.others[min(use.others)]
+        if use.interval_ms == interval_ms:
+            use.used_uwh += quantity_uwh
+        else:  # the coupling clears an interval that is over
+            use.others[interval_ms] = use.others.get(interval_ms, 0) + quantity_uwh
+
+    def bands(self, at_ms: int) -> dict[str, Band]:
+        """The zones with a breaker, and the prices that it lets pass."""
+        interval_ms = interval_of(at_ms)
+        return {
+            zone.name: Band(zone.breaker_bps, _reference_ugrx(self.zones[zone.name], interval_ms))
+            for zone in self._rules.values()
+            if zone.breaker_bps
+        }
+
+    def note_price(self, zone: str, price_ugrx: int, at_ms: int) -> None:
+        """A trade was made at this price of the zone's."""
+        state, interval_ms = self.zones[zone], interval_of(at_ms)
+        if state.interval_ms != interval_ms or not state.reference_ugrx:
+            state.reference_ugrx = _reference_ugrx(state, interval_ms) or price_ugrx
+            state.interval_ms = interval_ms
+        state.last_ugrx = price_ugrx
+
+    def trip(self, zone: str, at_ms: int) -> None:
+        """Pauses a zone; the first trade after it sets a new reference."""
+        state = self.zones[zone]
+        state.paused_until_ms = at_ms + self._rules[zone].breaker_pause_ms
+        state.reference_ugrx = state.last_ugrx = 0
+        self._note_pauses()
+
+    def switch(self, zone: str, status: str, reason: str) -> None:
+        """The operator's command. An end of a halt is the end of a pause, too."""
+        state = self.zones[zone]
+        state.status, state.reason = status, reason if status != OPEN else ""
+        if status == OPEN:
+            state.paused_until_ms = 0
+        self._note_pauses()
+
+    def end_pauses(self, at_ms: int) -> list[str]:
+        """The zones whose pause is over by `at_ms`."""
+        ended = [state.name for state in self.zones.values() if 0 < state.paused_until_ms <= at_ms]
+        for name in ended:
+            self.zones[name].paused_until_ms = 0
+        self._note_pauses()
+        return ended
+
+    def _note_pauses(self) -> None:
+        pauses = [state.paused_until_ms for state in self.zones.values() if state.paused_until_ms]
+        self.next_pause_end_ms = min(pauses, default=NEVER_MS)
+
+
+def _reference_ugrx(state: ZoneState, interval_ms: int) -> int:
+    """A zone's reference price in an interval: a new one starts from the last price."""
+    return state.reference_ugrx if state.interval_ms == interval_ms else state.last_ugrx

@@ -1,0 +1,1 @@
+"""What may be put to the core (inputs), and what came of it (outcomes)."""

@@ -1,0 +1,107 @@
+"""What an interval's clearing publishes: enough for anybody to compute it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from gridtokenx_backend.core.auction.clearing import Clearing, clear
+from gridtokenx_backend.core.auction.coupling import Coupling, couple
+from gridtokenx_backend.core.auction.flow import CouplingLink
+from gridtokenx_backend.core.auction.offers import offers
+from gridtokenx_backend.core.auction.orders import AuctionOrder, book_hash
+from gridtokenx_backend.core.model.zones import LinkRules
+
+
+class ZoneClearing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One zone's auction and its part in the coupling. Prices are µGRX for each kWh.
+
+    `book` is in the order of the numbers and `digest` its hash. A price is None where nothing
+    trades, an end of an interval where there is none. `welfare_ugrx` is the auction's.
+    """
+
+    zone: str
+    book: list[AuctionOrder]
+    digest: str
+    low_ugrx: int | None
+    high_ugrx: int | None
+    price_ugrx: int | None
+    volume_uwh: int
+    welfare_ugrx: int
+    exported_uwh: int = 0
+    imported_uwh: int = 0
+    coupling_low_ugrx: int | None = None
+    coupling_high_ugrx: int | None = None
+    coupling_price_ugrx: int | None = None
+
+
+class LinkClearing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One link in the coupling. `capacity_uwh` is what the realtime market had left of it."""
+
+    from_zone: str
+    to_zone: str
+    capacity_uwh: int
+    wheeling_ugrx: int
+    loss_ugrx: int
+    flow_uwh: int
+    rent_ugrx_per_kwh: int
+    rent_ugrx: int
+
+
+def clear_zones(
+    books: Mapping[str, Sequence[AuctionOrder]], links: Sequence[CouplingLink], tick_ugrx: int
+) -> tuple[dict[str, Clearing], Coupling]:
+    """Each zone's auction, and then the coupling of what they left over."""
+    auctions = {zone: clear(book, tick_ugrx) for zone, book in books.items()}
+    left = [offers(zone, book, auctions[zone], tick_ugrx) for zone, book in books.items()]
+    return auctions, couple(left, links, tick_ugrx)
+
+
+def zone_clearings(
+    interval_ms: int,
+    books: Mapping[str, list[AuctionOrder]],
+    auctions: Mapping[str, Clearing],
+    coupling: Coupling,
+) -> list[ZoneClearing]:
+    """What is published of each zone."""
+    found = []
+    for part in coupling.zones:
+        book, auction = books[part.zone], auctions[part.zone]
+        found.append(
+            ZoneClearing(
+                part.zone,
+                book,
+                book_hash(part.zone, interval_ms, book),
+                auction.equilibrium.low_ugrx,
+                auction.equilibrium.high_ugrx,
+                auction.price_ugrx,
+                auction.volume_uwh,
+                auction.welfare_ugrx,
+                part.exported_uwh,
+                part.imported_uwh,
+                part.low_ugrx,
+                part.high_ugrx,
+                part.price_ugrx,
+            )
+        )
+    return found
+
+
+def link_clearings(
+    rules: Sequence[LinkRules], links: Sequence[CouplingLink], coupling: Coupling
+) -> list[LinkClearing]:
+    """What is published of each link."""
+    return [
+        LinkClearing(
+            rule.from_zone,
+            rule.to_zone,
+            link.capacity_uwh,
+            rule.wheeling_ugrx,
+            rule.loss_ugrx,
+            use.flow_uwh,
+            use.rent_ugrx_per_kwh,
+            use.rent_ugrx,
+        )
+        for rule, link, use in zip(rules, links, coupling.links, strict=True)
+    ]

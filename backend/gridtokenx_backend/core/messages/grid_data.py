@@ -1,0 +1,58 @@
+"""What the grid operator says of the community's meters: the journaled input `grid_data`."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
+
+Quantity = Literal[
+    "consumption",
+    "consumption_part",
+    "share",
+    "received",
+    "generation",
+    "generation_part",
+    "surplus",
+    "surplus_part",
+]
+"""What an energy is. `_part` is after the participation factor.
+
+`share` is what the key sets aside for a consumer, `received` what it used of it; `surplus` is what
+of a producer's energy nobody of the community used.
+"""
+QUANTITIES: tuple[str, ...] = get_args(Quantity)
+
+
+class GridSeries(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Energies of consecutive intervals from `start_ms` on; None is missing.
+
+    `qualities` has a Quality's number for each, as one digit. `meter` is as the file has it: a
+    metering point of the market, or a meter's id.
+    """
+
+    meter: str
+    quantity: Quantity
+    start_ms: int
+    energies_uwh: list[int | None]
+    qualities: str
+
+    def rows(self) -> list[tuple[int, int | None, Quality]]:
+        """(interval_ms, energy, quality) of each interval."""
+        return [
+            (self.start_ms + index * INTERVAL_MS, energy_uwh, Quality(int(quality)))
+            for index, (energy_uwh, quality) in enumerate(
+                zip(self.energies_uwh, self.qualities, strict=True)
+            )
+        ]
+
+
+class GridData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file. `source` is its SHA-256 in hex, `name` what it was called."""
+
+    source: str
+    name: str
+    format: str
+    series: list[GridSeries]

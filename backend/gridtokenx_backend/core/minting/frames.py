@@ -1,0 +1,252 @@
+"""A verified frame: its place in the chain, the oracle's verdicts, and the mint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gridtokenx_backend.core.messages.inputs import FrameInput
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefusal, FrameRefused
+from gridtokenx_backend.core.minting import minting
+from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
+from gridtokenx_backend.core.model.ledger import Movement
+from gridtokenx_backend.core.model.registry import Device, Meter
+from gridtokenx_backend.core.oracle import intervals, late_readings, validation
+from gridtokenx_backend.core.registration import enrolment
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_wire.frame import GENESIS_PREV, Frame, head_after
+from gridtokenx_wire.verdict import Reason
+
+REMEMBERED_FRAMES = 16
+REMEMBERED_VERDICTS = 1000
+"""What a device's state keeps of frames with refused readings, for acks that were lost."""
+_ACCEPTED = Reason.ACCEPTED
+_FIRST_QUARANTINE = 64
+
+
+def apply_frame(
+    community: Community, given: FrameInput, at_ms: int
+) -> FrameAccepted | FrameRefused:
+    """Judges and settles a frame, once, and only as the next one of its device's chain.
+
+    A summary is the next one wherever it continues the chain, even if some of the frames that it
+    stands for are stored: their acks were lost, and readings that were taken are not taken again.
+    """
+    frame = given.frame
+    device = community.devices.get(frame.device)
+    if device is None:
+        return FrameRefused(FrameRefusal.UNKNOWN_DEVICE, frame.device)
+    if refusal := _chain_refusal(community, device, frame):
+        verdicts = _verdicts_from(device, frame.seq) if refusal is FrameRefusal.DUPLICATE else []
+        return FrameRefused(refusal, frame.device, device.chain, device.next_seq, verdicts)
+    read: dict[str, Meter] = {}
+    closed: dict[str, list[IntervalEnergy]] = {}
+    judged = _judge_readings(community, frame, at_ms, read, closed)
+    movements = _mint(community, read.values(), at_ms)
+    if community.in_force.sharing.is_sharing:
+        for name, rows in closed.items():
+            community.sharing.note(name, rows)
+    device.chain = frame.chain
+    device.next_seq = frame.seq + 1
+    device.prev = head_after(frame, given.raw)
+    device.thinned += frame.left_out
+    community.counters.thinned += frame.left_out
+    previous, device.last_entry = device.last_entry, community.entries + 1
+    if device.former:
+        enrolment.begin_overlap(community, device, at_ms)
+    _count(community, device, frame.seq, len(frame.time_ms), judged)
+    return FrameAccepted(
+        previous,
+        frame.device,
+        frame.chain,
+        frame.seq,
+        len(frame.time_ms),
+        judged,
+        movements,
+        list(closed.items()),
+    )
+
+
+def _chain_refusal(community: Community, device: Device, frame: Frame) -> FrameRefusal | None:
+    if device.status == "pending":
+        return FrameRefusal.PENDING_DEVICE
+    if device.status == "revoked":
+        return FrameRefusal.REVOKED_DEVICE
+    if community.paused:
+        return FrameRefusal.ORACLE_PAUSED
+    if device.chain and frame.chain != device.chain:
+        return FrameRefusal.WRONG_CHAIN
+    if frame.seq < device.next_seq:
+        return FrameRefusal.DUPLICATE
+    first_seq = frame.first_seq
+    if first_seq > device.next_seq:
+        return FrameRefusal.GAP
+    if first_seq == device.next_seq and frame.prev != device.prev:
+        return FrameRefusal.BROKEN_CHAIN
+    return None
+
+
+def _verdicts_from(device: Device, seq: int) -> list[tuple[int, int, int]]:
+    return [
+        (stored, index, reason)
+        for stored, verdicts in (device.verdicts or {}).items()
+        if stored >= seq
+        for index, reason in verdicts
+    ]
+
+
+def _judge_readings(
+    community: Community,
+    frame: Frame,
+    at_ms: int,
+    read: dict[str, Meter],
+    closed: dict[str, list[IntervalEnergy]],
+) -> list[tuple[int, int]]:
+    """The verdicts that are not `accepted`, as (index, reason).
+
+    Fills `read` with every meter whose registers moved on, and `closed` with the intervals of each
+    meter that were closed or revised.
+    """
+    verdicts: list[tuple[int, int]] = []
+    limits = community.limits
+    synchronised = frame.clock.synchronised
+    sender = community.devices[frame.device]
+    meters = [_bound_meter(community, sender, name) for name in frame.meters]
+    reopened: dict[str, late_readings.Reopened] = {}
+    columns = zip(
+        frame.meter_index,
+        frame.time_ms,
+        frame.import_uwh,
+        frame.export_uwh,
+        frame.power_w,
+        strict=True,
+    )
+    for index, (which, time_ms, import_uwh, export_uwh, power_w) in enumerate(columns):
+        meter = meters[which]
+        if meter is None:
+            verdicts.append((index, Reason.UNBOUND_METER))
+            continue
+        reason = validation.judge(
+            meter, limits, at_ms, time_ms, import_uwh, export_uwh, power_w, synchronised
+        )
+        if reason is not _ACCEPTED:
+            verdicts.append((index, reason))
+            continue
+        last_ms = meter.last_ms
+        if 0 <= last_ms < time_ms < meter.bound_ms:
+            imported_uwh = validation.accept(meter, limits, time_ms, import_uwh, export_uwh)
+        elif time_ms <= last_ms:  # its energy was settled when the reading after it came
+            if meter.id not in reopened:
+                assert meter.past is not None
+                reopened[meter.id] = late_readings.Reopened(meter.past)
+            late = (time_ms, import_uwh, export_uwh)
+            late_readings.split(meter, limits, at_ms, reopened[meter.id], late)
+            continue
+        else:
+            _revise(community, meter, at_ms, reopened, closed)
+            before = intervals.state_of(meter)
+            imported_uwh = validation.accept(meter, limits, time_ms, import_uwh, export_uwh)
+            _close(community, meter, at_ms, before, closed)
+        community.members[meter.owner].imported_uwh += imported_uwh
+        read[meter.id] = meter
+    for name in list(reopened):
+        _revise(community, community.meters[name], at_ms, reopened, closed)
+    return verdicts
+
+
+def _close(
+    community: Community,
+    meter: Meter,
+    at_ms: int,
+    before: intervals.Before,
+    closed: dict[str, list[IntervalEnergy]],
+) -> None:
+    """Closes what ended since the reading before; the first reading of all is a baseline."""
+    if before.time_ms < 0:
+        rows = intervals.begin(meter, community.limits)
+        meter.settled_uwh = validation.surplus_uwh(meter)  # it mints nothing
+    else:
+        rows = intervals.close(meter, community.limits, at_ms, before)
+    if rows:
+        closed.setdefault(meter.id, []).extend(rows)
+
+
+def _revise(
+    community: Community,
+    meter: Meter,
+    at_ms: int,
+    reopened: dict[str, late_readings.Reopened],
+    closed: dict[str, list[IntervalEnergy]],
+) -> None:
+    """Works out anew what late readings have opened again of a meter's intervals."""
+    opened = reopened.pop(meter.id, None)
+    if opened is None:
+        return
+    if rows := late_readings.revise(meter, community.limits, at_ms, opened):
+        intervals.replace_closed(meter, rows)
+        closed.setdefault(meter.id, []).extend(rows)
+
+
+def _bound_meter(community: Community, sender: Device, name: str) -> Meter | None:
+    """The meter of this name if the sender may speak for it."""
+    meter = community.meters.get(name)
+    if meter is None or meter.device == sender.id:
+        return meter
+    if meter.site:
+        return meter if meter.site == sender.site else None
+    return meter if community.devices[meter.device].line == sender.line else None
+
+
+def _mint(community: Community, read: Iterable[Meter], at_ms: int) -> list[Movement]:
+    """Mints each meter's surplus beyond its settled mark to its owner, and moves the mark.
+
+    A mint that the ledger refuses (64 bits are full) leaves the mark, so the energy stays due.
+    """
+    movements: list[Movement] = []
+    for meter in read:
+        newest_uwh = validation.surplus_uwh(meter)
+        minted_uwh = newest_uwh - meter.settled_uwh
+        if minted_uwh <= 0:
+            continue
+        minted = minting.mint(community, meter, minted_uwh, at_ms)
+        if minted is not None:
+            meter.settled_uwh = newest_uwh
+            movements += minted
+    return movements
+
+
+def _count(
+    community: Community,
+    device: Device,
+    seq: int,
+    readings: int,
+    verdicts: list[tuple[int, int]],
+) -> None:
+    counters = community.counters
+    counters.frames += 1
+    accepted = readings - len(verdicts)
+    counters.accepted += accepted
+    device.accepted += accepted
+    if not verdicts:
+        return
+    for _, reason in verdicts:
+        counters.refused[reason] = counters.refused.get(reason, 0) + 1
+    quarantined = sum(reason >= _FIRST_QUARANTINE for _, reason in verdicts)
+    rejected = len(verdicts) - quarantined
+    counters.quarantined += quarantined
+    device.quarantined += quarantined
+    counters.rejected += rejected
+    device.rejected += rejected
+    kept = device.verdicts = device.verdicts or {}
+    kept[seq] = verdicts
+    remembered = sum(map(len, kept.values()))
+    while len(kept) > REMEMBERED_FRAMES or remembered > REMEMBERED_VERDICTS:
+        oldest = next(iter(kept))
+        remembered -= len(kept.pop(oldest))
+
+
+def reset_chain(device: Device, chain: bytes) -> None:
+    """Starts a device's chain anew: `chain` from seq 0, or whichever comes first if it is empty."""
+    device.chain = chain
+    device.next_seq = 0
+    device.prev = GENESIS_PREV
+    device.verdicts = None

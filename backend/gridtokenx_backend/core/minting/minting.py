@@ -1,0 +1,51 @@
+"""GRID for surplus, and back: a mint pays first what its owner's wallet still owes."""
+
+from __future__ import annotations
+
+from gridtokenx_backend.core.model.ledger import GRID, Movement, issuer
+from gridtokenx_backend.core.model.registry import Meter
+from gridtokenx_backend.core.settlement import certificates
+from gridtokenx_backend.core.settlement.retirement import note_spent
+from gridtokenx_backend.core.state.community import Community
+
+_GRID_ISSUER = issuer(GRID)
+
+
+def mint(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> list[Movement] | None:
+    """Mints a meter's new surplus to its owner; None if 64 bits are full.
+
+    What the owner owes since a correction is taken back at once.
+    """
+    minted = Movement(GRID, _GRID_ISSUER, meter.owner, minted_uwh)
+    if community.ledger.post([minted]) is not None:
+        return None
+    community.counters.minted_uwh += minted_uwh
+    if meter.rules.renewable:
+        certificates.note_minted(community, meter, minted_uwh, at_ms)
+    member = community.members[meter.owner]
+    member.minted_uwh += minted_uwh
+    if not member.owed_uwh:
+        return [minted]
+    back = Movement(GRID, meter.owner, _GRID_ISSUER, min(member.owed_uwh, minted_uwh))
+    refusal = community.ledger.post([back])
+    assert refusal is None
+    member.owed_uwh -= back.amount
+    community.counters.minted_uwh -= back.amount
+    return [minted, back]
+
+
+def claw_back(community: Community, meter: Meter, amount_uwh: int, at_ms: int) -> list[Movement]:
+    """Takes minted GRID back from a meter's owner; what is not free now is owed."""
+    if meter.certified is not None:
+        certificates.note_minted(community, meter, -amount_uwh, at_ms)
+    member = community.members[meter.owner]
+    taken_uwh = min(amount_uwh, community.ledger.available(meter.owner, GRID))
+    member.owed_uwh += amount_uwh - taken_uwh
+    if not taken_uwh:
+        return []
+    back = Movement(GRID, meter.owner, _GRID_ISSUER, taken_uwh)
+    refusal = community.ledger.post([back])
+    assert refusal is None
+    community.counters.minted_uwh -= taken_uwh
+    note_spent(community, member)
+    return [back]

@@ -1,0 +1,1 @@
+"""The values that the core decides about: meters, members, accounts, zones, terms."""

@@ -1,0 +1,88 @@
+"""Keys and participation: what was agreed, from when on. Nothing of it is ever overwritten.
+
+A change is a new version with a later `valid_from_ms`, never before an interval that was cleared
+(the Austrian market rules know no retroactive change of a key either): an old interval is always
+allocated again by the key that held for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from gridtokenx_backend.core.model.sharing_terms import ShareTable
+from gridtokenx_backend.core.sharing.allocation import WHOLE_PPM, Mode
+
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+_FIRST_WEEKDAY = 3  # 1 January 1970 was a Thursday
+_SATURDAY = 5
+
+
+class HourShares(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Shares from a local hour on, until the next entry's; `days` is all, workdays or weekend."""
+
+    hour: int
+    days: str
+    shares_ppm: dict[str, int]
+
+
+class Key(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How the community shares from `valid_from_ms` on. `shares_ppm` is by the consuming meter.
+
+    `hours` and `table` are for `time_varying`. Hours are in ascending order; one before the first
+    entry has the shares of `shares_ppm`. A table goes before both, as far as it reaches.
+    """
+
+    version: int
+    valid_from_ms: int
+    mode: Mode
+    shares_ppm: dict[str, int] = {}
+    hours: list[HourShares] = []
+    table: ShareTable | None = None
+
+
+class Participation(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """With which part of its energy a meter gives and takes from `valid_from_ms` on."""
+
+    meter: str
+    valid_from_ms: int
+    factor_ppm: int
+
+
+def in_force(keys: Iterable[Key], interval_ms: int) -> Key | None:
+    """The key that holds for an interval: the highest version that is valid by its start."""
+    valid = [key for key in keys if key.valid_from_ms <= interval_ms]
+    return max(valid, key=lambda key: key.version, default=None)
+
+
+def shares_of(key: Key, interval_ms: int, local_ms: int) -> Mapping[str, int]:
+    """The shares of an interval, `local_ms` being its start as the wall clock shows it."""
+    by_interval = key.table.at(interval_ms) if key.table else None
+    return shares_at(key, local_ms) if by_interval is None else by_interval
+
+
+def shares_at(key: Key, local_ms: int) -> Mapping[str, int]:
+    """The shares of an interval by a static or time-varying key.
+
+    `local_ms` is its start as the wall clock shows it: Unix time plus the zone's offset. So the
+    doubled hour in autumn has its shares twice, and the one left out in spring never.
+    """
+    hour = local_ms // _HOUR_MS % 24
+    weekday = (local_ms // _DAY_MS + _FIRST_WEEKDAY) % 7
+    days = "weekend" if weekday >= _SATURDAY else "workdays"
+    chosen = key.shares_ppm
+    for entry in key.hours:
+        if entry.hour <= hour and entry.days in ("all", days):
+            chosen = entry.shares_ppm
+    return chosen
+
+
+def factor_at(versions: Sequence[Participation], interval_ms: int) -> int:
+    """The factor of a meter that holds for an interval; a meter without any takes part whole."""
+    factor_ppm = WHOLE_PPM
+    for version in versions:  # ascending
+        if version.valid_from_ms <= interval_ms:
+            factor_ppm = version.factor_ppm
+    return factor_ppm

@@ -1,0 +1,106 @@
+"""What the core remembers of sharing: keys for good, intervals until nothing can change them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from gridtokenx_backend.core.model.interval_energy import IntervalEnergy, Quality
+from gridtokenx_backend.core.model.sharing_keys import Key, Participation
+from gridtokenx_backend.core.model.sharing_price import CommunityPrice
+
+
+class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The terms in force. `mode` is market, or how the keys share that do not say it."""
+
+    mode: str = "market"
+    price: CommunityPrice = CommunityPrice()
+    settle: str = "statement"
+
+    @property
+    def is_sharing(self) -> bool:
+        return self.mode != "market"
+
+
+class Operators(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the grid operator says of one meter and interval; None where it says nothing.
+
+    Energies are those parts that take part. `quality` is a Quality's number.
+    """
+
+    received_uwh: int | None = None
+    consumed_uwh: int | None = None
+    generated_uwh: int | None = None
+    quality: int = Quality.MEASURED
+
+    def joined(self, newer: Operators) -> Operators:
+        """Both; where both say something, the newer."""
+        return Operators(
+            self.received_uwh if newer.received_uwh is None else newer.received_uwh,
+            self.consumed_uwh if newer.consumed_uwh is None else newer.consumed_uwh,
+            self.generated_uwh if newer.generated_uwh is None else newer.generated_uwh,
+            min(self.quality, newer.quality),
+        )
+
+
+class Slot(msgspec.Struct, array_like=True, gc=False):
+    """One interval as it was allocated last, by the journal's entry `entry` (0: not yet).
+
+    `readings` and `operators` are by meter. `gave`, `took` (µWh) and `paid` (µGRX, below zero for
+    who earned) are by wallet: what the ledger has moved for it so far. `price_ugrx` stays as it
+    was first set: a correction moves energy, not the price.
+    """
+
+    entry: int = 0
+    revision: int = -1
+    price_ugrx: int = 0
+    readings: dict[str, IntervalEnergy] = {}
+    operators: dict[str, Operators] = {}
+    gave: dict[str, int] = {}
+    took: dict[str, int] = {}
+    paid: dict[str, int] = {}
+
+
+class SharingState(msgspec.Struct, array_like=True, gc=False):
+    """`slots` are encoded, by the interval's start: there is one for each quarter of an hour that
+    is not final. `fresh` and `said` are what gateways and grid operator brought since the last
+    clearing. `waiting` are the intervals of which the ledger still has to move something.
+    `sources` are the files that were imported: SHA-256 → the journal's entry.
+    """
+
+    keys: list[Key] = []
+    participation: list[Participation] = []
+    slots: dict[int, bytes] = {}
+    fresh: dict[int, dict[str, IntervalEnergy]] = {}
+    said: dict[int, dict[str, Operators]] = {}
+    waiting: dict[int, None] = {}
+    sources: dict[str, int] = {}
+
+    def note(self, meter: str, rows: Iterable[IntervalEnergy]) -> None:
+        """Remembers intervals that were closed or revised, for the next clearing."""
+        for row in rows:
+            self.fresh.setdefault(row.interval_ms, {})[meter] = row
+
+    def slot(self, interval_ms: int) -> Slot:
+        """What is known of an interval, with all that is new of it."""
+        stored = self.slots.get(interval_ms)
+        slot = _decoder.decode(stored) if stored else Slot()
+        slot.readings.update(self.fresh.pop(interval_ms, {}))
+        for meter, newer in self.said.pop(interval_ms, {}).items():
+            said = slot.operators.get(meter)
+            slot.operators[meter] = said.joined(newer) if said else newer
+        return slot
+
+    def keep(self, interval_ms: int, slot: Slot) -> None:
+        self.slots[interval_ms] = _encoder.encode(slot)
+
+    def forget(self, before_ms: int) -> None:
+        """Drops intervals that nothing can change any more."""
+        for kept in (self.slots, self.fresh, self.said, self.waiting):
+            for interval_ms in [start for start in kept if start < before_ms]:
+                del kept[interval_ms]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Slot)

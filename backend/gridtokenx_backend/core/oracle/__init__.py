@@ -1,0 +1,1 @@
+"""Oracle validation: a verdict for each reading, and the energy of each interval."""

@@ -1,0 +1,1 @@
+"""Order creation: signed instructions of members, and the standing orders that they leave."""

@@ -1,0 +1,303 @@
+"""A member's verified instruction: order, amendment, cancellation, or standing order."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from gridtokenx_backend.core.market.book import RestingOrder
+from gridtokenx_backend.core.market.continuous import Market
+from gridtokenx_backend.core.market.interval_market import IntervalMarket
+from gridtokenx_backend.core.market.trading import CANCEL_ONLY, HALTED, OPEN
+from gridtokenx_backend.core.messages.inputs import MarketCommand
+from gridtokenx_backend.core.messages.outcomes import (
+    AllCancelled,
+    MarketSwitched,
+    OrderAccepted,
+    OrderAmended,
+    OrderCancelled,
+    OrderRefusal,
+    Refused,
+    Repeated,
+    StandingAccepted,
+)
+from gridtokenx_backend.core.messages.settlement_outcomes import (
+    CertificateMoved,
+    CertificateRetired,
+    WithdrawalAsked,
+)
+from gridtokenx_backend.core.model.registry import StandingOrder
+from gridtokenx_backend.core.orders import standing_orders
+from gridtokenx_backend.core.orders.order_entry import read_amendment, read_order
+from gridtokenx_backend.core.settlement import certificates, deposits
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_backend.core.state.snapshot import Remembered
+from gridtokenx_wire.order import (
+    Amend,
+    Cancel,
+    CancelAll,
+    Instruction,
+    Order,
+    RecRetire,
+    RecTransfer,
+    Standing,
+    Withdraw,
+)
+
+MAX_REMEMBERED = 1_000_000
+MOST_OF_A_WALLET = MAX_REMEMBERED // 10
+"""Else one member could have all of them, and shut the others out for an order window."""
+RESERVED_PREFIX = "standing-"
+"""Client ids that begin so are those of orders placed by standing orders."""
+
+MAX_CURVE = 24
+_STATUS = {"halt": HALTED, "resume": OPEN, "cancel_only": CANCEL_ONLY}
+Accepted = (
+    OrderAccepted
+    | OrderCancelled
+    | OrderAmended
+    | AllCancelled
+    | StandingAccepted
+    | WithdrawalAsked
+    | CertificateMoved
+    | CertificateRetired
+)
+_encode = msgspec.json.Encoder().encode
+
+
+def apply_instruction(
+    community: Community, given: Instruction, at_ms: int
+) -> Accepted | Refused | Repeated:
+    """Carries out an instruction once; the same one again is answered as before."""
+    if given.id.startswith(RESERVED_PREFIX):
+        return Refused(OrderRefusal.MALFORMED, f"expected an id not starting {RESERVED_PREFIX!r}")
+    if given.community != community.name:
+        return Refused(OrderRefusal.WRONG_COMMUNITY, f"expected {community.name!r}")
+    if given.wallet not in community.members:
+        return Refused(OrderRefusal.UNKNOWN_WALLET, "expected the wallet of a member")
+    key = f"{given.wallet}:{given.id}"
+    digest = hashlib.sha256(_encode(given)).digest()[:16]
+    if known := community.remembered.get(key):
+        if known.digest != digest:
+            return Refused(
+                OrderRefusal.ID_REUSED, f"expected a new id; {given.id!r} was used before"
+            )
+        return Repeated(known.entry)
+    if refused := _untimely(community, given, at_ms):
+        return refused
+    if isinstance(given, Order) and (
+        key in community.book.by_key or key in community.interval.book.by_key
+    ):
+        # Its id was forgotten with the order window, but a cancellation still means this one.
+        return Refused(OrderRefusal.ID_REUSED, "expected another id than that of an open order")
+    outcome = _carry_out(community, given, key, at_ms)
+    if not isinstance(outcome, Refused):
+        community.remembered[key] = Remembered(digest, community.entries + 1, at_ms)
+        community.remembered_of[given.wallet] += 1
+    return outcome
+
+
+def _untimely(community: Community, given: Instruction, at_ms: int) -> Refused | None:
+    latest_ms = at_ms + community.limits.future_tolerance_ms
+    oldest_ms = max(at_ms - community.order_window_ms, community.forgotten_ms)
+    if not oldest_ms <= given.issued_ms <= latest_ms:
+        window_s = community.order_window_ms // 1000
+        return Refused(
+            OrderRefusal.OUTSIDE_WINDOW,
+            f"expected issued_ms within the last {window_s} s; the community's time is {at_ms}",
+        )
+    if len(community.remembered) >= MAX_REMEMBERED:
+        return Refused(OrderRefusal.BUSY, "expected fewer instructions in the order window")
+    if community.remembered_of[given.wallet] >= MOST_OF_A_WALLET:
+        detail = f"expected at most {MOST_OF_A_WALLET} instructions of a wallet in the order window"
+        return Refused(OrderRefusal.BUSY, detail)
+    return None
+
+
+def _carry_out(
+    community: Community, given: Instruction, key: str, at_ms: int
+) -> Accepted | Refused:
+    if community.in_force.sharing.is_sharing and isinstance(given, Order | Standing):
+        detail = "expected no orders: this community shares by a key, not by price"
+        return Refused(OrderRefusal.SEGMENT_CLOSED, detail)
+    match given:
+        case Order():
+            return _order(community, given, key, at_ms)
+        case Cancel():
+            return _cancel(community, given)
+        case Amend():
+            return _amend(community, given, at_ms)
+        case CancelAll():
+            return _cancel_all(community, given)
+        case Standing():
+            return _standing(community, given)
+        case Withdraw():
+            return deposits.withdraw(community, given)
+        case RecTransfer():
+            return certificates.transfer(community, given)
+        case RecRetire():
+            return certificates.retire(community, given, at_ms)
+
+
+def _order(community: Community, given: Order, key: str, at_ms: int) -> OrderAccepted | Refused:
+    market: Market | IntervalMarket = community.market
+    if given.segment == "interval":
+        if not community.in_force.interval.enabled:
+            return Refused(OrderRefusal.SEGMENT_CLOSED, "expected segment 'realtime'")
+        market = community.interval
+    order = read_order(community, given, key, at_ms)
+    if isinstance(order, Refused):
+        return order
+    outcome = market.place(order, at_ms)
+    if isinstance(outcome, OrderAccepted):
+        community.next_order += 1
+        community.counters.orders += 1
+        community.counters.trades += len(outcome.trades)
+    return outcome
+
+
+def _cancel(community: Community, given: Cancel) -> OrderCancelled | Refused:
+    order = _open_order(community, given.wallet, given.order)
+    if isinstance(order, Refused):
+        return order
+    community.market_of(order).cancel(order)
+    return OrderCancelled(order.number, order.key, order.remaining_uwh)
+
+
+def _open_order(community: Community, wallet: str, client_id: str) -> RestingOrder | Refused:
+    """A wallet's open order, if anything may be done with it now."""
+    key = f"{wallet}:{client_id}"
+    order = community.book.by_key.get(key) or community.interval.book.by_key.get(key)
+    if order is None:
+        return Refused(OrderRefusal.UNKNOWN_ORDER, "expected the id of an open order")
+    if reason := community.market.trading.frozen(order.zone):
+        return Refused(OrderRefusal.ZONE_CLOSED, f"expected a zone that is not halted; {reason}")
+    return order
+
+
+def _cancel_all(community: Community, given: CancelAll) -> AllCancelled | Refused:
+    books = (("realtime", community.book), ("interval", community.interval.book))
+    found = [
+        order
+        for segment, book in books
+        if given.segment in ("", segment)
+        for order in book.of_wallet(given.wallet)
+        if given.side in ("", order.side)
+    ]
+    for order in found:
+        if reason := community.market.trading.frozen(order.zone):
+            detail = f"expected a zone that is not halted; {reason}"
+            return Refused(OrderRefusal.ZONE_CLOSED, detail)
+    for order in found:
+        community.market_of(order).cancel(order)
+    return AllCancelled(given.wallet, [order.number for order in found])
+
+
+def _amend(community: Community, given: Amend, at_ms: int) -> OrderAmended | Refused:
+    order = _open_order(community, given.wallet, given.order)
+    if isinstance(order, Refused):
+        return order
+    if order.standing:
+        detail = "expected an order of your own; change the standing order that placed it"
+        return Refused(OrderRefusal.UNKNOWN_ORDER, detail)
+    changed = read_amendment(community, given, order)
+    if isinstance(changed, Refused):
+        return changed
+    filled_uwh = order.quantity_uwh - order.remaining_uwh
+    quantity_uwh = filled_uwh + changed.quantity_uwh
+    if changed.price_ugrx == order.price_ugrx and changed.quantity_uwh <= order.remaining_uwh:
+        return _reduce(community, order, changed.quantity_uwh, at_ms)
+    former, market = order.number, community.market_of(order)
+    outcome = market.place(changed, at_ms, replaced=order)
+    if isinstance(outcome, Refused):
+        return outcome
+    community.next_order += 1
+    community.counters.trades += len(outcome.trades)
+    if resting := market.book.orders.get(outcome.number):
+        resting.quantity_uwh = quantity_uwh
+    filled_uwh += outcome.filled_uwh
+    status = "partly_filled" if outcome.status == "resting" and filled_uwh else outcome.status
+    return OrderAmended(
+        outcome.number,
+        outcome.key,
+        former,
+        status,
+        quantity_uwh,
+        changed.price_ugrx,
+        filled_uwh,
+        outcome.remaining_uwh,
+        outcome.trades,
+        outcome.movements,
+        outcome.paused,
+    )
+
+
+def _reduce(
+    community: Community, order: RestingOrder, remaining_uwh: int, at_ms: int
+) -> OrderAmended | Refused:
+    """Less of an order, or just as much, which keeps its place."""
+    if reason := community.market.trading.closed(order.zone, at_ms):
+        return Refused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
+    if remaining_uwh < order.remaining_uwh:
+        community.market_of(order).reduce(order, order.remaining_uwh - remaining_uwh)
+    filled_uwh = order.quantity_uwh - remaining_uwh
+    return OrderAmended(
+        order.number,
+        order.key,
+        order.number,
+        "partly_filled" if filled_uwh else "resting",
+        order.quantity_uwh,
+        order.price_ugrx,
+        filled_uwh,
+        remaining_uwh,
+        [],
+        [],
+        [],
+    )
+
+
+def switch_market(community: Community, command: MarketCommand) -> MarketSwitched | Refused:
+    """Halts or resumes one zone, or all."""
+    trading = community.market.trading
+    if command.zone and command.zone not in trading.zones:
+        known = ", ".join(trading.zones)
+        return Refused(OrderRefusal.UNKNOWN_ZONE, f"expected one of {known}, got {command.zone!r}")
+    names = [command.zone] if command.zone else list(trading.zones)
+    for name in names:
+        trading.switch(name, _STATUS[command.action], command.reason)
+    return MarketSwitched(names, _STATUS[command.action])
+
+
+def _standing(community: Community, given: Standing) -> StandingAccepted | Refused:
+    try:
+        keep_uwh = given.keep_uwh
+    except ValueError as error:
+        return Refused(OrderRefusal.BAD_QUANTITY, str(error))
+    if keep_uwh < 0:
+        return Refused(OrderRefusal.BAD_QUANTITY, "expected keep_kwh from 0 on")
+    try:
+        price_ugrx, curve = given.price_ugrx, given.curve_ugrx
+    except ValueError as error:
+        return Refused(OrderRefusal.BAD_PRICE, str(error))
+    rules = community.market.rules
+    for price in (price_ugrx, *(price for _, price in curve)):
+        if not 0 < price <= rules.highest_price_ugrx or price % rules.tick_ugrx:
+            return Refused(OrderRefusal.BAD_PRICE, "expected a price within the market's limits")
+    hours = [hour for hour, _ in curve]
+    if (
+        len(curve) > MAX_CURVE
+        or hours != sorted(set(hours))
+        or not all(0 <= h <= 23 for h in hours)
+    ):
+        return Refused(OrderRefusal.BAD_PRICE, "expected a curve of ascending hours from 0 to 23")
+    if given.active and given.segment == "interval" and not community.in_force.interval.enabled:
+        detail = "expected segment 'realtime': this community has no interval auction"
+        return Refused(OrderRefusal.SEGMENT_CLOSED, detail)
+    successor = None
+    if given.active:
+        successor = StandingOrder(
+            price_ugrx, keep_uwh, segment=given.segment, curve=curve, paused=given.paused
+        )
+    cancelled = standing_orders.replace(community, given.wallet, given.side, successor)
+    return StandingAccepted(given.wallet, given.side, given.active, cancelled)

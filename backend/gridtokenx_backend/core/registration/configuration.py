@@ -1,0 +1,244 @@
+"""New terms: members, devices and meters come, change and go; history stays."""
+
+from __future__ import annotations
+
+from gridtokenx_backend.core.market.market_rules import MarketRules
+from gridtokenx_backend.core.market.timetable import IntervalRules, first_to_clear
+from gridtokenx_backend.core.messages.inputs import ConfigureInput
+from gridtokenx_backend.core.messages.outcomes import Configured
+from gridtokenx_backend.core.minting.frames import reset_chain
+from gridtokenx_backend.core.model.ledger import GRX, Movement, issuer
+from gridtokenx_backend.core.model.registry import Device, Member, Meter, MeterRules
+from gridtokenx_backend.core.model.terms import (
+    CommunityTerms,
+    DeviceTerms,
+    MemberTerms,
+    MeterTerms,
+    ZoneTerms,
+)
+from gridtokenx_backend.core.model.zones import ONLY_ZONE, LinkRules, ZoneRules, loss_per_kwh_ugrx
+from gridtokenx_backend.core.oracle import validation
+from gridtokenx_backend.core.oracle.validation import OracleLimits
+from gridtokenx_backend.core.orders import standing_orders
+from gridtokenx_backend.core.sharing import key_versions
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_backend.core.state.snapshot import InForce
+from gridtokenx_wire.frame import GENESIS_PREV
+from gridtokenx_wire.keys import device_id, device_text, public_key_text
+
+
+def configure(community: Community, given: ConfigureInput, at_ms: int) -> Configured:
+    """Puts terms into force. They were checked before (`rim`'s config): names refer to something.
+
+    A device that is no longer named is revoked, unless it was enrolled; a meter is switched off;
+    members keep their tokens. Open orders are cancelled if their value may no longer be whole,
+    their escrow no longer enough, their owner is in another zone, their price would be refused now,
+    or the community shares by a key from here on.
+    """
+    former, former_interval = community.market.rules, community.in_force.interval
+    was_sharing = community.in_force.sharing.is_sharing
+    community.put_in_force(_in_force(given))
+    _begin_clearing(community, former_interval, at_ms)
+    movements = [
+        movement
+        for terms in given.terms.member
+        if (movement := _member(community, terms)) is not None
+    ]
+    _settle_zones(community)
+    _cancel_unfit(community, former)
+    if was_sharing and not community.in_force.sharing.is_sharing:
+        standing_orders.begin_again(community)
+    key_versions.add(community.sharing, given.terms)
+    _devices(community, given.terms.device)
+    _meters(community, given.terms)
+    return Configured(movements)
+
+
+def _in_force(given: ConfigureInput) -> InForce:
+    """The terms of oracle and market as integers."""
+    oracle_terms, market = given.terms.oracle, given.terms.market
+    interval = given.terms.interval
+    return InForce(
+        given.terms.community.name,
+        given.source,
+        OracleLimits(
+            oracle_terms.future_tolerance_s * 1000,
+            oracle_terms.oldest_reading_s * 1000,
+            oracle_terms.ratio_window_s * 1000,
+            interval.correction_hours * 3_600_000,
+            interval.finality_hours * 3_600_000,
+            interval.bound_tolerance_s * 1000,
+        ),
+        MarketRules(
+            int(market.lot_kwh),
+            int(market.tick_grx_per_kwh),
+            int(market.highest_price_grx_per_kwh),
+            int(market.largest_order_kwh),
+            market.fee_bps,
+            market.fee_payer,
+            market.network_payer,
+            int(market.min_fee_grx),
+            _zones(given.terms),
+            _links(given.terms),
+            market.most_open_orders,
+        ),
+        market.order_window_s * 1000,
+        market.tick_s * 1000,
+        given.terms.rotation.overlap_hours * 3_600_000,
+        given.zone,
+        given.terms.settlement.cover_hours * 3_600_000,
+        IntervalRules(
+            interval.enabled,
+            interval.mode,
+            interval.gate_s * 1000,
+            interval.grace_s * 1000,
+            interval.coupling,
+        ),
+        key_versions.rules_of(given.terms),
+    )
+
+
+def _begin_clearing(community: Community, former: IntervalRules, at_ms: int) -> None:
+    """Intervals that passed while nothing was cleared stay so."""
+    rules = community.in_force.interval
+    if rules.enabled and not former.enabled:
+        first_ms = first_to_clear(rules, at_ms)
+        community.cleared_ms = max(community.cleared_ms, first_ms)
+
+
+def _settle_zones(community: Community) -> None:
+    """Members that the terms no longer list stay where they are while their zone exists."""
+    zones = community.market.trading.zones
+    for member in community.members.values():
+        if member.zone not in zones:
+            member.zone = community.market.rules.zones[0].name
+
+
+def _cancel_unfit(community: Community, former: MarketRules) -> None:
+    """Takes out the open orders that the new terms have no place for."""
+    market, rules = community.market, community.market.rules
+    is_all = _basis(rules) != _basis(former) or community.in_force.sharing.is_sharing
+    for order in [*community.book.orders.values(), *community.interval.book.orders.values()]:
+        zone = community.members[order.wallet].zone
+        if is_all or order.zone != zone or market.bad_price(zone, order.price_ugrx):
+            community.market_of(order).cancel(order)
+            standing_orders.order_again(community, order)
+
+
+def _basis(rules: MarketRules) -> tuple[int, int, str, int]:
+    """What the value and the escrow of an order were computed with."""
+    fee_on_top_bps = rules.fee_bps if rules.fee_payer == "buyer" else 0
+    return rules.lot_uwh, rules.tick_ugrx, rules.fee_payer, fee_on_top_bps
+
+
+def _zones(terms: CommunityTerms) -> tuple[ZoneRules, ...]:
+    zones = terms.zone or [ZoneTerms(ONLY_ZONE)]
+    return tuple(
+        ZoneRules(
+            zone.name,
+            int(zone.floor_grx_per_kwh),
+            int(zone.ceiling_grx_per_kwh),
+            zone.breaker_bps,
+            zone.breaker_pause_s * 1000,
+        )
+        for zone in zones
+    )
+
+
+def _links(terms: CommunityTerms) -> tuple[LinkRules, ...]:
+    tick_ugrx = int(terms.market.tick_grx_per_kwh)
+    return tuple(
+        LinkRules(
+            link.from_zone,
+            link.to_zone,
+            int(link.capacity_kwh),
+            int(link.wheeling_grx_per_kwh),
+            loss_per_kwh_ugrx(link.loss_bps, int(link.loss_price_grx_per_kwh), tick_ugrx),
+        )
+        for link in terms.link
+    )
+
+
+def _member(community: Community, terms: MemberTerms) -> Movement | None:
+    wallet = public_key_text(bytes(terms.wallet))
+    zone = terms.zone or community.market.rules.zones[0].name
+    known = community.members.get(wallet)
+    if known is not None:
+        known.name, known.zone = terms.name, zone
+        return None
+    community.members[wallet] = Member(terms.name, wallet, zone=zone)
+    if not terms.opening_grx:
+        return None
+    movement = Movement(GRX, issuer(GRX), wallet, int(terms.opening_grx))
+    return movement if community.ledger.post([movement]) is None else None
+
+
+def _devices(community: Community, listed: list[DeviceTerms]) -> None:
+    named = set()
+    for terms in listed:
+        key = bytes(terms.public_key)
+        name = device_id(key)
+        named.add(name)
+        chain = bytes.fromhex(terms.chain)
+        device = community.devices.get(name)
+        if device is None:
+            community.devices[name] = Device(
+                name, key, terms.site, terms.status, chain, 0, GENESIS_PREV
+            )
+            continue
+        device.origin, device.site = "config", terms.site
+        if not device.why:  # what was revoked for a reason stays so
+            device.status = terms.status
+        if chain and chain != device.chain:
+            reset_chain(device, chain)
+    for name, device in community.devices.items():
+        if name not in named and device.origin == "config":
+            device.status = "revoked"
+
+
+def _meters(community: Community, terms: CommunityTerms) -> None:
+    devices = {device_text(device): device for device in community.devices}
+    wallets = {member.name: public_key_text(bytes(member.wallet)) for member in terms.member}
+    owners = {wallet: wallet for wallet in community.members}
+    shared: dict[MeterRules, MeterRules] = {}
+    named = set()
+    for listed in terms.meter:
+        named.add(listed.id)
+        rules = _rules(listed)
+        rules = shared.setdefault(rules, rules)
+        device = devices[listed.device] if listed.device else b""
+        owner = owners[wallets[listed.owner]]
+        meter = community.meters.get(listed.id)
+        if meter is None:
+            meter = Meter(listed.id, device, owner, rules, listed.epoch, site=listed.site)
+            meter.metering_point = listed.metering_point
+            community.meters[listed.id] = meter
+            continue
+        policy_changed = meter.rules.policy != rules.policy
+        meter.device, meter.site, meter.owner, meter.rules = device, listed.site, owner, rules
+        meter.metering_point = listed.metering_point
+        if policy_changed:  # the mark counts what the former policy called surplus
+            meter.settled_uwh = validation.surplus_uwh(meter)
+        if meter.epoch != listed.epoch:
+            meter.epoch = listed.epoch
+            validation.forget(meter)
+    for name, meter in community.meters.items():
+        if name not in named:
+            off = MeterRules(
+                meter.rules.policy, False, 0, 0, 0, 0, technology=meter.rules.technology
+            )
+            meter.rules = shared.setdefault(off, off)
+
+
+def _rules(terms: MeterTerms) -> MeterRules:
+    return MeterRules(
+        terms.policy,
+        terms.active,
+        int(terms.max_power_kw),
+        terms.min_interval_s * 1000,
+        int(terms.resolution_kwh),
+        terms.max_production_ratio,
+        int(terms.rollover_kwh),
+        terms.renewable,
+        terms.technology,
+    )

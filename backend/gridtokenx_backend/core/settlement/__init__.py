@@ -1,0 +1,1 @@
+"""Settlement: retirement against metered import, deposits, certificates, billing periods."""

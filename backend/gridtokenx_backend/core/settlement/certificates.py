@@ -1,0 +1,178 @@
+"""Renewable energy certificates (REC): one for each full MWh that a renewable meter minted.
+
+A meter's mints count up, less what corrections clawed back. Certificates are cut off that count at
+a mark, so no µWh is in two of them; what is not a full MWh yet waits for a later month. A serial
+number is COMMUNITY-YYYY-MM-METER-NUMBER: the month in which its last µWh was minted (the
+community's time zone), and the number of the meter's certificate, from 1 on.
+"""
+
+from __future__ import annotations
+
+from gridtokenx_backend.core.messages.outcomes import OrderRefusal, Refused
+from gridtokenx_backend.core.messages.settlement_outcomes import (
+    CertificateMoved,
+    CertificateRetired,
+    CertificatesIssued,
+    NothingIssued,
+    SettlementRefusal,
+    SettlementRefused,
+)
+from gridtokenx_backend.core.model.ledger import REC, RETIRED, Movement, issuer
+from gridtokenx_backend.core.model.local_time import (
+    month_at,
+    month_start_ms,
+    month_text,
+    next_month,
+)
+from gridtokenx_backend.core.model.registry import Certified, Meter, MonthMinted
+from gridtokenx_backend.core.model.settlement import Certificate, IssueCertificates
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_wire.order import RecRetire, RecTransfer
+from gridtokenx_wire.units import UWH_PER_KWH
+
+MWH_UWH = 1000 * UWH_PER_KWH
+MAX_BENEFICIARY = 200
+
+
+def note_minted(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> None:
+    """Counts what a renewable meter minted (or, below zero, had clawed back) in this entry."""
+    entry = community.entries + 1
+    month = month_at(community.in_force.zone, at_ms)
+    if meter.certified is None:
+        meter.certified = Certified()
+    months = meter.certified.months
+    if months and months[-1].month == month:
+        months[-1].minted_uwh += minted_uwh
+        months[-1].last_entry = entry
+    else:
+        months.append(MonthMinted(month, minted_uwh, entry, entry))
+
+
+def issue(
+    community: Community, given: IssueCertificates, at_ms: int
+) -> CertificatesIssued | NothingIssued | SettlementRefused:
+    """Issues what is due up to the end of a month; a second time there is nothing left of it."""
+    month = given.month
+    if not 197001 <= month <= 999911 or not 1 <= month % 100 <= 12:
+        return SettlementRefused(SettlementRefusal.MONTH_NOT_OVER, "expected a month as yyyymm")
+    if month_start_ms(community.in_force.zone, next_month(month)) > at_ms:
+        detail = f"expected a month that is over, got {month_text(month)}"
+        return SettlementRefused(SettlementRefusal.MONTH_NOT_OVER, detail)
+    issued: list[Certificate] = []
+    movements: list[Movement] = []
+    for meter in community.meters.values():
+        fresh = _due(community, meter, month, at_ms) if meter.certified else []
+        if not fresh:
+            continue
+        movement = Movement(REC, issuer(REC), meter.owner, len(fresh))
+        if community.ledger.post([movement]) is None:
+            assert meter.certified is not None
+            meter.certified.mark_uwh = fresh[-1].to_uwh
+            _sum_up(meter.certified)
+            issued += fresh
+            movements.append(movement)
+    if not issued:
+        return NothingIssued(month)
+    community.settlement.certificates |= {each.serial: each for each in issued}
+    return CertificatesIssued(month, [_copy(each) for each in issued], movements)
+
+
+def _due(community: Community, meter: Meter, up_to: int, at_ms: int) -> list[Certificate]:
+    """The certificates of a meter that no correction has made doubtful since."""
+    certified = meter.certified
+    assert certified is not None
+    due: list[Certificate] = []
+    from_uwh = certified.mark_uwh
+    first_entry = certified.months[0].first_entry if certified.months else 0
+    for month, safe_uwh in zip(certified.months, _safe(certified), strict=True):
+        if month.month > up_to:
+            break
+        while from_uwh + MWH_UWH <= safe_uwh:
+            number = from_uwh // MWH_UWH + 1
+            serial = f"{community.name}-{month_text(month.month)}-{meter.id}-{number}"
+            to_uwh = from_uwh + MWH_UWH
+            due.append(
+                Certificate(
+                    serial,
+                    meter.id,
+                    meter.rules.technology,
+                    month.month,
+                    from_uwh,
+                    to_uwh,
+                    first_entry,
+                    month.last_entry,
+                    community.entries + 1,
+                    at_ms,
+                    meter.owner,
+                )
+            )
+            from_uwh, first_entry = to_uwh, month.first_entry
+    return due
+
+
+def _safe(certified: Certified) -> list[int]:
+    """Up to which µWh the mints of each month stand, whatever was clawed back after it."""
+    counted_uwh = certified.before_uwh
+    counts: list[int] = []
+    for month in certified.months:
+        counted_uwh += month.minted_uwh
+        counts.append(counted_uwh)
+    for index in range(len(counts) - 2, -1, -1):
+        counts[index] = min(counts[index], counts[index + 1])
+    return counts
+
+
+def _sum_up(certified: Certified) -> None:
+    """Forgets the months whose energy is all below the mark; the newest stays."""
+    months = certified.months
+    while len(months) > 1 and certified.before_uwh + months[0].minted_uwh <= certified.mark_uwh:
+        certified.before_uwh += months.pop(0).minted_uwh
+
+
+def transfer(community: Community, given: RecTransfer) -> CertificateMoved | Refused:
+    """Gives a certificate to another member."""
+    certificate = _own(community, given)
+    if isinstance(certificate, Refused):
+        return certificate
+    if given.to not in community.members or given.to == given.wallet:
+        return Refused(OrderRefusal.UNKNOWN_WALLET, "expected the wallet of another member in 'to'")
+    movement = Movement(REC, given.wallet, given.to, 1)
+    refusal = community.ledger.post([movement])
+    assert refusal is None
+    certificate.owner = given.to
+    return CertificateMoved(given.serial, given.wallet, given.to, [movement])
+
+
+def retire(community: Community, given: RecRetire, at_ms: int) -> CertificateRetired | Refused:
+    """Uses a certificate up, once and for all, for a beneficiary."""
+    beneficiary = given.beneficiary
+    is_text = 1 <= len(beneficiary) <= MAX_BENEFICIARY and beneficiary.isprintable()
+    if not is_text or not beneficiary.strip():
+        detail = f"expected a beneficiary of 1 to {MAX_BENEFICIARY} printable characters"
+        return Refused(OrderRefusal.MALFORMED, detail)
+    certificate = _own(community, given)
+    if isinstance(certificate, Refused):
+        return certificate
+    movement = Movement(REC, given.wallet, RETIRED, 1)
+    refusal = community.ledger.post([movement])
+    assert refusal is None
+    certificate.status, certificate.beneficiary = "retired", beneficiary
+    certificate.retired_entry, certificate.retired_ms = community.entries + 1, at_ms
+    return CertificateRetired(given.serial, given.wallet, beneficiary, [movement])
+
+
+def _own(community: Community, given: RecTransfer | RecRetire) -> Certificate | Refused:
+    certificate = community.settlement.certificates.get(given.serial)
+    if certificate is None or certificate.owner != given.wallet:
+        detail = "expected the serial number of a certificate of this wallet"
+        return Refused(OrderRefusal.UNKNOWN_CERTIFICATE, detail)
+    if certificate.status == "retired":
+        detail = f"expected a certificate that is not retired; {given.serial} is"
+        return Refused(OrderRefusal.UNKNOWN_CERTIFICATE, detail)
+    return certificate
+
+
+def _copy(certificate: Certificate) -> Certificate:
+    """What the entry keeps, which later transfers do not change."""
+    values = (getattr(certificate, name) for name in Certificate.__struct_fields__)
+    return Certificate(*values)

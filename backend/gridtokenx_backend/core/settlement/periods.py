@@ -1,0 +1,227 @@
+"""Billing periods: a calendar month goes from open to provisional, final and revised.
+
+Nothing is overwritten: each step is a journal entry of its own that names the documents by their
+hashes, and the steps of a month are numbered by revision. When a month becomes final, what it
+minted and nobody bought goes to the utility.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gridtokenx_backend.core.market.book import SELL
+from gridtokenx_backend.core.model.ledger import FED_IN, GRID, Movement
+from gridtokenx_backend.core.model.local_time import utc_text
+
+if TYPE_CHECKING:
+    from gridtokenx_backend.core.model.registry import Member
+    from gridtokenx_backend.core.state.community import Community
+
+PeriodStatus = Literal["provisional", "final", "revised"]
+_BEFORE: dict[PeriodStatus, frozenset[str]] = {
+    "provisional": frozenset({"open", "provisional"}),
+    "final": frozenset({"open", "provisional"}),
+    "revised": frozenset({"final", "revised"}),
+}
+_SHA256_HEX = 64
+
+
+class PeriodRefusal(Enum):
+    """Why a period stayed as it was. Checked in this order."""
+
+    BAD_PERIOD = "bad_period"
+    NOT_ENDED = "not_ended"
+    WRONG_STATUS = "wrong_status"
+    WRONG_REVISION = "wrong_revision"
+    """Another document of this period was journaled meanwhile."""
+    OUT_OF_ORDER = "out_of_order"
+    """Periods become final one after the other: surplus goes oldest first."""
+    UNKNOWN_WALLET = "unknown_wallet"
+    STALE = "stale"
+    """Surplus was sold, or minted, since the documents were made."""
+
+
+class FeedIn(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What of a wallet's surplus goes to the utility, as the documents have it.
+
+    `minted_uwh` is what was ever minted to it by the period's end, `given_later_uwh` what of the
+    rest went to members by the community's key, for intervals after it.
+    """
+
+    wallet: str
+    minted_uwh: int
+    fed_in_uwh: int
+    given_later_uwh: int = 0
+
+
+class ChangePeriod(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator's step. `documents` are [wallet, SHA-256 in hex] of the members' statements.
+
+    `report` is the hash of the community's report. `feed_in` is for `final` only.
+    """
+
+    month: str
+    status: PeriodStatus
+    revision: int
+    from_ms: int
+    to_ms: int
+    documents: list[tuple[str, str]]
+    report: str = ""
+    feed_in: list[FeedIn] = []
+
+
+class Period(msgspec.Struct, array_like=True, gc=False):
+    """`entries` are the journal's numbers of its steps: revision n is the n-th of them."""
+
+    status: PeriodStatus
+    from_ms: int
+    to_ms: int
+    entries: list[int] = []
+
+    @property
+    def revision(self) -> int:
+        return len(self.entries)
+
+
+class PeriodChanged(msgspec.Struct, frozen=True, array_like=True, tag="period", gc=False):
+    """`cancelled` are the numbers of sell orders whose escrow the feed-in needed."""
+
+    month: str
+    status: PeriodStatus
+    revision: int
+    movements: list[Movement]
+    cancelled: list[int]
+
+
+class PeriodRefused(msgspec.Struct, frozen=True, gc=False):
+    """A step that was not taken, and is not journaled. `detail` says what was expected."""
+
+    reason: PeriodRefusal
+    detail: str
+
+
+def change_period(
+    community: Community, command: ChangePeriod, at_ms: int
+) -> PeriodChanged | PeriodRefused:
+    """Takes a step of a period, and with `final` moves its unsold surplus."""
+    period = community.periods.get(command.month)
+    if refused := _refusal(community, command, period, at_ms):
+        return refused
+    movements: list[Movement] = []
+    cancelled: list[int] = []
+    for each in command.feed_in:
+        if not each.fed_in_uwh:
+            continue
+        cancelled += _release(community, each.wallet, each.fed_in_uwh)
+        movement = Movement(GRID, each.wallet, FED_IN, each.fed_in_uwh)
+        refusal = community.ledger.post([movement])
+        assert refusal is None
+        movements.append(movement)
+    entry = community.entries + 1
+    if period is None:
+        period = Period(command.status, command.from_ms, command.to_ms, [])
+        community.periods[command.month] = period
+    period.status = command.status
+    period.entries = [*period.entries, entry]
+    return PeriodChanged(command.month, command.status, command.revision, movements, cancelled)
+
+
+def unsold_uwh(
+    community: Community, member: Member, minted_uwh: int, given_later_uwh: int = 0
+) -> int:
+    """Of what was minted up to the mark `minted_uwh`, what the wallet still has.
+
+    A sale takes minted GRID before what was bought, and of that the oldest; a key gives what was
+    minted in the same interval.
+    """
+    surplus_uwh = community.ledger.posted(member.wallet, GRID) - member.bought_uwh
+    return max(0, surplus_uwh - max(0, member.minted_uwh - minted_uwh - given_later_uwh))
+
+
+def _refusal(
+    community: Community, command: ChangePeriod, period: Period | None, at_ms: int
+) -> PeriodRefused | None:
+    if fault := _fault(command):
+        return PeriodRefused(PeriodRefusal.BAD_PERIOD, fault)
+    if period is not None and (period.from_ms, period.to_ms) != (command.from_ms, command.to_ms):
+        detail = f"expected the bounds {period.from_ms} and {period.to_ms} that it had before"
+        return PeriodRefused(PeriodRefusal.BAD_PERIOD, detail)
+    if at_ms < command.to_ms:
+        detail = f"expected a month that is over; {command.month} ends at {utc_text(command.to_ms)}"
+        return PeriodRefused(PeriodRefusal.NOT_ENDED, detail)
+    now = period.status if period else "open"
+    if now not in _BEFORE[command.status]:
+        expected = " or ".join(sorted(_BEFORE[command.status]))
+        detail = f"expected a month that is {expected}; {command.month} is {now}"
+        return PeriodRefused(PeriodRefusal.WRONG_STATUS, detail)
+    revision = period.revision + 1 if period else 1
+    if command.revision != revision:
+        detail = f"expected revision {revision}, got {command.revision}"
+        return PeriodRefused(PeriodRefusal.WRONG_REVISION, detail)
+    if command.status == "final":
+        return _final_refusal(community, command)
+    return None
+
+
+def _fault(command: ChangePeriod) -> str:
+    if not 0 <= command.from_ms < command.to_ms:
+        return "expected from_ms before to_ms"
+    hashes = [sha256 for _, sha256 in command.documents]
+    hashes += [command.report] if command.report else []
+    if any(len(each) != _SHA256_HEX for each in hashes):
+        return "expected SHA-256 hashes in hex"
+    if command.feed_in and command.status != "final":
+        return "expected feed_in with final only"
+    if len({each.wallet for each in command.feed_in}) < len(command.feed_in):
+        return "expected each wallet once in feed_in"
+    return ""
+
+
+def _final_refusal(community: Community, command: ChangePeriod) -> PeriodRefused | None:
+    for month, other in community.periods.items():
+        is_open = other.status == "provisional" and other.to_ms <= command.from_ms
+        if is_open or (other.status != "provisional" and other.from_ms >= command.to_ms):
+            detail = f"expected {min(month, command.month)} to be final before the month after it"
+            return PeriodRefused(PeriodRefusal.OUT_OF_ORDER, detail)
+    for each in command.feed_in:
+        member = community.members.get(each.wallet)
+        if member is None:
+            return PeriodRefused(PeriodRefusal.UNKNOWN_WALLET, "expected wallets of members")
+        if not 0 <= each.minted_uwh <= member.minted_uwh:
+            detail = f"expected minted_uwh of at most {member.minted_uwh} µWh of {each.wallet}"
+            return PeriodRefused(PeriodRefusal.BAD_PERIOD, detail)
+        found_uwh = unsold_uwh(community, member, each.minted_uwh, each.given_later_uwh)
+        if found_uwh != each.fed_in_uwh:
+            detail = (
+                f"expected documents made of the newest entries: {each.wallet} has {found_uwh} µWh"
+                f" of unsold surplus, its document {each.fed_in_uwh}"
+            )
+            return PeriodRefused(PeriodRefusal.STALE, detail)
+    return None
+
+
+def _release(community: Community, wallet: str, amount_uwh: int) -> list[int]:
+    """Cancels as many sell orders, newest first, as hold what is to go. Returns their numbers."""
+    cancelled: list[int] = []
+    if community.ledger.available(wallet, GRID) >= amount_uwh:
+        return cancelled
+    books = ((community.book, community.market), (community.interval.book, community.interval))
+    selling = [
+        (order.number, order, market)
+        for book, market in books
+        for order in book.of_wallet(wallet)
+        if order.side == SELL
+    ]
+    for number, order, market in sorted(selling, key=_by_number, reverse=True):
+        market.cancel(order)
+        cancelled.append(number)
+        if community.ledger.available(wallet, GRID) >= amount_uwh:
+            break
+    return cancelled
+
+
+def _by_number(selling: tuple[int, object, object]) -> int:
+    return selling[0]

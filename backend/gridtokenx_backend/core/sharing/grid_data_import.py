@@ -1,0 +1,102 @@
+"""The input `grid_data`: what the grid operator says, as a file brought it.
+
+In the mode `imported` it is what the next clearing allocates. In every mode it is in the journal,
+with the file's SHA-256, for whoever compares.
+"""
+
+from __future__ import annotations
+
+from gridtokenx_backend.core.messages.grid_data import GridData, GridSeries
+from gridtokenx_backend.core.messages.outcomes import Repeated
+from gridtokenx_backend.core.messages.sharing_outcomes import (
+    GridDataRefusal,
+    GridDataRefused,
+    GridDataTaken,
+)
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
+from gridtokenx_backend.core.model.sharing_keys import factor_at, in_force
+from gridtokenx_backend.core.model.sharing_state import Operators
+from gridtokenx_backend.core.sharing.allocation import part_of
+from gridtokenx_backend.core.state.community import Community
+
+_READ = ("received", "consumption", "consumption_part", "generation", "generation_part")
+MOST_SOURCES = 10_000
+
+
+def take(
+    community: Community, data: GridData, at_ms: int
+) -> GridDataTaken | GridDataRefused | Repeated:
+    """Takes a file whole, or refuses it whole. One that was taken before changes nothing."""
+    state = community.sharing
+    if data.source in state.sources:
+        return Repeated(state.sources[data.source])
+    names = {meter.metering_point or meter.id: meter.id for meter in community.meters.values()}
+    names |= {meter: meter for meter in community.meters}
+    for series in data.series:
+        if series.meter not in names:
+            return _refused(
+                GridDataRefusal.UNKNOWN_METER,
+                f"expected meters of this community, got {series.meter!r}: "
+                "its metering_point belongs into community.toml",
+            )
+        if _end(series) > at_ms:
+            return _refused(GridDataRefusal.NOT_YET, f"{series.meter}: expected the past")
+    final_ms = at_ms - community.limits.finality_ms
+    if any(_is_final(community, series, final_ms) for series in data.series):
+        return _refused(
+            GridDataRefusal.FINAL, "expected intervals that are not final: a correction is needed"
+        )
+    for series in data.series:
+        _say(community, names[series.meter], series)
+    while len(state.sources) >= MOST_SOURCES:
+        del state.sources[next(iter(state.sources))]
+    state.sources[data.source] = community.entries + 1
+    values = sum(len(series.energies_uwh) for series in data.series)
+    first_ms = min(series.start_ms for series in data.series)
+    return GridDataTaken(data.source, values, first_ms, max(map(_end, data.series)))
+
+
+def _refused(reason: GridDataRefusal, detail: str) -> GridDataRefused:
+    return GridDataRefused(reason, detail)
+
+
+def _end(series: GridSeries) -> int:
+    return series.start_ms + len(series.energies_uwh) * INTERVAL_MS
+
+
+def _is_final(community: Community, series: GridSeries, final_ms: int) -> bool:
+    """Whether it would change an interval that nothing changes any more."""
+    if series.start_ms >= final_ms:
+        return False
+    key = in_force(community.sharing.keys, series.start_ms)
+    return key is not None and key.mode == "imported"
+
+
+def _say(community: Community, meter: str, series: GridSeries) -> None:
+    """Keeps for the next clearing what a series says, beside what others say of the meter."""
+    if series.quantity not in _READ:
+        return
+    state = community.sharing
+    factors = [each for each in state.participation if each.meter == meter]
+    for interval_ms, energy_uwh, quality in series.rows():
+        key = in_force(state.keys, interval_ms)
+        if energy_uwh is None or key is None or key.mode != "imported":
+            continue
+        factor_ppm = factor_at(factors, interval_ms)
+        said = state.said.setdefault(interval_ms, {})
+        new = _operators(series.quantity, energy_uwh, factor_ppm, quality)
+        said[meter] = said[meter].joined(new) if meter in said else new
+
+
+def _operators(quantity: str, energy_uwh: int, factor_ppm: int, quality: Quality) -> Operators:
+    """One value; of a whole energy its part, unless the file has that itself."""
+    match quantity:
+        case "received":
+            return Operators(energy_uwh, quality=int(quality))
+        case "consumption_part":
+            return Operators(consumed_uwh=energy_uwh)
+        case "consumption":
+            return Operators(consumed_uwh=part_of(energy_uwh, factor_ppm))
+        case "generation_part":
+            return Operators(generated_uwh=energy_uwh, quality=int(quality))
+    return Operators(generated_uwh=part_of(energy_uwh, factor_ppm), quality=int(quality))

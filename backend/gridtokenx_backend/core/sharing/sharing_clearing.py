@@ -1,0 +1,267 @@
+"""A clearing in an allocation mode: whatever is new of any interval is allocated, and moved.
+
+An interval is allocated when it is cleared, and again at the next clearing after anything of it
+became known or changed: a late meter, a correction, the grid operator's file. The new allocation
+takes the place of the old one, names the entry that it corrects, and the ledger moves the
+difference. What producers lack because their GRID is not minted yet waits for the next clearing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from gridtokenx_backend.core.messages.sharing_outcomes import Allocation, SharedIn, SharedOut
+from gridtokenx_backend.core.model import sharing_price
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
+from gridtokenx_backend.core.model.ledger import GRID, GRX, Movement
+from gridtokenx_backend.core.model.local_time import offset_ms
+from gridtokenx_backend.core.model.registry import Meter
+from gridtokenx_backend.core.model.rounding import apportion
+from gridtokenx_backend.core.model.sharing_keys import (
+    Key,
+    Participation,
+    factor_at,
+    in_force,
+    shares_of,
+)
+from gridtokenx_backend.core.model.sharing_state import Operators, Slot
+from gridtokenx_backend.core.sharing import transfers
+from gridtokenx_backend.core.sharing.allocation import (
+    Allocated,
+    Flow,
+    as_imported,
+    by_consumption,
+    by_shares,
+)
+from gridtokenx_backend.core.state.community import Community
+from gridtokenx_wire.units import energy_limit_uwh
+
+
+class Cleared(NamedTuple):
+    allocations: list[Allocation]
+    movements: list[Movement]
+
+
+def clear(community: Community, interval_ms: int) -> Cleared:
+    """Allocates the interval, and again what changed of earlier ones; forgets what is final."""
+    state = community.sharing
+    state.forget(interval_ms + INTERVAL_MS - community.limits.finality_ms)
+    changed = {*state.fresh, *state.said}
+    cleared = Cleared([], [])
+    for each_ms in sorted({*changed, *state.waiting, interval_ms}):
+        if each_ms > interval_ms:  # its own clearing is still to come
+            continue
+        key = in_force(state.keys, each_ms)
+        if key is None:
+            state.fresh.pop(each_ms, None)
+            state.said.pop(each_ms, None)
+            continue
+        allocation, movements = _settle(community, each_ms, key)
+        if movements or each_ms == interval_ms or each_ms in changed:
+            cleared.allocations.append(allocation)
+            cleared.movements.extend(movements)
+    return cleared
+
+
+def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocation, list[Movement]]:
+    """Allocates one interval as it is known now and moves what differs from what was moved."""
+    state = community.sharing
+    slot = state.slot(interval_ms)
+    producers, consumers = _flows(community, interval_ms, slot)
+    if key.mode == "imported":
+        made = [_generated(flow, slot.operators.get(flow.id)) for flow in producers]
+        used = [_consumed(flow, slot.operators.get(flow.id)) for flow in consumers]
+        producers = [flow for flow in made if flow is not None]
+        consumers = [flow for flow in used if flow is not None]
+    allocated = _allocate(community, interval_ms, key, slot, producers, consumers)
+    if slot.revision < 0:
+        slot.price_ugrx = _price(community, allocated)
+    lines_out, lines_in = _priced(community, allocated, slot.price_ugrx)
+    movements, waiting_uwh = _move(community, slot, allocated, lines_out, lines_in)
+    if waiting_uwh:
+        state.waiting[interval_ms] = None
+    else:
+        state.waiting.pop(interval_ms, None)
+    corrects = slot.entry
+    slot.revision += 1
+    slot.entry = community.entries + 1
+    state.keep(interval_ms, slot)
+    return (
+        Allocation(
+            interval_ms,
+            slot.revision,
+            corrects,
+            key.version,
+            key.mode,
+            int(allocated.quality),
+            slot.price_ugrx,
+            lines_out,
+            lines_in,
+            allocated.uncovered_uwh,
+            waiting_uwh,
+            dict(slot.paid),
+        ),
+        movements,
+    )
+
+
+def _flows(community: Community, interval_ms: int, slot: Slot) -> tuple[list[Flow], list[Flow]]:
+    """What every meter gave and took: by its gateway, or by the grid operator where that says."""
+    producers, consumers = [], []
+    factors: dict[str, list[Participation]] = {}
+    for version in community.sharing.participation:
+        factors.setdefault(version.meter, []).append(version)
+    for meter in community.meters.values():
+        if not meter.rules.active and meter.id not in slot.readings:
+            continue  # what is switched off is not missed
+        factor_ppm = factor_at(factors.get(meter.id, []), interval_ms)
+        if not factor_ppm:
+            continue
+        reading = slot.readings.get(meter.id)
+        rules = meter.rules
+        ceiling_uwh = energy_limit_uwh(rules.max_power_w, INTERVAL_MS) + rules.resolution_uwh
+        quality = Quality.MISSING if reading is None else Quality(reading.quality)
+        taken_uwh = None if reading is None else reading.import_uwh
+        made_uwh = None if reading is None else reading.export_uwh
+        producers.append(Flow(meter.id, made_uwh, quality, factor_ppm, ceiling_uwh))
+        consumers.append(Flow(meter.id, taken_uwh, quality, factor_ppm, ceiling_uwh))
+    return producers, consumers
+
+
+def _generated(flow: Flow, said: Operators | None) -> Flow | None:
+    """The grid operator's figure in place of the gateway's; None if it is no producer to it."""
+    if said is None:
+        return flow
+    if said.generated_uwh is None:
+        return None if flow.energy_uwh is None else flow
+    return Flow(flow.id, said.generated_uwh, Quality(said.quality))
+
+
+def _consumed(flow: Flow, said: Operators | None) -> Flow | None:
+    """The same of a consumer."""
+    if said is None:
+        return flow
+    if said.received_uwh is None:
+        return None if said.consumed_uwh is None else flow
+    quality = Quality(said.quality)
+    if said.consumed_uwh is not None:
+        return Flow(flow.id, said.consumed_uwh, quality)
+    return flow if flow.energy_uwh is None else flow._replace(quality=quality)
+
+
+def _allocate(
+    community: Community,
+    interval_ms: int,
+    key: Key,
+    slot: Slot,
+    producers: Iterable[Flow],
+    consumers: Iterable[Flow],
+) -> Allocated:
+    match key.mode:
+        case "dynamic":
+            return by_consumption(producers, consumers)
+        case "imported":
+            said = {
+                meter: operators.received_uwh
+                for meter, operators in slot.operators.items()
+                if operators.received_uwh is not None
+            }
+            return as_imported(producers, consumers, said)
+        case "static" | "time_varying":
+            zone = community.in_force.zone
+            local_ms = interval_ms + offset_ms(zone, interval_ms)
+            return by_shares(producers, consumers, shares_of(key, interval_ms, local_ms))
+
+
+def _price(community: Community, allocated: Allocated) -> int:
+    offered_uwh = sum(line.offered_uwh or 0 for line in allocated.producers)
+    consumed_uwh = sum(line.consumed_uwh or 0 for line in allocated.consumers)
+    return sharing_price.of_interval(community.in_force.sharing.price, offered_uwh, consumed_uwh)
+
+
+def _priced(
+    community: Community, allocated: Allocated, price_ugrx: int
+) -> tuple[list[SharedOut], list[SharedIn]]:
+    """The lines with what they cost: what consumers owe is divided over what producers gave.
+
+    What no known producer covers costs nothing before it is known whose it was.
+    """
+    meters = community.meters
+    covered_uwh: dict[str, int] = {}
+    for pair in allocated.pairs:
+        covered_uwh[pair.consumer] = covered_uwh.get(pair.consumer, 0) + pair.energy_uwh
+    lines_in = [
+        SharedIn(
+            line.id,
+            meters[line.id].owner,
+            line.consumed_uwh,
+            line.share_uwh,
+            line.received_uwh,
+            line.held_uwh,
+            sharing_price.value(covered_uwh.get(line.id, 0), price_ugrx),
+            int(line.quality),
+        )
+        for line in allocated.consumers
+        if line.consumed_uwh != 0 or line.received_uwh
+    ]
+    cost_ugrx = sum(line.cost_ugrx for line in lines_in)
+    earned_ugrx = apportion(cost_ugrx, [line.given_uwh for line in allocated.producers])
+    lines_out = [
+        SharedOut(
+            line.id,
+            meters[line.id].owner,
+            line.offered_uwh,
+            line.given_uwh,
+            line.held_uwh,
+            line.surplus_uwh,
+            earned,
+            int(line.quality),
+        )
+        for line, earned in zip(allocated.producers, earned_ugrx, strict=True)
+        if line.offered_uwh != 0
+    ]
+    return lines_out, lines_in
+
+
+def _move(
+    community: Community,
+    slot: Slot,
+    allocated: Allocated,
+    lines_out: list[SharedOut],
+    lines_in: list[SharedIn],
+) -> tuple[list[Movement], int]:
+    """Moves energy, and money if terms say so, as one linked list. Returns what still waits."""
+    ledger, meters = community.ledger, community.meters
+    gives, takes = _by_wallet(allocated, meters)
+    moved = transfers.energy(
+        gives, takes, slot.gave, slot.took, lambda wallet: ledger.available(wallet, GRID)
+    )
+    movements = moved.movements
+    paid = slot.paid
+    if community.in_force.sharing.settle == "grx" and not moved.waiting_uwh:
+        owed: dict[str, int] = {}
+        for line in lines_in:
+            owed[line.wallet] = owed.get(line.wallet, 0) + line.cost_ugrx
+        for out in lines_out:
+            owed[out.wallet] = owed.get(out.wallet, 0) - out.earned_ugrx
+        payments, paid = transfers.money(
+            owed, slot.paid, lambda wallet: ledger.available(wallet, GRX)
+        )
+        movements = movements + payments
+    refusal = ledger.post(movements)
+    assert refusal is None, "every source was covered"
+    slot.gave, slot.took, slot.paid = moved.gave, moved.took, paid
+    return movements, moved.waiting_uwh
+
+
+def _by_wallet(
+    allocated: Allocated, meters: Mapping[str, Meter]
+) -> tuple[dict[str, int], dict[str, int]]:
+    gives: dict[str, int] = {}
+    takes: dict[str, int] = {}
+    for pair in allocated.pairs:
+        giver, taker = meters[pair.producer].owner, meters[pair.consumer].owner
+        gives[giver] = gives.get(giver, 0) + pair.energy_uwh
+        takes[taker] = takes.get(taker, 0) + pair.energy_uwh
+    return gives, takes

@@ -1,0 +1,151 @@
+"""One community as the core holds it in memory, and its way to and from a snapshot."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from gridtokenx_backend.core.market import timetable
+from gridtokenx_backend.core.market.book import NEVER_MS, Book, RestingOrder
+from gridtokenx_backend.core.market.continuous import Market
+from gridtokenx_backend.core.market.interval_market import IntervalMarket
+from gridtokenx_backend.core.market.market_rules import MarketRules
+from gridtokenx_backend.core.model.ledger import Ledger
+from gridtokenx_backend.core.model.registry import Device, Member, Meter, Token
+from gridtokenx_backend.core.model.settlement import Settlement
+from gridtokenx_backend.core.model.sharing_state import SharingState
+from gridtokenx_backend.core.oracle.validation import OracleLimits
+from gridtokenx_backend.core.settlement.periods import Period
+from gridtokenx_backend.core.state.snapshot import (
+    VERSION,
+    Counters,
+    InForce,
+    Remembered,
+    State,
+    chunked,
+    decode_state,
+    encode_state,
+    store_ledger,
+)
+
+_NOTHING_IN_FORCE = InForce("", b"", OracleLimits(0, 0, 0), MarketRules(1, 1, 0, 0, 0), 0, 0)
+
+
+class Community:
+    """Every attribute is a function of the inputs that were applied, and of nothing else.
+
+    `entries` is the journal's number of the newest input, `at_ms` its time. `members` are by
+    wallet, `devices` by id, `meters` by id, `tokens` by their secret's hash, `remembered` by
+    wallet and client id (`remembered_of`: how many by wallet); instructions issued before
+    `forgotten_ms` may have been carried out and forgotten. The interval to be cleared next starts
+    at `cleared_ms`; 0 is none.
+    """
+
+    def __init__(self) -> None:
+        self.entries = 0
+        self.at_ms = 0
+        self.paused = False
+        self.next_order = 1
+        self.counters = Counters()
+        self.members: dict[str, Member] = {}
+        self.devices: dict[bytes, Device] = {}
+        self.meters: dict[str, Meter] = {}
+        self.remembered: dict[str, Remembered] = {}
+        self.remembered_of: Counter[str] = Counter()
+        self.forgotten_ms = 0
+        self.tokens: dict[str, Token] = {}
+        self.settlement = Settlement()
+        self.periods: dict[str, Period] = {}
+        self.sharing = SharingState()
+        self.ledger = Ledger()
+        self.book = Book()
+        self.market = Market(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
+        self.interval = IntervalMarket(self.market)
+        self.cleared_ms = 0
+        self.put_in_force(_NOTHING_IN_FORCE)
+
+    def put_in_force(self, terms: InForce) -> None:
+        """From here on, these terms of oracle and market hold."""
+        self.in_force = terms
+        self.name = terms.name
+        self.limits = terms.limits
+        self.order_window_ms = terms.order_window_ms
+        self.market.put_in_force(terms.rules)
+
+    @property
+    def due_ms(self) -> int:
+        """The earliest moment at which something happens by itself, and needs a tick for it."""
+        return min(self.market.due_ms, self.interval.due_ms)
+
+    @property
+    def clear_due_ms(self) -> int:
+        """When the interval that starts at `cleared_ms` is to be cleared; NEVER_MS if none is."""
+        rules = self.in_force.interval
+        if not (rules.enabled and self.cleared_ms):
+            return NEVER_MS
+        return timetable.due_ms(rules, self.cleared_ms)
+
+    def market_of(self, order: RestingOrder) -> Market | IntervalMarket:
+        """The segment that an open order rests in."""
+        return self.interval if order.number in self.interval.book.orders else self.market
+
+    def snapshot(self) -> bytes:
+        """All of it as bytes; equal communities give equal bytes."""
+        return encode_state(
+            State(
+                VERSION,
+                self.entries,
+                self.at_ms,
+                self.in_force,
+                self.paused,
+                self.next_order,
+                self.counters,
+                store_ledger(self.ledger.state),
+                list(self.members.values()),
+                list(self.devices.values()),
+                chunked(self.meters.values()),
+                list(self.book.orders.values()),
+                self.remembered,
+                self.forgotten_ms,
+                self.tokens,
+                self.settlement,
+                list(self.market.trading.zones.values()),
+                list(self.market.trading.uses.values()),
+                list(self.interval.book.orders.values()),
+                self.cleared_ms,
+                self.periods,
+                self.sharing,
+            )
+        )
+
+
+def restore(snapshot: bytes) -> Community:
+    """The community that `snapshot` was taken of. Raises ValueError for another version's."""
+    state, ledger, meters = decode_state(snapshot)
+    community = Community()
+    community.entries = state.entries
+    community.at_ms = state.at_ms
+    community.paused = state.paused
+    community.next_order = state.next_order
+    community.counters = state.counters
+    community.members = {member.wallet: member for member in state.members}
+    community.devices = {device.id: device for device in state.devices}
+    community.meters = {meter.id: meter for meter in meters}
+    community.remembered = state.remembered
+    community.remembered_of = Counter(key.partition(":")[0] for key in state.remembered)
+    community.forgotten_ms = state.forgotten_ms
+    community.tokens = state.tokens
+    community.settlement = state.settlement
+    community.periods = state.periods
+    community.sharing = state.sharing
+    community.ledger = Ledger(ledger)
+    community.market = Market(community.ledger, community.book, state.in_force.rules)
+    community.interval = IntervalMarket(community.market)
+    for order in state.orders:
+        community.book.rest(order)
+    for order in state.interval_orders:
+        community.interval.book.rest(order)
+    community.cleared_ms = state.cleared_ms
+    community.market.trading.zones = {zone.name: zone for zone in state.zones}
+    community.market.trading.uses = {(use.from_zone, use.to_zone): use for use in state.uses}
+    community.put_in_force(state.in_force)
+    return community

@@ -1,0 +1,201 @@
+"""All that the core knows, as one value: a snapshot is its bytes, a digest is their hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from sys import intern
+
+import msgspec
+
+from gridtokenx_backend.core.market.book import RestingOrder
+from gridtokenx_backend.core.market.market_rules import MarketRules
+from gridtokenx_backend.core.market.timetable import IntervalRules
+from gridtokenx_backend.core.market.trading import LinkUse, ZoneState
+from gridtokenx_backend.core.model.ledger import LedgerState, Pending
+from gridtokenx_backend.core.model.local_time import Zone
+from gridtokenx_backend.core.model.registry import Device, Member, Meter, MeterRules, Token
+from gridtokenx_backend.core.model.settlement import Settlement
+from gridtokenx_backend.core.model.sharing_state import SharingRules, SharingState
+from gridtokenx_backend.core.oracle.validation import OracleLimits
+from gridtokenx_backend.core.settlement.periods import Period
+
+VERSION = 3
+
+
+class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An instruction that was carried out: a retry is told of the journal's `entry`."""
+
+    digest: bytes
+    entry: int
+    arrived_ms: int
+
+
+class Counters(msgspec.Struct, array_like=True, gc=False):
+    """Totals since the community began. `refused` is by Reason.
+
+    `thinned` counts readings that gateways left out, as they say in summaries.
+    """
+
+    frames: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    quarantined: int = 0
+    refused: dict[int, int] = {}
+    minted_uwh: int = 0
+    orders: int = 0
+    trades: int = 0
+    thinned: int = 0
+
+    @property
+    def quality_permille(self) -> int:
+        """Accepted readings of a thousand; 1000 before the first."""
+        total = self.accepted + self.rejected + self.quarantined
+        return 1000 * self.accepted // total if total else 1000
+
+
+class InForce(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The community's terms as the core uses them.
+
+    `source` is the SHA-256 of the file that they were read from: while the file has it, nothing
+    of it needs to be read again. Standing orders are looked at every `tick_ms`.
+    """
+
+    name: str
+    source: bytes
+    limits: OracleLimits
+    rules: MarketRules
+    order_window_ms: int
+    tick_ms: int
+    rotation_overlap_ms: int = 48 * 3_600_000
+    zone: Zone = Zone()
+    cover_ms: int = 72 * 3_600_000
+    interval: IntervalRules = IntervalRules()
+    sharing: SharingRules = SharingRules()
+
+
+class StoredLedger(msgspec.Struct, array_like=True, gc=False):
+    """A LedgerState with its balances in chunks of [account, amount] pairs."""
+
+    posted: dict[str, list[msgspec.Raw]]
+    held: dict[str, dict[str, int]]
+    pendings: dict[int, Pending]
+
+
+class State(msgspec.Struct, array_like=True, gc=False):
+    """`entries` is the journal's number of the newest entry; `at_ms` is its time."""
+
+    version: int
+    entries: int
+    at_ms: int
+    in_force: InForce
+    paused: bool
+    next_order: int
+    counters: Counters
+    ledger: StoredLedger
+    members: list[Member]
+    devices: list[Device]
+    meters: list[msgspec.Raw]
+    orders: list[RestingOrder]
+    remembered: dict[str, Remembered]
+    forgotten_ms: int
+    tokens: dict[str, Token] = {}
+    settlement: Settlement = msgspec.field(default_factory=Settlement)
+    zones: list[ZoneState] = []
+    uses: list[LinkUse] = []
+    interval_orders: list[RestingOrder] = []
+    cleared_ms: int = 0
+    periods: dict[str, Period] = {}
+    sharing: SharingState = msgspec.field(default_factory=SharingState)
+
+
+_CHUNK = 512
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(State)
+_meters_decoder = msgspec.msgpack.Decoder(list[Meter])
+_balances_decoder = msgspec.msgpack.Decoder(list[tuple[str, int]])
+
+
+def encode_state(state: State) -> bytes:
+    """The snapshot: the same state always gives the same bytes."""
+    return _encoder.encode(state)
+
+
+def chunked(items: Iterable[object]) -> list[msgspec.Raw]:
+    """Values in chunks that are decoded one by one.
+
+    What a chunk repeats (owners, account names) is dropped before the next is read, so that a
+    community of 100,000 meters does not need twice its memory at the start.
+    """
+    iterator = iter(items)
+    chunks = []
+    while chunk := list(islice(iterator, _CHUNK)):
+        chunks.append(msgspec.Raw(_encoder.encode(chunk)))
+    return chunks
+
+
+def store_ledger(ledger: LedgerState) -> StoredLedger:
+    posted = {asset: chunked(amounts.items()) for asset, amounts in ledger.posted.items()}
+    return StoredLedger(posted, ledger.held, ledger.pendings)
+
+
+def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
+    """The state of a snapshot, with its ledger and meters, sharing equal values.
+
+    Raises ValueError for a snapshot of another version.
+    """
+    state = _decoder.decode(snapshot)
+    if state.version != VERSION:
+        raise ValueError(f"expected a snapshot of version {VERSION}, got {state.version}")
+    wallets = {member.wallet: member.wallet for member in state.members}
+    zones: dict[str, str] = {}
+    for member in state.members:
+        member.zone = zones.setdefault(member.zone, member.zone)
+    for device in state.devices:
+        device.status, device.origin = intern(device.status), intern(device.origin)
+    posted = {
+        asset: {
+            wallets.get(account, account): amount
+            for chunk in chunks
+            for account, amount in _with_shared_amounts(_balances_decoder.decode(chunk))
+        }
+        for asset, chunks in state.ledger.posted.items()
+    }
+    ledger = LedgerState(posted, state.ledger.held, state.ledger.pendings)
+    devices = {device.id: device.id for device in state.devices}
+    shared: dict[MeterRules, MeterRules] = {}
+    meters = []
+    for chunk in state.meters:
+        times: dict[int, int] = {}
+        for meter in _meters_decoder.decode(chunk):
+            meter.owner = wallets[meter.owner]
+            meter.device = devices.get(meter.device, meter.device)
+            meter.rules = shared.setdefault(meter.rules, meter.rules)
+            _share_numbers(meter, times)
+            meters.append(meter)
+    return state, ledger, meters
+
+
+def _with_shared_amounts(balances: list[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """One object for amounts that are equal: members who did not trade have their opening."""
+    amounts: dict[int, int] = {}
+    return ((account, amounts.setdefault(amount, amount)) for account, amount in balances)
+
+
+def _share_numbers(meter: Meter, times: dict[int, int]) -> None:
+    """One object for numbers that are often equal; `times` has those of a chunk's meters."""
+    meter.bound_ms = times.setdefault(meter.bound_ms, meter.bound_ms)
+    meter.last_ms = times.setdefault(meter.last_ms, meter.last_ms)
+    meter.mark_ms = times.setdefault(meter.mark_ms, meter.mark_ms)
+    if meter.settled_uwh == meter.last_export_uwh:
+        meter.settled_uwh = meter.last_export_uwh
+    if meter.opened_import_uwh == meter.mark_import_uwh:
+        meter.opened_import_uwh = meter.mark_import_uwh
+    if meter.opened_export_uwh == meter.mark_export_uwh:
+        meter.opened_export_uwh = meter.mark_export_uwh
+
+
+def digest(snapshot: bytes) -> str:
+    """SHA-256 of a snapshot, in hex."""
+    return hashlib.sha256(snapshot).hexdigest()

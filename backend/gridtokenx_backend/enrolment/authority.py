@@ -1,0 +1,169 @@
+"""The CA at work: its key, and a file for every certificate that it gave to a gateway.
+
+    <data>/ca/ca.key                      mode 0600
+    <data>/ca/ca.pem
+    <data>/ca/issued/<device>-<serial>.pem
+
+A certificate is on disk before anyone gets it, so whatever is in use can be revoked.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from gridtokenx_backend.enrolment import tls_certificates
+from gridtokenx_backend.enrolment.key_files import PUBLIC, make_folder, replace
+from gridtokenx_backend.errors import CannotStart
+from gridtokenx_wire.enrolment import ca_fingerprint
+from gridtokenx_wire.keys import read_secret, write_secret
+
+_SERIAL = re.compile(r"[a-z2-7]+-[0-9a-f]{1,40}").fullmatch
+
+
+class Authority:
+    """Issues, lists and revokes. Its methods touch the disk and may be called from any thread."""
+
+    def __init__(
+        self, folder: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        self.certificate = certificate
+        self._folder = folder
+        self._key = key
+        self._busy = threading.Lock()
+
+    @property
+    def pem(self) -> str:
+        return self.certificate.public_bytes(Encoding.PEM).decode()
+
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.DER)
+
+    @property
+    def fingerprint(self) -> str:
+        return ca_fingerprint(self.der)
+
+    def issue(
+        self, key: ec.EllipticCurvePublicKey, name: str, hosts: list[str], days: int
+    ) -> x509.Certificate:
+        """A fresh certificate that is nowhere written down."""
+        serial = x509.random_serial_number()
+        now = datetime.now(UTC)
+        return tls_certificates.issue(
+            self.certificate, self._key, key, name, hosts, days, serial, now
+        )
+
+    def certify_device(self, device: str, key: ec.EllipticCurvePublicKey, days: int) -> str:
+        """The PEM certificate of a gateway for this TLS key: the one that it has, or a new one.
+
+        One that has less than half of its days left is renewed.
+        """
+        with self._busy:
+            now = datetime.now(UTC)
+            for known in self._issued(device):
+                left = known.not_valid_after_utc - now
+                if known.public_key() == key and 2 * left.days >= days:
+                    return known.public_bytes(Encoding.PEM).decode()
+            fresh = self.issue(key, device, [], days)
+            pem = fresh.public_bytes(Encoding.PEM)
+            make_folder(self._folder / "issued", 0o700)
+            name = f"{device}-{fresh.serial_number:x}.pem"
+            replace(self._folder / "issued" / name, pem, PUBLIC)
+            return pem.decode()
+
+    def revocation_list(self, devices: list[str]) -> bytes:
+        """The PEM list of every certificate that these devices ever had."""
+        with self._busy:
+            names = [file.stem for device in devices for file in self._files(device)]
+            # The names are enough: a file that was spoilt must not keep anyone in.
+            serials = [int(name.rpartition("-")[2], 16) for name in names if _SERIAL(name)]
+        now = datetime.now(UTC)
+        number = int(now.timestamp() * 1000)
+        return tls_certificates.revocation_list(self.certificate, self._key, serials, number, now)
+
+    def _issued(self, device: str) -> list[x509.Certificate]:
+        found = []
+        for file in self._files(device):
+            with suppress(ValueError):  # spoilt; another is issued in its place
+                found.append(x509.load_pem_x509_certificate(file.read_bytes()))
+        return found
+
+    def _files(self, device: str) -> list[Path]:
+        return sorted((self._folder / "issued").glob(f"{device}-*.pem"))
+
+
+def open_authority(folder: Path) -> Authority | None:
+    """The CA in `folder`, or None if none was made. Raises CannotStart, KeyFileError."""
+    if not (folder / "ca.pem").exists():
+        return None
+    key = load_tls_key(folder / "ca.key")
+    certificate = load_certificate(folder / "ca.pem")
+    if certificate.public_key() != key.public_key():
+        raise CannotStart(f"{folder}: expected ca.pem to be the certificate of ca.key")
+    return Authority(folder, certificate, key)
+
+
+def create_authority(folder: Path, community: str) -> tuple[Authority, bool]:
+    """The CA in `folder`, made if there is none, and whether it was. Raises as above."""
+    if known := open_authority(folder):
+        return known, False
+    make_folder(folder, 0o700)
+    key = create_tls_key(folder / "ca.key")
+    serial, now = x509.random_serial_number(), datetime.now(UTC)
+    certificate = tls_certificates.make_ca(key, community, serial, now)
+    write(folder / "ca.pem", certificate.public_bytes(Encoding.PEM))
+    return Authority(folder, certificate, key), True
+
+
+def create_tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The P-256 key in `path` (mode 0600), made if there is none. Raises KeyFileError."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    try:
+        write_secret(path, pem)
+    except FileExistsError:
+        return load_tls_key(path)
+    return key
+
+
+def load_tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Raises KeyFileError (not there, or readable by others) and CannotStart (no such key)."""
+    try:
+        key = load_pem_private_key(read_secret(path), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise CannotStart(f"{path}: expected an unencrypted PKCS #8 PEM private key") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise CannotStart(f"{path}: expected an ECDSA key")
+    return key
+
+
+def load_certificate(path: Path) -> x509.Certificate:
+    """Raises CannotStart."""
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except OSError as error:
+        raise CannotStart(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise CannotStart(f"{path}: expected a certificate in PEM") from None
+
+
+def write(path: Path, content: bytes) -> None:
+    """A public file. Raises CannotStart."""
+    try:
+        replace(path, content, PUBLIC)
+    except OSError as error:
+        raise CannotStart(f"{path}: cannot be written: {error.strerror}") from None

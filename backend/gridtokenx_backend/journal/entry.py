@@ -1,0 +1,89 @@
+"""A journal entry: the input verbatim, its outcome, and the public leaf that commits to both.
+
+The leaf is JSON, stored and hashed as the same bytes:
+
+    {"v":1,"seq":7,"at_ms":...,"kind":"frame","movements":[["GRID","issuer:GRID","7xK...",1500]],
+     "commitment":"hex"}
+
+`commitment` is SHA-256(salt ‖ length of input as 8 bytes big-endian ‖ input ‖ outcome). Erasing
+input, outcome and salt leaves the leaf and the tree whole and says nothing of what was erased.
+The leaf hash is RFC 6962 §2.1: SHA-256(0x00 ‖ leaf).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import msgspec
+
+from gridtokenx_backend.core.messages.inputs import Input, kind_of
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, Outcome, movements_of
+from gridtokenx_backend.core.model.ledger import Movement
+
+SALT_BYTES = 16
+
+
+class Leaf(msgspec.Struct, frozen=True, gc=False):
+    """The public part of an entry. Movements are [asset, debit, credit, amount]."""
+
+    v: int
+    seq: int
+    at_ms: int
+    kind: str
+    movements: list[Movement]
+    commitment: str
+
+
+class Entry(NamedTuple):
+    """A row of the journal. `previous` is the entry before it of the same device, or 0."""
+
+    seq: int
+    at_ms: int
+    kind: str
+    previous: int
+    leaf: bytes
+    leaf_hash: bytes
+    salt: bytes
+    input: bytes
+    outcome: bytes
+
+
+_encode_leaf = msgspec.json.Encoder().encode
+_leaf_decoder = msgspec.json.Decoder(Leaf)
+_encode_outcome = msgspec.msgpack.Encoder().encode
+_outcome_decoder: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Outcome)
+
+
+def make_entry(seq: int, at_ms: int, given: Input, outcome: Outcome, salt: bytes) -> Entry:
+    """The entry for an input that the core has carried out. `salt` is 16 fresh random bytes."""
+    stored = _encode_outcome(outcome)
+    kind = kind_of(given)
+    commitment = commit(salt, given.raw, stored)
+    leaf = _encode_leaf(Leaf(1, seq, at_ms, kind, movements_of(outcome), commitment))
+    previous = outcome.previous if type(outcome) is FrameAccepted else 0
+    return Entry(seq, at_ms, kind, previous, leaf, leaf_hash(leaf), salt, given.raw, stored)
+
+
+def commit(salt: bytes, given: bytes, outcome: bytes) -> str:
+    """The salted commitment to an entry's private part, in hex."""
+    hashed = hashlib.sha256(salt)
+    hashed.update(len(given).to_bytes(8, "big"))
+    hashed.update(given)
+    hashed.update(outcome)
+    return hashed.hexdigest()
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    """RFC 6962 §2.1."""
+    return hashlib.sha256(b"\x00" + leaf).digest()
+
+
+def decode_outcome(stored: bytes) -> Outcome:
+    """The outcome of a stored entry."""
+    return _outcome_decoder.decode(stored)
+
+
+def decode_leaf(stored: bytes) -> Leaf:
+    """The content of a stored leaf. Raises ValueError."""
+    return _leaf_decoder.decode(stored)

@@ -1,0 +1,189 @@
+"""From the journal back to the community: at every start, and to prove that it can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from gridtokenx_backend.core import machine
+from gridtokenx_backend.core.messages.inputs import (
+    ConfigureInput,
+    EnrolInput,
+    FrameInput,
+    Input,
+    OrderInput,
+    RotateInput,
+    parse,
+)
+from gridtokenx_backend.core.messages.outcomes import NotJournaled, Outcome
+from gridtokenx_backend.core.state.community import Community, restore
+from gridtokenx_backend.core.state.snapshot import digest
+from gridtokenx_backend.errors import ReplayMismatch
+from gridtokenx_backend.journal.entry import Entry, commit, decode_leaf, leaf_hash, make_entry
+from gridtokenx_backend.journal.sqlite_journal import Journal, Snapshot, trade_rows
+from gridtokenx_backend.replay.series_check import SeriesCheck
+from gridtokenx_backend.signatures.verify_worker import Job, check
+from gridtokenx_wire import cose
+from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.order import parse_instruction
+
+PROGRESS_EVERY = 10_000
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a verification compared: entries, signatures, snapshots' digests, stored intervals."""
+
+    entries: int
+    digest: str
+    signatures: int
+    snapshots: int
+    intervals: int = 0
+
+
+async def rebuild(journal: Journal) -> Community:
+    """The community as the journal has it: newest snapshot, and the entries after it."""
+    snapshot = await journal.newest_snapshot()
+    community = Community()
+    if snapshot is not None:
+        _check_snapshot(snapshot, await journal.last_seq())
+        try:
+            community = restore(snapshot.state)
+        except ValueError as error:
+            raise ReplayMismatch(f"snapshot {snapshot.seq}: {error}") from None
+    async for entry in journal.entries(community.entries):
+        replay_entry(community, entry)
+    return community
+
+
+def _check_snapshot(snapshot: Snapshot, last_seq: int) -> None:
+    if digest(snapshot.state) != snapshot.digest:
+        raise ReplayMismatch(f"snapshot {snapshot.seq}: its digest differs")
+    if snapshot.seq > last_seq:
+        raise ReplayMismatch(f"snapshot {snapshot.seq}: the journal ends at entry {last_seq}")
+
+
+def replay_entry(community: Community, entry: Entry) -> None:
+    """Applies a stored entry again; everything that was stored of it must come out the same."""
+    _apply(community, entry, _parse(community, entry))
+
+
+def _apply(community: Community, entry: Entry, given: Input) -> Outcome:
+    try:
+        outcome = machine.apply(community, given, entry.at_ms)
+    except (KeyError, ValueError) as error:
+        if not isinstance(given, ConfigureInput):
+            raise  # only terms that were checked before may be put to the core
+        raise ReplayMismatch(f"entry {entry.seq}: its terms cannot be used: {error}") from None
+    if isinstance(outcome, NotJournaled):
+        raise ReplayMismatch(f"entry {entry.seq}: refused when replayed")
+    again = make_entry(entry.seq, entry.at_ms, given, outcome, entry.salt)
+    if again != entry:
+        raise ReplayMismatch(f"entry {entry.seq}: its {_difference(again, entry)} differs")
+    return outcome
+
+
+def _parse(community: Community, entry: Entry) -> Input:
+    """The input of the next entry, after a look that the entry agrees with itself."""
+    if entry.seq != community.entries + 1:
+        raise ReplayMismatch(f"entry {community.entries + 1}: missing")
+    if fault := _fault(entry):
+        raise ReplayMismatch(f"entry {entry.seq}: {fault}")
+    if entry.at_ms < community.at_ms:
+        raise ReplayMismatch(f"entry {entry.seq}: its at_ms is before that of the entry before it")
+    try:
+        return parse(entry.kind, entry.input)
+    except (WireError, ValueError) as error:
+        raise ReplayMismatch(f"entry {entry.seq}: its input cannot be read: {error}") from None
+
+
+def _fault(entry: Entry) -> str:
+    """Which columns of an entry contradict each other, or nothing."""
+    if None in entry:
+        return f"its {Entry._fields[entry.index(None)]} was erased"
+    if leaf_hash(entry.leaf) != entry.leaf_hash:
+        return "its leaf_hash is not that of its leaf"
+    try:
+        leaf = decode_leaf(entry.leaf)
+    except ValueError as error:
+        return f"its leaf cannot be read: {error}"
+    for name in ("seq", "at_ms", "kind"):
+        if getattr(leaf, name) != getattr(entry, name):
+            return f"its {name} is not that of its leaf"
+    if commit(entry.salt, entry.input, entry.outcome) != leaf.commitment:
+        return "its salt, input or outcome is not what its leaf commits to"
+    return ""
+
+
+def _difference(again: Entry, stored: Entry) -> str:
+    names = [name for name in Entry._fields if getattr(again, name) != getattr(stored, name)]
+    return " and ".join(names)
+
+
+async def verify(
+    journal: Journal, progress: Callable[[int], None], series: SeriesCheck | None = None
+) -> Report:
+    """Replays everything from the first entry on and compares it with what is stored.
+
+    Raises ReplayMismatch at the first difference.
+    """
+    community = Community()
+    newest = await journal.newest_snapshot()
+    signatures = snapshots = trades = 0
+    if newest is not None:
+        _check_snapshot(newest, await journal.last_seq())
+    async for entry in journal.entries(0):
+        given = _parse(community, entry)
+        signatures += _check_signature(community, entry, given)
+        outcome = _apply(community, entry, given)
+        if series is not None:
+            await series.entry(entry.seq, outcome)
+        if rows := trade_rows(entry.seq, entry.at_ms, outcome):
+            trades += len(rows)
+            if await journal.trades_of(entry.seq) != rows:
+                raise ReplayMismatch(f"entry {entry.seq}: its trades in the history differ")
+        if newest is not None and entry.seq == newest.seq:
+            if community.snapshot() != newest.state:
+                raise ReplayMismatch(f"snapshot {newest.seq}: the replayed state differs")
+            snapshots += 1
+        if entry.seq % PROGRESS_EVERY == 0:
+            progress(entry.seq)
+    if (found := await journal.count_trades(community.entries)) != trades:
+        raise ReplayMismatch(f"the history of trades has {found} of them, the entries {trades}")
+    if series is not None:
+        await series.end(community.entries)
+    found_rows = series.rows if series is not None else 0
+    return Report(
+        community.entries, digest(community.snapshot()), signatures, snapshots, found_rows
+    )
+
+
+def _check_signature(community: Community, entry: Entry, given: Input) -> int:
+    """How many signatures the entry's input has, if all are valid."""
+    jobs = _signatures(community, given)
+    if not all(check(job) for job in jobs):
+        raise ReplayMismatch(f"entry {entry.seq}: its signature is not valid")
+    return len(jobs)
+
+
+def _signatures(community: Community, given: Input) -> list[Job]:
+    match given:
+        case FrameInput():
+            signature, signed, _ = cose.split(given.raw)
+            return [(_key_of(community, given.frame.device), signature, signed)]
+        case OrderInput():
+            parsed = parse_instruction(given.raw)
+            return [(parsed.public_key, parsed.signature, parsed.signed)]
+        case EnrolInput():
+            enrolment = given.enrolment
+            return [enrolment.signed.job(enrolment.public_key)]
+        case RotateInput():
+            rotation = given.rotation
+            former = _key_of(community, rotation.device)
+            return [rotation.consent.job(former), rotation.signed.job(rotation.public_key)]
+    return []
+
+
+def _key_of(community: Community, device: bytes) -> bytes:
+    known = community.devices.get(device)
+    return known.public_key if known else bytes(32)  # signs nothing

@@ -1,0 +1,1 @@
+"""Signature checks in processes beside the event loop."""

@@ -1,0 +1,1 @@
+"""Statements and reports, put together from a fold."""

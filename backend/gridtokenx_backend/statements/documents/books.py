@@ -1,0 +1,124 @@
+"""A month's books: one pass over the journal, and from it the statement of any member."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from gridtokenx_backend.core.settlement.periods import ChangePeriod
+from gridtokenx_backend.errors import OperatorError
+from gridtokenx_backend.statements.documents.allocation_pairs import Serving
+from gridtokenx_backend.statements.documents.statement import Person, data_of
+from gridtokenx_backend.statements.fold.energy import Metered
+from gridtokenx_backend.statements.fold.fold import Fold
+from gridtokenx_backend.statements.fold.journal_rows import JournalRows, Row
+from gridtokenx_backend.statements.fold.roster import Roster
+from gridtokenx_backend.statements.fold.shares import EVERYBODY
+from gridtokenx_backend.statements.fold.spool import Spool
+from gridtokenx_backend.statements.model.document import Data
+from gridtokenx_backend.statements.model.months import parse_month
+
+PROGRESS_EVERY = 5_000
+
+
+class NoBooks(OperatorError):
+    """There is no such month, or no community yet."""
+
+
+class Books:
+    """Reads the journal at `path`; nothing that it does changes anything.
+
+    `only` are the wallets whose trades and postings are kept. Raises JournalUnavailable, NoBooks.
+    """
+
+    def __init__(self, path: Path, month: str, only: Container[str] | None = None) -> None:
+        self._rows = JournalRows(path)
+        history = self._rows.terms()
+        if not history:
+            self._rows.close()
+            raise NoBooks(f"{path}: expected a journal with terms, found none")
+        try:
+            self.month = parse_month(month, history[-1].terms.community.time_zone)
+        except ValueError as error:
+            self._rows.close()
+            raise NoBooks(str(error)) from None
+        newest_ms = self._rows.last_at_ms()
+        if not (history[0].at_ms < self.month.to_ms and self.month.from_ms <= newest_ms):
+            self._rows.close()
+            raise NoBooks(f"expected a month of the community's time so far, got {month}")
+        self.roster = Roster(history, self.month)
+        self._spool = Spool()
+        self.fold = Fold(self.month, self._spool, only)
+        self._serving = Serving(self.fold.shares)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._spool.close()
+        self._rows.close()
+
+    @property
+    def community(self) -> str:
+        return self.roster.newest.community.name
+
+    def newest_step(self) -> ChangePeriod | None:
+        """The month's last step, whose documents are stored; None while the month is open."""
+        return self._rows.newest_step(self.month.name)
+
+    @property
+    def feeds_in(self) -> bool:
+        """Whether unsold surplus goes to the utility when the month is final."""
+        return self.roster.newest.settlement.feed_in_unsold
+
+    @property
+    def wallets(self) -> list[str]:
+        """The members who get a statement."""
+        return list(self.roster.names)
+
+    def catch_up(self, progress: Callable[[int, int], None] = lambda *_: None) -> None:
+        """Takes all that is journaled by now; `progress` is told of (entries read, their number).
+
+        Done again, it goes on where it stopped; `fold.touched` names the wallets that moved.
+        """
+        last = self._rows.last_seq()
+        self._serving = Serving(self.fold.shares)
+        self.fold.add_all(_told(self._rows.rows(self.fold.seq, last), last, progress))
+        progress(last, last)
+
+    def data(self, wallet: str) -> Data:
+        """What the month was for a member. Raises KeyError for others."""
+        person = Person(
+            self.roster.names[wallet],
+            wallet,
+            self.roster.plan(wallet),
+            self.metered(wallet),
+            self.feeds_in,
+            self.roster.newest.sharing,
+        )
+        return data_of(self.fold, person, self.community, self._spool, self._serving)
+
+    def concern(self, wallet: str) -> set[str]:
+        """What of `fold.touched` changes this member's statement: wallet, meters, key."""
+        return {wallet, EVERYBODY, *(span.meter for span in self.roster.spans.get(wallet, []))}
+
+    def metered(self, wallet: str) -> list[Metered]:
+        """The member's metering points with their intervals."""
+        meters = self.fold.meters
+        return [
+            Metered(*span, meters.get(span.meter)) for span in self.roster.spans.get(wallet, [])
+        ]
+
+
+def _told(rows: Iterator[Row], total: int, progress: Callable[[int, int], None]) -> Iterator[Row]:
+    for row in rows:
+        if row.seq % PROGRESS_EVERY == 0:
+            progress(row.seq, total)
+        yield row

@@ -1,0 +1,79 @@
+"""Who had which metering point when, and under which tariff, as the journaled terms say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gridtokenx_backend.core.model.terms import CommunityTerms
+from gridtokenx_backend.statements.fold.energy import slot_of
+from gridtokenx_backend.statements.fold.journal_rows import Terms
+from gridtokenx_backend.statements.fold.tariffs import Plan, plan, tariff_of
+from gridtokenx_backend.statements.model.months import Month
+from gridtokenx_wire.keys import public_key_text
+
+
+class Span(NamedTuple):
+    """The intervals [first, end) of the month in which a meter was one member's."""
+
+    meter: str
+    policy: str
+    first: int
+    end: int
+
+
+class Roster:
+    """The members that the community had by the month's end, in the order in which they came.
+
+    Tariffs are those of the newest terms: each says from which month on it holds.
+    """
+
+    def __init__(self, history: Sequence[Terms], month: Month) -> None:
+        """`history` has at least one element, oldest first."""
+        self.month = month
+        self.newest: CommunityTerms = history[-1].terms
+        self.names: dict[str, str] = {}
+        self._chosen: dict[str, str] = {}
+        self._plans: dict[str, Plan | None] = {}
+        self.spans: dict[str, list[Span]] = {}
+        for index, (_, terms) in enumerate(history):
+            first, end = _validity(history, index, month)
+            if first >= month.intervals:
+                break
+            for member in terms.member:
+                wallet = public_key_text(bytes(member.wallet))
+                self.names[wallet] = member.name
+                self._chosen[wallet] = member.tariff
+            if first < end:
+                self._add_spans(terms, first, end)
+
+    def plan(self, wallet: str) -> Plan | None:
+        """The member's tariff over the month, if one holds."""
+        chosen = self._chosen.get(wallet, "")
+        if chosen not in self._plans:
+            terms = tariff_of(self.newest, chosen, self.month)
+            self._plans[chosen] = plan(terms, self.month) if terms else None
+        return self._plans[chosen]
+
+    def _add_spans(self, terms: CommunityTerms, first: int, end: int) -> None:
+        wallets = {member.name: public_key_text(bytes(member.wallet)) for member in terms.member}
+        for meter in terms.meter:
+            spans = self.spans.setdefault(wallets[meter.owner], [])
+            last = next((span for span in reversed(spans) if span.meter == meter.id), None)
+            if last is not None and last.end == first and last.policy == meter.policy:
+                spans[spans.index(last)] = last._replace(end=end)
+            else:
+                spans.append(Span(meter.id, meter.policy, first, end))
+
+
+def _validity(history: Sequence[Terms], index: int, month: Month) -> tuple[int, int]:
+    """The intervals [first, end) of the month in which terms were in force.
+
+    An interval in which they changed is under the latter terms, so that none is split or counted
+    twice. The first terms hold from the beginning: readings may be older than the community.
+    """
+    first = slot_of(month, history[index].at_ms) if index else 0
+    end = month.intervals
+    if index + 1 < len(history):
+        end = slot_of(month, history[index + 1].at_ms)
+    return max(0, first), min(month.intervals, end)

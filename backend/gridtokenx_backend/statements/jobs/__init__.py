@@ -1,0 +1,1 @@
+"""Making statements beside the event loop, and keeping the documents."""

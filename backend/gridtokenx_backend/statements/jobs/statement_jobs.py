@@ -1,0 +1,74 @@
+"""Asks for documents on behalf of the API: one process each, few at a time, each with an end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from gridtokenx_backend.engine.writer import Overloaded
+from gridtokenx_backend.errors import OperatorError
+from gridtokenx_backend.statements.jobs.worker import Task
+
+TIMEOUT_S = 60.0
+MOST_AT_ONCE = 2
+MOST_WAITING = 16
+MOST_OF_A_MEMBER = 2
+
+
+class NotMade(OperatorError):
+    """The document could not be made; the text is what was expected."""
+
+
+class StatementDesk:
+    """Makes documents out of the journal and the store of this folder."""
+
+    def __init__(self, journal: Path, store: Path) -> None:
+        self.journal = journal
+        self.store = store
+        self._free = asyncio.Semaphore(MOST_AT_ONCE)
+        self._waiting: Counter[str] = Counter()
+
+    async def make(self, task: Task, reader: str = "") -> bytes:
+        """The document. Raises NotMade, and Overloaded if too many are waited for.
+
+        `reader` is the wallet that asks, empty for the operator: of one member only so many wait,
+        so that there is room for the others.
+        """
+        is_too_many = reader and self._waiting[reader] >= MOST_OF_A_MEMBER
+        if is_too_many or self._waiting.total() >= MOST_WAITING:
+            raise Overloaded("expected fewer documents asked for at once")
+        self._waiting[reader] += 1
+        try:
+            async with self._free:
+                return await _run(task)
+        finally:
+            self._waiting[reader] -= 1
+            self._waiting += Counter()  # forgets who waits for nothing
+
+
+async def _run(task: Task) -> bytes:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gridtokenx_backend.statements.jobs.worker"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            made, told = await process.communicate(msgspec.json.encode(task))
+    except TimeoutError:
+        raise Overloaded(f"expected a document within {TIMEOUT_S:.0f} s") from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if process.returncode:
+        lines = told.decode(errors="replace").strip().splitlines()
+        raise NotMade(lines[-1] if lines else "the process that makes documents ended early")
+    return made

@@ -1,0 +1,1 @@
+"""The values of a statement, and the months that it is about."""

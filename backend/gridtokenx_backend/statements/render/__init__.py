@@ -1,0 +1,1 @@
+"""A document as page, PDF, CSV or JSON."""

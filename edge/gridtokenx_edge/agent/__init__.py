@@ -1,0 +1,1 @@
+"""The agent as one process: everything wired, reloaded, watched."""

@@ -1,0 +1,372 @@
+"""One gateway: polling, sealer, outbox, uplink and what looks on, wired and kept running."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gridtokenx_edge.agent.polling import Polling
+from gridtokenx_edge.agent.reload import ReloadPlan, plan_reload
+from gridtokenx_edge.agent.retired_keys import Formers
+from gridtokenx_edge.agent.sd_notify import Notifier
+from gridtokenx_edge.agent.watchdog import Watchdog
+from gridtokenx_edge.config.config_check import load_config
+from gridtokenx_edge.config.edge_config import EdgeConfig, Paths, meter_ids, resolve_paths
+from gridtokenx_edge.log import Logger
+from gridtokenx_edge.memory import give_back
+from gridtokenx_edge.meters.any_profile import any_profile
+from gridtokenx_edge.polling.stats import BusTally
+from gridtokenx_edge.polling.task_supervisor import Crew, Part
+from gridtokenx_edge.progress import Beat, Progress
+from gridtokenx_edge.store.clock_status import ClockWatch, kernel_synchronised
+from gridtokenx_edge.store.outbox import Outbox, OutboxUnavailableError
+from gridtokenx_edge.store.sealer import Sealer
+from gridtokenx_edge.uplink.uplink import Uplink
+from gridtokenx_wire.clock import make_clock
+from gridtokenx_wire.errors import ConfigError, KeyFileError
+from gridtokenx_wire.keys import device_text
+
+if TYPE_CHECKING:
+    from gridtokenx_edge.dlms.polling import DlmsPolling
+
+_REPORT_EVERY_S = 300.0
+# A stop takes at most 5 s: these, and what little is left.
+_STOP_POLLS_S = 0.5
+_STOP_SEALER_S = 1.5
+_STOP_UPLINK_S = 1.5
+_STOP_VIEWS_S = 0.5
+# A reload has more patience with a poll under way: its reading would be missing.
+_FINISH_POLL_S = 5.0
+# The uplink and the sealer turn four times as often, unless a disk or a name server hangs.
+_UPLINK_BOUND_S = 120.0
+_SEALER_BOUND_S = 120.0
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """A config file that was read, and the files that it names."""
+
+    path: Path
+    config: EdgeConfig
+    paths: Paths
+
+    def tls_files(self) -> list[bytes]:
+        return [
+            _content(path)
+            for path in (self.paths.broker_ca, self.paths.broker_cert, self.paths.broker_key)
+        ]
+
+    def house_files(self) -> list[bytes]:
+        return [_content(path) for path in (self.paths.house_ca, self.paths.house_password)]
+
+
+class _Sending:
+    """What former keys of this gateway have left, and then the uplink."""
+
+    def __init__(self, formers: Formers, uplink: Uplink, beat: Beat) -> None:
+        self._formers = formers
+        self._uplink = uplink
+        self._beat = beat
+
+    async def run(self) -> None:
+        await self._formers.go_first(self._beat)
+        await self._uplink.run()
+
+    def stop(self) -> None:
+        self._uplink.stop()
+
+
+class Gateway:
+    """Works until it is told to stop."""
+
+    def __init__(
+        self, setup: Setup, key: Ed25519PrivateKey, version: str, log: Logger, notifier: Notifier
+    ) -> None:
+        self._setup = setup
+        self._version = version
+        self._log = log
+        self._notifier = notifier
+        self._fault: BaseException | None = None
+        self._stop = asyncio.Event()
+        self._crew = Crew(self._failed)
+        self._progress = Progress()
+        self._seen = setup.tls_files(), setup.house_files()
+        self.clock = make_clock(setup.config.clock)
+        self.outbox = Outbox(setup.paths.outbox, key, setup.config.outbox)
+        self.uplink = self._make_uplink(setup)
+        self._formers = Formers(setup.config, setup.paths, self.clock, version, log)
+        self.sealer = Sealer(
+            self.outbox,
+            setup.config.uplink,
+            self.clock,
+            ClockWatch(setup.config.clock),
+            log,
+            self._sealed,
+            self._progress.expect("sealer", _SEALER_BOUND_S),
+        )
+        is_scaled = setup.config.clock.source == "scaled"
+        self._is_synchronised = (lambda: True) if is_scaled else kernel_synchronised
+        self.polling = Polling(
+            self.sealer, self.clock, log, self._progress, self._crew, self._is_synchronised
+        )
+        self._key = key
+        self._dlms = self._make_dlms(setup)
+
+    @property
+    def version(self) -> str:
+        return self._version
+
+    @property
+    def config(self) -> EdgeConfig:
+        """What is in force."""
+        return self._setup.config
+
+    @property
+    def outbox_bytes(self) -> int:
+        """What the outbox takes on the disk, with its log."""
+        file = self._setup.paths.outbox
+        return sum(_size(path) for path in (file, file.with_name(f"{file.name}-wal")))
+
+    async def run(self, stop: asyncio.Event, reload: asyncio.Event) -> None:
+        """Works until `stop`; reads its config again at `reload`.
+
+        Raises OutboxRefusedError at once where the outbox is not ours, ConfigError where a file
+        that the config names cannot be used.
+        """
+        self._stop = stop
+        house, status = self._make_house(self._setup), self._make_status(self._setup)
+        await self._open_outbox()
+        self._report_start()
+        self._crew.enlist("sealer", self.sealer)
+        self._enlist_uplink()
+        await self.polling.apply(self.config.bus, _FINISH_POLL_S)
+        if self._dlms:
+            self._crew.enlist("dlms", self._dlms)
+        for name, part in (("house", house), ("status", status)):
+            if part:
+                self._crew.enlist(name, part)
+        self._notifier.ready()
+        give_back()
+        watchdog = Watchdog(self._notifier, self._progress, self.status_line, self._log)
+        self._crew.spawn(watchdog.run(), "watchdog")
+        self._crew.spawn(self._report(), "report")
+        reloading = self._crew.spawn(self._reload_when_asked(reload), "reload")
+        await stop.wait()
+        self._notifier.stopping()
+        reloading.cancel()
+        await self._end()
+
+    async def _end(self) -> None:
+        await asyncio.gather(
+            self.polling.stop(_STOP_POLLS_S), self._crew.dismiss("dlms", _STOP_POLLS_S)
+        )
+        await self._crew.dismiss("sealer", _STOP_SEALER_S)
+        if self._dlms:
+            self._dlms.keep_marks()
+        await asyncio.gather(
+            self._crew.dismiss("uplink", _STOP_UPLINK_S),
+            self._formers.stop(),
+            self._crew.dismiss("house", _STOP_VIEWS_S),
+            self._crew.dismiss("status", _STOP_VIEWS_S),
+        )
+        await self._crew.disband()
+        await self.outbox.close()
+        self._log.info("stopped", held=self.sealer.held, unacked=self.uplink.unacked)
+        if self._fault:
+            raise self._fault  # a bug of ours: better a restart than half an agent
+
+    @property
+    def tallies(self) -> dict[str, BusTally]:
+        """What is counted of each bus, in the config's order."""
+        return self.polling.tallies | (self._dlms.tallies if self._dlms else {})
+
+    def status_line(self) -> str:
+        """What `systemctl status` shows."""
+        meters = [meter for bus in self.tallies.values() for meter in bus.meters.values()]
+        answer = sum(meter.last is not None and not meter.error for meter in meters)
+        broker = "connected" if self.uplink.is_connected else "not connected"
+        return (
+            f"{answer} of {len(meters)} meters answer; broker {broker};"
+            f" {self.uplink.unacked} frames unacked"
+        )
+
+    def _failed(self, fault: BaseException) -> None:
+        self._fault = self._fault or fault
+        self._stop.set()
+
+    def _sealed(self, head: int) -> None:
+        self.uplink.sealed(head)
+
+    def _make_uplink(self, setup: Setup) -> Uplink:
+        beat = self._progress.expect("uplink", _UPLINK_BOUND_S)
+        return Uplink(
+            setup.config, setup.paths, self.outbox, self.clock, self._version, self._log, beat
+        )
+
+    def _make_dlms(self, setup: Setup) -> DlmsPolling | None:
+        if not setup.config.dlms:
+            return None
+        # Imported where it is wanted: memory is dear on a Pi.
+        from gridtokenx_edge.dlms.polling import DlmsPolling, Surroundings  # noqa: PLC0415
+
+        around = Surroundings(
+            self.sealer,
+            self.clock,
+            self._log,
+            self.outbox,
+            setup.paths,
+            self._key.public_key(),
+            self._is_synchronised,
+            self._progress,
+        )
+        dlms = DlmsPolling(setup.config.dlms, around)
+        self.sealer.on_stored = dlms.sealed
+        return dlms
+
+    def _make_status(self, setup: Setup) -> Part | None:
+        if not setup.config.status.port:
+            return None
+        # Imported where it is wanted: memory is dear on a Pi.
+        from gridtokenx_edge.status.server import StatusServer  # noqa: PLC0415
+
+        return StatusServer(setup.config.status.port, self, self._log)
+
+    def _make_house(self, setup: Setup) -> Part | None:
+        if not setup.config.home_assistant.enabled:
+            return None
+        from gridtokenx_edge.home_assistant.link import HouseLink  # noqa: PLC0415
+
+        return HouseLink(setup.config.home_assistant, setup.paths, self, self._log)
+
+    async def _open_outbox(self) -> None:
+        try:
+            await self.outbox.open()
+        except OutboxUnavailableError as fault:
+            # Readings are held in memory; the sealer tries again.
+            self._log.error("outbox_unavailable", reason=str(fault), held=0)
+
+    async def _reload_when_asked(self, reload: asyncio.Event) -> None:
+        while True:
+            await reload.wait()
+            reload.clear()
+            self._notifier.reloading()
+            await self._reload()
+            self._notifier.ready()
+
+    async def _reload(self) -> None:
+        """A config that is wrong, or that a running agent cannot take, changes nothing."""
+        path = self._setup.path
+        try:
+            config = load_config(path)
+            new = Setup(path, config, resolve_paths(config, path))
+            seen = new.tls_files(), new.house_files()
+            plan = plan_reload(
+                self.config,
+                config,
+                tls_files=seen[0] != self._seen[0],
+                house_files=seen[1] != self._seen[1],
+            )
+            if plan.refused:
+                raise ConfigError(list(plan.refused))
+            await self._apply(new, plan)
+        except (ConfigError, KeyFileError) as error:
+            for line in str(error).splitlines():
+                self._log.error("reload_refused", reason=line)
+            return
+        self._seen = seen
+        self._log.info("reloaded", changed=list(plan.sections))
+
+    async def _apply(self, new: Setup, plan: ReloadPlan) -> None:
+        # What may be refused comes before anything is changed.
+        uplink = self._make_uplink(new) if plan.uplink else None
+        house = self._make_house(new) if plan.home_assistant else None
+        self._setup = new
+        self.sealer.configure(new.config.uplink)
+        await self.polling.apply(new.config.bus, _FINISH_POLL_S)
+        if "dlms" in plan.sections:
+            await self._replace_dlms(new)
+        if uplink:
+            await self._replace_uplink(uplink)
+        if plan.home_assistant:
+            await self._replace("house", house)
+        if plan.status:
+            await self._replace("status", self._make_status(new))
+        self._warn_of_contested()
+
+    async def _replace_dlms(self, new: Setup) -> None:
+        """What the old part knows of the last readings, the new one finds on the disk."""
+        await self._crew.dismiss("dlms", _FINISH_POLL_S)
+        if self._dlms:
+            self._dlms.keep_marks()
+            self._dlms.forget()
+        self._dlms = self._make_dlms(new)
+        if self._dlms:
+            self._crew.enlist("dlms", self._dlms)
+
+    async def _replace_uplink(self, uplink: Uplink) -> None:
+        await self._crew.dismiss("uplink", _STOP_UPLINK_S)
+        uplink.counts = self.uplink.counts
+        uplink.acked_at_s = self.uplink.acked_at_s
+        self.uplink = uplink
+        self._enlist_uplink()
+
+    def _enlist_uplink(self) -> None:
+        beat = self._progress.expect("uplink", _UPLINK_BOUND_S)
+        self._crew.enlist("uplink", _Sending(self._formers, self.uplink, beat))
+
+    async def _replace(self, name: str, part: Part | None) -> None:
+        await self._crew.dismiss(name, _STOP_VIEWS_S)
+        if part:
+            self._crew.enlist(name, part)
+
+    def _report_start(self) -> None:
+        self._log.info(
+            "started",
+            device=device_text(self.outbox.device),
+            community=self.config.site.community,
+            meters=meter_ids(self.config),
+            outbox_frames=self.outbox.next_seq - self.outbox.oldest_seq,
+        )
+        self._warn_of_contested()
+
+    def _warn_of_contested(self) -> None:
+        buses = (*self.config.bus, *self.config.dlms)
+        for name in sorted({meter.profile for bus in buses for meter in bus.meter}):
+            profile = any_profile(name)
+            if profile.confidence == "contested":
+                self._log.warning("profile_contested", profile=name, notes=list(profile.notes))
+
+    async def _report(self) -> None:
+        """What an operator wants to see now and then in the journal."""
+        while True:
+            await asyncio.sleep(_REPORT_EVERY_S)
+            counts = self.uplink.counts
+            self._log.info(
+                "progress",
+                readings_sealed=self.sealer.sealed,
+                readings_held=self.sealer.held,
+                readings_dropped=self.sealer.dropped,
+                frames_sent=counts.sent,
+                frames_resent=counts.resent,
+                frames_acked=counts.acked,
+                frames_unacked=self.uplink.unacked,
+                verdicts=dict(counts.verdicts),
+            )
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds, or nothing; to see whether it changed."""
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except OSError:
+        return b""
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

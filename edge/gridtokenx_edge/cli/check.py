@@ -1,0 +1,138 @@
+"""`gridtokenx-edge check`: before leaving the site."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import textwrap
+from enum import Enum
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from gridtokenx_edge.cli.read import choose
+from gridtokenx_edge.cli.read_dlms import choose_dlms
+from gridtokenx_edge.cli.terminal import (
+    FINDING,
+    WIDTH,
+    ConfigOption,
+    JsonOption,
+    fail,
+    load,
+    print_json,
+    say,
+)
+from gridtokenx_edge.commissioning.check.finding import Finding, Severity, is_ready, verdict
+from gridtokenx_edge.commissioning.check.site_check import Check, Wanted
+from gridtokenx_edge.config.edge_config import resolve_paths
+
+_MARKS = {
+    Severity.OK: ("ok", None),
+    Severity.NOTE: ("note", typer.colors.CYAN),
+    Severity.WARNING: ("WARNING", typer.colors.YELLOW),
+    Severity.ERROR: ("ERROR", typer.colors.RED),
+}
+_INDENT = 9
+
+
+class FlowNow(Enum):
+    """What flows at the meters now."""
+
+    IMPORT = "import"
+    EXPORT = "export"
+
+
+def check(
+    config: ConfigOption,
+    meter: Annotated[str, typer.Option(help="Only the meter with this id.")] = "",
+    duration: Annotated[int, typer.Option(min=5, max=86_400, help="Seconds of polling.")] = 60,
+    flow: Annotated[
+        FlowNow | None, typer.Option(help="What flows at these meters now, as you know it.")
+    ] = None,
+    ack_wait: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds for an ack.")] = 15.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the whole site before leaving it; exit code 1 if it is not ready.
+
+    Polls the meters for a minute, judges wiring, direction, scale and identity, and sends one
+    reading the whole way to the backend. Registers are read, never written.
+    """
+    loaded = load(config)
+    chosen, of_dlms = choose(loaded, meter), choose_dlms(loaded, meter)
+    if not chosen and not of_dlms:
+        fail(f"{config}: expected a meter of this config, got {meter!r}")
+    wanted = Wanted(
+        chosen,
+        duration,
+        flow.value if flow else "",
+        ack_wait,
+        version("gridtokenx"),
+        dlms=of_dlms,
+    )
+    found: list[Finding] = []
+    progress = _Progress()
+
+    def tell(finding: Finding) -> None:
+        found.append(finding)
+        if not as_json:
+            progress.clear()
+            _print(finding)
+
+    try:
+        asyncio.run(Check(loaded, resolve_paths(loaded, config), wanted, tell, progress.show).run())
+    finally:
+        progress.clear()
+    if as_json:
+        fields = {"ready": is_ready(found), "verdict": verdict(found), "findings": found}
+        print_json(fields)
+    else:
+        say(f"\n{verdict(found)}")
+    raise typer.Exit(0 if is_ready(found) else FINDING)
+
+
+class _Progress:
+    """One line on a terminal's standard error, written over again and again."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._is_shown = False
+
+    def show(self, text: str) -> None:
+        if self._is_terminal:
+            sys.stderr.write(f"\r\x1b[K{text[: WIDTH - 1]}")
+            sys.stderr.flush()
+            self._is_shown = True
+
+    def clear(self) -> None:
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._is_shown = False
+
+
+def _print(finding: Finding) -> None:
+    mark, colour = _MARKS[finding.severity]
+    about = f"{finding.about}: " if finding.about else ""
+    lines = textwrap.wrap(
+        f"{finding.name}: {about}{finding.seen}",
+        WIDTH,
+        initial_indent=" " * _INDENT,
+        subsequent_indent=" " * _INDENT,
+        break_on_hyphens=False,
+    )
+    typer.echo(typer.style(f"{mark:<{_INDENT}}", fg=colour) + lines[0][_INDENT:])
+    for line in lines[1:]:
+        say(line)
+    if finding.do:
+        indent = " " * (_INDENT + 4)
+        do = textwrap.fill(
+            finding.do,
+            WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_on_hyphens=False,  # a command is copied whole
+            break_long_words=False,
+        )
+        say(f"{' ' * _INDENT}do: {do.lstrip()}")
+    sys.stdout.flush()

@@ -1,0 +1,27 @@
+"""`gridtokenx-edge run`: becomes the agent."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+
+from gridtokenx_edge.cli.terminal import ConfigOption, load
+
+
+def run(config: ConfigOption) -> None:
+    """Run the agent until SIGTERM; logs go to stderr as JSON lines."""
+    load(config)
+    # A new program in this process: Typer and Rich take memory that the agent has no use for.
+    # One malloc arena is enough for a loop and its database thread.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
+    sys.stdout.flush()
+    agent = [
+        sys.executable,
+        "-P",
+        "-m",
+        "gridtokenx_edge.agent.main",
+        str(config),
+        version("gridtokenx"),
+    ]
+    os.execv(sys.executable, agent)  # noqa: S606 (no shell is meant)

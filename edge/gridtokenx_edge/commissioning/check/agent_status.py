@@ -1,0 +1,55 @@
+"""What the running agent says of its acks, on its own status page."""
+
+from __future__ import annotations
+
+import asyncio
+from http.client import HTTPConnection, HTTPException
+
+import msgspec
+
+from gridtokenx_edge.commissioning.check.finding import Finding, error, note, ok
+
+_TIMEOUT_S = 5.0
+_MOST_BYTES = 1 << 20
+
+
+class _Uplink(msgspec.Struct):
+    is_connected: bool
+    frames_unacked: int
+    last_ack_age_s: float | None
+
+
+class _Status(msgspec.Struct):
+    uplink: _Uplink
+
+
+async def ask_agent(port: int, longest_s: float) -> Finding:
+    """Whether acks reach the agent. `longest_s` is how old the last one may be.
+
+    A broker that knows its clients by their certificates lets a gateway in once: a connection of
+    ours would end the agent's.
+    """
+    if not port:
+        do = "set [status] port and ask again, or stop the agent for the check"
+        return note("ack_untried", "", "not tried: the agent has the broker's one connection", do)
+    try:
+        uplink = (await asyncio.to_thread(_fetch, port)).uplink
+    except (OSError, HTTPException, msgspec.MsgspecError) as fault:
+        do = "look at the agent's log, or stop it for the check"
+        return note("ack_untried", "", f"the agent's status page does not tell: {fault}", do)
+    waiting = f"{uplink.frames_unacked} frames wait for an ack"
+    if not uplink.is_connected:
+        return error("ack", "", f"the agent is not connected; {waiting}", "see its log")
+    if uplink.last_ack_age_s is None or uplink.last_ack_age_s > longest_s:
+        do = "is this gateway enrolled and active? ask the operator; see the agent's log"
+        return error("ack", "", f"no ack to the agent in the last {longest_s:.0f} s; {waiting}", do)
+    return ok("ack", "", f"the agent's last ack came {uplink.last_ack_age_s:.0f} s ago; {waiting}")
+
+
+def _fetch(port: int) -> _Status:
+    connection = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", "/status.json")
+        return msgspec.json.decode(connection.getresponse().read(_MOST_BYTES), type=_Status)
+    finally:
+        connection.close()

@@ -1,0 +1,102 @@
+"""Counters beside power: the right direction, scale and word order, or which mistake it is.
+
+A mistake is found by bounds that cannot be kept, and named by undoing it: the interpretation of
+the same raw registers under which counter and power agree.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+import msgspec
+
+from gridtokenx_edge.commissioning.check.evidence import Evidence, Mistake
+from gridtokenx_edge.commissioning.check.movement import Bounds, Movement, Outcome, bounds, judge
+from gridtokenx_edge.commissioning.check.register_series import Series
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """A mistake, and the series as it would be without it.
+
+    `factor` is what the energy is to be multiplied with. `is_sure`: counter and power then agree;
+    otherwise they only do not contradict each other.
+    """
+
+    mistake: Mistake
+    series: Series
+    factor: Fraction
+    is_sure: bool
+
+
+class Consistency(msgspec.Struct, frozen=True):
+    """Import and export beside the power. `outcome` is the worse of both."""
+
+    outcome: Outcome
+    imported: Movement | None
+    exported: Movement | None
+    is_per_phase: bool = False
+    """Both registers run at once and their difference fits: each phase is counted for itself."""
+
+    @property
+    def is_contradiction(self) -> bool:
+        return self.outcome in {Outcome.TOO_HIGH, Outcome.TOO_LOW, Outcome.FELL}
+
+    @property
+    def worse(self) -> tuple[Literal["import", "export"], Movement]:
+        """The register that the outcome is about."""
+        if self.exported and self.exported.outcome is self.outcome:
+            return "export", self.exported
+        assert self.imported
+        return "import", self.imported
+
+
+def compare(series: Series) -> Consistency:
+    """Each register beside the power of its direction."""
+    if not series.power_w or not (series.import_uwh or series.export_uwh):
+        return Consistency(Outcome.UNKNOWN, None, None)
+    imported = exported = None
+    if series.import_uwh:
+        drawn_w = [max(0, power) for power in series.power_w]
+        imported = judge(series.times_ms, series.import_uwh, drawn_w, series.steps_uwh[0])
+    if series.export_uwh:
+        fed_in_w = [max(0, -power) for power in series.power_w]
+        exported = judge(series.times_ms, series.export_uwh, fed_in_w, series.steps_uwh[1])
+    outcomes = {movement.outcome for movement in (imported, exported) if movement}
+    order = (Outcome.FELL, Outcome.TOO_HIGH, Outcome.TOO_LOW, Outcome.AGREES, Outcome.UNKNOWN)
+    outcome = next(each for each in order if each in outcomes)
+    found = Consistency(outcome, imported, exported)
+    if found.is_contradiction and _fits_per_phase(series):
+        return Consistency(Outcome.AGREES, imported, exported, is_per_phase=True)
+    return found
+
+
+def _fits_per_phase(series: Series) -> bool:
+    if not series.import_uwh or not series.export_uwh:
+        return False
+    imported = series.import_uwh[-1] - series.import_uwh[0]
+    exported = series.export_uwh[-1] - series.export_uwh[0]
+    drawn = bounds(series.times_ms, [max(0, power) for power in series.power_w])
+    fed_in = bounds(series.times_ms, [max(0, -power) for power in series.power_w])
+    net = Bounds(drawn.least_uwh - fed_in.most_uwh, drawn.most_uwh - fed_in.least_uwh)
+    doubt = 2 * max(series.steps_uwh) + max(abs(net.least_uwh), abs(net.most_uwh)) // 8
+    is_sharp = 2 * doubt < min(imported, exported)
+    return is_sharp and net.least_uwh - doubt <= imported - exported <= net.most_uwh + doubt
+
+
+def explain(evidence: Evidence) -> Explanation | None:
+    """The likely mistake behind a contradiction: one that is sure, else the only one that fits."""
+    possible: list[Explanation] = []
+    for mistake, factor, series in evidence.undone():
+        if not any(series.power_w) or series.is_absurd:
+            continue
+        found = compare(series)
+        if found.is_contradiction or found.is_per_phase:
+            continue
+        is_sure = found.outcome is Outcome.AGREES
+        explanation = Explanation(mistake, series, factor, is_sure)
+        if is_sure:
+            return explanation
+        if mistake is not Mistake.SCALE:  # one of several scales is as good as none
+            possible.append(explanation)
+    return possible[0] if len(possible) == 1 else None

@@ -1,0 +1,125 @@
+"""Asks the meters of a DLMS line, then polls them as long as a check may take."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from gridtokenx_edge.commissioning.check.line_exchanges import Outcome
+from gridtokenx_edge.commissioning.check.meter_session import AskingDlms
+from gridtokenx_edge.commissioning.check.sampling import BusSamples, MeterSamples, Pace
+from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
+from gridtokenx_edge.config.dlms_secrets import SecretError
+from gridtokenx_edge.dlms.reader import DlmsReader
+from gridtokenx_edge.dlms.stats import as_bus, as_meter
+from gridtokenx_edge.dlms.terms import Setting
+from gridtokenx_edge.dlms.visit import DlmsVisit, failed_visit, look_at_profile
+from gridtokenx_edge.meters.dlms import load_dlms
+from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterSilent, ModbusError
+from gridtokenx_wire.clock import Clock
+
+_PROFILE_HOURS = 24
+# A line that takes no request tells nothing more.
+_MOST_LOSSES = 3
+
+
+class DlmsSamples(msgspec.Struct):
+    """A line after its check: what each meter said at first, and the polls of those that did."""
+
+    bus: BusSamples
+    visits: list[DlmsVisit]
+
+
+async def sample_dlms(
+    bus: DlmsSerial | DlmsTcp,
+    meters: Sequence[DlmsMeter],
+    setting: Setting,
+    clock: Clock,
+    pace: Pace,
+    on_round: Callable[[], None],
+) -> DlmsSamples:
+    """Polls for the pace's duration. Never raises ModbusError: what fails is told."""
+    asking = AskingDlms(bus, meters, setting, clock)
+    sampled = DlmsSamples(BusSamples(as_bus(bus), []), [])
+    try:
+        polled = []
+        for meter, reader in zip(meters, asking.readers, strict=True):
+            visit = await _visit(bus, meter, reader, clock)
+            sampled.visits.append(visit)
+            if visit.reading and isinstance(reader, DlmsReader):
+                found = MeterSamples(bus.name, as_meter(meter), load_dlms(meter.profile))
+                sampled.bus.meters.append(found)
+                polled.append((reader, found))
+        asking.take()
+        await _poll_all(asking, polled, pace, on_round)
+    except LineDown as fault:
+        sampled.bus.down = str(fault)
+    finally:
+        await asking.close()
+    return sampled
+
+
+async def _visit(
+    bus: DlmsSerial | DlmsTcp, meter: DlmsMeter, reader: DlmsReader | SecretError, clock: Clock
+) -> DlmsVisit:
+    """Raises LineDown."""
+    if isinstance(reader, SecretError):
+        return failed_visit(bus, meter, reader)
+    try:
+        reading = await reader.poll()
+        seen = await look_at_profile(reader, clock.now_ms(), _PROFILE_HOURS)
+    except LineDown:
+        raise
+    except ModbusError as error:
+        return failed_visit(bus, meter, error)
+    drift_ms = reader.clock_drift_ms
+    return DlmsVisit(bus.name, meter, reading, drift_ms, says=meter.id, load_profile=seen)
+
+
+async def _poll_all(
+    asking: AskingDlms,
+    polled: Sequence[tuple[DlmsReader, MeterSamples]],
+    pace: Pace,
+    on_round: Callable[[], None],
+) -> None:
+    """Raises LineDown where the line does not come back."""
+    until_s = time.monotonic() + pace.duration_s
+    losses = 0
+    while polled and time.monotonic() < until_s:
+        began_s = time.monotonic()
+        for reader, found in polled:
+            try:
+                await _poll(asking, reader, found)
+                losses = 0
+            except LineDown:
+                losses += 1
+                if losses > _MOST_LOSSES:
+                    raise
+        on_round()
+        await asyncio.sleep(max(0.0, began_s + pace.shortest_round_s - time.monotonic()))
+
+
+async def _poll(asking: AskingDlms, reader: DlmsReader, found: MeterSamples) -> None:
+    """One poll, counted as one request. Raises LineDown."""
+    outcome, openings = Outcome.REFUSED, reader.association.openings
+    try:
+        found.reading = await reader.poll()
+        outcome = Outcome.ANSWERED
+    except LineDown:
+        asking.take()
+        raise
+    except MeterSilent:
+        outcome = Outcome.SILENT
+    except MeterGarbled:
+        outcome = Outcome.NOISE
+    except ModbusError:
+        pass
+    took_us = sum(asking.take())
+    if outcome is Outcome.ANSWERED and reader.association.openings > openings:
+        found.tally.count(Outcome.SILENT, 0)  # the reader asked a second time, in a new association
+    found.tally.count(outcome, took_us)
+    if found.reading and outcome is Outcome.ANSWERED:
+        found.keep(found.reading, took_us)

@@ -1,0 +1,105 @@
+"""A line that keeps what passed on it: bytes, words, times and faults of each request."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from enum import Enum
+
+import msgspec
+
+from gridtokenx_edge.config.edge_config import BusConfig
+from gridtokenx_edge.log import FaultLog, start_logging
+from gridtokenx_edge.meters.plan import Block
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.polling.faults import LineDown, MeterRefused, ModbusError
+from gridtokenx_wire.clock import Clock
+
+# Who does not take the exchanges in time loses the oldest.
+_MOST_KEPT = 1000
+# Modbus Application Protocol V1.1b3, 7: a gateway speaks for a meter that it does not reach.
+GATEWAY_EXCEPTIONS = (10, 11)
+
+
+class Outcome(Enum):
+    """What came of a request."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    SILENT = "silent"
+    NOISE = "noise"
+    """Bytes came, but no valid reply: a wrong checksum, a lost byte, another's answer."""
+    LINE_DOWN = "line_down"
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """One request and what came of it: asked at `time_ms` (community), over after `took_us`."""
+
+    address: int
+    block: Block
+    time_ms: int
+    took_us: int
+    outcome: Outcome
+    words: tuple[int, ...] = ()
+    error: str = ""
+    sent: bytes = b""
+    received: bytes = b""
+
+
+class ListeningLine(Line):
+    """A line whose exchanges are kept until they are taken."""
+
+    def __init__(self, config: BusConfig, clock: Clock) -> None:
+        super().__init__(config, FaultLog(start_logging()), hear=self._pass)
+        self._community = clock
+        self._exchanges: deque[Exchange] = deque(maxlen=_MOST_KEPT)
+        self._sent_bytes = b""
+        self._heard_bytes = b""
+
+    def take(self) -> list[Exchange]:
+        """The exchanges since the last call, oldest first."""
+        taken = list(self._exchanges)
+        self._exchanges.clear()
+        return taken
+
+    async def read(self, address: int, block: Block, timeout_s: float | None = None) -> list[int]:
+        self._sent_bytes = self._heard_bytes = b""
+        time_ms, started_ns = self._community.now_ms(), time.monotonic_ns()
+        words: list[int] = []
+        outcome, error = Outcome.ANSWERED, ""
+        try:
+            words = await super().read(address, block, timeout_s)
+        except ModbusError as fault:
+            outcome, error = _outcome(fault, self._heard_bytes), str(fault)
+            raise
+        finally:
+            took_us = (time.monotonic_ns() - started_ns) // 1000
+            self._exchanges.append(
+                Exchange(
+                    address,
+                    block,
+                    time_ms,
+                    took_us,
+                    outcome,
+                    tuple(words),
+                    error,
+                    self._sent_bytes,
+                    self._heard_bytes,
+                )
+            )
+        return words
+
+    def _pass(self, is_sending: bool, data: bytes) -> None:  # noqa: FBT001 (the line calls it)
+        if is_sending:
+            self._sent_bytes, self._heard_bytes = data, b""
+        else:
+            self._heard_bytes += data
+
+
+def _outcome(fault: ModbusError, received: bytes) -> Outcome:
+    if isinstance(fault, LineDown):
+        return Outcome.LINE_DOWN
+    if isinstance(fault, MeterRefused):
+        is_silent = fault.code in GATEWAY_EXCEPTIONS
+        return Outcome.SILENT if is_silent else Outcome.REFUSED
+    return Outcome.NOISE if received else Outcome.SILENT

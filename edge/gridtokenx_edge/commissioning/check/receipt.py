@@ -1,0 +1,175 @@
+"""The whole way: one real reading sealed, stored, sent, and the time until its signed ack."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+from gridtokenx_edge.commissioning.check.finding import Finding, error, ok
+from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
+from gridtokenx_edge.log import Logger
+from gridtokenx_edge.store.clock_status import ClockWatch
+from gridtokenx_edge.store.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.uplink.uplink import Uplink
+from gridtokenx_wire.ack import Ack, open_ack
+from gridtokenx_wire.clock import make_clock
+from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.frame import ClockStatus
+from gridtokenx_wire.reading import Reading
+
+_STOP_S = 5.0
+_POLL_S = 0.01
+
+
+class Heard(msgspec.Struct):
+    """What was heard while an ack was waited for. `ignored` are acks that do not count."""
+
+    ack_ms: int | None = None
+    ignored: list[str] = []
+    refused: list[str] = []
+    lost: list[str] = []
+    ahead: list[str] = []
+    unacked: int = 0
+
+
+class _Events:
+    """A logger that remembers what the uplink would have logged."""
+
+    def __init__(self, heard: Heard) -> None:
+        self._heard = heard
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Good news is seen in the counts."""
+
+    def warning(self, event: str, **fields: Any) -> None:
+        heard = self._heard
+        kept = {
+            "ack_ignored": heard.ignored,
+            "reading_refused": heard.refused,
+            "broker_lost": heard.lost,
+            "backend_ahead": heard.ahead,
+            "backend_behind": heard.ahead,
+        }.get(event)
+        if kept is not None:
+            kept.append(str(fields.get("reason", event)))
+
+    error = warning
+
+
+async def send_reading(
+    config: EdgeConfig,
+    paths: Paths,
+    key: Ed25519PrivateKey,
+    reading: Reading,
+    version: str,
+    wait_s: float,
+) -> Heard | Finding:
+    """Sends one reading through the outbox, as the agent does; a finding if it cannot be stored.
+
+    The frame is the next one of the chain: the agent goes on behind it.
+    """
+    heard = Heard()
+    outbox = Outbox(paths.outbox, key, config.outbox)
+    run = ClockWatch(config.clock).look()
+    try:
+        await outbox.open()
+        await outbox.append([reading], ClockStatus(run.synchronised, run.stepped, run.source))
+    except (OutboxRefusedError, OutboxUnavailableError) as fault:
+        await outbox.close()
+        return error("outbox", "", str(fault), "stop whatever uses it; is it this device's?")
+    try:
+        log = cast(Logger, _Events(heard))
+        uplink = Uplink(config, paths, outbox, make_clock(config.clock), version, log)
+        sending = asyncio.create_task(uplink.run())
+        started_s = time.monotonic()
+        if await _until(lambda: uplink.counts.acked or heard.ignored or heard.ahead, wait_s):
+            # Verdicts come with the ack; a bad ack may be followed by a good one.
+            await _until(lambda: uplink.counts.acked, 1.0)
+        if uplink.counts.acked:
+            heard.ack_ms = round((time.monotonic() - started_s) * 1000)
+        heard.unacked = uplink.unacked
+        uplink.stop()
+        await asyncio.wait([sending], timeout=_STOP_S)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    finally:
+        await outbox.close()
+    return heard
+
+
+class AckWatch:
+    """Waits for the next good ack on a running agent's topic."""
+
+    def __init__(self, ack_keys: Iterable[bytes], device: bytes) -> None:
+        self._keys = [Ed25519PublicKey.from_public_bytes(key) for key in ack_keys]
+        self._device = device
+        self._heard = Heard()
+        self._started_s = time.monotonic()
+
+    def on_message(self, _topic: str, payload: bytes) -> None:
+        heard, reason = self._heard, ""
+        ack: Ack | None = None
+        for key in self._keys:
+            try:
+                ack = open_ack(payload, key)
+            except WireError as fault:
+                reason = str(fault)
+        if ack is None:
+            heard.ignored.append(reason)
+        elif ack.device == self._device and heard.ack_ms is None:
+            heard.ack_ms = round((time.monotonic() - self._started_s) * 1000)
+            heard.refused += [verdict.reason.label for verdict in ack.verdicts]
+
+    async def wait(self, wait_s: float) -> Heard:
+        await _until(lambda: self._heard.ack_ms is not None or self._heard.ignored, wait_s)
+        return self._heard
+
+
+def judge_receipt(heard: Heard, community: str, wait_s: float) -> list[Finding]:
+    """What the ack, or its absence, says of the enrolment."""
+    if heard.ack_ms is not None:
+        more = f"; {heard.unacked} older frames are on their way" if heard.unacked else ""
+        found = [ok("ack", "", f"a verified ack after {heard.ack_ms} ms{more}")]
+        if heard.refused:
+            reasons = ", ".join(sorted(set(heard.refused)))
+            seen = f"stored, but the oracle refused the reading: {reasons}"
+            do = "ask the operator; the reasons stand in wire-format.md"
+            found.append(error("reading_refused", "", seen, do))
+        return found
+    if heard.ignored:
+        if "chain" in heard.ignored[0]:
+            do = "the outbox is new or another: the operator approves a new chain"
+            return [error("chain", "", f"an ack came for another chain: {heard.ignored[0]}", do)]
+        seen = f"an ack came that the pinned key did not sign: {heard.ignored[0]}"
+        do = "ack_key is not this backend's: take it from gridtokenx-backend key, or enrol anew"
+        return [error("ack_key", "", seen, do)]
+    if heard.ahead:
+        do = "an old copy is in use on one side: the operator approves a new chain"
+        return [error("chain", "", heard.ahead[0], do)]
+    if heard.lost:
+        do = "the broker ended the connection: see its log"
+        return [error("broker_mqtt", "", heard.lost[0], do)]
+    seen = f"no ack within {wait_s:g} s"
+    do = (
+        "the backend does not know this device yet, has it pending or revoked, is away or paused,"
+        f" or the community is not called {community!r}: ask the operator"
+    )
+    return [error("no_ack", "", seen, do)]
+
+
+async def _until(condition: Callable[[], Any], wait_s: float) -> bool:
+    """Whether the condition came to hold in time."""
+    until_s = time.monotonic() + wait_s
+    while not condition():
+        if time.monotonic() >= until_s:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True

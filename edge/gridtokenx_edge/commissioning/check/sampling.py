@@ -1,0 +1,273 @@
+"""Polls the meters of a bus as fast as it allows, and keeps what a check judges."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from gridtokenx_edge.commissioning.check.evidence import Evidence, ReadingEvidence, RegisterEvidence
+from gridtokenx_edge.commissioning.check.line_exchanges import (
+    GATEWAY_EXCEPTIONS,
+    Exchange,
+    ListeningLine,
+    Outcome,
+)
+from gridtokenx_edge.commissioning.check.register_series import Sample
+from gridtokenx_edge.commissioning.check.visit import site_view, values_beside
+from gridtokenx_edge.commissioning.check.wiring import Tally
+from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig
+from gridtokenx_edge.meters.dlms import DlmsProfile
+from gridtokenx_edge.meters.identity import decode_serial, meter_id
+from gridtokenx_edge.meters.plan import Block, register_block
+from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
+from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile
+from gridtokenx_edge.modbus.readers import Reader, Readers, load_any
+from gridtokenx_edge.polling.faults import (
+    LineDown,
+    MeterRefused,
+    MeterStrange,
+    ModbusError,
+    ValueMissing,
+)
+from gridtokenx_wire.clock import Clock
+from gridtokenx_wire.reading import Reading, ReadingFlag
+
+# A silent meter costs its time-out: after these polls it is only asked in every tenth round.
+_SILENT_POLLS = 3
+_SILENT_ROUNDS = 10
+# A slow line gets more time, up to a bound: fewer rounds would tell nothing.
+_FEWEST_ROUNDS = 10
+_MOST_TIMES_LONGER = 3
+_MOST_RECONNECTS = 3
+_MOST_SAMPLES = 20_000
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How long is polled, and how long a round takes at the least (both real)."""
+
+    duration_s: float
+    shortest_round_s: float
+
+
+class MeterSamples(msgspec.Struct):
+    """What a meter said during a check.
+
+    `values` were read between two polls, whose smaller power is `values_power_w`. `refusal` is
+    why its polls were given up: it is another meter, or answers by another profile.
+    """
+
+    bus: str
+    meter: MeterConfig
+    profile: Profile | SunSpecProfile | DlmsProfile
+    tally: Tally = msgspec.field(default_factory=Tally)
+    samples: list[Sample] = []
+    readings: list[Reading] = []
+    reading: Reading | None = None
+    polls: int = 0
+    polls_us: int = 0
+    silent_polls: int = 0
+    values: dict[str, int | None] = {}
+    values_power_w: int | None = None
+    says: str = ""
+    refusal: str = ""
+    fits: tuple[str, ...] = ()
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether the meter itself told who it is."""
+        return self.reading is not None and not self.reading.flags & ReadingFlag.CONFIGURED_ID
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What its counters can be judged by."""
+        if isinstance(self.profile, Profile):
+            return RegisterEvidence(self.profile, self.samples, invert=self.meter.invert)
+        return ReadingEvidence(self.readings) if self.readings else None
+
+    def keep(self, reading: Reading, took_us: int) -> None:
+        """A poll of a device whose raw registers nobody sees."""
+        self.polls += 1
+        self.polls_us += took_us
+        if len(self.readings) < _MOST_SAMPLES:
+            self.readings.append(reading)
+
+
+class BusSamples(msgspec.Struct):
+    """A bus after its check. `down` is why the line could not be used."""
+
+    bus: BusConfig
+    meters: list[MeterSamples]
+    down: str = ""
+
+
+async def sample_bus(
+    bus: BusConfig,
+    meters: Sequence[MeterConfig],
+    clock: Clock,
+    pace: Pace,
+    on_round: Callable[[], None],
+) -> BusSamples:
+    """Polls for the pace's duration. Never raises ModbusError: what fails is a sample too."""
+    found = [MeterSamples(bus.name, meter, load_any(meter.profile)) for meter in meters]
+    line = ListeningLine(bus, clock)
+    try:
+        await line.connect()
+        await _sample(line, found, clock, pace, on_round)
+        for each in found:
+            if each.refusal and not each.says:
+                each.fits = await _fitting_profiles(line, each)
+    except LineDown as fault:
+        return BusSamples(bus, found, str(fault))
+    finally:
+        line.close()
+    return BusSamples(bus, found)
+
+
+async def _sample(
+    line: ListeningLine,
+    found: Sequence[MeterSamples],
+    clock: Clock,
+    pace: Pace,
+    on_round: Callable[[], None],
+) -> None:
+    of_line = Readers(line, clock)
+    readers = [of_line.make(each.meter) for each in found]
+    until_s = time.monotonic() + pace.duration_s
+    latest_s = until_s + (_MOST_TIMES_LONGER - 1) * pace.duration_s
+    rounds = reconnects = 0
+    while not all(each.refusal for each in found):
+        if time.monotonic() >= (latest_s if rounds < _FEWEST_ROUNDS else until_s):
+            return
+        began_s = time.monotonic()
+        for each, reader in zip(found, readers, strict=True):
+            is_silent = each.silent_polls >= _SILENT_POLLS
+            if each.refusal or (is_silent and rounds % _SILENT_ROUNDS):
+                continue
+            try:
+                await _poll(line, each, reader)
+            except LineDown:
+                # Also the line's own doing, after many silent requests.
+                reconnects += not each.silent_polls
+                if reconnects > _MOST_RECONNECTS:
+                    raise
+                await line.connect()
+        rounds += 1
+        on_round()
+        await asyncio.sleep(max(0.0, began_s + pace.shortest_round_s - time.monotonic()))
+
+
+async def _poll(line: ListeningLine, found: MeterSamples, reader: Reader) -> None:
+    """One poll and, between the first two, the values beside it. Raises LineDown."""
+    try:
+        before = found.reading
+        found.reading = await reader.poll()
+        found.silent_polls = 0
+        found.says = found.meter.id if found.has_identity else ""
+        if before is None:
+            _keep(found, line.take())
+            found.values = site_view(await values_beside(reader), invert=found.meter.invert)
+            found.values_power_w = found.reading.power_w
+        elif found.polls == 1 and found.values_power_w is not None:
+            found.values_power_w = min(found.values_power_w, found.reading.power_w, key=abs)
+        if len(found.readings) < _MOST_SAMPLES:
+            found.readings.append(found.reading)
+    except LineDown:
+        raise
+    except MeterStrange as fault:
+        found.refusal, found.says = str(fault), fault.says
+    except MeterRefused as fault:
+        if found.reading is None and fault.code not in GATEWAY_EXCEPTIONS:
+            found.refusal = str(fault)
+    except ValueMissing:
+        found.silent_polls = 0
+    except ModbusError:
+        found.silent_polls += 1
+    finally:
+        _keep(found, line.take())
+
+
+def _keep(found: MeterSamples, exchanges: Sequence[Exchange]) -> None:
+    passed = [each for each in exchanges if each.outcome is not Outcome.LINE_DOWN]
+    for exchange in passed:
+        found.tally.add(exchange)
+    if isinstance(found.profile, Profile):
+        asked = [exchange for exchange in passed if exchange.block.points]
+        sample = _sample_of(found.profile, asked)
+        if sample is None:
+            return
+        if len(found.samples) < _MOST_SAMPLES:
+            found.samples.append(sample)
+    elif found.reading is None or not passed:
+        return
+    else:
+        asked = passed
+    found.polls += 1
+    found.polls_us += sum(exchange.took_us for exchange in asked)
+
+
+def _sample_of(profile: Profile, exchanges: Sequence[Exchange]) -> Sample | None:
+    """The registers of one poll; None if it was not whole."""
+    words: dict[str, tuple[int, ...]] = {}
+    times_ms: list[int] = []
+    points = profile.points()
+    for exchange in exchanges:
+        told = [name for name in exchange.block.points if name in points]
+        if exchange.outcome is not Outcome.ANSWERED or not told:
+            continue
+        times_ms.append(exchange.time_ms)
+        for name in told:
+            start = points[name].address - exchange.block.address
+            words[name] = exchange.words[start : start + points[name].count]
+    if not {"energy_import", "active_power"} <= set(words):
+        return None
+    return Sample(times_ms[0], words)
+
+
+def _place(block: Block) -> tuple[int, int, int]:
+    return block.fc, block.address, block.count
+
+
+async def _fitting_profiles(line: ListeningLine, found: MeterSamples) -> tuple[str, ...]:
+    """Other profiles whose identity registers this meter answers, the surest ones first."""
+    fits: dict[bool, list[str]] = {True: [], False: []}
+    answers: dict[tuple[int, int, int], Sequence[int]] = {}
+    for name in profile_names():
+        profile = load_profile(name)
+        if name == found.meter.profile or not profile.identity:
+            continue
+        words = await _answer(line, found, register_block(profile.identity), answers)
+        serial = decode_serial(profile.identity, words) if words else ""
+        model = profile.identity.model
+        if not serial:
+            continue
+        if model:
+            code = await _answer(line, found, register_block(model), answers)
+            if not code or _number(code) not in model.values:
+                continue
+        fits[model is not None].append(f"{name} ({meter_id(profile.maker, serial)})")
+    return tuple((fits[True] or fits[False])[:3])
+
+
+async def _answer(
+    line: ListeningLine,
+    found: MeterSamples,
+    block: Block,
+    answers: dict[tuple[int, int, int], Sequence[int]],
+) -> Sequence[int]:
+    """The words of a block, asked for once; none if the meter refuses or is silent."""
+    if _place(block) not in answers:
+        try:
+            async with line.turn():
+                answers[_place(block)] = await line.read(found.meter.address, block)
+        except LineDown:
+            raise
+        except ModbusError:
+            answers[_place(block)] = ()
+    return answers[_place(block)]
+
+
+def _number(words: Sequence[int]) -> int:
+    return int.from_bytes(b"".join(word.to_bytes(2, "big") for word in words), "big")

@@ -1,0 +1,132 @@
+"""The quality of a line, from what came of its requests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from gridtokenx_edge.commissioning.check.finding import Finding, error, note, ok, warning
+from gridtokenx_edge.commissioning.check.line_exchanges import Exchange, Outcome
+from gridtokenx_edge.config.edge_config import BusConfig, SerialBus
+
+# A line in order loses nothing; one in a hundred is a loose end, one in twenty will get worse.
+_WARNING_PERCENT = 1
+_ERROR_PERCENT = 5
+# One disturbance is none.
+_FEWEST_ERRORS = 2
+_SPREAD = 5
+_SLOW_US = 200_000
+_FEWEST_TIMES = 20
+_MOST_TIMES = 10_000
+
+
+class Tally(msgspec.Struct):
+    """The requests to one meter, counted. `took_us` are those of its answers, the first ones."""
+
+    outcomes: Counter[Outcome] = msgspec.field(default_factory=Counter)
+    took_us: list[int] = []
+    busy_us: int = 0
+
+    def add(self, exchange: Exchange) -> None:
+        self.count(exchange.outcome, exchange.took_us)
+
+    def count(self, outcome: Outcome, took_us: int) -> None:
+        self.outcomes[outcome] += 1
+        self.busy_us += took_us
+        if outcome is Outcome.ANSWERED and len(self.took_us) < _MOST_TIMES:
+            self.took_us.append(took_us)
+
+    @property
+    def requests(self) -> int:
+        return self.outcomes.total()
+
+    @property
+    def heard(self) -> int:
+        """Requests that the meter answered, if only by refusing."""
+        return self.outcomes[Outcome.ANSWERED] + self.outcomes[Outcome.REFUSED]
+
+
+def judge_bus(bus: BusConfig, tallies: Sequence[tuple[str, Tally]]) -> Iterator[Finding]:
+    """Findings of each meter, or one of the bus where no meter of it was heard."""
+    asked = [(meter, tally) for meter, tally in tallies if tally.requests]
+    if len(asked) > 1 and not any(tally.heard for _, tally in asked):
+        noise = sum(tally.outcomes[Outcome.NOISE] for _, tally in asked)
+        requests = sum(tally.requests for _, tally in asked)
+        yield _dead_bus(bus, requests, noise)
+        return
+    for meter, tally in asked:
+        yield _judge_meter(bus, meter, tally)
+
+
+def _dead_bus(bus: BusConfig, requests: int, noise: int) -> Finding:
+    seen = f"no meter of this bus answers: {requests} requests, {noise} times noise"
+    return error("silent_bus", bus.name, seen, _silence_hint(bus, is_noisy=noise > 0))
+
+
+def _judge_meter(bus: BusConfig, meter: str, tally: Tally) -> Finding:
+    silent, noise = tally.outcomes[Outcome.SILENT], tally.outcomes[Outcome.NOISE]
+    counted = f"{tally.requests} requests: {silent} without reply, {noise} with noise"
+    if not tally.heard:
+        name = "noise" if noise else "silent_meter"
+        return error(name, meter, counted, _silence_hint(bus, is_noisy=noise > 0))
+    errors = silent + noise
+    if errors >= _FEWEST_ERRORS and 100 * errors >= _WARNING_PERCENT * tally.requests:
+        is_bad = 100 * errors >= _ERROR_PERCENT * tally.requests
+        percent = f"{1000 * errors // tally.requests / 10:.1f} %"
+        limit = f"{_ERROR_PERCENT if is_bad else _WARNING_PERCENT} %"
+        make = error if is_bad else warning
+        name = "noise" if noise >= silent else "lost_replies"
+        hint = _noise_hint(bus) if noise >= silent else _loss_hint(bus)
+        return make(name, meter, f"{counted} ({percent}, limit {limit})", hint)
+    return _round_trip(meter, tally)
+
+
+def _round_trip(meter: str, tally: Tally) -> Finding:
+    times = sorted(tally.took_us)
+    if not times:
+        return note("wiring", meter, f"{tally.requests} requests, all refused", "see the others")
+    middle, late = times[len(times) // 2], times[len(times) * 95 // 100]
+    errors = tally.requests - tally.heard
+    seen = (
+        f"{tally.requests} requests, {errors} errors,"
+        f" {_ms(middle)} ms a round trip (95 % below {_ms(late)})"
+    )
+    is_restless = late > _SLOW_US and late > _SPREAD * middle
+    if is_restless and len(times) >= _FEWEST_TIMES:
+        do = "raise timeout_ms; is a slow converter or another master on the line?"
+        return warning("restless", meter, seen, do)
+    return ok("wiring", meter, seen)
+
+
+def _silence_hint(bus: BusConfig, *, is_noisy: bool) -> str:
+    if not isinstance(bus, SerialBus):
+        return f"is the meter on, and behind {bus.host}? Compare its address with the config's"
+    if is_noisy:
+        return (
+            f"bytes come, but none fit: is it {bus.baud} baud, parity {bus.parity}? Do two meters"
+            " have the same address? Then termination and ground"
+        )
+    return (
+        f"is it on, its address and {bus.baud} baud right? Then A and B exchanged, a broken wire,"
+        f" ground; look for it: gridtokenx-edge scan {bus.port}"
+    )
+
+
+def _noise_hint(bus: BusConfig) -> str:
+    if isinstance(bus, SerialBus):
+        return (
+            "damaged replies: 120 ohm at both ends and nowhere else, ground along with A and B,"
+            " away from power cables, no branches; a lower baud rate helps on long lines"
+        )
+    return "damaged replies: look at the serial line behind the TCP converter"
+
+
+def _loss_hint(bus: BusConfig) -> str:
+    where = "a loose terminal" if isinstance(bus, SerialBus) else "the network or the converter"
+    return f"missing replies: {where}, a meter that restarts, or timeout_ms too short"
+
+
+def _ms(microseconds: int) -> str:
+    return f"{microseconds / 1000:.0f}" if microseconds >= 10_000 else f"{microseconds / 1000:.1f}"

@@ -1,0 +1,60 @@
+"""Where registers come from: a meter on a line, or a recording of one. Only reads exist here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from gridtokenx_edge.meters.plan import Block
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterSilent
+
+# Some models restart when they are asked without a pause; nobody's scan suffers from this one.
+_REST_S = 0.01
+
+
+class Source(Protocol):
+    """A meter that answers reads."""
+
+    async def read(self, block: Block) -> list[int]:
+        """The block's registers. Raises ModbusError."""
+
+
+class LineSource:
+    """The meter at `address` of a line. A request without a valid reply is asked once more."""
+
+    def __init__(self, line: Line, address: int, rest_s: float = _REST_S) -> None:
+        self._line = line
+        self._address = address
+        self._rest_s = rest_s
+        self._asked_at_s = float("-inf")
+
+    async def read(self, block: Block) -> list[int]:
+        try:
+            return await self._read(block)
+        except (MeterSilent, MeterGarbled):
+            # A late reply must not be taken for the next one's: let it pass.
+            await asyncio.sleep(self._line.timeout_s)
+            return await self._read(block)
+
+    async def _read(self, block: Block) -> list[int]:
+        rest_s = self._asked_at_s + self._rest_s - time.monotonic()
+        if rest_s > 0:
+            await asyncio.sleep(rest_s)
+        try:
+            return await read_in_turn(self._line, self._address, block)
+        finally:
+            self._asked_at_s = time.monotonic()
+
+
+async def read_in_turn(line: Line, address: int, block: Block) -> list[int]:
+    """One request on a line that reopens itself after much silence. Raises ModbusError."""
+    async with line.turn():
+        if not line.is_up:
+            await line.connect()
+        try:
+            return await line.read(address, block)
+        except LineDown:
+            await line.connect()  # it may have gone down just now, between two requests
+            return await line.read(address, block)

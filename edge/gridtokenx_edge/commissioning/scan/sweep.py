@@ -1,0 +1,268 @@
+"""The scan itself: settings one after the other, and at each the addresses.
+
+All meters of a line share its settings, so the first settings at which anybody answers are the
+line's: the rest of the addresses is tried there, and no other settings, unless asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from gridtokenx_edge.commissioning.scan.identification import Profiles, identify
+from gridtokenx_edge.commissioning.scan.line_noise import Ear, Heard
+from gridtokenx_edge.commissioning.scan.prober import Asker
+from gridtokenx_edge.commissioning.scan.results import FoundMeter, Garbled, Report
+from gridtokenx_edge.commissioning.scan.settings import LineSettings
+from gridtokenx_edge.commissioning.scan.source import LineSource, Source, read_in_turn
+from gridtokenx_edge.commissioning.scan.target import SerialTarget, Target
+from gridtokenx_edge.commissioning.scan.timing import probe_timeout_s, read_timeout_s
+from gridtokenx_edge.dlms.scan import FoundDlms
+from gridtokenx_edge.log import FaultLog, start_logging
+from gridtokenx_edge.meters.plan import Block
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.polling.faults import (
+    LineDown,
+    LineUnfit,
+    MeterGarbled,
+    MeterRefused,
+    MeterSilent,
+)
+
+# Almost every meter answers one of these, if only with an exception.
+_PROBES = (Block(4, 0, 2), Block(3, 0, 2))
+# A gateway's "nobody there" (Modbus Application Protocol V1.1b3, 7).
+_NO_TARGET = {10, 11}
+_TRIES_WHEN_GARBLED = 3
+# So many garbled addresses and nobody who speaks: it is the line that makes noise.
+_NOISY_AFTER = 6
+# So many units with one serial number: the device does not look at the unit.
+_ALIKE = 3
+
+LookForDlms = Callable[[Callable[[str], None]], Awaitable[list[FoundDlms]]]
+"""Looks for DLMS meters where Modbus ones were looked for; tells what it tries."""
+Wrap = Callable[[LineSettings | None, int, Source], Source]
+
+
+def as_it_is(_settings: LineSettings | None, _address: int, source: Source) -> Source:
+    """Wraps nothing."""
+    return source
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to try. `settings` is empty on TCP; `first` before the `rest` of the addresses.
+
+    `dlms_too`: also where Modbus meters were found.
+    """
+
+    settings: tuple[LineSettings, ...]
+    first: tuple[int, ...]
+    rest: tuple[int, ...] = ()
+    everything: bool = False
+    dlms_too: bool = False
+
+
+class Watcher(Protocol):
+    """Hears how a scan goes on."""
+
+    def trying(self, settings: LineSettings | None, addresses: int, seconds: float) -> None: ...
+
+    def tried(self, address: int) -> None: ...
+
+    def found(self, meter: FoundMeter) -> None: ...
+
+    def notice(self, text: str) -> None: ...
+
+    def looking(self, text: str) -> None:
+        """Something else than Modbus is tried."""
+        ...
+
+
+class Scan:
+    """One scan. `report` grows while it runs."""
+
+    def __init__(
+        self,
+        target: Target,
+        plan: Plan,
+        profiles: Profiles,
+        watcher: Watcher,
+        wrap: Wrap = as_it_is,
+        dlms: LookForDlms | None = None,
+    ) -> None:
+        self.report = Report(target)
+        self._target = target
+        self._plan = plan
+        self._profiles = profiles
+        self._watcher = watcher
+        self._wrap = wrap
+        self._dlms = dlms
+        self._unfit: set[LineSettings | None] = set()
+        self._round_trips_s: dict[LineSettings | None, list[float]] = {}
+        self._ear = Ear()
+        self._one_for_all = False
+
+    async def run(self) -> Report:
+        """Raises LineDown if the port cannot be opened or goes away."""
+        try:
+            await self._usual_addresses()
+        except LineDown as fault:
+            # Who does not listen to Modbus may listen to DLMS, on another port of the host.
+            if isinstance(self._target, SerialTarget) or not await self._look_for_dlms():
+                raise
+            self._notice(str(fault))
+            return self.report
+        plan = self._plan
+        has_others = await self._look_for_dlms() and not self.report.meters
+        if (not self.report.meters and not has_others) or plan.everything:
+            await self._look_again(plan.settings or [None])
+        self.report.complete = True
+        return self.report
+
+    async def _look_for_dlms(self) -> bool:
+        """Whether there are DLMS meters. On a line with Modbus meters, only if asked to."""
+        if self._dlms is None or (self.report.meters and not self._plan.dlms_too):
+            return False
+        self.report.dlms = await self._dlms(self._watcher.looking)
+        return bool(self.report.dlms)
+
+    async def _usual_addresses(self) -> None:
+        plan = self._plan
+        every: Sequence[LineSettings | None] = plan.settings or [None]
+        for settings in every:
+            await self._sweep(settings, plan.first, _PROBES[0])
+            if self.report.meters and not plan.everything:
+                await self._sweep(settings, plan.rest, _PROBES[0])
+                break
+
+    async def _look_again(self, every: Sequence[LineSettings | None]) -> None:
+        """All addresses, with another question: some stay silent to the first one."""
+        for settings in every:
+            known = {of.address for of in self.report.meters if of.settings == settings}
+            rest = [of for of in (*self._plan.first, *self._plan.rest) if of not in known]
+            await self._sweep(settings, rest, _PROBES[1])
+            if self.report.meters and not self._plan.everything:
+                return
+
+    async def _sweep(
+        self, settings: LineSettings | None, addresses: Sequence[int], probe: Block
+    ) -> None:
+        if settings in self._unfit or self._one_for_all or not addresses:
+            return
+        timeout_s = probe_timeout_s(settings, self._round_trips_s.get(settings, []))
+        self._watcher.trying(settings, len(addresses), timeout_s * len(addresses))
+        line = self._line(settings, timeout_s)
+        try:
+            await line.connect()
+            late = await self._ask_each(line, settings, addresses, probe)
+        except LineUnfit as unfit:
+            self._unfit.add(settings)
+            self._notice(f"{unfit}: skipped")
+            return
+        finally:
+            line.close()
+        for address in late:
+            await self._name(settings, address)
+
+    async def _ask_each(
+        self, line: Line, settings: LineSettings | None, addresses: Sequence[int], probe: Block
+    ) -> list[int]:
+        """Names those who answer; returns those whose answers came after their time."""
+        late: set[int] = set()
+        noisy = 0
+        for address in addresses:
+            tries = _TRIES_WHEN_GARBLED if noisy < _TRIES_WHEN_GARBLED else 1
+            heard = await self._probe(line, settings, address, probe, tries)
+            self._watcher.tried(address)
+            if heard is None:
+                line.close()
+                await self._name(settings, address)
+                await line.connect()
+                noisy = 0
+                if self._one_for_all:
+                    break
+            elif heard is Heard.LATE:
+                late.add(self._ear.judge().address)
+            elif heard is Heard.GARBLED:
+                noisy += 1
+                if noisy >= _NOISY_AFTER:
+                    self._noise(settings)
+                    break
+        answered = {of.address for of in self.report.meters if of.settings == settings}
+        return sorted(late - answered)
+
+    async def _probe(
+        self, line: Line, settings: LineSettings | None, address: int, probe: Block, tries: int
+    ) -> Heard | None:
+        """None: somebody answers at the address; otherwise what was heard instead."""
+        heard = Heard.NOTHING
+        for _ in range(tries):
+            self.report.requests += 1
+            started_s = time.monotonic()
+            try:
+                await read_in_turn(line, address, probe)
+            except MeterRefused as refusal:
+                if refusal.code in _NO_TARGET:
+                    return Heard.NOTHING
+            except (MeterSilent, MeterGarbled) as fault:
+                heard = Heard.NOTHING if line.is_numbered else self._ear.judge().kind
+                if heard is Heard.GARBLED and isinstance(fault, MeterSilent):
+                    continue
+                if heard is Heard.ECHO:
+                    self._notice("the adapter hears what it sends: switch its echo off")
+                if isinstance(fault, MeterSilent):
+                    return heard
+            trips = self._round_trips_s.setdefault(settings, [])
+            trips.append(time.monotonic() - started_s)
+            return None
+        self.report.garbled.append(Garbled(settings, address, self._ear.heard[:32].hex(" ")))
+        return heard
+
+    async def _name(self, settings: LineSettings | None, address: int) -> None:
+        """Finds out who answers at the address."""
+        line = self._line(settings, read_timeout_s(settings))
+        try:
+            await line.connect()
+            started_s = time.monotonic()
+            source = self._wrap(settings, address, LineSource(line, address))
+            asker = Asker(source)
+            found = await identify(asker, self._profiles)
+        finally:
+            line.close()
+        self.report.requests += asker.asked
+        asked_ms = round((time.monotonic() - started_s) * 1000 / max(1, asker.asked))
+        note = f"{asker.silences} of {asker.asked} requests stayed without a valid reply"
+        for who in found:
+            meter = FoundMeter(settings, address, who, asked_ms, note if asker.silences else "")
+            if settings is None and self._is_one_for_all(meter):
+                return
+            self.report.meters.append(meter)
+            self._watcher.found(meter)
+
+    def _is_one_for_all(self, meter: FoundMeter) -> bool:
+        """Whether a TCP device answers whatever its unit: then one of them is enough."""
+        alike = [of for of in self.report.meters if of.id and of.id == meter.id]
+        if len(alike) < _ALIKE - 1:
+            return False
+        self._one_for_all = True
+        first = alike[0].address
+        others = {of.address for of in alike[1:]}
+        self.report.meters = [of for of in self.report.meters if of.address not in others]
+        self._notice(f"the device answers to every unit; {first} is enough")
+        return True
+
+    def _noise(self, settings: LineSettings | None) -> None:
+        at = f" at {settings}" if settings else ""
+        self._notice(f"bytes come back{at} whoever is asked, but no reply: noise on the line?")
+
+    def _notice(self, text: str) -> None:
+        if text not in self.report.notices:
+            self.report.notices.append(text)
+            self._watcher.notice(text)
+
+    def _line(self, settings: LineSettings | None, timeout_s: float) -> Line:
+        bus = self._target.bus(settings, timeout_s)
+        return Line(bus, FaultLog(start_logging()), hear=self._ear)

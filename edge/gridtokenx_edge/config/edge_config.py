@@ -1,0 +1,244 @@
+"""`edge.toml`: what the installer of a site sets. Unknown keys are errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gridtokenx_edge.config.credentials import is_credential, secret_path
+from gridtokenx_edge.config.dlms_config import DlmsBus
+from gridtokenx_edge.meters.profile import is_file
+from gridtokenx_wire.clock import ClockConfig
+from gridtokenx_wire.config import PublicKeys
+
+
+class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[site]`: the community is part of the topics, the name is for people."""
+
+    community: str
+    name: str = ""
+
+
+class FormerDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[device.former]]`: an earlier key of this gateway, until its outbox is drained.
+
+    Files, relative to the config file; `cert` and `tls_key` are empty for a plain-text broker.
+    """
+
+    key: str
+    outbox: str
+    cert: str = ""
+    tls_key: str = ""
+
+
+class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[device]`: files, relative to the config file; the key may be a `credential:`."""
+
+    key: str
+    outbox: str
+    former: list[FormerDevice] = []
+
+
+class BackendConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[backend]`: only acks signed by one of these keys let a frame be forgotten.
+
+    `url` is the API's, for the gateway's next key.
+    """
+
+    ack_key: PublicKeys
+    url: str = ""
+
+
+class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[broker]`: MQTT over TLS with files relative to the config file, or `insecure`."""
+
+    host: str
+    port: int = 8883
+    qos: Literal[0, 1] = 1
+    insecure: bool = False
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[uplink]`: how frames are cut and how far sending may run ahead of the acks.
+
+    `seal_after_s` is community time, the rest real time.
+    """
+
+    max_unacked_frames: int = 64
+    ack_timeout_s: float = 10.0
+    max_readings_per_frame: int = 100
+    seal_after_s: float = 60.0
+    max_held_readings: int = 10_000
+    hold_unsynchronised_s: float = 600.0
+
+
+class OutboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[outbox]`: how much is kept of what no ack covers, and what it is thinned to beyond that.
+
+    A megabyte is 10^6 bytes.
+    """
+
+    max_mb: int = 256
+    max_age_days: int = 90
+    thin_to_s: int = 900
+
+
+class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[bus.meter]]`. `profile` is a model's name or a file of the site's own (.toml).
+
+    `invert` exchanges import and export and turns the power's sign. `timeout_ms` and `retries`
+    replace the bus's, `gap_ms` the profile's `min_gap_ms`.
+    `clock_utc_offset_min` is how far the meter's own clock is set ahead of UTC; with it, that
+    clock times readings for as long as the gateway's own is not synchronised.
+    `instance` chooses among a SunSpec unit's meters or inverters.
+    """
+
+    id: str
+    profile: str
+    address: int
+    poll_every_s: float = 10.0
+    invert: bool = False
+    timeout_ms: int | None = None
+    retries: int | None = None
+    gap_ms: int | None = None
+    clock_utc_offset_min: int | None = None
+    instance: int = 1
+
+    @property
+    def every_ms(self) -> int:
+        return round(self.poll_every_s * 1000)
+
+
+class SerialBus(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="serial", tag_field="kind"
+):
+    """`[[bus]]` of kind "serial": Modbus RTU on a serial port."""
+
+    name: str
+    port: str
+    meter: list[MeterConfig]
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    timeout_ms: int = 500
+    retries: int = 1
+    silent_share_percent: int = 10
+
+
+class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp", tag_field="kind"):
+    """`[[bus]]` of kind "tcp": Modbus TCP, or RTU frames through a serial device server."""
+
+    name: str
+    host: str
+    meter: list[MeterConfig]
+    port: int = 502
+    rtu_over_tcp: bool = False
+    timeout_ms: int = 1000
+    retries: int = 1
+    silent_share_percent: int = 10
+
+
+BusConfig = SerialBus | TcpBus
+
+
+class StatusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[status]`: a page and metrics for this machine alone; port 0 is off."""
+
+    port: int = 0
+
+
+class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[home_assistant]`: the house's own broker, never the community's."""
+
+    enabled: bool = False
+    host: str = ""
+    port: int = 8883
+    username: str = ""
+    password_file: str = ""
+    prefix: str = "homeassistant"
+    insecure: bool = False
+    ca: str = ""
+
+
+class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    site: SiteConfig
+    device: DeviceConfig
+    backend: BackendConfig
+    broker: BrokerConfig
+    bus: list[BusConfig] = []
+    dlms: list[DlmsBus] = []
+    clock: ClockConfig = ClockConfig()
+    uplink: UplinkConfig = UplinkConfig()
+    outbox: OutboxConfig = OutboxConfig()
+    status: StatusConfig = StatusConfig()
+    home_assistant: HomeAssistantConfig = HomeAssistantConfig()
+
+
+def with_profile_files(config: EdgeConfig, file: Path) -> EdgeConfig:
+    """The config with its meters' own profile files found from the folder that it stands in."""
+    folder = file.resolve().parent
+
+    def found(meter: MeterConfig) -> MeterConfig:
+        if not is_file(meter.profile):
+            return meter
+        return msgspec.structs.replace(meter, profile=str(folder / meter.profile))
+
+    buses = [
+        msgspec.structs.replace(bus, meter=[found(meter) for meter in bus.meter])
+        for bus in config.bus
+    ]
+    return msgspec.structs.replace(config, bus=buses)
+
+
+def meter_ids(config: EdgeConfig) -> list[str]:
+    """The meters of all buses, in the config's order."""
+    modbus = [meter.id for bus in config.bus for meter in bus.meter]
+    return modbus + [meter.id for bus in config.dlms for meter in bus.meter]
+
+
+class Paths(msgspec.Struct, frozen=True):
+    """The files that a config names, found from where it stands; and those of former keys."""
+
+    key: Path
+    outbox: Path
+    broker_ca: Path
+    broker_cert: Path
+    broker_key: Path
+    former: tuple[Paths, ...] = ()
+    house_ca: Path = Path()
+    house_password: Path = Path()
+    is_key_credential: bool = False
+    folder: Path = Path()
+
+
+def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
+    """Relative paths are relative to the folder of the config file, credentials to systemd's."""
+    folder = file.resolve().parent
+    return Paths(
+        secret_path(folder, config.device.key),
+        folder / config.device.outbox,
+        folder / config.broker.ca,
+        secret_path(folder, config.broker.cert),
+        secret_path(folder, config.broker.key),
+        tuple(
+            Paths(
+                folder / former.key,
+                folder / former.outbox,
+                folder / config.broker.ca,
+                folder / former.cert,
+                folder / former.tls_key,
+            )
+            for former in config.device.former
+        ),
+        folder / config.home_assistant.ca,
+        secret_path(folder, config.home_assistant.password_file),
+        is_key_credential=is_credential(config.device.key),
+        folder=folder,
+    )

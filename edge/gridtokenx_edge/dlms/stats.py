@@ -1,0 +1,33 @@
+"""DLMS lines and meters among what the agent counts, for the status page and Home Assistant."""
+
+from __future__ import annotations
+
+from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
+from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus, TcpBus
+from gridtokenx_edge.meters.dlms import load_dlms
+from gridtokenx_edge.polling.stats import BusTally, MeterTally
+
+
+def tally_of(bus: DlmsBus, baud: int) -> BusTally:
+    """An empty count of a line and its meters."""
+    tally = BusTally(as_bus(bus, baud))
+    tally.meters = {meter.id: MeterTally(as_meter(meter)) for meter in bus.meter}
+    return tally
+
+
+def as_bus(bus: DlmsBus, baud: int = 0) -> BusConfig:
+    """Where the line is, in the words of the other buses; its meters are left out."""
+    if isinstance(bus, DlmsTcp):
+        return TcpBus(bus.name, bus.host, [], port=bus.port, timeout_ms=bus.timeout_ms)
+    if isinstance(bus, DlmsPush) and (port := bus.network_port):
+        return TcpBus(bus.name, "", [], port=port)
+    timeout_ms = 0 if isinstance(bus, DlmsPush) else bus.timeout_ms
+    return SerialBus(bus.name, bus.port, [], baud=baud, timeout_ms=timeout_ms)
+
+
+def as_meter(meter: DlmsMeter) -> MeterConfig:
+    """A meter's address is its logical device's."""
+    address = meter.logical_device
+    if address is None:
+        address = load_dlms(meter.profile).association.logical_device
+    return MeterConfig(meter.id, meter.profile, address, meter.poll_every_s, meter.invert)

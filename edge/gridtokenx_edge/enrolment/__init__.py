@@ -1,0 +1,1 @@
+"""A gateway asks a community to be let in."""

@@ -1,0 +1,1 @@
+"""Polling, whatever a meter speaks: schedule, faults, statistics, tasks."""

@@ -1,0 +1,43 @@
+"""Who looks on while meters are polled: for metrics, for the watchdog, or nobody."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gridtokenx_edge.polling.faults import ModbusError
+
+
+class LineWatch(Protocol):
+    """Looks on at a line."""
+
+    def turned(self) -> None:
+        """The loop that keeps the line connected has come round."""
+
+    def asked(self, address: int, elapsed_s: float, *, answered: bool) -> None:
+        """A request took so long, with or without a reply."""
+
+
+class PollWatch(Protocol):
+    """Looks on at the polls of one meter."""
+
+    def turned(self) -> None:
+        """The meter's loop has come round."""
+
+    def failed(self, fault: ModbusError) -> None:
+        """A contact with the meter failed."""
+
+    def missed(self, count: int) -> None:
+        """So many grid points passed without a poll."""
+
+
+class _Nobody:
+    def turned(self) -> None: ...
+
+    def asked(self, address: int, elapsed_s: float, *, answered: bool) -> None: ...
+
+    def failed(self, fault: ModbusError) -> None: ...
+
+    def missed(self, count: int) -> None: ...
+
+
+NOBODY = _Nobody()

@@ -1,0 +1,1 @@
+"""What the gateway keeps: held readings, sealed frames, the clock that timed them."""

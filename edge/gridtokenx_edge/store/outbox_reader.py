@@ -1,0 +1,194 @@
+"""An outbox seen from outside, while an agent works with it: one snapshot, nothing locked."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from gridtokenx_edge.config.edge_config import OutboxConfig
+from gridtokenx_edge.store import outbox_schema as schema
+from gridtokenx_edge.store.outbox_schema import StoredFrame
+from gridtokenx_wire import cose
+from gridtokenx_wire.carried import FRAMES, Header, Links, encode_header
+from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.frame import Frame, decode_frame
+
+_READ_AT_ONCE = 64
+# The newest frames tell how fast it fills: so many of them.
+_RATE_FRAMES = 200
+_MS_A_DAY = 86_400_000
+
+Progress = Callable[[int, int], None]
+"""Called now and then with the frames done and all of them."""
+
+
+class OutboxUnreadableError(Exception):
+    """There is no outbox to read; its text is one line."""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What an outbox holds. Acked frames are let go of in groups, so a few of them are in it.
+
+    `used_bytes` is what frames take, `file_bytes` the file and its log. `full_in_days` is None
+    where the newest frames do not tell.
+    """
+
+    device: str
+    chain: str
+    frames: int
+    first_seq: int
+    next_seq: int
+    readings: int
+    readings_thinned: int
+    oldest_ms: int | None
+    newest_ms: int | None
+    used_bytes: int
+    file_bytes: int
+    max_bytes: int
+    fill_percent: float
+    full_in_days: float | None
+
+
+class Chain(msgspec.Struct, frozen=True):
+    """Frames that hold together, with what they say. `summaries` stand for several frames each."""
+
+    frames: int
+    summaries: int
+    first_seq: int
+    next_seq: int
+    readings: int
+    readings_thinned: int
+
+
+class OutboxSnapshot:
+    """One state of an outbox. Made by `open_snapshot`."""
+
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+        self._path = path
+        self._database = database
+        version, device, chain = self._one("SELECT version, device, chain FROM chain")
+        self.device: bytes = device
+        self.chain: bytes = chain
+        if version != schema.VERSION:
+            raise OutboxUnreadableError(
+                f"{path}: expected version {schema.VERSION}, got {version};"
+                " an agent of this version upgrades it when it starts"
+            )
+        count, newest = self._one("SELECT count(*), max(seq) FROM frame")
+        self.count: int = count
+        first = next(self._frames(0), None)
+        self.first_seq = first.first_seq if first else 0
+        self.next_seq = newest + 1 if self.count else 0
+
+    def status(self, device: str, bounds: OutboxConfig, progress: Progress) -> Status:
+        """Looks at every frame. Raises OutboxUnreadableError."""
+        readings = thinned = size = 0
+        oldest_ms: int | None = None
+        newest: list[tuple[int, int]] = []  # when, and how large the frames up to then are
+        for frame, message in self._opened(progress):
+            readings += len(frame.time_ms)
+            thinned += frame.left_out
+            size += len(message)
+            oldest_ms = min(frame.time_ms) if oldest_ms is None else oldest_ms
+            newest = [*newest[-_RATE_FRAMES:], (max(frame.time_ms), size)]
+        (used,) = self._one(schema.USED_BYTES)
+        most = bounds.max_mb * 1_000_000
+        return Status(
+            device,
+            self.chain.hex(),
+            self.count,
+            self.first_seq,
+            self.next_seq,
+            readings,
+            thinned,
+            oldest_ms,
+            newest[-1][0] if newest else None,
+            used,
+            sum(file.stat().st_size for file in self._files()),
+            most,
+            round(100 * used / most, 1),
+            _full_in_days((most - used) * size / used, newest),
+        )
+
+    def verify(self, key: Ed25519PublicKey, progress: Progress) -> Chain:
+        """Checks every signature and link. Raises WireError at the first that does not hold."""
+        links = Links(self.header)
+        summaries = readings = thinned = 0
+        for done, stored in enumerate(self._frames(0), 1):
+            frame = links.follow(stored.message)
+            try:
+                cose.verify(stored.message, key)
+            except WireError as error:
+                raise WireError(f"frame {frame.seq}: {error}") from None
+            summaries += frame.gap is not None
+            readings += len(frame.time_ms)
+            thinned += frame.left_out
+            progress(done, self.count)
+        links.finish()
+        return Chain(self.count, summaries, self.first_seq, self.next_seq, readings, thinned)
+
+    def export(self, stream: BinaryIO, progress: Progress) -> None:
+        """Writes a file of frames (`gridtokenx_wire.carried`), as they are stored."""
+        stream.write(encode_header(self.header))
+        for done, stored in enumerate(self._frames(0), 1):
+            stream.write(stored.message)
+            progress(done, self.count)
+
+    @property
+    def header(self) -> Header:
+        return Header(FRAMES, self.device, self.chain, self.first_seq, self.next_seq)
+
+    def _opened(self, progress: Progress) -> Iterator[tuple[Frame, bytes]]:
+        for done, (_, seq, message) in enumerate(self._frames(0), 1):
+            try:
+                yield decode_frame(cose.split(message)[2]), message
+            except WireError as error:
+                raise OutboxUnreadableError(f"{self._path}: frame {seq}: {error}") from None
+            progress(done, self.count)
+
+    def _frames(self, start: int) -> Iterator[StoredFrame]:
+        while rows := self._database.execute(schema.FRAMES, (start, _READ_AT_ONCE)).fetchall():
+            yield from (StoredFrame(*row) for row in rows)
+            start = rows[-1][1] + 1
+
+    def _files(self) -> Iterator[Path]:
+        for ending in ("", "-wal"):
+            if (file := self._path.with_name(self._path.name + ending)).exists():
+                yield file
+
+    def _one(self, query: str) -> Any:
+        return self._database.execute(query).fetchone()
+
+
+def _full_in_days(left_bytes: float, newest: list[tuple[int, int]]) -> float | None:
+    """At the rate of the newest frames; what was thinned tells of a rate that was long ago."""
+    if len(newest) < 2 or newest[-1][0] <= newest[0][0]:
+        return None
+    (first_ms, before), (last_ms, after) = newest[0], newest[-1]
+    full_ms = max(0.0, left_bytes) / (after - before) * (last_ms - first_ms)
+    return round(full_ms / _MS_A_DAY, 1)
+
+
+@contextmanager
+def open_snapshot(path: Path) -> Iterator[OutboxSnapshot]:
+    """The outbox as it is now. Raises OutboxUnreadableError."""
+    if not path.exists():
+        raise OutboxUnreadableError(f"{path}: no outbox yet; the agent makes it when it starts")
+    database: sqlite3.Connection | None = None
+    try:
+        uri = f"file:{quote(str(path))}?mode=ro"
+        database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
+        database.execute("BEGIN")
+        yield OutboxSnapshot(path, database)
+    except sqlite3.Error as error:
+        raise OutboxUnreadableError(f"{path}: cannot be read as an outbox: {error}") from None
+    finally:
+        if database:
+            database.close()

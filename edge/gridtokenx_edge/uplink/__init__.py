@@ -1,0 +1,1 @@
+"""The way of a stored frame to the backend and of its ack back."""

@@ -1,0 +1,123 @@
+"""Receipts: one a device for a batch of results, and what the gateway reads in it."""
+
+from __future__ import annotations
+
+import pytest
+from tests.backend.village import private_key
+
+from gridtokenx_backend.core.messages.outcomes import (
+    FrameAccepted,
+    FrameRefusal,
+    FrameRefused,
+    OracleSwitched,
+    Result,
+)
+from gridtokenx_backend.ingest.acks import AckSigner, acks_of
+from gridtokenx_wire.ack import MAX_VERDICTS, Ack, open_ack
+from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.keys import raw_private_seed, raw_public_key
+from gridtokenx_wire.verdict import Reason, Verdict
+
+A, B = b"A" * 16, b"B" * 16
+CHAIN = b"chain-01"
+
+
+def stored(device: bytes, seq: int, *verdicts: tuple[int, int]) -> FrameAccepted:
+    return FrameAccepted(0, device, CHAIN, seq, 9, list(verdicts), [])
+
+
+def refused(
+    reason: FrameRefusal, device: bytes, next_seq: int, *verdicts: tuple[int, int, int]
+) -> FrameRefused:
+    return FrameRefused(reason, device, CHAIN, next_seq, list(verdicts))
+
+
+DUPLICATE, GAP = FrameRefusal.DUPLICATE, FrameRefusal.GAP
+ROLLBACK = Reason.REGISTER_ROLLBACK
+
+
+@pytest.mark.parametrize(
+    ("results", "acks"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([stored(A, 0)], [Ack(A, CHAIN, 1, [])], id="a frame"),
+        pytest.param(
+            [stored(A, 4, (2, 7))], [Ack(A, CHAIN, 5, [Verdict(4, 2, ROLLBACK)])], id="a verdict"
+        ),
+        pytest.param(
+            [stored(A, 4), stored(B, 7), stored(A, 5), stored(A, 6)],
+            [Ack(A, CHAIN, 7, []), Ack(B, CHAIN, 8, [])],
+            id="one ack a device",
+        ),
+        pytest.param(
+            [stored(A, 4, (0, 7)), stored(A, 5, (1, 7))],
+            [Ack(A, CHAIN, 6, [Verdict(4, 0, ROLLBACK), Verdict(5, 1, ROLLBACK)])],
+            id="with the verdicts of all its frames",
+        ),
+        pytest.param(
+            [refused(DUPLICATE, A, 9, (3, 1, 7))],
+            [Ack(A, CHAIN, 9, [Verdict(3, 1, ROLLBACK)])],
+            id="a duplicate is told again",
+        ),
+        pytest.param(
+            [refused(GAP, A, 3)], [Ack(A, CHAIN, 3, [])], id="a gap is told where to go on"
+        ),
+        pytest.param(
+            [refused(DUPLICATE, A, 4), stored(A, 4), refused(GAP, A, 5)],
+            [Ack(A, CHAIN, 5, [])],
+            id="the furthest counts",
+        ),
+        pytest.param(
+            [FrameRefused(GAP, A)], [], id="a chain that never began has nothing to be acked"
+        ),
+        pytest.param(
+            [refused(reason, A, 3) for reason in FrameRefusal if reason not in (DUPLICATE, GAP)],
+            [],
+            id="no other refusal is answered",
+        ),
+        pytest.param([OracleSwitched(True)], [], id="nor is what is no frame"),
+    ],
+)
+def test_a_batch_is_acked_device_by_device(results: list[Result], acks: list[Ack]) -> None:
+    assert acks_of(results) == acks
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        pytest.param(
+            [stored(A, seq, *((index, 1) for index in range(1000))) for seq in range(16)],
+            id="a batch of frames in which every reading was refused",
+        ),
+        pytest.param(
+            [refused(DUPLICATE, A, 16, *((s, i, 1) for s in range(16) for i in range(1000)))],
+            id="a duplicate behind which 16 such frames are remembered",
+        ),
+    ],
+)
+def test_an_ack_never_has_more_verdicts_than_a_gateway_takes(results: list[Result]) -> None:
+    acks = acks_of(results)
+    assert acks[-1].next_seq == 16
+    assert all(len(ack.verdicts) <= MAX_VERDICTS for ack in acks)
+    assert all(signer().seal(ack) for ack in acks)
+    told = [(verdict.seq, verdict.index) for ack in acks for verdict in ack.verdicts]
+    assert told == [(seq, index) for seq in range(16) for index in range(1000)]
+
+
+def test_many_duplicates_are_told_their_verdicts_once() -> None:
+    remembered = [(seq, index, 1) for seq in range(16) for index in range(100)]
+    acks = acks_of([refused(DUPLICATE, A, 16, *remembered) for _ in range(20)])
+    assert sum(len(ack.verdicts) for ack in acks) == len(remembered)
+
+
+def signer() -> AckSigner:
+    key = private_key("backend")
+    return AckSigner(raw_private_seed(key), raw_public_key(key.public_key()))
+
+
+def test_a_sealed_ack_opens_under_the_backends_key_alone() -> None:
+    ack = Ack(A, CHAIN, 5, [Verdict(4, 2, ROLLBACK)])
+    sealed = signer().seal(ack)
+    assert open_ack(sealed, private_key("backend").public_key()) == ack
+    with pytest.raises(WireError):
+        open_ack(sealed, private_key("somebody").public_key())

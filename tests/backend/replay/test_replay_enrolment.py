@@ -1,0 +1,88 @@
+"""Replay of gateways that come and go, and of journals from before they could."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.backend.newcomers import enrolment, rotation, token_of
+from tests.backend.replay.test_replay import rebuilt, verified, write
+from tests.backend.village import (
+    HOUR_MS,
+    START_MS,
+    Gateway,
+    Village,
+    convert_terms,
+    frame_input,
+    reading,
+)
+
+from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.inputs import ChangeDevice, ChangeToken, Input, TickInput
+from gridtokenx_backend.errors import ReplayMismatch
+from gridtokenx_wire.enrolment import parse_enrolment, parse_rotation
+
+
+def rows(path: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute(query).fetchall()
+
+
+def admissions() -> list[Input]:
+    """Every kind of input by which gateways come and go; a tick ends an overlap."""
+    village = Village()
+    east, west, later = Gateway("east"), Gateway("west"), Gateway("later", b"chain-02")
+    tokens = [token_of("east"), token_of("west"), token_of("unused")]
+    enrolments = [
+        enrolment(gateway, token).encode()
+        for gateway, token in zip((east, west), tokens[:2], strict=True)
+    ]
+    consent = rotation(east, later).encode()
+    return [
+        inputs.configure(convert_terms(village.document | {"rotation": {"overlap_hours": 0}})),
+        *(
+            inputs.change_token(ChangeToken("issue", token.digest, "Lane 1", START_MS + HOUR_MS))
+            for token in tokens
+        ),
+        inputs.change_token(ChangeToken("withdraw", tokens[2].digest)),
+        *(inputs.EnrolInput(message, parse_enrolment(message)) for message in enrolments),
+        inputs.RotateInput(consent, parse_rotation(consent)),
+        frame_input(later.next([reading("ABB-1", START_MS)])),
+        TickInput(),
+        inputs.change_device(ChangeDevice("approve", west.name)),
+        inputs.change_device(ChangeDevice("revoke", village.north.name, "stolen")),
+    ]
+
+
+async def test_gateways_that_came_and_went_are_replayed_with_their_signatures(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.db"
+    given = admissions()
+    straight = await write(path, given)
+    assert (await rebuilt(path)).snapshot() == straight
+    assert (await verified(path)).signatures == 5  # two enrolments, a consent in two, a frame
+    kinds = [row[0] for row in rows(path, "SELECT kind FROM journal ORDER BY seq")]
+    assert kinds == [
+        "configure",
+        *["token"] * 4,
+        *["enrol"] * 2,
+        "rotate",
+        "frame",
+        "tick",
+        *["device"] * 2,
+    ]
+
+
+async def test_a_forged_consent_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    given = admissions()
+    forged = rotation(Gateway("east"), Gateway("later", b"chain-02")).rpartition(".")[0]
+    consent = f"{forged}.{'A' * 86}".encode()
+    given[7] = inputs.RotateInput(consent, parse_rotation(consent))
+    await write(path, given)
+    with pytest.raises(ReplayMismatch, match="entry 8: its signature is not valid"):
+        await verified(path)

@@ -1,0 +1,134 @@
+"""What a new config changes, and what it may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gridtokenx_edge.agent.reload import plan_buses, plan_reload
+from gridtokenx_edge.config.edge_config import (
+    BackendConfig,
+    BrokerConfig,
+    BusConfig,
+    DeviceConfig,
+    EdgeConfig,
+    HomeAssistantConfig,
+    MeterConfig,
+    SerialBus,
+    SiteConfig,
+    StatusConfig,
+    TcpBus,
+    UplinkConfig,
+)
+from gridtokenx_wire.clock import ClockConfig
+from gridtokenx_wire.config import PublicKey
+
+ONE = MeterConfig("ABB-1", "abb_b23", 1)
+TWO = MeterConfig("ABB-2", "abb_b23", 2)
+ROOF = SerialBus("roof", "/dev/ttyUSB0", [ONE, TWO])
+HALL = TcpBus("hall", "192.0.2.1", [MeterConfig("ABB-3", "abb_b23", 1)])
+CONFIG = EdgeConfig(
+    SiteConfig("lane", "Lane 3"),
+    DeviceConfig("edge.key", "outbox.db"),
+    BackendConfig(PublicKey(bytes(32))),
+    BrokerConfig("broker"),
+    [ROOF, HALL],
+)
+change = msgspec.structs.replace
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("site", SiteConfig("street")),
+        ("device", DeviceConfig("other.key", "outbox.db")),
+        ("device", DeviceConfig("edge.key", "other.db")),
+        ("clock", ClockConfig("scaled")),
+    ],
+)
+def test_what_belongs_to_the_device_and_its_chain_wants_a_restart(section: str, value: Any) -> None:
+    plan = plan_reload(CONFIG, change(CONFIG, **{section: value}))
+    (line,) = plan.refused
+    assert line.startswith(f"[{section}] cannot change while the agent runs; restart it")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sections", "parts"),
+    [
+        ({}, (), set()),
+        ({"site": SiteConfig("lane", "Lane 4")}, (), set()),
+        ({"broker": BrokerConfig("other")}, ("broker",), {"uplink"}),
+        ({"backend": BackendConfig(PublicKey(bytes(31) + b"1"))}, ("backend",), {"uplink"}),
+        ({"uplink": UplinkConfig(seal_after_s=900)}, ("uplink",), {"uplink"}),
+        ({"status": StatusConfig(9480)}, ("status",), {"status"}),
+        (
+            {"home_assistant": HomeAssistantConfig(enabled=True)},
+            ("home_assistant",),
+            {"home_assistant"},
+        ),
+        ({"bus": [ROOF]}, ("bus",), set()),
+    ],
+)
+def test_only_the_parts_made_from_what_changed_are_restarted(
+    changes: dict[str, Any], sections: tuple[str, ...], parts: set[str]
+) -> None:
+    plan = plan_reload(CONFIG, change(CONFIG, **changes))
+    assert plan.refused == ()
+    assert plan.sections == sections
+    assert {name for name in ("uplink", "status", "home_assistant") if getattr(plan, name)} == parts
+
+
+def test_a_renewed_certificate_restarts_the_uplink_though_its_name_is_the_same() -> None:
+    assert plan_reload(CONFIG, CONFIG, tls_files=True).uplink
+    assert plan_reload(CONFIG, CONFIG, house_files=True).home_assistant
+
+
+def test_a_section_that_nobody_taught_to_change_wants_a_restart() -> None:
+    replaceable = {"bus", "dlms", "backend", "broker", "uplink", "status", "home_assistant"}
+    for section in CONFIG.__struct_fields__:
+        if section in replaceable:
+            continue
+        plan = plan_reload(CONFIG, change(CONFIG, **{section: object()}) if section != "site"
+                           else change(CONFIG, site=SiteConfig("other")))  # fmt: skip
+        assert plan.refused, section
+
+
+MOVED = change(TWO, address=7)
+
+
+@pytest.mark.parametrize(
+    ("new", "stop_buses", "start_buses", "stop_meters", "start_meters"),
+    [
+        ([ROOF, HALL], "", "", "", ""),
+        ([HALL, ROOF], "", "", "", ""),
+        ([ROOF], "hall", "", "hall ABB-3", ""),
+        ([change(ROOF, meter=[ONE]), HALL], "", "", "roof ABB-2", ""),
+        ([change(ROOF, meter=[ONE, MOVED]), HALL], "", "", "roof ABB-2", "roof ABB-2"),
+        (
+            [change(ROOF, baud=19_200), HALL],
+            "roof",
+            "roof",
+            "roof ABB-1,roof ABB-2",
+            "roof ABB-1,roof ABB-2",
+        ),
+        (
+            [change(ROOF, meter=[ONE]), change(HALL, meter=[*HALL.meter, TWO])],
+            "",
+            "",
+            "roof ABB-2",
+            "hall ABB-2",
+        ),
+        ([change(ROOF, name="cellar"), HALL], "roof", "cellar", "roof ABB-1,roof ABB-2",
+         "cellar ABB-1,cellar ABB-2"),
+    ],
+)  # fmt: skip
+def test_what_did_not_change_on_the_buses_is_not_touched(
+    new: list[BusConfig], stop_buses: str, start_buses: str, stop_meters: str, start_meters: str
+) -> None:
+    plan = plan_buses([ROOF, HALL], new)
+    assert plan.stop_buses == set(stop_buses.split())
+    assert plan.start_buses == set(start_buses.split())
+    for found, expected in ((plan.stop_meters, stop_meters), (plan.start_meters, start_meters)):
+        assert found == {tuple(at.split()) for at in expected.split(",") if at}

@@ -1,0 +1,194 @@
+"""Every pair of faults that the simulator knows, on one bus: what is read is true or not there.
+
+Two of the three meters are of one model, so that their requests and replies look alike, and their
+counters lie far apart: a reply taken for another's would show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
+
+import pytest
+
+from gridtokenx_edge.config.edge_config import MeterConfig, SerialBus
+from gridtokenx_edge.log import FaultLog
+from gridtokenx_edge.meters.profile import load_profile
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.polling.poller import MeterPoller
+from gridtokenx_sim.amounts import Kwh
+from gridtokenx_sim.faults import (
+    ClockOff,
+    Crc,
+    Drop,
+    ExceptionReply,
+    Frozen,
+    MeterFault,
+    Rollback,
+    Silence,
+    Slow,
+    Undefined,
+    kind_of,
+)
+from gridtokenx_sim.meter import SimMeter
+from gridtokenx_wire.clock import ClockConfig, make_clock
+from gridtokenx_wire.reading import Reading
+
+FAULTS: list[MeterFault] = [
+    Silence(),
+    Crc(every=2),
+    Drop(every=2),
+    ExceptionReply(code=4),
+    Slow(delay_ms=90),
+    Frozen(),
+    Rollback(kwh=Kwh(10 * 10**9)),
+    ClockOff(seconds=3600),
+    Undefined(),
+]
+MUTE = (Silence, ExceptionReply, Undefined)
+"""A meter with one of these gives no reading at all."""
+BUSES = 6
+EVERY_MS = 150
+TIMEOUT_MS = 60
+KWH = 10**9
+# A counter shows whole Wh, and the reading's time is a little before the meter looked.
+TOLERANCE_UWH = 2 * 10**6
+
+
+class Readings:
+    """A sink that knows which reading of a meter is new."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, list[Reading]] = {}
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
+    def add(self, reading: Reading) -> None:
+        self.of.setdefault(reading.meter, []).append(reading)
+
+    def count(self, meter: SimMeter) -> int:
+        return len(self.of.get(meter.id, []))
+
+
+class Silent:
+    """A log for nobody."""
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+
+async def poll(path: str, meters: list[SimMeter], sink: Readings) -> None:
+    """The gateway's own pollers on a bus, until cancelled."""
+    clock = make_clock(ClockConfig())
+    log = cast(Any, Silent())
+    line = Line(SerialBus("roof", path, [], timeout_ms=TIMEOUT_MS), FaultLog(log))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(line.keep_up())
+        for meter in meters:
+            config = MeterConfig(meter.id, meter.model, meter.address, EVERY_MS / 1000)
+            reader = MeterReader(line, config, load_profile(meter.model), clock)
+            tasks.create_task(MeterPoller(line, config, reader, sink, clock, log).run())
+
+
+def assert_true(reading: Reading, seen: list[tuple[int, int]]) -> None:
+    """The registers of `reading` are some that this meter showed or held."""
+    assert any(
+        abs(reading.import_uwh - import_uwh) <= TOLERANCE_UWH
+        and abs(reading.export_uwh - export_uwh) <= TOLERANCE_UWH
+        for import_uwh, export_uwh in seen
+    ), f"{reading} is none of {seen}"
+
+
+def registers(meter: SimMeter) -> list[tuple[int, int]]:
+    """What it truly counted and what it shows with its faults."""
+    true, shown = meter.registers(), meter.shown()
+    return [(true.import_uwh, true.export_uwh), (shown.import_uwh, shown.export_uwh)]
+
+
+async def try_out(
+    faults: dict[SimMeter, list[MeterFault]],
+    meters: list[SimMeter],
+    sink: Readings,
+    until: Callable[..., Any],
+) -> None:
+    """Puts faults in, watches, takes them away, and waits until every meter is read again."""
+    healthy = [meter for meter in meters if not faults.get(meter)]
+    before = {meter: sink.count(meter) for meter in meters}
+    seen = {meter: registers(meter) for meter in meters}
+    for meter, of_meter in faults.items():
+        for fault in of_meter:
+            meter.inject(fault)
+    seen = {meter: seen[meter] + registers(meter) for meter in meters}
+    await until(lambda: all(sink.count(meter) >= before[meter] + 3 for meter in healthy))
+    for meter, of_meter in faults.items():
+        if any(isinstance(fault, MUTE) for fault in of_meter):
+            # One poll may have been under way when the fault came.
+            assert sink.count(meter) <= before[meter] + 1, f"a reading of {meter.id} in spite of it"
+    seen = {meter: seen[meter] + registers(meter) for meter in meters}
+    for meter in meters:
+        meter.clear_faults()
+    again = {meter: sink.count(meter) for meter in meters}
+    await until(lambda: all(sink.count(meter) > again[meter] for meter in meters))
+    for meter in meters:
+        for reading in sink.of[meter.id][before[meter] :]:
+            assert_true(reading, seen[meter] + registers(meter))
+
+
+@pytest.mark.timeout(180)
+async def test_every_pair_of_faults_leaves_the_other_meters_alone_and_no_value_is_wrong(
+    meters: Any, wait_until: Any
+) -> None:
+    apart = [([one], [other]) for one, other in itertools.product(FAULTS, FAULTS)]
+    together = [(list(pair), []) for pair in itertools.combinations(FAULTS, 2)]
+    cases = iter(apart + together)
+
+    async def until(condition: Callable[[], bool]) -> None:
+        await wait_until(condition, 30)
+
+    async def work(bus: Any) -> int:
+        """Takes case after case on one bus; returns how many."""
+        sink = Readings()
+        polling = asyncio.create_task(poll(str(bus.path), bus.meters, sink))
+        done = 0
+        try:
+            await until(lambda: all(sink.count(meter) for meter in bus.meters))
+            for first, second in cases:
+                faults = dict(zip(bus.meters, (first, second), strict=False))
+                try:
+                    await try_out(faults, bus.meters, sink, until)
+                except (AssertionError, TimeoutError) as failure:
+                    names = [[kind_of(fault) for fault in of] for of in (first, second)]
+                    raise AssertionError(f"with {names}: {failure}") from failure
+                done += 1
+        finally:
+            polling.cancel()
+            with suppress(asyncio.CancelledError):
+                await polling
+        return done
+
+    buses = [
+        meters.serial(
+            meters.meter("eastron_sdm120", 1, import_kwh=1000 * KWH),
+            meters.meter("eastron_sdm120", 2, import_kwh=2000 * KWH),
+            meters.meter("eastron_sdm630", 3, import_kwh=3000 * KWH),
+            name=f"bus{number}",
+        )
+        for number in range(BUSES)
+    ]
+    for bus in buses:  # serials are the same on every bus, so each is served on its own
+        assert len(bus.meter) == 3
+    async with asyncio.TaskGroup() as tasks:
+        works = [tasks.create_task(serve_alone(meters, bus, work)) for bus in buses]
+    assert sum(task.result() for task in works) == len(apart) + len(together)
+
+
+async def serve_alone(meters: Any, bus: Any, work: Callable[[Any], Any]) -> int:
+    async with meters.serve(bus) as running:
+        done: int = await work(running.buses[0])
+        return done
