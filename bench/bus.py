@@ -29,7 +29,7 @@ from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.polling.poller import MeterPoller
+from gridtokenx_edge.modbus.poller import MeterPoller
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.reading import Reading
 

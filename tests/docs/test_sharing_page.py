@@ -14,15 +14,10 @@ from tests.docs.markdown import DOCS, block, blocks, section, tables
 from gridtokenx_backend.core.messages.grid_data import QUANTITIES
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.core.model.rounding import apportion
+from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice, of_interval
 from gridtokenx_backend.core.model.sharing_terms import SharingTerms
-from gridtokenx_backend.core.sharing.allocation import (
-    WHOLE_PPM,
-    Allocated,
-    Flow,
-    by_consumption,
-    by_shares,
-)
+from gridtokenx_backend.core.sharing.allocation import Allocated, Flow, by_consumption, by_shares
 from gridtokenx_backend.grid_data.consumption_record import CODES
 from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.units import energy_limit_uwh, parse_grx

@@ -14,14 +14,14 @@ from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.reader_access import AnyRequest, reading_wallet
 from gridtokenx_backend.core.messages.inputs import change_period
-from gridtokenx_backend.core.model.local_time import parse_month
-from gridtokenx_backend.core.settlement.periods import (
+from gridtokenx_backend.core.messages.period_records import (
     ChangePeriod,
-    Period,
     PeriodChanged,
     PeriodRefusal,
     PeriodRefused,
 )
+from gridtokenx_backend.core.model.billing_periods import Period
+from gridtokenx_backend.core.model.local_time import parse_month
 from gridtokenx_backend.statements.jobs.statement_jobs import NotMade, StatementDesk
 from gridtokenx_backend.statements.jobs.worker import Task
 from gridtokenx_backend.statements.render.forms import FORMS, MEDIA_TYPES, Form

@@ -23,7 +23,8 @@ from gridtokenx_backend.cli.terminal import (
     print_table,
 )
 from gridtokenx_backend.config.settings import Settings, load_settings
-from gridtokenx_backend.core.settlement.periods import ChangePeriod, PeriodStatus
+from gridtokenx_backend.core.messages.period_records import ChangePeriod
+from gridtokenx_backend.core.model.billing_periods import PeriodStatus
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.statements.documents.books import Books, NoBooks
 from gridtokenx_backend.statements.documents.report import report_of, summary_of

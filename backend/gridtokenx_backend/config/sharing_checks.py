@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 from gridtokenx_backend.core.model.sharing_terms import KeyTerms, SharingTerms
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.core.model.zones import INTERVAL_MS
-from gridtokenx_backend.core.sharing.allocation import WHOLE_PPM
 from gridtokenx_backend.core.sharing.key_versions import moment_ms
 from gridtokenx_wire.frame import MAX_METER_ID
 from gridtokenx_wire.units import format_decimal, format_grx

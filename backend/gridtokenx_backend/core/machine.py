@@ -107,7 +107,7 @@ def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked |
     withdrawn = standing_orders.reprice(community, at_ms)
     orders = standing_orders.place_all(community, at_ms)
     if not community.in_force.interval.enabled:  # a clearing takes what belongs to it
-        retirement.book_energy(community, intervals.take(community, at_ms))
+        retirement.book_energy(community, intervals.take(community.meters.values(), at_ms))
     retirements, movements = retirement.retire(community, at_ms)
     if devices:
         return Retired(orders, devices, withdrawn, retirements, movements, expired, resumed)

@@ -14,8 +14,9 @@ from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.meters.plan import plan_blocks
 from gridtokenx_edge.meters.profile import Profile
 from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.poller import MeterPoller
 from gridtokenx_edge.modbus.readers import Readers, load_any
-from gridtokenx_edge.polling.poller import MeterPoller, ReadingSink
+from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_edge.polling.stats import BusTally, LineCounter, MeterCounter, MeterTally
 from gridtokenx_edge.polling.task_supervisor import Crew, cancel
 from gridtokenx_edge.progress import Progress

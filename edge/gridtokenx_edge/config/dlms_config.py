@@ -6,10 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_edge.meters.dlms import Mechanism, Protection
+
 TCP, UDP = "tcp:", "udp:"
 """What a push line's port begins with if it is one of the network's."""
-Mechanism = Literal["none", "low", "gmac"]
-Protection = Literal["none", "authenticated", "encrypted", "authenticated_encrypted"]
 
 
 class DlmsMeter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

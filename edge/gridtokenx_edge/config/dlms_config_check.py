@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial
-from gridtokenx_edge.config.dlms_secrets import TITLE_DIGITS
+from gridtokenx_edge.config.dlms_secrets import TITLE_DIGITS, wanted_secrets
 from gridtokenx_edge.config.edge_config import EdgeConfig, SerialBus
 from gridtokenx_edge.config.host_names import is_host_name
-from gridtokenx_edge.dlms.terms import wanted_secrets
 from gridtokenx_edge.meters.dlms import DlmsProfile, dlms_names, load_dlms
 from gridtokenx_wire.frame import MAX_METER_ID
 

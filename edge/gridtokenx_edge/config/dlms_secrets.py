@@ -8,11 +8,15 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush
+from gridtokenx_edge.meters.dlms import DlmsProfile, Mechanism, Protection
+
 _ENVIRONMENT, _CREDENTIAL = "env:", "credential:"
 _HEX = re.compile(r"[0-9A-Fa-f]*")
 _LONGEST_FILE = 4096
 KEY_DIGITS = 32
 TITLE_DIGITS = 16
+KEY_NAMES = ("encryption_key", "authentication_key")
 
 
 class SecretError(Exception):
@@ -72,3 +76,28 @@ def password_bytes(name: str, text: str) -> bytes:
     if not text:
         raise SecretError(f"{name}: expected a password, found nothing")
     return text.encode()
+
+
+def needs_keys(mechanism: Mechanism, protection: Protection) -> bool:
+    """Return whether a meter cannot be read without an encryption key."""
+    return mechanism == "gmac" or protection != "none"
+
+
+def wanted_secrets(meter: DlmsMeter, profile: DlmsProfile, bus: DlmsBus) -> tuple[str, ...]:
+    """Return the keys of the config without which this meter cannot be read."""
+    if isinstance(bus, DlmsPush):  # sends in the open, or ciphered if there is a key for it
+        return ()
+    defaults = profile.association
+    return _secrets_of(
+        meter.authentication or defaults.authentication, meter.protection or defaults.protection
+    )
+
+
+def wanted_secrets_of(profile: DlmsProfile) -> tuple[str, ...]:
+    """Return the keys of the config of a meter that is set as its model mostly is."""
+    return _secrets_of(profile.association.authentication, profile.association.protection)
+
+
+def _secrets_of(mechanism: Mechanism, protection: Protection) -> tuple[str, ...]:
+    password = ("password",) if mechanism == "low" else ()
+    return password + (KEY_NAMES if needs_keys(mechanism, protection) else ())

@@ -26,7 +26,7 @@ from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.meters.dlms_push import Pushed, decode_push
 from gridtokenx_edge.meters.mbus import MbusReader
-from gridtokenx_edge.polling.poller import ReadingSink
+from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
 

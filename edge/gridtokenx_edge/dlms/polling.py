@@ -20,7 +20,7 @@ from gridtokenx_edge.dlms.stats import tally_of
 from gridtokenx_edge.dlms.terms import Setting, Terms, each_terms
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.meters.dlms import load_dlms
-from gridtokenx_edge.polling.poller import ReadingSink
+from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_edge.polling.stats import MeterCounter
 from gridtokenx_edge.progress import Progress
 from gridtokenx_edge.store.outbox import Outbox

@@ -21,7 +21,7 @@ from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.meters.load_profile import Capture, Columns
 from gridtokenx_edge.polling.faults import MeterStrange, ModbusError
-from gridtokenx_edge.polling.poller import ReadingSink
+from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
 # A gap is more than a few missed polls.

@@ -10,11 +10,12 @@ import msgspec
 
 from gridtokenx_dlms.acse import Mechanism
 from gridtokenx_dlms.security import KEY_BYTES, Keys, Protection
-from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
+from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsTcp
 from gridtokenx_edge.config.dlms_secrets import (
     TITLE_DIGITS,
     SecretError,
     key_bytes,
+    needs_keys,
     password_bytes,
     read_secret,
 )
@@ -87,7 +88,10 @@ def terms_of(meter: DlmsMeter, setting: Setting) -> Terms:
         password = password_bytes("password", _secret(meter.password, "password", setting))
     keys = None
     title = system_title(meter, setting.seed)
-    if needs_keys(mechanism, protection):
+    if needs_keys(
+        meter.authentication or defaults.authentication,
+        meter.protection or defaults.protection,
+    ):
         # Without authentication nothing depends on its key.
         is_unneeded = protection is Protection.ENCRYPTED and not meter.authentication_key
         encryption = _key(meter, "encryption_key", setting)
@@ -109,33 +113,6 @@ def terms_of(meter: DlmsMeter, setting: Setting) -> Terms:
         MeterZone(profile.quirks.reversed_deviation, meter.zone),
         CounterFile(setting.state, meter.id, keys, title) if keys else None,
     )
-
-
-KEY_NAMES = ("encryption_key", "authentication_key")
-
-
-def needs_keys(mechanism: Mechanism, protection: Protection) -> bool:
-    return mechanism is Mechanism.HIGH_GMAC or protection is not Protection.NONE
-
-
-def wanted_secrets(meter: DlmsMeter, profile: DlmsProfile, bus: DlmsBus) -> tuple[str, ...]:
-    """The config keys without which this meter cannot be read."""
-    defaults = profile.association
-    if isinstance(bus, DlmsPush):  # sends in the open, or ciphered if there is a key for it
-        return ()
-    mechanism = _MECHANISMS[meter.authentication or defaults.authentication]
-    protection = _PROTECTIONS[meter.protection or defaults.protection]
-    password = ("password",) if mechanism is Mechanism.LOW else ()
-    return password + (KEY_NAMES if needs_keys(mechanism, protection) else ())
-
-
-def wanted_secrets_of(profile: DlmsProfile) -> tuple[str, ...]:
-    """The config keys of a meter that is set as its model mostly is."""
-    association = profile.association
-    mechanism = _MECHANISMS[association.authentication]
-    password = ("password",) if mechanism is Mechanism.LOW else ()
-    is_keyed = needs_keys(mechanism, _PROTECTIONS[association.protection])
-    return password + (KEY_NAMES if is_keyed else ())
 
 
 def system_title(meter: DlmsMeter, seed: bytes) -> bytes:

@@ -12,7 +12,7 @@ import msgspec
 
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus
 from gridtokenx_edge.polling.faults import ModbusError
-from gridtokenx_edge.polling.poller import ReadingSink
+from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_edge.progress import Beat, no_beat
 from gridtokenx_wire.reading import Reading
 

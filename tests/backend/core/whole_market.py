@@ -34,6 +34,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     movements_of,
     trades_of,
 )
+from gridtokenx_backend.core.messages.period_records import ChangePeriod, FeedIn
 from gridtokenx_backend.core.messages.settlement_outcomes import Corrected
 from gridtokenx_backend.core.minting.corrections import revision_of
 from gridtokenx_backend.core.model import queues
@@ -41,7 +42,6 @@ from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalE
 from gridtokenx_backend.core.model.ledger import ASSETS, FED_IN, GRID, REC, RETIRED, issuer
 from gridtokenx_backend.core.model.settlement import Correct
 from gridtokenx_backend.core.settlement.certificates import MWH_UWH
-from gridtokenx_backend.core.settlement.periods import ChangePeriod, FeedIn
 from gridtokenx_backend.core.settlement.periods import unsold_uwh as unsold_uwh_of
 from gridtokenx_backend.core.sharing.key_versions import conflicts
 from gridtokenx_backend.core.state.community import Community, restore

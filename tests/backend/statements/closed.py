@@ -7,7 +7,8 @@ from pathlib import Path
 from tests.backend.statements.june import June
 
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.settlement.periods import ChangePeriod, PeriodChanged, PeriodStatus
+from gridtokenx_backend.core.messages.period_records import ChangePeriod, PeriodChanged
+from gridtokenx_backend.core.model.billing_periods import PeriodStatus
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.jobs.month_close import Closing
 from gridtokenx_backend.statements.jobs.store import read_document

@@ -15,8 +15,8 @@ from tests.backend.statements.naive import kwh, money
 
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import NotJournaled
+from gridtokenx_backend.core.messages.period_records import PeriodRefusal, PeriodRefused
 from gridtokenx_backend.core.model.ledger import FED_IN, GRID
-from gridtokenx_backend.core.settlement.periods import PeriodRefusal, PeriodRefused
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.statement import statement_of

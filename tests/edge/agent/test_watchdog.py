@@ -113,7 +113,7 @@ DEAD = TcpBus("hall", "127.0.0.1", [MeterConfig("ABB-1", "abb_b23", 1, 0.1)], 1,
 async def test_a_line_that_is_down_is_no_hang(
     monkeypatch: pytest.MonkeyPatch, wait_until: Any
 ) -> None:
-    monkeypatch.setattr("gridtokenx_edge.polling.poller._LONGEST_SLEEP_S", 0.02)
+    monkeypatch.setattr("gridtokenx_edge.modbus.poller._LONGEST_SLEEP_S", 0.02)
     monkeypatch.setattr("gridtokenx_edge.modbus.line._RECONNECT_BASE_S", 0.02)
     monkeypatch.setattr("gridtokenx_edge.modbus.line._RECONNECT_CAP_S", 0.02)
     now = Now()

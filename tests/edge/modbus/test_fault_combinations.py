@@ -19,7 +19,7 @@ from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.polling.poller import MeterPoller
+from gridtokenx_edge.modbus.poller import MeterPoller
 from gridtokenx_sim.amounts import Kwh
 from gridtokenx_sim.faults import (
     ClockOff,

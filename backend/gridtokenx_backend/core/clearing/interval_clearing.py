@@ -37,7 +37,9 @@ def clear(community: Community, given: ClearInput, at_ms: int) -> Cleared | NotD
     if interval_ms != community.cleared_ms or community.clear_due_ms > at_ms:
         return NotDue(community.cleared_ms, community.clear_due_ms)
     community.cleared_ms = interval_ms + INTERVAL_MS
-    retirement.book_energy(community, intervals.take(community, community.cleared_ms))
+    retirement.book_energy(
+        community, intervals.take(community.meters.values(), community.cleared_ms)
+    )
     if community.in_force.sharing.is_sharing:
         return _share(community, interval_ms, at_ms)
     cleared = _trade(community, interval_ms, _place_standing(community, interval_ms, at_ms))

@@ -11,10 +11,10 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.messages.grid_data import GridData
+from gridtokenx_backend.core.messages.period_records import ChangePeriod
 from gridtokenx_backend.core.model.local_time import Zone
 from gridtokenx_backend.core.model.settlement import SettlementCommand
 from gridtokenx_backend.core.model.terms import CommunityTerms
-from gridtokenx_backend.core.settlement.periods import ChangePeriod
 from gridtokenx_wire import cose
 from gridtokenx_wire.config import decode_hook, encode_hook
 from gridtokenx_wire.enrolment import Enrolment, Rotation, parse_enrolment, parse_rotation

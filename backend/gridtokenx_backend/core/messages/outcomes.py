@@ -7,6 +7,7 @@ from typing import TypeGuard, get_args
 import msgspec
 
 from gridtokenx_backend.core.messages.clearing_records import LinkClearing, ZoneClearing
+from gridtokenx_backend.core.messages.period_records import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal as EnrolmentRefusal  # noqa: PLC0414
 from gridtokenx_backend.core.messages.refusals import FrameRefusal as FrameRefusal  # noqa: PLC0414
 from gridtokenx_backend.core.messages.refusals import OrderRefusal as OrderRefusal  # noqa: PLC0414
@@ -25,7 +26,6 @@ from gridtokenx_backend.core.messages.sharing_outcomes import (
 )
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.core.model.ledger import Movement
-from gridtokenx_backend.core.settlement.periods import PeriodChanged, PeriodRefused
 
 
 class FrameRefused(msgspec.Struct, frozen=True, gc=False):

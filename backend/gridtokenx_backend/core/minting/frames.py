@@ -13,7 +13,7 @@ from gridtokenx_backend.core.model.registry import Device, Meter
 from gridtokenx_backend.core.oracle import intervals, late_readings, validation
 from gridtokenx_backend.core.registration import enrolment
 from gridtokenx_backend.core.state.community import Community
-from gridtokenx_wire.frame import GENESIS_PREV, Frame, head_after
+from gridtokenx_wire.frame import Frame, head_after
 from gridtokenx_wire.verdict import Reason
 
 REMEMBERED_FRAMES = 16
@@ -242,11 +242,3 @@ def _count(
     while len(kept) > REMEMBERED_FRAMES or remembered > REMEMBERED_VERDICTS:
         oldest = next(iter(kept))
         remembered -= len(kept.pop(oldest))
-
-
-def reset_chain(device: Device, chain: bytes) -> None:
-    """Starts a device's chain anew: `chain` from seq 0, or whichever comes first if it is empty."""
-    device.chain = chain
-    device.next_seq = 0
-    device.prev = GENESIS_PREV
-    device.verdicts = None

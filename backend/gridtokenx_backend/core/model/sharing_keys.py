@@ -8,12 +8,16 @@ allocated again by the key that held for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
 from gridtokenx_backend.core.model.sharing_terms import ShareTable
-from gridtokenx_backend.core.sharing.allocation import WHOLE_PPM, Mode
 
+Mode = Literal["static", "time_varying", "dynamic", "imported"]
+
+WHOLE_PPM = 1_000_000
+"""A share or a participation factor of 100 %."""
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 _FIRST_WEEKDAY = 3  # 1 January 1970 was a Thursday

@@ -9,7 +9,8 @@ Between two bounds a reading costs a comparison (`Meter.bound_ms`) and nothing e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from gridtokenx_backend.core.model.interval_energy import (
     INTERVAL_MS,
@@ -19,12 +20,9 @@ from gridtokenx_backend.core.model.interval_energy import (
     Registers,
     Stretch,
 )
+from gridtokenx_backend.core.model.oracle_limits import OracleLimits
+from gridtokenx_backend.core.model.registry import Meter
 from gridtokenx_backend.core.oracle import late_readings
-
-if TYPE_CHECKING:
-    from gridtokenx_backend.core.model.registry import Meter
-    from gridtokenx_backend.core.oracle.validation import OracleLimits
-    from gridtokenx_backend.core.state.community import Community
 
 __all__ = ["INTERVAL_MS", "IntervalEnergy", "Quality", "substitute", "take"]
 
@@ -188,14 +186,14 @@ def still_open(meter: Meter) -> IntervalEnergy | None:
     )
 
 
-def take(community: Community, until_ms: int) -> dict[str, list[IntervalEnergy]]:
+def take(meters: Iterable[Meter], until_ms: int) -> dict[str, list[IntervalEnergy]]:
     """The closed intervals that start before `until_ms`, by meter, each handed out once.
 
     What a late reading changes after that only moves energy between a meter's intervals: it is a
     revision, and not handed out again.
     """
     taken: dict[str, list[IntervalEnergy]] = {}
-    for meter in community.meters.values():
+    for meter in meters:
         if not meter.closed:
             continue
         if rows := [row for row in meter.closed if row.interval_ms < until_ms]:

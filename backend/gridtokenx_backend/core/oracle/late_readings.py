@@ -21,8 +21,8 @@ from gridtokenx_backend.core.model.interval_energy import (
 )
 
 if TYPE_CHECKING:
+    from gridtokenx_backend.core.model.oracle_limits import OracleLimits
     from gridtokenx_backend.core.model.registry import Meter
-    from gridtokenx_backend.core.oracle.validation import OracleLimits
 
 STRETCHES_KEPT = 96
 """For each meter; beyond, the oldest is forgotten and its intervals stay as they are."""

@@ -6,30 +6,14 @@ reading moves what the oracle remembers, so a refused one never excuses the next
 
 from __future__ import annotations
 
-import msgspec
-
 from gridtokenx_backend.core.model.interval_energy import Past
+from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Meter, MeterRules
 from gridtokenx_backend.core.oracle import intervals, late_readings
 from gridtokenx_wire.units import energy_limit_uwh
 from gridtokenx_wire.verdict import Reason
 
 _ACCEPTED = Reason.ACCEPTED
-
-
-class OracleLimits(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What holds for every meter of the community, in milliseconds.
-
-    The last three are about intervals: how long after a stretch's end late readings are taken,
-    when an interval is final, and how near to a bound a reading must be to measure it.
-    """
-
-    future_tolerance_ms: int
-    oldest_reading_ms: int
-    ratio_window_ms: int
-    correction_ms: int = 0
-    finality_ms: int = 0
-    bound_tolerance_ms: int = 0
 
 
 def judge(

@@ -6,8 +6,8 @@ from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.timetable import IntervalRules, first_to_clear
 from gridtokenx_backend.core.messages.inputs import ConfigureInput
 from gridtokenx_backend.core.messages.outcomes import Configured
-from gridtokenx_backend.core.minting.frames import reset_chain
 from gridtokenx_backend.core.model.ledger import GRX, Movement, issuer
+from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Device, Member, Meter, MeterRules
 from gridtokenx_backend.core.model.terms import (
     CommunityTerms,
@@ -18,8 +18,8 @@ from gridtokenx_backend.core.model.terms import (
 )
 from gridtokenx_backend.core.model.zones import ONLY_ZONE, LinkRules, ZoneRules, loss_per_kwh_ugrx
 from gridtokenx_backend.core.oracle import validation
-from gridtokenx_backend.core.oracle.validation import OracleLimits
 from gridtokenx_backend.core.orders import standing_orders
+from gridtokenx_backend.core.registration.enrolment import reset_chain
 from gridtokenx_backend.core.sharing import key_versions
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.core.state.snapshot import InForce

@@ -206,3 +206,11 @@ def _revoke(device: Device, why: str) -> None:
 
 def _refused(reason: EnrolmentRefusal, detail: str = "") -> EnrolmentRefused:
     return EnrolmentRefused(reason, detail)
+
+
+def reset_chain(device: Device, chain: bytes) -> None:
+    """Starts a device's chain anew: `chain` from seq 0, or whichever comes first if it is empty."""
+    device.chain = chain
+    device.next_seq = 0
+    device.prev = GENESIS_PREV
+    device.verdicts = None

@@ -13,14 +13,11 @@ same rule gives the final allocation, and the difference is a correction.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.rounding import apportion
-
-Mode = Literal["static", "time_varying", "dynamic", "imported"]
-WHOLE_PPM = 1_000_000
-"""A share or a participation factor of 100 %."""
+from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 
 
 class Flow(NamedTuple):

@@ -9,12 +9,12 @@ from gridtokenx_backend.core.market.book import NEVER_MS, Book, RestingOrder
 from gridtokenx_backend.core.market.continuous import Market
 from gridtokenx_backend.core.market.interval_market import IntervalMarket
 from gridtokenx_backend.core.market.market_rules import MarketRules
+from gridtokenx_backend.core.model.billing_periods import Period
 from gridtokenx_backend.core.model.ledger import Ledger
+from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Device, Member, Meter, Token
 from gridtokenx_backend.core.model.settlement import Settlement
 from gridtokenx_backend.core.model.sharing_state import SharingState
-from gridtokenx_backend.core.oracle.validation import OracleLimits
-from gridtokenx_backend.core.settlement.periods import Period
 from gridtokenx_backend.core.state.snapshot import (
     VERSION,
     Counters,

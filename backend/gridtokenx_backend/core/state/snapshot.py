@@ -13,13 +13,13 @@ from gridtokenx_backend.core.market.book import RestingOrder
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.timetable import IntervalRules
 from gridtokenx_backend.core.market.trading import LinkUse, ZoneState
+from gridtokenx_backend.core.model.billing_periods import Period
 from gridtokenx_backend.core.model.ledger import LedgerState, Pending
 from gridtokenx_backend.core.model.local_time import Zone
+from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Device, Member, Meter, MeterRules, Token
 from gridtokenx_backend.core.model.settlement import Settlement
 from gridtokenx_backend.core.model.sharing_state import SharingRules, SharingState
-from gridtokenx_backend.core.oracle.validation import OracleLimits
-from gridtokenx_backend.core.settlement.periods import Period
 
 VERSION = 3
 

@@ -10,9 +10,9 @@ import msgspec
 
 from gridtokenx_backend.statements.documents.sharing import Evidence, Shared
 from gridtokenx_backend.statements.fold.energy import Metered
-from gridtokenx_backend.statements.fold.fold import Wallet
 from gridtokenx_backend.statements.fold.tariffs import Plan, worth_ugrx
 from gridtokenx_backend.statements.fold.trade_lines import Side
+from gridtokenx_backend.statements.fold.wallet import Wallet
 from gridtokenx_backend.statements.model.document import Alone, Bill, BillLine
 from gridtokenx_backend.statements.model.months import Month
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gridtokenx_backend.core.settlement.periods import ChangePeriod
+from gridtokenx_backend.core.messages.period_records import ChangePeriod
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.statements.documents.allocation_pairs import Serving
 from gridtokenx_backend.statements.documents.statement import Person, data_of

@@ -15,11 +15,12 @@ from gridtokenx_backend.statements.documents.allocation_pairs import Serving
 from gridtokenx_backend.statements.documents.sharing import Shared, allocation_of, shared_of
 from gridtokenx_backend.statements.fold.energy import Metered
 from gridtokenx_backend.statements.fold.entry_kinds import spell
-from gridtokenx_backend.statements.fold.fold import Fold, Wallet
+from gridtokenx_backend.statements.fold.fold import Fold
 from gridtokenx_backend.statements.fold.operator_figures import reconciled
 from gridtokenx_backend.statements.fold.shares import Amounts, Shares
 from gridtokenx_backend.statements.fold.spool import Part, Spool
 from gridtokenx_backend.statements.fold.tariffs import ROUNDING, Plan
+from gridtokenx_backend.statements.fold.wallet import Wallet
 from gridtokenx_backend.statements.model.document import (
     FORMAT,
     Account,

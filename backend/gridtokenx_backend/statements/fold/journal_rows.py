@@ -12,8 +12,8 @@ from urllib.parse import quote
 import msgspec
 
 from gridtokenx_backend.core.messages.inputs import ConfigureInput, PeriodInput, parse
+from gridtokenx_backend.core.messages.period_records import ChangePeriod
 from gridtokenx_backend.core.model.terms import CommunityTerms
-from gridtokenx_backend.core.settlement.periods import ChangePeriod
 from gridtokenx_backend.errors import JournalUnavailable
 
 _READ = 1000

@@ -12,7 +12,7 @@ from gridtokenx_backend.core.model.ledger import CONGESTION, FEES, GRX, LOSSES, 
 from gridtokenx_wire.units import format_grx, format_kwh
 
 if TYPE_CHECKING:
-    from gridtokenx_backend.statements.fold.fold import Wallet
+    from gridtokenx_backend.statements.fold.wallet import Wallet
 
 
 class Prices(msgspec.Struct, frozen=True):

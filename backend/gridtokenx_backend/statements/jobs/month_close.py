@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gridtokenx_backend.core.settlement.periods import ChangePeriod, FeedIn, PeriodStatus
+from gridtokenx_backend.core.messages.period_records import ChangePeriod, FeedIn
+from gridtokenx_backend.core.model.billing_periods import PeriodStatus
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.notes import notes
 from gridtokenx_backend.statements.documents.report import Summary, report_of, summary_of

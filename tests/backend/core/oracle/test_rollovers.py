@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.backend.village import HOUR_MS, KWH, START_MS, Village, meter_terms, reading
 
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted
+from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Meter, MeterRules
 from gridtokenx_backend.core.oracle import validation
-from gridtokenx_backend.core.oracle.validation import OracleLimits
 from gridtokenx_backend.core.state.community import restore
 from gridtokenx_wire.verdict import Reason
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Meter, MeterRules
 from gridtokenx_backend.core.oracle import validation
-from gridtokenx_backend.core.oracle.validation import OracleLimits
 from gridtokenx_wire.units import UWH_PER_KWH
 from gridtokenx_wire.verdict import Reason
 

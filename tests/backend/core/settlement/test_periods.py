@@ -10,14 +10,14 @@ from tests.backend.village import HOUR_MS, KWH, START_MS, Village
 
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import Refused, Result
-from gridtokenx_backend.core.model.ledger import FED_IN, GRID, Movement
-from gridtokenx_backend.core.settlement.periods import (
+from gridtokenx_backend.core.messages.period_records import (
     ChangePeriod,
     FeedIn,
     PeriodChanged,
     PeriodRefusal,
     PeriodRefused,
 )
+from gridtokenx_backend.core.model.ledger import FED_IN, GRID, Movement
 from gridtokenx_backend.core.state.community import restore
 
 HASH = "0" * 64

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.rounding import apportion
+from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 from gridtokenx_backend.core.sharing.allocation import (
-    WHOLE_PPM,
     Allocated,
     Flow,
     Pair,

@@ -16,13 +16,8 @@ from tests.backend.core.sharing.test_allocation import (
 )
 
 from gridtokenx_backend.core.model.interval_energy import Quality
-from gridtokenx_backend.core.sharing.allocation import (
-    WHOLE_PPM,
-    Allocated,
-    Flow,
-    by_consumption,
-    by_shares,
-)
+from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
+from gridtokenx_backend.core.sharing.allocation import Allocated, Flow, by_consumption, by_shares
 
 energies = st.integers(0, 10**13) | st.integers(0, 20)
 flows = st.lists(st.tuples(energies, st.integers(0, WHOLE_PPM)), min_size=1, max_size=8)

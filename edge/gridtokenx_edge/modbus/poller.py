@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.config.edge_config import MeterConfig
@@ -26,10 +26,10 @@ from gridtokenx_edge.polling.faults import (
     MeterStrange,
     ModbusError,
 )
+from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_edge.polling.schedule import first_due, grid_after, is_stranded, next_due
 from gridtokenx_edge.polling.watch import NOBODY, PollWatch
 from gridtokenx_wire.clock import Clock
-from gridtokenx_wire.reading import Reading
 
 _FAILED_POLLS_BEFORE_SILENT = 2
 _LONGEST_BACKOFF_S = 60.0
@@ -39,16 +39,6 @@ _STAND_BACK_S = 0.02
 _DRIFT_STEP_MS = 5_000
 # The longest sleep: after it the clock is looked at again, which may have been set.
 _LONGEST_SLEEP_S = 5.0
-
-
-class ReadingSink(Protocol):
-    """Where readings go. Between `begin` and `end` a reading is on its way."""
-
-    def begin(self) -> None: ...
-
-    def add(self, reading: Reading) -> None: ...
-
-    def end(self) -> None: ...
 
 
 class MeterPoller:

@@ -1,0 +1,240 @@
+"""Which folder of a package may import which, imports for types too, and that no circle is left.
+
+A module belongs to the deepest folder of the table that holds it; a module beside the folders is a
+row of its own. What is not in the table is not allowed.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from tests.architecture.source import ROOTS, imports, sources
+
+Table = Mapping[str, str]
+
+# folder → the folders and modules beside them that it may import, with blanks in between
+BACKEND: Table = {
+    # what has nothing above it
+    "errors": "",
+    "logs": "",
+    "memory": "",
+    "sqlite_thread": "errors",
+    # the pure core, in the order of a reading's and an order's way
+    "core.model": "",
+    "core.auction": "",
+    "core.messages": "core.model core.auction",
+    "core.oracle": "core.model",
+    "core.market": "core.messages core.model",
+    "core.state": "core.market core.model",
+    "core.sharing": "core.state core.messages core.model",
+    "core.settlement": "core.state core.market core.messages core.model",
+    "core.orders": "core.settlement core.state core.market core.messages core.model",
+    "core.registration": (
+        "core.orders core.sharing core.state core.market core.messages core.oracle core.model"
+    ),
+    "core.clearing": (
+        "core.orders core.settlement core.sharing core.state core.market core.messages core.oracle "
+        "core.auction core.model"
+    ),
+    "core.minting": (
+        "core.registration core.settlement core.state core.oracle core.messages core.model"
+    ),
+    "core.machine": (
+        "core.minting core.clearing core.registration core.orders core.settlement core.sharing "
+        "core.state core.oracle core.messages core.model"
+    ),
+    # the adapters
+    "journal": "sqlite_thread core.messages core.model errors",
+    "signatures": "",
+    "engine": "core.machine core.state core.messages journal errors",
+    "grid_data": "core.sharing core.messages core.model errors",
+    "series": "engine journal sqlite_thread core.messages core.model errors memory",
+    "replay": "series signatures journal core.machine core.state core.messages errors",
+    "config": "grid_data core.sharing core.model errors",
+    "enrolment": "config engine signatures core.messages errors",
+    "ingest": "config engine signatures core.messages core.model",
+    # statements
+    "statements.model": "",
+    "statements.fold": "statements.model journal core.sharing core.messages core.model errors",
+    "statements.documents": (
+        "statements.fold statements.model core.sharing core.messages core.model errors"
+    ),
+    "statements.render": "statements.documents statements.model errors",
+    "statements.jobs": (
+        "statements.render statements.documents statements.model engine core.messages core.model "
+        "errors"
+    ),
+    # what people and programs call
+    "api": (
+        "statements.jobs statements.render enrolment ingest series grid_data engine signatures "
+        "journal core.minting core.registration core.oracle core.market core.state core.messages "
+        "core.auction core.model errors"
+    ),
+    "server": (
+        "api statements.jobs enrolment ingest series replay engine signatures journal config "
+        "core.sharing core.messages errors memory"
+    ),
+    "cli": (
+        "statements.jobs statements.render statements.documents statements.model enrolment replay "
+        "series grid_data journal config core.state core.messages core.model errors"
+    ),
+    "__main__": "cli server config errors logs",
+}
+
+EDGE: Table = {
+    "backoff": "",
+    "errors": "",
+    "log": "",
+    "memory": "",
+    "progress": "",
+    "meters": "",
+    "config": "meters errors",
+    "polling": "config progress",
+    "modbus": "polling config meters backoff log",
+    "store": "config backoff log progress",
+    "dlms": "polling store config meters backoff log progress",
+    "uplink": "store config backoff log progress",
+    "home_assistant": "uplink polling store config meters backoff log",
+    "status": "uplink polling store config log memory",
+    "enrolment": "errors",
+    "agent": (
+        "status home_assistant uplink dlms modbus store polling config meters log memory progress"
+    ),
+    "commissioning.scan": "modbus dlms polling config meters log",
+    "commissioning.profile": "commissioning.scan modbus meters log",
+    "commissioning.check": "uplink store modbus dlms polling config meters log",
+    "cli": (
+        "agent commissioning.check commissioning.profile commissioning.scan enrolment uplink store "
+        "modbus dlms polling config meters errors"
+    ),
+    "__main__": "cli",
+}
+
+TABLES: Mapping[str, Table] = {"gridtokenx_backend": BACKEND, "gridtokenx_edge": EDGE}
+
+
+def folder_of(module: str, table: Table) -> str | None:
+    """Return the row that a module (its name within the package) belongs to."""
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        if (name := ".".join(parts[:length])) in table:
+            return name
+    return None
+
+
+def modules_of(package: str) -> dict[str, Path]:
+    """Return every module of a package by its name within the package, but the package's own."""
+    return {
+        name.removeprefix(f"{package}."): file for name, file in sources(package) if name != package
+    }
+
+
+def imported(package: str, module: str, file: Path, known: Iterable[str]) -> Iterator[str]:
+    """Yield the modules of the same package that a file imports, types included."""
+    for _, name in imports(f"{package}.{module}", file):
+        inner = name.removeprefix(f"{package}.")
+        if inner == name:
+            continue
+        while inner and inner not in known:
+            inner = inner.rpartition(".")[0]
+        if inner and inner != module:
+            yield inner
+
+
+def import_graph(package: str) -> dict[str, set[str]]:
+    """Return for every module of a package what it imports of the package."""
+    known = modules_of(package)
+    return {module: set(imported(package, module, file, known)) for module, file in known.items()}
+
+
+def a_circle(graph: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the nodes of one circle in their order, or nothing."""
+    done: set[str] = set()
+    path: list[str] = []
+
+    def visit(node: str) -> list[str]:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in done:
+            return []
+        path.append(node)
+        for after in sorted(graph.get(node, ())):
+            if circle := visit(after):
+                return circle
+        path.pop()
+        done.add(node)
+        return []
+
+    for node in sorted(graph):
+        if circle := visit(node):
+            return circle
+    return []
+
+
+@pytest.mark.parametrize("package", TABLES)
+def test_a_folder_imports_only_what_its_row_allows(package: str) -> None:
+    table = TABLES[package]
+    wrong = []
+    for module, others in import_graph(package).items():
+        here = folder_of(module, table)
+        for other in sorted(others):
+            there = folder_of(other, table)
+            if here and there and there != here and there not in table[here].split():
+                wrong.append(f"{module} imports {other}: {here} may not import {there}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", TABLES)
+def test_every_module_is_in_a_folder_of_the_table(package: str) -> None:
+    without = [
+        module
+        for module, file in modules_of(package).items()
+        if folder_of(module, TABLES[package]) is None and not is_bare(file)
+    ]
+    assert without == []
+
+
+def is_bare(file: Path) -> bool:
+    """Whether a file is a package's `__init__` with nothing but its docstring."""
+    body = ast.parse(file.read_text()).body
+    return file.name == "__init__.py" and all(isinstance(node, ast.Expr) for node in body)
+
+
+@pytest.mark.parametrize("package", TABLES)
+def test_a_row_allows_nothing_that_nobody_needs(package: str) -> None:
+    table = TABLES[package]
+    needed: dict[str, set[str]] = {row: set() for row in table}
+    for module, others in import_graph(package).items():
+        if here := folder_of(module, table):
+            needed[here] |= {folder_of(other, table) or "" for other in others}
+    unneeded = {row: sorted(set(table[row].split()) - needed[row]) for row in table}
+    assert {row: names for row, names in unneeded.items() if names} == {}
+
+
+@pytest.mark.parametrize("package", TABLES)
+def test_no_folders_import_each_other_in_a_circle(package: str) -> None:
+    assert a_circle({row: others.split() for row, others in TABLES[package].items()}) == []
+
+
+@pytest.mark.parametrize("package", ROOTS)
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    assert a_circle(import_graph(package)) == []
+
+
+@pytest.mark.parametrize(
+    ("graph", "circle"),
+    [
+        ({}, []),
+        ({"a": ["b"], "b": ["c"], "c": []}, []),
+        ({"a": ["b", "c"], "b": ["c"]}, []),
+        ({"a": ["b"], "b": ["a"]}, ["a", "b", "a"]),
+        ({"a": ["b"], "b": ["c"], "c": ["b"]}, ["b", "c", "b"]),
+    ],
+)
+def test_a_circle_is_found_where_there_is_one(
+    graph: dict[str, list[str]], circle: list[str]
+) -> None:
+    assert a_circle(graph) == circle
