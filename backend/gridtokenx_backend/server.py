@@ -27,7 +27,7 @@ from gridtokenx_backend.engine.clearing_schedule import clear_when_due
 from gridtokenx_backend.engine.writer import Overloaded, Writer
 from gridtokenx_backend.enrolment.authority import Authority, open_authority
 from gridtokenx_backend.enrolment.broker_access import BrokerAccess
-from gridtokenx_backend.enrolment.enrolment_service import EnrolmentDesk
+from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService
 from gridtokenx_backend.errors import CannotStart, JournalUnavailable
 from gridtokenx_backend.ingest.acks import AckSigner
 from gridtokenx_backend.ingest.frame_intake import Ingest
@@ -38,7 +38,7 @@ from gridtokenx_backend.replay.replay import rebuild
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
 from gridtokenx_backend.signatures.verifier import Verifier
-from gridtokenx_backend.statements.jobs.statement_jobs import StatementDesk
+from gridtokenx_backend.statements.jobs.statement_jobs import StatementJobs
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.config import finding
 from gridtokenx_wire.errors import ConfigError
@@ -108,13 +108,13 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
         async with asyncio.TaskGroup() as group:
             group.create_task(writer.run())
             await _put_terms_in_force(writer, settings.community)
-            in_force = writer.community.in_force
-            source = MqttSource(settings.backend.broker, in_force.name, tls)
+            active_terms = writer.community.active_terms
+            source = MqttSource(settings.backend.broker, active_terms.name, tls)
             signer = AckSigner(raw_private_seed(key), raw_public_key(key.public_key()))
             ingest = Ingest(source, writer, verifier, signer)
             access = _access(settings, authority, writer)
             series = SeriesKeeper(stored, journal, writer)
-            ticks = _tick(writer, clock, in_force.tick_ms, access)
+            ticks = _tick(writer, clock, active_terms.tick_ms, access)
             works = [
                 source.run(),
                 ingest.run(),
@@ -124,15 +124,15 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
                 *([access.run()] if access else []),
             ]
             inputs = [group.create_task(work) for work in works]
-            desk = None
+            enrolment = None
             if authority is not None:
                 acked_by = [public_key_text(each.public_key()) for each in (key, *next_keys)]
-                desk = EnrolmentDesk(settings, authority, writer, verifier, acked_by)
+                enrolment = EnrolmentService(settings, authority, writer, verifier, acked_by)
             try:
-                statements = StatementDesk(settings.journal, settings.documents)
+                statements = StatementJobs(settings.journal, settings.documents)
                 yield Backend(
                     *(writer, journal, verifier, ingest, source, clock, token, series),
-                    desk=desk,
+                    enrolment=enrolment,
                     access=access,
                     statements=statements,
                 )
@@ -158,13 +158,13 @@ async def _open_writer(journal: Journal, clock: Clock, settings: Settings) -> Wr
 async def _put_terms_in_force(writer: Writer, path: Path) -> None:
     """Journals the terms in `community.toml`, unless they are the ones in force."""
     source = await asyncio.to_thread(terms_digest, path)
-    in_force = writer.community.in_force
-    if source == in_force.source and in_force.zone == look_up(in_force.zone.name):
+    active_terms = writer.community.active_terms
+    if source == active_terms.source and active_terms.zone == look_up(active_terms.zone.name):
         return
     terms = load_terms(path)
-    if in_force.name not in ("", terms.community.name):
+    if active_terms.name not in ("", terms.community.name):
         raise CannotStart(
-            f"{path}: expected the community {in_force.name!r}, whose journal this is, "
+            f"{path}: expected the community {active_terms.name!r}, whose journal this is, "
             f"got {terms.community.name!r}"
         )
     if agreed := list(conflicts(writer.community.sharing, terms)):

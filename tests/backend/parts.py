@@ -12,7 +12,7 @@ from tests.backend.village import START_MS
 
 from gridtokenx_backend.core.messages.inputs import Input
 from gridtokenx_backend.core.state.community import Community
-from gridtokenx_backend.engine.writer import Settled, Writer
+from gridtokenx_backend.engine.writer import Committed, Writer
 from gridtokenx_backend.journal.sqlite_journal import Journal, SqliteJournal, open_journal
 from gridtokenx_backend.replay.replay import rebuild
 
@@ -71,6 +71,6 @@ async def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
             await asyncio.sleep(0.002)
 
 
-async def settle(writer: Writer, given: Sequence[Input]) -> list[Settled]:
+async def settle(writer: Writer, given: Sequence[Input]) -> list[Committed]:
     """Each input as a batch of its own."""
     return [settled for each in given for settled in await writer.submit([each])]

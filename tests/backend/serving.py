@@ -17,7 +17,7 @@ from gridtokenx_backend.config.settings import BrokerSection, Settings
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.enrolment.authority import open_authority
-from gridtokenx_backend.enrolment.enrolment_service import EnrolmentDesk
+from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService
 from gridtokenx_backend.ingest.acks import AckSigner
 from gridtokenx_backend.ingest.frame_intake import Ingest
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
@@ -77,16 +77,18 @@ async def api_on(
         verifier = Verifier(0)
         source = MqttSource(BrokerSection(), NAME, None)
         ingest = Ingest(source, writer, verifier, AckSigner(bytes(32), bytes(32)))
-        desk = None
+        enrolment = None
         if settings is not None:
             authority = open_authority(settings.ca)
             assert authority is not None
-            desk = EnrolmentDesk(settings, authority, writer, verifier, ["the ack key"])
+            enrolment = EnrolmentService(settings, authority, writer, verifier, ["the ack key"])
         stored = await open_series("")
         series = SeriesKeeper(stored, journal, writer)
         following = asyncio.create_task(series.run())
         clock = StandingClock()
-        backend = Backend(writer, journal, verifier, ingest, source, clock, TOKEN, series, desk)
+        backend = Backend(
+            writer, journal, verifier, ingest, source, clock, TOKEN, series, enrolment
+        )
         transport = httpx.ASGITransport(make_app(backend), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://lane") as client:
             yield Api(backend, client, village)

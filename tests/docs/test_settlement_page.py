@@ -12,7 +12,7 @@ from gridtokenx_backend.config.time_zones import look_up
 from gridtokenx_backend.core.messages.outcomes import Ticked
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificatesIssued,
-    Corrected,
+    MeterCorrected,
     NothingIssued,
 )
 from gridtokenx_backend.core.model.local_time import month_start_ms, next_month, parse_month
@@ -65,7 +65,7 @@ def test_the_correction_of_the_page_is_the_cores() -> None:
     states = [(village.grid(village.anna)[0], member.owed_uwh)]
     span = (NOON_MS, NOON_MS + QUARTER_MS)
     corrected = village.correct("ABB-1", span, (0, KWH // 4), (0, 2 * KWH))
-    assert isinstance(corrected, Corrected)
+    assert isinstance(corrected, MeterCorrected)
     assert corrected.surplus_uwh == -7 * KWH // 4
     states.append((village.grid(village.anna)[0], member.owed_uwh))
     for _ in range(2):

@@ -17,14 +17,19 @@ from gridtokenx_backend.core.model.rounding import apportion
 from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice, of_interval
 from gridtokenx_backend.core.model.sharing_terms import SharingTerms
-from gridtokenx_backend.core.sharing.allocation import Allocated, Flow, by_consumption, by_shares
+from gridtokenx_backend.core.sharing.allocation import (
+    Allocated,
+    MeteredFlow,
+    by_consumption,
+    by_shares,
+)
 from gridtokenx_backend.grid_data.consumption_record import CODES
 from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.units import energy_limit_uwh, parse_grx
 
 PAGE = (DOCS / "sharing.md").read_text()
 WH = 1_000_000
-PLANTS = [Flow("mill", 500 * WH), Flow("roof", 1000 * WH)]
+PLANTS = [MeteredFlow("mill", 500 * WH), MeteredFlow("roof", 1000 * WH)]
 FILE = """\
 meter,quantity,start,energy_kwh,quality
 AT0020000000000000000000020089835,consumption,2026-03-29 01:45,0.250,L1
@@ -43,7 +48,7 @@ def received(allocated: Allocated) -> list[int]:
 def test_the_interval_of_the_page_is_allocated_so() -> None:
     (rows,) = tables(section(PAGE, "An interval, worked out"))
     *meters, _ = rows
-    using = [Flow(name, int(consumed) * WH) for name, consumed, *_ in meters]
+    using = [MeteredFlow(name, int(consumed) * WH) for name, consumed, *_ in meters]
     shares = {name: int(share.split()[0]) * WHOLE_PPM // 100 for name, _, share, *_ in meters}
     fixed, pro_rata = by_shares(PLANTS, using, shares), by_consumption(PLANTS, using)
     assert received(fixed) == [int(row[3]) for row in rows]
@@ -57,9 +62,9 @@ def test_with_a_meter_missing_the_page_is_right_too() -> None:
     ceiling_uwh = energy_limit_uwh(9200, INTERVAL_MS) + 100 * WH
     assert ceiling_uwh == 2400 * WH
     using = [
-        Flow("flat-1", 300 * WH),
-        Flow("flat-2", 900 * WH),
-        Flow("flat-3", None, Quality.MISSING, ceiling_uwh=ceiling_uwh),
+        MeteredFlow("flat-1", 300 * WH),
+        MeteredFlow("flat-2", 900 * WH),
+        MeteredFlow("flat-3", None, Quality.MISSING, ceiling_uwh=ceiling_uwh),
     ]
     allocated = by_consumption(PLANTS, using)
     assert received(allocated) == [125, 375, 0, 0]

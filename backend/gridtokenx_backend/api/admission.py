@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from gridtokenx_backend.api.backend import Backend
-from gridtokenx_backend.api.enrolment import desk_of
+from gridtokenx_backend.api.enrolment import enrolment_of
 from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.api.problems import Problem, enrolment_refused, respond_unreadable
 from gridtokenx_backend.api.views import AdmissionView, NewTokenView, TokenView
@@ -90,7 +90,7 @@ async def create_token(
         raise _bad_request("expected a site of 1 to 200 characters")
     if not 1 <= data.valid_hours <= MAX_VALID_HOURS:
         raise _bad_request(f"expected valid_hours of 1 to {MAX_VALID_HOURS}")
-    token = make_token(os.urandom(SECRET_BYTES), desk_of(backend).authority.der)
+    token = make_token(os.urandom(SECRET_BYTES), enrolment_of(backend).authority.der)
     expires_ms = backend.clock.now_ms() + data.valid_hours * _HOUR_MS
     command = ChangeToken("issue", token.digest, data.site, expires_ms)
     await _put(backend, change_token(command))

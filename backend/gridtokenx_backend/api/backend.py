@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from gridtokenx_backend.api.rate_limit import Guesses
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.enrolment.broker_access import BrokerAccess
-from gridtokenx_backend.enrolment.enrolment_service import EnrolmentDesk
+from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService
 from gridtokenx_backend.ingest.frame_intake import Ingest
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
 from gridtokenx_backend.journal.sqlite_journal import Journal
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.signatures.verifier import Verifier
-from gridtokenx_backend.statements.jobs.statement_jobs import StatementDesk
+from gridtokenx_backend.statements.jobs.statement_jobs import StatementJobs
 from gridtokenx_wire.clock import Clock
 
 
@@ -27,8 +27,8 @@ class Backend:
     clock: Clock
     operator_token: str
     series: SeriesKeeper
-    desk: EnrolmentDesk | None = None
+    enrolment: EnrolmentService | None = None
     """None until `gridtokenx-backend init` has made a CA."""
     access: BrokerAccess | None = None
-    statements: StatementDesk | None = None
+    statements: StatementJobs | None = None
     guesses: Guesses = field(default_factory=Guesses)

@@ -25,7 +25,7 @@ class BookOrderView(msgspec.Struct, frozen=True):
     quantity_kwh: str
 
 
-class StepView(msgspec.Struct, frozen=True):
+class CurveStepView(msgspec.Struct, frozen=True):
     """All that is bid or asked at this price or a better one."""
 
     price_grx_per_kwh: str
@@ -77,8 +77,8 @@ class ClearingView(msgspec.Struct, frozen=True):
     tick_grx_per_kwh: str
     book: list[BookOrderView]
     book_hash: str
-    demand: list[StepView]
-    supply: list[StepView]
+    demand: list[CurveStepView]
+    supply: list[CurveStepView]
     low_grx_per_kwh: str | None
     high_grx_per_kwh: str | None
     price_grx_per_kwh: str | None
@@ -176,8 +176,8 @@ def _price(price_ugrx: int | None) -> str | None:
     return None if price_ugrx is None else format_grx(price_ugrx)
 
 
-def _steps(curve: Sequence[tuple[int, int]]) -> list[StepView]:
-    return [StepView(format_grx(price), format_kwh(quantity)) for price, quantity in curve]
+def _steps(curve: Sequence[tuple[int, int]]) -> list[CurveStepView]:
+    return [CurveStepView(format_grx(price), format_kwh(quantity)) for price, quantity in curve]
 
 
 def _trade(trade: Trade) -> ClearingTradeView:

@@ -15,7 +15,7 @@ from gridtokenx_backend.api.problems import Problem, enrolment_refused
 from gridtokenx_backend.api.rate_limit import WINDOW_S
 from gridtokenx_backend.core.messages.outcomes import EnrolmentRefusal
 from gridtokenx_backend.engine.writer import Overloaded
-from gridtokenx_backend.enrolment.enrolment_service import EnrolmentDesk, NotEnrolled
+from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService, NotEnrolled
 from gridtokenx_wire.enrolment import (
     MAX_STATEMENT_BYTES,
     EnrolmentAnswer,
@@ -30,7 +30,7 @@ _body = msgspec.json.Decoder(EnrolmentRequest)
 @get("/v1/ca", media_type=MediaType.TEXT)
 async def ca(backend: NamedDependency[Backend]) -> str:
     """The community's CA certificate in PEM. A token's fingerprint says whether it is the one."""
-    return desk_of(backend).authority.pem
+    return enrolment_of(backend).authority.pem
 
 
 @post("/v1/enrolments", status_code=201, request_max_body_size=_MAX_BODY_BYTES)
@@ -39,14 +39,14 @@ async def enrol(request: AnyRequest, backend: NamedDependency[Backend]) -> Enrol
 
     The same key with the same token is answered as before.
     """
-    desk = desk_of(backend)
+    enrolment = enrolment_of(backend)
 
     async def work() -> EnrolmentAnswer:
         try:
             given = _body.decode(await request.body())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise NotEnrolled(EnrolmentRefusal.MALFORMED, str(error)) from None
-        return await desk.enrol(given)
+        return await enrolment.enrol(given)
 
     return await _unless_guessing(request, backend, work)
 
@@ -54,10 +54,10 @@ async def enrol(request: AnyRequest, backend: NamedDependency[Backend]) -> Enrol
 @post("/v1/enrolments/rotation", status_code=201, request_max_body_size=_MAX_BODY_BYTES)
 async def rotate(request: AnyRequest, backend: NamedDependency[Backend]) -> EnrolmentAnswer:
     """Lets a key follow the one in use. The body is a compact JWS by the key in use."""
-    desk = desk_of(backend)
+    enrolment = enrolment_of(backend)
 
     async def work() -> EnrolmentAnswer:
-        return await desk.rotate(await request.body())
+        return await enrolment.rotate(await request.body())
 
     return await _unless_guessing(request, backend, work)
 
@@ -78,8 +78,8 @@ async def _unless_guessing(
         raise enrolment_refused(no.reason, no.detail) from None
 
 
-def desk_of(backend: Backend) -> EnrolmentDesk:
-    if backend.desk is None:
+def enrolment_of(backend: Backend) -> EnrolmentService:
+    if backend.enrolment is None:
         detail = "expected the operator to have run: gridtokenx-backend init"
         raise Problem(404, "Enrolment is not set up", detail, "no_ca")
-    return backend.desk
+    return backend.enrolment

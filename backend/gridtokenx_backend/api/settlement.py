@@ -22,7 +22,7 @@ from gridtokenx_backend.api.settlement_views import (
     DepositView,
     IssuedView,
     OpenWithdrawalView,
-    Settled,
+    SettlementAnswer,
     WithdrawalView,
     certificate_view,
     open_withdrawal_view,
@@ -46,8 +46,7 @@ from gridtokenx_backend.core.model.settlement import (
     RefuseWithdrawal,
     SettlementCommand,
 )
-from gridtokenx_backend.engine.writer import Overloaded
-from gridtokenx_backend.engine.writer import Settled as SettledInput
+from gridtokenx_backend.engine.writer import Committed, Overloaded
 from gridtokenx_backend.journal.entry import decode_outcome
 from gridtokenx_wire.order import MAX_JWS_BYTES, RecRetire, RecTransfer, Withdraw
 from gridtokenx_wire.units import parse_grx, parse_kwh
@@ -254,7 +253,7 @@ async def _revision(backend: Backend, data: CorrectionBody) -> int:
         return corrections.revision_of(meter, data.from_ms, data.to_ms)
 
 
-async def operate(backend: Backend, command: SettlementCommand) -> Settled:
+async def operate(backend: Backend, command: SettlementCommand) -> SettlementAnswer:
     """The answer to an operator's command, or to the same one before. Raises Problem."""
     result, seq, _ = await submit(backend, command)
     if isinstance(result, Repeated):
@@ -265,7 +264,7 @@ async def operate(backend: Backend, command: SettlementCommand) -> Settled:
     return settled_view(result, seq)
 
 
-async def submit(backend: Backend, command: SettlementCommand) -> SettledInput:
+async def submit(backend: Backend, command: SettlementCommand) -> Committed:
     if backend.writer.degraded:
         raise Overloaded(backend.writer.degraded)
     (settled,) = await backend.writer.submit([settle(command)])

@@ -8,8 +8,8 @@ from gridtokenx_backend.core.messages.outcomes import Outcome
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateMoved,
     CertificateRetired,
-    Corrected,
     Deposited,
+    MeterCorrected,
     WithdrawalAsked,
     WithdrawalPaid,
     WithdrawalRefused,
@@ -122,7 +122,7 @@ class CertificateChangeView(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-Settled = DepositView | WithdrawalView | CorrectionView | CertificateChangeView
+SettlementAnswer = DepositView | WithdrawalView | CorrectionView | CertificateChangeView
 
 
 def certificate_view(certificate: Certificate) -> CertificateView:
@@ -167,7 +167,7 @@ def open_withdrawal_view(withdrawal: Withdrawal, name: str) -> OpenWithdrawalVie
     )
 
 
-def settled_view(outcome: Outcome, seq: int) -> Settled:
+def settled_view(outcome: Outcome, seq: int) -> SettlementAnswer:
     """The answer to what became the journal's entry `seq`."""
     match outcome:
         case Deposited():
@@ -183,7 +183,7 @@ def settled_view(outcome: Outcome, seq: int) -> Settled:
         case CertificateRetired():
             wallet, beneficiary = outcome.wallet, outcome.beneficiary
             return CertificateChangeView(outcome.serial, "retired", wallet, beneficiary, seq)
-        case Corrected():
+        case MeterCorrected():
             return CorrectionView(
                 outcome.meter,
                 format_kwh(outcome.import_uwh),

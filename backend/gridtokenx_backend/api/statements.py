@@ -22,7 +22,7 @@ from gridtokenx_backend.core.messages.period_records import (
 )
 from gridtokenx_backend.core.model.billing_periods import Period
 from gridtokenx_backend.core.model.local_time import parse_month
-from gridtokenx_backend.statements.jobs.statement_jobs import NotMade, StatementDesk
+from gridtokenx_backend.statements.jobs.statement_jobs import NotMade, StatementJobs
 from gridtokenx_backend.statements.jobs.worker import Task
 from gridtokenx_backend.statements.render.forms import FORMS, MEDIA_TYPES, Form
 
@@ -47,7 +47,7 @@ class PeriodView(msgspec.Struct, frozen=True):
     entries: list[int]
 
 
-class StepView(msgspec.Struct, frozen=True):
+class PeriodStepView(msgspec.Struct, frozen=True):
     """`fed_in_uwh` is what the step moved to the utility, out of how many wallets."""
 
     month: str
@@ -72,7 +72,7 @@ async def periods(backend: NamedDependency[Backend]) -> list[PeriodView]:
     status_code=200,
     request_max_body_size=MAX_STEP_BYTES,
 )
-async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> StepView:
+async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> PeriodStepView:
     """Journals a period's step. `gridtokenx-backend period` makes its documents first."""
     body = await request.body()
     try:
@@ -86,7 +86,7 @@ async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> S
         raise Problem(status, "The step was not taken", result.detail, result.reason.value)
     assert isinstance(result, PeriodChanged)
     fed_in_uwh = sum(movement.amount for movement in result.movements)
-    return StepView(
+    return PeriodStepView(
         result.month,
         result.status,
         result.revision,
@@ -144,11 +144,11 @@ async def _document(
     if form is None:
         expected = ", ".join(FORMS)
         raise Problem(404, "No such form", f"expected one of {expected}", "not_found")
-    desk = _desk(backend)
+    jobs = _jobs(backend)
     sha256 = await _stored(backend, wallet, month, revision)
-    task = Task(str(desk.journal), str(desk.store), month, wallet, form, sha256)
+    task = Task(str(jobs.journal), str(jobs.store), month, wallet, form, sha256)
     try:
-        made = await desk.make(task, reader or "")
+        made = await jobs.make(task, reader or "")
     except NotMade as error:
         raise Problem(404, "No such document", str(error), "not_found") from None
     kind = f"statement-{wallet[:8]}" if wallet else "report"
@@ -176,7 +176,7 @@ async def _stored(backend: Backend, wallet: str, month: str, revision: int) -> s
     return found
 
 
-def _desk(backend: Backend) -> StatementDesk:
+def _jobs(backend: Backend) -> StatementJobs:
     if backend.statements is None:
         raise Problem(404, "No statements", "expected a backend with a data folder", "not_found")
     return backend.statements

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from gridtokenx_backend.api.settlement_views import Settled, StandingOrderView, settled_view
+from gridtokenx_backend.api.settlement_views import (
+    SettlementAnswer,
+    StandingOrderView,
+    settled_view,
+)
 from gridtokenx_backend.core.market.book import RestingOrder
 from gridtokenx_backend.core.messages.outcomes import (
     AllCancelled,
@@ -279,7 +283,9 @@ def open_order_view(order: RestingOrder, segment: str) -> OpenOrderView:
     )
 
 
-InstructionView = OrderView | CancelView | AmendView | CancelAllView | StandingView | Settled
+InstructionView = (
+    OrderView | CancelView | AmendView | CancelAllView | StandingView | SettlementAnswer
+)
 
 
 def instruction_view(outcome: Outcome, seq: int, at_ms: int) -> InstructionView:

@@ -106,7 +106,7 @@ def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked |
     devices = enrolment.retire(community, at_ms)
     withdrawn = standing_orders.reprice(community, at_ms)
     orders = standing_orders.place_all(community, at_ms)
-    if not community.in_force.interval.enabled:  # a clearing takes what belongs to it
+    if not community.active_terms.interval.enabled:  # a clearing takes what belongs to it
         retirement.book_energy(community, intervals.take(community.meters.values(), at_ms))
     retirements, movements = retirement.retire(community, at_ms)
     if devices:

@@ -43,7 +43,7 @@ class Overloaded(Exception):
     """The queue is full, or the journal is not writable: the caller should try again later."""
 
 
-class Settled(NamedTuple):
+class Committed(NamedTuple):
     """What came of an input. `seq` is its journal entry's number, 0 if it changed nothing."""
 
     result: Result
@@ -54,10 +54,10 @@ class Settled(NamedTuple):
 class _Job:
     __slots__ = ("done", "given", "settled")
 
-    def __init__(self, given: Sequence[Input], done: asyncio.Future[list[Settled]]) -> None:
+    def __init__(self, given: Sequence[Input], done: asyncio.Future[list[Committed]]) -> None:
         self.given = given
         self.done = done
-        self.settled: list[Settled] = []
+        self.settled: list[Committed] = []
 
 
 class Writer:
@@ -74,7 +74,7 @@ class Writer:
         self.community = community
         self.degraded = ""
         self.durable_seq = community.entries
-        self.followers: list[Callable[[Sequence[Settled]], None]] = []
+        self.followers: list[Callable[[Sequence[Committed]], None]] = []
         self._journal = journal
         self._clock = clock
         self._snapshot_every = snapshot_every
@@ -86,7 +86,7 @@ class Writer:
         self._readers = 0
         self._stopping = False
 
-    def enqueue(self, given: Sequence[Input]) -> asyncio.Future[list[Settled]]:
+    def enqueue(self, given: Sequence[Input]) -> asyncio.Future[list[Committed]]:
         """The results of `given`, in order, once they are durable. Raises Overloaded at once."""
         if self._queued + len(given) > MAX_QUEUED:
             raise Overloaded("expected fewer inputs waiting")
@@ -96,7 +96,7 @@ class Writer:
         self._wake.set()
         return job.done
 
-    async def submit(self, given: Sequence[Input]) -> list[Settled]:
+    async def submit(self, given: Sequence[Input]) -> list[Committed]:
         """`enqueue`, and wait."""
         return await self.enqueue(given)
 
@@ -188,16 +188,16 @@ class Writer:
         entries: list[Entry] = []
         trades: list[TradeRow] = []
 
-        def apply(given: Input) -> Settled:
+        def apply(given: Input) -> Committed:
             result = machine.apply(community, given, at_ms)
             if isinstance(result, NotJournaled):
-                return Settled(result, 0, at_ms)
+                return Committed(result, 0, at_ms)
             seq = community.entries
             offset = len(entries) * SALT_BYTES
             salt = salts[offset : offset + SALT_BYTES]
             entries.append(make_entry(seq, at_ms, given, result, salt))
             trades.extend(trade_rows(seq, at_ms, result))
-            return Settled(result, seq, at_ms)
+            return Committed(result, seq, at_ms)
 
         if community.due_ms <= at_ms:  # before anything else, so that no order outlives its time
             apply(TickInput(DUE))

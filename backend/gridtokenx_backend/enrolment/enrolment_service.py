@@ -44,7 +44,7 @@ class NotEnrolled(Exception):
         self.detail = detail
 
 
-class EnrolmentDesk:
+class EnrolmentService:
     """`ack_keys` are Base58, the one in use first."""
 
     def __init__(

@@ -26,7 +26,7 @@ from gridtokenx_backend.core.messages.grid_data import Quantity
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.grid_data import rows
 from gridtokenx_backend.grid_data.local_time import unix_ms
-from gridtokenx_backend.grid_data.rows import MAX_ROWS, UWH_OF, BadFile, Refusal, Row
+from gridtokenx_backend.grid_data.rows import MAX_ROWS, UWH_OF, BadFile, GridDataRow, Refusal
 
 CODES: dict[str, Quantity] = {
     "1-1:1.9.0 G.01": "consumption",
@@ -51,7 +51,7 @@ _SEPARATOR = " "  # between namespace and name; neither can have one
 class Record(NamedTuple):
     """`left_out` counts the values of codes that are not read."""
 
-    rows: list[Row]
+    rows: list[GridDataRow]
     left_out: Counter[str]
 
 
@@ -80,7 +80,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.place = ""
-        self.rows: list[Row] = []
+        self.rows: list[GridDataRow] = []
         self.left_out: Counter[str] = Counter()
         self._open: list[str] = []
         self._text: list[str] = []
@@ -172,7 +172,7 @@ class _Reader:
         if len(self.rows) >= MAX_ROWS:
             raise Refusal(f"expected at most {MAX_ROWS} values in a file")
         self.rows.append(
-            Row(
+            GridDataRow(
                 self.place,
                 found["MeteringPoint"],
                 CODES[code],

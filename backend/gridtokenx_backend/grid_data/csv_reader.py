@@ -7,13 +7,13 @@ import io
 from collections.abc import Iterator
 
 from gridtokenx_backend.grid_data.local_time import Times
-from gridtokenx_backend.grid_data.rows import BadFile, Row
+from gridtokenx_backend.grid_data.rows import BadFile, GridDataRow
 from gridtokenx_backend.grid_data.table import read_table
 
 _MAX_FIELD = 4096
 
 
-def read_csv(path: str, content: bytes, times: Times) -> Iterator[Row]:
+def read_csv(path: str, content: bytes, times: Times) -> Iterator[GridDataRow]:
     """The rows of a CSV file (see `table`). Raises BadFile."""
     try:
         text = content.decode("utf-8-sig")

@@ -40,7 +40,7 @@ class Refusal(ValueError):
     """What was expected of a value; whoever knows the place makes it a BadFile."""
 
 
-class Row(NamedTuple):
+class GridDataRow(NamedTuple):
     """One interval of one meter. `place` says where in the file, for its errors."""
 
     place: str
@@ -99,12 +99,12 @@ def known(energy_uwh: int | None, quality: Quality) -> tuple[int | None, Quality
     return energy_uwh, quality
 
 
-def assemble(path: str, rows: Iterable[Row]) -> list[GridSeries]:
+def assemble(path: str, rows: Iterable[GridDataRow]) -> list[GridSeries]:
     """The series of a file's rows, ordered by meter, quantity and time. Raises BadFile.
 
     A gap ends a series: what the file does not have is not missing, but unknown to it.
     """
-    found: dict[tuple[str, Quantity], dict[int, Row]] = {}
+    found: dict[tuple[str, Quantity], dict[int, GridDataRow]] = {}
     for count, row in enumerate(rows):
         if count >= MAX_ROWS:
             raise BadFile(f"{path}: {row.place}: expected at most {MAX_ROWS} rows in a file")
@@ -125,8 +125,8 @@ def assemble(path: str, rows: Iterable[Row]) -> list[GridSeries]:
     ]
 
 
-def _runs(meter: str, quantity: Quantity, rows: dict[int, Row]) -> list[GridSeries]:
-    runs: list[list[Row]] = []
+def _runs(meter: str, quantity: Quantity, rows: dict[int, GridDataRow]) -> list[GridSeries]:
+    runs: list[list[GridDataRow]] = []
     for interval_ms in sorted(rows):
         if not runs or runs[-1][-1].interval_ms + INTERVAL_MS != interval_ms:
             runs.append([])

@@ -17,7 +17,7 @@ from datetime import datetime
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.grid_data import rows
 from gridtokenx_backend.grid_data.local_time import Times
-from gridtokenx_backend.grid_data.rows import UWH_OF, BadFile, Refusal, Row
+from gridtokenx_backend.grid_data.rows import UWH_OF, BadFile, GridDataRow, Refusal
 
 MAX_COLUMNS = 64
 Cell = str | float | int | datetime | None
@@ -63,7 +63,7 @@ class Columns:
 
 def read_table(
     path: str, table: Iterable[Sequence[Cell]], times: Times, *, decimal_comma: bool = False
-) -> Iterator[Row]:
+) -> Iterator[GridDataRow]:
     """The rows below the heading; an empty one is passed over. Raises BadFile."""
     lines = iter(table)
     columns = Columns(path, next(lines, ()))
@@ -81,7 +81,7 @@ def _read_row(
     columns: Columns,
     times: Times,
     decimal_comma: bool,  # noqa: FBT001
-) -> Row:
+) -> GridDataRow:
     name = ""
 
     def cell(column: str) -> Cell:
@@ -96,7 +96,7 @@ def _read_row(
         quantity = rows.parse_quantity(_text(cell("quantity")))
         shown = cell(columns.time)
         moment = shown if isinstance(shown, datetime) else times.read(_text(shown))
-        bound_ms = times.place((meter, quantity), moment, place)
+        interval_end_ms = times.place((meter, quantity), moment, place)
         quality = Quality.MEASURED
         if "quality" in columns.index and (said := _text(cell("quality"))):
             quality = rows.parse_quality(said)
@@ -104,8 +104,8 @@ def _read_row(
         energy_uwh, quality = rows.known(energy_uwh, quality)
     except Refusal as refusal:
         raise BadFile(f"{path}: {place}, column {name}: {refusal}") from None
-    interval_ms = bound_ms if columns.time == "start" else bound_ms - INTERVAL_MS
-    return Row(place, meter, quantity, interval_ms, energy_uwh, quality)
+    interval_ms = interval_end_ms if columns.time == "start" else interval_end_ms - INTERVAL_MS
+    return GridDataRow(place, meter, quantity, interval_ms, energy_uwh, quality)
 
 
 def _text(cell: Cell) -> str:

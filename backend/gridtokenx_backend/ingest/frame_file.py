@@ -21,7 +21,7 @@ from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import decode_frame
 
 
-class Taken(msgspec.Struct, frozen=True):
+class FramesTaken(msgspec.Struct, frozen=True):
     """What came of frames: in their order, up to the first that could not be put to the core.
 
     `refusal` says why that one could not, or why one was not taken; None if all are stored now.
@@ -44,13 +44,13 @@ class Taken(msgspec.Struct, frozen=True):
 
 async def take(
     messages: Sequence[bytes], device: Device | None, writer: Writer, verifier: Verifier
-) -> Taken:
+) -> FramesTaken:
     """Checks, judges and stores a device's frames; those that are stored already stay as they are.
 
     Raises Overloaded.
     """
     if device is None:
-        return Taken([], FrameRefusal.UNKNOWN_DEVICE)
+        return FramesTaken([], FrameRefusal.UNKNOWN_DEVICE)
     jobs = []
     payloads = []
     for message in messages:
@@ -65,7 +65,7 @@ async def take(
         if refusal:
             break
     results = [settled.result for settled in await writer.submit(given)] if given else []
-    return Taken(results, _first_refusal(results) or refusal)
+    return FramesTaken(results, _first_refusal(results) or refusal)
 
 
 def _refusal(

@@ -16,7 +16,7 @@ import structlog
 from gridtokenx_backend.core.messages.inputs import FrameInput, Input
 from gridtokenx_backend.core.messages.outcomes import FrameRefusal, FrameRefused, Result
 from gridtokenx_backend.core.model.registry import Device
-from gridtokenx_backend.engine.writer import Overloaded, Settled, Writer
+from gridtokenx_backend.engine.writer import Committed, Overloaded, Writer
 from gridtokenx_backend.ingest.acks import AckSigner, acks_of
 from gridtokenx_backend.ingest.mqtt_packets import Publication
 from gridtokenx_backend.ingest.mqtt_source import FrameSource
@@ -43,7 +43,7 @@ class _Checking(msgspec.Struct, frozen=True):
 
 class _Submitted(msgspec.Struct, frozen=True):
     messages: Sequence[Publication]
-    settled: asyncio.Future[list[Settled]]
+    settled: asyncio.Future[list[Committed]]
 
 
 class Ingest:
@@ -107,7 +107,7 @@ class Ingest:
             settled = await self._enqueue(given)
             await self._submitted.put(_Submitted(checking.messages, settled))
 
-    async def _enqueue(self, given: list[Input]) -> asyncio.Future[list[Settled]]:
+    async def _enqueue(self, given: list[Input]) -> asyncio.Future[list[Committed]]:
         """Waits for room in the writer's queue: the source then holds its broker back."""
         while True:
             try:

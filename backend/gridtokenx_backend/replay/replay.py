@@ -31,7 +31,7 @@ from gridtokenx_wire.order import parse_instruction
 PROGRESS_EVERY = 10_000
 
 
-class Report(msgspec.Struct, frozen=True):
+class ReplayReport(msgspec.Struct, frozen=True):
     """What a verification compared: entries, signatures, snapshots' digests, stored intervals."""
 
     entries: int
@@ -122,7 +122,7 @@ def _difference(again: Entry, stored: Entry) -> str:
 
 async def verify(
     journal: Journal, progress: Callable[[int], None], series: SeriesCheck | None = None
-) -> Report:
+) -> ReplayReport:
     """Replays everything from the first entry on and compares it with what is stored.
 
     Raises ReplayMismatch at the first difference.
@@ -153,7 +153,7 @@ async def verify(
     if series is not None:
         await series.end(community.entries)
     found_rows = series.rows if series is not None else 0
-    return Report(
+    return ReplayReport(
         community.entries, digest(community.snapshot()), signatures, snapshots, found_rows
     )
 

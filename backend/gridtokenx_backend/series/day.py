@@ -18,7 +18,7 @@ _REVISION_BYTES = 4
 _LENGTH = 1 + SLOTS * (1 + _REVISION_BYTES + 2 * _ENERGY_BYTES)
 
 
-class Day:
+class MeterDay:
     """The intervals of one meter and UTC day. A slot whose quality is 0 is missing."""
 
     __slots__ = ("export_uwh", "import_uwh", "quality", "revision")
@@ -64,7 +64,7 @@ class Day:
         return zlib.compress(b"".join(planes), _LEVEL)
 
 
-def unpack(packed: bytes) -> Day:
+def unpack(packed: bytes) -> MeterDay:
     """The inverse of `pack`. Raises ValueError for bytes that no `pack` has made."""
     try:
         raw = zlib.decompress(packed)
@@ -72,7 +72,7 @@ def unpack(packed: bytes) -> Day:
         raise ValueError(f"expected a packed day: {error}") from None
     if len(raw) != _LENGTH or raw[0] != _FORMAT:
         raise ValueError(f"expected a packed day of format {_FORMAT}")
-    day = Day()
+    day = MeterDay()
     day.quality[:] = raw[1 : 1 + SLOTS]
     offset = 1 + SLOTS
     for name, size in (

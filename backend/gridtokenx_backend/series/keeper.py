@@ -15,7 +15,7 @@ import structlog
 
 from gridtokenx_backend.core.messages.outcomes import NotJournaled, intervals_of
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
-from gridtokenx_backend.engine.writer import Settled, Writer
+from gridtokenx_backend.engine.writer import Committed, Writer
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.journal.entry import decode_outcome
 from gridtokenx_backend.journal.sqlite_journal import Journal
@@ -49,7 +49,7 @@ class SeriesKeeper:
         self._overflowed = asyncio.Event()
         writer.followers.append(self.follow)
 
-    def follow(self, settled: Sequence[Settled]) -> None:
+    def follow(self, settled: Sequence[Committed]) -> None:
         """Takes note of what has become durable."""
         if self.is_behind:
             return

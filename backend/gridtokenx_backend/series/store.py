@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.errors import JournalUnavailable
-from gridtokenx_backend.series.day import DAY_MS, Day, unpack
+from gridtokenx_backend.series.day import DAY_MS, MeterDay, unpack
 from gridtokenx_backend.sqlite_thread import Connection
 
 _SCHEMA_VERSION = 1
@@ -156,7 +156,7 @@ def _put_day(
 ) -> None:
     stored = db.execute("SELECT slots FROM day WHERE day = ? AND meter = ?", (number, meter))
     found = stored.fetchone()
-    day = unpack(found[0]) if found else Day()
+    day = unpack(found[0]) if found else MeterDay()
     day.put(rows)
     db.execute("INSERT OR REPLACE INTO day VALUES (?,?,?)", (number, meter, day.pack()))
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gridtokenx_edge.agent.polling import Polling
 from gridtokenx_edge.agent.reload import ReloadPlan, plan_reload
-from gridtokenx_edge.agent.retired_keys import Formers
+from gridtokenx_edge.agent.retired_keys import RetiredKeys
 from gridtokenx_edge.agent.sd_notify import Notifier
 from gridtokenx_edge.agent.watchdog import Watchdog
 from gridtokenx_edge.config.config_check import load_config
@@ -19,8 +19,8 @@ from gridtokenx_edge.config.edge_config import EdgeConfig, Paths, meter_ids, res
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.memory import give_back
 from gridtokenx_edge.meters.any_profile import any_profile
-from gridtokenx_edge.polling.stats import BusTally
-from gridtokenx_edge.polling.task_supervisor import Crew, Part
+from gridtokenx_edge.polling.stats import BusStats
+from gridtokenx_edge.polling.task_supervisor import Part, TaskSupervisor
 from gridtokenx_edge.progress import Beat, Progress
 from gridtokenx_edge.store.clock_status import ClockWatch, kernel_synchronised
 from gridtokenx_edge.store.outbox import Outbox, OutboxUnavailableError
@@ -66,7 +66,7 @@ class Setup(msgspec.Struct, frozen=True):
 class _Sending:
     """What former keys of this gateway have left, and then the uplink."""
 
-    def __init__(self, formers: Formers, uplink: Uplink, beat: Beat) -> None:
+    def __init__(self, formers: RetiredKeys, uplink: Uplink, beat: Beat) -> None:
         self._formers = formers
         self._uplink = uplink
         self._beat = beat
@@ -91,13 +91,13 @@ class Gateway:
         self._notifier = notifier
         self._fault: BaseException | None = None
         self._stop = asyncio.Event()
-        self._crew = Crew(self._failed)
+        self._supervisor = TaskSupervisor(self._failed)
         self._progress = Progress()
         self._seen = setup.tls_files(), setup.house_files()
         self.clock = make_clock(setup.config.clock)
         self.outbox = Outbox(setup.paths.outbox, key, setup.config.outbox)
         self.uplink = self._make_uplink(setup)
-        self._formers = Formers(setup.config, setup.paths, self.clock, version, log)
+        self._formers = RetiredKeys(setup.config, setup.paths, self.clock, version, log)
         self.sealer = Sealer(
             self.outbox,
             setup.config.uplink,
@@ -110,7 +110,7 @@ class Gateway:
         is_scaled = setup.config.clock.source == "scaled"
         self._is_synchronised = (lambda: True) if is_scaled else kernel_synchronised
         self.polling = Polling(
-            self.sealer, self.clock, log, self._progress, self._crew, self._is_synchronised
+            self.sealer, self.clock, log, self._progress, self._supervisor, self._is_synchronised
         )
         self._key = key
         self._dlms = self._make_dlms(setup)
@@ -140,20 +140,20 @@ class Gateway:
         house, status = self._make_house(self._setup), self._make_status(self._setup)
         await self._open_outbox()
         self._report_start()
-        self._crew.enlist("sealer", self.sealer)
+        self._supervisor.start("sealer", self.sealer)
         self._enlist_uplink()
         await self.polling.apply(self.config.bus, _FINISH_POLL_S)
         if self._dlms:
-            self._crew.enlist("dlms", self._dlms)
+            self._supervisor.start("dlms", self._dlms)
         for name, part in (("house", house), ("status", status)):
             if part:
-                self._crew.enlist(name, part)
+                self._supervisor.start(name, part)
         self._notifier.ready()
         give_back()
         watchdog = Watchdog(self._notifier, self._progress, self.status_line, self._log)
-        self._crew.spawn(watchdog.run(), "watchdog")
-        self._crew.spawn(self._report(), "report")
-        reloading = self._crew.spawn(self._reload_when_asked(reload), "reload")
+        self._supervisor.spawn(watchdog.run(), "watchdog")
+        self._supervisor.spawn(self._report(), "report")
+        reloading = self._supervisor.spawn(self._reload_when_asked(reload), "reload")
         await stop.wait()
         self._notifier.stopping()
         reloading.cancel()
@@ -161,25 +161,25 @@ class Gateway:
 
     async def _end(self) -> None:
         await asyncio.gather(
-            self.polling.stop(_STOP_POLLS_S), self._crew.dismiss("dlms", _STOP_POLLS_S)
+            self.polling.stop(_STOP_POLLS_S), self._supervisor.stop("dlms", _STOP_POLLS_S)
         )
-        await self._crew.dismiss("sealer", _STOP_SEALER_S)
+        await self._supervisor.stop("sealer", _STOP_SEALER_S)
         if self._dlms:
             self._dlms.keep_marks()
         await asyncio.gather(
-            self._crew.dismiss("uplink", _STOP_UPLINK_S),
+            self._supervisor.stop("uplink", _STOP_UPLINK_S),
             self._formers.stop(),
-            self._crew.dismiss("house", _STOP_VIEWS_S),
-            self._crew.dismiss("status", _STOP_VIEWS_S),
+            self._supervisor.stop("house", _STOP_VIEWS_S),
+            self._supervisor.stop("status", _STOP_VIEWS_S),
         )
-        await self._crew.disband()
+        await self._supervisor.close()
         await self.outbox.close()
         self._log.info("stopped", held=self.sealer.held, unacked=self.uplink.unacked)
         if self._fault:
             raise self._fault  # a bug of ours: better a restart than half an agent
 
     @property
-    def tallies(self) -> dict[str, BusTally]:
+    def tallies(self) -> dict[str, BusStats]:
         """What is counted of each bus, in the config's order."""
         return self.polling.tallies | (self._dlms.tallies if self._dlms else {})
 
@@ -237,9 +237,9 @@ class Gateway:
     def _make_house(self, setup: Setup) -> Part | None:
         if not setup.config.home_assistant.enabled:
             return None
-        from gridtokenx_edge.home_assistant.link import HouseLink  # noqa: PLC0415
+        from gridtokenx_edge.home_assistant.link import HomeAssistantLink  # noqa: PLC0415
 
-        return HouseLink(setup.config.home_assistant, setup.paths, self, self._log)
+        return HomeAssistantLink(setup.config.home_assistant, setup.paths, self, self._log)
 
     async def _open_outbox(self) -> None:
         try:
@@ -298,16 +298,16 @@ class Gateway:
 
     async def _replace_dlms(self, new: Setup) -> None:
         """What the old part knows of the last readings, the new one finds on the disk."""
-        await self._crew.dismiss("dlms", _FINISH_POLL_S)
+        await self._supervisor.stop("dlms", _FINISH_POLL_S)
         if self._dlms:
             self._dlms.keep_marks()
             self._dlms.forget()
         self._dlms = self._make_dlms(new)
         if self._dlms:
-            self._crew.enlist("dlms", self._dlms)
+            self._supervisor.start("dlms", self._dlms)
 
     async def _replace_uplink(self, uplink: Uplink) -> None:
-        await self._crew.dismiss("uplink", _STOP_UPLINK_S)
+        await self._supervisor.stop("uplink", _STOP_UPLINK_S)
         uplink.counts = self.uplink.counts
         uplink.acked_at_s = self.uplink.acked_at_s
         self.uplink = uplink
@@ -315,12 +315,12 @@ class Gateway:
 
     def _enlist_uplink(self) -> None:
         beat = self._progress.expect("uplink", _UPLINK_BOUND_S)
-        self._crew.enlist("uplink", _Sending(self._formers, self.uplink, beat))
+        self._supervisor.start("uplink", _Sending(self._formers, self.uplink, beat))
 
     async def _replace(self, name: str, part: Part | None) -> None:
-        await self._crew.dismiss(name, _STOP_VIEWS_S)
+        await self._supervisor.stop(name, _STOP_VIEWS_S)
         if part:
-            self._crew.enlist(name, part)
+            self._supervisor.start(name, part)
 
     def _report_start(self) -> None:
         self._log.info(

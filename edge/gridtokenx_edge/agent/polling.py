@@ -17,8 +17,8 @@ from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.poller import MeterPoller
 from gridtokenx_edge.modbus.readers import Readers, load_any
 from gridtokenx_edge.polling.reading_sink import ReadingSink
-from gridtokenx_edge.polling.stats import BusTally, LineCounter, MeterCounter, MeterTally
-from gridtokenx_edge.polling.task_supervisor import Crew, cancel
+from gridtokenx_edge.polling.stats import BusStats, LineCounter, MeterCounter, MeterStats
+from gridtokenx_edge.polling.task_supervisor import TaskSupervisor, cancel
 from gridtokenx_edge.progress import Progress
 from gridtokenx_wire.clock import Clock
 
@@ -51,18 +51,18 @@ class Polling:
         clock: Clock,
         log: Logger,
         progress: Progress,
-        crew: Crew,
+        crew: TaskSupervisor,
         is_synchronised: Callable[[], bool] = lambda: True,
     ) -> None:
         self._sink = sink
         self._clock = clock
         self._log = log
         self._progress = progress
-        self._crew = crew
+        self._supervisor = crew
         self._is_synchronised = is_synchronised
         self._config: Sequence[BusConfig] = ()
         self._buses: dict[str, _Bus] = {}
-        self.tallies: dict[str, BusTally] = {}
+        self.tallies: dict[str, BusStats] = {}
 
     async def apply(self, config: Sequence[BusConfig], grace_s: float) -> None:
         """Brings what runs in line with `config`; what did not change is not touched.
@@ -88,7 +88,7 @@ class Polling:
         await self.apply((), grace_s)
 
     def _start_bus(self, bus: BusConfig) -> None:
-        tally = BusTally(bus)
+        tally = BusStats(bus)
         loop = f"line {bus.name}"
         beat = self._progress.expect(loop, _PATIENCE_S + 4 * bus.timeout_ms / 1000)
         line = Line(bus, FaultLog(self._log), LineCounter(tally, beat))
@@ -97,7 +97,7 @@ class Polling:
         self._buses[bus.name] = _Bus(
             line,
             Readers(line, self._clock, self._is_synchronised),
-            self._crew.spawn(line.keep_up(), loop),
+            self._supervisor.spawn(line.keep_up(), loop),
             {},
         )
 
@@ -111,12 +111,12 @@ class Polling:
         loop = f"meter {meter.id}"
         beat = self._progress.expect(loop, poll_bound_s(bus))
         reader = running.readers.make(meter)
-        tally = MeterTally(meter, clock_drift_ms=lambda: reader.clock_drift_ms)
+        tally = MeterStats(meter, clock_drift_ms=lambda: reader.clock_drift_ms)
         self.tallies[bus.name].meters[meter.id] = tally
         counter = MeterCounter(tally, self._sink, beat)
         poller = MeterPoller(running.line, meter, reader, counter, self._clock, self._log, counter)
         running.meters[meter.id] = _Meter(
-            counter, self._crew.spawn(poller.run(is_new=is_new), loop)
+            counter, self._supervisor.spawn(poller.run(is_new=is_new), loop)
         )
 
     async def _stop_meter(self, bus: str, meter: str, grace_s: float) -> None:

@@ -27,7 +27,7 @@ _RETRY_S = 30.0
 _STOP_S = 1.0
 
 
-class Former:
+class RetiredKey:
     """One former identity. Raises KeyFileError, ConfigError if its files cannot be used."""
 
     def __init__(
@@ -66,21 +66,21 @@ class Former:
                 await asyncio.sleep(_RETRY_S)
 
 
-class Formers:
+class RetiredKeys:
     """All former identities that have something left."""
 
     def __init__(
         self, config: EdgeConfig, paths: Paths, clock: Clock, version: str, log: Logger
     ) -> None:
         self._log = log
-        self._all: list[Former] = []
+        self._all: list[RetiredKey] = []
         self._draining: list[asyncio.Task[None]] = []
         for files in paths.former:
             if mark_of(files).exists() or not files.outbox.exists():
                 log.info("former_key_drained", key=str(files.key))
                 continue
             try:
-                self._all.append(Former(config, files, clock, version, log))
+                self._all.append(RetiredKey(config, files, clock, version, log))
             except (KeyFileError, ConfigError) as error:
                 log.error("former_key_unusable", key=str(files.key), reason=str(error))
 

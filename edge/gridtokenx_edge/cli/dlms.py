@@ -34,7 +34,7 @@ from gridtokenx_edge.config.edge_config import resolve_paths
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.dlms.scan import BAUD_RATES, FIRST_ADDRESSES, FoundDlms, scan_serial, scan_tcp
 from gridtokenx_edge.dlms.visit import Asked, ask_meter, list_objects, read_rows
-from gridtokenx_edge.polling.faults import ModbusError
+from gridtokenx_edge.polling.faults import BusFault
 from gridtokenx_wire.clock import make_clock
 from gridtokenx_wire.units import format_kwh
 
@@ -145,7 +145,7 @@ def _ask(config: Path, meter: str, ask: Asked[T]) -> T:
     try:
         answer = ask_meter(bus, chosen, paths, make_clock(loaded.clock), ask)
         return asyncio.run(answer)
-    except (ModbusError, SecretError, DlmsError) as error:
+    except (BusFault, SecretError, DlmsError) as error:
         sys.stderr.write(f"{chosen.id}: {error}\n")
         raise typer.Exit(FINDING) from None
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from gridtokenx_edge.meters.dlms import Mechanism, Protection
+from gridtokenx_edge.meters.dlms_access import Mechanism, Protection
 
 TCP, UDP = "tcp:", "udp:"
 """What a push line's port begins with if it is one of the network's."""

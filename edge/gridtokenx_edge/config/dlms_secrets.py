@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush
-from gridtokenx_edge.meters.dlms import DlmsProfile, Mechanism, Protection
+from gridtokenx_edge.meters.dlms import DlmsProfile
+from gridtokenx_edge.meters.dlms_access import Mechanism, Protection
 
 _ENVIRONMENT, _CREDENTIAL = "env:", "credential:"
 _HEX = re.compile(r"[0-9A-Fa-f]*")

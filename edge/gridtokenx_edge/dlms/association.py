@@ -41,7 +41,7 @@ _COUNTER_MARGIN = 1
 
 
 class MeterAssociation:
-    """Asks one meter. Call everything in the line's turn; all raise ModbusError."""
+    """Asks one meter. Call everything in the line's turn; all raise BusFault."""
 
     def __init__(self, line: DlmsLine, terms: Terms) -> None:
         self._line = line

@@ -10,18 +10,18 @@ from gridtokenx_dlms.errors import (
     SecurityError,
     UnsupportedError,
 )
-from gridtokenx_edge.polling.faults import MeterGarbled, MeterSilent, ModbusError
+from gridtokenx_edge.polling.faults import BusFault, MeterGarbled, MeterSilent
 
 
-class MeterDenied(ModbusError):
+class MeterDenied(BusFault):
     """The meter said no: an association, an attribute or a service."""
 
 
-class MeterUntrusted(ModbusError):
+class MeterUntrusted(BusFault):
     """Keys, counters or tags are not those that were agreed."""
 
 
-def fault_of(error: DlmsError) -> ModbusError:
+def fault_of(error: DlmsError) -> BusFault:
     """The same as a fault of a poll."""
     match error:
         case LinkError():

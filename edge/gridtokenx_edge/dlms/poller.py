@@ -14,7 +14,7 @@ from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.dlms.repair import GapRepair
 from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import FaultLog, Logger
-from gridtokenx_edge.polling.faults import LineDown, MeterStrange, ModbusError
+from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterStrange
 from gridtokenx_edge.polling.schedule import grid_after, is_stranded, next_due
 from gridtokenx_edge.polling.stats import MeterCounter
 from gridtokenx_wire.clock import Clock
@@ -115,12 +115,12 @@ class DlmsPoller:
             self._not_before_s = time.monotonic() + _STRANGE_RETRY_S
             self._reader.forget_identity()
             self._faults.error("meter_strange", reason=str(fault), **self._about)
-        except ModbusError as fault:
+        except BusFault as fault:
             self._fail(fault)
         else:
             self._succeed()
 
-    def _fail(self, fault: ModbusError) -> None:
+    def _fail(self, fault: BusFault) -> None:
         self._sink.failed(fault)
         self._failed_polls += 1
         if self._failed_polls >= _FAILED_POLLS_BEFORE_SILENT:

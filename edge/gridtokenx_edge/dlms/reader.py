@@ -92,11 +92,11 @@ class DlmsReader:
         self._identified = 0
 
     async def contact(self) -> None:
-        """Makes sure that the meter is there and is the configured one. Raises ModbusError."""
+        """Makes sure that the meter is there and is the configured one. Raises BusFault."""
         await self._in_turn(self._identify)
 
     async def poll(self) -> Reading:
-        """A reading, timed when it was asked for. Raises ModbusError."""
+        """A reading, timed when it was asked for. Raises BusFault."""
         return await self._in_turn(self._poll)
 
     async def close(self) -> None:
@@ -105,16 +105,16 @@ class DlmsReader:
             await self.association.close()
 
     async def connected(self) -> MeterAssociation:
-        """The association, open, with the configured meter. Raises ModbusError."""
+        """The association, open, with the configured meter. Raises BusFault."""
         await self.contact()
         return self.association
 
     async def columns(self) -> Columns | None:
-        """The load profile's columns; None if this meter's are of no use. Raises ModbusError."""
+        """The load profile's columns; None if this meter's are of no use. Raises BusFault."""
         return await self._in_turn(self._read_columns)
 
     async def captures(self, columns: Columns, first_ms: int, last_ms: int) -> list[Capture]:
-        """The load profile's rows between two times, both included. Raises ModbusError."""
+        """The load profile's rows between two times, both included. Raises BusFault."""
         return await self._in_turn(lambda: self._read_rows(columns, first_ms, last_ms))
 
     async def _in_turn(self, contact: Callable[[], Awaitable[T]]) -> T:

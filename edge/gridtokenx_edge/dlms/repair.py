@@ -20,7 +20,7 @@ from gridtokenx_edge.dlms.reader import DlmsReader, reading_of
 from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.meters.load_profile import Capture, Columns
-from gridtokenx_edge.polling.faults import MeterStrange, ModbusError
+from gridtokenx_edge.polling.faults import BusFault, MeterStrange
 from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
@@ -134,7 +134,7 @@ class GapRepair:
             try:
                 async with asyncio.timeout(_LONGEST_S):
                     await self._fill(gap)
-            except (ModbusError, TimeoutError) as fault:
+            except (BusFault, TimeoutError) as fault:
                 reason = str(fault) or "it takes too long"
                 self._log.warning("gap_not_repaired", reason=reason, **self._about(gap))
             else:
@@ -188,7 +188,7 @@ class GapRepair:
                 return await read(*arguments)
             except (MeterDenied, MeterStrange):
                 raise
-            except ModbusError:
+            except BusFault:
                 if not left:
                     raise
             await asyncio.sleep(backoff.next_s())

@@ -5,13 +5,13 @@ from __future__ import annotations
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus, TcpBus
 from gridtokenx_edge.meters.dlms import load_dlms
-from gridtokenx_edge.polling.stats import BusTally, MeterTally
+from gridtokenx_edge.polling.stats import BusStats, MeterStats
 
 
-def tally_of(bus: DlmsBus, baud: int) -> BusTally:
+def tally_of(bus: DlmsBus, baud: int) -> BusStats:
     """An empty count of a line and its meters."""
-    tally = BusTally(as_bus(bus, baud))
-    tally.meters = {meter.id: MeterTally(as_meter(meter)) for meter in bus.meter}
+    tally = BusStats(as_bus(bus, baud))
+    tally.meters = {meter.id: MeterStats(as_meter(meter)) for meter in bus.meter}
     return tally
 
 

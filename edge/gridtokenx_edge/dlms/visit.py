@@ -19,7 +19,7 @@ from gridtokenx_edge.dlms.polling import line_baud
 from gridtokenx_edge.dlms.reader import DlmsReader, Told
 from gridtokenx_edge.dlms.terms import Setting, terms_of
 from gridtokenx_edge.meters.load_profile import Capture
-from gridtokenx_edge.polling.faults import LineDown, MeterStrange, ModbusError
+from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterStrange
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.errors import KeyFileError
 from gridtokenx_wire.keys import device_id, load_private_key
@@ -114,12 +114,12 @@ async def _visit(bus: DlmsBus, meter: DlmsMeter, paths: Paths, clock: Clock) -> 
 
     try:
         visit = await ask_meter(bus, meter, paths, clock, read, hear)
-    except (ModbusError, SecretError) as error:
+    except (BusFault, SecretError) as error:
         visit = failed_visit(bus, meter, error)
     return msgspec.structs.replace(visit, exchanged=tuple(heard))
 
 
-def failed_visit(bus: DlmsBus, meter: DlmsMeter, error: ModbusError | SecretError) -> DlmsVisit:
+def failed_visit(bus: DlmsBus, meter: DlmsMeter, error: BusFault | SecretError) -> DlmsVisit:
     """Why there is no reading."""
     says = error.says if isinstance(error, MeterStrange) else ""
     return DlmsVisit(bus.name, meter, error=str(error), fault=type(error).__name__, says=says)
@@ -133,7 +133,7 @@ async def ask_meter(
     ask: Asked[T],
     hear: Callable[[bool, bytes], None] | None = None,
 ) -> T:
-    """What `ask` makes of a reader of this meter. Raises ModbusError, SecretError."""
+    """What `ask` makes of a reader of this meter. Raises BusFault, SecretError."""
     terms = terms_of(meter, setting_of(paths))
     line = DlmsLine(bus, line_baud(bus))
     line.hear = hear
@@ -146,7 +146,7 @@ async def ask_meter(
 
 
 async def list_objects(reader: DlmsReader) -> list[ListedObject]:
-    """What the meter's association lists. Raises ModbusError."""
+    """What the meter's association lists. Raises BusFault."""
     association = await reader.connected()
     listed = await association.ask(
         association.association.get(
@@ -176,13 +176,13 @@ async def look_at_profile(reader: DlmsReader, now_ms: int, hours: int) -> Profil
         rows = await reader.captures(columns, now_ms - hours * _MS_AN_HOUR, now_ms)
     except LineDown:
         raise
-    except ModbusError as error:
+    except BusFault as error:
         return ProfileSeen(hours, error=str(error))
     return ProfileSeen(hours, columns.period_ms, tuple(rows))
 
 
 async def read_rows(reader: DlmsReader, first_ms: int, last_ms: int) -> list[Capture] | None:
-    """The load profile's rows between two times; None if it is of no use. Raises ModbusError."""
+    """The load profile's rows between two times; None if it is of no use. Raises BusFault."""
     await reader.poll()  # tells how the meter writes times
     columns = await reader.columns()
     if columns is None:

@@ -25,7 +25,7 @@ from gridtokenx_edge.home_assistant.discovery import (
 )
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.meters.any_profile import any_profile
-from gridtokenx_edge.polling.stats import BusTally, MeterTally
+from gridtokenx_edge.polling.stats import BusStats, MeterStats
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.uplink.mqtt import Broker, MqttConnection, MqttError, Will
 from gridtokenx_wire.clock import Clock
@@ -51,10 +51,10 @@ class Gateway(Protocol):
     @property
     def outbox(self) -> Outbox: ...
     @property
-    def tallies(self) -> dict[str, BusTally]: ...
+    def tallies(self) -> dict[str, BusStats]: ...
 
 
-class HouseLink:
+class HomeAssistantLink:
     """Shows each meter's newest reading until `stop`."""
 
     def __init__(
@@ -114,7 +114,7 @@ class HouseLink:
             if connection.lost.done():
                 raise MqttError(f"the connection ended: {connection.lost.result()}")
 
-    async def _show_meter(self, connection: MqttConnection, meter: MeterTally) -> None:
+    async def _show_meter(self, connection: MqttConnection, meter: MeterStats) -> None:
         reading, name = meter.last, meter.config.id
         if reading is None or self._shown.get(name) is reading:
             return
@@ -129,7 +129,7 @@ class HouseLink:
         connection.publish(self._names.state(name), msgspec.json.encode(values), 0)
 
     async def _describe(
-        self, connection: MqttConnection, meter: MeterTally, present: set[str]
+        self, connection: MqttConnection, meter: MeterStats, present: set[str]
     ) -> None:
         profile = any_profile(meter.config.profile)
         every_s = self._gateway.clock.real_seconds(meter.config.every_ms)

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_dlms.obis import Obis
+from gridtokenx_edge.meters.dlms_access import Mechanism, Protection
 from gridtokenx_edge.meters.profile import Confidence, Provenance
 from gridtokenx_wire.config import load_toml
 
@@ -22,9 +23,6 @@ _FOLDER = Path(__file__).parent.parent / "profiles" / "dlms"
 # Green Book 9.4.2.2.1: a client's service access point is 7 bits; 16 is the public client's.
 _HIGHEST_CLIENT = 127
 _LONGEST_PERIOD_S = 86_400
-
-Mechanism = Literal["none", "low", "gmac"]
-Protection = Literal["none", "authenticated", "encrypted", "authenticated_encrypted"]
 
 PushedName = Literal[
     "", "clock", "identity", "energy_import", "energy_export", "power_import", "power_export"

@@ -20,7 +20,7 @@ _WAIT_VARIATIONS = 4
 _GRAIN_S = 0.01
 
 
-class Patience:
+class AdaptiveTimeout:
     """One meter's. `ceiling_s` is the configured time-out; the floor is never above it."""
 
     def __init__(self, ceiling_s: float, floor_s: float = FLOOR_S) -> None:

@@ -18,8 +18,8 @@ from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.codec import Answer, MbapCodec, NotModbus, Refusal, RtuCodec, Words
 from gridtokenx_edge.modbus.late_replies import LateReplies
-from gridtokenx_edge.modbus.line_lock import Turns
-from gridtokenx_edge.modbus.silent_meter_budget import SilentShare
+from gridtokenx_edge.modbus.line_lock import LineLock
+from gridtokenx_edge.modbus.silent_meter_budget import SilentMeterBudget
 from gridtokenx_edge.modbus.wire import Wire, open_serial, open_tcp
 from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterRefused, MeterSilent
 from gridtokenx_edge.polling.watch import NOBODY, LineWatch
@@ -60,7 +60,7 @@ class Line:
         """Whether replies carry their request's number (MBAP), so that a late one is known."""
         self.generation = 0
         """Counts connections: after a new one, meters may have been exchanged."""
-        self.share = SilentShare(config.silent_share_percent)
+        self.share = SilentMeterBudget(config.silent_share_percent)
         self.silent_turn = asyncio.Lock()
         """Meters without an answer are asked one after the other."""
         self.spent_s: dict[int, float] = {}
@@ -73,7 +73,7 @@ class Line:
         self._faults = faults
         self._watch = watch
         self._hear = hear
-        self._turns = Turns()
+        self._turns = LineLock()
         self._wire: Wire | None = None
         self._codec: RtuCodec | MbapCodec = RtuCodec()
         self._answer: asyncio.Future[Answer | None] | None = None
@@ -168,7 +168,7 @@ class Line:
     async def read(self, address: int, block: Block, timeout_s: float | None = None) -> list[int]:
         """The registers of a block, from the meter at `address`. Call it in one's turn.
 
-        Waits for `timeout_s`, or as long as the bus's config says. Raises ModbusError. After
+        Waits for `timeout_s`, or as long as the bus's config says. Raises BusFault. After
         MeterSilent or MeterGarbled, and if cancelled, a late reply may still come: it is owed.
         """
         self._require_wire()

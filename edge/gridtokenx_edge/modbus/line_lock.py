@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Turns:
+class LineLock:
     """A lock with two queues; the urgent one goes first."""
 
     def __init__(self) -> None:

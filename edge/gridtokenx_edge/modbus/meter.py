@@ -65,7 +65,7 @@ class MeterReader:
         self._identified = _NEVER
 
     async def contact(self) -> None:
-        """Makes sure that the meter is there and is the configured one. Raises ModbusError."""
+        """Makes sure that the meter is there and is the configured one. Raises BusFault."""
         await self._unit.resync(self._resync_candidates())
         if self._identified != self._line.generation:
             await self._identify()
@@ -79,7 +79,7 @@ class MeterReader:
         return self._meter_clock.drift_ms if self._meter_clock else None
 
     async def poll(self) -> Reading:
-        """A reading, timed when its import register was asked for. Raises ModbusError."""
+        """A reading, timed when its import register was asked for. Raises BusFault."""
         await self.contact()
         stamp, replies = await self._ask_points(self._profile.points())
         return self._reading(stamp, decode_points(self._profile, replies))
@@ -87,7 +87,7 @@ class MeterReader:
     async def read_values(self) -> dict[str, int | None]:
         """What the model tells beside a reading, such as voltages; None for what it refuses.
 
-        Raises ModbusError.
+        Raises BusFault.
         """
         await self.contact()
         points = {str(name): point for name, point in self._profile.values.items()}

@@ -20,11 +20,11 @@ from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.readers import Reader
 from gridtokenx_edge.polling.faults import (
+    BusFault,
     LineDown,
     MeterGarbled,
     MeterSilent,
     MeterStrange,
-    ModbusError,
 )
 from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_edge.polling.schedule import first_due, grid_after, is_stranded, next_due
@@ -151,7 +151,7 @@ class MeterPoller:
             self._reader.forget_identity()
             self._watch.failed(fault)
             self._error("meter_strange", reason=str(fault))
-        except ModbusError as fault:
+        except BusFault as fault:
             self._fail(fault, self._spent_s() - before_s)
             return False
         else:
@@ -161,7 +161,7 @@ class MeterPoller:
     def _spent_s(self) -> float:
         return self._line.spent_s.get(self._config.address, 0.0)
 
-    def _fail(self, fault: ModbusError, cost_s: float) -> None:
+    def _fail(self, fault: BusFault, cost_s: float) -> None:
         self._failed_polls += 1
         self._watch.failed(fault)
         self._line.share.spend(self._config.address, cost_s, time.monotonic())

@@ -17,7 +17,7 @@ from gridtokenx_wire.reading import Reading
 
 
 class Reader(Protocol):
-    """Reads one meter. What is awaited may raise ModbusError."""
+    """Reads one meter. What is awaited may raise BusFault."""
 
     @property
     def clock_drift_ms(self) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class SilentShare:
+class SilentMeterBudget:
     """One bus's. After a silence that held the line for `cost_s`, silent meters wait until that
     is no more than their share of the time since; all of them together, so that three dead
     meters cost no more than one. Where no meter answers, there is nobody to wait for.

@@ -46,17 +46,17 @@ class SunSpecReader:
         self._unit.forget()
 
     async def contact(self) -> None:
-        """Makes sure that the meter is there and is the configured one. Raises ModbusError."""
+        """Makes sure that the meter is there and is the configured one. Raises BusFault."""
         await self._planned()
 
     async def poll(self) -> Reading:
-        """A reading, timed when its registers were asked for. Raises ModbusError."""
+        """A reading, timed when its registers were asked for. Raises BusFault."""
         plan = await self._planned()
         time_ms, values = await self._values(plan)
         return self._reading(time_ms, values)
 
     async def values(self, names: Collection[str] = ()) -> dict[str, int | None]:
-        """Everything that the model tells, or what `names` choose of it. Raises ModbusError."""
+        """Everything that the model tells, or what `names` choose of it. Raises BusFault."""
         plan = await self._planned()
         chosen = names or MODELS[plan.model.id].points
         plan = plan_model(plan.model, self._profile.max_registers, chosen)

@@ -48,14 +48,14 @@ class SunSpecUnit:
         self._walked = _NEVER
 
     async def chain(self) -> Chain:
-        """The unit's models. Raises ModbusError."""
+        """The unit's models. Raises BusFault."""
         async with self._walking:
             if self._chain is None or self._walked != self._line.generation:
                 self._chain = await self._walk()
             return self._chain
 
     async def nameplate(self, model: ModelAt) -> Nameplate:
-        """Who a device of the unit is. Raises ModbusError."""
+        """Who a device of the unit is. Raises BusFault."""
         async with self._walking:
             if model not in self._nameplates:
                 _, (words,) = await self.read([nameplate_block(model)])
@@ -66,7 +66,7 @@ class SunSpecUnit:
             return self._nameplates[model]
 
     async def read(self, blocks: Sequence[Block]) -> tuple[int, list[list[int]]]:
-        """When the first block was asked for, and the registers of all. Raises ModbusError."""
+        """When the first block was asked for, and the registers of all. Raises BusFault."""
         while True:
             await self._unit.resync(())
             await self._unit.rest()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.plan import Block, resync_block
-from gridtokenx_edge.modbus.adaptive_timeout import Patience
+from gridtokenx_edge.modbus.adaptive_timeout import AdaptiveTimeout
 from gridtokenx_edge.modbus.late_replies import Owed, is_alike
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.polling.faults import MeterRefused, MeterSilent
@@ -22,7 +22,7 @@ class Unit:
         self._address = config.address
         self._gap_s = (min_gap_ms if config.gap_ms is None else config.gap_ms) / 1000
         self._timeout_s = (config.timeout_ms or line.timeout_s * 1000) / 1000
-        self._patience = Patience(self._timeout_s)
+        self._patience = AdaptiveTimeout(self._timeout_s)
         self._asked_at_s = float("-inf")
 
     @property
@@ -39,7 +39,7 @@ class Unit:
         await asyncio.sleep(max(0.0, self._asked_at_s + self._gap_s - time.monotonic()))
 
     async def read(self, block: Block) -> list[int]:
-        """The registers of a block; call it in one's turn. Raises ModbusError."""
+        """The registers of a block; call it in one's turn. Raises BusFault."""
         wire_s = self.line.wire_s(block)
         try:
             words = await self.line.read(self._address, block, self._patience.wait_s(wire_s))
@@ -61,7 +61,7 @@ class Unit:
         A reply as late as the longest time-out passes while nobody asks this meter anything. An
         even later one has another shape than the next answer, for which one of `candidates` is
         asked if it will do; but all exception replies to one function code look the same, so
-        after one of these the time must pass again. Raises ModbusError.
+        after one of these the time must pass again. Raises BusFault.
         """
         owed = self._owed()
         if owed is None:

@@ -1,6 +1,6 @@
 """What can go wrong when a meter is asked. Each text is one line for a person.
 
-ModbusError
+BusFault
 ├── LineDown        the port or connection is gone; concerns every meter on it
 │   └── LineUnfit   the port cannot do the rate or parity asked for
 ├── MeterSilent     no valid reply in time (silence, noise, wrong checksum)
@@ -29,11 +29,11 @@ _EXCEPTIONS = {
 }
 
 
-class ModbusError(Exception):
+class BusFault(Exception):
     """A meter could not be read; the subclass says what to do about it."""
 
 
-class LineDown(ModbusError):
+class LineDown(BusFault):
     """The serial port or TCP connection is gone."""
 
 
@@ -41,11 +41,11 @@ class LineUnfit(LineDown):
     """The serial port's driver refuses the rate or the parity."""
 
 
-class MeterSilent(ModbusError):
+class MeterSilent(BusFault):
     """No valid reply in time."""
 
 
-class MeterRefused(ModbusError):
+class MeterRefused(BusFault):
     """The meter answered with an exception code."""
 
     def __init__(self, code: int) -> None:
@@ -53,11 +53,11 @@ class MeterRefused(ModbusError):
         self.code = code
 
 
-class MeterGarbled(ModbusError):
+class MeterGarbled(BusFault):
     """The reply does not answer the request."""
 
 
-class MeterStrange(ModbusError):
+class MeterStrange(BusFault):
     """The meter is another than the config says; `says` is the id that it told, if any."""
 
     def __init__(self, text: str, *, says: str = "") -> None:
@@ -65,5 +65,5 @@ class MeterStrange(ModbusError):
         self.says = says
 
 
-class ValueMissing(ModbusError):
+class ValueMissing(BusFault):
     """The meter has no value where its profile promises one."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus
-from gridtokenx_edge.polling.faults import ModbusError
+from gridtokenx_edge.polling.faults import BusFault
 from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_edge.progress import Beat, no_beat
 from gridtokenx_wire.reading import Reading
@@ -20,7 +20,7 @@ from gridtokenx_wire.reading import Reading
 _WINDOW_S = 60.0
 
 
-class MeterTally(msgspec.Struct):
+class MeterStats(msgspec.Struct):
     """One meter. `error` is empty while it answers; `answers`, `answers_s` are round trips."""
 
     config: MeterConfig
@@ -36,12 +36,12 @@ class MeterTally(msgspec.Struct):
     """How far the meter's own clock is ahead, where it has one."""
 
 
-class BusTally:
+class BusStats:
     """One bus: how busy it is, over the last minute or two and since the start."""
 
     def __init__(self, config: BusConfig, now_s: Callable[[], float] = time.monotonic) -> None:
         self.config = config
-        self.meters: dict[str, MeterTally] = {}
+        self.meters: dict[str, MeterStats] = {}
         self.requests = 0
         self.busy_s = 0.0
         self.is_up: Callable[[], bool] = lambda: False
@@ -74,7 +74,7 @@ class BusTally:
 class LineCounter:
     """A LineWatch that counts and marks progress."""
 
-    def __init__(self, tally: BusTally, beat: Beat = no_beat) -> None:
+    def __init__(self, tally: BusStats, beat: Beat = no_beat) -> None:
         self._tally = tally
         self.turned = beat
 
@@ -92,7 +92,7 @@ class LineCounter:
 class MeterCounter:
     """A ReadingSink and PollWatch between a meter's poller and the sealer."""
 
-    def __init__(self, tally: MeterTally, sink: ReadingSink, beat: Beat = no_beat) -> None:
+    def __init__(self, tally: MeterStats, sink: ReadingSink, beat: Beat = no_beat) -> None:
         self._tally = tally
         self._sink = sink
         self.turned = beat
@@ -114,7 +114,7 @@ class MeterCounter:
         self.idle.set()
         self._sink.end()
 
-    def failed(self, fault: ModbusError) -> None:
+    def failed(self, fault: BusFault) -> None:
         self._tally.errors[fault_kind(fault)] += 1
         self._tally.error = str(fault)
 
@@ -122,7 +122,7 @@ class MeterCounter:
         self._tally.missed += count
 
 
-def fault_kind(fault: ModbusError) -> str:
+def fault_kind(fault: BusFault) -> str:
     """`MeterSilent` → `meter_silent`: a metric's label."""
     name = type(fault).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]

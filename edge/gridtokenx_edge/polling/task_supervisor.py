@@ -15,7 +15,7 @@ class Part(Protocol):
     def stop(self) -> None: ...
 
 
-class Crew:
+class TaskSupervisor:
     """Starts tasks and parts. `on_fault` is told of an exception that ended one: a bug of ours."""
 
     def __init__(self, on_fault: Callable[[BaseException], None]) -> None:
@@ -29,11 +29,11 @@ class Crew:
         task.add_done_callback(self._ended)
         return task
 
-    def enlist(self, name: str, part: Part) -> None:
+    def start(self, name: str, part: Part) -> None:
         """Starts a part under a name."""
         self._parts[name] = part, self.spawn(part.run(), name)
 
-    async def dismiss(self, name: str, timeout_s: float) -> None:
+    async def stop(self, name: str, timeout_s: float) -> None:
         """Stops a part, if there is one of that name; what does not end in time is broken off."""
         if name not in self._parts:
             return
@@ -42,7 +42,7 @@ class Crew:
         await asyncio.wait([task], timeout=timeout_s)
         await cancel(task)
 
-    async def disband(self) -> None:
+    async def close(self) -> None:
         """Breaks off whatever still runs."""
         await cancel(*self._tasks)
 

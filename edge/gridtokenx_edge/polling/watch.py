@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gridtokenx_edge.polling.faults import ModbusError
+from gridtokenx_edge.polling.faults import BusFault
 
 
 class LineWatch(Protocol):
@@ -23,7 +23,7 @@ class PollWatch(Protocol):
     def turned(self) -> None:
         """The meter's loop has come round."""
 
-    def failed(self, fault: ModbusError) -> None:
+    def failed(self, fault: BusFault) -> None:
         """A contact with the meter failed."""
 
     def missed(self, count: int) -> None:
@@ -35,7 +35,7 @@ class _Nobody:
 
     def asked(self, address: int, elapsed_s: float, *, answered: bool) -> None: ...
 
-    def failed(self, fault: ModbusError) -> None: ...
+    def failed(self, fault: BusFault) -> None: ...
 
     def missed(self, count: int) -> None: ...
 

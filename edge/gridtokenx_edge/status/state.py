@@ -9,7 +9,7 @@ import msgspec
 
 from gridtokenx_edge.config.edge_config import EdgeConfig
 from gridtokenx_edge.memory import resident_bytes
-from gridtokenx_edge.polling.stats import BusTally, MeterTally
+from gridtokenx_edge.polling.stats import BusStats, MeterStats
 from gridtokenx_edge.status.kernel_clock import read_kernel_clock
 from gridtokenx_edge.store.clock_status import kernel_synchronised
 from gridtokenx_edge.store.outbox import Outbox
@@ -36,7 +36,7 @@ class Gateway(Protocol):
     @property
     def sealer(self) -> Sealer: ...
     @property
-    def tallies(self) -> dict[str, BusTally]: ...
+    def tallies(self) -> dict[str, BusStats]: ...
     @property
     def uplink(self) -> Uplink: ...
 
@@ -160,7 +160,7 @@ def _clock(gateway: Gateway, now_ms: int) -> ClockState:
     return ClockState(is_synchronised, source, now_ms, kernel.max_error_ms, kernel.drift_ppm)
 
 
-def _bus(bus: BusTally, clock: Clock) -> BusState:
+def _bus(bus: BusStats, clock: Clock) -> BusState:
     return BusState(
         bus.config.name,
         bus.where,
@@ -172,7 +172,7 @@ def _bus(bus: BusTally, clock: Clock) -> BusState:
     )
 
 
-def _meter(meter: MeterTally, clock: Clock) -> MeterState:
+def _meter(meter: MeterStats, clock: Clock) -> MeterState:
     config, last = meter.config, meter.last
     state = MeterState(
         config.id,

@@ -123,15 +123,15 @@ async def test_the_same_request_is_answered_as_before_and_another_key_is_certifi
 async def test_who_is_revoked_while_the_certificate_is_made_is_not_given_it(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert api.backend.desk is not None
-    certify, loop = api.backend.desk.authority.certify_device, asyncio.get_running_loop()
+    assert api.backend.enrolment is not None
+    certify, loop = api.backend.enrolment.authority.certify_device, asyncio.get_running_loop()
 
     def slowly(device: str, key: ec.EllipticCurvePublicKey, days: int) -> str:
         revoke = change_device(ChangeDevice("revoke", device, "stolen"))
         asyncio.run_coroutine_threadsafe(api.backend.writer.submit([revoke]), loop).result(10)
         return certify(device, key, days)
 
-    monkeypatch.setattr(api.backend.desk.authority, "certify_device", slowly)
+    monkeypatch.setattr(api.backend.enrolment.authority, "certify_device", slowly)
     problem(await ask(api, Gateway("east"), await new_token(api)), 403, "device_revoked")
 
 
@@ -152,8 +152,8 @@ async def test_a_spoilt_file_keeps_nobody_in_and_nobody_out(api: Api, settings: 
     (file,) = (settings.ca / "issued").iterdir()
     file.write_text("spoilt")
     again = leaf((await ask(api, gateway, token, request)).json())
-    assert api.backend.desk is not None
-    pem = api.backend.desk.authority.revocation_list([gateway.name])
+    assert api.backend.enrolment is not None
+    pem = api.backend.enrolment.authority.revocation_list([gateway.name])
     revoked = {each.serial_number for each in x509.load_pem_x509_crl(pem)}
     assert revoked == {first.serial_number, again.serial_number}
 

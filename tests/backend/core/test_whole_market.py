@@ -225,7 +225,7 @@ class Everything(RuleBasedStateMachine):
     def _open_all(self) -> None:
         """Trading goes on everywhere, whatever closed it."""
         core = self.market.core
-        if core.in_force.sharing.is_sharing or not core.in_force.interval.enabled:
+        if core.active_terms.sharing.is_sharing or not core.active_terms.interval.enabled:
             self.market.configure(community={"name": "lane"}, interval={})
         if any(state.status != OPEN for state in core.market.trading.zones.values()):
             self.market.apply(inputs.switch_market(MarketCommand("resume", "it is over")))

@@ -35,7 +35,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     trades_of,
 )
 from gridtokenx_backend.core.messages.period_records import ChangePeriod, FeedIn
-from gridtokenx_backend.core.messages.settlement_outcomes import Corrected
+from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.minting.corrections import revision_of
 from gridtokenx_backend.core.model import queues
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy
@@ -50,7 +50,7 @@ from gridtokenx_backend.replay.replay import replay_entry
 from gridtokenx_backend.statements.documents.allocation_pairs import Serving
 from gridtokenx_backend.statements.documents.statement import Person, data_of
 from gridtokenx_backend.statements.fold.fold import Fold
-from gridtokenx_backend.statements.fold.journal_rows import Row
+from gridtokenx_backend.statements.fold.journal_rows import JournalRow
 from gridtokenx_backend.statements.fold.spool import Spool
 from gridtokenx_backend.statements.model.months import month_of
 from gridtokenx_wire.order import Instruction
@@ -186,7 +186,7 @@ class WholeMarket:
 
     def correct(self, meter: str, ago: int, quarters: int, moved_uwh: tuple[int, int]) -> None:
         known = self.core.meters[meter]
-        to_ms = max(0, known.bound_ms - (1 + ago) * INTERVAL_MS)
+        to_ms = max(0, known.interval_end_ms - (1 + ago) * INTERVAL_MS)
         from_ms = max(0, to_ms - quarters * INTERVAL_MS)
         counted = [
             energy for at_ms, energy in self.counted[meter].items() if from_ms <= at_ms < to_ms
@@ -203,7 +203,7 @@ class WholeMarket:
             reason="it stood still",
         )
         outcome = self.apply(inputs.settle(command))
-        if isinstance(outcome, Corrected):
+        if isinstance(outcome, MeterCorrected):
             minted = sum(each.amount for each in outcome.movements if each.debit == issuer(GRID))
             self.minted[meter] = self.minted.get(meter, 0) + minted
             self.added[meter] += minted
@@ -266,7 +266,7 @@ def assert_statements(market: WholeMarket) -> None:
             for entry in market.entries:
                 given = entry.input if entry.kind in ("configure", "period", "settlement") else b""
                 row = (entry.seq, entry.at_ms, entry.kind, entry.leaf, given, entry.outcome)
-                fold.add(Row(*row))
+                fold.add(JournalRow(*row))
             assert set(fold.sums().values()) == {0}
             for address, member in core.members.items():
                 wallet = fold.wallet(address)

@@ -22,7 +22,7 @@ from gridtokenx_backend.core.messages.outcomes import (
 )
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.engine import writer as writer_module
-from gridtokenx_backend.engine.writer import MAX_BATCH, Overloaded, Settled, Writer
+from gridtokenx_backend.engine.writer import MAX_BATCH, Committed, Overloaded, Writer
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.journal.sqlite_journal import Snapshot, open_journal
 from gridtokenx_backend.replay.replay import rebuild
@@ -59,7 +59,7 @@ async def test_nothing_is_answered_before_it_is_stored(journal: HeldJournal) -> 
         await turns()
         assert not answer.done()
         journal.open.set()
-        assert await answer == [Settled(Ticked([]), 1, START_MS)]
+        assert await answer == [Committed(Ticked([]), 1, START_MS)]
         assert await journal.last_seq() == 1
 
 

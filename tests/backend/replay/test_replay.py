@@ -32,7 +32,7 @@ from gridtokenx_backend.core.state.snapshot import State, digest
 from gridtokenx_backend.errors import ReplayMismatch
 from gridtokenx_backend.journal.entry import commit, decode_leaf, leaf_hash
 from gridtokenx_backend.journal.sqlite_journal import SqliteJournal, open_journal_readonly
-from gridtokenx_backend.replay.replay import Report, rebuild, verify
+from gridtokenx_backend.replay.replay import ReplayReport, rebuild, verify
 
 CONFIGURED, FRAME, ASK, TRADE, TICK, SWITCH = 1, 3, 4, 5, 7, 8
 
@@ -89,7 +89,7 @@ async def reader_of(path: Path) -> AsyncIterator[SqliteJournal]:
         await reader.close()
 
 
-async def verified(path: Path) -> Report:
+async def verified(path: Path) -> ReplayReport:
     async with reader_of(path) as reader:
         return await verify(reader, _ignore)
 
@@ -123,7 +123,7 @@ async def test_a_snapshot_and_the_tail_give_what_a_replay_from_the_start_gives(
 
 async def test_a_verification_says_what_it_has_compared(path: Path) -> None:
     community = await rebuilt(path)
-    assert await verified(path) == Report(8, digest(community.snapshot()), 5, 1)
+    assert await verified(path) == ReplayReport(8, digest(community.snapshot()), 5, 1)
 
 
 async def test_a_verification_works_beside_a_running_writer(path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.backend.parts import journal_at, until, writer_on
 from tests.backend.village import HOUR_MS, START_MS, Village, convert_terms, frame_input, reading
 
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.settlement_outcomes import Corrected
+from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy, Quality
 from gridtokenx_backend.core.model.settlement import Correct
 from gridtokenx_backend.engine.writer import Writer
@@ -25,7 +25,7 @@ from gridtokenx_backend.journal.sqlite_journal import SqliteJournal
 from gridtokenx_backend.replay.replay import verify
 from gridtokenx_backend.replay.series_check import SeriesCheck
 from gridtokenx_backend.series import keeper as keeper_module
-from gridtokenx_backend.series.day import DAY_MS, SLOTS, Day, unpack
+from gridtokenx_backend.series.day import DAY_MS, SLOTS, MeterDay, unpack
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import SeriesStore, open_series, open_series_readonly
 
@@ -47,12 +47,12 @@ def row(slot: int, energy_uwh: int = 5, quality: int = 4, revision: int = 0) -> 
 )
 def test_a_packed_day_is_the_day(slots: dict[int, tuple[int, int, int, int]]) -> None:
     rows = [IntervalEnergy(T0 + slot * INTERVAL_MS, *slots[slot]) for slot in sorted(slots)]
-    day = Day()
+    day = MeterDay()
     day.put(rows)
     assert unpack(day.pack()).rows(TODAY) == rows
 
 
-@pytest.mark.parametrize("packed", [b"", b"x", Day().pack()[:-1], Day().pack()[::-1]])
+@pytest.mark.parametrize("packed", [b"", b"x", MeterDay().pack()[:-1], MeterDay().pack()[::-1]])
 def test_bytes_that_are_no_day_are_refused(packed: bytes) -> None:
     with pytest.raises(ValueError, match="expected a packed day"):
         unpack(packed)
@@ -60,7 +60,7 @@ def test_bytes_that_are_no_day_are_refused(packed: bytes) -> None:
 
 def test_an_ordinary_day_costs_about_ten_bytes_an_interval() -> None:
     chance = random.Random(5)
-    day = Day()
+    day = MeterDay()
     day.put(row(slot, chance.randrange(10**8), 4) for slot in range(SLOTS))
     assert len(day.pack()) < 10 * SLOTS
 
@@ -207,7 +207,7 @@ async def test_an_operators_correction_is_in_it(lane: Lane) -> None:
         span = (first_ms, first_ms + 2 * INTERVAL_MS)
         correct = Correct("ABB-1", *span, 3, 31, 0, 20, 0, "a test")
         ((result, _, _),) = await lane.writer.submit([inputs.settle(correct)])
-        assert isinstance(result, Corrected), result
+        assert isinstance(result, MeterCorrected), result
         found = await keeper.read("ABB-1", *span)
         assert [(row.import_uwh, row.export_uwh) for row in found] == [(1, 15), (2, 16)]
         assert {(row.quality, row.revision) for row in found} == {(Quality.SUBSTITUTE, 1)}

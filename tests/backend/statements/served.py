@@ -23,7 +23,7 @@ from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
 from gridtokenx_backend.signatures.verifier import Verifier
-from gridtokenx_backend.statements.jobs.statement_jobs import StatementDesk
+from gridtokenx_backend.statements.jobs.statement_jobs import StatementJobs
 
 
 class Served:
@@ -89,7 +89,7 @@ async def _serve(
             *(writer, journal, verifier, ingest, source, StandingClock(at_ms)),
             settings.operator_token.read_text().strip(),
             series,
-            statements=StatementDesk(settings.journal, settings.documents),
+            statements=StatementJobs(settings.journal, settings.documents),
         )
         config = uvicorn.Config(make_app(backend), lifespan="off", log_config=None)
         server = uvicorn.Server(config)

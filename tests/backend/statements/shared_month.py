@@ -17,7 +17,7 @@ from gridtokenx_backend.core.messages.grid_data import GridData, GridSeries, Qua
 from gridtokenx_backend.core.messages.outcomes import Cleared, Configured, GridDataTaken
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.statements.documents.books import Books
-from gridtokenx_backend.statements.documents.report import Report, report_of, summary_of
+from gridtokenx_backend.statements.documents.report import CommunityReport, report_of, summary_of
 from gridtokenx_backend.statements.model.document import Data
 from gridtokenx_backend.statements.model.months import month_of
 
@@ -111,7 +111,7 @@ class SharedMonth(Chronicle):
         assert isinstance(taken, GridDataTaken), taken
 
 
-def statements(village: SharedMonth, path: Path) -> tuple[dict[str, Data], Report]:
+def statements(village: SharedMonth, path: Path) -> tuple[dict[str, Data], CommunityReport]:
     """The statements of anna, ben and cleo, and the report."""
     village.store(path)
     with Books(path, village.month.name) as books:

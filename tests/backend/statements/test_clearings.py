@@ -11,7 +11,7 @@ from tests.backend.statements.naive import money
 
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import Cleared
-from gridtokenx_backend.core.messages.settlement_outcomes import Corrected
+from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.model.settlement import Correct, Deposit
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.model.document import Data
@@ -72,7 +72,7 @@ def test_a_correction_becomes_a_note_and_a_posting_with_its_reason(june: June, p
         reason="a wire was loose",
     )
     outcome = june.apply(inputs.settle(command))
-    assert isinstance(outcome, Corrected), outcome
+    assert isinstance(outcome, MeterCorrected), outcome
     june.store(path)
     second = document(path, take(june, path, "revised"), june.anna.wallet)
     (block,) = second.data.meters

@@ -12,7 +12,7 @@ from gridtokenx_backend.statements.jobs import statement_jobs
 from gridtokenx_backend.statements.jobs.statement_jobs import (
     MOST_OF_A_MEMBER,
     MOST_WAITING,
-    StatementDesk,
+    StatementJobs,
 )
 from gridtokenx_backend.statements.jobs.worker import Task
 
@@ -28,7 +28,7 @@ async def test_one_member_leaves_room_for_the_others(monkeypatch: pytest.MonkeyP
         return b"made"
 
     monkeypatch.setattr(statement_jobs, "_run", run)
-    at = StatementDesk(Path("journal"), Path("store"))
+    at = StatementJobs(Path("journal"), Path("store"))
     asked = [asyncio.create_task(at.make(TASK, "anna")) for _ in range(MOST_OF_A_MEMBER)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):

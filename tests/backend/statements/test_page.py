@@ -16,7 +16,7 @@ from tests.backend.statements.june import JUNE, June
 from tests.backend.statements.naive import money
 
 from gridtokenx_backend.statements.documents.books import Books
-from gridtokenx_backend.statements.documents.report import Report, report_of, summary_of
+from gridtokenx_backend.statements.documents.report import CommunityReport, report_of, summary_of
 from gridtokenx_backend.statements.documents.statement import statement_of
 from gridtokenx_backend.statements.model.document import Statement, canonical, encode, sha256
 from gridtokenx_backend.statements.render import format_quantity
@@ -79,7 +79,7 @@ def anna(books: Books, june: June) -> Statement:
 
 
 @pytest.fixture
-def report(books: Books) -> Report:
+def report(books: Books) -> CommunityReport:
     summaries = [summary_of(books.data(wallet)) for wallet in books.wallets]
     return report_of(books, summaries, "final", 3)
 
@@ -164,7 +164,9 @@ def test_a_spreadsheet_runs_nothing_out_of_the_csv(value: object, written: objec
 
 
 @WARNS
-def test_a_pdf_is_archivable_and_carries_the_document(ben: Statement, report: Report) -> None:
+def test_a_pdf_is_archivable_and_carries_the_document(
+    ben: Statement, report: CommunityReport
+) -> None:
     """Both in one test: it is WeasyPrint that takes its time to load."""
     assert_archivable(statement_as("pdf", encode(ben)), encode(ben), "statement-2026-06.json")
     assert_archivable(report_as("pdf", canonical(report)), canonical(report), "report-2026-06.json")
@@ -214,7 +216,7 @@ def test_a_long_list_is_shown_by_day_and_complete_in_the_csv(ben: Statement) -> 
     assert statement_as("csv", document).count(b"\r\ntrade,") == len(long["data"]["trades"])
 
 
-def test_the_report_adds_all_members_up(books: Books, june: June, report: Report) -> None:
+def test_the_report_adds_all_members_up(books: Books, june: June, report: CommunityReport) -> None:
     data = report.data
     statements = [books.data(wallet) for wallet in books.wallets]
     assert (data.members, data.meters) == (3, 2)
@@ -243,7 +245,7 @@ def test_the_report_adds_all_members_up(books: Books, june: June, report: Report
         assert lowest <= mean <= highest
 
 
-def test_the_report_has_a_page_and_a_csv(report: Report) -> None:
+def test_the_report_has_a_page_and_a_csv(report: CommunityReport) -> None:
     document = canonical(report)
     page = Page(report_as("html", document).decode())
     assert page.left_open == []

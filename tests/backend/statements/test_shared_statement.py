@@ -23,7 +23,7 @@ from tests.backend.statements.shared_month import (
 )
 
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.settlement_outcomes import Corrected
+from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
 from gridtokenx_backend.core.model.settlement import Correct
 from gridtokenx_backend.statements.documents.statement import statement_of
@@ -236,7 +236,7 @@ def test_a_correction_after_final_is_a_revised_document_with_notes(
     final = document(path, take(village, path, "final"), village.anna.wallet)
     assert village.balance("community:fed-in", "GRID")[0] == 0
     wrong = Correct(FLAT_B, begin_ms, begin_ms + INTERVAL_MS, 100 * WH, 0, 300 * WH, 0, 0, "wired")
-    assert isinstance(village.apply(inputs.settle(wrong)), Corrected)
+    assert isinstance(village.apply(inputs.settle(wrong)), MeterCorrected)
     village.quarter(500, 100, 100)
     village.store(path)
     step = take(village, path, "revised")

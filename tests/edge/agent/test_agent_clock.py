@@ -26,7 +26,8 @@ def shift_ns():
     return int((folder / "shift_s").read_text()) * 1_000_000_000
 
 time.time_ns = lambda: real_ns() + shift_ns()
-from gridtokenx_edge import agent, clock_status
+from gridtokenx_edge.agent import main as agent
+from gridtokenx_edge.store import clock_status
 
 clock_status.kernel_synchronised = lambda: (folder / "synchronised").exists()
 sys.exit(agent.main([str(folder / "edge.toml"), "1"]))

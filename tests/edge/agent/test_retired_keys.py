@@ -1,4 +1,4 @@
-"""Former keys of a gateway: what they have left is sent first, and then they are done."""
+"""RetiredKey keys of a gateway: what they have left is sent first, and then they are done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gridtokenx_edge.agent import retired_keys
-from gridtokenx_edge.agent.retired_keys import Formers
+from gridtokenx_edge.agent.retired_keys import RetiredKeys
 from gridtokenx_edge.config.edge_config import (
     BackendConfig,
     BrokerConfig,
@@ -45,7 +45,7 @@ class Log:
 @asynccontextmanager
 async def site(
     folder: Path, backend: Any, port: int, former_key: Ed25519PrivateKey, *extra: bytes
-) -> AsyncIterator[tuple[Formers, Log]]:
+) -> AsyncIterator[tuple[RetiredKeys, Log]]:
     """A gateway whose former key, `edge.key`, has frames left; acked under the last of the keys."""
     outbox = Outbox(folder / "outbox.db", former_key)
     await outbox.open()
@@ -63,7 +63,7 @@ async def site(
     )
     log: Any = Log()
     paths = resolve_paths(config, folder / "edge.toml")
-    formers = Formers(config, paths, make_clock(ClockConfig()), "1", log)
+    formers = RetiredKeys(config, paths, make_clock(ClockConfig()), "1", log)
     try:
         yield formers, log
     finally:

@@ -12,7 +12,7 @@ from gridtokenx_edge.agent.sd_notify import Notifier
 from gridtokenx_edge.agent.watchdog import Watchdog
 from gridtokenx_edge.config.edge_config import MeterConfig, TcpBus, UplinkConfig
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.polling.task_supervisor import Crew, cancel
+from gridtokenx_edge.polling.task_supervisor import TaskSupervisor, cancel
 from gridtokenx_edge.progress import Progress
 from gridtokenx_edge.store.clock_status import ClockWatch
 from gridtokenx_edge.store.outbox import OutboxUnavailableError
@@ -118,7 +118,7 @@ async def test_a_line_that_is_down_is_no_hang(
     monkeypatch.setattr("gridtokenx_edge.modbus.line._RECONNECT_CAP_S", 0.02)
     now = Now()
     log, progress = Log(), Progress(now)
-    crew = Crew(lambda fault: pytest.fail(str(fault)))
+    crew = TaskSupervisor(lambda fault: pytest.fail(str(fault)))
     polling = Polling(Sink(), make_clock(ClockConfig()), cast(Any, log), progress, crew)
     await polling.apply([DEAD], 0)
     await wait_until(lambda: log.events)
@@ -147,7 +147,7 @@ async def test_a_poll_that_never_ends_is_a_hang_of_its_meter_alone(
     monkeypatch.setattr(Line, "read", read)
     monkeypatch.setattr("gridtokenx_edge.modbus.line._ROUND_S", 0.02)
     now = Now()
-    progress, crew = Progress(now), Crew(lambda fault: pytest.fail(str(fault)))
+    progress, crew = Progress(now), TaskSupervisor(lambda fault: pytest.fail(str(fault)))
     polling = Polling(Sink(), make_clock(ClockConfig()), cast(Any, Log()), progress, crew)
     await polling.apply([DEAD], 0)
     await asyncio.wait_for(stuck.wait(), 10)

@@ -27,7 +27,7 @@ from gridtokenx_edge.dlms.faults import MeterDenied
 from gridtokenx_edge.dlms.line import DlmsLine
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.dlms.terms import Setting, terms_of
-from gridtokenx_edge.polling.faults import LineDown, MeterSilent, MeterStrange, ModbusError
+from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterSilent, MeterStrange
 from gridtokenx_wire.clock import SystemClock
 from gridtokenx_wire.reading import ReadingFlag
 
@@ -200,7 +200,7 @@ async def test_a_wrong_key_and_a_wrong_password_are_told_apart_from_silence(
     (setting.folder / "ek").write_text("00" * 16)
     meter = TestedMeter(now_ms, **SECURE)
     async with meter.on_tcp() as port:
-        with pytest.raises(ModbusError, match=r"authentication failure|keys"):
+        with pytest.raises(BusFault, match=r"authentication failure|keys"):
             await reader_on(port, **SECURE_CONFIG).poll()
 
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridtokenx_edge.meters.plan import Block
-from gridtokenx_edge.modbus.adaptive_timeout import Patience
+from gridtokenx_edge.modbus.adaptive_timeout import AdaptiveTimeout
 from gridtokenx_edge.modbus.late_replies import LateReplies
-from gridtokenx_edge.modbus.line_lock import Turns
-from gridtokenx_edge.modbus.silent_meter_budget import SilentShare
+from gridtokenx_edge.modbus.line_lock import LineLock
+from gridtokenx_edge.modbus.silent_meter_budget import SilentMeterBudget
 
 # round trips in ms (None: no reply), and then the wait in ms; ceiling 500, floor 100
 WAITS = [
@@ -35,7 +35,7 @@ WAITS = [
 def test_the_wait_follows_the_round_trips(
     round_trips_ms: list[float | None], wait_ms: float
 ) -> None:
-    patience = Patience(0.5, 0.1)
+    patience = AdaptiveTimeout(0.5, 0.1)
     for ms in round_trips_ms:
         if ms is None:
             patience.silent()
@@ -45,7 +45,7 @@ def test_the_wait_follows_the_round_trips(
 
 
 def test_a_long_reply_is_given_the_time_of_its_bytes() -> None:
-    patience = Patience(0.5, 0.1)
+    patience = AdaptiveTimeout(0.5, 0.1)
     for _ in range(20):
         patience.answered(0.02 + 0.05, 0.05)  # 20 ms of thought, 50 ms of bytes
     assert patience.wait_s(0.05) == pytest.approx(0.15)
@@ -53,7 +53,7 @@ def test_a_long_reply_is_given_the_time_of_its_bytes() -> None:
 
 
 def test_a_ceiling_below_the_floor_is_kept() -> None:
-    patience = Patience(0.05, 0.1)
+    patience = AdaptiveTimeout(0.05, 0.1)
     patience.answered(0.001)
     assert patience.wait_s() == 0.05
 
@@ -62,7 +62,7 @@ def test_a_ceiling_below_the_floor_is_kept() -> None:
 def test_the_wait_is_always_between_floor_and_ceiling(
     round_trips_s: list[float | None], ceiling_s: float, wire_s: float
 ) -> None:
-    patience = Patience(ceiling_s)
+    patience = AdaptiveTimeout(ceiling_s)
     for round_trip_s in round_trips_s:
         if round_trip_s is None:
             patience.silent()
@@ -72,7 +72,7 @@ def test_the_wait_is_always_between_floor_and_ceiling(
 
 
 def test_silent_meters_wait_until_their_cost_is_no_more_than_their_share() -> None:
-    share = SilentShare(10)
+    share = SilentMeterBudget(10)
     share.answered(1)
     assert share.wait_s(0.0) == 0
     share.spend(2, 0.5, 0.5)  # from 0 to 0.5 s
@@ -82,7 +82,7 @@ def test_silent_meters_wait_until_their_cost_is_no_more_than_their_share() -> No
 
 
 def test_where_no_meter_answers_nobody_has_to_wait() -> None:
-    share = SilentShare(10)
+    share = SilentMeterBudget(10)
     share.spend(2, 0.5, 1.0)
     assert share.wait_s(1.0) == 0
     share.answered(2)
@@ -103,7 +103,7 @@ def test_where_no_meter_answers_nobody_has_to_wait() -> None:
 def test_however_they_fail_silent_meters_keep_to_their_share(
     failures: list[tuple[int, float, float]], percent: int
 ) -> None:
-    share = SilentShare(percent)
+    share = SilentMeterBudget(percent)
     share.answered(1)
     now_s = spent_s = 0.0
     for address, cost_s, idle_s in failures:
@@ -161,7 +161,7 @@ def test_meters_owe_each_for_itself_and_not_for_ever() -> None:
 
 
 async def test_the_midst_of_a_reading_goes_before_those_who_came_first() -> None:
-    turns, order = Turns(), []
+    turns, order = LineLock(), []
 
     async def use(name: str, *, is_urgent: bool = False) -> None:
         async with turns.turn(is_urgent=is_urgent):
@@ -177,7 +177,7 @@ async def test_the_midst_of_a_reading_goes_before_those_who_came_first() -> None
 
 @pytest.mark.parametrize("when", ["waiting", "called"])
 async def test_who_leaves_the_queue_stops_nobody(when: str) -> None:
-    turns = Turns()
+    turns = LineLock()
     done = asyncio.Event()
 
     async def use() -> None:

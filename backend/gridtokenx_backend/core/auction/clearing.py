@@ -13,7 +13,7 @@ from gridtokenx_backend.core.auction.orders import (
     bids_first_served,
     curve,
 )
-from gridtokenx_backend.core.auction.pairing import Pair, pair
+from gridtokenx_backend.core.auction.pairing import MatchedPair, pair
 from gridtokenx_backend.core.auction.rationing import Fill, ration
 from gridtokenx_backend.core.auction.volume import price_points
 from gridtokenx_wire.units import UWH_PER_KWH
@@ -32,7 +32,7 @@ class Clearing(msgspec.Struct, frozen=True, gc=False):
     welfare_ugrx: int
     bids: list[Fill]
     asks: list[Fill]
-    pairs: list[Pair]
+    pairs: list[MatchedPair]
     demand: list[tuple[int, int]]
     supply: list[tuple[int, int]]
 

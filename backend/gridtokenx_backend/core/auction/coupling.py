@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gridtokenx_backend.core.auction.coupling_prices import price_ranges
-from gridtokenx_backend.core.auction.flow import CouplingLink, Flow, best_flow
+from gridtokenx_backend.core.auction.flow import CouplingLink, NetworkFlow, best_flow
 from gridtokenx_backend.core.auction.offers import Offer, ZoneOffers
 from gridtokenx_wire.units import UWH_PER_KWH
 
@@ -67,7 +67,7 @@ def couple(zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], tick_ugrx
 
 
 def _zones(
-    zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: Flow, tick_ugrx: int
+    zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: NetworkFlow, tick_ugrx: int
 ) -> list[ZoneCoupling]:
     passed = {
         zone
@@ -103,7 +103,7 @@ def _use(link: CouplingLink, over_uwh: int, prices: dict[str, int | None]) -> Li
 
 
 def _pairs(
-    zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: Flow
+    zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: NetworkFlow
 ) -> list[CoupledPair]:
     """Takes the flow apart into ways from zone to zone, and each way into pairs of orders."""
     place = {zone.zone: number for number, zone in enumerate(zones)}
@@ -182,7 +182,9 @@ def _join(
     return pairs
 
 
-def _welfare_ugrx(zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: Flow) -> int:
+def _welfare_ugrx(
+    zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: NetworkFlow
+) -> int:
     """The buyers' limits less the sellers' and the links' costs, over all that is carried."""
     total = 0
     for zone, exported_uwh, imported_uwh in zip(zones, flow.exported, flow.imported, strict=True):

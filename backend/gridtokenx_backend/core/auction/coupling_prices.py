@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gridtokenx_backend.core.auction.flow import CouplingLink, Flow
+from gridtokenx_backend.core.auction.flow import CouplingLink, NetworkFlow
 from gridtokenx_backend.core.auction.offers import Offer, ZoneOffers
 
 Ends = tuple[int | None, int | None]
@@ -20,7 +20,7 @@ _Bound = tuple[int, int, int]
 
 
 def price_ranges(
-    zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: Flow
+    zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: NetworkFlow
 ) -> list[Ends]:
     """Each zone's lowest and highest price that fits the flow; None where nothing bounds it."""
     lows: list[int | None] = []
@@ -48,7 +48,9 @@ def _margin(offers: Sequence[Offer], used_uwh: int) -> tuple[int | None, int | N
     return last, None
 
 
-def _bounds(zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: Flow) -> list[_Bound]:
+def _bounds(
+    zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: NetworkFlow
+) -> list[_Bound]:
     place = {zone.zone: number for number, zone in enumerate(zones)}
     bounds = []
     for link, over_uwh in zip(links, flow.over, strict=True):

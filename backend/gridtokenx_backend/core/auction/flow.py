@@ -27,7 +27,7 @@ class CouplingLink(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cost_ugrx: int
 
 
-class Flow(msgspec.Struct, frozen=True, gc=False):
+class NetworkFlow(msgspec.Struct, frozen=True, gc=False):
     """µWh over each link, out of each zone's asks, and into each zone's bids."""
 
     over: list[int]
@@ -149,12 +149,12 @@ def _improve(costs: list[int | None], source: int, target: int, cost: int) -> bo
     return True
 
 
-def best_flow(zones: Sequence[ZoneOffers], links: Sequence[CouplingLink]) -> Flow:
+def best_flow(zones: Sequence[ZoneOffers], links: Sequence[CouplingLink]) -> NetworkFlow:
     """The flow of the greatest welfare. Links name zones that are there."""
     network = _Network(zones, links)
     while network.carry_best():
         pass
-    return Flow(
+    return NetworkFlow(
         network.over,
         [ladder.used_uwh for ladder in network.asks],
         [ladder.used_uwh for ladder in network.bids],

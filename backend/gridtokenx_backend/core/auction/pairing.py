@@ -21,7 +21,7 @@ import msgspec
 from gridtokenx_backend.core.auction.rationing import Fill
 
 
-class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class MatchedPair(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The order `buyer` buys `quantity_uwh` from the order `seller`; both by number."""
 
     buyer: int
@@ -29,14 +29,14 @@ class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quantity_uwh: int
 
 
-def pair(bids: Sequence[Fill], asks: Sequence[Fill]) -> list[Pair]:
+def pair(bids: Sequence[Fill], asks: Sequence[Fill]) -> list[MatchedPair]:
     """Pairs for all that both sides trade; at most one more than there are fills."""
     bids, asks = sorted(bids, key=_by_wallet), sorted(asks, key=_by_wallet)
     turn_uwh = _turn(_arcs(bids), _arcs(asks))
     return join(bids, _turned(asks, turn_uwh))
 
 
-def join(bids: Sequence[Fill], asks: Sequence[Fill]) -> list[Pair]:
+def join(bids: Sequence[Fill], asks: Sequence[Fill]) -> list[MatchedPair]:
     """Pairs the two sides as they lie side by side."""
     pairs = []
     sellers = iter(asks)
@@ -49,7 +49,7 @@ def join(bids: Sequence[Fill], asks: Sequence[Fill]) -> list[Pair]:
             assert seller is not None
             assert seller.wallet != buyer.wallet
             quantity_uwh = min(left_uwh, offered_uwh)
-            pairs.append(Pair(buyer.number, seller.number, quantity_uwh))
+            pairs.append(MatchedPair(buyer.number, seller.number, quantity_uwh))
             left_uwh -= quantity_uwh
             offered_uwh -= quantity_uwh
     return pairs

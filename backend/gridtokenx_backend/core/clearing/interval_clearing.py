@@ -40,7 +40,7 @@ def clear(community: Community, given: ClearInput, at_ms: int) -> Cleared | NotD
     retirement.book_energy(
         community, intervals.take(community.meters.values(), community.cleared_ms)
     )
-    if community.in_force.sharing.is_sharing:
+    if community.active_terms.sharing.is_sharing:
         return _share(community, interval_ms, at_ms)
     cleared = _trade(community, interval_ms, _place_standing(community, interval_ms, at_ms))
     retirement.note_trades(community, cleared.trades)
@@ -91,9 +91,9 @@ def _place_standing(community: Community, interval_ms: int, at_ms: int) -> list[
 
 def _trade(community: Community, interval_ms: int, orders: list[OrderAccepted]) -> Cleared:
     """Runs the auctions and the coupling over the book, and settles what they found."""
-    rules, in_force = community.market.rules, community.in_force.interval
+    rules, active_terms = community.market.rules, community.active_terms.interval
     books = _books(community)
-    ways = _links(community, books) if in_force.coupling else ()
+    ways = _links(community, books) if active_terms.coupling else ()
     links = [
         CouplingLink(
             link.from_zone,

@@ -17,7 +17,7 @@ from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_wire.units import UWH_PER_KWH
 
 
-class Charges(NamedTuple):
+class TradeCharges(NamedTuple):
     """`gross_ugrx` is all that the buyer pays, `net_ugrx` all that the seller gets."""
 
     price_ugrx: int
@@ -44,7 +44,7 @@ def charge(
     quantity_uwh: int,
     wheeling_per_kwh_ugrx: int = 0,
     loss_per_kwh_ugrx: int = 0,
-) -> Charges:
+) -> TradeCharges:
     """The charges on `quantity_uwh` sold at `seller_price_ugrx`; the latter two per kWh."""
     value = seller_price_ugrx * quantity_uwh // UWH_PER_KWH
     fee = max(-(-value * rules.fee_bps // 10_000), rules.min_fee_ugrx)
@@ -56,5 +56,5 @@ def charge(
         if rules.network_payer == "seller":
             price += wheeling_per_kwh_ugrx + loss_per_kwh_ugrx
     if rules.fee_payer == "seller":
-        return Charges(price, value + wheeling + loss, value - fee, fee, wheeling, loss)
-    return Charges(price, value + wheeling + loss + fee, value, fee, wheeling, loss)
+        return TradeCharges(price, value + wheeling + loss, value - fee, fee, wheeling, loss)
+    return TradeCharges(price, value + wheeling + loss + fee, value, fee, wheeling, loss)

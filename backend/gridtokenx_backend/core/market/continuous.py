@@ -14,8 +14,8 @@ import msgspec
 from gridtokenx_backend.core.market.book import BUY, SELL, Book, RestingOrder
 from gridtokenx_backend.core.market.charges import charge, fee_ugrx, value_ugrx
 from gridtokenx_backend.core.market.market_rules import MarketRules
-from gridtokenx_backend.core.market.matching import SKIP, Fill, Incoming, Plan, plan
-from gridtokenx_backend.core.market.trading import Trading
+from gridtokenx_backend.core.market.matching import SKIP, Fill, Incoming, MatchPlan, plan
+from gridtokenx_backend.core.market.trading import TradingState
 from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefusal, Refused, Trade
 from gridtokenx_backend.core.model.ledger import FEES, GRID, GRX, LOSSES, WHEELING, Ledger, Movement
 from gridtokenx_wire.units import format_grx, format_kwh
@@ -54,15 +54,15 @@ class Market:
     def __init__(self, ledger: Ledger, book: Book, rules: MarketRules) -> None:
         self.ledger = ledger
         self.book = book
-        self.trading = Trading(rules)
-        self.put_in_force(rules)
+        self.trading = TradingState(rules)
+        self.apply_terms(rules)
 
-    def put_in_force(self, rules: MarketRules) -> None:
+    def apply_terms(self, rules: MarketRules) -> None:
         """From here on these rules hold. Orders that rest are the caller's to look at."""
         self.rules = rules
         self.least_price_ugrx = _least_price_ugrx(rules)
         self._fee_on_top = rules.fee_payer == BUYER
-        self.trading.put_in_force(rules)
+        self.trading.apply_terms(rules)
 
     @property
     def due_ms(self) -> int:
@@ -84,7 +84,7 @@ class Market:
         if order.post_only and (planned.fills or planned.tripped):
             return Refused(OrderRefusal.WOULD_TRADE, _would_trade(planned))
         if planned.traded_uwh < order.min_quantity_uwh:
-            planned = Plan([], [], ended=True)
+            planned = MatchPlan([], [], ended=True)
         if replaced is not None:
             self.cancel(replaced)
         return self._carry_out(order, planned, at_ms)
@@ -181,7 +181,7 @@ class Market:
             return Refused(OrderRefusal.NOT_SETTLEABLE, detail)
         return None
 
-    def _plan(self, order: NewOrder, at_ms: int) -> Plan:
+    def _plan(self, order: NewOrder, at_ms: int) -> MatchPlan:
         trading = self.trading
         incoming = Incoming(
             order.wallet, order.side, order.price_ugrx, order.quantity_uwh, order.stp
@@ -191,7 +191,7 @@ class Market:
         return plan(self.book, incoming, routes, bands)
 
     def _uncovered(
-        self, order: NewOrder, planned: Plan, replaced: RestingOrder | None
+        self, order: NewOrder, planned: MatchPlan, replaced: RestingOrder | None
     ) -> Refused | None:
         asset, cover = self.cover(order.side, order.price_ugrx, order.quantity_uwh)
         if order.is_market and order.side == BUY:
@@ -211,7 +211,7 @@ class Market:
             self.rules, fill.seller_ugrx, fill.quantity_uwh, link.wheeling_ugrx, link.loss_ugrx
         )
 
-    def _carry_out(self, order: NewOrder, planned: Plan, at_ms: int) -> OrderAccepted:
+    def _carry_out(self, order: NewOrder, planned: MatchPlan, at_ms: int) -> OrderAccepted:
         for own in planned.cancelled:
             self.cancel(own)
         movements: list[Movement] = []
@@ -318,7 +318,7 @@ def _least_price_ugrx(rules: MarketRules) -> int:
     return (bisect_left(range(most + 1), True, key=pays)) * rules.tick_ugrx
 
 
-def _would_trade(planned: Plan) -> str:
+def _would_trade(planned: MatchPlan) -> str:
     """What a post-only order is told. It trips no breaker: else that would cost nothing."""
     if not planned.fills:
         zones = ", ".join(planned.tripped)

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from gridtokenx_backend.core.market.book import BUY, SELL, Book, RestingOrder
-from gridtokenx_backend.core.market.trading import Band, Route
+from gridtokenx_backend.core.market.trading import PriceBand, Route
 from gridtokenx_backend.core.model.zones import LinkRules
 
 SKIP: Final = "skip"
@@ -46,7 +46,7 @@ class Fill(msgspec.Struct, frozen=True, gc=False):
     link: LinkRules | None = None
 
 
-class Plan(msgspec.Struct, gc=False):
+class MatchPlan(msgspec.Struct, gc=False):
     """`cancelled` are the wallet's own orders that stood in the way, `tripped` zones whose breaker
     a further fill would have tripped. If it `ended` early, what is left may not rest.
     """
@@ -59,10 +59,10 @@ class Plan(msgspec.Struct, gc=False):
 
 
 def plan(
-    book: Book, incoming: Incoming, routes: list[Route], bands: dict[str, Band] | None = None
-) -> Plan:
+    book: Book, incoming: Incoming, routes: list[Route], bands: dict[str, PriceBand] | None = None
+) -> MatchPlan:
     """What an incoming order trades. `routes` begin with its own zone. Changes nothing."""
-    planned = Plan([], [])
+    planned = MatchPlan([], [])
     is_buyer = incoming.side == BUY
     other, sign = (SELL, -1) if is_buyer else (BUY, 1)
     zone = routes[0].zone
@@ -98,7 +98,7 @@ def plan(
     return planned
 
 
-def _tripped(bands: dict[str, Band], *prices: tuple[str, int]) -> list[str]:
+def _tripped(bands: dict[str, PriceBand], *prices: tuple[str, int]) -> list[str]:
     """The zones whose breaker does not let their price pass."""
     beyond = {zone for zone, price in prices if zone in bands and not bands[zone].admits(price)}
     return sorted(beyond)

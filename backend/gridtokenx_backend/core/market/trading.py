@@ -55,7 +55,7 @@ class Route(msgspec.Struct, gc=False):
     room_uwh: int
 
 
-class Band(msgspec.Struct, gc=False):
+class PriceBand(msgspec.Struct, gc=False):
     """Which prices a zone's breaker lets pass. Without a reference, the first price becomes it."""
 
     breaker_bps: int
@@ -68,15 +68,15 @@ class Band(msgspec.Struct, gc=False):
         return distance_ugrx * 10_000 <= self.breaker_bps * self.reference_ugrx
 
 
-class Trading:
+class TradingState:
     """The zones' states and the links' use, under the rules in force."""
 
     def __init__(self, rules: MarketRules) -> None:
         self.zones: dict[str, ZoneState] = {}
         self.uses: dict[tuple[str, str], LinkUse] = {}
-        self.put_in_force(rules)
+        self.apply_terms(rules)
 
-    def put_in_force(self, rules: MarketRules) -> None:
+    def apply_terms(self, rules: MarketRules) -> None:
         """Zones and links come and go with the rules; those that stay keep their state."""
         self._rules = {zone.name: zone for zone in rules.zones}
         self._links = rules.links
@@ -150,11 +150,13 @@ class Trading:
         else:  # the coupling clears an interval that is over
             use.others[interval_ms] = use.others.get(interval_ms, 0) + quantity_uwh
 
-    def bands(self, at_ms: int) -> dict[str, Band]:
+    def bands(self, at_ms: int) -> dict[str, PriceBand]:
         """The zones with a breaker, and the prices that it lets pass."""
         interval_ms = interval_of(at_ms)
         return {
-            zone.name: Band(zone.breaker_bps, _reference_ugrx(self.zones[zone.name], interval_ms))
+            zone.name: PriceBand(
+                zone.breaker_bps, _reference_ugrx(self.zones[zone.name], interval_ms)
+            )
             for zone in self._rules.values()
             if zone.breaker_bps
         }

@@ -12,7 +12,7 @@ from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal as Enrolm
 from gridtokenx_backend.core.messages.refusals import FrameRefusal as FrameRefusal  # noqa: PLC0414
 from gridtokenx_backend.core.messages.refusals import OrderRefusal as OrderRefusal  # noqa: PLC0414
 from gridtokenx_backend.core.messages.settlement_outcomes import (
-    Corrected,
+    MeterCorrected,
     Moving,
     NothingIssued,
     Retirement,
@@ -348,6 +348,6 @@ def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
     match outcome:
         case FrameAccepted():
             return outcome.intervals
-        case Corrected():
+        case MeterCorrected():
             return [(outcome.meter, outcome.rows)]
     return []

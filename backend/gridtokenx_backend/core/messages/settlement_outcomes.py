@@ -85,7 +85,7 @@ class WithdrawalRefused(msgspec.Struct, frozen=True, array_like=True, tag="unpai
     reason: str
 
 
-class Corrected(msgspec.Struct, frozen=True, array_like=True, tag="correct", gc=False):
+class MeterCorrected(msgspec.Struct, frozen=True, array_like=True, tag="correct", gc=False):
     """What a correction changed: energy moved more (or less) than counted, by register.
 
     `surplus_uwh` was minted, or is to be clawed back; `owed_uwh` is all that the owner's next
@@ -130,7 +130,7 @@ SettlementOutcome = (
     | WithdrawalAsked
     | WithdrawalPaid
     | WithdrawalRefused
-    | Corrected
+    | MeterCorrected
     | CertificatesIssued
     | CertificateMoved
     | CertificateRetired
@@ -138,7 +138,7 @@ SettlementOutcome = (
 Moving = (
     Deposited
     | WithdrawalPaid
-    | Corrected
+    | MeterCorrected
     | CertificatesIssued
     | CertificateMoved
     | CertificateRetired

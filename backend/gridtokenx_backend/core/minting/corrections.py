@@ -7,7 +7,7 @@ minted, less is clawed back; more import can be covered, less was covered ahead 
 from __future__ import annotations
 
 from gridtokenx_backend.core.messages.settlement_outcomes import (
-    Corrected,
+    MeterCorrected,
     SettlementRefusal,
     SettlementRefused,
 )
@@ -26,7 +26,7 @@ from gridtokenx_wire.units import MAX_AMOUNT, energy_limit_uwh, format_kwh
 LONGEST_MS = 31 * 86_400_000
 
 
-def correct(community: Community, given: Correct, at_ms: int) -> Corrected | SettlementRefused:
+def correct(community: Community, given: Correct, at_ms: int) -> MeterCorrected | SettlementRefused:
     """Mints or claws back the difference between what a meter moved and what was counted."""
     meter = community.meters.get(given.meter)
     if refused := _unacceptable(meter, given):
@@ -46,7 +46,7 @@ def correct(community: Community, given: Correct, at_ms: int) -> Corrected | Set
     elif surplus_uwh < 0:
         movements = minting.claw_back(community, meter, -surplus_uwh, at_ms)
     rows = _correct_intervals(community, meter, given, at_ms)
-    return Corrected(
+    return MeterCorrected(
         meter.id,
         meter.owner,
         given.from_ms,
@@ -94,7 +94,7 @@ def unacceptable_span(meter: Meter | None, from_ms: int, to_ms: int) -> Settleme
     if from_ms % INTERVAL_MS or to_ms % INTERVAL_MS:
         detail = "expected a span from and to the start of a 15-minute interval"
         return SettlementRefused(SettlementRefusal.BAD_SPAN, detail)
-    closed_ms = meter.bound_ms - INTERVAL_MS
+    closed_ms = meter.interval_end_ms - INTERVAL_MS
     if from_ms < 0 or to_ms > closed_ms or not 0 < to_ms - from_ms <= LONGEST_MS:
         detail = (
             "expected a span of at most 31 days that ends at "
@@ -116,7 +116,7 @@ def _correct_intervals(
     rows = intervals.substitute(
         meter, community.limits, span_ms, given.import_uwh, given.export_uwh
     )
-    if community.in_force.sharing.is_sharing:
+    if community.active_terms.sharing.is_sharing:
         community.sharing.note(meter.id, rows)
     untaken_uwh = _untaken(meter, given) - before_uwh
     member = community.members[meter.owner]
@@ -124,7 +124,7 @@ def _correct_intervals(
     member.imported_uwh = max(0, member.imported_uwh + imported_uwh)
     taken_uwh = imported_uwh - untaken_uwh
     last_ms = given.to_ms - INTERVAL_MS
-    if taken_uwh > 0 and last_ms >= at_ms - community.in_force.cover_ms:
+    if taken_uwh > 0 and last_ms >= at_ms - community.active_terms.cover_ms:
         retirement.add_import(member, last_ms, taken_uwh)
     elif taken_uwh < 0:
         open_uwh = queues.take_between(member.open_import, *span_ms, -taken_uwh)

@@ -42,7 +42,7 @@ def apply_frame(
     closed: dict[str, list[IntervalEnergy]] = {}
     judged = _judge_readings(community, frame, at_ms, read, closed)
     movements = _mint(community, read.values(), at_ms)
-    if community.in_force.sharing.is_sharing:
+    if community.active_terms.sharing.is_sharing:
         for name, rows in closed.items():
             community.sharing.note(name, rows)
     device.chain = frame.chain
@@ -111,7 +111,7 @@ def _judge_readings(
     synchronised = frame.clock.synchronised
     sender = community.devices[frame.device]
     meters = [_bound_meter(community, sender, name) for name in frame.meters]
-    reopened: dict[str, late_readings.Reopened] = {}
+    reopened: dict[str, late_readings.ReopenedIntervals] = {}
     columns = zip(
         frame.meter_index,
         frame.time_ms,
@@ -132,12 +132,12 @@ def _judge_readings(
             verdicts.append((index, reason))
             continue
         last_ms = meter.last_ms
-        if 0 <= last_ms < time_ms < meter.bound_ms:
+        if 0 <= last_ms < time_ms < meter.interval_end_ms:
             imported_uwh = validation.accept(meter, limits, time_ms, import_uwh, export_uwh)
         elif time_ms <= last_ms:  # its energy was settled when the reading after it came
             if meter.id not in reopened:
                 assert meter.past is not None
-                reopened[meter.id] = late_readings.Reopened(meter.past)
+                reopened[meter.id] = late_readings.ReopenedIntervals(meter.past)
             late = (time_ms, import_uwh, export_uwh)
             late_readings.split(meter, limits, at_ms, reopened[meter.id], late)
             continue
@@ -174,7 +174,7 @@ def _revise(
     community: Community,
     meter: Meter,
     at_ms: int,
-    reopened: dict[str, late_readings.Reopened],
+    reopened: dict[str, late_readings.ReopenedIntervals],
     closed: dict[str, list[IntervalEnergy]],
 ) -> None:
     """Works out anew what late readings have opened again of a meter's intervals."""

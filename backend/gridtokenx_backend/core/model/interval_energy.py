@@ -1,7 +1,7 @@
 """What is known of a meter's 15-minute intervals, as values.
 
-Registers are *counted* here: over their rollovers, and over a change of the meter itself, at which
-they stand still. So the energy of every span is a difference of two of them.
+Registers are *counted* here: over their rollovers, and over a change of the meter itself, at
+which they stand still. So the energy of every span is a difference of two of them.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ class IntervalEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.interval_ms + INTERVAL_MS
 
 
-class Registers(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Counted registers at a time. `is_near`: a reading lies within the tolerance of it."""
+class BoundaryRegisters(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Counted registers at a time. `is_measured`: a reading lies within the tolerance of it."""
 
     import_uwh: int
     export_uwh: int
-    is_near: bool
+    is_measured: bool
 
 
-class Stretch(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class EstimatedSpan(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The time between two accepted readings, with a bound of intervals in it.
 
     Counted registers at both ends. `base` is what the register's own value lacked of it at the
@@ -75,44 +75,45 @@ class Stretch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     base_import_uwh: int
     base_export_uwh: int
 
-    def holds(self, bound_ms: int) -> bool:
-        """Whether the registers at that time are a matter of this stretch."""
-        return self.from_ms < bound_ms <= self.to_ms
+    def holds(self, interval_end_ms: int) -> bool:
+        """Whether the registers at that time are a matter of this span."""
+        return self.from_ms < interval_end_ms <= self.to_ms
 
-    def at(self, bound_ms: int, tolerance_ms: int) -> Registers:
+    def at(self, interval_end_ms: int, tolerance_ms: int) -> BoundaryRegisters:
         """The registers at a time within it, on the straight line, rounded down to the µWh."""
-        passed_ms, span_ms = bound_ms - self.from_ms, self.to_ms - self.from_ms
+        passed_ms, span_ms = interval_end_ms - self.from_ms, self.to_ms - self.from_ms
         moved_import_uwh = self.to_import_uwh - self.from_import_uwh
         moved_export_uwh = self.to_export_uwh - self.from_export_uwh
-        return Registers(
+        return BoundaryRegisters(
             self.from_import_uwh + moved_import_uwh * passed_ms // span_ms,
             self.from_export_uwh + moved_export_uwh * passed_ms // span_ms,
             min(passed_ms, span_ms - passed_ms) <= tolerance_ms,
         )
 
 
-class Past(msgspec.Struct, array_like=True, gc=False):
+class MeterPast(msgspec.Struct, array_like=True, gc=False):
     """What a meter's state keeps of its past; most meters need none of it.
 
-    `stretches` are those that a late reading may still fall into, oldest first. `edges` are the
-    registers at the outer bounds of their intervals, where no stretch holds them. `revisions` are
-    those above 0, by interval. `offset` is added to the registers since the meter was changed, the
-    last time after the reading at `changed_ms`: what was read up to then was settled. `wrapped` is
-    what a register lost by beginning again at zero: with it, the register counts on.
+    `estimated_spans` are those that a late reading may still fall into, oldest first.
+    `boundary_registers` are those at the outer bounds of their intervals, where no span holds them.
+    `revisions` are those above 0, by interval. `offset` is added to the registers since the meter
+    was changed, the last time after the reading at `changed_ms`: what was read up to then was
+    settled. `wrapped` is what a register lost by beginning again at zero: with it, the register
+    counts on.
     """
 
     offset_import_uwh: int = 0
     offset_export_uwh: int = 0
-    stretches: tuple[Stretch, ...] = ()
-    edges: dict[int, Registers] = {}
+    estimated_spans: tuple[EstimatedSpan, ...] = ()
+    boundary_registers: dict[int, BoundaryRegisters] = {}
     revisions: dict[int, int] = {}
     wrapped_import_uwh: int = 0
     wrapped_export_uwh: int = 0
     changed_ms: int = -1
 
-    def at(self, bound_ms: int, tolerance_ms: int) -> Registers | None:
+    def at(self, interval_end_ms: int, tolerance_ms: int) -> BoundaryRegisters | None:
         """The registers at a bound, None where nothing was kept of them."""
-        for stretch in self.stretches:
-            if stretch.from_ms < bound_ms <= stretch.to_ms:
-                return stretch.at(bound_ms, tolerance_ms)
-        return self.edges.get(bound_ms)
+        for span in self.estimated_spans:
+            if span.from_ms < interval_end_ms <= span.to_ms:
+                return span.at(interval_end_ms, tolerance_ms)
+        return self.boundary_registers.get(interval_end_ms)

@@ -8,7 +8,7 @@ import msgspec
 class OracleLimits(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What holds for every meter of the community, in milliseconds.
 
-    The last three are about intervals: how long after a stretch's end late readings are taken,
+    The last three are about intervals: how long after a span's end late readings are taken,
     when an interval is final, and how near to a bound a reading must be to measure it.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gridtokenx_backend.core.model.interval_energy import IntervalEnergy, Past
+from gridtokenx_backend.core.model.interval_energy import IntervalEnergy, MeterPast
 
 
 class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -52,9 +52,9 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     at the start of this ratio window and of the one before it. A meter is bound to a device and
     those that follow it, or, if `device` is empty, to all devices of `site`.
 
-    `bound_ms` is the end of the open interval (0 before the first reading), `opened` the counted
-    registers at its start and whether a reading was near to it. `closed` are the intervals that no
-    clearing has taken yet, None before the first.
+    `interval_end_ms` is the end of the open interval (0 before the first reading). The fields
+    `interval_start_...` are the counted registers at its start, and whether a reading was near it.
+    `closed` are the intervals that no clearing has taken yet, None before the first.
     """
 
     id: str
@@ -73,12 +73,12 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     older_import_uwh: int = 0
     older_export_uwh: int = 0
     site: str = ""
-    bound_ms: int = 0
-    opened_import_uwh: int = 0
-    opened_export_uwh: int = 0
-    opened_near: bool = False
+    interval_end_ms: int = 0
+    interval_start_import_uwh: int = 0
+    interval_start_export_uwh: int = 0
+    interval_start_is_measured: bool = False
     closed: list[IntervalEnergy] | None = None
-    past: Past | None = None
+    past: MeterPast | None = None
     certified: Certified | None = None
     metering_point: str = ""
 

@@ -55,7 +55,7 @@ class Participation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     factor_ppm: int
 
 
-def in_force(keys: Iterable[Key], interval_ms: int) -> Key | None:
+def key_in_force(keys: Iterable[Key], interval_ms: int) -> Key | None:
     """The key that holds for an interval: the highest version that is valid by its start."""
     valid = [key for key in keys if key.valid_from_ms <= interval_ms]
     return max(valid, key=lambda key: key.version, default=None)

@@ -87,7 +87,7 @@ class IntervalTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The 15-minute intervals in which energy is counted, and the auctions that clear them."""
 
     correction_hours: int = 72
-    """For so long a late reading completes a stretch that was interpolated, after its end."""
+    """For so long a late reading completes a span that was interpolated, after its end."""
     finality_hours: int = 168
     """An interval that ended longer ago is changed by the operator's correction only."""
     bound_tolerance_s: int = 60

@@ -4,7 +4,7 @@ The registers at a bound are worked out between the readings around it, and roun
 interval's energy is the difference of its two bounds, so the intervals of any span add up to what
 the registers moved in it, to the µWh, wherever the rounding fell.
 
-Between two bounds a reading costs a comparison (`Meter.bound_ms`) and nothing else.
+Between two bounds a reading costs a comparison (`Meter.interval_end_ms`) and nothing else.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from gridtokenx_backend.core.model.interval_energy import (
     INTERVAL_MS,
+    BoundaryRegisters,
+    EstimatedSpan,
     IntervalEnergy,
-    Past,
+    MeterPast,
     Quality,
-    Registers,
-    Stretch,
 )
 from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Meter
@@ -65,25 +65,28 @@ def begin(meter: Meter, limits: OracleLimits) -> list[IntervalEnergy]:
     in between. Returns what was closed.
     """
     start_ms = meter.last_ms - meter.last_ms % INTERVAL_MS
-    is_near = meter.last_ms - start_ms <= limits.bound_tolerance_ms
-    if not meter.bound_ms:
-        meter.opened_import_uwh, meter.opened_export_uwh = (
+    is_measured = meter.last_ms - start_ms <= limits.bound_tolerance_ms
+    if not meter.interval_end_ms:
+        meter.interval_start_import_uwh, meter.interval_start_export_uwh = (
             meter.last_import_uwh,
             meter.last_export_uwh,
         )
-        meter.opened_near, meter.bound_ms = is_near, start_ms + INTERVAL_MS
+        meter.interval_start_is_measured, meter.interval_end_ms = (
+            is_measured,
+            start_ms + INTERVAL_MS,
+        )
         return []
     past = meter.past
     assert past is not None  # `change` made it
-    counted = Registers(past.offset_import_uwh, past.offset_export_uwh, False)
+    counted = BoundaryRegisters(past.offset_import_uwh, past.offset_export_uwh, False)
     past.offset_import_uwh -= meter.last_import_uwh
     past.offset_export_uwh -= meter.last_export_uwh
-    if start_ms < meter.bound_ms:
-        meter.opened_near = False
+    if start_ms < meter.interval_end_ms:
+        meter.interval_start_is_measured = False
         return []
     row = _row(meter, counted)
-    _note_edge(past, meter.bound_ms, counted)
-    _open(meter, start_ms, Registers(counted.import_uwh, counted.export_uwh, is_near))
+    _note_edge(past, meter.interval_end_ms, counted)
+    _open(meter, start_ms, BoundaryRegisters(counted.import_uwh, counted.export_uwh, is_measured))
     _add_closed(meter, [row])
     return [row]
 
@@ -92,7 +95,7 @@ def change(meter: Meter) -> None:
     """The meter's registers will begin anew: what they counted so far is kept as an offset."""
     before = state_of(meter)
     if meter.past is None:
-        meter.past = Past()
+        meter.past = MeterPast()
     meter.past.offset_import_uwh = before.import_uwh
     meter.past.offset_export_uwh = before.export_uwh
     meter.past.changed_ms = before.time_ms
@@ -101,8 +104,8 @@ def change(meter: Meter) -> None:
 def close(meter: Meter, limits: OracleLimits, at_ms: int, before: Before) -> list[IntervalEnergy]:
     """Closes the intervals that ended between the reading before and the last one.
 
-    The same line as `Stretch.at`, but without values in between: a backlog has a reading for each
-    interval.
+    The same line as `EstimatedSpan.at`, but without values in between: a backlog has a reading for
+    each interval.
     """
     from_ms, from_import_uwh, from_export_uwh, base_import_uwh, base_export_uwh = before
     to_ms, to_import_uwh, to_export_uwh, _, _ = state_of(meter)
@@ -111,32 +114,41 @@ def close(meter: Meter, limits: OracleLimits, at_ms: int, before: Before) -> lis
         to_import_uwh - from_import_uwh,
         to_export_uwh - from_export_uwh,
     )
-    import_uwh, export_uwh = meter.opened_import_uwh, meter.opened_export_uwh
-    was_near, bound_ms, past = meter.opened_near, meter.bound_ms, meter.past
-    opened_ms, opened = bound_ms - INTERVAL_MS, Registers(import_uwh, export_uwh, was_near)
+    import_uwh, export_uwh = meter.interval_start_import_uwh, meter.interval_start_export_uwh
+    was_near, interval_end_ms, past = (
+        meter.interval_start_is_measured,
+        meter.interval_end_ms,
+        meter.past,
+    )
+    opened_ms, opened = (
+        interval_end_ms - INTERVAL_MS,
+        BoundaryRegisters(import_uwh, export_uwh, was_near),
+    )
     rows = []
-    while bound_ms <= to_ms:
-        passed_ms = bound_ms - from_ms
+    while interval_end_ms <= to_ms:
+        passed_ms = interval_end_ms - from_ms
         import_there_uwh = from_import_uwh + moved_import_uwh * passed_ms // span_ms
         export_there_uwh = from_export_uwh + moved_export_uwh * passed_ms // span_ms
-        is_near = passed_ms <= tolerance_ms or to_ms - bound_ms <= tolerance_ms
+        is_measured = passed_ms <= tolerance_ms or to_ms - interval_end_ms <= tolerance_ms
         rows.append(
             IntervalEnergy(
-                bound_ms - INTERVAL_MS,
+                interval_end_ms - INTERVAL_MS,
                 import_there_uwh - import_uwh,
                 export_there_uwh - export_uwh,
-                _MEASURED if was_near and is_near else _INTERPOLATED,
+                _MEASURED if was_near and is_measured else _INTERPOLATED,
             )
         )
-        import_uwh, export_uwh, was_near = import_there_uwh, export_there_uwh, is_near
+        import_uwh, export_uwh, was_near = import_there_uwh, export_there_uwh, is_measured
         if past is not None:
-            _note_edge(past, bound_ms, Registers(import_uwh, export_uwh, is_near))
-        bound_ms += INTERVAL_MS
-    meter.opened_import_uwh, meter.opened_export_uwh = import_uwh, export_uwh
-    meter.opened_near, meter.bound_ms = was_near, bound_ms
+            _note_edge(
+                past, interval_end_ms, BoundaryRegisters(import_uwh, export_uwh, is_measured)
+            )
+        interval_end_ms += INTERVAL_MS
+    meter.interval_start_import_uwh, meter.interval_start_export_uwh = import_uwh, export_uwh
+    meter.interval_start_is_measured, meter.interval_end_ms = was_near, interval_end_ms
     # Of a meter that was changed, readings may be older than what is closed already.
     if span_ms > INTERVAL_MS + tolerance_ms and opened_ms <= from_ms:
-        stretch = Stretch(
+        span = EstimatedSpan(
             from_ms,
             from_import_uwh,
             from_export_uwh,
@@ -146,42 +158,45 @@ def close(meter: Meter, limits: OracleLimits, at_ms: int, before: Before) -> lis
             base_import_uwh,
             base_export_uwh,
         )
-        late_readings.remember(meter, limits, at_ms, stretch, opened_ms, opened)
+        late_readings.remember(meter, limits, at_ms, span, opened_ms, opened)
     _add_closed(meter, rows)
     return rows
 
 
-def _row(meter: Meter, at_bound: Registers) -> IntervalEnergy:
+def _row(meter: Meter, at_bound: BoundaryRegisters) -> IntervalEnergy:
     """The open interval, if its end is at these registers."""
     return IntervalEnergy(
-        meter.bound_ms - INTERVAL_MS,
-        at_bound.import_uwh - meter.opened_import_uwh,
-        at_bound.export_uwh - meter.opened_export_uwh,
-        _MEASURED if meter.opened_near and at_bound.is_near else _INTERPOLATED,
+        meter.interval_end_ms - INTERVAL_MS,
+        at_bound.import_uwh - meter.interval_start_import_uwh,
+        at_bound.export_uwh - meter.interval_start_export_uwh,
+        _MEASURED if meter.interval_start_is_measured and at_bound.is_measured else _INTERPOLATED,
     )
 
 
-def _open(meter: Meter, start_ms: int, opened: Registers) -> None:
-    meter.opened_import_uwh, meter.opened_export_uwh = opened.import_uwh, opened.export_uwh
-    meter.opened_near = opened.is_near
-    meter.bound_ms = start_ms + INTERVAL_MS
+def _open(meter: Meter, start_ms: int, opened: BoundaryRegisters) -> None:
+    meter.interval_start_import_uwh, meter.interval_start_export_uwh = (
+        opened.import_uwh,
+        opened.export_uwh,
+    )
+    meter.interval_start_is_measured = opened.is_measured
+    meter.interval_end_ms = start_ms + INTERVAL_MS
 
 
-def _note_edge(past: Past, bound_ms: int, at_bound: Registers) -> None:
-    """Keeps the registers at the end of the interval in which the newest stretch ended."""
-    if past.stretches and late_readings.end_of(past.stretches[-1]) == bound_ms:
-        past.edges[bound_ms] = at_bound
+def _note_edge(past: MeterPast, interval_end_ms: int, at_bound: BoundaryRegisters) -> None:
+    """Keeps the registers at the end of the interval in which the newest span ended."""
+    if past.estimated_spans and late_readings.end_of(past.estimated_spans[-1]) == interval_end_ms:
+        past.boundary_registers[interval_end_ms] = at_bound
 
 
 def still_open(meter: Meter) -> IntervalEnergy | None:
     """What the open interval has counted up to the last reading; None before the first."""
-    if not meter.bound_ms or meter.last_ms < 0:
+    if not meter.interval_end_ms or meter.last_ms < 0:
         return None
     _, import_uwh, export_uwh, _, _ = state_of(meter)
     return IntervalEnergy(
-        meter.bound_ms - INTERVAL_MS,
-        import_uwh - meter.opened_import_uwh,
-        export_uwh - meter.opened_export_uwh,
+        meter.interval_end_ms - INTERVAL_MS,
+        import_uwh - meter.interval_start_import_uwh,
+        export_uwh - meter.interval_start_export_uwh,
         Quality.PROVISIONAL,
     )
 
@@ -241,9 +256,9 @@ def substitute(
     """
     from_ms, to_ms = span_ms
     assert from_ms % INTERVAL_MS == to_ms % INTERVAL_MS == 0 <= from_ms < to_ms
-    assert to_ms <= meter.bound_ms - INTERVAL_MS
-    past = meter.past = meter.past or Past()
-    even = Stretch(from_ms, 0, 0, to_ms, import_uwh, export_uwh, 0, 0)
+    assert to_ms <= meter.interval_end_ms - INTERVAL_MS
+    past = meter.past = meter.past or MeterPast()
+    even = EstimatedSpan(from_ms, 0, 0, to_ms, import_uwh, export_uwh, 0, 0)
     late_readings.drop(past, limits, from_ms, to_ms)
     rows = []
     for start_ms in range(from_ms, to_ms, INTERVAL_MS):

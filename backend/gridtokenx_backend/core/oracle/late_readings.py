@@ -1,8 +1,8 @@
 """Late readings: where they may still fall, and what they change.
 
-A stretch is the time between two readings over which intervals were worked out. A reading that
+A span is the time between two readings over which intervals were worked out. A reading that
 arrives late splits it, and the intervals between are worked out anew. What the registers moved
-over the whole stretch stays the same: it was settled when the later reading came.
+over the whole span stays the same: it was settled when the later reading came.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import msgspec
 
 from gridtokenx_backend.core.model.interval_energy import (
     INTERVAL_MS,
+    BoundaryRegisters,
+    EstimatedSpan,
     IntervalEnergy,
-    Past,
+    MeterPast,
     Quality,
-    Registers,
-    Stretch,
 )
 
 if TYPE_CHECKING:
@@ -29,84 +29,86 @@ STRETCHES_KEPT = 96
 REVISIONS_KEPT = 2976
 
 
-def start_of(stretch: Stretch) -> int:
+def start_of(span: EstimatedSpan) -> int:
     """Where the first interval starts that it has a part in."""
-    return stretch.from_ms - stretch.from_ms % INTERVAL_MS
+    return span.from_ms - span.from_ms % INTERVAL_MS
 
 
-def end_of(stretch: Stretch) -> int:
+def end_of(span: EstimatedSpan) -> int:
     """Where the last interval ends that it has a part in."""
-    return stretch.to_ms + -stretch.to_ms % INTERVAL_MS
+    return span.to_ms + -span.to_ms % INTERVAL_MS
 
 
 def remember(
     meter: Meter,
     limits: OracleLimits,
     at_ms: int,
-    stretch: Stretch,
+    span: EstimatedSpan,
     opened_ms: int,
-    opened: Registers,
+    opened: BoundaryRegisters,
 ) -> None:
-    """Keeps a stretch for late readings; `opened` are the registers at its first interval's start.
+    """Keeps a span for late readings; `opened` are the registers at its first interval's start.
 
     It is not kept if it is too long ago already.
     """
-    if stretch.to_ms + limits.correction_ms < at_ms:
+    if span.to_ms + limits.correction_ms < at_ms:
         return
-    past = meter.past = meter.past or Past()
+    past = meter.past = meter.past or MeterPast()
     if past.at(opened_ms, limits.bound_tolerance_ms) is None:
-        past.edges[opened_ms] = opened
-    past.stretches = (*past.stretches, stretch)
+        past.boundary_registers[opened_ms] = opened
+    past.estimated_spans = (*past.estimated_spans, span)
     prune(past, limits, at_ms)
 
 
-def find(past: Past, limits: OracleLimits, at_ms: int, time_ms: int) -> Stretch | None:
-    """The stretch that a late reading falls into, as far as its intervals are not final.
+def find(past: MeterPast, limits: OracleLimits, at_ms: int, time_ms: int) -> EstimatedSpan | None:
+    """The span that a late reading falls into, as far as its intervals are not final.
 
     None if there is no bound in it any more.
     """
-    for stretch in past.stretches:
-        if stretch.from_ms < time_ms < stretch.to_ms:
-            if stretch.to_ms + limits.correction_ms < at_ms:
+    for span in past.estimated_spans:
+        if span.from_ms < time_ms < span.to_ms:
+            if span.to_ms + limits.correction_ms < at_ms:
                 return None
-            open_part = _without_final(stretch, limits, at_ms)
+            open_part = _without_final(span, limits, at_ms)
             is_wanted = open_part.from_ms < time_ms and _is_open(open_part, limits)
             return open_part if is_wanted else None
     return None
 
 
-def _without_final(stretch: Stretch, limits: OracleLimits, at_ms: int) -> Stretch:
-    """The part of a stretch from the end of the last final interval on."""
+def _without_final(span: EstimatedSpan, limits: OracleLimits, at_ms: int) -> EstimatedSpan:
+    """The part of a span from the end of the last final interval on."""
     final_ms = max(0, at_ms - limits.finality_ms)
     final_ms -= final_ms % INTERVAL_MS
-    if final_ms <= stretch.from_ms:
-        return stretch
-    final_ms = min(final_ms, stretch.to_ms)
-    fixed = stretch.at(final_ms, 0)
+    if final_ms <= span.from_ms:
+        return span
+    final_ms = min(final_ms, span.to_ms)
+    fixed = span.at(final_ms, 0)
     return msgspec.structs.replace(
-        stretch,
+        span,
         from_ms=final_ms,
         from_import_uwh=fixed.import_uwh,
         from_export_uwh=fixed.export_uwh,
     )
 
 
-def counted_in(stretch: Stretch, rollover_uwh: int, import_uwh: int, export_uwh: int) -> Stretch:
-    """A late reading's registers, counted, as the end of the first part of its stretch.
+def counted_in(
+    span: EstimatedSpan, rollover_uwh: int, import_uwh: int, export_uwh: int
+) -> EstimatedSpan:
+    """A late reading's registers, counted, as the end of the first part of its span.
 
     Its time is not set. A register that began again at zero, which it can have done once, is
     counted on.
     """
-    import_uwh += stretch.base_import_uwh
-    export_uwh += stretch.base_export_uwh
-    if import_uwh < stretch.from_import_uwh:
+    import_uwh += span.base_import_uwh
+    export_uwh += span.base_export_uwh
+    if import_uwh < span.from_import_uwh:
         import_uwh += rollover_uwh
-    if export_uwh < stretch.from_export_uwh:
+    if export_uwh < span.from_export_uwh:
         export_uwh += rollover_uwh
-    return msgspec.structs.replace(stretch, to_import_uwh=import_uwh, to_export_uwh=export_uwh)
+    return msgspec.structs.replace(span, to_import_uwh=import_uwh, to_export_uwh=export_uwh)
 
 
-class Reopened:
+class ReopenedIntervals:
     """What the late readings of one frame opened again of one meter's intervals.
 
     `before` is the past as it was; the intervals from `from_ms` to `to_ms` are to be worked out.
@@ -114,8 +116,10 @@ class Reopened:
 
     __slots__ = ("before", "from_ms", "to_ms")
 
-    def __init__(self, past: Past) -> None:
-        self.before = Past(stretches=past.stretches, edges=dict(past.edges))
+    def __init__(self, past: MeterPast) -> None:
+        self.before = MeterPast(
+            estimated_spans=past.estimated_spans, boundary_registers=dict(past.boundary_registers)
+        )
         self.from_ms = self.to_ms = 0
 
     def widen(self, from_ms: int, to_ms: int) -> None:
@@ -127,41 +131,51 @@ def split(
     meter: Meter,
     limits: OracleLimits,
     at_ms: int,
-    reopened: Reopened,
+    reopened: ReopenedIntervals,
     reading: tuple[int, int, int],
 ) -> None:
-    """Puts an accepted late reading (its time and registers) into its stretch."""
+    """Puts an accepted late reading (its time and registers) into its span."""
     time_ms, import_uwh, export_uwh = reading
     past = meter.past
     assert past is not None
-    index = next(n for n, each in enumerate(past.stretches) if each.from_ms < time_ms < each.to_ms)
-    whole = past.stretches[index]
-    stretch = _without_final(whole, limits, at_ms)
-    if stretch is not whole:
-        past.edges[stretch.from_ms] = whole.at(stretch.from_ms, limits.bound_tolerance_ms)
+    index = next(
+        n for n, each in enumerate(past.estimated_spans) if each.from_ms < time_ms < each.to_ms
+    )
+    whole = past.estimated_spans[index]
+    span = _without_final(whole, limits, at_ms)
+    if span is not whole:
+        past.boundary_registers[span.from_ms] = whole.at(span.from_ms, limits.bound_tolerance_ms)
     rollover_uwh = meter.rules.rollover_uwh
-    first = counted_in(stretch, rollover_uwh, import_uwh, export_uwh)
+    first = counted_in(span, rollover_uwh, import_uwh, export_uwh)
     first = msgspec.structs.replace(first, to_ms=time_ms)
     second = msgspec.structs.replace(
-        stretch,
+        span,
         from_ms=time_ms,
         from_import_uwh=first.to_import_uwh,
         from_export_uwh=first.to_export_uwh,
     )
-    past.stretches = (*past.stretches[:index], first, second, *past.stretches[index + 1 :])
-    opened_ms = meter.bound_ms - INTERVAL_MS
-    reopened.widen(start_of(stretch), min(end_of(stretch), opened_ms))
-    if stretch.holds(opened_ms):
+    past.estimated_spans = (
+        *past.estimated_spans[:index],
+        first,
+        second,
+        *past.estimated_spans[index + 1 :],
+    )
+    opened_ms = meter.interval_end_ms - INTERVAL_MS
+    reopened.widen(start_of(span), min(end_of(span), opened_ms))
+    if span.holds(opened_ms):
         opened = past.at(opened_ms, limits.bound_tolerance_ms)
         assert opened is not None
-        meter.opened_import_uwh, meter.opened_export_uwh = opened.import_uwh, opened.export_uwh
-        meter.opened_near = opened.is_near
+        meter.interval_start_import_uwh, meter.interval_start_export_uwh = (
+            opened.import_uwh,
+            opened.export_uwh,
+        )
+        meter.interval_start_is_measured = opened.is_measured
 
 
 def revise(
-    meter: Meter, limits: OracleLimits, at_ms: int, reopened: Reopened
+    meter: Meter, limits: OracleLimits, at_ms: int, reopened: ReopenedIntervals
 ) -> list[IntervalEnergy]:
-    """The intervals that have changed, as they are now; and what is no stretch any more goes."""
+    """The intervals that have changed, as they are now; and what is no span any more goes."""
     past = meter.past
     assert past is not None
     rows = []
@@ -174,7 +188,7 @@ def revise(
     return rows
 
 
-def _energy(past: Past, start_ms: int, limits: OracleLimits) -> IntervalEnergy | None:
+def _energy(past: MeterPast, start_ms: int, limits: OracleLimits) -> IntervalEnergy | None:
     first = past.at(start_ms, limits.bound_tolerance_ms)
     last = past.at(start_ms + INTERVAL_MS, limits.bound_tolerance_ms)
     if first is None or last is None:
@@ -183,11 +197,11 @@ def _energy(past: Past, start_ms: int, limits: OracleLimits) -> IntervalEnergy |
         start_ms,
         last.import_uwh - first.import_uwh,
         last.export_uwh - first.export_uwh,
-        Quality.MEASURED if first.is_near and last.is_near else Quality.INTERPOLATED,
+        Quality.MEASURED if first.is_measured and last.is_measured else Quality.INTERPOLATED,
     )
 
 
-def next_revision(past: Past, interval_ms: int) -> int:
+def next_revision(past: MeterPast, interval_ms: int) -> int:
     """The number of an interval's next revision, which is counted."""
     revision = past.revisions.pop(interval_ms, 0) + 1
     past.revisions[interval_ms] = revision  # the newest change comes last
@@ -196,40 +210,44 @@ def next_revision(past: Past, interval_ms: int) -> int:
     return revision
 
 
-def drop(past: Past, limits: OracleLimits, from_ms: int, to_ms: int) -> None:
-    """Forgets the stretches that have a part in the intervals of a span."""
-    kept = [each for each in past.stretches if end_of(each) <= from_ms or start_of(each) >= to_ms]
+def drop(past: MeterPast, limits: OracleLimits, from_ms: int, to_ms: int) -> None:
+    """Forgets the estimated_spans that have a part in the intervals of a span."""
+    kept = [
+        each for each in past.estimated_spans if end_of(each) <= from_ms or start_of(each) >= to_ms
+    ]
     _keep(past, kept, limits.bound_tolerance_ms)
 
 
-def prune(past: Past, limits: OracleLimits, at_ms: int) -> None:
-    """Keeps the stretches that are recent enough and have a bound in them."""
+def prune(past: MeterPast, limits: OracleLimits, at_ms: int) -> None:
+    """Keeps the estimated_spans that are recent enough and have a bound in them."""
     kept = [
-        stretch
-        for stretch in past.stretches
-        if stretch.to_ms + limits.correction_ms >= at_ms and _is_open(stretch, limits)
+        span
+        for span in past.estimated_spans
+        if span.to_ms + limits.correction_ms >= at_ms and _is_open(span, limits)
     ]
     _keep(past, kept[-STRETCHES_KEPT:], limits.bound_tolerance_ms)
 
 
-def _keep(past: Past, kept: list[Stretch], tolerance_ms: int) -> None:
-    """Forgets the other stretches, but not the registers at the outer bounds of these.
+def _keep(past: MeterPast, kept: list[EstimatedSpan], tolerance_ms: int) -> None:
+    """Forgets the other estimated_spans, but not the registers at the outer bounds of these.
 
     They are in order and each has a bound inside, so only a neighbour can hold another's.
     """
-    edges = {}
-    for index, stretch in enumerate(kept):
+    boundary_registers = {}
+    for index, span in enumerate(kept):
         neighbours = kept[max(0, index - 1) : index + 2]
-        for bound_ms in (start_of(stretch), end_of(stretch)):
-            if any(each.holds(bound_ms) for each in neighbours):
+        for interval_end_ms in (start_of(span), end_of(span)):
+            if any(each.holds(interval_end_ms) for each in neighbours):
                 continue
-            found = past.edges.get(bound_ms) or past.at(bound_ms, tolerance_ms)
+            found = past.boundary_registers.get(interval_end_ms) or past.at(
+                interval_end_ms, tolerance_ms
+            )
             if found is not None:
-                edges[bound_ms] = found
-    past.stretches, past.edges = tuple(kept), edges
+                boundary_registers[interval_end_ms] = found
+    past.estimated_spans, past.boundary_registers = tuple(kept), boundary_registers
 
 
-def _is_open(stretch: Stretch, limits: OracleLimits) -> bool:
+def _is_open(span: EstimatedSpan, limits: OracleLimits) -> bool:
     """Whether a late reading could still tell more of a bound in it."""
-    span_ms = stretch.to_ms - stretch.from_ms
-    return span_ms > limits.bound_tolerance_ms and start_of(stretch) + INTERVAL_MS < stretch.to_ms
+    span_ms = span.to_ms - span.from_ms
+    return span_ms > limits.bound_tolerance_ms and start_of(span) + INTERVAL_MS < span.to_ms

@@ -6,7 +6,7 @@ reading moves what the oracle remembers, so a refused one never excuses the next
 
 from __future__ import annotations
 
-from gridtokenx_backend.core.model.interval_energy import Past
+from gridtokenx_backend.core.model.interval_energy import MeterPast
 from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Meter, MeterRules
 from gridtokenx_backend.core.oracle import intervals, late_readings
@@ -92,22 +92,22 @@ def _judge_late(
     import_uwh: int,
     export_uwh: int,
 ) -> Reason:
-    """Whether a reading fits between the two that a stretch was interpolated from."""
+    """Whether a reading fits between the two that a span was interpolated from."""
     past, rules = meter.past, meter.rules
-    stretch = late_readings.find(past, limits, at_ms, time_ms) if past is not None else None
-    if stretch is None:
+    span = late_readings.find(past, limits, at_ms, time_ms) if past is not None else None
+    if span is None:
         return Reason.NOT_AFTER_LAST
-    since_ms, until_ms = time_ms - stretch.from_ms, stretch.to_ms - time_ms
+    since_ms, until_ms = time_ms - span.from_ms, span.to_ms - time_ms
     if min(since_ms, until_ms) < rules.min_interval_ms:
         return Reason.TOO_FREQUENT
-    first = late_readings.counted_in(stretch, rules.rollover_uwh, import_uwh, export_uwh)
+    first = late_readings.counted_in(span, rules.rollover_uwh, import_uwh, export_uwh)
     since_uwh = (
-        first.to_import_uwh - stretch.from_import_uwh,
-        first.to_export_uwh - stretch.from_export_uwh,
+        first.to_import_uwh - span.from_import_uwh,
+        first.to_export_uwh - span.from_export_uwh,
     )
     until_uwh = (
-        stretch.to_import_uwh - first.to_import_uwh,
-        stretch.to_export_uwh - first.to_export_uwh,
+        span.to_import_uwh - first.to_import_uwh,
+        span.to_export_uwh - first.to_export_uwh,
     )
     if min(since_uwh) < 0 or min(until_uwh) < 0:
         return Reason.REGISTER_ROLLBACK
@@ -139,7 +139,7 @@ def accept(
     if meter.last_ms >= 0:
         imported_uwh = import_uwh - meter.last_import_uwh
         if imported_uwh < 0 or export_uwh < meter.last_export_uwh:
-            past = meter.past = meter.past or Past()
+            past = meter.past = meter.past or MeterPast()
             if imported_uwh < 0:
                 imported_uwh += meter.rules.rollover_uwh
                 past.wrapped_import_uwh += meter.rules.rollover_uwh

@@ -118,7 +118,7 @@ def _untimely(community: Community, given: Instruction, at_ms: int) -> Refused |
 def _carry_out(
     community: Community, given: Instruction, key: str, at_ms: int
 ) -> Accepted | Refused:
-    if community.in_force.sharing.is_sharing and isinstance(given, Order | Standing):
+    if community.active_terms.sharing.is_sharing and isinstance(given, Order | Standing):
         detail = "expected no orders: this community shares by a key, not by price"
         return Refused(OrderRefusal.SEGMENT_CLOSED, detail)
     match given:
@@ -143,7 +143,7 @@ def _carry_out(
 def _order(community: Community, given: Order, key: str, at_ms: int) -> OrderAccepted | Refused:
     market: Market | IntervalMarket = community.market
     if given.segment == "interval":
-        if not community.in_force.interval.enabled:
+        if not community.active_terms.interval.enabled:
             return Refused(OrderRefusal.SEGMENT_CLOSED, "expected segment 'realtime'")
         market = community.interval
     order = read_order(community, given, key, at_ms)
@@ -291,7 +291,7 @@ def _standing(community: Community, given: Standing) -> StandingAccepted | Refus
         or not all(0 <= h <= 23 for h in hours)
     ):
         return Refused(OrderRefusal.BAD_PRICE, "expected a curve of ascending hours from 0 to 23")
-    if given.active and given.segment == "interval" and not community.in_force.interval.enabled:
+    if given.active and given.segment == "interval" and not community.active_terms.interval.enabled:
         detail = "expected segment 'realtime': this community has no interval auction"
         return Refused(OrderRefusal.SEGMENT_CLOSED, detail)
     successor = None

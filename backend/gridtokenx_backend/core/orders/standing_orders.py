@@ -47,9 +47,9 @@ def place_all(community: Community, at_ms: int) -> list[OrderAccepted]:
 
     Nothing while the community shares by a key.
     """
-    if community.in_force.sharing.is_sharing:
+    if community.active_terms.sharing.is_sharing:
         return []
-    hour = hour_at(community.in_force.zone, at_ms)
+    hour = hour_at(community.active_terms.zone, at_ms)
     placed: list[OrderAccepted] = []
     for member in community.members.values():
         if (sell := _at_work(member.sell, "realtime")) is not None:
@@ -69,7 +69,7 @@ def orders_for_interval(community: Community, interval_ms: int) -> list[Wish]:
     ordered, traded or not: unsold energy stays in the wallet, uncovered import is the utility's.
     Less than a lot waits for the next clearing.
     """
-    hour = hour_at(community.in_force.zone, interval_ms)
+    hour = hour_at(community.active_terms.zone, interval_ms)
     wishes: list[Wish] = []
     for member in community.members.values():
         if (sell := _at_work(member.sell, "interval")) is not None:
@@ -91,7 +91,7 @@ def orders_for_interval(community: Community, interval_ms: int) -> list[Wish]:
 
 def reprice(community: Community, at_ms: int) -> list[int]:
     """Withdraws what rests at a price that the hour has changed; the numbers of those orders."""
-    hour = hour_at(community.in_force.zone, at_ms)
+    hour = hour_at(community.active_terms.zone, at_ms)
     stale: set[tuple[str, str]] = set()
     for member in community.members.values():
         for side, standing in ((SELL, member.sell), (BUY, member.buy)):

@@ -22,7 +22,7 @@ from gridtokenx_backend.core.orders import standing_orders
 from gridtokenx_backend.core.registration.enrolment import reset_chain
 from gridtokenx_backend.core.sharing import key_versions
 from gridtokenx_backend.core.state.community import Community
-from gridtokenx_backend.core.state.snapshot import InForce
+from gridtokenx_backend.core.state.snapshot import ActiveTerms
 from gridtokenx_wire.frame import GENESIS_PREV
 from gridtokenx_wire.keys import device_id, device_text, public_key_text
 
@@ -35,9 +35,9 @@ def configure(community: Community, given: ConfigureInput, at_ms: int) -> Config
     their escrow no longer enough, their owner is in another zone, their price would be refused now,
     or the community shares by a key from here on.
     """
-    former, former_interval = community.market.rules, community.in_force.interval
-    was_sharing = community.in_force.sharing.is_sharing
-    community.put_in_force(_in_force(given))
+    former, former_interval = community.market.rules, community.active_terms.interval
+    was_sharing = community.active_terms.sharing.is_sharing
+    community.apply_terms(_in_force(given))
     _begin_clearing(community, former_interval, at_ms)
     movements = [
         movement
@@ -46,7 +46,7 @@ def configure(community: Community, given: ConfigureInput, at_ms: int) -> Config
     ]
     _settle_zones(community)
     _cancel_unfit(community, former)
-    if was_sharing and not community.in_force.sharing.is_sharing:
+    if was_sharing and not community.active_terms.sharing.is_sharing:
         standing_orders.begin_again(community)
     key_versions.add(community.sharing, given.terms)
     _devices(community, given.terms.device)
@@ -54,11 +54,11 @@ def configure(community: Community, given: ConfigureInput, at_ms: int) -> Config
     return Configured(movements)
 
 
-def _in_force(given: ConfigureInput) -> InForce:
+def _in_force(given: ConfigureInput) -> ActiveTerms:
     """The terms of oracle and market as integers."""
     oracle_terms, market = given.terms.oracle, given.terms.market
     interval = given.terms.interval
-    return InForce(
+    return ActiveTerms(
         given.terms.community.name,
         given.source,
         OracleLimits(
@@ -100,7 +100,7 @@ def _in_force(given: ConfigureInput) -> InForce:
 
 def _begin_clearing(community: Community, former: IntervalRules, at_ms: int) -> None:
     """Intervals that passed while nothing was cleared stay so."""
-    rules = community.in_force.interval
+    rules = community.active_terms.interval
     if rules.enabled and not former.enabled:
         first_ms = first_to_clear(rules, at_ms)
         community.cleared_ms = max(community.cleared_ms, first_ms)
@@ -117,7 +117,7 @@ def _settle_zones(community: Community) -> None:
 def _cancel_unfit(community: Community, former: MarketRules) -> None:
     """Takes out the open orders that the new terms have no place for."""
     market, rules = community.market, community.market.rules
-    is_all = _basis(rules) != _basis(former) or community.in_force.sharing.is_sharing
+    is_all = _basis(rules) != _basis(former) or community.active_terms.sharing.is_sharing
     for order in [*community.book.orders.values(), *community.interval.book.orders.values()]:
         zone = community.members[order.wallet].zone
         if is_all or order.zone != zone or market.bad_price(zone, order.price_ugrx):

@@ -133,7 +133,7 @@ def begin_overlap(community: Community, device: Device, at_ms: int) -> None:
     """A key that follows another has had a frame accepted: the other's time is counted."""
     former = community.devices[device.former]
     if not former.retire_ms:
-        former.retire_ms = at_ms + community.in_force.rotation_overlap_ms
+        former.retire_ms = at_ms + community.active_terms.rotation_overlap_ms
 
 
 def active_followers(community: Community, device: bytes) -> list[bytes]:

@@ -37,7 +37,7 @@ MAX_BENEFICIARY = 200
 def note_minted(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> None:
     """Counts what a renewable meter minted (or, below zero, had clawed back) in this entry."""
     entry = community.entries + 1
-    month = month_at(community.in_force.zone, at_ms)
+    month = month_at(community.active_terms.zone, at_ms)
     if meter.certified is None:
         meter.certified = Certified()
     months = meter.certified.months
@@ -55,7 +55,7 @@ def issue(
     month = given.month
     if not 197001 <= month <= 999911 or not 1 <= month % 100 <= 12:
         return SettlementRefused(SettlementRefusal.MONTH_NOT_OVER, "expected a month as yyyymm")
-    if month_start_ms(community.in_force.zone, next_month(month)) > at_ms:
+    if month_start_ms(community.active_terms.zone, next_month(month)) > at_ms:
         detail = f"expected a month that is over, got {month_text(month)}"
         return SettlementRefused(SettlementRefusal.MONTH_NOT_OVER, detail)
     issued: list[Certificate] = []

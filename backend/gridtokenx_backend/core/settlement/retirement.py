@@ -79,7 +79,7 @@ def retire(community: Community, at_ms: int) -> tuple[list[Retirement], list[Mov
     """Retires all that can be, with one movement for each wallet."""
     retirements: list[Retirement] = []
     movements: list[Movement] = []
-    lapsed_ms = at_ms - community.in_force.cover_ms
+    lapsed_ms = at_ms - community.active_terms.cover_ms
     for member in community.members.values():
         if not member.open_import:
             continue

@@ -20,7 +20,7 @@ from gridtokenx_backend.core.model.rounding import apportion
 from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 
 
-class Flow(NamedTuple):
+class MeteredFlow(NamedTuple):
     """What a meter gave to the grid, or took from it, in one interval.
 
     `energy_uwh` is None if, and only if, the quality is missing. `factor_ppm` is how much of it
@@ -34,7 +34,7 @@ class Flow(NamedTuple):
     ceiling_uwh: int | None = None
 
 
-class Given(NamedTuple):
+class AllocatedOut(NamedTuple):
     """`offered == given + held + surplus`, or, of a missing producer, all None and zeros."""
 
     id: str
@@ -45,7 +45,7 @@ class Given(NamedTuple):
     quality: Quality
 
 
-class Received(NamedTuple):
+class AllocatedIn(NamedTuple):
     """`received_uwh` is at most `consumed_uwh`, the part of the consumption that takes part.
 
     `share_uwh` is what the key sets aside before that cap; None in a mode that has no shares. A
@@ -61,7 +61,7 @@ class Received(NamedTuple):
     quality: Quality
 
 
-class Pair(NamedTuple):
+class AllocationPair(NamedTuple):
     """Energy of one producer that one consumer used."""
 
     producer: str
@@ -77,9 +77,9 @@ class Allocated(NamedTuple):
     """
 
     quality: Quality
-    producers: list[Given]
-    consumers: list[Received]
-    pairs: list[Pair]
+    producers: list[AllocatedOut]
+    consumers: list[AllocatedIn]
+    pairs: list[AllocationPair]
     uncovered_uwh: int
 
 
@@ -97,7 +97,9 @@ def part_of(energy_uwh: int, factor_ppm: int) -> int:
 
 
 def by_shares(
-    producers: Iterable[Flow], consumers: Iterable[Flow], shares_ppm: Mapping[str, int]
+    producers: Iterable[MeteredFlow],
+    consumers: Iterable[MeteredFlow],
+    shares_ppm: Mapping[str, int],
 ) -> Allocated:
     """`static`, and `time_varying` with the interval's shares: each consumer has its part.
 
@@ -118,7 +120,7 @@ def by_shares(
     return _attributed(giving, received)
 
 
-def by_consumption(producers: Iterable[Flow], consumers: Iterable[Flow]) -> Allocated:
+def by_consumption(producers: Iterable[MeteredFlow], consumers: Iterable[MeteredFlow]) -> Allocated:
     """`dynamic`: the smaller of what was offered and what was consumed, pro rata to consumption.
 
     (ElWOG 2010 § 16e (3); EnWG § 42b (5); TIAD, "energia elettrica condivisa".)
@@ -137,7 +139,9 @@ def by_consumption(producers: Iterable[Flow], consumers: Iterable[Flow]) -> Allo
 
 
 def as_imported(
-    producers: Iterable[Flow], consumers: Iterable[Flow], allocated_uwh: Mapping[str, int]
+    producers: Iterable[MeteredFlow],
+    consumers: Iterable[MeteredFlow],
+    allocated_uwh: Mapping[str, int],
 ) -> Allocated:
     """`imported`: what the grid operator says that each consumer received, capped all the same.
 
@@ -148,51 +152,51 @@ def as_imported(
     for flow in taking:
         part_uwh = allocated_uwh.get(flow.id)
         if part_uwh is None:
-            received.append(Received(flow.id, None, None, None, 0, Quality.MISSING))
+            received.append(AllocatedIn(flow.id, None, None, None, 0, Quality.MISSING))
         elif flow.energy_uwh is None:  # the operator knows what our gateway does not
-            received.append(Received(flow.id, None, None, part_uwh, 0, Quality.PROVISIONAL))
+            received.append(AllocatedIn(flow.id, None, None, part_uwh, 0, Quality.PROVISIONAL))
         else:
             received.append(_received(flow, part_uwh, None))
     return _attributed(giving, received)
 
 
-def _ordered(flows: Iterable[Flow]) -> list[Flow]:
+def _ordered(flows: Iterable[MeteredFlow]) -> list[MeteredFlow]:
     return sorted(flows, key=lambda flow: flow.id)
 
 
-def _participating(flow: Flow) -> int | None:
+def _participating(flow: MeteredFlow) -> int | None:
     return None if flow.energy_uwh is None else part_of(flow.energy_uwh, flow.factor_ppm)
 
 
-def _claim(flow: Flow) -> int | None:
+def _claim(flow: MeteredFlow) -> int | None:
     """The most that a consumer can have a claim to; None if nobody knows."""
     most_uwh = flow.ceiling_uwh if flow.energy_uwh is None else flow.energy_uwh
     return None if most_uwh is None else part_of(most_uwh, flow.factor_ppm)
 
 
-def _received(flow: Flow, part_uwh: int, share_uwh: int | None) -> Received:
+def _received(flow: MeteredFlow, part_uwh: int, share_uwh: int | None) -> AllocatedIn:
     claim_uwh = _claim(flow)
     capped_uwh = part_uwh if claim_uwh is None else min(part_uwh, claim_uwh)
     if flow.energy_uwh is None:
-        return Received(flow.id, None, share_uwh, None, capped_uwh, Quality.MISSING)
-    return Received(flow.id, claim_uwh, share_uwh, capped_uwh, 0, flow.quality)
+        return AllocatedIn(flow.id, None, share_uwh, None, capped_uwh, Quality.MISSING)
+    return AllocatedIn(flow.id, claim_uwh, share_uwh, capped_uwh, 0, flow.quality)
 
 
-def _all_held(giving: Sequence[Flow], taking: Sequence[Flow]) -> Allocated:
+def _all_held(giving: Sequence[MeteredFlow], taking: Sequence[MeteredFlow]) -> Allocated:
     """Somebody's claim has no bound: nothing can be allocated without taking it from them."""
     producers = []
     for flow in giving:
         offered_uwh = _participating(flow)
-        producers.append(Given(flow.id, offered_uwh, 0, offered_uwh or 0, 0, flow.quality))
+        producers.append(AllocatedOut(flow.id, offered_uwh, 0, offered_uwh or 0, 0, flow.quality))
     consumers = []
     for flow in taking:
         consumed_uwh = _participating(flow)
         nothing = None if consumed_uwh is None else 0
-        consumers.append(Received(flow.id, consumed_uwh, None, nothing, 0, flow.quality))
+        consumers.append(AllocatedIn(flow.id, consumed_uwh, None, nothing, 0, flow.quality))
     return Allocated(Quality.PROVISIONAL, producers, consumers, [], 0)
 
 
-def _attributed(giving: Sequence[Flow], received: list[Received]) -> Allocated:
+def _attributed(giving: Sequence[MeteredFlow], received: list[AllocatedIn]) -> Allocated:
     """Charges what was received and held back to the producers, pro rata to what they offered."""
     offers_uwh = [_participating(flow) for flow in giving]
     known_uwh = [offer_uwh or 0 for offer_uwh in offers_uwh]
@@ -202,7 +206,7 @@ def _attributed(giving: Sequence[Flow], received: list[Received]) -> Allocated:
     left_uwh = [known - given for known, given in zip(known_uwh, given_uwh, strict=True)]
     held_uwh = apportion(min(sum(line.held_uwh for line in received), sum(left_uwh)), left_uwh)
     producers = [
-        Given(flow.id, offer, given, held, left - held, flow.quality)
+        AllocatedOut(flow.id, offer, given, held, left - held, flow.quality)
         for flow, offer, given, left, held in zip(
             giving, offers_uwh, given_uwh, left_uwh, held_uwh, strict=True
         )
@@ -215,7 +219,9 @@ def _attributed(giving: Sequence[Flow], received: list[Received]) -> Allocated:
     return Allocated(quality, producers, received, pairs, wanted_uwh - allocated_uwh)
 
 
-def pair_up(given: Sequence[tuple[str, int]], received: Sequence[tuple[str, int]]) -> list[Pair]:
+def pair_up(
+    given: Sequence[tuple[str, int]], received: Sequence[tuple[str, int]]
+) -> list[AllocationPair]:
     """Every consumer is served by every producer in the same proportion; both sums are exact.
 
     Both are (id, µWh) by id. Producer by producer: what it gave is apportioned over what the
@@ -232,6 +238,6 @@ def pair_up(given: Sequence[tuple[str, int]], received: Sequence[tuple[str, int]
         parts_uwh = apportion(energy_uwh, needs_uwh)
         for index, part_uwh in enumerate(parts_uwh):
             if part_uwh:
-                pairs.append(Pair(producer, received[index][0], part_uwh))
+                pairs.append(AllocationPair(producer, received[index][0], part_uwh))
                 needs_uwh[index] -= part_uwh
     return pairs

@@ -7,10 +7,10 @@ they are made of nothing else.
 from __future__ import annotations
 
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
-from gridtokenx_backend.core.sharing.allocation import Pair, pair_up
+from gridtokenx_backend.core.sharing.allocation import AllocationPair, pair_up
 
 
-def pairs_of(allocation: Allocation) -> list[Pair]:
+def pairs_of(allocation: Allocation) -> list[AllocationPair]:
     """The pairs of meters with energy, by producer and then by consumer; exact to the µWh."""
     return pair_up(
         [(line.meter, line.given_uwh) for line in allocation.producers],

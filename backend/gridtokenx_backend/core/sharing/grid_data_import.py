@@ -14,7 +14,7 @@ from gridtokenx_backend.core.messages.sharing_outcomes import (
     GridDataTaken,
 )
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
-from gridtokenx_backend.core.model.sharing_keys import factor_at, in_force
+from gridtokenx_backend.core.model.sharing_keys import factor_at, key_in_force
 from gridtokenx_backend.core.model.sharing_state import Operators
 from gridtokenx_backend.core.sharing.allocation import part_of
 from gridtokenx_backend.core.state.community import Community
@@ -68,7 +68,7 @@ def _is_final(community: Community, series: GridSeries, final_ms: int) -> bool:
     """Whether it would change an interval that nothing changes any more."""
     if series.start_ms >= final_ms:
         return False
-    key = in_force(community.sharing.keys, series.start_ms)
+    key = key_in_force(community.sharing.keys, series.start_ms)
     return key is not None and key.mode == "imported"
 
 
@@ -79,7 +79,7 @@ def _say(community: Community, meter: str, series: GridSeries) -> None:
     state = community.sharing
     factors = [each for each in state.participation if each.meter == meter]
     for interval_ms, energy_uwh, quality in series.rows():
-        key = in_force(state.keys, interval_ms)
+        key = key_in_force(state.keys, interval_ms)
         if energy_uwh is None or key is None or key.mode != "imported":
             continue
         factor_ppm = factor_at(factors, interval_ms)

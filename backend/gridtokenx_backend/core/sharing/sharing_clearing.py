@@ -22,14 +22,14 @@ from gridtokenx_backend.core.model.sharing_keys import (
     Key,
     Participation,
     factor_at,
-    in_force,
+    key_in_force,
     shares_of,
 )
 from gridtokenx_backend.core.model.sharing_state import Operators, Slot
 from gridtokenx_backend.core.sharing import transfers
 from gridtokenx_backend.core.sharing.allocation import (
     Allocated,
-    Flow,
+    MeteredFlow,
     as_imported,
     by_consumption,
     by_shares,
@@ -38,21 +38,21 @@ from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.units import energy_limit_uwh
 
 
-class Cleared(NamedTuple):
+class SharingClearing(NamedTuple):
     allocations: list[Allocation]
     movements: list[Movement]
 
 
-def clear(community: Community, interval_ms: int) -> Cleared:
+def clear(community: Community, interval_ms: int) -> SharingClearing:
     """Allocates the interval, and again what changed of earlier ones; forgets what is final."""
     state = community.sharing
     state.forget(interval_ms + INTERVAL_MS - community.limits.finality_ms)
     changed = {*state.fresh, *state.said}
-    cleared = Cleared([], [])
+    cleared = SharingClearing([], [])
     for each_ms in sorted({*changed, *state.waiting, interval_ms}):
         if each_ms > interval_ms:  # its own clearing is still to come
             continue
-        key = in_force(state.keys, each_ms)
+        key = key_in_force(state.keys, each_ms)
         if key is None:
             state.fresh.pop(each_ms, None)
             state.said.pop(each_ms, None)
@@ -106,7 +106,9 @@ def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocatio
     )
 
 
-def _flows(community: Community, interval_ms: int, slot: Slot) -> tuple[list[Flow], list[Flow]]:
+def _flows(
+    community: Community, interval_ms: int, slot: Slot
+) -> tuple[list[MeteredFlow], list[MeteredFlow]]:
     """What every meter gave and took: by its gateway, or by the grid operator where that says."""
     producers, consumers = [], []
     factors: dict[str, list[Participation]] = {}
@@ -124,21 +126,21 @@ def _flows(community: Community, interval_ms: int, slot: Slot) -> tuple[list[Flo
         quality = Quality.MISSING if reading is None else Quality(reading.quality)
         taken_uwh = None if reading is None else reading.import_uwh
         made_uwh = None if reading is None else reading.export_uwh
-        producers.append(Flow(meter.id, made_uwh, quality, factor_ppm, ceiling_uwh))
-        consumers.append(Flow(meter.id, taken_uwh, quality, factor_ppm, ceiling_uwh))
+        producers.append(MeteredFlow(meter.id, made_uwh, quality, factor_ppm, ceiling_uwh))
+        consumers.append(MeteredFlow(meter.id, taken_uwh, quality, factor_ppm, ceiling_uwh))
     return producers, consumers
 
 
-def _generated(flow: Flow, said: Operators | None) -> Flow | None:
+def _generated(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
     """The grid operator's figure in place of the gateway's; None if it is no producer to it."""
     if said is None:
         return flow
     if said.generated_uwh is None:
         return None if flow.energy_uwh is None else flow
-    return Flow(flow.id, said.generated_uwh, Quality(said.quality))
+    return MeteredFlow(flow.id, said.generated_uwh, Quality(said.quality))
 
 
-def _consumed(flow: Flow, said: Operators | None) -> Flow | None:
+def _consumed(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
     """The same of a consumer."""
     if said is None:
         return flow
@@ -146,7 +148,7 @@ def _consumed(flow: Flow, said: Operators | None) -> Flow | None:
         return None if said.consumed_uwh is None else flow
     quality = Quality(said.quality)
     if said.consumed_uwh is not None:
-        return Flow(flow.id, said.consumed_uwh, quality)
+        return MeteredFlow(flow.id, said.consumed_uwh, quality)
     return flow if flow.energy_uwh is None else flow._replace(quality=quality)
 
 
@@ -155,8 +157,8 @@ def _allocate(
     interval_ms: int,
     key: Key,
     slot: Slot,
-    producers: Iterable[Flow],
-    consumers: Iterable[Flow],
+    producers: Iterable[MeteredFlow],
+    consumers: Iterable[MeteredFlow],
 ) -> Allocated:
     match key.mode:
         case "dynamic":
@@ -169,7 +171,7 @@ def _allocate(
             }
             return as_imported(producers, consumers, said)
         case "static" | "time_varying":
-            zone = community.in_force.zone
+            zone = community.active_terms.zone
             local_ms = interval_ms + offset_ms(zone, interval_ms)
             return by_shares(producers, consumers, shares_of(key, interval_ms, local_ms))
 
@@ -177,7 +179,9 @@ def _allocate(
 def _price(community: Community, allocated: Allocated) -> int:
     offered_uwh = sum(line.offered_uwh or 0 for line in allocated.producers)
     consumed_uwh = sum(line.consumed_uwh or 0 for line in allocated.consumers)
-    return sharing_price.of_interval(community.in_force.sharing.price, offered_uwh, consumed_uwh)
+    return sharing_price.of_interval(
+        community.active_terms.sharing.price, offered_uwh, consumed_uwh
+    )
 
 
 def _priced(
@@ -239,7 +243,7 @@ def _move(
     )
     movements = moved.movements
     paid = slot.paid
-    if community.in_force.sharing.settle == "grx" and not moved.waiting_uwh:
+    if community.active_terms.sharing.settle == "grx" and not moved.waiting_uwh:
         owed: dict[str, int] = {}
         for line in lines_in:
             owed[line.wallet] = owed.get(line.wallet, 0) + line.cost_ugrx

@@ -17,8 +17,8 @@ from gridtokenx_backend.core.model.settlement import Settlement
 from gridtokenx_backend.core.model.sharing_state import SharingState
 from gridtokenx_backend.core.state.snapshot import (
     VERSION,
+    ActiveTerms,
     Counters,
-    InForce,
     Remembered,
     State,
     chunked,
@@ -27,7 +27,7 @@ from gridtokenx_backend.core.state.snapshot import (
     store_ledger,
 )
 
-_NOTHING_IN_FORCE = InForce("", b"", OracleLimits(0, 0, 0), MarketRules(1, 1, 0, 0, 0), 0, 0)
+_NOTHING_IN_FORCE = ActiveTerms("", b"", OracleLimits(0, 0, 0), MarketRules(1, 1, 0, 0, 0), 0, 0)
 
 
 class Community:
@@ -61,15 +61,15 @@ class Community:
         self.market = Market(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
         self.interval = IntervalMarket(self.market)
         self.cleared_ms = 0
-        self.put_in_force(_NOTHING_IN_FORCE)
+        self.apply_terms(_NOTHING_IN_FORCE)
 
-    def put_in_force(self, terms: InForce) -> None:
+    def apply_terms(self, terms: ActiveTerms) -> None:
         """From here on, these terms of oracle and market hold."""
-        self.in_force = terms
+        self.active_terms = terms
         self.name = terms.name
         self.limits = terms.limits
         self.order_window_ms = terms.order_window_ms
-        self.market.put_in_force(terms.rules)
+        self.market.apply_terms(terms.rules)
 
     @property
     def due_ms(self) -> int:
@@ -79,7 +79,7 @@ class Community:
     @property
     def clear_due_ms(self) -> int:
         """When the interval that starts at `cleared_ms` is to be cleared; NEVER_MS if none is."""
-        rules = self.in_force.interval
+        rules = self.active_terms.interval
         if not (rules.enabled and self.cleared_ms):
             return NEVER_MS
         return timetable.due_ms(rules, self.cleared_ms)
@@ -95,7 +95,7 @@ class Community:
                 VERSION,
                 self.entries,
                 self.at_ms,
-                self.in_force,
+                self.active_terms,
                 self.paused,
                 self.next_order,
                 self.counters,
@@ -138,7 +138,7 @@ def restore(snapshot: bytes) -> Community:
     community.periods = state.periods
     community.sharing = state.sharing
     community.ledger = Ledger(ledger)
-    community.market = Market(community.ledger, community.book, state.in_force.rules)
+    community.market = Market(community.ledger, community.book, state.active_terms.rules)
     community.interval = IntervalMarket(community.market)
     for order in state.orders:
         community.book.rest(order)
@@ -147,5 +147,5 @@ def restore(snapshot: bytes) -> Community:
     community.cleared_ms = state.cleared_ms
     community.market.trading.zones = {zone.name: zone for zone in state.zones}
     community.market.trading.uses = {(use.from_zone, use.to_zone): use for use in state.uses}
-    community.put_in_force(state.in_force)
+    community.apply_terms(state.active_terms)
     return community

@@ -55,7 +55,7 @@ class Counters(msgspec.Struct, array_like=True, gc=False):
         return 1000 * self.accepted // total if total else 1000
 
 
-class InForce(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ActiveTerms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The community's terms as the core uses them.
 
     `source` is the SHA-256 of the file that they were read from: while the file has it, nothing
@@ -89,7 +89,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     version: int
     entries: int
     at_ms: int
-    in_force: InForce
+    active_terms: ActiveTerms
     paused: bool
     next_order: int
     counters: Counters
@@ -185,15 +185,15 @@ def _with_shared_amounts(balances: list[tuple[str, int]]) -> Iterator[tuple[str,
 
 def _share_numbers(meter: Meter, times: dict[int, int]) -> None:
     """One object for numbers that are often equal; `times` has those of a chunk's meters."""
-    meter.bound_ms = times.setdefault(meter.bound_ms, meter.bound_ms)
+    meter.interval_end_ms = times.setdefault(meter.interval_end_ms, meter.interval_end_ms)
     meter.last_ms = times.setdefault(meter.last_ms, meter.last_ms)
     meter.mark_ms = times.setdefault(meter.mark_ms, meter.mark_ms)
     if meter.settled_uwh == meter.last_export_uwh:
         meter.settled_uwh = meter.last_export_uwh
-    if meter.opened_import_uwh == meter.mark_import_uwh:
-        meter.opened_import_uwh = meter.mark_import_uwh
-    if meter.opened_export_uwh == meter.mark_export_uwh:
-        meter.opened_export_uwh = meter.mark_export_uwh
+    if meter.interval_start_import_uwh == meter.mark_import_uwh:
+        meter.interval_start_import_uwh = meter.mark_import_uwh
+    if meter.interval_start_export_uwh == meter.mark_export_uwh:
+        meter.interval_start_export_uwh = meter.mark_export_uwh
 
 
 def digest(snapshot: bytes) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from gridtokenx_backend.statements.documents.sharing import Evidence, Shared
 from gridtokenx_backend.statements.fold.energy import Metered
-from gridtokenx_backend.statements.fold.tariffs import Plan, worth_ugrx
+from gridtokenx_backend.statements.fold.tariffs import TariffPlan, worth_ugrx
 from gridtokenx_backend.statements.fold.trade_lines import Side
 from gridtokenx_backend.statements.fold.wallet import Wallet
 from gridtokenx_backend.statements.model.document import Alone, Bill, BillLine
@@ -36,7 +36,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 def usage(
     month: Month,
-    plan: Plan | None,
+    plan: TariffPlan | None,
     meters: Sequence[Metered],
     retired: array[int] | None,
     shared: Shared | None = None,
@@ -74,7 +74,7 @@ def usage(
 def bill_of(
     wallet: Wallet,
     energy: Usage,
-    plan: Plan | None,
+    plan: TariffPlan | None,
     fed_in_uwh: int,
     shared: Shared | None = None,
 ) -> Bill:
@@ -120,7 +120,7 @@ def _sharing(shared: Shared) -> list[BillLine]:
     return found
 
 
-def alone(bill: Bill, energy: Usage, plan: Plan | None) -> Alone | None:
+def alone(bill: Bill, energy: Usage, plan: TariffPlan | None) -> Alone | None:
     """The same month without the community; None where tariff or energy is not known."""
     if plan is None or not energy.known:
         return None
@@ -158,7 +158,7 @@ def _side(side: Side, *, bought: bool) -> list[BillLine]:
     return [first, *lines]
 
 
-def _utility(energy: Usage, plan: Plan, *, residual: bool) -> list[BillLine]:
+def _utility(energy: Usage, plan: TariffPlan, *, residual: bool) -> list[BillLine]:
     """Energy by time of use, and the tariff's other lines."""
     terms = plan.terms
     shares = energy.residual_uwh if residual else energy.import_by_band
@@ -184,7 +184,7 @@ def _utility(energy: Usage, plan: Plan, *, residual: bool) -> list[BillLine]:
 
 def _feed_in(
     quantity_uwh: int,
-    plan: Plan | None,
+    plan: TariffPlan | None,
     text: str,
     wallet: Wallet | None,
     basis: str = "meters' intervals",

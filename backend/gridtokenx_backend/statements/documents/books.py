@@ -13,7 +13,7 @@ from gridtokenx_backend.statements.documents.allocation_pairs import Serving
 from gridtokenx_backend.statements.documents.statement import Person, data_of
 from gridtokenx_backend.statements.fold.energy import Metered
 from gridtokenx_backend.statements.fold.fold import Fold
-from gridtokenx_backend.statements.fold.journal_rows import JournalRows, Row
+from gridtokenx_backend.statements.fold.journal_rows import JournalRow, JournalRows
 from gridtokenx_backend.statements.fold.roster import Roster
 from gridtokenx_backend.statements.fold.shares import EVERYBODY
 from gridtokenx_backend.statements.fold.spool import Spool
@@ -117,7 +117,9 @@ class Books:
         ]
 
 
-def _told(rows: Iterator[Row], total: int, progress: Callable[[int, int], None]) -> Iterator[Row]:
+def _told(
+    rows: Iterator[JournalRow], total: int, progress: Callable[[int, int], None]
+) -> Iterator[JournalRow]:
     for row in rows:
         if row.seq % PROGRESS_EVERY == 0:
             progress(row.seq, total)

@@ -14,7 +14,7 @@ from gridtokenx_backend.statements.fold.prices import Prices
 from gridtokenx_backend.statements.fold.shares import Shares
 from gridtokenx_backend.statements.model.document import (
     Check,
-    Corrected,
+    CorrectedDocument,
     Data,
     KeyUsed,
     QualityCounts,
@@ -115,7 +115,7 @@ def summary_of(data: Data) -> Summary:
     )
 
 
-class Charges(msgspec.Struct, frozen=True):
+class NetworkCharges(msgspec.Struct, frozen=True):
     """What trades paid to the community's accounts."""
 
     fees_grx: str
@@ -163,7 +163,7 @@ class ReportData(msgspec.Struct, frozen=True):
     prices: list[Prices]
     welfare_grx: str
     """Of the interval auctions: bids less asks of what they traded."""
-    charges: Charges
+    charges: NetworkCharges
     paid_grx: str
     without_grx: str
     gain_grx: str
@@ -177,19 +177,19 @@ class ReportData(msgspec.Struct, frozen=True):
     sharing: SharedReport | None = None
 
 
-class Report(msgspec.Struct, frozen=True):
+class CommunityReport(msgspec.Struct, frozen=True):
     format: str
     status: Status
     revision: int
-    corrects: Corrected | None
+    corrects: CorrectedDocument | None
     data: ReportData
     data_sha256: str
 
 
-_decoder = msgspec.json.Decoder(Report)
+_decoder = msgspec.json.Decoder(CommunityReport)
 
 
-def decode_report(stored: bytes) -> Report:
+def decode_report(stored: bytes) -> CommunityReport:
     """The report of its bytes. Raises ValueError."""
     return _decoder.decode(stored)
 
@@ -199,14 +199,14 @@ def report_of(
     summaries: Iterable[Summary],
     status: Status,
     revision: int,
-    corrects: Corrected | None = None,
-) -> Report:
+    corrects: CorrectedDocument | None = None,
+) -> CommunityReport:
     """The report, given what all statements come to."""
     total = Summary(energy={}, quality={})
     for each in summaries:
         total.add(each)
     data = _data(books, total)
-    return Report(FORMAT, status, revision, corrects, data, sha256(canonical(data)))
+    return CommunityReport(FORMAT, status, revision, corrects, data, sha256(canonical(data)))
 
 
 def _data(books: Books, total: Summary) -> ReportData:
@@ -227,7 +227,7 @@ def _data(books: Books, total: Summary) -> ReportData:
         _percent(energy["sold_kwh"] + energy["given_kwh"], energy["export_kwh"]),
         fold.trading.prices(),
         format_grx(fold.trading.welfare_ugrx),
-        Charges(*(format_grx(amount) for amount in fold.trading.charges(fold.wallets))),
+        NetworkCharges(*(format_grx(amount) for amount in fold.trading.charges(fold.wallets))),
         format_grx(total.total_ugrx),
         format_grx(total.alone_ugrx),
         format_grx(total.saved_ugrx),

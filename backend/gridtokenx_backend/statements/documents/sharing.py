@@ -21,9 +21,14 @@ from gridtokenx_backend.core.sharing.key_versions import moment_ms
 from gridtokenx_backend.statements.documents.allocation_pairs import Serving
 from gridtokenx_backend.statements.fold.energy import Metered
 from gridtokenx_backend.statements.fold.operator_figures import UNKNOWN, OperatorFigures
-from gridtokenx_backend.statements.fold.shares import Given, Shares, SlotShared, Taken
+from gridtokenx_backend.statements.fold.shares import (
+    ConsumerMonth,
+    ProducerMonth,
+    Shares,
+    SlotShared,
+)
 from gridtokenx_backend.statements.model.document import (
-    Allocation,
+    KeyAllocation,
     KeyUsed,
     QualityCounts,
     SharedLine,
@@ -143,7 +148,7 @@ def _surplus(
     month: Month,
     meter: str,
     exported: Sequence[int],
-    given: Given | None,
+    given: ProducerMonth | None,
     shares: Shares,
     terms: SharingTerms,
 ) -> int:
@@ -175,14 +180,14 @@ def _start(month: Month, slot: int) -> int:
 
 def allocation_of(
     shares: Shares, wallet: str, shared: Shared, terms: SharingTerms, serving: Serving
-) -> Allocation:
+) -> KeyAllocation:
     """The key's part of the document."""
     taken, given = shares.taken.get(wallet, {}), shares.given.get(wallet, {})
     unknown = {slot for got in taken.values() for slot in got.missing}
     unknown |= {slot for made in given.values() for slot in made.missing}
     worth = Worth()
     worth.add_all(shares, [shared.received, *(made.given_uwh for made in given.values())])
-    return Allocation(
+    return KeyAllocation(
         keys_used(shares, terms),
         slot_counts(shares),
         len(unknown),
@@ -260,7 +265,7 @@ def slot_counts(shares: Shares) -> QualityCounts:
 
 
 def _lines(
-    shares: Shares, taken: Mapping[str, Taken], given: Mapping[str, Given]
+    shares: Shares, taken: Mapping[str, ConsumerMonth], given: Mapping[str, ProducerMonth]
 ) -> list[SharedLine]:
     """In the order of the intervals. Where nothing is missing, and no energy is or ever was, there
     is no line.

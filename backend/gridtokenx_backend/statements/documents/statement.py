@@ -19,7 +19,7 @@ from gridtokenx_backend.statements.fold.fold import Fold
 from gridtokenx_backend.statements.fold.operator_figures import reconciled
 from gridtokenx_backend.statements.fold.shares import Amounts, Shares
 from gridtokenx_backend.statements.fold.spool import Part, Spool
-from gridtokenx_backend.statements.fold.tariffs import ROUNDING, Plan
+from gridtokenx_backend.statements.fold.tariffs import ROUNDING, TariffPlan
 from gridtokenx_backend.statements.fold.wallet import Wallet
 from gridtokenx_backend.statements.model.document import (
     FORMAT,
@@ -27,7 +27,7 @@ from gridtokenx_backend.statements.model.document import (
     Bill,
     Block,
     Check,
-    Corrected,
+    CorrectedDocument,
     Data,
     Energy,
     Note,
@@ -72,7 +72,7 @@ class Person(msgspec.Struct, frozen=True):
 
     name: str
     wallet: str
-    plan: Plan | None
+    plan: TariffPlan | None
     meters: Sequence[Metered]
     feeds_in: bool = True
     """Whether what nobody bought goes to the utility."""
@@ -119,7 +119,7 @@ def statement_of(
     data: Data,
     status: Status,
     revision: int,
-    corrects: Corrected | None = None,
+    corrects: CorrectedDocument | None = None,
     notes: Sequence[Note] = (),
 ) -> Statement:
     """The document around the data."""
@@ -127,7 +127,7 @@ def statement_of(
     return Statement(FORMAT, status, revision, corrects, list(notes), data, found)
 
 
-def _snapshot(plan: Plan | None) -> Any:
+def _snapshot(plan: TariffPlan | None) -> Any:
     if plan is None:
         return None
     return msgspec.json.decode(msgspec.json.encode(plan.terms, enc_hook=encode_hook))
@@ -152,7 +152,7 @@ def _energy(wallet: Wallet, usage: billing.Usage, unsold_uwh: int, shared: Share
     )
 
 
-def _block(month: Month, plan: Plan | None, metered: Metered) -> Block:
+def _block(month: Month, plan: TariffPlan | None, metered: Metered) -> Block:
     known = metered.known
     windows = []
     if plan is not None and known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gridtokenx_backend.core.messages.outcomes import Outcome
-from gridtokenx_backend.core.messages.settlement_outcomes import Corrected
+from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.model.ledger import (
     CONGESTION,
     FED_IN,
@@ -20,7 +20,7 @@ from gridtokenx_backend.core.model.ledger import (
     issuer,
 )
 from gridtokenx_backend.core.model.settlement import ConfirmWithdrawal, Deposit, SettlementCommand
-from gridtokenx_backend.statements.fold.journal_rows import Row
+from gridtokenx_backend.statements.fold.journal_rows import JournalRow
 from gridtokenx_wire.units import format_grx, format_kwh
 
 _CHARGES = frozenset({FEES, WHEELING, LOSSES, CONGESTION})
@@ -54,9 +54,9 @@ def kinds_of(entry: str, movement: Movement) -> tuple[str, str]:
     return _GONE.get(movement.credit, "paid"), "paid_out"
 
 
-def about_of(row: Row, outcome: Outcome | None) -> str:
+def about_of(row: JournalRow, outcome: Outcome | None) -> str:
     """Why an operator moved something: the payment's reference, the correction's reason."""
-    if isinstance(outcome, Corrected):
+    if isinstance(outcome, MeterCorrected):
         return f"correction of {outcome.meter}: {outcome.reason}"
     if row.kind != "settlement" or not row.given:
         return ""

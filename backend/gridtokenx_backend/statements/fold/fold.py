@@ -38,9 +38,9 @@ from gridtokenx_backend.statements.fold.entry_kinds import (
     kinds_of,
     spell,
 )
-from gridtokenx_backend.statements.fold.journal_rows import Row, terms_of
+from gridtokenx_backend.statements.fold.journal_rows import JournalRow, terms_of
 from gridtokenx_backend.statements.fold.operator_figures import OperatorFigures
-from gridtokenx_backend.statements.fold.prices import Trading
+from gridtokenx_backend.statements.fold.prices import TradedVolumes
 from gridtokenx_backend.statements.fold.shares import Shares, moved_by
 from gridtokenx_backend.statements.fold.spool import Part, Spool
 from gridtokenx_backend.statements.fold.trade_lines import side_of, trade_line
@@ -81,7 +81,7 @@ class Fold:
         self.wallets: dict[str, Wallet] = {}
         self.meters: dict[str, MeterMonth] = {}
         self.readings = Readings()
-        self.trading = Trading()
+        self.trading = TradedVolumes()
         self.shares = Shares(month)
         self.operator = OperatorFigures(month)
         self.terms: CommunityTerms | None = None
@@ -92,11 +92,11 @@ class Fold:
         """Accounts and meters that an entry concerned since this was last emptied."""
         self._only = only
 
-    def add_all(self, rows: Iterable[Row]) -> None:
+    def add_all(self, rows: Iterable[JournalRow]) -> None:
         for row in rows:
             self.add(row)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: JournalRow) -> None:
         """Takes the next entry."""
         self.seq = row.seq
         outcome = decode_outcome(row.outcome) if row.outcome is not None else None
@@ -142,7 +142,7 @@ class Fold:
             asset: sum(wallet.owned(asset) for wallet in self.wallets.values()) for asset in ASSETS
         }
 
-    def _period(self, row: Row, movements: Iterable[Movement]) -> None:
+    def _period(self, row: JournalRow, movements: Iterable[Movement]) -> None:
         assert row.given
         command = msgspec.json.decode(row.given, type=ChangePeriod)
         if command.month != self.month.name:
@@ -153,14 +153,14 @@ class Fold:
             for movement in movements:
                 self.wallet(movement.debit).fed_in_uwh = movement.amount
 
-    def _grid_data(self, row: Row) -> None:
+    def _grid_data(self, row: JournalRow) -> None:
         """What the grid operator says."""
         assert row.given
         given = parse("grid_data", row.given)
         if isinstance(given, GridDataInput) and self.terms is not None:
             self.touched |= self.operator.add(row.seq, given.data, self.terms)
 
-    def _share(self, row: Row, cleared: Cleared, movements: Sequence[Movement]) -> None:
+    def _share(self, row: JournalRow, cleared: Cleared, movements: Sequence[Movement]) -> None:
         """What the key allocated; it moves what was minted, and not what was bought."""
         moved = moved_by(movements, cleared.retirements)
         assert self.terms is not None
@@ -210,7 +210,7 @@ class Fold:
             known = self.wallets[account] = Wallet()
         return known
 
-    def _move(self, row: Row, movement: Movement, *, inside: bool) -> None:
+    def _move(self, row: JournalRow, movement: Movement, *, inside: bool) -> None:
         for account, amount in (
             (movement.debit, -movement.amount),
             (movement.credit, movement.amount),
@@ -224,7 +224,7 @@ class Fold:
             else:
                 wallet.later[movement.asset] += amount
 
-    def _post(self, row: Row, movement: Movement, about: str, *, inside: bool) -> None:
+    def _post(self, row: JournalRow, movement: Movement, about: str, *, inside: bool) -> None:
         """A movement that no trade made, as a line of the accounts that it touched."""
         asset, amount = movement.asset, movement.amount
         if movement.debit == issuer(GRID):
@@ -265,7 +265,7 @@ class Fold:
             wallet = self.wallet(each.debit)
             wallet.bought_uwh = max(0, min(wallet.bought_uwh, wallet.owned(GRID)))
 
-    def _trade(self, row: Row, n: int, trade: Trade, *, inside: bool) -> None:
+    def _trade(self, row: JournalRow, n: int, trade: Trade, *, inside: bool) -> None:
         if not inside:
             return
         self.trading.add(trade)

@@ -21,7 +21,7 @@ _WITH_INPUT = ("configure", "period", "settlement", "grid_data")
 """Kinds whose input says what their outcome does not."""
 
 
-class Row(NamedTuple):
+class JournalRow(NamedTuple):
     """`given` is empty for kinds whose input is not needed; both are None where erased."""
 
     seq: int
@@ -102,7 +102,7 @@ class JournalRows:
                 return step.command
         return None
 
-    def rows(self, after: int, until: int) -> Iterator[Row]:
+    def rows(self, after: int, until: int) -> Iterator[JournalRow]:
         """The entries with numbers in (after, until], in order."""
         wanted = ",".join(f"'{kind}'" for kind in _WITH_INPUT)
         query = (
@@ -110,7 +110,7 @@ class JournalRows:
             " outcome FROM journal WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
         )
         while rows := self._read(query, (after, until, _READ)):
-            yield from (Row(*row) for row in rows)
+            yield from (JournalRow(*row) for row in rows)
             after = rows[-1][0]
 
     def _read(self, query: str, values: tuple[int, ...]) -> list[tuple[Any, ...]]:

@@ -43,7 +43,7 @@ class _Traded(msgspec.Struct, gc=False):
         self.weighted += trade.quantity_uwh * price_ugrx
 
 
-class Trading:
+class TradedVolumes:
     """What was traded in the month."""
 
     def __init__(self) -> None:

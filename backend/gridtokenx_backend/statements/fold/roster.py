@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.statements.fold.energy import slot_of
 from gridtokenx_backend.statements.fold.journal_rows import Terms
-from gridtokenx_backend.statements.fold.tariffs import Plan, plan, tariff_of
+from gridtokenx_backend.statements.fold.tariffs import TariffPlan, plan, tariff_of
 from gridtokenx_backend.statements.model.months import Month
 from gridtokenx_wire.keys import public_key_text
 
@@ -34,7 +34,7 @@ class Roster:
         self.newest: CommunityTerms = history[-1].terms
         self.names: dict[str, str] = {}
         self._chosen: dict[str, str] = {}
-        self._plans: dict[str, Plan | None] = {}
+        self._plans: dict[str, TariffPlan | None] = {}
         self.spans: dict[str, list[Span]] = {}
         for index, (_, terms) in enumerate(history):
             first, end = _validity(history, index, month)
@@ -47,7 +47,7 @@ class Roster:
             if first < end:
                 self._add_spans(terms, first, end)
 
-    def plan(self, wallet: str) -> Plan | None:
+    def plan(self, wallet: str) -> TariffPlan | None:
         """The member's tariff over the month, if one holds."""
         chosen = self._chosen.get(wallet, "")
         if chosen not in self._plans:

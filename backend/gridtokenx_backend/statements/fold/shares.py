@@ -39,7 +39,7 @@ class Amounts(msgspec.Struct, gc=False):
         self.paid_ugrx += sign * other.paid_ugrx
 
 
-class Taken:
+class ConsumerMonth:
     """A consuming meter's month by interval, as one wallet's."""
 
     __slots__ = ("cost_ugrx", "held_uwh", "missing", "received_uwh", "was")
@@ -60,7 +60,7 @@ class Taken:
         self.missing.discard(slot)
 
 
-class Given:
+class ProducerMonth:
     """A producing meter's month by interval, as one wallet's."""
 
     __slots__ = ("earned_ugrx", "given_uwh", "held_uwh", "missing", "surplus_uwh", "was")
@@ -102,8 +102,8 @@ class Shares:
     def __init__(self, month: Month) -> None:
         self.month = month
         self.slots: dict[int, SlotShared] = {}
-        self.taken: dict[str, dict[str, Taken]] = {}
-        self.given: dict[str, dict[str, Given]] = {}
+        self.taken: dict[str, dict[str, ConsumerMonth]] = {}
+        self.given: dict[str, dict[str, ProducerMonth]] = {}
         self.moved: dict[str, Amounts] = {}
         self.given_later_uwh: dict[str, int] = {}
         """By wallet: what the key gave of it in intervals after the month."""
@@ -221,19 +221,19 @@ class Shares:
             if out.quality == Quality.MISSING:
                 given.missing.add(slot)
 
-    def _taken(self, wallet: str, meter: str) -> Taken:
+    def _taken(self, wallet: str, meter: str) -> ConsumerMonth:
         of_wallet = self.taken.setdefault(wallet, {})
         if meter not in of_wallet:
-            of_wallet[meter] = Taken(self.month.intervals)
+            of_wallet[meter] = ConsumerMonth(self.month.intervals)
         return of_wallet[meter]
 
-    def _given(self, wallet: str, meter: str) -> Given:
+    def _given(self, wallet: str, meter: str) -> ProducerMonth:
         of_wallet = self.given.setdefault(wallet, {})
         if meter not in of_wallet:
-            of_wallet[meter] = Given(self.month.intervals)
+            of_wallet[meter] = ProducerMonth(self.month.intervals)
         return of_wallet[meter]
 
-    def _parts(self) -> Iterator[Taken | Given]:
+    def _parts(self) -> Iterator[ConsumerMonth | ProducerMonth]:
         for of_wallet in self.taken.values():
             yield from of_wallet.values()
         for made in self.given.values():

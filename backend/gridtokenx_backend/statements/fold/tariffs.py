@@ -18,18 +18,18 @@ ROUNDING = "each line is rounded to the nearest 0.000001 GRX, a half away from z
 ANY_TIME = "any time"
 
 
-class Band(NamedTuple):
+class TariffBand(NamedTuple):
     """A price of energy, and the name of the window in which it holds."""
 
     window: str
     price_ugrx: int
 
 
-class Plan(msgspec.Struct, frozen=True):
+class TariffPlan(msgspec.Struct, frozen=True):
     """A tariff over a month: `band_of[i]` is the index in `bands` of the month's i-th interval."""
 
     terms: TariffTerms
-    bands: list[Band]
+    bands: list[TariffBand]
     band_of: bytes
 
 
@@ -48,11 +48,11 @@ def tariff_of(terms: CommunityTerms, chosen: str, month: Month) -> TariffTerms |
     return max(valid, key=lambda each: each.valid_from, default=None)
 
 
-def plan(tariff: TariffTerms, month: Month) -> Plan:
+def plan(tariff: TariffTerms, month: Month) -> TariffPlan:
     """The tariff laid out over the month; of windows that overlap, the first holds."""
     base = "other times" if tariff.window else ANY_TIME
-    bands = [Band(base, int(tariff.energy_grx_per_kwh))]
-    bands += [Band(each.name, int(each.energy_grx_per_kwh)) for each in tariff.window]
+    bands = [TariffBand(base, int(tariff.energy_grx_per_kwh))]
+    bands += [TariffBand(each.name, int(each.energy_grx_per_kwh)) for each in tariff.window]
     by_hour: dict[tuple[int, int], int] = {
         (weekday, hour): _band(tariff.window, weekday, hour)
         for weekday in range(7)
@@ -62,7 +62,7 @@ def plan(tariff: TariffTerms, month: Month) -> Plan:
     for at_ms in range(month.from_ms, month.to_ms, INTERVAL_MS):
         local = month.local(at_ms)
         band_of.append(by_hour[local.weekday(), local.hour])
-    return Plan(tariff, bands, bytes(band_of))
+    return TariffPlan(tariff, bands, bytes(band_of))
 
 
 def _band(windows: list[WindowTerms], weekday: int, hour: int) -> int:

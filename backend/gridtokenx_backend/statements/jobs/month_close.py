@@ -12,7 +12,13 @@ from gridtokenx_backend.statements.documents.notes import notes
 from gridtokenx_backend.statements.documents.report import Summary, report_of, summary_of
 from gridtokenx_backend.statements.documents.statement import statement_of
 from gridtokenx_backend.statements.jobs.store import Documents, read_document
-from gridtokenx_backend.statements.model.document import Corrected, Note, canonical, decode, encode
+from gridtokenx_backend.statements.model.document import (
+    CorrectedDocument,
+    Note,
+    canonical,
+    decode,
+    encode,
+)
 
 Progress = Callable[[int, int], None]
 
@@ -59,7 +65,7 @@ class Closing:
             for done, wallet in enumerate(due):
                 progress(done, len(due))
                 self._made[wallet] = documents.put(self._document(wallet, revision, former))
-            corrects = Corrected(revision - 1, last.report) if last else None
+            corrects = CorrectedDocument(revision - 1, last.report) if last else None
             report = report_of(
                 self._books, self._summaries.values(), self._status, revision, corrects
             )
@@ -73,7 +79,7 @@ class Closing:
         corrects, found = None, list[Note]()
         stored = read_document(self._store, former[wallet]) if wallet in former else None
         if stored is not None:
-            corrects = Corrected(revision - 1, former[wallet])
+            corrects = CorrectedDocument(revision - 1, former[wallet])
             found = notes(decode(stored), former[wallet], data.bill.lines)
         return encode(statement_of(data, self._status, revision, corrects, found))
 

@@ -24,7 +24,7 @@ class NotMade(OperatorError):
     """The document could not be made; the text is what was expected."""
 
 
-class StatementDesk:
+class StatementJobs:
     """Makes documents out of the journal and the store of this folder."""
 
     def __init__(self, journal: Path, store: Path) -> None:

@@ -196,7 +196,7 @@ class Served(msgspec.Struct, frozen=True):
     energy_kwh: str
 
 
-class Allocation(msgspec.Struct, frozen=True):
+class KeyAllocation(msgspec.Struct, frozen=True):
     """What the community's key gave and took, in a community without a price market.
 
     `slots` counts the intervals of the month by the quality of their allocation; missing are those
@@ -265,14 +265,14 @@ class Data(msgspec.Struct, frozen=True):
     accounts: list[Account]
     tariff: Any
     """The terms of the utility tariff as they were used, or null."""
-    allocation: Allocation | None
+    allocation: KeyAllocation | None
     rounding: str
     formulas: list[str]
     checks: list[Check]
     reconciliation: list[Reconciled] = []
 
 
-class Corrected(msgspec.Struct, frozen=True):
+class CorrectedDocument(msgspec.Struct, frozen=True):
     """The document that this one corrects."""
 
     revision: int
@@ -292,7 +292,7 @@ class Statement(msgspec.Struct, frozen=True):
     format: str
     status: Status
     revision: int
-    corrects: Corrected | None
+    corrects: CorrectedDocument | None
     notes: list[Note]
     data: Data
     data_sha256: str

@@ -8,7 +8,7 @@ import re
 
 import msgspec
 
-from gridtokenx_backend.statements.documents.report import Report, SharedReport
+from gridtokenx_backend.statements.documents.report import CommunityReport, SharedReport
 from gridtokenx_backend.statements.model.document import Data, Posting, Statement, TradeLine
 
 COLUMNS = (
@@ -49,7 +49,7 @@ def to_csv(statement: Statement) -> str:
     return _written(COLUMNS, _rows(statement))
 
 
-def report_to_csv(report: Report) -> str:
+def report_to_csv(report: CommunityReport) -> str:
     """The report: an amount with its unit in each row, and the prices by zone and segment."""
     return _written(REPORT_COLUMNS, _report_rows(report))
 
@@ -178,7 +178,7 @@ def _entries(entry: int) -> dict[str, object]:
     return {"first_entry": entry, "last_entry": entry, "entries": 1}
 
 
-def _report_rows(report: Report) -> list[dict[str, object]]:
+def _report_rows(report: CommunityReport) -> list[dict[str, object]]:
     data = report.data
     rows = [_amount("energy", name, kwh, "kWh") for name, kwh in data.energy.items()]
     rows += [

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gridtokenx_backend.statements.documents.report import Report
+from gridtokenx_backend.statements.documents.report import CommunityReport
 from gridtokenx_backend.statements.model.document import (
     Account,
     Data,
@@ -26,7 +26,7 @@ _trade = msgspec.json.Decoder(TradeLine)
 _posting = msgspec.json.Decoder(Posting)
 
 
-class Day(NamedTuple):
+class DayGroup(NamedTuple):
     """A day's trades on one side, or its postings of one kind."""
 
     day: str
@@ -76,7 +76,7 @@ def statement_page(statement: Statement, sha256: str) -> str:
     return page
 
 
-def report_page(report: Report, sha256: str) -> str:
+def report_page(report: CommunityReport, sha256: str) -> str:
     """The community's report as a page."""
     data = report.data
     page: str = _template("report.html.j2").render(
@@ -115,7 +115,7 @@ def _template(name: str) -> Any:
     return environment.get_template(name)
 
 
-def _days(trades: Sequence[TradeLine], zone: str) -> list[Day]:
+def _days(trades: Sequence[TradeLine], zone: str) -> list[DayGroup]:
     """The trades of a day and side as one row; in the order of the days."""
     rows: dict[tuple[str, str], list[TradeLine]] = {}
     for trade in trades:
@@ -123,7 +123,7 @@ def _days(trades: Sequence[TradeLine], zone: str) -> list[Day]:
             trade
         )
     return [
-        Day(
+        DayGroup(
             day,
             side,
             len(of_day),

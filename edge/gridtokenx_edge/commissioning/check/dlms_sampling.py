@@ -18,7 +18,7 @@ from gridtokenx_edge.dlms.stats import as_bus, as_meter
 from gridtokenx_edge.dlms.terms import Setting
 from gridtokenx_edge.dlms.visit import DlmsVisit, failed_visit, look_at_profile
 from gridtokenx_edge.meters.dlms import load_dlms
-from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterSilent, ModbusError
+from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterGarbled, MeterSilent
 from gridtokenx_wire.clock import Clock
 
 _PROFILE_HOURS = 24
@@ -41,7 +41,7 @@ async def sample_dlms(
     pace: Pace,
     on_round: Callable[[], None],
 ) -> DlmsSamples:
-    """Polls for the pace's duration. Never raises ModbusError: what fails is told."""
+    """Polls for the pace's duration. Never raises BusFault: what fails is told."""
     asking = AskingDlms(bus, meters, setting, clock)
     sampled = DlmsSamples(BusSamples(as_bus(bus), []), [])
     try:
@@ -73,7 +73,7 @@ async def _visit(
         seen = await look_at_profile(reader, clock.now_ms(), _PROFILE_HOURS)
     except LineDown:
         raise
-    except ModbusError as error:
+    except BusFault as error:
         return failed_visit(bus, meter, error)
     drift_ms = reader.clock_drift_ms
     return DlmsVisit(bus.name, meter, reading, drift_ms, says=meter.id, load_profile=seen)
@@ -115,7 +115,7 @@ async def _poll(asking: AskingDlms, reader: DlmsReader, found: MeterSamples) -> 
         outcome = Outcome.SILENT
     except MeterGarbled:
         outcome = Outcome.NOISE
-    except ModbusError:
+    except BusFault:
         pass
     took_us = sum(asking.take())
     if outcome is Outcome.ANSWERED and reader.association.openings > openings:

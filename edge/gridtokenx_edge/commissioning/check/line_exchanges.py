@@ -12,7 +12,7 @@ from gridtokenx_edge.config.edge_config import BusConfig
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.polling.faults import LineDown, MeterRefused, ModbusError
+from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterRefused
 from gridtokenx_wire.clock import Clock
 
 # Who does not take the exchanges in time loses the oldest.
@@ -69,7 +69,7 @@ class ListeningLine(Line):
         outcome, error = Outcome.ANSWERED, ""
         try:
             words = await super().read(address, block, timeout_s)
-        except ModbusError as fault:
+        except BusFault as fault:
             outcome, error = _outcome(fault, self._heard_bytes), str(fault)
             raise
         finally:
@@ -96,7 +96,7 @@ class ListeningLine(Line):
             self._heard_bytes += data
 
 
-def _outcome(fault: ModbusError, received: bytes) -> Outcome:
+def _outcome(fault: BusFault, received: bytes) -> Outcome:
     if isinstance(fault, LineDown):
         return Outcome.LINE_DOWN
     if isinstance(fault, MeterRefused):

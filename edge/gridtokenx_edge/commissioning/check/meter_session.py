@@ -35,7 +35,7 @@ class Asking(Protocol):
         ...
 
     async def poll(self, place: int) -> Reading:
-        """Raises ModbusError."""
+        """Raises BusFault."""
         ...
 
     def take(self) -> list[int]:

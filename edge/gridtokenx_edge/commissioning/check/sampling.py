@@ -26,10 +26,10 @@ from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
 from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile
 from gridtokenx_edge.modbus.readers import Reader, Readers, load_any
 from gridtokenx_edge.polling.faults import (
+    BusFault,
     LineDown,
     MeterRefused,
     MeterStrange,
-    ModbusError,
     ValueMissing,
 )
 from gridtokenx_wire.clock import Clock
@@ -110,7 +110,7 @@ async def sample_bus(
     pace: Pace,
     on_round: Callable[[], None],
 ) -> BusSamples:
-    """Polls for the pace's duration. Never raises ModbusError: what fails is a sample too."""
+    """Polls for the pace's duration. Never raises BusFault: what fails is a sample too."""
     found = [MeterSamples(bus.name, meter, load_any(meter.profile)) for meter in meters]
     line = ListeningLine(bus, clock)
     try:
@@ -183,7 +183,7 @@ async def _poll(line: ListeningLine, found: MeterSamples, reader: Reader) -> Non
             found.refusal = str(fault)
     except ValueMissing:
         found.silent_polls = 0
-    except ModbusError:
+    except BusFault:
         found.silent_polls += 1
     finally:
         _keep(found, line.take())
@@ -264,7 +264,7 @@ async def _answer(
                 answers[_place(block)] = await line.read(found.meter.address, block)
         except LineDown:
             raise
-        except ModbusError:
+        except BusFault:
             answers[_place(block)] = ()
     return answers[_place(block)]
 

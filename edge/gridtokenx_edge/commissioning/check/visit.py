@@ -13,7 +13,7 @@ from gridtokenx_edge.meters.sunspec.models import READING_POINTS
 from gridtokenx_edge.modbus.meter import MeterReader
 from gridtokenx_edge.modbus.readers import Reader, Readers
 from gridtokenx_edge.modbus.sunspec import SunSpecReader
-from gridtokenx_edge.polling.faults import MeterGarbled, MeterSilent, ModbusError
+from gridtokenx_edge.polling.faults import BusFault, MeterGarbled, MeterSilent
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.reading import Reading
 
@@ -48,7 +48,7 @@ async def _visit_bus(bus: BusConfig, meters: Sequence[MeterConfig], clock: Clock
         await line.connect()
         readers = Readers(line, clock)
         return [await _visit_meter(line, readers.make(meter), bus, meter) for meter in meters]
-    except ModbusError as fault:
+    except BusFault as fault:
         return [Visit(bus.name, meter, error=str(fault)) for meter in meters]
     finally:
         line.close()
@@ -67,14 +67,14 @@ async def _visit_meter(
             error = str(fault)
             if not attempts_left:
                 break
-        except ModbusError as fault:
+        except BusFault as fault:
             error = str(fault)
             break
     return Visit(bus.name, meter, reading, {}, tuple(line.take()), error)
 
 
 async def values_beside(reader: Reader) -> dict[str, int | None]:
-    """What a meter tells beside its reading, in base units. Raises ModbusError."""
+    """What a meter tells beside its reading, in base units. Raises BusFault."""
     if isinstance(reader, MeterReader):
         return await reader.read_values()
     if isinstance(reader, SunSpecReader):

@@ -14,7 +14,7 @@ import msgspec
 from gridtokenx_edge.commissioning.check import format_quantity
 from gridtokenx_edge.commissioning.check.meter_session import Asking
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig
-from gridtokenx_edge.polling.faults import LineDown, ModbusError
+from gridtokenx_edge.polling.faults import BusFault, LineDown
 from gridtokenx_wire.reading import Reading
 
 # The line's load is that of so many rounds; older ones are history.
@@ -107,7 +107,7 @@ class Watch:
             row.errors += 1
             row.is_failing = True
             raise
-        except ModbusError as fault:
+        except BusFault as fault:
             row.errors += 1
             row.is_failing, row.last_error = True, str(fault)
         finally:

@@ -12,7 +12,7 @@ import msgspec
 
 from gridtokenx_edge.commissioning.scan.source import Source
 from gridtokenx_edge.meters.plan import Block
-from gridtokenx_edge.polling.faults import MeterRefused, MeterSilent, ModbusError
+from gridtokenx_edge.polling.faults import BusFault, MeterRefused, MeterSilent
 from gridtokenx_wire.config import load_toml
 
 _ILLEGAL_ADDRESS = 2
@@ -85,7 +85,7 @@ class Recorder:
         except MeterRefused as refusal:
             reply = bytes([block.fc | 0x80, refusal.code])
             raise
-        except ModbusError:
+        except BusFault:
             raise
         else:
             return words

@@ -18,7 +18,7 @@ class Source(Protocol):
     """A meter that answers reads."""
 
     async def read(self, block: Block) -> list[int]:
-        """The block's registers. Raises ModbusError."""
+        """The block's registers. Raises BusFault."""
 
 
 class LineSource:
@@ -49,7 +49,7 @@ class LineSource:
 
 
 async def read_in_turn(line: Line, address: int, block: Block) -> list[int]:
-    """One request on a line that reopens itself after much silence. Raises ModbusError."""
+    """One request on a line that reopens itself after much silence. Raises BusFault."""
     async with line.turn():
         if not line.is_up:
             await line.connect()

@@ -8,7 +8,7 @@ from tests.backend.village import KWH, assert_sound
 
 from gridtokenx_backend.core.messages.inputs import parse
 from gridtokenx_backend.core.messages.outcomes import Result, Ticked, intervals_of, movements_of
-from gridtokenx_backend.core.messages.settlement_outcomes import Corrected
+from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy, Quality
 from gridtokenx_backend.core.model.ledger import GRID, Movement, issuer
 from gridtokenx_wire.units import energy_limit_uwh
@@ -27,9 +27,9 @@ def _village() -> Settling:
 
 def correct(
     village: Settling, meter: str, import_uwh: int, export_uwh: int, counted: tuple[int, int]
-) -> Corrected:
+) -> MeterCorrected:
     outcome = village.correct(meter, HOUR, (import_uwh, export_uwh), counted)
-    assert isinstance(outcome, Corrected), outcome
+    assert isinstance(outcome, MeterCorrected), outcome
     assert_sound(village.community)
     return outcome
 
@@ -125,7 +125,7 @@ def test_of_a_net_meter_import_counts_against_the_surplus() -> None:
     village.configure(meter=meters)
     village.read("ABB-1", export_uwh=2 * KWH, quarters=4)
     outcome = village.correct("ABB-1", HOUR, (KWH, 2 * KWH), (0, 2 * KWH))
-    assert isinstance(outcome, Corrected)
+    assert isinstance(outcome, MeterCorrected)
     assert outcome.surplus_uwh == -KWH
     assert village.grid(village.anna) == (KWH, 0)
 
@@ -162,7 +162,7 @@ def test_a_correction_that_cannot_be_is_refused(
     before = village.community.snapshot()
     outcome = village.correct(meter, span, moved, (0, 2 * KWH), reason)
     if not refusal:
-        assert isinstance(outcome, Corrected)
+        assert isinstance(outcome, MeterCorrected)
         return
     assert why(outcome) == refusal
     assert village.community.snapshot() == before

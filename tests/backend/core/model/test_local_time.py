@@ -87,6 +87,6 @@ def test_the_core_uses_the_table_that_was_journaled_not_the_machines(village: Vi
     given = inputs.configure(convert_terms(village.document), b"", changed)
     assert inputs.parse("configure", given.raw) == given
     village.apply(given)
-    zone = village.community.in_force.zone
+    zone = village.community.active_terms.zone
     assert hour_at(zone, ms("2026-06-01T10:30:00Z")) == 12
     assert hour_at(zone, ms("2026-06-01T10:29:00Z")) == 11

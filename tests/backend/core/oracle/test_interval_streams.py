@@ -29,8 +29,8 @@ def naive(readings: Sequence[tuple[int, int, int]], tolerance_ms: int) -> dict[i
             return points[0][1], points[0][2], times[0] - bound <= tolerance_ms
         (t0, i0, e0), (t1, i1, e1) = points[after - 1], points[after]
         share = Fraction(bound - t0, t1 - t0)
-        is_near = min(bound - t0, t1 - bound) <= tolerance_ms
-        return i0 + int((i1 - i0) * share), e0 + int((e1 - e0) * share), is_near
+        is_measured = min(bound - t0, t1 - bound) <= tolerance_ms
+        return i0 + int((i1 - i0) * share), e0 + int((e1 - e0) * share), is_measured
 
     rows = {}
     start = times[0] - times[0] % INTERVAL_MS

@@ -98,7 +98,7 @@ def test_late_readings_complete_what_had_to_be_interpolated() -> None:
         (3, 600, 0, "measured"),
     ]
     assert {row.revision for row in metered.rows.values()} == {1}  # one frame, one revision
-    assert metered.state.past.stretches == ()
+    assert metered.state.past.estimated_spans == ()
 
 
 def test_a_late_reading_mints_nothing_and_counts_no_import() -> None:
@@ -208,18 +208,18 @@ def test_closed_intervals_are_handed_out_once_with_their_revisions() -> None:
     metered = Metered()
     community = metered.village.community
     metered.read((at(0), 0, 0), (at(60), 1200, 0))
-    assert list(intervals.take(community, at(15))["ABB-1"]) == [
+    assert list(intervals.take(community.meters.values(), at(15))["ABB-1"]) == [
         IntervalEnergy(at(0), 300, 0, Quality.INTERPOLATED)
     ]
     metered.read((at(45), 600, 0))
-    assert intervals.take(community, at(60)) == {
+    assert intervals.take(community.meters.values(), at(60)) == {
         "ABB-1": [
             IntervalEnergy(at(15), 200, 0, Quality.INTERPOLATED, 1),
             IntervalEnergy(at(30), 200, 0, Quality.INTERPOLATED, 1),
             IntervalEnergy(at(45), 600, 0, Quality.MEASURED, 1),
         ]
     }
-    assert intervals.take(community, at(60)) == {}
+    assert intervals.take(community.meters.values(), at(60)) == {}
 
 
 def test_what_nobody_takes_is_summed_up_after_a_month() -> None:

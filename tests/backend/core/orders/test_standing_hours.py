@@ -163,7 +163,7 @@ def _auction() -> Settling:
 def wishes(village: Settling) -> list[Wish]:
     """What a clearing of all that is closed by now is given."""
     community = village.community
-    retirement.book_energy(community, intervals.take(community, village.at_ms))
+    retirement.book_energy(community, intervals.take(community.meters.values(), village.at_ms))
     return standing_orders.orders_for_interval(community, village.at_ms - QUARTER_MS)
 
 

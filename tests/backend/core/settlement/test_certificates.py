@@ -15,7 +15,7 @@ from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateMoved,
     CertificateRetired,
     CertificatesIssued,
-    Corrected,
+    MeterCorrected,
     NothingIssued,
 )
 from gridtokenx_backend.core.model.ledger import REC, RETIRED, Movement, issuer
@@ -132,7 +132,7 @@ def test_energy_that_was_corrected_away_makes_the_next_certificate_wait(village:
     village.at_ms = JULY_MS
     assert len(issue(village)) == 1
     corrected = village.correct("ABB-1", SPAN, (0, MWH // 2), (0, 15 * MWH // 10))
-    assert isinstance(corrected, Corrected)  # now 0.5 MWh were certified that are none
+    assert isinstance(corrected, MeterCorrected)  # now 0.5 MWh were certified that are none
     make(village, 10)
     village.at_ms = AUGUST_MS
     assert issue(village, "2026-07") == []  # 1.5 in all, 1 certified

@@ -25,7 +25,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     Ticked,
     trades_of,
 )
-from gridtokenx_backend.core.messages.settlement_outcomes import Corrected, SettlementRefused
+from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected, SettlementRefused
 from gridtokenx_backend.core.model import queues
 from gridtokenx_backend.core.model.ledger import FED_IN, GRID, GRX, REC, RETIRED, issuer
 from gridtokenx_backend.core.state.community import Community, restore
@@ -141,7 +141,7 @@ class SettlementAgainstLots(MoneyRules):
         if mistake in ("bound", "future", "reason") or meter == "ABB-9" or too_much:
             assert isinstance(said, SettlementRefused)
             return
-        assert isinstance(said, Corrected), said
+        assert isinstance(said, MeterCorrected), said
         assert (said.import_uwh, said.export_uwh) == (moved[0] - counted[0], moved[1] - counted[1])
         self._corrected(meter, span, moved, counted)
         assert [(row.interval_ms, row.import_uwh, row.export_uwh) for row in said.rows] == [

@@ -11,8 +11,8 @@ from gridtokenx_backend.core.model.rounding import apportion
 from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 from gridtokenx_backend.core.sharing.allocation import (
     Allocated,
-    Flow,
-    Pair,
+    AllocationPair,
+    MeteredFlow,
     as_imported,
     by_consumption,
     by_shares,
@@ -23,16 +23,16 @@ KWH = 1000 * WH
 MISSING = Quality.MISSING
 
 
-def producers(*energies_uwh: int | None) -> list[Flow]:
+def producers(*energies_uwh: int | None) -> list[MeteredFlow]:
     return [_flow(f"p{index}", energy) for index, energy in enumerate(energies_uwh)]
 
 
-def consumers(*energies_uwh: int | None) -> list[Flow]:
+def consumers(*energies_uwh: int | None) -> list[MeteredFlow]:
     return [_flow(f"c{index}", energy) for index, energy in enumerate(energies_uwh)]
 
 
-def _flow(name: str, energy_uwh: int | None) -> Flow:
-    return Flow(name, energy_uwh, MISSING if energy_uwh is None else Quality.MEASURED)
+def _flow(name: str, energy_uwh: int | None) -> MeteredFlow:
+    return MeteredFlow(name, energy_uwh, MISSING if energy_uwh is None else Quality.MEASURED)
 
 
 def shares(*percents: float) -> dict[str, int]:
@@ -169,10 +169,10 @@ def test_dynamic_sharing(
 def test_every_producer_serves_every_consumer_in_the_same_proportion() -> None:
     allocated = by_consumption(producers(20, 40), consumers(10, 20))
     assert allocated.pairs == [
-        Pair("p0", "c0", 3),
-        Pair("p0", "c1", 7),
-        Pair("p1", "c0", 7),
-        Pair("p1", "c1", 13),
+        AllocationPair("p0", "c0", 3),
+        AllocationPair("p0", "c1", 7),
+        AllocationPair("p1", "c0", 7),
+        AllocationPair("p1", "c1", 13),
     ]
     assert [(line.given_uwh, line.surplus_uwh) for line in allocated.producers] == [
         (10, 10),
@@ -182,8 +182,8 @@ def test_every_producer_serves_every_consumer_in_the_same_proportion() -> None:
 
 def test_a_meter_takes_part_with_its_factor_on_either_side() -> None:
     half = WHOLE_PPM // 2
-    making = [Flow("p0", 101, Quality.MEASURED, half)]
-    using = [Flow("c0", 80, Quality.MEASURED, half), Flow("c1", 80)]
+    making = [MeteredFlow("p0", 101, Quality.MEASURED, half)]
+    using = [MeteredFlow("c0", 80, Quality.MEASURED, half), MeteredFlow("c1", 80)]
     allocated = by_consumption(making, using)
     assert allocated.producers[0].offered_uwh == 50  # the fraction stays outside
     assert [line.consumed_uwh for line in allocated.consumers] == [40, 80]
@@ -201,8 +201,8 @@ def test_a_missing_consumers_share_is_held_back_and_nobody_elses() -> None:
 
 
 def test_others_get_only_what_a_missing_consumer_cannot_claim() -> None:
-    absent = Flow("c0", None, MISSING, ceiling_uwh=300)
-    allocated = by_consumption(producers(100), [absent, Flow("c1", 100)])
+    absent = MeteredFlow("c0", None, MISSING, ceiling_uwh=300)
+    allocated = by_consumption(producers(100), [absent, MeteredFlow("c1", 100)])
     assert received(allocated) == [None, 25]  # 100 of at most 400
     assert (held(allocated), surplus(allocated)) == (75, 0)
     assert allocated.quality is Quality.PROVISIONAL
@@ -231,7 +231,9 @@ def test_a_missing_producer_offers_nothing_known_and_makes_the_slot_provisional(
     ],
 )
 def test_a_slot_is_as_good_as_its_worst_energy(qualities: list[Quality], expected: Quality) -> None:
-    making, using = (Flow(name, 5, quality) for name, quality in zip("pc", qualities, strict=True))
+    making, using = (
+        MeteredFlow(name, 5, quality) for name, quality in zip("pc", qualities, strict=True)
+    )
     assert by_consumption([making], [using]).quality is expected
 
 
@@ -258,5 +260,5 @@ def test_an_imported_allocation_is_capped_at_the_consumption() -> None:
 def test_what_no_known_producer_offered_is_uncovered() -> None:
     allocated = as_imported(producers(20, None), consumers(50, 50), {"c0": 20, "c1": 20})
     assert received(allocated) == [20, 20]
-    assert allocated.pairs == [Pair("p0", "c0", 10), Pair("p0", "c1", 10)]
+    assert allocated.pairs == [AllocationPair("p0", "c0", 10), AllocationPair("p0", "c1", 10)]
     assert allocated.uncovered_uwh == 20

@@ -28,7 +28,7 @@ from gridtokenx_backend.cli import grid_data
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import Cleared, NotDue, Result
-from gridtokenx_backend.core.messages.settlement_outcomes import Corrected
+from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.core.model.settlement import Correct
@@ -82,7 +82,7 @@ def test_the_operators_correction_comes_back_out_of_the_retired_energy() -> None
     command = Correct(
         "flat-b", FIRST_MS, FIRST_MS + INTERVAL_MS, 100 * WH, 0, 300 * WH, 0, 0, "it says so"
     )
-    assert isinstance(village.apply(inputs.settle(command)), Corrected)
+    assert isinstance(village.apply(inputs.settle(command)), MeterCorrected)
     corrected, _ = cleared(village, 1).shared
     assert (corrected.revision, corrected.quality) == (1, Quality.SUBSTITUTE)
     assert got(corrected) == {"flat-b": 100 * WH, "flat-c": 300 * WH}

@@ -14,7 +14,7 @@ from gridtokenx_backend.core.model.sharing_keys import (
     Key,
     Participation,
     factor_at,
-    in_force,
+    key_in_force,
     shares_at,
 )
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice, of_interval, value
@@ -34,7 +34,7 @@ def test_an_interval_is_shared_by_the_newest_key_that_is_valid_by_its_start(
     interval_ms: int, version: int | None
 ) -> None:
     keys = [Key(2, 200, "static"), Key(1, 100, "dynamic")]
-    key = in_force(keys, interval_ms)
+    key = key_in_force(keys, interval_ms)
     assert (key and key.version) == version
 
 

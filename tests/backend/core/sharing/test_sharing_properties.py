@@ -17,21 +17,26 @@ from tests.backend.core.sharing.test_allocation import (
 
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
-from gridtokenx_backend.core.sharing.allocation import Allocated, Flow, by_consumption, by_shares
+from gridtokenx_backend.core.sharing.allocation import (
+    Allocated,
+    MeteredFlow,
+    by_consumption,
+    by_shares,
+)
 
 energies = st.integers(0, 10**13) | st.integers(0, 20)
 flows = st.lists(st.tuples(energies, st.integers(0, WHOLE_PPM)), min_size=1, max_size=8)
 maybe = st.none() | energies
 
 
-def _drawn(prefix: str, drawn: Sequence[tuple[int, int]]) -> list[Flow]:
+def _drawn(prefix: str, drawn: Sequence[tuple[int, int]]) -> list[MeteredFlow]:
     return [
-        Flow(f"{prefix}{index}", energy, Quality.MEASURED, factor)
+        MeteredFlow(f"{prefix}{index}", energy, Quality.MEASURED, factor)
         for index, (energy, factor) in enumerate(drawn)
     ]
 
 
-def _check(allocated: Allocated, making: list[Flow], using: list[Flow]) -> None:
+def _check(allocated: Allocated, making: list[MeteredFlow], using: list[MeteredFlow]) -> None:
     """Exact sums on both sides, and no cap exceeded."""
     for given_line, flow in zip(allocated.producers, making, strict=True):
         paired = sum(pair.energy_uwh for pair in allocated.pairs if pair.producer == flow.id)
@@ -147,7 +152,7 @@ def test_what_was_allocated_while_somebody_was_missing_is_never_taken_back(
     made: list[int], used: list[int], room_uwh: int
 ) -> None:
     """But for the one µWh of rounding: the missing energy can only raise what others have."""
-    absent = Flow("c0", None, MISSING, ceiling_uwh=used[0] + room_uwh)
+    absent = MeteredFlow("c0", None, MISSING, ceiling_uwh=used[0] + room_uwh)
     key = {f"c{index}": WHOLE_PPM // len(used) for index in range(len(used))}
     present = consumers(*used)
     for early, late in (

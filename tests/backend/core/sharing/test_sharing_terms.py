@@ -154,7 +154,7 @@ def test_the_core_keeps_terms_as_integers() -> None:
     village = SharingVillage(
         "time_varying", *keys, participation=half, price_grx_per_kwh="0.12", settle="grx"
     )
-    state, rules = village.community.sharing, village.community.in_force.sharing
+    state, rules = village.community.sharing, village.community.active_terms.sharing
     assert state.keys == [
         Key(1, 1_767_225_600_000, "static", {"flat-b": 125_000}),
         Key(

@@ -1,0 +1,10 @@
+"""How a DLMS meter lets a client in, in the words of profiles and configs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Mechanism = Literal["none", "low", "gmac"]
+"""The authentication mechanism of an association: none, LLS or HLS with GMAC."""
+Protection = Literal["none", "authenticated", "encrypted", "authenticated_encrypted"]
+"""How application messages are protected."""
