@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.backend.sharing_village import key
-from tests.backend.statements.closed import document, take
 from tests.backend.statements.june import DAY_MS, JUNE, June
 from tests.backend.statements.naive import money
+from tests.backend.statements.period_steps import document, take
 from tests.backend.village import KWH
 
 from gridtokenx_backend.core.messages import inputs

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.backend.statements import naive_sharing as naive
-from tests.backend.statements.closed import document, take
 from tests.backend.statements.naive import Moved, kwh, money
+from tests.backend.statements.period_steps import document, take
 from tests.backend.statements.shared_month import (
     FLAT_B,
     FLAT_C,

@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from tests.backend.statements.closed import document, store_of, take
 from tests.backend.statements.june import JULY, JUNE, June, journaled
 from tests.backend.statements.month_journal import TARIFF
 from tests.backend.statements.naive import kwh, money
+from tests.backend.statements.period_steps import document, store_of, take
 
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import NotJournaled

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from tests.backend.commands import Command, Ran
+from tests.backend.statements.jobs.api_server import Served, config_in, serving
 from tests.backend.statements.june import June, journaled
-from tests.backend.statements.served import Served, config_in, serving
 from tests.backend.village import Resident
 
 from gridtokenx_wire.read_token import ReadToken, sign_read_token

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.backend.statements.closed import document, take
 from tests.backend.statements.june import DAY_MS, JULY, JUNE, June
 from tests.backend.statements.naive import money
+from tests.backend.statements.period_steps import document, take
 
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import Cleared
