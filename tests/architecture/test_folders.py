@@ -70,12 +70,14 @@ BACKEND: Table = {
     # what people and programs call
     "api": (
         "statements.jobs statements.render enrolment ingest series grid_data engine signatures "
-        "journal core.minting core.registration core.oracle core.market core.state core.messages "
-        "core.auction core.model errors"
+        "journal config core.minting core.registration core.oracle core.market core.state "
+        "core.messages core.auction core.model errors"
+    ),
+    "startup": (
+        "enrolment series engine signatures journal config core.sharing core.messages errors"
     ),
     "server": (
-        "api statements.jobs enrolment ingest series replay engine signatures journal config "
-        "core.sharing core.messages errors memory"
+        "api startup statements.jobs enrolment ingest series replay engine config errors memory"
     ),
     "cli": (
         "statements.jobs statements.render statements.documents statements.model enrolment replay "

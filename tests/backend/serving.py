@@ -87,7 +87,15 @@ async def api_on(
         following = asyncio.create_task(series.run())
         clock = StandingClock()
         backend = Backend(
-            writer, journal, verifier, ingest, source, clock, TOKEN, series, enrolment
+            writer=writer,
+            journal=journal,
+            verifier=verifier,
+            ingest=ingest,
+            source=source,
+            clock=clock,
+            operator_token=TOKEN,
+            series=series,
+            enrolment=enrolment,
         )
         transport = httpx.ASGITransport(make_app(backend), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://lane") as client:

@@ -17,8 +17,10 @@ from gridtokenx_backend.statements.jobs.statement_jobs import StatementJobs
 from gridtokenx_wire.clock import Clock
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
+    """The parts of a running backend. `access` and `statements` are None where there are none."""
+
     writer: Writer
     journal: Journal
     verifier: Verifier

@@ -1,1 +1,1 @@
-"""The one writer of a community, and the schedule of its interval clearings."""
+"""The one writer of a community, and what time alone calls for."""

@@ -13,7 +13,7 @@ from tests.backend.serving import Api, api_on, problem
 from tests.backend.village import HOUR_MS, KWH, START_MS, Village, reading
 
 from gridtokenx_backend.core.model.zones import INTERVAL_MS, interval_of
-from gridtokenx_backend.engine.clearing_schedule import clear_when_due
+from gridtokenx_backend.engine.ticks import clear_when_due
 from gridtokenx_client.auction_check import check_auction
 from gridtokenx_client.clearing_document import Clearing, Clearings
 

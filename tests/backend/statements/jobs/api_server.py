@@ -86,9 +86,14 @@ async def _serve(
         stored = await open_series("")
         series = SeriesKeeper(stored, journal, writer)
         backend = Backend(
-            *(writer, journal, verifier, ingest, source, StandingClock(at_ms)),
-            settings.operator_token.read_text().strip(),
-            series,
+            writer=writer,
+            journal=journal,
+            verifier=verifier,
+            ingest=ingest,
+            source=source,
+            clock=StandingClock(at_ms),
+            operator_token=settings.operator_token.read_text().strip(),
+            series=series,
             statements=StatementJobs(settings.journal, settings.documents),
         )
         config = uvicorn.Config(make_app(backend), lifespan="off", log_config=None)

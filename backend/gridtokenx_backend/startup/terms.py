@@ -1,0 +1,41 @@
+"""The terms of `community.toml` are applied at every start, through the journal."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from gridtokenx_backend.config.settings import load_terms, terms_digest
+from gridtokenx_backend.config.time_zones import look_up
+from gridtokenx_backend.core.messages.inputs import configure
+from gridtokenx_backend.core.sharing.key_versions import conflicts
+from gridtokenx_backend.engine.writer import Writer
+from gridtokenx_backend.errors import CannotStart
+from gridtokenx_wire.config import finding
+from gridtokenx_wire.errors import ConfigError
+
+log = structlog.get_logger()
+
+
+async def apply_terms(writer: Writer, path: Path) -> None:
+    """Journal the terms in the file at `path`, unless they are the active ones already.
+
+    Raises ConfigError, and CannotStart if the journal is another community's.
+    """
+    source = await asyncio.to_thread(terms_digest, path)
+    active_terms = writer.community.active_terms
+    if source == active_terms.source and active_terms.zone == look_up(active_terms.zone.name):
+        return
+    terms = load_terms(path)
+    if active_terms.name not in ("", terms.community.name):
+        raise CannotStart(
+            f"{path}: expected the community {active_terms.name!r}, whose journal this is, "
+            f"got {terms.community.name!r}"
+        )
+    if found := list(conflicts(writer.community.sharing, terms)):
+        raise ConfigError([finding(path, key, expected) for key, expected in found])
+    zone = look_up(terms.community.time_zone)
+    await writer.submit([configure(terms, source, zone)])
+    log.info("new terms are in force")
