@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import serial
-from tests.sim.dlms_reader import METER as DLMS_METER
-from tests.sim.dlms_reader import SERIAL as DLMS_SERIAL
+from tests.sim.dlms.reader import METER as DLMS_METER
+from tests.sim.dlms.reader import SERIAL as DLMS_SERIAL
 
 from gridtokenx_sim.clock import HandClock
 from gridtokenx_sim.config import SimConfig

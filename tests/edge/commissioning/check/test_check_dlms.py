@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.edge.commissioning.check.checked_site import EVENING, SPEED, check, clock_table, errors
-from tests.sim.dlms_reader import CIPHERED, KEYS
+from tests.sim.dlms.reader import CIPHERED, KEYS
 
 from gridtokenx_dlms import data
 from gridtokenx_dlms.objects.measured import UNIT_WH, Register

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.edge.cli.test_commands import edge
-from tests.sim.dlms_reader import CIPHERED, KEYS
+from tests.sim.dlms.reader import CIPHERED, KEYS
 
 from gridtokenx_sim.config_loading import parse_config
 from gridtokenx_sim.faults import Silence

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.sim.dlms_reader import (
+from tests.sim.dlms.reader import (
     CLOCK,
     IMPORT,
     NET,

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import tests.sim.demo_market_forgeries as market
-from tests.sim.demo_forger import MOVEMENTS, Forger, database, minting
+import tests.sim.demo.audit.market_forgeries as market
+from tests.sim.demo.audit.forger import MOVEMENTS, Forger, database, minting
 
 from gridtokenx_sim.demo.folder import Folder
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.sim.dlms_reader import (
+from tests.sim.dlms.reader import (
     CLOCK,
     COUNTER,
     EXPORT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.sim.demo_forger import MOVEMENTS, Forger, minting
+from tests.sim.demo.audit.forger import MOVEMENTS, Forger, minting
 
 from gridtokenx_sim.demo.folder import Folder
 

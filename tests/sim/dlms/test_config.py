@@ -6,11 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sim.dlms_reader import (
-    CIPHERED,
-    METER,
-    SERIAL,
-)
+from tests.sim.dlms.reader import CIPHERED, METER, SERIAL
 
 from gridtokenx_sim.config_loading import ConfigError, parse_config
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.sim.demo_forger import Forger, minting
-from tests.sim.demo_forgeries import FORGERIES
+from tests.sim.demo.audit.forger import Forger, minting
+from tests.sim.demo.audit.forgeries import FORGERIES
 
 from gridtokenx_sim.demo.audit.audit import CHECKS, Finding, audit, run_check
 from gridtokenx_sim.demo.audit.evidence import Evidence
