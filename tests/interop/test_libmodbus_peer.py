@@ -20,9 +20,10 @@ from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import load_profile
+from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.polling.faults import MeterRefused, MeterSilent
+from gridtokenx_edge.polling.faults import MeterSilent
 from gridtokenx_sim.line import Line as SimulatedLine
 from gridtokenx_wire.clock import ClockConfig, make_clock
 

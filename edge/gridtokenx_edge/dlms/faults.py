@@ -1,4 +1,4 @@
-"""What a DLMS meter can do to its reader, told as the pollers know it (modbus/faults.py)."""
+"""The errors of the DLMS library as faults of a poll (see polling/faults.py)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from gridtokenx_dlms.errors import (
     SecurityError,
     UnsupportedError,
 )
-from gridtokenx_edge.polling.faults import BusFault, MeterGarbled, MeterSilent
-
-
-class MeterDenied(BusFault):
-    """The meter said no: an association, an attribute or a service."""
-
-
-class MeterUntrusted(BusFault):
-    """Keys, counters or tags are not those that were agreed."""
+from gridtokenx_edge.polling.faults import (
+    BusFault,
+    MeterDenied,
+    MeterGarbled,
+    MeterSilent,
+    MeterUntrusted,
+)
 
 
 def fault_of(error: DlmsError) -> BusFault:
-    """The same as a fault of a poll."""
+    """Return the fault that an error of the DLMS library means for the meter's poll."""
     match error:
         case LinkError():
             return MeterSilent(str(error))

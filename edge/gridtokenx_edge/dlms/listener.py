@@ -21,11 +21,11 @@ from gridtokenx_dlms.xdlms.general_block import BlockAssembler
 from gridtokenx_dlms.xdlms.notification import parse_data_notification
 from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.config.dlms_config import UDP, DlmsPush
-from gridtokenx_edge.dlms.reader import reading_of
 from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.meters.dlms_push import Pushed, decode_push
 from gridtokenx_edge.meters.mbus import MbusReader
+from gridtokenx_edge.meters.site_reading import Quantities, site_reading
 from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
@@ -95,8 +95,11 @@ class PushedMeter:
         self._last_slot = slot
         if pushed.meter is None:
             flags |= ReadingFlag.CONFIGURED_ID
-        energies_uwh = (pushed.import_uwh, pushed.export_uwh)
-        return reading_of(self._terms, time_ms, energies_uwh, pushed.power_w, flags)
+        said = Quantities(
+            import_uwh=pushed.import_uwh, export_uwh=pushed.export_uwh, power_w=pushed.power_w
+        )
+        invert = self._terms.meter.invert
+        return site_reading(self.id, said, time_ms=time_ms, invert=invert, flags=flags)
 
     def _stamp(self, pushed: Pushed) -> tuple[int, ReadingFlag]:
         now_ms = self._clock.now_ms()

@@ -12,7 +12,6 @@ from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.objects.selection import CaptureObject, by_time
 from gridtokenx_dlms.xdlms.attribute import Attribute, result_text
 from gridtokenx_edge.dlms.association import MeterAssociation
-from gridtokenx_edge.dlms.faults import MeterDenied
 from gridtokenx_edge.dlms.line import DlmsLine
 from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.meters.dlms_values import ScalerUnit, energy_uwh, name_text, power_w
@@ -26,7 +25,14 @@ from gridtokenx_edge.meters.load_profile import (
     find_columns,
 )
 from gridtokenx_edge.meters.meter_clock import MeterClock
-from gridtokenx_edge.polling.faults import MeterGarbled, MeterSilent, MeterStrange, ValueMissing
+from gridtokenx_edge.meters.site_reading import Quantities, site_reading
+from gridtokenx_edge.polling.faults import (
+    MeterDenied,
+    MeterGarbled,
+    MeterSilent,
+    MeterStrange,
+    ValueMissing,
+)
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
@@ -145,8 +151,7 @@ class DlmsReader:
         name = await self._get(Attribute(_DATA_CLASS, Obis.parse(self._profile.identity.obis), 2))
         found = meter_id(self._profile.maker, name_text(name))
         if found != self._terms.meter.id:
-            said = f"expected {self._terms.meter.id}, but the meter says it is {found}"
-            raise MeterStrange(said, says=found)
+            raise MeterStrange.of_id(self._terms.meter.id, found)
         self._missing.clear()
         self._scales = await self._read_scales()
         self._columns = None
@@ -197,7 +202,9 @@ class DlmsReader:
         exported = self._energy(answers, profile.energy_export)
         if exported is None and profile.energy_export not in ("", *self._missing):
             raise ValueMissing("the export register holds no value")
-        return reading_of(self._terms, time_ms, (imported, exported), self._power(answers), flags)
+        said = Quantities(import_uwh=imported, export_uwh=exported, power_w=self._power(answers))
+        meter = self._terms.meter
+        return site_reading(meter.id, said, time_ms=time_ms, invert=meter.invert, flags=flags)
 
     def _energy(self, answers: Answers, code: str) -> int | None:
         value = answers.get(code)
@@ -275,24 +282,3 @@ class DlmsReader:
     def _attribute(self, code: str, number: int) -> Attribute:
         is_clock = code == self._profile.clock
         return Attribute(CLOCK_CLASS if is_clock else _REGISTER_CLASS, Obis.parse(code), number)
-
-
-def reading_of(
-    terms: Terms,
-    time_ms: int,
-    energies_uwh: tuple[int | None, int | None],
-    watts: int | None,
-    flags: ReadingFlag,
-) -> Reading:
-    """A reading as the site sees it; `energies_uwh` are import and export, None: no register."""
-    imported, exported = energies_uwh
-    if terms.meter.invert:
-        imported, exported = exported, imported
-        watts = None if watts is None else -watts
-    if imported is None:
-        flags |= ReadingFlag.NO_IMPORT
-    if exported is None:
-        flags |= ReadingFlag.NO_EXPORT
-    if watts is None:
-        flags |= ReadingFlag.NO_POWER
-    return Reading(terms.meter.id, time_ms, imported or 0, exported or 0, watts or 0, int(flags))

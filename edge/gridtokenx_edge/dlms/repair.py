@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.dlms.faults import MeterDenied
 from gridtokenx_edge.dlms.marks import Mark, mark_of
-from gridtokenx_edge.dlms.reader import DlmsReader, reading_of
+from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.meters.load_profile import Capture, Columns
-from gridtokenx_edge.polling.faults import BusFault, MeterStrange
+from gridtokenx_edge.meters.site_reading import Quantities, site_reading
+from gridtokenx_edge.polling.faults import BusFault, MeterDenied, MeterStrange
 from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
@@ -72,8 +72,13 @@ def fitting(rows: Iterable[Capture], terms: Terms, before: Mark, after: Reading)
     """
     found = []
     for row in rows:
-        energies_uwh = (row.import_uwh, row.export_uwh)
-        reading = reading_of(terms, row.time_ms, energies_uwh, None, ReadingFlag.BACKFILLED)
+        reading = site_reading(
+            terms.meter.id,
+            Quantities(import_uwh=row.import_uwh, export_uwh=row.export_uwh),
+            time_ms=row.time_ms,
+            invert=terms.meter.invert,
+            flags=ReadingFlag.BACKFILLED,
+        )
         if _is_between(before, reading, after):
             found.append(reading)
             before = mark_of(reading)

@@ -8,6 +8,7 @@ import msgspec
 
 from gridtokenx_edge.meters.point import Point
 from gridtokenx_edge.meters.profile import ClockRegister, Identity, ModelRegister, Profile
+from gridtokenx_edge.meters.site_reading import Quantities
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -23,14 +24,6 @@ class Block(msgspec.Struct, frozen=True):
     def shape(self) -> tuple[int, int]:
         """What a reply shows of the request that it answers: its function code and length."""
         return self.fc, self.count
-
-
-class Quantities(msgspec.Struct, frozen=True):
-    """What a meter said, in µWh and W; None where it has no value."""
-
-    import_uwh: int | None
-    export_uwh: int | None
-    power_w: int | None
 
 
 def plan_blocks(
@@ -85,14 +78,13 @@ def decode_points(
     return values
 
 
-def quantities(values: Mapping[str, int | None], *, invert: bool) -> Quantities:
-    """The site's view of the meter: an inverted one has import and export exchanged."""
-    power_w = values.get("active_power")
-    import_uwh, export_uwh = values.get("energy_import"), values.get("energy_export")
-    if invert:
-        power_w = None if power_w is None else -power_w
-        import_uwh, export_uwh = export_uwh, import_uwh
-    return Quantities(import_uwh, export_uwh, power_w)
+def quantities(values: Mapping[str, int | None]) -> Quantities:
+    """Return the quantities of a reading among the values of points, as the meter counts them."""
+    return Quantities(
+        import_uwh=values.get("energy_import"),
+        export_uwh=values.get("energy_export"),
+        power_w=values.get("active_power"),
+    )
 
 
 def register_block(register: Identity | ModelRegister | ClockRegister) -> Block:

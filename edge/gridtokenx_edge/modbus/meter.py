@@ -17,14 +17,11 @@ from gridtokenx_edge.meters.plan import (
 )
 from gridtokenx_edge.meters.point import Point, join_words
 from gridtokenx_edge.meters.profile import ModelRegister, Profile
+from gridtokenx_edge.meters.site_reading import site_reading
+from gridtokenx_edge.modbus.faults import ILLEGAL_DATA_ADDRESS, MeterRefused
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.unit import Unit
-from gridtokenx_edge.polling.faults import (
-    ILLEGAL_DATA_ADDRESS,
-    MeterRefused,
-    MeterStrange,
-    ValueMissing,
-)
+from gridtokenx_edge.polling.faults import MeterStrange, ValueMissing
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
@@ -140,23 +137,12 @@ class MeterReader:
         is_needed = register is not None and (self._has_exported or not register.optional)
         if exported is None and is_needed:
             raise ValueMissing("the export register holds no value")
-        seen = quantities(values, invert=self._config.invert)
         time_ms, flags = stamp
-        if seen.import_uwh is None:  # an inverted meter that has no export register
-            flags |= ReadingFlag.NO_IMPORT
-        if seen.export_uwh is None:
-            flags |= ReadingFlag.NO_EXPORT
-        if seen.power_w is None:
-            flags |= ReadingFlag.NO_POWER
         if not self._has_identity:
             flags |= ReadingFlag.CONFIGURED_ID
-        return Reading(
-            self._config.id,
-            time_ms,
-            seen.import_uwh or 0,
-            seen.export_uwh or 0,
-            seen.power_w or 0,
-            int(flags),
+        config = self._config
+        return site_reading(
+            config.id, quantities(values), time_ms=time_ms, invert=config.invert, flags=flags
         )
 
     async def _ask_all(self, blocks: Sequence[Block]) -> tuple[Stamp, Replies]:
@@ -246,9 +232,7 @@ class MeterReader:
         if not serial and not is_optional:
             raise MeterStrange("the meter has no serial number where its profile expects one")
         if serial and found != self._config.id:
-            raise MeterStrange(
-                f"expected {self._config.id}, but the meter says it is {found}", says=found
-            )
+            raise MeterStrange.of_id(self._config.id, found)
 
     async def _check_model(self, model: ModelRegister) -> None:
         _, words = await self._ask(register_block(model))

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.plan import quantities
+from gridtokenx_edge.meters.site_reading import site_reading
 from gridtokenx_edge.meters.sunspec.chain import Chain, Instance, instances
 from gridtokenx_edge.meters.sunspec.models import MODELS, READING_POINTS
 from gridtokenx_edge.meters.sunspec.nameplate import Nameplate
@@ -91,9 +92,7 @@ class SunSpecReader:
         if not nameplate.maker:
             raise MeterStrange("expected a maker in the common model, found none")
         if found and found != self._config.id:
-            raise MeterStrange(
-                f"expected {self._config.id}, but the meter says it is {found}", says=found
-            )
+            raise MeterStrange.of_id(self._config.id, found)
         if not found and not self._config.id.startswith(f"{nameplate.maker}-"):
             raise MeterStrange(f"expected {self._config.id}, but its maker is {nameplate.maker}")
 
@@ -120,24 +119,10 @@ class SunSpecReader:
         if missing := self._counted - energies:
             raise ValueMissing(f"the {min(missing)[7:]} register holds no value any more")
         self._counted |= energies
-        # A model without an import register, such as an inverter's, has no value of that name.
-        seen = quantities({"energy_import": None, **values}, invert=self._config.invert)
-        flags = ReadingFlag(0)
-        if seen.import_uwh is None:
-            flags |= ReadingFlag.NO_IMPORT
-        if seen.export_uwh is None:
-            flags |= ReadingFlag.NO_EXPORT
-        if seen.power_w is None:
-            flags |= ReadingFlag.NO_POWER
-        if not self._has_own_id:
-            flags |= ReadingFlag.CONFIGURED_ID
-        return Reading(
-            self._config.id,
-            time_ms,
-            seen.import_uwh or 0,
-            seen.export_uwh or 0,
-            seen.power_w or 0,
-            int(flags),
+        flags = ReadingFlag(0) if self._has_own_id else ReadingFlag.CONFIGURED_ID
+        config = self._config
+        return site_reading(
+            config.id, quantities(values), time_ms=time_ms, invert=config.invert, flags=flags
         )
 
 

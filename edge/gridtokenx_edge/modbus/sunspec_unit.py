@@ -13,17 +13,15 @@ from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.sunspec.chain import BASES, Chain, ModelAt, walk
 from gridtokenx_edge.meters.sunspec.nameplate import Nameplate, decode_nameplate, nameplate_block
-from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.unit import Unit
-from gridtokenx_edge.polling.faults import (
+from gridtokenx_edge.modbus.faults import (
     ILLEGAL_DATA_ADDRESS,
     ILLEGAL_DATA_VALUE,
     ILLEGAL_FUNCTION,
-    MeterGarbled,
     MeterRefused,
-    MeterStrange,
-    ValueMissing,
 )
+from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.modbus.unit import Unit
+from gridtokenx_edge.polling.faults import MeterGarbled, MeterStrange, ValueMissing
 from gridtokenx_wire.clock import Clock
 
 # What says that there are no such registers; another exception says that the device is not well.

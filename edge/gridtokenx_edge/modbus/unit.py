@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.plan import Block, resync_block
 from gridtokenx_edge.modbus.adaptive_timeout import AdaptiveTimeout
+from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.late_replies import Owed, is_alike
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.polling.faults import MeterRefused, MeterSilent
+from gridtokenx_edge.polling.faults import MeterSilent
 
 
 class Unit:

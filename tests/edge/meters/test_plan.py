@@ -65,12 +65,11 @@ def test_each_point_is_cut_out_of_its_block() -> None:
     }
 
 
-def test_an_inverted_meter_imports_what_it_calls_export() -> None:
-    values = {"energy_import": 1, "energy_export": 2, "active_power": -3}
-    seen = quantities(values, invert=True)
-    assert (seen.import_uwh, seen.export_uwh, seen.power_w) == (2, 1, 3)
-    none = quantities({"energy_import": 1}, invert=True)
-    assert (none.import_uwh, none.export_uwh, none.power_w) == (None, 1, None)
+def test_the_quantities_of_a_reading_are_taken_from_the_points_and_may_be_missing() -> None:
+    said = quantities({"energy_import": 1, "energy_export": 2, "active_power": -3})
+    assert (said.import_uwh, said.export_uwh, said.power_w) == (1, 2, -3)
+    said = quantities({"energy_import": 1, "active_power": None})
+    assert (said.import_uwh, said.export_uwh, said.power_w) == (1, None, None)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from gridtokenx_edge.config.edge_config import MeterConfig, TcpBus
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.profile import load_profile
+from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.polling.faults import MeterRefused
 from gridtokenx_wire.clock import ClockConfig, make_clock
 
 CLOCK = make_clock(ClockConfig())

@@ -16,8 +16,9 @@ import pytest
 from gridtokenx_edge.config.edge_config import SerialBus, TcpBus
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
+from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterRefused, MeterSilent
+from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterSilent
 
 BLOCK = Block(4, 0x0034, 2)
 ASKED = "01 04 00 34 00 02"

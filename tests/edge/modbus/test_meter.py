@@ -12,9 +12,10 @@ import pytest
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus, TcpBus
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.profile import load_profile
+from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.polling.faults import MeterRefused, MeterSilent, MeterStrange, ValueMissing
+from gridtokenx_edge.polling.faults import MeterSilent, MeterStrange, ValueMissing
 from gridtokenx_sim.faults import Crc, ExceptionReply, Frozen, Silence, Slow, Undefined
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.reading import ReadingFlag

@@ -13,16 +13,11 @@ from tests.edge.sunspec_dumps import KOSTAL, SMA_AT_NIGHT, SOLAREDGE, changed, r
 
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus, TcpBus
 from gridtokenx_edge.log import FaultLog, start_logging
+from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.readers import Readers
 from gridtokenx_edge.modbus.sunspec import SunSpecReader
-from gridtokenx_edge.polling.faults import (
-    MeterGarbled,
-    MeterRefused,
-    MeterSilent,
-    MeterStrange,
-    ValueMissing,
-)
+from gridtokenx_edge.polling.faults import MeterGarbled, MeterSilent, MeterStrange, ValueMissing
 from gridtokenx_sim.clock import HandClock
 from gridtokenx_sim.config import SimConfig, Site
 from gridtokenx_sim.faults import ExceptionReply, Silence, Undefined

@@ -11,8 +11,9 @@ import msgspec
 from gridtokenx_edge.config.edge_config import BusConfig
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
+from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterRefused
+from gridtokenx_edge.polling.faults import BusFault, LineDown
 from gridtokenx_wire.clock import Clock
 
 # Who does not take the exchanges in time loses the oldest.

@@ -7,7 +7,8 @@ import time
 
 from gridtokenx_edge.commissioning.scan.source import Source
 from gridtokenx_edge.meters.plan import Block
-from gridtokenx_edge.polling.faults import MeterGarbled, MeterRefused, MeterSilent
+from gridtokenx_edge.modbus.faults import MeterRefused
+from gridtokenx_edge.polling.faults import MeterGarbled, MeterSilent
 
 # A meter that stays silent where others refuse costs time-outs; after so many, guessing ends.
 _MOST_SILENCES = 6

@@ -12,7 +12,8 @@ import msgspec
 
 from gridtokenx_edge.commissioning.scan.source import Source
 from gridtokenx_edge.meters.plan import Block
-from gridtokenx_edge.polling.faults import BusFault, MeterRefused, MeterSilent
+from gridtokenx_edge.modbus.faults import MeterRefused
+from gridtokenx_edge.polling.faults import BusFault, MeterSilent
 from gridtokenx_wire.config import load_toml
 
 _ILLEGAL_ADDRESS = 2

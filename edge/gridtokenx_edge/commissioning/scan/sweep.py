@@ -23,14 +23,9 @@ from gridtokenx_edge.commissioning.scan.timing import probe_timeout_s, read_time
 from gridtokenx_edge.dlms.scan import FoundDlms
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
+from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.polling.faults import (
-    LineDown,
-    LineUnfit,
-    MeterGarbled,
-    MeterRefused,
-    MeterSilent,
-)
+from gridtokenx_edge.polling.faults import LineDown, LineUnfit, MeterGarbled, MeterSilent
 
 # Almost every meter answers one of these, if only with an exception.
 _PROBES = (Block(4, 0, 2), Block(3, 0, 2))

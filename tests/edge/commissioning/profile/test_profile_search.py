@@ -28,7 +28,8 @@ from gridtokenx_edge.commissioning.scan.recording import Exchange, RecordedMeter
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.point import Point
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
-from gridtokenx_edge.polling.faults import MeterRefused, MeterSilent
+from gridtokenx_edge.modbus.faults import MeterRefused
+from gridtokenx_edge.polling.faults import MeterSilent
 from gridtokenx_wire.config import load_toml
 
 

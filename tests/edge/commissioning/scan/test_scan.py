@@ -30,7 +30,7 @@ from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.commissioning.scan.snippet import snippet
 from gridtokenx_edge.commissioning.scan.target import SerialTarget, TcpTarget
 from gridtokenx_edge.meters.plan import Block
-from gridtokenx_edge.polling.faults import MeterRefused
+from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_sim.models import MODELS
 
 Frame = Callable[[str], bytes]
