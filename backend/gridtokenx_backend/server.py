@@ -20,7 +20,8 @@ from gridtokenx_backend.enrolment.broker_access import BrokerAccess
 from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.ingest.acks import AckSigner
-from gridtokenx_backend.ingest.frame_intake import Ingest
+from gridtokenx_backend.ingest.frame_intake import FrameIntake
+from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
 from gridtokenx_backend.memory import collect_rarely, give_back
 from gridtokenx_backend.replay.replay import rebuild
@@ -85,13 +86,15 @@ def _assemble(settings: Settings, resources: Resources, writer: Writer) -> Backe
     """Return the parts of a backend, joined together. Raises CannotStart."""
     key = resources.ack_keys[0]
     signer = AckSigner(raw_private_seed(key), raw_public_key(key.public_key()))
+    intake = FrameIntake(writer, resources.verifier, signer)
     community = writer.community.active_terms.name
     source = MqttSource(settings.backend.broker, community, resources.tls)
     return Backend(
         writer=writer,
         journal=resources.journal,
         verifier=resources.verifier,
-        ingest=Ingest(source, writer, resources.verifier, signer),
+        intake=intake,
+        mqtt_intake=MqttIntake(source, intake),
         source=source,
         clock=resources.clock,
         operator_token=resources.operator_token,
@@ -127,7 +130,7 @@ def _start_tasks(group: asyncio.TaskGroup, backend: Backend) -> list[asyncio.Tas
     period_ms = writer.community.active_terms.tick_ms
     works = [
         backend.source.run(),
-        backend.ingest.run(),
+        backend.mqtt_intake.run(),
         tick_when_due(writer, clock, period_ms, access.changed if access else None),
         backend.series.run(),
         clear_when_due(writer, clock),

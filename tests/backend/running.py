@@ -71,7 +71,7 @@ class Site:
         await self._links.aclose()
 
     def dropped(self) -> dict[str, int]:
-        return {reason.value: count for reason, count in self.backend.ingest.dropped.items()}
+        return {reason.value: count for reason, count in self.backend.mqtt_intake.dropped.items()}
 
     async def pause(self, paused: bool) -> None:
         await self.backend.writer.submit([switch_oracle(SwitchOracle(paused, "a test"))])

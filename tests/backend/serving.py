@@ -19,7 +19,8 @@ from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.enrolment.authority import open_authority
 from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService
 from gridtokenx_backend.ingest.acks import AckSigner
-from gridtokenx_backend.ingest.frame_intake import Ingest
+from gridtokenx_backend.ingest.frame_intake import FrameIntake
+from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
 from gridtokenx_backend.journal.sqlite_journal import Journal
 from gridtokenx_backend.series.keeper import SeriesKeeper
@@ -76,7 +77,7 @@ async def api_on(
             await writer.submit([terms])
         verifier = Verifier(0)
         source = MqttSource(BrokerSection(), NAME, None)
-        ingest = Ingest(source, writer, verifier, AckSigner(bytes(32), bytes(32)))
+        intake = FrameIntake(writer, verifier, AckSigner(bytes(32), bytes(32)))
         enrolment = None
         if settings is not None:
             authority = open_authority(settings.ca)
@@ -90,7 +91,8 @@ async def api_on(
             writer=writer,
             journal=journal,
             verifier=verifier,
-            ingest=ingest,
+            intake=intake,
+            mqtt_intake=MqttIntake(source, intake),
             source=source,
             clock=clock,
             operator_token=TOKEN,

@@ -8,7 +8,8 @@ from gridtokenx_backend.api.rate_limit import Guesses
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.enrolment.broker_access import BrokerAccess
 from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService
-from gridtokenx_backend.ingest.frame_intake import Ingest
+from gridtokenx_backend.ingest.frame_intake import FrameIntake
+from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
 from gridtokenx_backend.journal.sqlite_journal import Journal
 from gridtokenx_backend.series.keeper import SeriesKeeper
@@ -24,7 +25,8 @@ class Backend:
     writer: Writer
     journal: Journal
     verifier: Verifier
-    ingest: Ingest
+    intake: FrameIntake
+    mqtt_intake: MqttIntake
     source: MqttSource
     clock: Clock
     operator_token: str

@@ -14,7 +14,7 @@ from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.views import FramesTakenView
 from gridtokenx_backend.engine.writer import Overloaded
-from gridtokenx_backend.ingest.frame_file import take
+from gridtokenx_backend.ingest.frame_file import store_frames
 from gridtokenx_wire.carried import read_messages
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import MAX_FRAME_BYTES
@@ -44,12 +44,12 @@ async def put_frames(
         messages = list(read_messages(io.BytesIO(await request.body()), MAX_FRAME_BYTES))
     except WireError as error:
         raise Problem(400, "The frames were refused", str(error), "malformed") from None
-    known = backend.writer.community.devices.get(name)
-    taken = await take(messages, known, backend.writer, backend.verifier)
+    known = backend.intake.devices.get(name)
+    outcome = await store_frames(messages, known, backend.intake)
     return FramesTakenView(
-        taken.accepted,
-        taken.duplicates,
-        taken.refusal.value if taken.refusal else "",
-        known.next_seq if known else 0,
-        [ack.hex() for ack in backend.ingest.sealed_acks(taken.results)],
+        accepted=outcome.accepted,
+        duplicates=outcome.duplicates,
+        refused=outcome.refusal.value if outcome.refusal else "",
+        next_seq=known.next_seq if known else 0,
+        acks=[ack.hex() for _, ack in backend.intake.sealed_acks(outcome.results)],
     )

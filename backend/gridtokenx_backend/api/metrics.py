@@ -35,7 +35,7 @@ class _Parts(Collector):
             "Frames that were not taken since the start, by reason.",
             labels=["reason"],
         )
-        for reason, count in self._backend.ingest.dropped.items():
+        for reason, count in self._backend.mqtt_intake.dropped.items():
             dropped.add_metric([reason.value], count)
         yield dropped
         for name, text, total in (

@@ -1,4 +1,4 @@
-"""Frames that the operator brings in a file: the same way into the core as over the broker."""
+"""The frames of a file that the operator brings, for a site that never comes online."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gridtokenx_backend.core.messages.inputs import FrameInput, Input
+from gridtokenx_backend.core.messages.inputs import FrameInput
 from gridtokenx_backend.core.messages.outcomes import (
     FrameAccepted,
     FrameRefusal,
@@ -14,17 +14,15 @@ from gridtokenx_backend.core.messages.outcomes import (
     Result,
 )
 from gridtokenx_backend.core.model.registry import Device
-from gridtokenx_backend.engine.writer import Writer
-from gridtokenx_backend.signatures.verifier import Verifier
-from gridtokenx_wire import cose
-from gridtokenx_wire.errors import WireError
-from gridtokenx_wire.frame import decode_frame
+from gridtokenx_backend.ingest.frame_intake import FrameIntake
 
 
-class FramesTaken(msgspec.Struct, frozen=True):
-    """What came of frames: in their order, up to the first that could not be put to the core.
+class FileOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a file's frames.
 
-    `refusal` says why that one could not, or why one was not taken; None if all are stored now.
+    `results` are those of the frames up to the first that could not be put to the core, in order.
+    `refusal` says why that frame could not, or why one was not stored; it is None if all are
+    stored now.
     """
 
     results: list[Result]
@@ -42,49 +40,36 @@ class FramesTaken(msgspec.Struct, frozen=True):
         )
 
 
-async def take(
-    messages: Sequence[bytes], device: Device | None, writer: Writer, verifier: Verifier
-) -> FramesTaken:
-    """Checks, judges and stores a device's frames; those that are stored already stay as they are.
+async def store_frames(
+    messages: Sequence[bytes], device: Device | None, intake: FrameIntake
+) -> FileOutcome:
+    """Check, judge and store a device's frames; those that are stored already stay as they are.
 
-    Raises Overloaded.
+    Frames behind one that fails its check are left out, because the frames are a chain. Raises
+    Overloaded.
     """
     if device is None:
-        return FramesTaken([], FrameRefusal.UNKNOWN_DEVICE)
-    jobs = []
-    payloads = []
-    for message in messages:
-        signature, signed, payload = cose.split(message)  # the sequence was read by this form
-        jobs.append((device.public_key, signature, signed))
-        payloads.append(payload)
-    valid = await verifier.verify(jobs)
-    given: list[Input] = []
-    refusal = None
-    for message, payload, signed_by_it in zip(messages, payloads, valid, strict=True):
-        refusal = _refusal(given, device, message, payload, signed_by_it=signed_by_it)
-        if refusal:
-            break
-    results = [settled.result for settled in await writer.submit(given)] if given else []
-    return FramesTaken(results, _first_refusal(results) or refusal)
+        return FileOutcome(results=[], refusal=FrameRefusal.UNKNOWN_DEVICE)
+    inputs, refusal = _before_refusal(await intake.check([(device, each) for each in messages]))
+    committed = await intake.enqueue(inputs) if inputs else []
+    results = [each.result for each in committed]
+    return FileOutcome(results=results, refusal=_first_refusal(results) or refusal)
 
 
-def _refusal(
-    given: list[Input], device: Device, message: bytes, payload: bytes, *, signed_by_it: bool
-) -> FrameRefusal | None:
-    """Adds a frame to what is given to the core, or says why it may not be."""
-    if not signed_by_it:
-        return FrameRefusal.BAD_SIGNATURE
-    try:
-        frame = decode_frame(payload)
-    except WireError:
-        return FrameRefusal.MALFORMED
-    if frame.device != device.id:
-        return FrameRefusal.WRONG_DEVICE
-    given.append(FrameInput(message, frame))
-    return None
+def _before_refusal(
+    checked: Sequence[FrameInput | FrameRefusal],
+) -> tuple[list[FrameInput], FrameRefusal | None]:
+    """Return the inputs in front of the first refusal, and that refusal if there is one."""
+    inputs: list[FrameInput] = []
+    for each in checked:
+        if isinstance(each, FrameRefusal):
+            return inputs, each
+        inputs.append(each)
+    return inputs, None
 
 
 def _first_refusal(results: Sequence[Result]) -> FrameRefusal | None:
+    """Return why a frame was not stored; duplicates are stored already."""
     for result in results:
         if type(result) is FrameRefused and result.reason is not FrameRefusal.DUPLICATE:
             return result.reason

@@ -40,8 +40,8 @@ class FrameSource(Protocol):
         """The messages that wait, at least one, in the order of arrival."""
         ...
 
-    def settle(self, messages: Sequence[Publication]) -> None:
-        """Tells the source that they need not be delivered again."""
+    def release(self, messages: Sequence[Publication]) -> None:
+        """Tell the source that these messages need not be delivered again."""
         ...
 
     def send_ack(self, device: str, ack: bytes) -> None: ...
@@ -193,7 +193,7 @@ class MqttSource:
             asyncio.get_running_loop().call_soon(self._readable)
         return taken
 
-    def settle(self, messages: Sequence[Publication]) -> None:
+    def release(self, messages: Sequence[Publication]) -> None:
         if self._socket is not None:  # else the broker delivers them again, and `seq` tells
             self._socket.send(b"".join(encode_puback(each.mid) for each in messages if each.mid))
 

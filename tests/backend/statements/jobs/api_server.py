@@ -17,7 +17,8 @@ from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.config.data_folder import prepare
 from gridtokenx_backend.config.settings import BrokerSection, Settings, load_settings
 from gridtokenx_backend.ingest.acks import AckSigner
-from gridtokenx_backend.ingest.frame_intake import Ingest
+from gridtokenx_backend.ingest.frame_intake import FrameIntake
+from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
 from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.series.keeper import SeriesKeeper
@@ -82,14 +83,15 @@ async def _serve(
     async with writer_on(journal) as writer:
         verifier = Verifier(0)
         source = MqttSource(BrokerSection(), "lane", None)
-        ingest = Ingest(source, writer, verifier, AckSigner(bytes(32), bytes(32)))
+        intake = FrameIntake(writer, verifier, AckSigner(bytes(32), bytes(32)))
         stored = await open_series("")
         series = SeriesKeeper(stored, journal, writer)
         backend = Backend(
             writer=writer,
             journal=journal,
             verifier=verifier,
-            ingest=ingest,
+            intake=intake,
+            mqtt_intake=MqttIntake(source, intake),
             source=source,
             clock=StandingClock(at_ms),
             operator_token=settings.operator_token.read_text().strip(),
