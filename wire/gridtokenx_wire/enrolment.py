@@ -27,7 +27,7 @@ from gridtokenx_wire.keys import parse_device, parse_public_key
 MAX_STATEMENT_BYTES = 8192
 SECRET_BYTES = 16
 DEVICE_TEXT_CHARS = 26
-_TYP = "gridtokenx-enrolment+jws"
+_KIND = jws.Kind(typ="gridtokenx-enrolment+jws", max_bytes=MAX_STATEMENT_BYTES)
 _TOKEN = re.compile(r"([a-z2-7]{26})\.([0-9a-f]{32})", re.ASCII)
 
 
@@ -121,7 +121,7 @@ class Rotation(msgspec.Struct, frozen=True, gc=False):
 
 def sign_statement(statement: Enrol | Succeed | Consent, key: Ed25519PrivateKey) -> str:
     """The compact JWS."""
-    return jws.sign(msgspec.json.encode(statement), _TYP, key)
+    return jws.sign(msgspec.json.encode(statement), _KIND, key)
 
 
 def parse_enrolment(message: bytes) -> Enrolment:
@@ -148,7 +148,7 @@ def parse_rotation(message: bytes) -> Rotation:
 
 
 def _parse(message: bytes) -> tuple[Enrol | Succeed | Consent, jws.Signed]:
-    signed = jws.split(message, _TYP, MAX_STATEMENT_BYTES)
+    signed = jws.split(message, _KIND)
     try:
         return _decoder.decode(signed.payload), signed
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

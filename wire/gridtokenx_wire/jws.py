@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 from typing import Literal
 
 import msgspec
@@ -22,15 +23,27 @@ SIGNATURE_BYTES = 64
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 
-class Signed(msgspec.Struct, frozen=True, gc=False):
-    """A split JWS: not verified until `signature` over `signed` was."""
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """What a JWS is for. A JWS of one kind is never accepted as one of another.
+
+    `typ` names the kind in the header. Where `is_signed_by_others`, tools that do not know this
+    project may have made the header: `typ` may be missing then, and a `kid` is allowed.
+    """
+
+    typ: str
+    max_bytes: int
+    is_signed_by_others: bool = False
+
+
+class Signed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A JWS in its parts. It is not verified until `signature` over `signed` was."""
 
     payload: bytes
     signed: bytes
     signature: bytes
 
     def job(self, public_key: bytes) -> tuple[bytes, bytes, bytes]:
-        """(public key, signature, what was signed), for a verifier of one's own."""
+        """Return (public key, signature, signed bytes), as a verifier of many takes them."""
         return public_key, self.signature, self.signed
 
 
@@ -39,15 +52,23 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     typ: str
 
 
-_header_decoder = msgspec.json.Decoder(_Header)
+class _HeaderByOthers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    alg: Literal["Ed25519"]
+    typ: str | None = None
+    kid: str | None = None
+
+
+_header_decoder: msgspec.json.Decoder[_Header | _HeaderByOthers] = msgspec.json.Decoder(_Header)
+_header_by_others_decoder = msgspec.json.Decoder(_HeaderByOthers)
 
 
 def encode_base64url(content: bytes) -> bytes:
+    """Return `content` in Base64url (RFC 4648 §5) without padding."""
     return base64.urlsafe_b64encode(content).rstrip(b"=")
 
 
 def decode_base64url(part: bytes) -> bytes:
-    """Raises WireError for anything but the canonical spelling."""
+    """Return what `part` spells. Raises WireError for anything but the canonical spelling."""
     try:
         content = binascii.a2b_base64(part.translate(_FROM_URL) + b"=" * (-len(part) % 4))
     except binascii.Error:
@@ -58,35 +79,50 @@ def decode_base64url(part: bytes) -> bytes:
     return content
 
 
-def sign(payload: bytes, typ: str, key: Ed25519PrivateKey) -> str:
-    """The compact JWS of a payload whose kind is told by `typ`."""
-    header = encode_base64url(msgspec.json.encode({"alg": "Ed25519", "typ": typ}))
-    signed = header + b"." + encode_base64url(payload)
+@functools.cache
+def _own_header(typ: str) -> bytes:
+    """Return the header that this project signs with, in Base64url."""
+    return encode_base64url(msgspec.json.encode({"alg": "Ed25519", "typ": typ}))
+
+
+def sign(payload: bytes, kind: Kind, key: Ed25519PrivateKey) -> str:
+    """Return the compact JWS of a payload, signed with `key`."""
+    signed = _own_header(kind.typ) + b"." + encode_base64url(payload)
     return (signed + b"." + encode_base64url(key.sign(signed))).decode()
 
 
-def split(jws: bytes, typ: str, max_bytes: int) -> Signed:
-    """The parts of a JWS of kind `typ`, all checked but the signature. Raises WireError."""
-    if len(jws) > max_bytes:
-        raise WireError(f"expected a JWS of at most {max_bytes} bytes")
+def split(jws: bytes, kind: Kind) -> Signed:
+    """Return the parts of a JWS of this kind; all but its signature has been checked.
+
+    Raises WireError saying what was expected.
+    """
+    if len(jws) > kind.max_bytes:
+        raise WireError(f"expected a JWS of at most {kind.max_bytes} bytes")
     parts = jws.split(b".")
     if len(parts) != 3:
         raise WireError("expected a compact JWS: header.payload.signature")
-    header, payload, signature = (decode_base64url(part) for part in parts)
-    try:
-        given = _header_decoder.decode(header)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"header: {error}") from None
-    if given.typ != typ:
-        raise WireError(f"header: expected typ {typ!r}")
+    if parts[0] != _own_header(kind.typ):
+        _check_header(decode_base64url(parts[0]), kind)
+    payload, signature = decode_base64url(parts[1]), decode_base64url(parts[2])
     if len(signature) != SIGNATURE_BYTES:
         raise WireError("expected an Ed25519 signature of 64 bytes")
-    return Signed(payload, parts[0] + b"." + parts[1], signature)
+    return Signed(payload=payload, signed=parts[0] + b"." + parts[1], signature=signature)
 
 
-def verify(signed: Signed, public_key: bytes) -> None:
-    """Raises WireError unless the raw `public_key` made the signature."""
+def _check_header(header: bytes, kind: Kind) -> None:
+    """Raise WireError unless a header that is not our own names the algorithm and the kind."""
+    decoder = _header_by_others_decoder if kind.is_signed_by_others else _header_decoder
+    try:
+        typ = decoder.decode(header).typ
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"header: {error}") from None
+    if typ != kind.typ and not (typ is None and kind.is_signed_by_others):
+        raise WireError(f"header: expected typ {kind.typ!r}")
+
+
+def verify(signed: Signed, public_key: bytes, signer: str = "the named key") -> None:
+    """Raise WireError unless the raw `public_key` of `signer` made the signature."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signed.signature, signed.signed)
     except InvalidSignature:
-        raise WireError("expected a signature by the named key") from None
+        raise WireError(f"expected a signature by {signer}") from None

@@ -10,19 +10,15 @@ import re
 from typing import Annotated, Literal
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import (
-    Ed25519PrivateKey,
-    Ed25519PublicKey,
-)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gridtokenx_wire import jws
 from gridtokenx_wire.errors import WireError
-from gridtokenx_wire.jws import decode_base64url, encode_base64url
 from gridtokenx_wire.keys import parse_public_key
 from gridtokenx_wire.units import parse_grx, parse_kwh
 
 MAX_JWS_BYTES = 4096
-_TYP = "gridtokenx-order+jws"
+_KIND = jws.Kind(typ="gridtokenx-order+jws", max_bytes=MAX_JWS_BYTES, is_signed_by_others=True)
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
@@ -164,71 +160,43 @@ class RecRetire(_Instruction, frozen=True, tag="rec_retire", gc=False):
 Instruction = Order | Cancel | Amend | CancelAll | Standing | Withdraw | RecTransfer | RecRetire
 
 
-class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    alg: Literal["Ed25519"]
-    typ: Literal["gridtokenx-order+jws"] | None = None
-    kid: str | None = None
-
-
-class SignedInstruction(msgspec.Struct, frozen=True):
-    """A parsed JWS: not verified until `signature` over `signed` was, under `public_key`."""
+class SignedInstruction(msgspec.Struct, frozen=True, gc=False):
+    """A parsed instruction. It is not verified until `signed` was, under `public_key`."""
 
     instruction: Instruction
     public_key: bytes
-    signed: bytes
-    signature: bytes
+    signed: jws.Signed
 
 
-_header_decoder = msgspec.json.Decoder(_Header)
-_payload_decoder = msgspec.json.Decoder(Instruction)
-_HEADER = encode_base64url(msgspec.json.encode({"alg": "Ed25519", "typ": _TYP}))
+_decoder = msgspec.json.Decoder(Instruction)
 
 
 def sign_instruction(instruction: Instruction, key: Ed25519PrivateKey) -> str:
-    """The compact JWS. The caller puts the key's own wallet address into the instruction."""
-    signed = _HEADER + b"." + encode_base64url(msgspec.json.encode(instruction))
-    return (signed + b"." + encode_base64url(key.sign(signed))).decode()
+    """Return the compact JWS. The instruction must name the wallet whose key this is."""
+    return jws.sign(msgspec.json.encode(instruction), _KIND, key)
 
 
-def parse_instruction(jws: bytes) -> SignedInstruction:
-    """Checks everything of a JWS but its signature. Raises WireError saying what was expected."""
-    if len(jws) > MAX_JWS_BYTES:
-        raise WireError(f"expected a JWS of at most {MAX_JWS_BYTES} bytes")
-    parts = jws.split(b".")
-    if len(parts) != 3:
-        raise WireError("expected a compact JWS: header.payload.signature")
-    header, payload, signature = (decode_base64url(part) for part in parts)
-    if parts[0] != _HEADER:
-        _decode_header(header)
+def parse_instruction(message: bytes) -> SignedInstruction:
+    """Return the parts of a JWS of which all but the signature has been checked.
+
+    Raises WireError saying what was expected.
+    """
+    signed = jws.split(message, _KIND)
     try:
-        instruction = _payload_decoder.decode(payload)
+        instruction = _decoder.decode(signed.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"payload: {error}") from None
-    if len(signature) != 64:
-        raise WireError("expected an Ed25519 signature of 64 bytes")
     if _ID.fullmatch(instruction.id) is None:
         raise WireError("payload: expected an id of 1 to 64 letters, digits, '.', '_' or '-'")
     try:
         public_key = parse_public_key(instruction.wallet)
     except ValueError as error:
         raise WireError(f"payload: wallet: {error}") from None
-    return SignedInstruction(instruction, public_key, parts[0] + b"." + parts[1], signature)
+    return SignedInstruction(instruction, public_key, signed)
 
 
-def _decode_header(header: bytes) -> None:
-    try:
-        _header_decoder.decode(header)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"header: {error}") from None
-
-
-def open_instruction(jws: bytes) -> Instruction:
-    """The instruction of a JWS signed by the wallet that it names. Raises WireError."""
-    parsed = parse_instruction(jws)
-    try:
-        Ed25519PublicKey.from_public_bytes(parsed.public_key).verify(
-            parsed.signature, parsed.signed
-        )
-    except InvalidSignature:
-        raise WireError("expected a signature by the wallet") from None
+def open_instruction(message: bytes) -> Instruction:
+    """Return the instruction of a JWS that its wallet has signed. Raises WireError."""
+    parsed = parse_instruction(message)
+    jws.verify(parsed.signed, parsed.public_key, "the wallet")
     return parsed.instruction

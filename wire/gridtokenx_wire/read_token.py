@@ -17,7 +17,7 @@ from gridtokenx_wire.keys import parse_public_key
 MAX_BYTES = 1024
 LONGEST_MS = 900_000
 """No token is good for longer."""
-_TYP = "gridtokenx-read+jws"
+_KIND = jws.Kind(typ="gridtokenx-read+jws", max_bytes=MAX_BYTES)
 _Time = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
@@ -46,12 +46,12 @@ _decoder = msgspec.json.Decoder(ReadToken)
 
 def sign_read_token(token: ReadToken, key: Ed25519PrivateKey) -> str:
     """The compact JWS. The caller puts the key's own wallet address into the token."""
-    return jws.sign(msgspec.json.encode(token), _TYP, key)
+    return jws.sign(msgspec.json.encode(token), _KIND, key)
 
 
 def parse_read_token(text: bytes) -> SignedToken:
     """Checks everything of a token but its signature and its time. Raises WireError."""
-    signed = jws.split(text, _TYP, MAX_BYTES)
+    signed = jws.split(text, _KIND)
     try:
         token = _decoder.decode(signed.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -86,8 +86,7 @@ async def carry_out(
     if not isinstance(signed.instruction, expected):
         kinds = " or ".join(repr(kind.__struct_config__.tag) for kind in expected)
         raise problems.refused(OrderRefusal.MALFORMED, f"expected an instruction of kind {kinds}")
-    job = (signed.public_key, signed.signature, signed.signed)
-    if not await backend.verifier.verify_one(job):
+    if not await backend.verifier.verify_one(signed.signed.job(signed.public_key)):
         raise problems.refused(OrderRefusal.BAD_SIGNATURE, "expected a signature by the wallet")
     ((result, seq, at_ms),) = await backend.writer.submit([OrderInput(body, signed.instruction)])
     match result:

@@ -173,7 +173,7 @@ def _signatures(community: Community, given: Input) -> list[Job]:
             return [(_key_of(community, given.frame.device), signature, signed)]
         case OrderInput():
             parsed = parse_instruction(given.raw)
-            return [(parsed.public_key, parsed.signature, parsed.signed)]
+            return [parsed.signed.job(parsed.public_key)]
         case EnrolInput():
             enrolment = given.enrolment
             return [enrolment.signed.job(enrolment.public_key)]
