@@ -34,7 +34,8 @@ from gridtokenx_backend.core.model.terms import (
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.core.state.snapshot import digest
 from gridtokenx_backend.journal.entry import Entry, make_entry
-from gridtokenx_backend.journal.sqlite_journal import Snapshot, open_journal
+from gridtokenx_backend.journal.port import Snapshot
+from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.memory import collect_rarely
 from gridtokenx_wire import cose
 from gridtokenx_wire.config import Grx, Kilowatt, PublicKey

@@ -52,7 +52,7 @@ BACKEND: Table = {
     "engine": "core.machine core.state core.messages journal errors",
     "grid_data": "core.sharing core.messages core.model errors",
     "series": "engine journal sqlite_thread core.messages core.model errors memory",
-    "replay": "series signatures journal core.machine core.state core.messages errors",
+    "replay": ("series signatures journal core.machine core.state core.messages core.model errors"),
     "config": "grid_data core.sharing core.model errors",
     "enrolment": "config engine signatures core.messages errors",
     "ingest": "config engine signatures core.messages core.model",

@@ -13,7 +13,8 @@ from tests.backend.village import START_MS
 from gridtokenx_backend.core.messages.inputs import Input
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.engine.writer import Committed, Writer
-from gridtokenx_backend.journal.sqlite_journal import Journal, SqliteJournal, open_journal
+from gridtokenx_backend.journal.port import Journal
+from gridtokenx_backend.journal.sqlite_journal import SqliteJournal, open_journal
 from gridtokenx_backend.replay.replay import rebuild
 
 

@@ -22,7 +22,7 @@ from gridtokenx_backend.ingest.acks import AckSigner
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
-from gridtokenx_backend.journal.sqlite_journal import Journal
+from gridtokenx_backend.journal.port import Journal
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
 from gridtokenx_backend.signatures.verifier import Verifier

@@ -19,7 +19,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     StandingAccepted,
     Trade,
 )
-from gridtokenx_backend.journal.sqlite_journal import TradeRow
+from gridtokenx_backend.journal.port import TradeRow
 from gridtokenx_wire.units import format_grx, format_kwh
 
 

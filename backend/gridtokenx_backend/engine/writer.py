@@ -27,7 +27,7 @@ from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.core.state.snapshot import digest
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.journal.entry import SALT_BYTES, Entry, make_entry
-from gridtokenx_backend.journal.sqlite_journal import Journal, Snapshot, TradeRow, trade_rows
+from gridtokenx_backend.journal.port import Journal, Snapshot, TradeRow, trade_rows
 from gridtokenx_wire.clock import Clock
 
 MAX_BATCH = 512

@@ -2,8 +2,11 @@
 
 The leaf is JSON, stored and hashed as the same bytes:
 
-    {"v":1,"seq":7,"at_ms":...,"kind":"frame","movements":[["GRID","issuer:GRID","7xK...",1500]],
-     "commitment":"hex"}
+    {"v":2,"seq":7,"at_ms":...,"kind":"frame","rules":1,
+     "movements":[["GRID","issuer:GRID","7xK...",1500]],"commitment":"hex"}
+
+`rules` is the version of the rules that made the outcome. Version 1 of the leaf has no such field;
+its entries were made by the rules of version 1. Those leaves stay as they are for ever.
 
 `commitment` is SHA-256(salt ‖ length of input as 8 bytes big-endian ‖ input ‖ outcome). Erasing
 input, outcome and salt leaves the leaf and the tree whole and says nothing of what was erased.
@@ -20,12 +23,26 @@ import msgspec
 from gridtokenx_backend.core.messages.inputs import Input, kind_of
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, Outcome, movements_of
 from gridtokenx_backend.core.model.ledger import Movement
+from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 
 SALT_BYTES = 16
+LEAF_VERSION = 2
 
 
-class Leaf(msgspec.Struct, frozen=True, gc=False):
+class Leaf(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The public part of an entry. Movements are [asset, debit, credit, amount]."""
+
+    v: int
+    seq: int
+    at_ms: int
+    kind: str
+    rules: int = 1
+    movements: list[Movement]
+    commitment: str
+
+
+class _LeafOfVersion1(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A leaf as version 0.1.0 of the program wrote it."""
 
     v: int
     seq: int
@@ -55,12 +72,43 @@ _encode_outcome = msgspec.msgpack.Encoder().encode
 _outcome_decoder: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Outcome)
 
 
-def make_entry(seq: int, at_ms: int, given: Input, outcome: Outcome, salt: bytes) -> Entry:
-    """The entry for an input that the core has carried out. `salt` is 16 fresh random bytes."""
+def make_entry(
+    seq: int,
+    at_ms: int,
+    given: Input,
+    outcome: Outcome,
+    salt: bytes,
+    *,
+    leaf_version: int = LEAF_VERSION,
+    rules: int = RULES_VERSION,
+) -> Entry:
+    """Return the entry for an input that the core has carried out.
+
+    `salt` is 16 fresh random bytes. `leaf_version` and `rules` are other than the newest only where
+    a stored entry is made again.
+    """
     stored = _encode_outcome(outcome)
     kind = kind_of(given)
+    movements = movements_of(outcome)
     commitment = commit(salt, given.raw, stored)
-    leaf = _encode_leaf(Leaf(1, seq, at_ms, kind, movements_of(outcome), commitment))
+    if leaf_version == 1:
+        leaf = _encode_leaf(
+            _LeafOfVersion1(
+                v=1, seq=seq, at_ms=at_ms, kind=kind, movements=movements, commitment=commitment
+            )
+        )
+    else:
+        leaf = _encode_leaf(
+            Leaf(
+                v=leaf_version,
+                seq=seq,
+                at_ms=at_ms,
+                kind=kind,
+                rules=rules,
+                movements=movements,
+                commitment=commitment,
+            )
+        )
     previous = outcome.previous if type(outcome) is FrameAccepted else 0
     return Entry(seq, at_ms, kind, previous, leaf, leaf_hash(leaf), salt, given.raw, stored)
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from gridtokenx_backend.core.messages.inputs import clear_interval
-from gridtokenx_backend.core.messages.outcomes import Outcome, trades_of
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.journal.entry import Entry
+from gridtokenx_backend.journal.port import Snapshot, TradeRow
 from gridtokenx_backend.sqlite_thread import Connection
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""Version 3 has the tables of version 2; its leaves name the rules, which older programs refuse."""
+_OLDEST_VERSION = 2
 _SCHEMA = """
 CREATE TABLE journal (
   seq       INTEGER PRIMARY KEY,
@@ -66,102 +66,6 @@ _READER_CACHE_KIB = 512  # what is read is new, or read once
 _FIRST_MS = 10**12
 """From 2001 to 2286 intervals have thirteen digits, so that their texts sort as they do."""
 _ENTRIES_READ = 1000
-
-
-class TradeRow(NamedTuple):
-    """A trade as the market's history shows it; the journal's entry `seq` holds its evidence."""
-
-    seq: int
-    n: int
-    at_ms: int
-    price_ugrx: int
-    quantity_uwh: int
-    gross_ugrx: int
-    fee_ugrx: int
-    buyer: str
-    seller: str
-    net_ugrx: int
-    wheeling_ugrx: int
-    loss_ugrx: int
-    buyer_zone: str
-    seller_zone: str
-    segment: str
-    rent_ugrx: int
-
-
-def trade_rows(seq: int, at_ms: int, outcome: Outcome) -> list[TradeRow]:
-    """The trades of entry `seq`, as its rows of the history."""
-    return [
-        TradeRow(
-            seq,
-            n,
-            at_ms,
-            trade.price_ugrx,
-            trade.quantity_uwh,
-            trade.gross_ugrx,
-            trade.fee_ugrx,
-            trade.buyer,
-            trade.seller,
-            trade.net_ugrx,
-            trade.wheeling_ugrx,
-            trade.loss_ugrx,
-            trade.buyer_zone,
-            trade.seller_zone,
-            trade.segment,
-            trade.rent_ugrx,
-        )
-        for n, trade in enumerate(trades_of(outcome))
-    ]
-
-
-class Snapshot(msgspec.Struct, frozen=True, gc=False):
-    seq: int
-    state: bytes
-    digest: str
-
-
-class Journal(Protocol):
-    """Where entries are durable. Every method may raise JournalUnavailable."""
-
-    async def append(self, entries: Sequence[Entry], trades: Sequence[TradeRow]) -> None:
-        """Stores all of them or none. Raises Fenced if a number is taken by another writer."""
-        ...
-
-    async def last_seq(self) -> int:
-        """The number of the newest stored entry, 0 if there is none."""
-        ...
-
-    def entries(self, after: int) -> AsyncIterator[Entry]:
-        """The entries with a number above `after`, in order."""
-        ...
-
-    async def outcomes(self, after: int, limit: int) -> list[tuple[int, bytes]]:
-        """(number, outcome) of the entries with a number above `after`, in order."""
-        ...
-
-    async def entry(self, seq: int) -> Entry | None: ...
-
-    async def trades(self, limit: int) -> list[TradeRow]:
-        """The newest trades, newest first."""
-        ...
-
-    async def trades_of(self, seq: int) -> list[TradeRow]:
-        """The trades of one entry, in order."""
-        ...
-
-    async def clearings(self, limit: int, before_ms: int) -> list[Entry]:
-        """The entries that cleared the newest intervals before `before_ms`, newest first."""
-        ...
-
-    async def count_trades(self, up_to: int) -> int:
-        """The trades of the entries up to that number, and any that no entry has."""
-        ...
-
-    async def save_snapshot(self, snapshot: Snapshot) -> None: ...
-
-    async def newest_snapshot(self) -> Snapshot | None: ...
-
-    async def close(self) -> None: ...
 
 
 class SqliteJournal:
@@ -294,6 +198,7 @@ async def open_journal_readonly(path: Path) -> SqliteJournal:
     connection = Connection(f"file:{quote(str(path))}?mode=ro", uri=True)
     journal = SqliteJournal(connection, connection)
     try:
+        _check_version(await connection.call(_version))
         await journal.last_seq()
     except JournalUnavailable as error:
         await journal.close()
@@ -305,10 +210,31 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     db.execute("PRAGMA wal_autocheckpoint=4000")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
+    version = _version(db)
     if version == 0:
         db.executescript(
             f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
         )
-    elif version != SCHEMA_VERSION:
-        raise JournalUnavailable(f"expected schema version {SCHEMA_VERSION}, got {version}")
+        return
+    _check_version(version)
+    if version < SCHEMA_VERSION:
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _check_version(version: int) -> None:
+    """Raise JournalUnavailable for a journal that this program must not read."""
+    if version > SCHEMA_VERSION:
+        raise JournalUnavailable(
+            f"expected a journal of schema {SCHEMA_VERSION} at most, got schema {version}: install "
+            "the program that wrote it, or a newer one"
+        )
+    if version < _OLDEST_VERSION:
+        raise JournalUnavailable(
+            f"expected a journal of schema {_OLDEST_VERSION} or later, got schema {version}, which "
+            "no release has written"
+        )

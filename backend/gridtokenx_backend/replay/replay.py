@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+import structlog
 
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages.inputs import (
@@ -17,11 +18,19 @@ from gridtokenx_backend.core.messages.inputs import (
     parse,
 )
 from gridtokenx_backend.core.messages.outcomes import NotJournaled, Outcome
+from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 from gridtokenx_backend.core.state.community import Community, restore
-from gridtokenx_backend.core.state.snapshot import digest
+from gridtokenx_backend.core.state.snapshot import VERSION, digest, version_of
 from gridtokenx_backend.errors import ReplayMismatch
-from gridtokenx_backend.journal.entry import Entry, commit, decode_leaf, leaf_hash, make_entry
-from gridtokenx_backend.journal.sqlite_journal import Journal, Snapshot, trade_rows
+from gridtokenx_backend.journal.entry import (
+    LEAF_VERSION,
+    Entry,
+    commit,
+    decode_leaf,
+    leaf_hash,
+    make_entry,
+)
+from gridtokenx_backend.journal.port import Journal, Snapshot, trade_rows
 from gridtokenx_backend.replay.series_check import SeriesCheck
 from gridtokenx_backend.signatures.verify_worker import Job, check
 from gridtokenx_wire import cose
@@ -29,6 +38,7 @@ from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.order import parse_instruction
 
 PROGRESS_EVERY = 10_000
+log = structlog.get_logger()
 
 
 class ReplayReport(msgspec.Struct, frozen=True):
@@ -48,7 +58,10 @@ async def rebuild(journal: Journal) -> Community:
     if snapshot is not None:
         _check_snapshot(snapshot, await journal.last_seq())
         try:
-            community = restore(snapshot.state)
+            if version_of(snapshot.state) < VERSION:
+                log.info("snapshot of an older version: every entry is replayed", seq=snapshot.seq)
+            else:
+                community = restore(snapshot.state)
         except ValueError as error:
             raise ReplayMismatch(f"snapshot {snapshot.seq}: {error}") from None
     async for entry in journal.entries(community.entries):
@@ -61,6 +74,14 @@ def _check_snapshot(snapshot: Snapshot, last_seq: int) -> None:
         raise ReplayMismatch(f"snapshot {snapshot.seq}: its digest differs")
     if snapshot.seq > last_seq:
         raise ReplayMismatch(f"snapshot {snapshot.seq}: the journal ends at entry {last_seq}")
+
+
+def _is_comparable(snapshot: Snapshot) -> bool:
+    """Whether a state of today has the shape that this snapshot was taken in."""
+    try:
+        return version_of(snapshot.state) == VERSION
+    except ValueError:
+        return True  # no snapshot of any version: it differs
 
 
 def replay_entry(community: Community, entry: Entry) -> None:
@@ -77,7 +98,16 @@ def _apply(community: Community, entry: Entry, given: Input) -> Outcome:
         raise ReplayMismatch(f"entry {entry.seq}: its terms cannot be used: {error}") from None
     if isinstance(outcome, NotJournaled):
         raise ReplayMismatch(f"entry {entry.seq}: refused when replayed")
-    again = make_entry(entry.seq, entry.at_ms, given, outcome, entry.salt)
+    leaf = decode_leaf(entry.leaf)
+    again = make_entry(
+        entry.seq,
+        entry.at_ms,
+        given,
+        outcome,
+        entry.salt,
+        leaf_version=leaf.v,
+        rules=leaf.rules,
+    )
     if again != entry:
         raise ReplayMismatch(f"entry {entry.seq}: its {_difference(again, entry)} differs")
     return outcome
@@ -107,6 +137,11 @@ def _fault(entry: Entry) -> str:
         leaf = decode_leaf(entry.leaf)
     except ValueError as error:
         return f"its leaf cannot be read: {error}"
+    if leaf.v > LEAF_VERSION or leaf.rules > RULES_VERSION:
+        return (
+            f"expected leaf version {LEAF_VERSION} and rules version {RULES_VERSION} at most, got "
+            f"{leaf.v} and {leaf.rules}: install the program that wrote it, or a newer one"
+        )
     for name in ("seq", "at_ms", "kind"):
         if getattr(leaf, name) != getattr(entry, name):
             return f"its {name} is not that of its leaf"
@@ -142,7 +177,7 @@ async def verify(
             trades += len(rows)
             if await journal.trades_of(entry.seq) != rows:
                 raise ReplayMismatch(f"entry {entry.seq}: its trades in the history differ")
-        if newest is not None and entry.seq == newest.seq:
+        if newest is not None and entry.seq == newest.seq and _is_comparable(newest):
             if community.snapshot() != newest.state:
                 raise ReplayMismatch(f"snapshot {newest.seq}: the replayed state differs")
             snapshots += 1

@@ -18,7 +18,7 @@ from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.engine.writer import Committed, Writer
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.journal.entry import decode_outcome
-from gridtokenx_backend.journal.sqlite_journal import Journal
+from gridtokenx_backend.journal.port import Journal
 from gridtokenx_backend.memory import give_back
 from gridtokenx_backend.series.series_buffer import Gathered
 from gridtokenx_backend.series.store import SeriesStore

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.enrolment.authority import Authority, open_authority
 from gridtokenx_backend.errors import CannotStart
-from gridtokenx_backend.journal.sqlite_journal import Journal, open_journal
+from gridtokenx_backend.journal.port import Journal
+from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.series.store import SeriesStore, open_series
 from gridtokenx_backend.signatures.verifier import Verifier
 from gridtokenx_wire.clock import Clock, make_clock

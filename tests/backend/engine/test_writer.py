@@ -24,7 +24,8 @@ from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.engine import writer as writer_module
 from gridtokenx_backend.engine.writer import MAX_BATCH, Committed, Overloaded, Writer
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
-from gridtokenx_backend.journal.sqlite_journal import Snapshot, open_journal
+from gridtokenx_backend.journal.port import Snapshot
+from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.replay.replay import rebuild
 
 TICK = TickInput()

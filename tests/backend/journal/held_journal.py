@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.journal.entry import Entry
-from gridtokenx_backend.journal.sqlite_journal import Snapshot, SqliteJournal, TradeRow
+from gridtokenx_backend.journal.port import Snapshot, TradeRow
+from gridtokenx_backend.journal.sqlite_journal import SqliteJournal
 
 
 class HeldJournal:

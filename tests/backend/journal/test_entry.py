@@ -11,6 +11,7 @@ from tests.backend.village import START_MS, Village, frame_input, reading
 from gridtokenx_backend.core.messages.inputs import TickInput
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, Ticked
 from gridtokenx_backend.core.model.ledger import GRID, Movement, issuer
+from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 from gridtokenx_backend.journal.entry import (
     SALT_BYTES,
     commit,
@@ -70,15 +71,24 @@ def test_a_leaf_tells_the_movements_and_nothing_of_the_frame(village: Village) -
     entry = make_entry(village.community.entries, START_MS, given, outcome, bytes(16))
     mint = Movement(GRID, issuer(GRID), village.anna.wallet, 1500)
     leaf = decode_leaf(entry.leaf)
-    assert (leaf.v, leaf.seq, leaf.at_ms, leaf.kind) == (1, entry.seq, START_MS, "frame")
+    assert (leaf.v, leaf.seq, leaf.at_ms, leaf.kind) == (2, entry.seq, START_MS, "frame")
     assert leaf.movements == [mint]
     assert leaf.commitment == commit(bytes(16), given.raw, entry.outcome)
     assert entry.leaf_hash == leaf_hash(entry.leaf)
     assert entry.input == given.raw
     assert decode_outcome(entry.outcome) == outcome
     public = msgspec.json.decode(entry.leaf)
-    assert set(public) == {"v", "seq", "at_ms", "kind", "movements", "commitment"}
+    assert set(public) == {"v", "seq", "at_ms", "kind", "rules", "movements", "commitment"}
     assert b"ABB-1" not in entry.leaf
+
+
+def test_a_leaf_names_the_rules_and_one_of_version_1_is_made_again_as_it_was() -> None:
+    entry = make_entry(1, START_MS, TickInput(), Ticked([]), bytes(16))
+    assert decode_leaf(entry.leaf).rules == RULES_VERSION
+    first = make_entry(1, START_MS, TickInput(), Ticked([]), bytes(16), leaf_version=1)
+    assert "rules" not in msgspec.json.decode(first.leaf)
+    assert (decode_leaf(first.leaf).v, decode_leaf(first.leaf).rules) == (1, 1)
+    assert first.outcome == entry.outcome
 
 
 def test_equal_entries_with_other_salts_have_unrelated_leaves() -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.backend.parts import journal_at
 
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.journal.entry import Entry
+from gridtokenx_backend.journal.port import Snapshot, TradeRow
 from gridtokenx_backend.journal.sqlite_journal import (
-    Snapshot,
-    TradeRow,
+    SCHEMA_VERSION,
     open_journal,
     open_journal_readonly,
 )
@@ -177,7 +179,7 @@ async def test_a_read_only_journal_says_so_and_goes_on_when_it_is_not(path: Path
         pytest.param(lambda path: path.write_bytes(b"no database, surely" * 100), id="garbage"),
         pytest.param(lambda path: path.mkdir(), id="a folder"),
         pytest.param(lambda path: path.parent.rmdir(), id="no folder"),
-        pytest.param(lambda path: _set_version(path, 3), id="a newer schema"),
+        pytest.param(lambda path: _set_version(path, SCHEMA_VERSION + 1), id="a newer schema"),
     ],
 )
 @pytest.mark.parametrize("opened", [open_journal, open_journal_readonly])
@@ -203,6 +205,40 @@ def _damage(path: Path) -> None:
     middle = len(content) // 2 // 4096 * 4096
     content[middle : middle + 65_536] = b"\xff" * 65_536
     path.write_bytes(content)
+
+
+async def test_a_journal_of_the_schema_before_is_read_and_becomes_one_of_todays(
+    path: Path,
+) -> None:
+    async with journal_at(path) as journal:
+        await journal.append([entry(1)], [])
+    _set_version(path, SCHEMA_VERSION - 1)
+    reader = await open_journal_readonly(path)
+    assert await reader.last_seq() == 1
+    await reader.close()
+    async with journal_at(path) as journal:
+        await journal.append([entry(2)], [])
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert await stored(path) == [1, 2]
+
+
+@pytest.mark.parametrize("opened", [open_journal, open_journal_readonly])
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        (SCHEMA_VERSION + 1, f"expected a journal of schema {SCHEMA_VERSION} at most, got schema"),
+        (1, "expected a journal of schema 2 or later, got schema 1"),
+    ],
+)
+async def test_a_journal_of_another_schema_is_refused_in_one_line(
+    path: Path, opened: Callable[[Path], Any], version: int, told: str
+) -> None:
+    async with journal_at(path):
+        pass
+    _set_version(path, version)
+    with pytest.raises(JournalUnavailable, match=told):
+        await opened(path)
 
 
 async def test_damage_in_the_middle_is_unavailable_and_no_crash(path: Path) -> None:

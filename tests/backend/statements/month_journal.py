@@ -12,7 +12,8 @@ from gridtokenx_backend.config.time_zones import look_up
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import Configured, NotJournaled, Result
 from gridtokenx_backend.journal.entry import Entry, make_entry
-from gridtokenx_backend.journal.sqlite_journal import TradeRow, open_journal, trade_rows
+from gridtokenx_backend.journal.port import TradeRow, trade_rows
+from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_wire.order import Instruction
 
 TARIFF = {

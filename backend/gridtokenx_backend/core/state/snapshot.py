@@ -113,6 +113,8 @@ class State(msgspec.Struct, array_like=True, gc=False):
 _CHUNK = 512
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(State)
+_fields_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_version_decoder = msgspec.msgpack.Decoder(int)
 _meters_decoder = msgspec.msgpack.Decoder(list[Meter])
 _balances_decoder = msgspec.msgpack.Decoder(list[tuple[str, int]])
 
@@ -140,14 +142,20 @@ def store_ledger(ledger: LedgerState) -> StoredLedger:
     return StoredLedger(posted, ledger.held, ledger.pendings)
 
 
+def version_of(snapshot: bytes) -> int:
+    """Return the version of a snapshot, whatever else is in it. Raises ValueError."""
+    fields = _fields_decoder.decode(snapshot)
+    return _version_decoder.decode(fields[0]) if fields else 0
+
+
 def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     """The state of a snapshot, with its ledger and meters, sharing equal values.
 
     Raises ValueError for a snapshot of another version.
     """
+    if (version := version_of(snapshot)) != VERSION:
+        raise ValueError(f"expected a snapshot of version {VERSION}, got {version}")
     state = _decoder.decode(snapshot)
-    if state.version != VERSION:
-        raise ValueError(f"expected a snapshot of version {VERSION}, got {state.version}")
     wallets = {member.wallet: member.wallet for member in state.members}
     zones: dict[str, str] = {}
     for member in state.members:

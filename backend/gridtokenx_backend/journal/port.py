@@ -1,0 +1,107 @@
+"""The journal as the backend sees it, whatever keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from gridtokenx_backend.core.messages.outcomes import Outcome, trades_of
+from gridtokenx_backend.journal.entry import Entry
+
+
+class TradeRow(NamedTuple):
+    """A trade as the market's history shows it; the journal's entry `seq` holds its evidence."""
+
+    seq: int
+    n: int
+    at_ms: int
+    price_ugrx: int
+    quantity_uwh: int
+    gross_ugrx: int
+    fee_ugrx: int
+    buyer: str
+    seller: str
+    net_ugrx: int
+    wheeling_ugrx: int
+    loss_ugrx: int
+    buyer_zone: str
+    seller_zone: str
+    segment: str
+    rent_ugrx: int
+
+
+def trade_rows(seq: int, at_ms: int, outcome: Outcome) -> list[TradeRow]:
+    """The trades of entry `seq`, as its rows of the history."""
+    return [
+        TradeRow(
+            seq,
+            n,
+            at_ms,
+            trade.price_ugrx,
+            trade.quantity_uwh,
+            trade.gross_ugrx,
+            trade.fee_ugrx,
+            trade.buyer,
+            trade.seller,
+            trade.net_ugrx,
+            trade.wheeling_ugrx,
+            trade.loss_ugrx,
+            trade.buyer_zone,
+            trade.seller_zone,
+            trade.segment,
+            trade.rent_ugrx,
+        )
+        for n, trade in enumerate(trades_of(outcome))
+    ]
+
+
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
+    seq: int
+    state: bytes
+    digest: str
+
+
+class Journal(Protocol):
+    """Where entries are durable. Every method may raise JournalUnavailable."""
+
+    async def append(self, entries: Sequence[Entry], trades: Sequence[TradeRow]) -> None:
+        """Stores all of them or none. Raises Fenced if a number is taken by another writer."""
+        ...
+
+    async def last_seq(self) -> int:
+        """The number of the newest stored entry, 0 if there is none."""
+        ...
+
+    def entries(self, after: int) -> AsyncIterator[Entry]:
+        """The entries with a number above `after`, in order."""
+        ...
+
+    async def outcomes(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """(number, outcome) of the entries with a number above `after`, in order."""
+        ...
+
+    async def entry(self, seq: int) -> Entry | None: ...
+
+    async def trades(self, limit: int) -> list[TradeRow]:
+        """The newest trades, newest first."""
+        ...
+
+    async def trades_of(self, seq: int) -> list[TradeRow]:
+        """The trades of one entry, in order."""
+        ...
+
+    async def clearings(self, limit: int, before_ms: int) -> list[Entry]:
+        """The entries that cleared the newest intervals before `before_ms`, newest first."""
+        ...
+
+    async def count_trades(self, up_to: int) -> int:
+        """The trades of the entries up to that number, and any that no entry has."""
+        ...
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None: ...
+
+    async def newest_snapshot(self) -> Snapshot | None: ...
+
+    async def close(self) -> None: ...
