@@ -13,14 +13,14 @@ from tests.docs.markdown import DOCS, section, tables
 from gridtokenx_backend.core.settlement.periods import _BEFORE
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.model import document
-from gridtokenx_backend.statements.model.document import Data
+from gridtokenx_backend.statements.model.document import StatementData
 
 PAGE = section((DOCS / "market.md").read_text(), "Statements")
 INTEGRATOR = section((DOCS / "integrator.md").read_text(), "Statements")
 
 
 @pytest.fixture(scope="module")
-def ben(tmp_path_factory: pytest.TempPathFactory) -> Data:
+def ben(tmp_path_factory: pytest.TempPathFactory) -> StatementData:
     path: Path = tmp_path_factory.mktemp("page") / "journal.db"
     june: June = journaled(path)
     with Books(path, "2026-06") as books:
@@ -32,7 +32,7 @@ def amount(text: str) -> Fraction | None:
     return Fraction(text) if text else None
 
 
-def test_bens_bill_is_that_of_the_page(ben: Data) -> None:
+def test_bens_bill_is_that_of_the_page(ben: StatementData) -> None:
     _, shown, *_ = tables(PAGE)
     lines = [
         [line.text, line.quantity_kwh, line.price_grx_per_kwh, line.amount_grx]
@@ -55,8 +55,8 @@ def test_every_step_of_a_period_is_on_the_page() -> None:
 def test_every_key_of_a_statement_is_on_the_integrators_page() -> None:
     outer, inner = tables(INTEGRATOR)
     assert keys(outer) == set(document.Statement.__struct_fields__)
-    assert keys(inner) == set(document.Data.__struct_fields__)
-    for kind in (document.Energy, document.Bill, document.TradeLine, document.BillLine):
+    assert keys(inner) == set(document.StatementData.__struct_fields__)
+    for kind in (document.EnergySummary, document.Bill, document.TradeLine, document.BillLine):
         missing = [name for name in kind.__struct_fields__ if f"`{name}`" not in INTEGRATOR]
         assert missing == []
     assert msgspec.json.encode(document.FORMAT).decode().strip('"') in INTEGRATOR

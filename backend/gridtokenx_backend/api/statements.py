@@ -23,7 +23,7 @@ from gridtokenx_backend.core.messages.period_records import (
 from gridtokenx_backend.core.model.billing_periods import Period
 from gridtokenx_backend.core.model.local_time import parse_month
 from gridtokenx_backend.statements.jobs.statement_jobs import NotMade, StatementJobs
-from gridtokenx_backend.statements.jobs.worker import Task
+from gridtokenx_backend.statements.jobs.worker import DocumentTask
 from gridtokenx_backend.statements.render.forms import FORMS, MEDIA_TYPES, Form
 
 MAX_STEP_BYTES = 32 * 1024 * 1024
@@ -146,7 +146,7 @@ async def _document(
         raise Problem(404, "No such form", f"expected one of {expected}", "not_found")
     jobs = _jobs(backend)
     sha256 = await _stored(backend, wallet, month, revision)
-    task = Task(str(jobs.journal), str(jobs.store), month, wallet, form, sha256)
+    task = DocumentTask(str(jobs.journal), str(jobs.store), month, wallet, form, sha256)
     try:
         made = await jobs.make(task, reader or "")
     except NotMade as error:

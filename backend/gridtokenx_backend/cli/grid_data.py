@@ -222,7 +222,7 @@ def reconcile(
         raise typer.Exit(FINDING)
 
 
-def _shown(line: reconciliation.Line) -> tuple[str, ...]:
+def _shown(line: reconciliation.ReconciledDay) -> tuple[str, ...]:
     """A line for people, short enough for a terminal; --csv and --json have all of it."""
     return (
         line.meter,
@@ -234,12 +234,12 @@ def _shown(line: reconciliation.Line) -> tuple[str, ...]:
     )
 
 
-def _cells(line: reconciliation.Line) -> list[str | int]:
+def _cells(line: reconciliation.ReconciledDay) -> list[str | int]:
     """A line for programs: counts are numbers."""
     return [int(cell) if cell.isdecimal() else cell for cell in reconciliation.cells(line)]
 
 
-def _write(path: Path, lines: list[reconciliation.Line]) -> None:
+def _write(path: Path, lines: list[reconciliation.ReconciledDay]) -> None:
     try:
         with path.open("w", newline="", encoding="utf-8") as stream:
             reconciliation.write_csv(stream, lines)

@@ -29,7 +29,7 @@ from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.statements.documents.books import Books, NoBooks
 from gridtokenx_backend.statements.documents.report import report_of, summary_of
 from gridtokenx_backend.statements.documents.statement import statement_of
-from gridtokenx_backend.statements.jobs.month_close import Closing
+from gridtokenx_backend.statements.jobs.month_close import MonthClosing
 from gridtokenx_backend.statements.jobs.store import read_document
 from gridtokenx_backend.statements.model.document import canonical, encode
 from gridtokenx_backend.statements.render.forms import report_as, statement_as
@@ -103,7 +103,7 @@ def _step(month: str, status: PeriodStatus, config: Path, api: str, *, as_json: 
     settings = load_settings(config)
     with Books(settings.journal, month) as books, _progress() as told:
         books.catch_up(told("reading the journal"))
-        closing = Closing(books, settings.documents, status)
+        closing = MonthClosing(books, settings.documents, status)
         done = _take(settings, api, closing, told("making statements"))
     if as_json:
         print_json(done)
@@ -113,7 +113,7 @@ def _step(month: str, status: PeriodStatus, config: Path, api: str, *, as_json: 
 
 
 def _take(
-    settings: Settings, api: str, closing: Closing, progress: Callable[[int, int], None]
+    settings: Settings, api: str, closing: MonthClosing, progress: Callable[[int, int], None]
 ) -> Any:
     for attempt in range(1, ATTEMPTS + 1):
         command = msgspec.json.encode(closing.command(progress))

@@ -26,7 +26,7 @@ from gridtokenx_backend.core.messages.grid_data import Quantity
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.grid_data import rows
 from gridtokenx_backend.grid_data.local_time import unix_ms
-from gridtokenx_backend.grid_data.rows import MAX_ROWS, UWH_OF, BadFile, GridDataRow, Refusal
+from gridtokenx_backend.grid_data.rows import MAX_ROWS, UWH_OF, BadFile, BadValue, GridDataRow
 
 CODES: dict[str, Quantity] = {
     "1-1:1.9.0 G.01": "consumption",
@@ -48,7 +48,7 @@ _MAX_TEXT = 4096
 _SEPARATOR = " "  # between namespace and name; neither can have one
 
 
-class Record(NamedTuple):
+class ConsumptionRecord(NamedTuple):
     """`left_out` counts the values of codes that are not read."""
 
     rows: list[GridDataRow]
@@ -60,7 +60,7 @@ def is_consumption_record(content: bytes) -> bool:
     return b"ConsumptionRecord" in content[:4096]
 
 
-def read_consumption_record(path: str, content: bytes) -> Record:
+def read_consumption_record(path: str, content: bytes) -> ConsumptionRecord:
     """Raises BadFile, with line and column."""
     reader = _Reader()
     try:
@@ -70,9 +70,9 @@ def read_consumption_record(path: str, content: bytes) -> Record:
         raise BadFile(
             f"{path}: line {error.lineno}, column {error.offset + 1}: expected XML: {what}"
         ) from None
-    except Refusal as refusal:
+    except BadValue as refusal:
         raise BadFile(f"{path}: {reader.place}: {refusal}") from None
-    return Record(reader.rows, reader.left_out)
+    return ConsumptionRecord(reader.rows, reader.left_out)
 
 
 class _Reader:
@@ -99,15 +99,15 @@ class _Reader:
 
     def _doctype(self, *_: object) -> None:
         self._look()
-        raise Refusal("expected XML without a document type")
+        raise BadValue("expected XML without a document type")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._look()
         namespace, _, local = name.rpartition(_SEPARATOR)
         if not self._open and (local != "ConsumptionRecord" or not _NAMESPACE.fullmatch(namespace)):
-            raise Refusal(f"expected an ebUtilities ConsumptionRecord, got {name[:80]!r}")
+            raise BadValue(f"expected an ebUtilities ConsumptionRecord, got {name[:80]!r}")
         if len(self._open) >= _MAX_DEPTH:
-            raise Refusal(f"expected at most {_MAX_DEPTH} elements within each other")
+            raise BadValue(f"expected at most {_MAX_DEPTH} elements within each other")
         self._open.append(local)
         self._text, self._length = [], 0
         match local:
@@ -124,7 +124,7 @@ class _Reader:
     def _data(self, text: str) -> None:
         self._length += len(text)
         if self._length > _MAX_TEXT:
-            raise Refusal(f"expected at most {_MAX_TEXT} characters in an element")
+            raise BadValue(f"expected at most {_MAX_TEXT} characters in an element")
         self._text.append(text)
 
     def _end(self, _: str) -> None:
@@ -133,7 +133,7 @@ class _Reader:
         if local in ("MeteringPoint", "MeteringIntervall", "DTF", "DTT", "MM", "BQ"):
             self._found[local] = "".join(self._text).strip()
         if local == "MeteringPoint" and not _METERING_POINT.fullmatch(self._found[local]):
-            raise Refusal(
+            raise BadValue(
                 "expected a metering point of 33 characters that begins with AT, "
                 f"got {self._found[local][:40]!r}"
             )
@@ -144,15 +144,15 @@ class _Reader:
     def _check_data(self) -> None:
         code, unit = self._found["code"], self._found["unit"]
         if not code:
-            raise Refusal("expected a MeterCode")
+            raise BadValue("expected a MeterCode")
         if code not in CODES:
             return
         if unit.lower() not in UWH_OF:
-            raise Refusal(f"expected UOM WH, KWH or MWH, got {unit[:40]!r}")
+            raise BadValue(f"expected UOM WH, KWH or MWH, got {unit[:40]!r}")
         if (length := self._found.get("MeteringIntervall", "QH")) != "QH":
-            raise Refusal(f"expected the MeteringIntervall QH, got {length[:40]!r}")
+            raise BadValue(f"expected the MeteringIntervall QH, got {length[:40]!r}")
         if "MeteringPoint" not in self._found:
-            raise Refusal("expected a MeteringPoint before the energy")
+            raise BadValue("expected a MeteringPoint before the energy")
 
     def _add(self) -> None:
         found = self._found
@@ -162,15 +162,15 @@ class _Reader:
             return
         start_ms, end_ms = (_moment(found.get(name, ""), name) for name in ("DTF", "DTT"))
         if end_ms - start_ms != INTERVAL_MS or start_ms % INTERVAL_MS:
-            raise Refusal(f"expected DTF and DTT a quarter of an hour apart, got {found['DTF']}")
+            raise BadValue(f"expected DTF and DTT a quarter of an hour apart, got {found['DTF']}")
         method = found.get("MM", "")
         if method not in _METHODS:
-            raise Refusal(f"expected the MM L1, L2 or L3, got {method[:40]!r}")
+            raise BadValue(f"expected the MM L1, L2 or L3, got {method[:40]!r}")
         if not (quantity := found.get("BQ", "")):
-            raise Refusal("expected a quantity in BQ")
+            raise BadValue("expected a quantity in BQ")
         energy_uwh = rows.parse_energy(quantity, UWH_OF[found["unit"].lower()])
         if len(self.rows) >= MAX_ROWS:
-            raise Refusal(f"expected at most {MAX_ROWS} values in a file")
+            raise BadValue(f"expected at most {MAX_ROWS} values in a file")
         self.rows.append(
             GridDataRow(
                 self.place,
@@ -187,7 +187,7 @@ def _moment(text: str, name: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Refusal(f"expected a time in {name}, got {text[:40]!r}") from None
+        raise BadValue(f"expected a time in {name}, got {text[:40]!r}") from None
     if moment.tzinfo is None:
-        raise Refusal(f"expected a time with its offset in {name}, got {text[:40]!r}")
+        raise BadValue(f"expected a time with its offset in {name}, got {text[:40]!r}")
     return unix_ms(moment)

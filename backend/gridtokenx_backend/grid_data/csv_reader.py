@@ -6,14 +6,14 @@ import csv
 import io
 from collections.abc import Iterator
 
-from gridtokenx_backend.grid_data.local_time import Times
+from gridtokenx_backend.grid_data.local_time import FileTimes
 from gridtokenx_backend.grid_data.rows import BadFile, GridDataRow
 from gridtokenx_backend.grid_data.table import read_table
 
 _MAX_FIELD = 4096
 
 
-def read_csv(path: str, content: bytes, times: Times) -> Iterator[GridDataRow]:
+def read_csv(path: str, content: bytes, times: FileTimes) -> Iterator[GridDataRow]:
     """The rows of a CSV file (see `table`). Raises BadFile."""
     try:
         text = content.decode("utf-8-sig")

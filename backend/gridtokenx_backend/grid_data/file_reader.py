@@ -12,8 +12,8 @@ from gridtokenx_backend.grid_data.consumption_record import (
     read_consumption_record,
 )
 from gridtokenx_backend.grid_data.csv_reader import read_csv
-from gridtokenx_backend.grid_data.local_time import Times, find_zone
-from gridtokenx_backend.grid_data.rows import MAX_FILE_BYTES, BadFile, Refusal, assemble
+from gridtokenx_backend.grid_data.local_time import FileTimes, find_zone
+from gridtokenx_backend.grid_data.rows import MAX_FILE_BYTES, BadFile, BadValue, assemble
 from gridtokenx_backend.grid_data.xlsx_reader import read_xlsx
 
 
@@ -43,8 +43,8 @@ def read_file(path: Path, zone: str = "") -> ReadFile:
 def read_content(path: str, name: str, content: bytes, zone: str = "") -> ReadFile:
     """The same for a file's content; `path` is for errors. Raises BadFile."""
     try:
-        times = Times(find_zone(zone) if zone else None)
-    except Refusal as refusal:
+        times = FileTimes(find_zone(zone) if zone else None)
+    except BadValue as refusal:
         raise BadFile(f"--zone: {refusal}") from None
     left_out: dict[str, int] = {}
     if content[:4] == b"PK\x03\x04":

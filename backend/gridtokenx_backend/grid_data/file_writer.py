@@ -17,10 +17,10 @@ from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_wire.units import format_kwh
 
 HEADING = ("meter", "quantity", "start", "energy_kwh", "quality")
-Line = tuple[str, str, str, str, str]
+FileLine = tuple[str, str, str, str, str]
 
 
-def lines_of(series: Iterable[GridSeries], zone: ZoneInfo) -> list[Line]:
+def lines_of(series: Iterable[GridSeries], zone: ZoneInfo) -> list[FileLine]:
     """A line for each interval; the energy of a missing one is empty."""
     return [
         (
@@ -35,7 +35,7 @@ def lines_of(series: Iterable[GridSeries], zone: ZoneInfo) -> list[Line]:
     ]
 
 
-def allocation_lines(allocations: Iterable[Allocation], zone: ZoneInfo) -> list[Line]:
+def allocation_lines(allocations: Iterable[Allocation], zone: ZoneInfo) -> list[FileLine]:
     """What was allocated: of each interval the newest revision.
 
     Quantities are those of the imports: `consumption_part`, `share` and `received` of who
@@ -68,7 +68,7 @@ def allocation_lines(allocations: Iterable[Allocation], zone: ZoneInfo) -> list[
     return lines
 
 
-def _line(meter: str, quantity: str, start: str, energy_uwh: int | None, quality: int) -> Line:
+def _line(meter: str, quantity: str, start: str, energy_uwh: int | None, quality: int) -> FileLine:
     if energy_uwh is None:
         return (meter, quantity, start, "", Quality.MISSING.label)
     return (meter, quantity, start, format_kwh(energy_uwh), Quality(quality).label)
@@ -79,7 +79,7 @@ def local_text(interval_ms: int, zone: ZoneInfo) -> str:
     return datetime.fromtimestamp(interval_ms / 1000, UTC).astimezone(zone).isoformat()
 
 
-def as_csv(lines: Iterable[Line]) -> bytes:
+def as_csv(lines: Iterable[FileLine]) -> bytes:
     """RFC 4180, UTF-8."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
@@ -88,7 +88,7 @@ def as_csv(lines: Iterable[Line]) -> bytes:
     return out.getvalue().encode()
 
 
-def as_xlsx(lines: Iterable[Line]) -> bytes:
+def as_xlsx(lines: Iterable[FileLine]) -> bytes:
     """The same in a workbook. Every cell is text: nothing becomes a formula or is rounded."""
     import openpyxl  # noqa: PLC0415 - only this needs it
     from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415

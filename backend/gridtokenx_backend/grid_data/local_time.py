@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
-from gridtokenx_backend.grid_data.rows import Refusal
+from gridtokenx_backend.grid_data.rows import BadValue
 
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,14 +23,14 @@ def find_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Refusal(f"expected a time zone such as Europe/Vienna, got {name[:40]!r}") from None
+        raise BadValue(f"expected a time zone such as Europe/Vienna, got {name[:40]!r}") from None
 
 
 def unix_ms(moment: datetime) -> int:
     return (moment - _EPOCH) // _MS
 
 
-class Times:
+class FileTimes:
     """Reads the times of one file, series by series, in the order of the file.
 
     `zone` is that of times without an offset; without a zone, they are refused.
@@ -46,7 +46,7 @@ class Times:
         try:
             return datetime.fromisoformat(text.strip())
         except ValueError:
-            raise Refusal(
+            raise BadValue(
                 f"expected a time such as 2026-03-25T00:15+01:00, got {text[:40]!r}"
             ) from None
 
@@ -54,7 +54,7 @@ class Times:
         """The Unix time in ms of a series' next moment. Raises Refusal."""
         placed_ms = self._placed(series, moment, where)
         if placed_ms % INTERVAL_MS:
-            raise Refusal(f"expected a quarter of an hour, got {moment.isoformat()}")
+            raise BadValue(f"expected a quarter of an hour, got {moment.isoformat()}")
         self._newest_ms[series] = placed_ms
         return placed_ms
 
@@ -62,14 +62,16 @@ class Times:
         if moment.tzinfo is not None:
             return unix_ms(moment)
         if self._zone is None:
-            raise Refusal(f"expected an offset such as +01:00, or a zone with --zone, got {moment}")
+            raise BadValue(
+                f"expected an offset such as +01:00, or a zone with --zone, got {moment}"
+            )
         first_ms, second_ms = (
             unix_ms(moment.replace(tzinfo=self._zone, fold=fold)) for fold in (0, 1)
         )
         if first_ms == second_ms:
             return first_ms
         if first_ms > second_ms:  # how a time in the gap is read: by either side's offset
-            raise Refusal(f"expected a time that exists in {self._zone.key}, got {moment}")
+            raise BadValue(f"expected a time that exists in {self._zone.key}, got {moment}")
         if self._newest_ms.get(series, -1) < first_ms:
             self._doubled[series, moment] = (where, 1)
             return first_ms

@@ -32,7 +32,7 @@ class Tolerance(NamedTuple):
         return abs(ours_uwh - theirs_uwh) <= most_uwh
 
 
-class Line(NamedTuple):
+class ReconciledDay(NamedTuple):
     """One meter, direction and local day. `only_ours` and `only_theirs` count intervals."""
 
     meter: str
@@ -58,7 +58,7 @@ Ours = Mapping[tuple[str, Direction], Mapping[int, int]]
 
 def compare(
     series: Iterable[GridSeries], ours: Ours, zone: ZoneInfo, tolerance: Tolerance
-) -> list[Line]:
+) -> list[ReconciledDay]:
     """A line for each day that the grid operator speaks of, by meter, direction and day.
 
     A day in which either lacks an interval is incomplete, unless it differs in what both know.
@@ -93,7 +93,7 @@ def _line(
     theirs: Mapping[int, tuple[int | None, Quality]],
     ours: Mapping[int, int],
     tolerance: Tolerance,
-) -> Line:
+) -> ReconciledDay:
     ours_uwh = theirs_uwh = compared = only_ours = only_theirs = substitutes = 0
     for interval_ms in intervals:
         (said_uwh, quality), mine_uwh = theirs[interval_ms], ours.get(interval_ms)
@@ -110,7 +110,7 @@ def _line(
         verdict = "differs"
     elif compared < len(intervals):
         verdict = "incomplete"
-    return Line(
+    return ReconciledDay(
         meter,
         direction,
         day,
@@ -139,7 +139,7 @@ HEADINGS = (
 )
 
 
-def cells(line: Line) -> tuple[str, ...]:
+def cells(line: ReconciledDay) -> tuple[str, ...]:
     """A line as it is shown, in the order of the headings."""
     return (
         line.meter,
@@ -156,7 +156,7 @@ def cells(line: Line) -> tuple[str, ...]:
     )
 
 
-def write_csv(stream: TextIO, lines: Iterable[Line]) -> None:
+def write_csv(stream: TextIO, lines: Iterable[ReconciledDay]) -> None:
     """RFC 4180."""
     writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(HEADINGS)

@@ -36,7 +36,7 @@ class BadFile(OperatorError):
     """What a file has, where, and what was expected there."""
 
 
-class Refusal(ValueError):
+class BadValue(ValueError):
     """What was expected of a value; whoever knows the place makes it a BadFile."""
 
 
@@ -59,12 +59,12 @@ def parse_energy(text: str, unit_uwh: int, *, is_rounded: bool = False) -> int:
     try:
         exact = Decimal(text) * unit_uwh
     except InvalidOperation:
-        raise Refusal(f"expected a number such as 0.125, got {text[:40]!r}") from None
+        raise BadValue(f"expected a number such as 0.125, got {text[:40]!r}") from None
     if not exact.is_finite() or not 0 <= exact <= MAX_AMOUNT:
-        raise Refusal(f"expected an energy from 0 to 2^63 µWh, got {text[:40]!r}")
+        raise BadValue(f"expected an energy from 0 to 2^63 µWh, got {text[:40]!r}")
     energy_uwh = int(exact.to_integral_value())
     if energy_uwh != exact and not is_rounded:
-        raise Refusal(f"expected whole µWh (0.000000001 kWh), got {text[:40]!r}")
+        raise BadValue(f"expected whole µWh (0.000000001 kWh), got {text[:40]!r}")
     return energy_uwh
 
 
@@ -72,28 +72,28 @@ def parse_quality(text: str) -> Quality:
     quality = _QUALITIES.get(text.strip().lower())
     if quality is None:
         known = ", ".join([*_QUALITIES][:5])
-        raise Refusal(f"expected one of {known}, or L1, L2, L3, got {text[:40]!r}")
+        raise BadValue(f"expected one of {known}, or L1, L2, L3, got {text[:40]!r}")
     return quality
 
 
 def parse_quantity(text: str) -> Quantity:
     name = text.strip().lower()
     if name not in QUANTITIES:
-        raise Refusal(f"expected one of {', '.join(QUANTITIES)}, got {text[:40]!r}")
+        raise BadValue(f"expected one of {', '.join(QUANTITIES)}, got {text[:40]!r}")
     return name  # type: ignore[return-value]
 
 
 def parse_meter(text: str) -> str:
     name = text.strip()
     if not (1 <= len(name) <= MAX_METER_ID and name.isascii() and name.isprintable()):
-        raise Refusal(f"expected a meter's id or metering point, got {text[:40]!r}")
+        raise BadValue(f"expected a meter's id or metering point, got {text[:40]!r}")
     return name
 
 
 def known(energy_uwh: int | None, quality: Quality) -> tuple[int | None, Quality]:
     """An energy and its quality, if they fit: what is missing has no energy. Raises Refusal."""
     if quality is Quality.MISSING and energy_uwh:
-        raise Refusal(f"expected no energy where the quality is missing, got {energy_uwh} µWh")
+        raise BadValue(f"expected no energy where the quality is missing, got {energy_uwh} µWh")
     if energy_uwh is None or quality is Quality.MISSING:
         return None, Quality.MISSING
     return energy_uwh, quality

@@ -28,8 +28,8 @@ from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
 from gridtokenx_backend.core.model.local_time import HOUR_MS
 from gridtokenx_backend.core.model.sharing_terms import ShareTable
 from gridtokenx_backend.core.sharing.key_versions import moment_ms
-from gridtokenx_backend.grid_data.local_time import Times, unix_ms
-from gridtokenx_backend.grid_data.rows import MAX_FILE_BYTES, BadFile, Refusal
+from gridtokenx_backend.grid_data.local_time import FileTimes, unix_ms
+from gridtokenx_backend.grid_data.rows import MAX_FILE_BYTES, BadFile, BadValue
 from gridtokenx_wire.units import format_decimal, parse_decimal
 
 MOST_SHARES = 2_000_000
@@ -77,7 +77,7 @@ def _read(
     if sorted(heading) == sorted(_HEADING):
         next(rows)
         where = {name: heading.index(name) for name in _HEADING}
-        return _with_heading(path, rows, where, names, Times(zone), separator == ";"), 0
+        return _with_heading(path, rows, where, names, FileTimes(zone), separator == ";"), 0
     if len(heading) == 3 and heading[1].isdecimal():
         return _by_hour(path, rows, names, _new_year_ms(zone, valid_from)), HOUR_MS
     raise BadFile(
@@ -108,19 +108,19 @@ def _with_heading(
     rows: Iterable[tuple[int, list[str]]],
     where: Mapping[str, int],
     names: Mapping[str, str],
-    times: Times,
+    times: FileTimes,
     decimal_comma: bool,  # noqa: FBT001
 ) -> Iterator[_Share]:
     for number, cells in rows:
         try:
             if len(cells) != len(_HEADING):
-                raise Refusal(f"expected {len(_HEADING)} columns, got {len(cells)}")
+                raise BadValue(f"expected {len(_HEADING)} columns, got {len(cells)}")
             meter = _meter(cells[where["meter"]], names)
             moment = times.read(cells[where["start"]])
             start_ms = times.place(meter, moment, f"row {number}")
             share = cells[where["share_percent"]]
             ppm = _ppm(share, 4, decimal_comma=decimal_comma)
-        except Refusal as refusal:
+        except BadValue as refusal:
             raise BadFile(f"{path}: row {number}: {refusal}") from None
         yield _Share(number, meter, start_ms, ppm)
     if undecided := times.undecided():
@@ -133,21 +133,21 @@ def _by_hour(
     for number, cells in rows:
         try:
             if len(cells) != len(_HEADING):
-                raise Refusal(f"expected {len(_HEADING)} columns, got {len(cells)}")
+                raise BadValue(f"expected {len(_HEADING)} columns, got {len(cells)}")
             point, hour, coefficient = cells
             if not (hour.isdecimal() and hour.isascii() and 1 <= int(hour[:9]) <= _HOURS):
-                raise Refusal(f"expected an hour of the year, 1 to {_HOURS}, got {hour[:20]!r}")
+                raise BadValue(f"expected an hour of the year, 1 to {_HOURS}, got {hour[:20]!r}")
             start_ms = new_year_ms + (int(hour) - 1) * HOUR_MS
             ppm = _ppm(coefficient, 6, decimal_comma=True)
             share = _Share(number, _meter(point, names), start_ms, ppm)
-        except Refusal as refusal:
+        except BadValue as refusal:
             raise BadFile(f"{path}: row {number}: {refusal}") from None
         yield share
 
 
 def _meter(text: str, names: Mapping[str, str]) -> str:
     if text not in names:
-        raise Refusal(f"expected a meter's id or metering_point of this file, got {text[:40]!r}")
+        raise BadValue(f"expected a meter's id or metering_point of this file, got {text[:40]!r}")
     return names[text]
 
 
@@ -159,7 +159,7 @@ def _ppm(text: str, decimals: int, *, decimal_comma: bool) -> int:
         ppm = -1
     if not 0 <= ppm <= _WHOLE_PPM:
         most = "100" if decimals == 4 else "1"
-        raise Refusal(
+        raise BadValue(
             f"expected a share from 0 to {most} with at most {decimals} decimals, got {text[:20]!r}"
         )
     return ppm

@@ -16,8 +16,8 @@ from datetime import datetime
 
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.grid_data import rows
-from gridtokenx_backend.grid_data.local_time import Times
-from gridtokenx_backend.grid_data.rows import UWH_OF, BadFile, GridDataRow, Refusal
+from gridtokenx_backend.grid_data.local_time import FileTimes
+from gridtokenx_backend.grid_data.rows import UWH_OF, BadFile, BadValue, GridDataRow
 
 MAX_COLUMNS = 64
 Cell = str | float | int | datetime | None
@@ -27,7 +27,7 @@ _ENERGY = tuple(f"energy_{unit}" for unit in UWH_OF)
 _KNOWN = frozenset([*_NEEDED, "start", "end", *_ENERGY, "quality"])
 
 
-class Columns:
+class TableColumns:
     """Where each column is. Raises BadFile for a heading that is not as described above."""
 
     def __init__(self, path: str, heading: Sequence[Cell]) -> None:
@@ -62,11 +62,11 @@ class Columns:
 
 
 def read_table(
-    path: str, table: Iterable[Sequence[Cell]], times: Times, *, decimal_comma: bool = False
+    path: str, table: Iterable[Sequence[Cell]], times: FileTimes, *, decimal_comma: bool = False
 ) -> Iterator[GridDataRow]:
     """The rows below the heading; an empty one is passed over. Raises BadFile."""
     lines = iter(table)
-    columns = Columns(path, next(lines, ()))
+    columns = TableColumns(path, next(lines, ()))
     for number, cells in enumerate(lines, start=2):
         if any(cell not in (None, "") for cell in cells):
             yield _read_row(path, number, cells, columns, times, decimal_comma)
@@ -78,8 +78,8 @@ def _read_row(
     path: str,
     number: int,
     cells: Sequence[Cell],
-    columns: Columns,
-    times: Times,
+    columns: TableColumns,
+    times: FileTimes,
     decimal_comma: bool,  # noqa: FBT001
 ) -> GridDataRow:
     name = ""
@@ -102,7 +102,7 @@ def _read_row(
             quality = rows.parse_quality(said)
         energy_uwh = _energy(cell(columns.energy), columns.unit_uwh, decimal_comma)
         energy_uwh, quality = rows.known(energy_uwh, quality)
-    except Refusal as refusal:
+    except BadValue as refusal:
         raise BadFile(f"{path}: {place}, column {name}: {refusal}") from None
     interval_ms = interval_end_ms if columns.time == "start" else interval_end_ms - INTERVAL_MS
     return GridDataRow(place, meter, quantity, interval_ms, energy_uwh, quality)

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from gridtokenx_backend.grid_data.local_time import Times
+from gridtokenx_backend.grid_data.local_time import FileTimes
 from gridtokenx_backend.grid_data.rows import MAX_ROWS, BadFile, GridDataRow
 from gridtokenx_backend.grid_data.table import MAX_COLUMNS, Cell, read_table
 
@@ -27,7 +27,7 @@ _CHUNK = 1 << 20
 _DOCTYPES = [b"<!DOCTYPE", "<!DOCTYPE".encode("utf-16-le"), "<!DOCTYPE".encode("utf-16-be")]
 
 
-def read_xlsx(path: str, content: bytes, times: Times) -> Iterator[GridDataRow]:
+def read_xlsx(path: str, content: bytes, times: FileTimes) -> Iterator[GridDataRow]:
     """The rows of a workbook's first sheet (see `table`). Raises BadFile."""
     _check_archive(path, content)
     yield from read_table(path, _cells(path, content), times)

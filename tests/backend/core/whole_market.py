@@ -47,9 +47,9 @@ from gridtokenx_backend.core.sharing.key_versions import conflicts
 from gridtokenx_backend.core.state.community import Community, restore
 from gridtokenx_backend.journal.entry import Entry, decode_outcome, make_entry
 from gridtokenx_backend.replay.replay import replay_entry
-from gridtokenx_backend.statements.documents.allocation_pairs import Serving
-from gridtokenx_backend.statements.documents.statement import Person, data_of
-from gridtokenx_backend.statements.fold.fold import Fold
+from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
+from gridtokenx_backend.statements.documents.statement import BilledMember, data_of
+from gridtokenx_backend.statements.fold.fold import MonthFold
 from gridtokenx_backend.statements.fold.journal_rows import JournalRow
 from gridtokenx_backend.statements.fold.spool import Spool
 from gridtokenx_backend.statements.model.months import month_of
@@ -262,7 +262,7 @@ def assert_statements(market: WholeMarket) -> None:
     months = sorted({month_of(entry.at_ms, "UTC") for entry in market.entries})
     for month in months[-2:]:
         with Spool() as spool:
-            fold = Fold(month, spool)
+            fold = MonthFold(month, spool)
             for entry in market.entries:
                 given = entry.input if entry.kind in ("configure", "period", "settlement") else b""
                 row = (entry.seq, entry.at_ms, entry.kind, entry.leaf, given, entry.outcome)
@@ -279,8 +279,8 @@ def assert_statements(market: WholeMarket) -> None:
                     marks = wallet.minted_by_end_uwh, fold.given_later_uwh(address)
                     unsold_uwh = unsold_uwh_of(core, member, *marks)
                     assert fold.unsold_uwh(address, wallet) == unsold_uwh
-                person = Person(member.name, address, None, [])
-                data = data_of(fold, person, NAME, spool, Serving(fold.shares))
+                person = BilledMember(member.name, address, None, [])
+                data = data_of(fold, person, NAME, spool, PairSums(fold.shares))
                 assert all(check.holds for check in data.checks), data.checks
 
 

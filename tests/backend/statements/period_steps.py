@@ -10,7 +10,7 @@ from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.period_records import ChangePeriod, PeriodChanged
 from gridtokenx_backend.core.model.billing_periods import PeriodStatus
 from gridtokenx_backend.statements.documents.books import Books
-from gridtokenx_backend.statements.jobs.month_close import Closing
+from gridtokenx_backend.statements.jobs.month_close import MonthClosing
 from gridtokenx_backend.statements.jobs.store import read_document
 from gridtokenx_backend.statements.model.document import Statement, decode
 
@@ -18,7 +18,7 @@ from gridtokenx_backend.statements.model.document import Statement, decode
 def take(june: June, journal: Path, status: PeriodStatus, month: str = "2026-06") -> ChangePeriod:
     """Makes the documents beside the journal, and journals the step."""
     with Books(journal, month) as books:
-        command = Closing(books, store_of(journal), status).command(lambda *_: None)
+        command = MonthClosing(books, store_of(journal), status).command(lambda *_: None)
     outcome = june.apply(inputs.change_period(command))
     assert isinstance(outcome, PeriodChanged), outcome
     june.store(journal)

@@ -18,7 +18,7 @@ from gridtokenx_backend.core.messages.outcomes import Cleared, Configured, GridD
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.report import CommunityReport, report_of, summary_of
-from gridtokenx_backend.statements.model.document import Data
+from gridtokenx_backend.statements.model.document import StatementData
 from gridtokenx_backend.statements.model.months import month_of
 
 WH = KWH // 1000
@@ -111,7 +111,9 @@ class SharedMonth(Chronicle):
         assert isinstance(taken, GridDataTaken), taken
 
 
-def statements(village: SharedMonth, path: Path) -> tuple[dict[str, Data], CommunityReport]:
+def statements(
+    village: SharedMonth, path: Path
+) -> tuple[dict[str, StatementData], CommunityReport]:
     """The statements of anna, ben and cleo, and the report."""
     village.store(path)
     with Books(path, village.month.name) as books:

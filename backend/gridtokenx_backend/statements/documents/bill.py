@@ -8,19 +8,19 @@ from typing import Literal
 
 import msgspec
 
-from gridtokenx_backend.statements.documents.sharing import Evidence, Shared
-from gridtokenx_backend.statements.fold.energy import Metered
+from gridtokenx_backend.statements.documents.sharing import EntryRange, SharedEnergy
+from gridtokenx_backend.statements.fold.energy import MeteredSpan
 from gridtokenx_backend.statements.fold.tariffs import TariffPlan, worth_ugrx
-from gridtokenx_backend.statements.fold.trade_lines import Side
-from gridtokenx_backend.statements.fold.wallet import Wallet
-from gridtokenx_backend.statements.model.document import Alone, Bill, BillLine
+from gridtokenx_backend.statements.fold.trade_lines import TradeSums
+from gridtokenx_backend.statements.fold.wallet import WalletMonth
+from gridtokenx_backend.statements.model.document import Bill, BillLine, WithoutCommunity
 from gridtokenx_backend.statements.model.months import Month
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx
 
 _SHARED_BASIS = "meters' intervals less what the key took"
 
 
-class Usage(msgspec.Struct, frozen=True):
+class EnergyUsage(msgspec.Struct, frozen=True):
     """The energy of all metering points. Import and residual import are also by tariff band."""
 
     known: bool
@@ -37,10 +37,10 @@ class Usage(msgspec.Struct, frozen=True):
 def usage(
     month: Month,
     plan: TariffPlan | None,
-    meters: Sequence[Metered],
+    meters: Sequence[MeteredSpan],
     retired: array[int] | None,
-    shared: Shared | None = None,
-) -> Usage:
+    shared: SharedEnergy | None = None,
+) -> EnergyUsage:
     """Sums the intervals, and takes off what bought GRID covered in each, or what was shared."""
     bands = len(plan.bands) if plan else 1
     band_of = plan.band_of if plan else bytes(month.intervals)
@@ -59,7 +59,7 @@ def usage(
         for slot, quantity_uwh in enumerate(covered or ()):
             if quantity_uwh:
                 residual[band_of[slot]] -= quantity_uwh
-    return Usage(
+    return EnergyUsage(
         any(metered.known for metered in meters) or sum(imported) + export_uwh > 0,
         sum(metered.missing for metered in meters),
         sum(imported),
@@ -72,11 +72,11 @@ def usage(
 
 
 def bill_of(
-    wallet: Wallet,
-    energy: Usage,
+    wallet: WalletMonth,
+    energy: EnergyUsage,
     plan: TariffPlan | None,
     fed_in_uwh: int,
-    shared: Shared | None = None,
+    shared: SharedEnergy | None = None,
 ) -> Bill:
     """All lines. Without a tariff there are only those of the community.
 
@@ -101,11 +101,11 @@ def bill_of(
     )
 
 
-def _sharing(shared: Shared) -> list[BillLine]:
+def _sharing(shared: SharedEnergy) -> list[BillLine]:
     """What the key gave and took. The price is there if it was one all month."""
     price = format_grx(shared.prices[0]) if len(shared.prices) == 1 else ""
 
-    def line(text: str, amount_ugrx: int, energy_uwh: int, seen: Evidence) -> BillLine:
+    def line(text: str, amount_ugrx: int, energy_uwh: int, seen: EntryRange) -> BillLine:
         amount, quantity = format_grx(amount_ugrx), format_kwh(energy_uwh)
         entries = (seen.first, seen.last, seen.count)
         return BillLine("sharing", text, amount, quantity, price, *entries)
@@ -120,7 +120,7 @@ def _sharing(shared: Shared) -> list[BillLine]:
     return found
 
 
-def alone(bill: Bill, energy: Usage, plan: TariffPlan | None) -> Alone | None:
+def alone(bill: Bill, energy: EnergyUsage, plan: TariffPlan | None) -> WithoutCommunity | None:
     """The same month without the community; None where tariff or energy is not known."""
     if plan is None or not energy.known:
         return None
@@ -128,10 +128,10 @@ def alone(bill: Bill, energy: Usage, plan: TariffPlan | None) -> Alone | None:
     lines += _feed_in(energy.export_uwh, plan, "all of the export", None)
     total = _sum(lines)
     saved = format_grx(parse_grx(total) - parse_grx(bill.total_grx))
-    return Alone(lines, total, saved)
+    return WithoutCommunity(lines, total, saved)
 
 
-def _side(side: Side, *, bought: bool) -> list[BillLine]:
+def _side(side: TradeSums, *, bought: bool) -> list[BillLine]:
     if not side.trades:
         return []
     sign, word = (1, "purchases") if bought else (-1, "sales")
@@ -158,7 +158,7 @@ def _side(side: Side, *, bought: bool) -> list[BillLine]:
     return [first, *lines]
 
 
-def _utility(energy: Usage, plan: TariffPlan, *, residual: bool) -> list[BillLine]:
+def _utility(energy: EnergyUsage, plan: TariffPlan, *, residual: bool) -> list[BillLine]:
     """Energy by time of use, and the tariff's other lines."""
     terms = plan.terms
     shares = energy.residual_uwh if residual else energy.import_by_band
@@ -186,7 +186,7 @@ def _feed_in(
     quantity_uwh: int,
     plan: TariffPlan | None,
     text: str,
-    wallet: Wallet | None,
+    wallet: WalletMonth | None,
     basis: str = "meters' intervals",
 ) -> list[BillLine]:
     if plan is None or not quantity_uwh:

@@ -9,15 +9,15 @@ from typing import Self
 
 from gridtokenx_backend.core.messages.period_records import ChangePeriod
 from gridtokenx_backend.errors import OperatorError
-from gridtokenx_backend.statements.documents.allocation_pairs import Serving
-from gridtokenx_backend.statements.documents.statement import Person, data_of
-from gridtokenx_backend.statements.fold.energy import Metered
-from gridtokenx_backend.statements.fold.fold import Fold
+from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
+from gridtokenx_backend.statements.documents.statement import BilledMember, data_of
+from gridtokenx_backend.statements.fold.energy import MeteredSpan
+from gridtokenx_backend.statements.fold.fold import MonthFold
 from gridtokenx_backend.statements.fold.journal_rows import JournalRow, JournalRows
 from gridtokenx_backend.statements.fold.roster import Roster
 from gridtokenx_backend.statements.fold.shares import EVERYBODY
 from gridtokenx_backend.statements.fold.spool import Spool
-from gridtokenx_backend.statements.model.document import Data
+from gridtokenx_backend.statements.model.document import StatementData
 from gridtokenx_backend.statements.model.months import parse_month
 
 PROGRESS_EVERY = 5_000
@@ -50,8 +50,8 @@ class Books:
             raise NoBooks(f"expected a month of the community's time so far, got {month}")
         self.roster = Roster(history, self.month)
         self._spool = Spool()
-        self.fold = Fold(self.month, self._spool, only)
-        self._serving = Serving(self.fold.shares)
+        self.fold = MonthFold(self.month, self._spool, only)
+        self._serving = PairSums(self.fold.shares)
 
     def __enter__(self) -> Self:
         return self
@@ -89,13 +89,13 @@ class Books:
         Done again, it goes on where it stopped; `fold.touched` names the wallets that moved.
         """
         last = self._rows.last_seq()
-        self._serving = Serving(self.fold.shares)
+        self._serving = PairSums(self.fold.shares)
         self.fold.add_all(_told(self._rows.rows(self.fold.seq, last), last, progress))
         progress(last, last)
 
-    def data(self, wallet: str) -> Data:
+    def data(self, wallet: str) -> StatementData:
         """What the month was for a member. Raises KeyError for others."""
-        person = Person(
+        person = BilledMember(
             self.roster.names[wallet],
             wallet,
             self.roster.plan(wallet),
@@ -109,11 +109,11 @@ class Books:
         """What of `fold.touched` changes this member's statement: wallet, meters, key."""
         return {wallet, EVERYBODY, *(span.meter for span in self.roster.spans.get(wallet, []))}
 
-    def metered(self, wallet: str) -> list[Metered]:
+    def metered(self, wallet: str) -> list[MeteredSpan]:
         """The member's metering points with their intervals."""
         meters = self.fold.meters
         return [
-            Metered(*span, meters.get(span.meter)) for span in self.roster.spans.get(wallet, [])
+            MeteredSpan(*span, meters.get(span.meter)) for span in self.roster.spans.get(wallet, [])
         ]
 
 

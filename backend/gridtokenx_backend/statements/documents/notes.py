@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
-from gridtokenx_backend.statements.model.document import BillLine, Note, Statement
+from gridtokenx_backend.statements.model.document import BillLine, CorrectionNote, Statement
 from gridtokenx_wire.units import format_grx, parse_grx
 
 
-def notes(former: Statement, former_sha256: str, lines: list[BillLine]) -> list[Note]:
+def notes(former: Statement, former_sha256: str, lines: list[BillLine]) -> list[CorrectionNote]:
     """A note for each line of the bill whose amount has changed, came or went."""
     before = {_key(line): line for line in former.data.bill.lines}
     after = {_key(line): line for line in lines}
@@ -20,7 +20,7 @@ def notes(former: Statement, former_sha256: str, lines: list[BillLine]) -> list[
         if change_ugrx:
             kind: Literal["debit", "credit"] = "debit" if change_ugrx > 0 else "credit"
             text = f"{key[1]}{_quantities(old, new)}"
-            found.append(Note(kind, text, format_grx(abs(change_ugrx)), former_sha256))
+            found.append(CorrectionNote(kind, text, format_grx(abs(change_ugrx)), former_sha256))
     return found
 
 

@@ -10,14 +10,14 @@ import msgspec
 from gridtokenx_backend.core.model.tariff_terms import CarbonTerms
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.sharing import community_prices, keys_used, slot_counts
-from gridtokenx_backend.statements.fold.prices import Prices
-from gridtokenx_backend.statements.fold.shares import Shares
+from gridtokenx_backend.statements.fold.prices import ZonePrices
+from gridtokenx_backend.statements.fold.shares import MonthAllocations
 from gridtokenx_backend.statements.model.document import (
     Check,
     CorrectedDocument,
-    Data,
-    KeyUsed,
+    KeyUsage,
     QualityCounts,
+    StatementData,
     Status,
     canonical,
     sha256,
@@ -57,7 +57,7 @@ _ENERGY = (
 _QUALITY = QualityCounts.__struct_fields__
 
 
-class Summary(msgspec.Struct, gc=False):
+class StatementTotals(msgspec.Struct, gc=False):
     """What of a statement, or of all together, is in the report."""
 
     members: int = 0
@@ -76,7 +76,7 @@ class Summary(msgspec.Struct, gc=False):
     paid_ugrx: int = 0
     """By those who owe: what of it the ledger has moved."""
 
-    def add(self, other: Summary) -> None:
+    def add(self, other: StatementTotals) -> None:
         self.members += other.members
         self.meters += other.meters
         for mine, others in ((self.energy, other.energy), (self.quality, other.quality)):
@@ -92,14 +92,14 @@ class Summary(msgspec.Struct, gc=False):
         self.paid_ugrx += other.paid_ugrx
 
 
-def summary_of(data: Data) -> Summary:
+def summary_of(data: StatementData) -> StatementTotals:
     """The part of a statement that the report counts."""
     energy = {name: parse_kwh(getattr(data.energy, name) or "0") for name in _ENERGY}
     quality = {
         name: sum(getattr(block.quality, name) for block in data.meters) for name in _QUALITY
     }
     alone, shared = data.alone, data.allocation
-    return Summary(
+    return StatementTotals(
         1,
         len(data.meters),
         energy,
@@ -124,19 +124,19 @@ class NetworkCharges(msgspec.Struct, frozen=True):
     congestion_grx: str
 
 
-class Carbon(msgspec.Struct, frozen=True):
+class AvoidedCarbon(msgspec.Struct, frozen=True):
     g_per_kwh: int
     source: str
     avoided_kg: str
 
 
-class SharedReport(msgspec.Struct, frozen=True):
+class SharingReport(msgspec.Struct, frozen=True):
     """What the community's key did: `slots` are the month's intervals by their allocation.
 
     Members owe each other `cost_grx`, of which those who owe have paid `paid_grx` on the ledger.
     """
 
-    keys: list[KeyUsed]
+    keys: list[KeyUsage]
     slots: QualityCounts
     lowest_grx_per_kwh: str
     mean_grx_per_kwh: str
@@ -160,7 +160,7 @@ class ReportData(msgspec.Struct, frozen=True):
     energy: dict[str, str]
     self_sufficiency_percent: str
     self_consumption_percent: str
-    prices: list[Prices]
+    prices: list[ZonePrices]
     welfare_grx: str
     """Of the interval auctions: bids less asks of what they traded."""
     charges: NetworkCharges
@@ -168,13 +168,13 @@ class ReportData(msgspec.Struct, frozen=True):
     without_grx: str
     gain_grx: str
     compared_members: int
-    carbon: Carbon | None
+    carbon: AvoidedCarbon | None
     quality: QualityCounts
     readings_accepted: int
     readings_refused: int
     formulas: list[str]
     checks: list[Check]
-    sharing: SharedReport | None = None
+    sharing: SharingReport | None = None
 
 
 class CommunityReport(msgspec.Struct, frozen=True):
@@ -196,20 +196,20 @@ def decode_report(stored: bytes) -> CommunityReport:
 
 def report_of(
     books: Books,
-    summaries: Iterable[Summary],
+    summaries: Iterable[StatementTotals],
     status: Status,
     revision: int,
     corrects: CorrectedDocument | None = None,
 ) -> CommunityReport:
     """The report, given what all statements come to."""
-    total = Summary(energy={}, quality={})
+    total = StatementTotals(energy={}, quality={})
     for each in summaries:
         total.add(each)
     data = _data(books, total)
     return CommunityReport(FORMAT, status, revision, corrects, data, sha256(canonical(data)))
 
 
-def _data(books: Books, total: Summary) -> ReportData:
+def _data(books: Books, total: StatementTotals) -> ReportData:
     month, fold = books.month, books.fold
     energy = {name: total.energy.get(name, 0) for name in _ENERGY}
     quality: dict[str, Any] = {name: total.quality.get(name, 0) for name in _QUALITY}
@@ -242,12 +242,12 @@ def _data(books: Books, total: Summary) -> ReportData:
     )
 
 
-def _shared(books: Books, total: Summary) -> SharedReport | None:
+def _shared(books: Books, total: StatementTotals) -> SharingReport | None:
     shares = books.fold.shares
     if shares.is_empty:
         return None
     lowest, mean, highest = community_prices(shares)
-    return SharedReport(
+    return SharingReport(
         keys_used(shares, books.roster.newest.sharing),
         slot_counts(shares),
         lowest,
@@ -264,14 +264,14 @@ def _percent(part: int, whole: int) -> str:
     return format_decimal(1000 * part // whole, 1) if whole else ""
 
 
-def _carbon(terms: CarbonTerms, covered_uwh: int) -> Carbon | None:
+def _carbon(terms: CarbonTerms, covered_uwh: int) -> AvoidedCarbon | None:
     if not terms.g_per_kwh:
         return None
     avoided_g = covered_uwh * terms.g_per_kwh // UWH_PER_KWH
-    return Carbon(terms.g_per_kwh, terms.source, format_decimal(avoided_g, 3))
+    return AvoidedCarbon(terms.g_per_kwh, terms.source, format_decimal(avoided_g, 3))
 
 
-def _checks(books: Books, total: Summary, energy: dict[str, int]) -> list[Check]:
+def _checks(books: Books, total: StatementTotals, energy: dict[str, int]) -> list[Check]:
     """What must agree over all members."""
     trading = books.fold.trading
     bought, sold = format_kwh(energy["bought_kwh"]), format_kwh(energy["sold_kwh"])
@@ -294,7 +294,9 @@ def _checks(books: Books, total: Summary, energy: dict[str, int]) -> list[Check]
     return found
 
 
-def _shared_checks(shares: Shares, total: Summary, energy: dict[str, int]) -> list[Check]:
+def _shared_checks(
+    shares: MonthAllocations, total: StatementTotals, energy: dict[str, int]
+) -> list[Check]:
     """Of the key: what members received others gave, and the ledger moved it."""
     given = format_kwh(energy["given_kwh"])
     covered = format_kwh(energy["received_kwh"] - shares.uncovered_uwh)

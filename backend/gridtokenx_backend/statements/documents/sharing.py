@@ -18,18 +18,18 @@ from gridtokenx_backend.core.model.sharing_keys import Participation, factor_at
 from gridtokenx_backend.core.model.sharing_terms import SharingTerms
 from gridtokenx_backend.core.sharing.allocation import part_of
 from gridtokenx_backend.core.sharing.key_versions import moment_ms
-from gridtokenx_backend.statements.documents.allocation_pairs import Serving
-from gridtokenx_backend.statements.fold.energy import Metered
+from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
+from gridtokenx_backend.statements.fold.energy import MeteredSpan
 from gridtokenx_backend.statements.fold.operator_figures import UNKNOWN, OperatorFigures
 from gridtokenx_backend.statements.fold.shares import (
+    AllocatedSlot,
     ConsumerMonth,
+    MonthAllocations,
     ProducerMonth,
-    Shares,
-    SlotShared,
 )
 from gridtokenx_backend.statements.model.document import (
     KeyAllocation,
-    KeyUsed,
+    KeyUsage,
     QualityCounts,
     SharedLine,
 )
@@ -39,7 +39,7 @@ from gridtokenx_wire.units import format_grx, format_kwh
 _NOTHING: array[int] = array("q")
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class EntryRange(msgspec.Struct, frozen=True):
     """The first and the last journal entry behind a sum, and how many there are."""
 
     first: int = 0
@@ -47,7 +47,7 @@ class Evidence(msgspec.Struct, frozen=True):
     count: int = 0
 
 
-class Shared(msgspec.Struct, frozen=True):
+class SharedEnergy(msgspec.Struct, frozen=True):
     """`imports` and `exports` are by meter and interval of the month, `received` by interval."""
 
     imports: list[Sequence[int]]
@@ -62,17 +62,17 @@ class Shared(msgspec.Struct, frozen=True):
     paid_ugrx: int
     prices: list[int]
     """Of the intervals in which anything was received or given, each once and ascending."""
-    taken: Evidence
-    given: Evidence
+    taken: EntryRange
+    given: EntryRange
 
 
 def shared_of(
-    shares: Shares,
+    shares: MonthAllocations,
     figures: OperatorFigures,
     wallet: str,
-    meters: Sequence[Metered],
+    meters: Sequence[MeteredSpan],
     terms: SharingTerms,
-) -> Shared | None:
+) -> SharedEnergy | None:
     """None where nothing was shared in the month."""
     if shares.is_empty:
         return None
@@ -94,7 +94,7 @@ def shared_of(
         received = array("q", map(int.__add__, received, each.received_uwh))
     rows_in = [slot for slot in range(month.intervals) if received[slot]]
     rows_out = sorted({slot for each in given.values() for slot in _filled(each.given_uwh)})
-    return Shared(
+    return SharedEnergy(
         imports,
         exports,
         received,
@@ -115,16 +115,16 @@ def _filled(energies: Sequence[int]) -> list[int]:
     return [slot for slot, energy in enumerate(energies) if energy]
 
 
-def _evidence(shares: Shares, slots: Iterable[int]) -> Evidence:
+def _evidence(shares: MonthAllocations, slots: Iterable[int]) -> EntryRange:
     entries = {shares.slots[slot].entry for slot in slots}
-    return Evidence(min(entries), max(entries), len(entries)) if entries else Evidence()
+    return EntryRange(min(entries), max(entries), len(entries)) if entries else EntryRange()
 
 
 def _energies(
     month: Month,
     meter: str,
-    spans: Sequence[Metered],
-    slots: Mapping[int, SlotShared],
+    spans: Sequence[MeteredSpan],
+    slots: Mapping[int, AllocatedSlot],
     figures: OperatorFigures,
 ) -> tuple[array[int], array[int]]:
     """A meter's import and export by interval of the month; zero where nothing is known."""
@@ -149,7 +149,7 @@ def _surplus(
     meter: str,
     exported: Sequence[int],
     given: ProducerMonth | None,
-    shares: Shares,
+    shares: MonthAllocations,
     terms: SharingTerms,
 ) -> int:
     """What of a meter's export is the utility's: nobody got it, here or in another community.
@@ -179,13 +179,17 @@ def _start(month: Month, slot: int) -> int:
 
 
 def allocation_of(
-    shares: Shares, wallet: str, shared: Shared, terms: SharingTerms, serving: Serving
+    shares: MonthAllocations,
+    wallet: str,
+    shared: SharedEnergy,
+    terms: SharingTerms,
+    serving: PairSums,
 ) -> KeyAllocation:
     """The key's part of the document."""
     taken, given = shares.taken.get(wallet, {}), shares.given.get(wallet, {})
     unknown = {slot for got in taken.values() for slot in got.missing}
     unknown |= {slot for made in given.values() for slot in made.missing}
-    worth = Worth()
+    worth = EnergyPrices()
     worth.add_all(shares, [shared.received, *(made.given_uwh for made in given.values())])
     return KeyAllocation(
         keys_used(shares, terms),
@@ -202,7 +206,7 @@ def allocation_of(
     )
 
 
-class Worth(msgspec.Struct):
+class EnergyPrices(msgspec.Struct):
     """Community prices, weighted by energy."""
 
     energy_uwh: int = 0
@@ -210,7 +214,7 @@ class Worth(msgspec.Struct):
     lowest_ugrx: int = 0
     highest_ugrx: int = 0
 
-    def add_all(self, shares: Shares, energies: Iterable[Sequence[int]]) -> None:
+    def add_all(self, shares: MonthAllocations, energies: Iterable[Sequence[int]]) -> None:
         """Takes energies by interval."""
         for by_slot in energies:
             for slot in _filled(by_slot):
@@ -230,15 +234,15 @@ class Worth(msgspec.Struct):
         return low, mean, high
 
 
-def community_prices(shares: Shares) -> tuple[str, str, str]:
+def community_prices(shares: MonthAllocations) -> tuple[str, str, str]:
     """The lowest price of a shared kWh in the month, the mean by energy, and the highest."""
-    worth = Worth()
+    worth = EnergyPrices()
     parts = shares.taken.values()
     worth.add_all(shares, (taken.received_uwh for each in parts for taken in each.values()))
     return worth.prices()
 
 
-def keys_used(shares: Shares, terms: SharingTerms) -> list[KeyUsed]:
+def keys_used(shares: MonthAllocations, terms: SharingTerms) -> list[KeyUsage]:
     """The versions of the key that allocated anything of the month."""
     agreed = {key.version: key for key in terms.key}
     counts: dict[tuple[int, str], int] = {}
@@ -249,11 +253,11 @@ def keys_used(shares: Shares, terms: SharingTerms) -> list[KeyUsed]:
         key = agreed.get(version)
         table = key.of_table if key else None
         source = table.source if table else ""
-        found.append(KeyUsed(version, mode, key.valid_from if key else "", count, source))
+        found.append(KeyUsage(version, mode, key.valid_from if key else "", count, source))
     return found
 
 
-def slot_counts(shares: Shares) -> QualityCounts:
+def slot_counts(shares: MonthAllocations) -> QualityCounts:
     """How well the month is allocated."""
     slots = shares.slots.values()
     counts = {quality.label: 0 for quality in Quality}
@@ -265,7 +269,7 @@ def slot_counts(shares: Shares) -> QualityCounts:
 
 
 def _lines(
-    shares: Shares, taken: Mapping[str, ConsumerMonth], given: Mapping[str, ProducerMonth]
+    shares: MonthAllocations, taken: Mapping[str, ConsumerMonth], given: Mapping[str, ProducerMonth]
 ) -> list[SharedLine]:
     """In the order of the intervals. Where nothing is missing, and no energy is or ever was, there
     is no line.
@@ -291,7 +295,7 @@ def _lines(
 def _line(
     month: Month,
     slot: int,
-    shared: SlotShared,
+    shared: AllocatedSlot,
     meter: str,
     side: Literal["received", "given"],
     amounts: tuple[int, int, int, bool],

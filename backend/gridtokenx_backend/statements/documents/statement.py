@@ -11,30 +11,30 @@ from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.ledger import ASSETS, GRID, GRX
 from gridtokenx_backend.core.model.sharing_terms import SharingTerms
 from gridtokenx_backend.statements.documents import bill as billing
-from gridtokenx_backend.statements.documents.allocation_pairs import Serving
-from gridtokenx_backend.statements.documents.sharing import Shared, allocation_of, shared_of
-from gridtokenx_backend.statements.fold.energy import Metered
+from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
+from gridtokenx_backend.statements.documents.sharing import SharedEnergy, allocation_of, shared_of
+from gridtokenx_backend.statements.fold.energy import MeteredSpan
 from gridtokenx_backend.statements.fold.entry_kinds import spell
-from gridtokenx_backend.statements.fold.fold import Fold
+from gridtokenx_backend.statements.fold.fold import MonthFold
 from gridtokenx_backend.statements.fold.operator_figures import reconciled
-from gridtokenx_backend.statements.fold.shares import Amounts, Shares
-from gridtokenx_backend.statements.fold.spool import Part, Spool
+from gridtokenx_backend.statements.fold.shares import MonthAllocations, SharedAmounts
+from gridtokenx_backend.statements.fold.spool import Spool, SpoolPart
 from gridtokenx_backend.statements.fold.tariffs import ROUNDING, TariffPlan
-from gridtokenx_backend.statements.fold.wallet import Wallet
+from gridtokenx_backend.statements.fold.wallet import WalletMonth
 from gridtokenx_backend.statements.model.document import (
     FORMAT,
     Account,
     Bill,
-    Block,
     Check,
     CorrectedDocument,
-    Data,
-    Energy,
-    Note,
+    CorrectionNote,
+    EnergySummary,
+    MeteringPoint,
+    PostingSum,
     QualityCounts,
     Statement,
+    StatementData,
     Status,
-    Sum,
     WindowEnergy,
     canonical,
     sha256,
@@ -67,22 +67,24 @@ FORMULAS = [
 ]
 
 
-class Person(msgspec.Struct, frozen=True):
+class BilledMember(msgspec.Struct, frozen=True):
     """Whose statement it is, on which tariff, with which metering points."""
 
     name: str
     wallet: str
     plan: TariffPlan | None
-    meters: Sequence[Metered]
+    meters: Sequence[MeteredSpan]
     feeds_in: bool = True
     """Whether what nobody bought goes to the utility."""
     sharing: SharingTerms = SharingTerms()
 
 
-def data_of(fold: Fold, person: Person, community: str, spool: Spool, serving: Serving) -> Data:
+def data_of(
+    fold: MonthFold, person: BilledMember, community: str, spool: Spool, serving: PairSums
+) -> StatementData:
     """What the month was for this member."""
     month = fold.month
-    wallet = fold.wallets.get(person.wallet) or Wallet()
+    wallet = fold.wallets.get(person.wallet) or WalletMonth()
     meters, terms = person.meters, person.sharing
     shared = shared_of(fold.shares, fold.operator, person.wallet, meters, terms)
     usage = billing.usage(month, person.plan, meters, wallet.retired, shared)
@@ -91,7 +93,7 @@ def data_of(fold: Fold, person: Person, community: str, spool: Spool, serving: S
     fed_in_uwh = surplus_uwh if person.feeds_in else 0
     bill = billing.bill_of(wallet, usage, person.plan, fed_in_uwh, shared)
     accounts = [_account(asset, wallet, spool, person.wallet) for asset in ASSETS]
-    return Data(
+    return StatementData(
         community,
         month.name,
         month.zone,
@@ -116,11 +118,11 @@ def data_of(fold: Fold, person: Person, community: str, spool: Spool, serving: S
 
 
 def statement_of(
-    data: Data,
+    data: StatementData,
     status: Status,
     revision: int,
     corrects: CorrectedDocument | None = None,
-    notes: Sequence[Note] = (),
+    notes: Sequence[CorrectionNote] = (),
 ) -> Statement:
     """The document around the data."""
     found = sha256(canonical(data))
@@ -133,10 +135,12 @@ def _snapshot(plan: TariffPlan | None) -> Any:
     return msgspec.json.decode(msgspec.json.encode(plan.terms, enc_hook=encode_hook))
 
 
-def _energy(wallet: Wallet, usage: billing.Usage, unsold_uwh: int, shared: Shared | None) -> Energy:
+def _energy(
+    wallet: WalletMonth, usage: billing.EnergyUsage, unsold_uwh: int, shared: SharedEnergy | None
+) -> EnergySummary:
     known = usage.known
     minted = wallet.tallies.get((GRID, "minted"))
-    return Energy(
+    return EnergySummary(
         format_kwh(usage.import_uwh) if known else "",
         format_kwh(usage.retired_uwh),
         format_kwh(usage.import_uwh - usage.retired_uwh - usage.received_uwh) if known else "",
@@ -152,7 +156,7 @@ def _energy(wallet: Wallet, usage: billing.Usage, unsold_uwh: int, shared: Share
     )
 
 
-def _block(month: Month, plan: TariffPlan | None, metered: Metered) -> Block:
+def _block(month: Month, plan: TariffPlan | None, metered: MeteredSpan) -> MeteringPoint:
     known = metered.known
     windows = []
     if plan is not None and known:
@@ -164,7 +168,7 @@ def _block(month: Month, plan: TariffPlan | None, metered: Metered) -> Block:
             WindowEnergy(band.window, format_kwh(amount))
             for band, amount in zip(plan.bands, sums, strict=True)
         ]
-    return Block(
+    return MeteringPoint(
         metered.meter,
         metered.policy,
         month.from_ms + metered.first * INTERVAL_MS,
@@ -176,21 +180,23 @@ def _block(month: Month, plan: TariffPlan | None, metered: Metered) -> Block:
     )
 
 
-def quality_of(metered: Metered) -> QualityCounts:
+def quality_of(metered: MeteredSpan) -> QualityCounts:
     """How well the intervals are known."""
     qualities = metered.qualities
     counts = {quality.label: qualities.count(quality) for quality in Quality}
     return QualityCounts(metered.expected, revised=metered.revised, **counts)
 
 
-def _account(asset: str, wallet: Wallet, spool: Spool, address: str) -> Account:
-    part: Part = "GRX" if asset == GRX else "GRID" if asset == GRID else "REC"
+def _account(asset: str, wallet: WalletMonth, spool: Spool, address: str) -> Account:
+    part: SpoolPart = "GRX" if asset == GRX else "GRID" if asset == GRID else "REC"
     opening = wallet.before[asset]
     return Account(
         asset,
         spell(asset, opening),
         [
-            Sum(kind, spell(asset, tally.amount), tally.count, tally.first_entry, tally.last_entry)
+            PostingSum(
+                kind, spell(asset, tally.amount), tally.count, tally.first_entry, tally.last_entry
+            )
             for (of, kind), tally in sorted(wallet.tallies.items())
             if of == asset
         ],
@@ -200,7 +206,11 @@ def _account(asset: str, wallet: Wallet, spool: Spool, address: str) -> Account:
 
 
 def checks(
-    wallet: Wallet, bill: Bill, usage: billing.Usage, shares: Shares, address: str
+    wallet: WalletMonth,
+    bill: Bill,
+    usage: billing.EnergyUsage,
+    shares: MonthAllocations,
+    address: str,
 ) -> list[Check]:
     """What must agree: the lines with the ledger, the total with its lines."""
     found = []
@@ -236,12 +246,12 @@ def checks(
     return [*found, *_shared_checks(shares, address)]
 
 
-def _shared_checks(shares: Shares, address: str) -> list[Check]:
+def _shared_checks(shares: MonthAllocations, address: str) -> list[Check]:
     """The key's lines against the ledger; not energy while some of it waits to be minted."""
     if shares.is_empty:
         return []
     said = shares.allocated(address)
-    moved = shares.moved.get(address, Amounts())
+    moved = shares.moved.get(address, SharedAmounts())
     found = []
     if shares.comparable and not shares.waiting_uwh:
         for text, left_uwh, right_uwh in (

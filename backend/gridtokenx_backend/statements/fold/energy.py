@@ -39,7 +39,7 @@ class MeterMonth:
                 self.revision[slot] = min(row.revision, 255)
 
 
-class Metered(NamedTuple):
+class MeteredSpan(NamedTuple):
     """A meter's month, or the intervals [first, end) of it in which it was one member's."""
 
     meter: str

@@ -41,15 +41,15 @@ from gridtokenx_backend.statements.fold.entry_kinds import (
 from gridtokenx_backend.statements.fold.journal_rows import JournalRow, terms_of
 from gridtokenx_backend.statements.fold.operator_figures import OperatorFigures
 from gridtokenx_backend.statements.fold.prices import TradedVolumes
-from gridtokenx_backend.statements.fold.shares import Shares, moved_by
-from gridtokenx_backend.statements.fold.spool import Part, Spool
+from gridtokenx_backend.statements.fold.shares import MonthAllocations, moved_by
+from gridtokenx_backend.statements.fold.spool import Spool, SpoolPart
 from gridtokenx_backend.statements.fold.trade_lines import side_of, trade_line
-from gridtokenx_backend.statements.fold.wallet import Wallet
+from gridtokenx_backend.statements.fold.wallet import WalletMonth
 from gridtokenx_backend.statements.model.document import Posting
 from gridtokenx_backend.statements.model.months import Month
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_PART: dict[str, Part] = {GRID: "GRID", GRX: "GRX", REC: "REC"}
+_PART: dict[str, SpoolPart] = {GRID: "GRID", GRX: "GRX", REC: "REC"}
 
 
 def retirements_of(outcome: Outcome) -> Sequence[Retirement]:
@@ -57,35 +57,35 @@ def retirements_of(outcome: Outcome) -> Sequence[Retirement]:
     return outcome.retirements if isinstance(outcome, Ticked | Retired | Cleared) else ()
 
 
-class Readings(msgspec.Struct, gc=False):
+class ReadingCounts(msgspec.Struct, gc=False):
     """The month's readings by verdict, by the entries' times."""
 
     accepted: int = 0
     refused: int = 0
 
 
-class Step(NamedTuple):
+class PeriodStep(NamedTuple):
     """A step of the month's period, by the journal's entry."""
 
     entry: int
     command: ChangePeriod
 
 
-class Fold:
+class MonthFold:
     """The state of the pass. `only` are the wallets whose lines are kept; None is all of them."""
 
     def __init__(self, month: Month, spool: Spool, only: Container[str] | None = None) -> None:
         self.month = month
         self.spool = spool
         self.seq = 0
-        self.wallets: dict[str, Wallet] = {}
+        self.wallets: dict[str, WalletMonth] = {}
         self.meters: dict[str, MeterMonth] = {}
-        self.readings = Readings()
+        self.readings = ReadingCounts()
         self.trading = TradedVolumes()
-        self.shares = Shares(month)
+        self.shares = MonthAllocations(month)
         self.operator = OperatorFigures(month)
         self.terms: CommunityTerms | None = None
-        self.steps: list[Step] = []
+        self.steps: list[PeriodStep] = []
         """Those of this month, oldest first: its documents by revision."""
         self.final_entry = 0
         self.touched: set[str] = set()
@@ -122,7 +122,7 @@ class Fold:
             self._share(row, outcome, movements)
         self._count_bought(movements, outcome)
 
-    def unsold_uwh(self, address: str, wallet: Wallet) -> int:
+    def unsold_uwh(self, address: str, wallet: WalletMonth) -> int:
         """What was minted by the month's end and nobody bought until the month was final.
 
         Sales take the oldest first; the key gives what was minted in the same interval.
@@ -147,7 +147,7 @@ class Fold:
         command = msgspec.json.decode(row.given, type=ChangePeriod)
         if command.month != self.month.name:
             return
-        self.steps.append(Step(row.seq, command))
+        self.steps.append(PeriodStep(row.seq, command))
         if command.status == "final":
             self.final_entry = row.seq
             for movement in movements:
@@ -204,10 +204,10 @@ class Fold:
             of_month = self.meters[meter] = MeterMonth(month.intervals)
         of_month.put(from_ms, of_this)
 
-    def wallet(self, account: str) -> Wallet:
+    def wallet(self, account: str) -> WalletMonth:
         known = self.wallets.get(account)
         if known is None:
-            known = self.wallets[account] = Wallet()
+            known = self.wallets[account] = WalletMonth()
         return known
 
     def _move(self, row: JournalRow, movement: Movement, *, inside: bool) -> None:
@@ -280,6 +280,6 @@ class Fold:
             line = trade_line(trade, side, kind, row.seq, n, row.at_ms)
             self._keep(account, "trade", line)
 
-    def _keep(self, account: str, part: Part, line: msgspec.Struct) -> None:
+    def _keep(self, account: str, part: SpoolPart, line: msgspec.Struct) -> None:
         if self._only is None or account in self._only:
             self.spool.add(account, part, _encode(line))

@@ -32,7 +32,7 @@ class JournalRow(NamedTuple):
     outcome: bytes | None
 
 
-class Terms(NamedTuple):
+class DatedTerms(NamedTuple):
     """Terms and the time from which they are in force."""
 
     at_ms: int
@@ -83,13 +83,13 @@ class JournalRows:
         found = self._read("SELECT at_ms FROM journal ORDER BY seq DESC LIMIT 1", ())
         return int(found[0][0]) if found else 0
 
-    def terms(self) -> list[Terms]:
+    def terms(self) -> list[DatedTerms]:
         """All terms that were ever in force, oldest first."""
         query = "SELECT at_ms, input FROM journal WHERE kind = 'configure' ORDER BY seq"
         found = []
         for at_ms, given in self._read(query, ()):
             if given is not None:
-                found.append(Terms(at_ms, terms_of(given)))
+                found.append(DatedTerms(at_ms, terms_of(given)))
         return found
 
     def newest_step(self, month: str) -> ChangePeriod | None:

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 from gridtokenx_backend.core.messages.grid_data import GridData
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.terms import CommunityTerms
-from gridtokenx_backend.statements.fold.energy import Metered, slot_of
-from gridtokenx_backend.statements.model.document import Reconciled
+from gridtokenx_backend.statements.fold.energy import MeteredSpan, slot_of
+from gridtokenx_backend.statements.model.document import Reconciliation
 from gridtokenx_backend.statements.model.months import Month
 from gridtokenx_wire.units import format_kwh
 
@@ -21,7 +21,7 @@ _DIRECTIONS: tuple[tuple[str, Literal["import", "export"]], ...] = (
 )
 
 
-class File(NamedTuple):
+class OperatorFile(NamedTuple):
     """A file that says something of the month, by the journal's entry that took it."""
 
     entry: int
@@ -36,7 +36,7 @@ class OperatorFigures:
         self.month = month
         self.by_meter: dict[str, dict[str, array[int]]] = {}
         """By meter and quantity: the energy of each interval of the month, or UNKNOWN."""
-        self.files: dict[str, list[File]] = {}
+        self.files: dict[str, list[OperatorFile]] = {}
         """By meter, those that say something of it."""
 
     def add(self, entry: int, data: GridData, terms: CommunityTerms) -> set[str]:
@@ -54,7 +54,7 @@ class OperatorFigures:
                 self._figures(meter, series.quantity)[slot_of(self.month, interval_ms)] = energy_uwh
                 concerned.add(meter)
         for meter in concerned:
-            self.files.setdefault(meter, []).append(File(entry, data.source, data.name))
+            self.files.setdefault(meter, []).append(OperatorFile(entry, data.source, data.name))
         return concerned
 
     def _figures(self, meter: str, quantity: str) -> array[int]:
@@ -67,7 +67,7 @@ class OperatorFigures:
         return self.month.from_ms <= interval_ms < self.month.to_ms
 
 
-def reconciled(metered: Metered, figures: OperatorFigures) -> list[Reconciled]:
+def reconciled(metered: MeteredSpan, figures: OperatorFigures) -> list[Reconciliation]:
     """The gateway's energy of a metering point beside the grid operator's, for each direction.
 
     Only intervals that both know are summed up; what one of them lacks is counted.
@@ -84,7 +84,7 @@ def reconciled(metered: Metered, figures: OperatorFigures) -> list[Reconciled]:
             ours_uwh = sum(ours[slot] for slot in both)
             theirs_uwh = sum(theirs[slot] for slot in both)
             found.append(
-                Reconciled(
+                Reconciliation(
                     metered.meter,
                     direction,
                     len(both),
@@ -101,7 +101,7 @@ def reconciled(metered: Metered, figures: OperatorFigures) -> list[Reconciled]:
     return found
 
 
-def _ours(metered: Metered, quantity: str) -> Mapping[int, int]:
+def _ours(metered: MeteredSpan, quantity: str) -> Mapping[int, int]:
     """The gateway's energy of the intervals that it knows, counted from the span's begin."""
     month = metered.of_month
     if month is None:

@@ -12,10 +12,10 @@ from gridtokenx_backend.core.model.ledger import CONGESTION, FEES, GRX, LOSSES, 
 from gridtokenx_wire.units import format_grx, format_kwh
 
 if TYPE_CHECKING:
-    from gridtokenx_backend.statements.fold.wallet import Wallet
+    from gridtokenx_backend.statements.fold.wallet import WalletMonth
 
 
-class Prices(msgspec.Struct, frozen=True):
+class ZonePrices(msgspec.Struct, frozen=True):
     """Of the trades whose seller is in the zone. `mean` is weighted by volume."""
 
     zone: str
@@ -62,10 +62,10 @@ class TradedVolumes:
             found = self._traded[key] = _Traded()
         found.add(trade)
 
-    def prices(self) -> list[Prices]:
+    def prices(self) -> list[ZonePrices]:
         """By zone, then segment."""
         return [
-            Prices(
+            ZonePrices(
                 zone,
                 segment,
                 each.trades,
@@ -78,7 +78,7 @@ class TradedVolumes:
         ]
 
     @staticmethod
-    def charges(wallets: Mapping[str, Wallet]) -> list[int]:
+    def charges(wallets: Mapping[str, WalletMonth]) -> list[int]:
         """What the month brought to fees, wheeling, losses and congestion, in µGRX."""
         accounts = (FEES, WHEELING, LOSSES, CONGESTION)
         return [wallets[each].within[GRX] if each in wallets else 0 for each in accounts]

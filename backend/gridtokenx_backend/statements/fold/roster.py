@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.statements.fold.energy import slot_of
-from gridtokenx_backend.statements.fold.journal_rows import Terms
+from gridtokenx_backend.statements.fold.journal_rows import DatedTerms
 from gridtokenx_backend.statements.fold.tariffs import TariffPlan, plan, tariff_of
 from gridtokenx_backend.statements.model.months import Month
 from gridtokenx_wire.keys import public_key_text
 
 
-class Span(NamedTuple):
+class MeterSpan(NamedTuple):
     """The intervals [first, end) of the month in which a meter was one member's."""
 
     meter: str
@@ -28,14 +28,14 @@ class Roster:
     Tariffs are those of the newest terms: each says from which month on it holds.
     """
 
-    def __init__(self, history: Sequence[Terms], month: Month) -> None:
+    def __init__(self, history: Sequence[DatedTerms], month: Month) -> None:
         """`history` has at least one element, oldest first."""
         self.month = month
         self.newest: CommunityTerms = history[-1].terms
         self.names: dict[str, str] = {}
         self._chosen: dict[str, str] = {}
         self._plans: dict[str, TariffPlan | None] = {}
-        self.spans: dict[str, list[Span]] = {}
+        self.spans: dict[str, list[MeterSpan]] = {}
         for index, (_, terms) in enumerate(history):
             first, end = _validity(history, index, month)
             if first >= month.intervals:
@@ -63,10 +63,10 @@ class Roster:
             if last is not None and last.end == first and last.policy == meter.policy:
                 spans[spans.index(last)] = last._replace(end=end)
             else:
-                spans.append(Span(meter.id, meter.policy, first, end))
+                spans.append(MeterSpan(meter.id, meter.policy, first, end))
 
 
-def _validity(history: Sequence[Terms], index: int, month: Month) -> tuple[int, int]:
+def _validity(history: Sequence[DatedTerms], index: int, month: Month) -> tuple[int, int]:
     """The intervals [first, end) of the month in which terms were in force.
 
     An interval in which they changed is under the latter terms, so that none is split or counted

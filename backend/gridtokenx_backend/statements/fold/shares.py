@@ -26,14 +26,14 @@ EVERYBODY = "community:key"
 """What `touched` calls that anything was allocated: it concerns every member's statement."""
 
 
-class Amounts(msgspec.Struct, gc=False):
+class SharedAmounts(msgspec.Struct, gc=False):
     """Of one wallet: energy that it took and gave, and what it paid (below zero: it was paid)."""
 
     took_uwh: int = 0
     gave_uwh: int = 0
     paid_ugrx: int = 0
 
-    def add(self, other: Amounts, sign: int = 1) -> None:
+    def add(self, other: SharedAmounts, sign: int = 1) -> None:
         self.took_uwh += sign * other.took_uwh
         self.gave_uwh += sign * other.gave_uwh
         self.paid_ugrx += sign * other.paid_ugrx
@@ -82,7 +82,7 @@ class ProducerMonth:
         self.missing.discard(slot)
 
 
-class SlotShared(NamedTuple):
+class AllocatedSlot(NamedTuple):
     """An interval as it was allocated last, but for its meters."""
 
     entry: int
@@ -96,22 +96,22 @@ class SlotShared(NamedTuple):
     uncovered_uwh: int
 
 
-class Shares:
+class MonthAllocations:
     """The state of the fold. `moved` is what clearings moved for the month's intervals."""
 
     def __init__(self, month: Month) -> None:
         self.month = month
-        self.slots: dict[int, SlotShared] = {}
+        self.slots: dict[int, AllocatedSlot] = {}
         self.taken: dict[str, dict[str, ConsumerMonth]] = {}
         self.given: dict[str, dict[str, ProducerMonth]] = {}
-        self.moved: dict[str, Amounts] = {}
+        self.moved: dict[str, SharedAmounts] = {}
         self.given_later_uwh: dict[str, int] = {}
         """By wallet: what the key gave of it in intervals after the month."""
         self.comparable = True
         """Whether what was moved can be told apart by month."""
-        self._allocated: dict[int, dict[str, Amounts]] = {}
+        self._allocated: dict[int, dict[str, SharedAmounts]] = {}
         """By interval, until nothing changes it any more."""
-        self._final: dict[str, Amounts] = {}
+        self._final: dict[str, SharedAmounts] = {}
         """Those of the month that nothing changes any more, together."""
 
     @property
@@ -128,20 +128,20 @@ class Shares:
         """Received in the month by the grid operator's word, but given by no known producer."""
         return sum(slot.uncovered_uwh for slot in self.slots.values())
 
-    def allocated(self, wallet: str) -> Amounts:
+    def allocated(self, wallet: str) -> SharedAmounts:
         """What the newest allocations of the month come to for a wallet."""
-        total = Amounts()
-        total.add(self._final.get(wallet, Amounts()))
+        total = SharedAmounts()
+        total.add(self._final.get(wallet, SharedAmounts()))
         for interval_ms, wallets in self._allocated.items():
             if self._is_inside(interval_ms) and wallet in wallets:
                 total.add(wallets[wallet])
         return total
 
     def add(
-        self, entry: int, cleared: Cleared, moved: Mapping[str, Amounts], finality_ms: int
+        self, entry: int, cleared: Cleared, moved: Mapping[str, SharedAmounts], finality_ms: int
     ) -> set[str]:
         """Takes what a clearing allocated and moved; whom of this month's members it concerns."""
-        month, elsewhere = self.month, dict[str, Amounts]()
+        month, elsewhere = self.month, dict[str, SharedAmounts]()
         concerned: set[str] = set()
         is_blurred = False
         for allocation in cleared.shared:
@@ -152,29 +152,29 @@ class Shares:
                 continue
             is_blurred |= bool(allocation.waiting_uwh)
             for wallet, change in changes.items():
-                elsewhere.setdefault(wallet, Amounts()).add(change)
+                elsewhere.setdefault(wallet, SharedAmounts()).add(change)
                 if allocation.interval_ms >= month.to_ms:
                     later_uwh = self.given_later_uwh.get(wallet, 0) + change.gave_uwh
                     self.given_later_uwh[wallet] = later_uwh
         if concerned:
             self.comparable &= not is_blurred
             for wallet in {*moved, *elsewhere}:
-                total = self.moved.setdefault(wallet, Amounts())
-                total.add(moved.get(wallet, Amounts()))
-                total.add(elsewhere.get(wallet, Amounts()), -1)
+                total = self.moved.setdefault(wallet, SharedAmounts())
+                total.add(moved.get(wallet, SharedAmounts()))
+                total.add(elsewhere.get(wallet, SharedAmounts()), -1)
         self._forget(cleared.interval_ms - finality_ms - INTERVAL_MS)
         return concerned
 
-    def _replace(self, allocation: Allocation) -> dict[str, Amounts]:
+    def _replace(self, allocation: Allocation) -> dict[str, SharedAmounts]:
         """Keeps what an allocation comes to by wallet; the differences to the one before it."""
         now = _by_wallet(allocation)
         former = self._allocated.get(allocation.interval_ms, {})
         self._allocated[allocation.interval_ms] = now
-        changes = dict[str, Amounts]()
+        changes = dict[str, SharedAmounts]()
         for wallet in {*now, *former}:
-            change = changes.setdefault(wallet, Amounts())
-            change.add(now.get(wallet, Amounts()))
-            change.add(former.get(wallet, Amounts()), -1)
+            change = changes.setdefault(wallet, SharedAmounts())
+            change.add(now.get(wallet, SharedAmounts()))
+            change.add(former.get(wallet, SharedAmounts()), -1)
         return changes
 
     def _forget(self, before_ms: int) -> None:
@@ -183,7 +183,7 @@ class Shares:
             wallets = self._allocated.pop(at_ms)
             if self._is_inside(at_ms):
                 for wallet, amounts in wallets.items():
-                    self._final.setdefault(wallet, Amounts()).add(amounts)
+                    self._final.setdefault(wallet, SharedAmounts()).add(amounts)
 
     def _is_inside(self, interval_ms: int) -> bool:
         return self.month.from_ms <= interval_ms < self.month.to_ms
@@ -192,7 +192,7 @@ class Shares:
         if slot in self.slots:
             for each in self._parts():
                 each.clear(slot)
-        self.slots[slot] = SlotShared(
+        self.slots[slot] = AllocatedSlot(
             entry,
             allocation.revision,
             allocation.corrects,
@@ -240,32 +240,32 @@ class Shares:
             yield from made.values()
 
 
-def _by_wallet(allocation: Allocation) -> dict[str, Amounts]:
-    found: dict[str, Amounts] = {}
+def _by_wallet(allocation: Allocation) -> dict[str, SharedAmounts]:
+    found: dict[str, SharedAmounts] = {}
     covered = covered_of(allocation)
     for line in allocation.consumers:
-        found.setdefault(line.wallet, Amounts()).took_uwh += covered.get(line.meter, 0)
+        found.setdefault(line.wallet, SharedAmounts()).took_uwh += covered.get(line.meter, 0)
     for out in allocation.producers:
-        found.setdefault(out.wallet, Amounts()).gave_uwh += out.given_uwh
+        found.setdefault(out.wallet, SharedAmounts()).gave_uwh += out.given_uwh
     for wallet, paid_ugrx in allocation.paid_ugrx.items():
-        found.setdefault(wallet, Amounts()).paid_ugrx = paid_ugrx
+        found.setdefault(wallet, SharedAmounts()).paid_ugrx = paid_ugrx
     return found
 
 
 def moved_by(
     movements: Iterable[Movement], retirements: Sequence[Retirement]
-) -> dict[str, Amounts]:
+) -> dict[str, SharedAmounts]:
     """What a clearing's movements come to for each wallet, but for what bought GRID covered.
 
     Who takes has it retired at once; what else comes and goes between wallets is given.
     """
-    found: dict[str, Amounts] = {}
+    found: dict[str, SharedAmounts] = {}
     for movement in movements:
         debit, credit, amount = movement.debit, movement.credit, movement.amount
         for wallet, sign in ((debit, 1), (credit, -1)):
             if not is_wallet(wallet):
                 continue
-            amounts = found.setdefault(wallet, Amounts())
+            amounts = found.setdefault(wallet, SharedAmounts())
             if movement.asset == GRX:
                 amounts.paid_ugrx += sign * amount
             elif movement.asset == GRID:
@@ -273,7 +273,7 @@ def moved_by(
                 if RETIRED in (debit, credit):
                     amounts.took_uwh += sign * amount
     for retirement in retirements:
-        amounts = found.setdefault(retirement.wallet, Amounts())
+        amounts = found.setdefault(retirement.wallet, SharedAmounts())
         amounts.took_uwh -= retirement.amount_uwh
         amounts.gave_uwh -= retirement.amount_uwh
     return found

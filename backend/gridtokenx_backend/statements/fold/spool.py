@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 import msgspec
 
-Part = Literal["trade", "GRID", "GRX", "REC"]
+SpoolPart = Literal["trade", "GRID", "GRX", "REC"]
 _BATCH = 5_000
 
 
@@ -25,7 +25,7 @@ class Spool:
             "CREATE TABLE line (wallet TEXT, part TEXT, n INTEGER, line BLOB,"
             " PRIMARY KEY (wallet, part, n)) WITHOUT ROWID"
         )
-        self._waiting: list[tuple[str, Part, int, bytes]] = []
+        self._waiting: list[tuple[str, SpoolPart, int, bytes]] = []
         self._n = 0
 
     def __enter__(self) -> Self:
@@ -42,14 +42,14 @@ class Spool:
     def close(self) -> None:
         self._db.close()
 
-    def add(self, wallet: str, part: Part, line: bytes) -> None:
+    def add(self, wallet: str, part: SpoolPart, line: bytes) -> None:
         """Keeps a line behind the others of this part."""
         self._n += 1
         self._waiting.append((wallet, part, self._n, line))
         if len(self._waiting) >= _BATCH:
             self._flush()
 
-    def lines(self, wallet: str, part: Part) -> list[msgspec.Raw]:
+    def lines(self, wallet: str, part: SpoolPart) -> list[msgspec.Raw]:
         """The lines of a part, in the order in which they came."""
         self._flush()
         query = "SELECT line FROM line WHERE wallet = ? AND part = ? ORDER BY n"

@@ -16,7 +16,7 @@ from gridtokenx_backend.statements.model.document import TradeLine
 from gridtokenx_wire.units import UWH_PER_KWH, format_grx, format_kwh
 
 
-class SideOfTrade(NamedTuple):
+class TradeSide(NamedTuple):
     """`amount_ugrx` is what came into the wallet: below zero for a buyer."""
 
     quantity_uwh: int
@@ -28,7 +28,7 @@ class SideOfTrade(NamedTuple):
     amount_ugrx: int
 
 
-class Side(msgspec.Struct, gc=False):
+class TradeSums(msgspec.Struct, gc=False):
     """The sum of a wallet's purchases, or of its sales."""
 
     quantity_uwh: int = 0
@@ -42,7 +42,7 @@ class Side(msgspec.Struct, gc=False):
     first_entry: int = 0
     last_entry: int = 0
 
-    def add(self, side: SideOfTrade, entry: int) -> None:
+    def add(self, side: TradeSide, entry: int) -> None:
         self.quantity_uwh += side.quantity_uwh
         self.value_ugrx += side.value_ugrx
         self.fee_ugrx += side.fee_ugrx
@@ -55,7 +55,7 @@ class Side(msgspec.Struct, gc=False):
         self.last_entry = entry
 
 
-def side_of(trade: Trade, terms: CommunityTerms | None, *, bought: bool) -> SideOfTrade:
+def side_of(trade: Trade, terms: CommunityTerms | None, *, bought: bool) -> TradeSide:
     """One side's part. `terms` are those in force: they say who pays which charge.
 
     The rent of full links is the buyer's, beside the gross amount.
@@ -68,14 +68,14 @@ def side_of(trade: Trade, terms: CommunityTerms | None, *, bought: bool) -> Side
     loss_ugrx = trade.loss_ugrx if market.network_payer == payer else 0
     rent_ugrx = trade.rent_ugrx if bought else 0
     amount_ugrx = -trade.gross_ugrx - rent_ugrx if bought else trade.net_ugrx
-    return SideOfTrade(
+    return TradeSide(
         trade.quantity_uwh, value_ugrx, fee_ugrx, wheeling_ugrx, loss_ugrx, rent_ugrx, amount_ugrx
     )
 
 
 def trade_line(
     trade: Trade,
-    side: SideOfTrade,
+    side: TradeSide,
     kind: Literal["bought", "sold"],
     entry: int,
     n: int,

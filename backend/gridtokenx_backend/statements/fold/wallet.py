@@ -7,10 +7,10 @@ from array import array
 import msgspec
 
 from gridtokenx_backend.core.model.ledger import ASSETS, GRID
-from gridtokenx_backend.statements.fold.trade_lines import Side
+from gridtokenx_backend.statements.fold.trade_lines import TradeSums
 
 
-class Tally(msgspec.Struct, gc=False):
+class MovementSum(msgspec.Struct, gc=False):
     """The movements of one kind in one asset."""
 
     amount: int = 0
@@ -25,7 +25,7 @@ class Tally(msgspec.Struct, gc=False):
         self.last_entry = entry
 
 
-class Wallet:
+class WalletMonth:
     """What the fold knows of one wallet. `within` is what the leaves moved in the month.
 
     `bought_uwh` is GRID that was bought and is still there: a sale takes what was minted before it.
@@ -52,14 +52,14 @@ class Wallet:
         self.before = dict.fromkeys(ASSETS, 0)
         self.within = dict.fromkeys(ASSETS, 0)
         self.later = dict.fromkeys(ASSETS, 0)
-        self.tallies: dict[tuple[str, str], Tally] = {}
+        self.tallies: dict[tuple[str, str], MovementSum] = {}
         self.bought_uwh = 0
         self.minted_uwh = 0
         self.minted_later_uwh = 0
-        self.bought = Side()
-        self.sold = Side()
+        self.bought = TradeSums()
+        self.sold = TradeSums()
         self.retired: array[int] | None = None
-        self.retired_tally = Tally()
+        self.retired_tally = MovementSum()
         self.fed_in_uwh = 0
 
     @property
@@ -71,11 +71,11 @@ class Wallet:
         """At the end of what was read."""
         return self.before[asset] + self.within[asset] + self.later[asset]
 
-    def tally(self, asset: str, kind: str) -> Tally:
+    def tally(self, asset: str, kind: str) -> MovementSum:
         """The sum of this kind, from now on there."""
         found = self.tallies.get((asset, kind))
         if found is None:
-            found = self.tallies[asset, kind] = Tally()
+            found = self.tallies[asset, kind] = MovementSum()
         return found
 
     @property

@@ -9,12 +9,12 @@ from gridtokenx_backend.core.messages.period_records import ChangePeriod, FeedIn
 from gridtokenx_backend.core.model.billing_periods import PeriodStatus
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.notes import notes
-from gridtokenx_backend.statements.documents.report import Summary, report_of, summary_of
+from gridtokenx_backend.statements.documents.report import StatementTotals, report_of, summary_of
 from gridtokenx_backend.statements.documents.statement import statement_of
 from gridtokenx_backend.statements.jobs.store import Documents, read_document
 from gridtokenx_backend.statements.model.document import (
     CorrectedDocument,
-    Note,
+    CorrectionNote,
     canonical,
     decode,
     encode,
@@ -23,7 +23,7 @@ from gridtokenx_backend.statements.model.document import (
 Progress = Callable[[int, int], None]
 
 
-class Closing:
+class MonthClosing:
     """Makes the documents of one step. They are made again for wallets that moved meanwhile."""
 
     def __init__(self, books: Books, store: Path, status: PeriodStatus) -> None:
@@ -31,7 +31,7 @@ class Closing:
         self._store = store
         self._status = status
         self._made: dict[str, str] = {}
-        self._summaries: dict[str, Summary] = {}
+        self._summaries: dict[str, StatementTotals] = {}
 
     def command(self, progress: Progress) -> ChangePeriod:
         """Reads what the journal has by now, makes what documents are missing, and names them."""
@@ -76,7 +76,7 @@ class Closing:
     def _document(self, wallet: str, revision: int, former: dict[str, str]) -> bytes:
         data = self._books.data(wallet)
         self._summaries[wallet] = summary_of(data)
-        corrects, found = None, list[Note]()
+        corrects, found = None, list[CorrectionNote]()
         stored = read_document(self._store, former[wallet]) if wallet in former else None
         if stored is not None:
             corrects = CorrectedDocument(revision - 1, former[wallet])

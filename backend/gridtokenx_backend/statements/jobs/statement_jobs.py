@@ -12,7 +12,7 @@ import msgspec
 
 from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.errors import OperatorError
-from gridtokenx_backend.statements.jobs.worker import Task
+from gridtokenx_backend.statements.jobs.worker import DocumentTask
 
 TIMEOUT_S = 60.0
 MOST_AT_ONCE = 2
@@ -33,7 +33,7 @@ class StatementJobs:
         self._free = asyncio.Semaphore(MOST_AT_ONCE)
         self._waiting: Counter[str] = Counter()
 
-    async def make(self, task: Task, reader: str = "") -> bytes:
+    async def make(self, task: DocumentTask, reader: str = "") -> bytes:
         """The document. Raises NotMade, and Overloaded if too many are waited for.
 
         `reader` is the wallet that asks, empty for the operator: of one member only so many wait,
@@ -51,7 +51,7 @@ class StatementJobs:
             self._waiting += Counter()  # forgets who waits for nothing
 
 
-async def _run(task: Task) -> bytes:
+async def _run(task: DocumentTask) -> bytes:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gridtokenx_backend.statements.jobs.worker"),
         stdin=asyncio.subprocess.PIPE,

@@ -25,7 +25,7 @@ MISTAKE = 2
 _LESS_URGENT = 5
 
 
-class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DocumentTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`sha256` names a stored document; empty asks for a preview.
 
     Without a wallet it is about the community's report.
@@ -39,7 +39,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str = ""
 
 
-def carry_out(task: Task) -> bytes:
+def carry_out(task: DocumentTask) -> bytes:
     """The document in its form. Raises OperatorError."""
     as_form = statement_as if task.wallet else report_as
     if not task.sha256:
@@ -66,7 +66,7 @@ def preview(journal: Path, month: str, wallet: str) -> bytes:
 def main() -> int:
     """What the process does."""
     os.nice(_LESS_URGENT)
-    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=DocumentTask)
     try:
         made = carry_out(task)
     except OperatorError as error:

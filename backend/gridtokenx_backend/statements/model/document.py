@@ -46,7 +46,7 @@ class Bill(msgspec.Struct, frozen=True):
     shared_paid_grx: str = "0.000000"
 
 
-class Alone(msgspec.Struct, frozen=True):
+class WithoutCommunity(msgspec.Struct, frozen=True):
     """What the same energy would have cost without the community."""
 
     lines: list[BillLine]
@@ -85,7 +85,7 @@ class Posting(msgspec.Struct, frozen=True):
     about: str = ""
 
 
-class Sum(msgspec.Struct, frozen=True):
+class PostingSum(msgspec.Struct, frozen=True):
     """All movements of a kind."""
 
     kind: str
@@ -98,7 +98,7 @@ class Sum(msgspec.Struct, frozen=True):
 class Account(msgspec.Struct, frozen=True):
     asset: str
     opening: str
-    sums: list[Sum]
+    sums: list[PostingSum]
     closing: str
     postings: list[msgspec.Raw] = []
 
@@ -121,7 +121,7 @@ class WindowEnergy(msgspec.Struct, frozen=True):
     import_kwh: str
 
 
-class Block(msgspec.Struct, frozen=True):
+class MeteringPoint(msgspec.Struct, frozen=True):
     """A metering point. Energy is empty if nothing is known of it: missing is not zero."""
 
     meter: str
@@ -134,7 +134,7 @@ class Block(msgspec.Struct, frozen=True):
     quality: QualityCounts
 
 
-class Energy(msgspec.Struct, frozen=True):
+class EnergySummary(msgspec.Struct, frozen=True):
     """The member's energy at a glance, over all metering points.
 
     `covered_kwh` was bought in the community and retired against import, `self_used_kwh` is own
@@ -156,7 +156,7 @@ class Energy(msgspec.Struct, frozen=True):
     surplus_kwh: str = "0.000000000"
 
 
-class KeyUsed(msgspec.Struct, frozen=True):
+class KeyUsage(msgspec.Struct, frozen=True):
     """A version of the community's key, and how many intervals of the month it allocated."""
 
     version: int
@@ -188,7 +188,7 @@ class SharedLine(msgspec.Struct, frozen=True):
     corrects: int = 0
 
 
-class Served(msgspec.Struct, frozen=True):
+class ServedEnergy(msgspec.Struct, frozen=True):
     """Energy of the month that another wallet gave to this one, or got from it."""
 
     wallet: str
@@ -204,7 +204,7 @@ class KeyAllocation(msgspec.Struct, frozen=True):
     `cost_grx` less `earned_grx` is what this member owes; `paid_grx` of it the ledger has moved.
     """
 
-    keys: list[KeyUsed]
+    keys: list[KeyUsage]
     slots: QualityCounts
     unknown: int
     """In how many intervals a metering point of this member was missing."""
@@ -217,10 +217,10 @@ class KeyAllocation(msgspec.Struct, frozen=True):
     earned_grx: str
     paid_grx: str
     lines: list[SharedLine]
-    served: list[Served]
+    served: list[ServedEnergy]
 
 
-class Reconciled(msgspec.Struct, frozen=True):
+class Reconciliation(msgspec.Struct, frozen=True):
     """A metering point by its gateway and by the grid operator, over the intervals both know."""
 
     meter: str
@@ -246,7 +246,7 @@ class Check(msgspec.Struct, frozen=True):
     holds: bool
 
 
-class Data(msgspec.Struct, frozen=True):
+class StatementData(msgspec.Struct, frozen=True):
     """All but where the document stands in its period."""
 
     community: str
@@ -257,10 +257,10 @@ class Data(msgspec.Struct, frozen=True):
     days: int
     member: str
     wallet: str
-    energy: Energy
+    energy: EnergySummary
     bill: Bill
-    alone: Alone | None
-    meters: list[Block]
+    alone: WithoutCommunity | None
+    meters: list[MeteringPoint]
     trades: list[msgspec.Raw]
     accounts: list[Account]
     tariff: Any
@@ -269,7 +269,7 @@ class Data(msgspec.Struct, frozen=True):
     rounding: str
     formulas: list[str]
     checks: list[Check]
-    reconciliation: list[Reconciled] = []
+    reconciliation: list[Reconciliation] = []
 
 
 class CorrectedDocument(msgspec.Struct, frozen=True):
@@ -279,7 +279,7 @@ class CorrectedDocument(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Note(msgspec.Struct, frozen=True):
+class CorrectionNote(msgspec.Struct, frozen=True):
     """A credit or debit note: by how much a line of the corrected document was wrong."""
 
     kind: Literal["credit", "debit"]
@@ -293,8 +293,8 @@ class Statement(msgspec.Struct, frozen=True):
     status: Status
     revision: int
     corrects: CorrectedDocument | None
-    notes: list[Note]
-    data: Data
+    notes: list[CorrectionNote]
+    data: StatementData
     data_sha256: str
 
 

@@ -8,8 +8,13 @@ import re
 
 import msgspec
 
-from gridtokenx_backend.statements.documents.report import CommunityReport, SharedReport
-from gridtokenx_backend.statements.model.document import Data, Posting, Statement, TradeLine
+from gridtokenx_backend.statements.documents.report import CommunityReport, SharingReport
+from gridtokenx_backend.statements.model.document import (
+    Posting,
+    Statement,
+    StatementData,
+    TradeLine,
+)
 
 COLUMNS = (
     "part",
@@ -102,7 +107,7 @@ def _rows(statement: Statement) -> list[dict[str, object]]:
     return rows
 
 
-def _shared(data: Data) -> list[dict[str, object]]:
+def _shared(data: StatementData) -> list[dict[str, object]]:
     """The key's lines by interval, who served whom, and the grid operator's figures."""
     rows: list[dict[str, object]] = []
     for line in data.allocation.lines if data.allocation else ():
@@ -207,7 +212,7 @@ def _report_rows(report: CommunityReport) -> list[dict[str, object]]:
     return rows
 
 
-def _shared_report(shared: SharedReport) -> list[dict[str, object]]:
+def _shared_report(shared: SharingReport) -> list[dict[str, object]]:
     rows = [
         _amount("sharing", "cost of shared energy", shared.cost_grx, "GRX"),
         _amount("sharing", "of it paid on the ledger", shared.paid_grx, "GRX"),

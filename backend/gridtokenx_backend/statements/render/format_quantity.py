@@ -65,7 +65,7 @@ def entries(first: int, last: int, count: int) -> str:
     return f"{count} in entries {first}\u2013{last}"
 
 
-class Part(NamedTuple):
+class BarPart(NamedTuple):
     """A part of a bar: where it begins and how wide it is, in thousandths of the bar."""
 
     name: str
@@ -75,14 +75,14 @@ class Part(NamedTuple):
     look: str
 
 
-def bar(parts: list[tuple[str, str, str]], whole: Decimal | None = None) -> list[Part]:
+def bar(parts: list[tuple[str, str, str]], whole: Decimal | None = None) -> list[BarPart]:
     """(name, amount, look) of each part, laid out over `whole`, by default all parts together."""
     amounts = [max(Decimal(0), Decimal(amount or "0")) for _, amount, _ in parts]
     total = whole or sum(amounts) or Decimal(1)
-    laid: list[Part] = []
+    laid: list[BarPart] = []
     done = Decimal(0)
     for (name, amount, look), value in zip(parts, amounts, strict=True):
         start, end = (int(1000 * min(at, total) / total) for at in (done, done + value))
-        laid.append(Part(name, amount, start, end - start, look))
+        laid.append(BarPart(name, amount, start, end - start, look))
         done += value
     return laid

@@ -12,10 +12,10 @@ import msgspec
 from gridtokenx_backend.statements.documents.report import CommunityReport
 from gridtokenx_backend.statements.model.document import (
     Account,
-    Data,
     Posting,
     SharedLine,
     Statement,
+    StatementData,
     TradeLine,
 )
 from gridtokenx_backend.statements.render import format_quantity
@@ -138,7 +138,7 @@ def _days(trades: Sequence[TradeLine], zone: str) -> list[DayGroup]:
     ]
 
 
-def _shared_days(data: Data) -> list[SharedDay]:
+def _shared_days(data: StatementData) -> list[SharedDay]:
     """What a metering point got or gave by the key on each day."""
     rows: dict[tuple[str, str, str], list[SharedLine]] = {}
     for line in data.allocation.lines if data.allocation else ():
@@ -160,7 +160,7 @@ def _shared_days(data: Data) -> list[SharedDay]:
     ]
 
 
-def _corrected(data: Data) -> list[SharedLine]:
+def _corrected(data: StatementData) -> list[SharedLine]:
     """Those that took the place of others, unless they are too many to be read."""
     lines = data.allocation.lines if data.allocation else []
     found = [line for line in lines if line.revision]
@@ -190,7 +190,7 @@ def _postings(account: Account) -> list[Posting]:
     return [_posting.decode(raw) for raw in account.postings]
 
 
-def _used(data: Data) -> list[format_quantity.Part]:
+def _used(data: StatementData) -> list[format_quantity.BarPart]:
     energy = data.energy
     parts = [
         ("from neighbours", _total((energy.covered_kwh, energy.received_kwh)), "community"),
@@ -199,7 +199,7 @@ def _used(data: Data) -> list[format_quantity.Part]:
     return format_quantity.bar(parts) if energy.import_kwh else []
 
 
-def _made(data: Data) -> list[format_quantity.Part]:
+def _made(data: StatementData) -> list[format_quantity.BarPart]:
     energy = data.energy
     parts = [
         ("to neighbours", _total((energy.sold_kwh, energy.given_kwh)), "community"),
@@ -208,7 +208,7 @@ def _made(data: Data) -> list[format_quantity.Part]:
     return format_quantity.bar(parts) if any(Decimal(amount) for _, amount, _ in parts) else []
 
 
-def _costs(data: Data) -> list[tuple[str, format_quantity.Part]]:
+def _costs(data: StatementData) -> list[tuple[str, format_quantity.BarPart]]:
     if data.alone is None:
         return []
     rows = [
@@ -224,7 +224,7 @@ def _costs(data: Data) -> list[tuple[str, format_quantity.Part]]:
     ]
 
 
-def _saved_percent(data: Data) -> str:
+def _saved_percent(data: StatementData) -> str:
     """Of what it would have cost; empty where that says nothing."""
     if data.alone is None or Decimal(data.alone.total_grx) <= 0 or _is_paid(data):
         return ""
@@ -232,5 +232,5 @@ def _saved_percent(data: Data) -> str:
     return format_quantity.rounded(f"{share:f}", 0)
 
 
-def _is_paid(data: Data) -> bool:
+def _is_paid(data: StatementData) -> bool:
     return data.bill.total_grx.startswith("-")

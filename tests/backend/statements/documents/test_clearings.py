@@ -14,7 +14,7 @@ from gridtokenx_backend.core.messages.outcomes import Cleared
 from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.model.settlement import Correct, Deposit
 from gridtokenx_backend.statements.documents.books import Books
-from gridtokenx_backend.statements.model.document import Data
+from gridtokenx_backend.statements.model.document import StatementData
 from gridtokenx_backend.statements.model.months import INTERVAL_MS
 
 
@@ -36,7 +36,7 @@ def june(path: Path) -> June:
     return june
 
 
-def ben_of(june: June, path: Path) -> Data:
+def ben_of(june: June, path: Path) -> StatementData:
     june.store(path)
     with Books(path, "2026-06") as books:
         books.catch_up()

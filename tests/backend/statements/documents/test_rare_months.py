@@ -17,7 +17,7 @@ from gridtokenx_backend.core.messages.outcomes import Cleared
 from gridtokenx_backend.core.model.ledger import CONGESTION, FED_IN, GRID, GRX
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.statement import statement_of
-from gridtokenx_backend.statements.model.document import Data
+from gridtokenx_backend.statements.model.document import StatementData
 from gridtokenx_backend.statements.render.csv_form import to_csv
 
 
@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
 
 
-def data_of(june: June, path: Path, wallet: str) -> Data:
+def data_of(june: June, path: Path, wallet: str) -> StatementData:
     june.store(path)
     with Books(path, "2026-06") as books:
         books.catch_up()

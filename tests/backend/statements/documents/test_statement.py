@@ -17,8 +17,8 @@ from gridtokenx_backend.journal.entry import decode_outcome
 from gridtokenx_backend.statements.documents.books import Books, NoBooks
 from gridtokenx_backend.statements.documents.statement import statement_of
 from gridtokenx_backend.statements.model.document import (
-    Data,
     Posting,
+    StatementData,
     TradeLine,
     canonical,
     decode,
@@ -30,11 +30,11 @@ from gridtokenx_backend.statements.model.months import parse_month
 EVERYONE = ("anna", "ben", "cleo")
 
 
-def data_of(books: Books, june: June, name: str) -> Data:
+def data_of(books: Books, june: June, name: str) -> StatementData:
     return books.data(getattr(june, name).wallet)
 
 
-def trades_of(data: Data) -> list[TradeLine]:
+def trades_of(data: StatementData) -> list[TradeLine]:
     return [msgspec.json.decode(raw, type=TradeLine) for raw in data.trades]
 
 
@@ -104,11 +104,11 @@ def test_charges_are_on_the_bill_of_who_bears_them(books: Books, june: June) -> 
     assert "market fee on purchases" not in texts(bills["ben"])
 
 
-def texts(data: Data) -> set[str]:
+def texts(data: StatementData) -> set[str]:
     return {line.text for line in data.bill.lines}
 
 
-def total_of(data: Data, group: str) -> Fraction:
+def total_of(data: StatementData, group: str) -> Fraction:
     return sum(
         (money(line.amount_grx) for line in data.bill.lines if line.group == group), Fraction(0)
     )

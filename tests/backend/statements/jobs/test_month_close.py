@@ -20,7 +20,7 @@ from gridtokenx_backend.core.model.ledger import FED_IN, GRID
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.statement import statement_of
-from gridtokenx_backend.statements.jobs.month_close import Closing
+from gridtokenx_backend.statements.jobs.month_close import MonthClosing
 from gridtokenx_backend.statements.jobs.store import Documents, read_document
 from gridtokenx_backend.statements.model.document import Statement, canonical, encode, sha256
 
@@ -110,7 +110,7 @@ def test_no_revision_is_overwritten(june: June, path: Path) -> None:
 
 def test_what_was_sold_while_documents_were_made_is_made_again(june: June, path: Path) -> None:
     with Books(path, "2026-06") as books:
-        closing = Closing(books, store_of(path), "final")
+        closing = MonthClosing(books, store_of(path), "final")
         early = closing.command(lambda *_: None)
         june.trade(9)
         june.store(path)

@@ -14,16 +14,16 @@ from gridtokenx_backend.statements.jobs.statement_jobs import (
     MOST_WAITING,
     StatementJobs,
 )
-from gridtokenx_backend.statements.jobs.worker import Task
+from gridtokenx_backend.statements.jobs.worker import DocumentTask
 
-TASK = Task("journal", "store", "2026-06", "wallet", "json")
+TASK = DocumentTask("journal", "store", "2026-06", "wallet", "json")
 
 
 @pytest.mark.asyncio
 async def test_one_member_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     may_end = asyncio.Event()
 
-    async def run(_: Task) -> bytes:
+    async def run(_: DocumentTask) -> bytes:
         await may_end.wait()
         return b"made"
 
