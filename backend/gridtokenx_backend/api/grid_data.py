@@ -20,7 +20,7 @@ from gridtokenx_backend.core.messages.sharing_outcomes import (
     GridDataRefused,
     GridDataTaken,
 )
-from gridtokenx_backend.grid_data.rows import check_data
+from gridtokenx_backend.grid_data.interval_rows import check_data
 
 MAX_BODY_BYTES = 16 << 20
 _STATUS = {

@@ -24,9 +24,15 @@ from xml.parsers import expat
 
 from gridtokenx_backend.core.messages.grid_data import Quantity
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
-from gridtokenx_backend.grid_data import rows
+from gridtokenx_backend.grid_data import interval_rows
+from gridtokenx_backend.grid_data.interval_rows import (
+    MAX_ROWS,
+    UWH_OF,
+    BadFile,
+    BadValue,
+    GridDataRow,
+)
 from gridtokenx_backend.grid_data.local_time import unix_ms
-from gridtokenx_backend.grid_data.rows import MAX_ROWS, UWH_OF, BadFile, BadValue, GridDataRow
 
 CODES: dict[str, Quantity] = {
     "1-1:1.9.0 G.01": "consumption",
@@ -168,7 +174,7 @@ class _Reader:
             raise BadValue(f"expected the MM L1, L2 or L3, got {method[:40]!r}")
         if not (quantity := found.get("BQ", "")):
             raise BadValue("expected a quantity in BQ")
-        energy_uwh = rows.parse_energy(quantity, UWH_OF[found["unit"].lower()])
+        energy_uwh = interval_rows.parse_energy(quantity, UWH_OF[found["unit"].lower()])
         if len(self.rows) >= MAX_ROWS:
             raise BadValue(f"expected at most {MAX_ROWS} values in a file")
         self.rows.append(

@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Iterator
 
+from gridtokenx_backend.grid_data.interval_rows import BadFile, GridDataRow
 from gridtokenx_backend.grid_data.local_time import FileTimes
-from gridtokenx_backend.grid_data.rows import BadFile, GridDataRow
 from gridtokenx_backend.grid_data.table import read_table
 
 _MAX_FIELD = 4096

@@ -12,8 +12,8 @@ from gridtokenx_backend.grid_data.consumption_record import (
     read_consumption_record,
 )
 from gridtokenx_backend.grid_data.csv_reader import read_csv
+from gridtokenx_backend.grid_data.interval_rows import MAX_FILE_BYTES, BadFile, BadValue, assemble
 from gridtokenx_backend.grid_data.local_time import FileTimes, find_zone
-from gridtokenx_backend.grid_data.rows import MAX_FILE_BYTES, BadFile, BadValue, assemble
 from gridtokenx_backend.grid_data.xlsx_reader import read_xlsx
 
 

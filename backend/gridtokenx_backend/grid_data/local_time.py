@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
-from gridtokenx_backend.grid_data.rows import BadValue
+from gridtokenx_backend.grid_data.interval_rows import BadValue
 
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -28,8 +28,8 @@ from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
 from gridtokenx_backend.core.model.local_time import HOUR_MS
 from gridtokenx_backend.core.model.sharing_terms import ShareTable
 from gridtokenx_backend.core.sharing.key_versions import moment_ms
+from gridtokenx_backend.grid_data.interval_rows import MAX_FILE_BYTES, BadFile, BadValue
 from gridtokenx_backend.grid_data.local_time import FileTimes, unix_ms
-from gridtokenx_backend.grid_data.rows import MAX_FILE_BYTES, BadFile, BadValue
 from gridtokenx_wire.units import format_decimal, parse_decimal
 
 MOST_SHARES = 2_000_000

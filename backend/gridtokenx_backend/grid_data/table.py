@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
-from gridtokenx_backend.grid_data import rows
+from gridtokenx_backend.grid_data import interval_rows
+from gridtokenx_backend.grid_data.interval_rows import UWH_OF, BadFile, BadValue, GridDataRow
 from gridtokenx_backend.grid_data.local_time import FileTimes
-from gridtokenx_backend.grid_data.rows import UWH_OF, BadFile, BadValue, GridDataRow
 
 MAX_COLUMNS = 64
 Cell = str | float | int | datetime | None
@@ -92,16 +92,16 @@ def _read_row(
 
     place = f"row {number}"
     try:
-        meter = rows.parse_meter(_text(cell("meter")))
-        quantity = rows.parse_quantity(_text(cell("quantity")))
+        meter = interval_rows.parse_meter(_text(cell("meter")))
+        quantity = interval_rows.parse_quantity(_text(cell("quantity")))
         shown = cell(columns.time)
         moment = shown if isinstance(shown, datetime) else times.read(_text(shown))
         interval_end_ms = times.place((meter, quantity), moment, place)
         quality = Quality.MEASURED
         if "quality" in columns.index and (said := _text(cell("quality"))):
-            quality = rows.parse_quality(said)
+            quality = interval_rows.parse_quality(said)
         energy_uwh = _energy(cell(columns.energy), columns.unit_uwh, decimal_comma)
-        energy_uwh, quality = rows.known(energy_uwh, quality)
+        energy_uwh, quality = interval_rows.known(energy_uwh, quality)
     except BadValue as refusal:
         raise BadFile(f"{path}: {place}, column {name}: {refusal}") from None
     interval_ms = interval_end_ms if columns.time == "start" else interval_end_ms - INTERVAL_MS
@@ -114,8 +114,10 @@ def _text(cell: Cell) -> str:
 
 def _energy(cell: Cell, unit_uwh: int, decimal_comma: bool) -> int | None:  # noqa: FBT001
     if isinstance(cell, float):
-        return rows.parse_energy(repr(cell), unit_uwh, is_rounded=True)
+        return interval_rows.parse_energy(repr(cell), unit_uwh, is_rounded=True)
     text = _text(cell)
     if not text:
         return None
-    return rows.parse_energy(text.replace(",", ".", 1) if decimal_comma else text, unit_uwh)
+    return interval_rows.parse_energy(
+        text.replace(",", ".", 1) if decimal_comma else text, unit_uwh
+    )

@@ -12,8 +12,8 @@ import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from gridtokenx_backend.grid_data.interval_rows import MAX_ROWS, BadFile, GridDataRow
 from gridtokenx_backend.grid_data.local_time import FileTimes
-from gridtokenx_backend.grid_data.rows import MAX_ROWS, BadFile, GridDataRow
 from gridtokenx_backend.grid_data.table import MAX_COLUMNS, Cell, read_table
 
 MAX_PARTS = 200

@@ -49,8 +49,8 @@ from gridtokenx_backend.journal.entry import Entry, decode_outcome, make_entry
 from gridtokenx_backend.replay.replay import replay_entry
 from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
 from gridtokenx_backend.statements.documents.statement import BilledMember, data_of
-from gridtokenx_backend.statements.fold.fold import MonthFold
 from gridtokenx_backend.statements.fold.journal_rows import JournalRow
+from gridtokenx_backend.statements.fold.month_fold import MonthFold
 from gridtokenx_backend.statements.fold.spool import Spool
 from gridtokenx_backend.statements.model.months import month_of
 from gridtokenx_wire.order import Instruction

@@ -17,9 +17,9 @@ from tests.backend.grid_data.test_files import (
     sheet,
 )
 
-from gridtokenx_backend.grid_data import rows, xlsx_reader
+from gridtokenx_backend.grid_data import interval_rows, xlsx_reader
 from gridtokenx_backend.grid_data.file_reader import read_file
-from gridtokenx_backend.grid_data.rows import BadFile
+from gridtokenx_backend.grid_data.interval_rows import BadFile
 
 GOOD = "m1,consumption,2026-01-01T00:00Z,1,"
 
@@ -231,7 +231,7 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyP
 
 
 def test_the_rows_of_a_file_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "MAX_ROWS", 3)
+    monkeypatch.setattr(interval_rows, "MAX_ROWS", 3)
     text = csv_of([f"2026-01-01T0{hour}:00Z" for hour in range(5)])
     assert refused(text) == "f: row 5: expected at most 3 rows in a file"
 

@@ -10,8 +10,8 @@ from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.period_records import ChangePeriod, PeriodChanged
 from gridtokenx_backend.core.model.billing_periods import PeriodStatus
 from gridtokenx_backend.statements.documents.books import Books
+from gridtokenx_backend.statements.jobs.document_store import read_document
 from gridtokenx_backend.statements.jobs.month_close import MonthClosing
-from gridtokenx_backend.statements.jobs.store import read_document
 from gridtokenx_backend.statements.model.document import Statement, decode
 
 

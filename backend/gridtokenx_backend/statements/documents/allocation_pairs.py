@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gridtokenx_backend.core.sharing.allocation import pair_up
-from gridtokenx_backend.statements.fold.shares import MonthAllocations
+from gridtokenx_backend.statements.fold.allocations import MonthAllocations
 from gridtokenx_backend.statements.model.document import ServedEnergy
 from gridtokenx_wire.units import format_kwh
 

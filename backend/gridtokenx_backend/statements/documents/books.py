@@ -11,11 +11,11 @@ from gridtokenx_backend.core.messages.period_records import ChangePeriod
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
 from gridtokenx_backend.statements.documents.statement import BilledMember, data_of
+from gridtokenx_backend.statements.fold.allocations import EVERYBODY
 from gridtokenx_backend.statements.fold.energy import MeteredSpan
-from gridtokenx_backend.statements.fold.fold import MonthFold
 from gridtokenx_backend.statements.fold.journal_rows import JournalRow, JournalRows
+from gridtokenx_backend.statements.fold.month_fold import MonthFold
 from gridtokenx_backend.statements.fold.roster import Roster
-from gridtokenx_backend.statements.fold.shares import EVERYBODY
 from gridtokenx_backend.statements.fold.spool import Spool
 from gridtokenx_backend.statements.model.document import StatementData
 from gridtokenx_backend.statements.model.months import parse_month

@@ -10,8 +10,8 @@ import msgspec
 from gridtokenx_backend.core.model.tariff_terms import CarbonTerms
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.sharing import community_prices, keys_used, slot_counts
+from gridtokenx_backend.statements.fold.allocations import MonthAllocations
 from gridtokenx_backend.statements.fold.prices import ZonePrices
-from gridtokenx_backend.statements.fold.shares import MonthAllocations
 from gridtokenx_backend.statements.model.document import (
     Check,
     CorrectedDocument,

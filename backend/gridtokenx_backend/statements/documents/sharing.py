@@ -19,14 +19,14 @@ from gridtokenx_backend.core.model.sharing_terms import SharingTerms
 from gridtokenx_backend.core.sharing.allocation import part_of
 from gridtokenx_backend.core.sharing.key_versions import moment_ms
 from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
-from gridtokenx_backend.statements.fold.energy import MeteredSpan
-from gridtokenx_backend.statements.fold.operator_figures import UNKNOWN, OperatorFigures
-from gridtokenx_backend.statements.fold.shares import (
+from gridtokenx_backend.statements.fold.allocations import (
     AllocatedSlot,
     ConsumerMonth,
     MonthAllocations,
     ProducerMonth,
 )
+from gridtokenx_backend.statements.fold.energy import MeteredSpan
+from gridtokenx_backend.statements.fold.operator_figures import UNKNOWN, OperatorFigures
 from gridtokenx_backend.statements.model.document import (
     KeyAllocation,
     KeyUsage,

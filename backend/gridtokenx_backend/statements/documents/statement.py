@@ -13,11 +13,11 @@ from gridtokenx_backend.core.model.sharing_terms import SharingTerms
 from gridtokenx_backend.statements.documents import bill as billing
 from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
 from gridtokenx_backend.statements.documents.sharing import SharedEnergy, allocation_of, shared_of
+from gridtokenx_backend.statements.fold.allocations import MonthAllocations, SharedAmounts
 from gridtokenx_backend.statements.fold.energy import MeteredSpan
-from gridtokenx_backend.statements.fold.entry_kinds import spell
-from gridtokenx_backend.statements.fold.fold import MonthFold
+from gridtokenx_backend.statements.fold.month_fold import MonthFold
 from gridtokenx_backend.statements.fold.operator_figures import reconciled
-from gridtokenx_backend.statements.fold.shares import MonthAllocations, SharedAmounts
+from gridtokenx_backend.statements.fold.posting_kinds import spell
 from gridtokenx_backend.statements.fold.spool import Spool, SpoolPart
 from gridtokenx_backend.statements.fold.tariffs import ROUNDING, TariffPlan
 from gridtokenx_backend.statements.fold.wallet import WalletMonth

@@ -11,7 +11,7 @@ from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.notes import notes
 from gridtokenx_backend.statements.documents.report import StatementTotals, report_of, summary_of
 from gridtokenx_backend.statements.documents.statement import statement_of
-from gridtokenx_backend.statements.jobs.store import Documents, read_document
+from gridtokenx_backend.statements.jobs.document_store import Documents, read_document
 from gridtokenx_backend.statements.model.document import (
     CorrectedDocument,
     CorrectionNote,

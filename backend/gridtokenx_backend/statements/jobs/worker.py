@@ -17,7 +17,7 @@ from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.statements.documents.books import Books, NoBooks
 from gridtokenx_backend.statements.documents.report import report_of, summary_of
 from gridtokenx_backend.statements.documents.statement import statement_of
-from gridtokenx_backend.statements.jobs.store import read_document
+from gridtokenx_backend.statements.jobs.document_store import read_document
 from gridtokenx_backend.statements.model.document import canonical, encode
 from gridtokenx_backend.statements.render.forms import Form, report_as, statement_as
 

@@ -20,8 +20,8 @@ from gridtokenx_backend.core.model.ledger import FED_IN, GRID
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.statement import statement_of
+from gridtokenx_backend.statements.jobs.document_store import Documents, read_document
 from gridtokenx_backend.statements.jobs.month_close import MonthClosing
-from gridtokenx_backend.statements.jobs.store import Documents, read_document
 from gridtokenx_backend.statements.model.document import Statement, canonical, encode, sha256
 
 EVERYONE = ("anna", "ben", "cleo")

@@ -19,7 +19,7 @@ from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.ledger import GRID, GRX, RETIRED, Movement
 from gridtokenx_backend.core.sharing.allocation_pairs import covered_of
 from gridtokenx_backend.statements.fold.energy import slot_of
-from gridtokenx_backend.statements.fold.entry_kinds import is_wallet
+from gridtokenx_backend.statements.fold.posting_kinds import is_wallet
 from gridtokenx_backend.statements.model.months import INTERVAL_MS, Month
 
 EVERYBODY = "community:key"

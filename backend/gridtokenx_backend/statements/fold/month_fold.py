@@ -30,18 +30,18 @@ from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.core.model.ledger import ASSETS, GRID, GRX, REC, RETIRED, Movement, issuer
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.journal.entry import decode_leaf, decode_outcome
+from gridtokenx_backend.statements.fold.allocations import MonthAllocations, moved_by
 from gridtokenx_backend.statements.fold.energy import MeterMonth, slot_of
-from gridtokenx_backend.statements.fold.entry_kinds import (
+from gridtokenx_backend.statements.fold.journal_rows import JournalRow, terms_of
+from gridtokenx_backend.statements.fold.operator_figures import OperatorFigures
+from gridtokenx_backend.statements.fold.posting_kinds import (
     about_of,
     is_of_trades,
     is_wallet,
     kinds_of,
     spell,
 )
-from gridtokenx_backend.statements.fold.journal_rows import JournalRow, terms_of
-from gridtokenx_backend.statements.fold.operator_figures import OperatorFigures
 from gridtokenx_backend.statements.fold.prices import TradedVolumes
-from gridtokenx_backend.statements.fold.shares import MonthAllocations, moved_by
 from gridtokenx_backend.statements.fold.spool import Spool, SpoolPart
 from gridtokenx_backend.statements.fold.trade_lines import side_of, trade_line
 from gridtokenx_backend.statements.fold.wallet import WalletMonth
