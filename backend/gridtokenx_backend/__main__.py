@@ -22,6 +22,7 @@ from gridtokenx_backend.cli.pki import broker_config, init
 from gridtokenx_backend.cli.settlement import correct, deposit, rec, withdrawal
 from gridtokenx_backend.cli.statements import period, report, statement
 from gridtokenx_backend.cli.terminal import CONFIG, ConfigOption, JsonOption
+from gridtokenx_backend.cli.version_option import VersionOption
 from gridtokenx_backend.config.settings import load_settings, load_terms, missing_files
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.errors import ConfigError, KeyFileError
@@ -37,6 +38,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _options(*, _version: VersionOption = False) -> None:
+    """Take the options of the command itself."""
+
+
 app.command(
     epilog="Example: gridtokenx-backend init --config backend.toml --host community.example"
 )(init)

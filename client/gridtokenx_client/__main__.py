@@ -33,6 +33,7 @@ try:
     from gridtokenx_client.rec_commands import rec_app
     from gridtokenx_client.statement_command import statement
     from gridtokenx_client.verify_commands import verify_app
+    from gridtokenx_client.version_option import VersionOption
     from gridtokenx_client.wallet_commands import wallet_app
 except ModuleNotFoundError as missing:
     _refuse_without(missing.name)
@@ -47,6 +48,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _options(*, _version: VersionOption = False) -> None:
+    """Take the options of the command itself."""
+
+
 app.add_typer(wallet_app, name="wallet")
 app.add_typer(order_app, name="order")
 app.add_typer(rec_app, name="rec")

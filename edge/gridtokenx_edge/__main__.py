@@ -17,6 +17,7 @@ from gridtokenx_edge.cli.read import read
 from gridtokenx_edge.cli.run import run
 from gridtokenx_edge.cli.scan import scan
 from gridtokenx_edge.cli.terminal import INTERRUPTED, USER_ERROR, example
+from gridtokenx_edge.cli.version_option import VersionOption
 from gridtokenx_edge.cli.watch import watch
 
 app = typer.Typer(
@@ -26,6 +27,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _options(*, _version: VersionOption = False) -> None:
+    """Take the options of the command itself."""
+
+
 app.command(epilog=example("run --config /etc/gridtokenx/edge.toml"))(run)
 app.command(epilog=example("check-config --config config/edge.toml"))(check_config)
 app.command(epilog=example("read --config config/edge.toml --meter EASTRON-12345678"))(read)

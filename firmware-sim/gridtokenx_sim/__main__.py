@@ -23,6 +23,7 @@ try:
     from gridtokenx_sim.demo.broker_command import broker
     from gridtokenx_sim.demo.command import demo
     from gridtokenx_sim.run import run
+    from gridtokenx_sim.version_option import VersionOption
 except ModuleNotFoundError as missing:
     _refuse_without(missing.name)
 
@@ -32,7 +33,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 
 @app.callback()
-def _commands() -> None:
+def _commands(*, _version: VersionOption = False) -> None:
     """Simulated meters on real Modbus lines, and a whole community around them.
 
     Example: gridtokenx-sim demo

@@ -19,9 +19,14 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gridtokenx_edge": frozenset({"gridtokenx_wire", "gridtokenx_dlms"}),
     "gridtokenx_backend": frozenset({"gridtokenx_wire"}),
     "gridtokenx_client": frozenset({"gridtokenx_wire"}),
-    # The simulator must not share the edge's mistakes: integer units and the clock, no more.
+    # The simulator must not share the edge's mistakes: units, clock and version, no more.
     "gridtokenx_sim": frozenset(
-        {"gridtokenx_wire.units", "gridtokenx_wire.clock", "gridtokenx_dlms"}
+        {
+            "gridtokenx_wire.units",
+            "gridtokenx_wire.clock",
+            "gridtokenx_wire.release",
+            "gridtokenx_dlms",
+        }
     ),
 }
 

@@ -6,7 +6,6 @@ import asyncio
 import sys
 import textwrap
 from enum import Enum
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -26,6 +25,7 @@ from gridtokenx_edge.cli.terminal import (
 from gridtokenx_edge.commissioning.check.finding import Finding, Severity, is_ready, verdict
 from gridtokenx_edge.commissioning.check.site_check import Check, Wanted
 from gridtokenx_edge.config.edge_config import resolve_paths
+from gridtokenx_wire.release import release
 
 _MARKS = {
     Severity.OK: ("ok", None),
@@ -67,7 +67,7 @@ def check(
         duration,
         flow.value if flow else "",
         ack_wait,
-        version("gridtokenx"),
+        release(),
         dlms=of_dlms,
     )
     found: list[Finding] = []

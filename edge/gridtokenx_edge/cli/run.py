@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import version
 
 from gridtokenx_edge.cli.terminal import ConfigOption, load
+from gridtokenx_wire.release import release
 
 
 def run(config: ConfigOption) -> None:
@@ -22,6 +22,6 @@ def run(config: ConfigOption) -> None:
         "-m",
         "gridtokenx_edge.agent.main",
         str(config),
-        version("gridtokenx"),
+        release(),
     ]
     os.execv(sys.executable, agent)  # noqa: S606 (no shell is meant)
