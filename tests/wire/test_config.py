@@ -82,6 +82,11 @@ def test_a_right_file_is_read_into_its_structs(file: Path) -> None:
     assert (second.host, config.clock.speed) == ("10.0.0.7", 2)
 
 
+def test_a_file_may_say_which_format_it_has(file: Path) -> None:
+    file.write_text("format = 1\n" + BUS)
+    assert load_toml(file, Config).bus[0].port == "/dev/ttyUSB0"
+
+
 def test_amounts_are_decimal_strings_and_become_integer_units(file: Path) -> None:
     file.write_text(
         SITE + f'price = "0.25"\nkeep = "1.5"\nkey = "{KEY}"\n\n[[bus]]\nkind = "tcp"\nhost = "h"\n'
@@ -195,6 +200,12 @@ MISTAKES = {
         "site.community = 1\nbus = []\n",
         "1: site.community: expected `str`, got `int`",
     ),
+    "a format that is not there yet": (
+        "format = 2\n" + BUS,
+        "1: format: expected 1 at most, got 2: install the version it is for",
+    ),
+    "a format that never was": ("format = 0\n" + BUS, "1: format: expected 1, got 0"),
+    "a format that is no number": ('format = "1"\n' + BUS, "1: format: expected 1, got '1'"),
     "an empty file": ("", "1: site: missing; this key is required"),
     "an open table header": (
         SITE + "[[bus\n",

@@ -20,6 +20,8 @@ from gridtokenx_wire.keys import parse_public_key, public_key_text
 from gridtokenx_wire.units import format_decimal, parse_decimal, parse_grx, parse_kwh
 
 T = TypeVar("T")
+FORMAT = 1
+"""The format of config files. A file may say `format = 1` at its head; without it, it is of 1."""
 
 _SYNTAX = re.compile(r"(?s)(.*?)(?: \(at (?:line (\d+), column \d+|end of document)\))?")
 _AT = re.compile(r"(?s)(.*?)(?: - at `(?:key in )?\$\.?(.*?)`)?")
@@ -63,10 +65,20 @@ def load_toml(path: Path, kind: type[T]) -> T:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError([_explain_syntax(path, text, str(error))]) from None
+    _check_format(path, document.pop("format", FORMAT))
     try:
         return msgspec.convert(document, kind, dec_hook=decode_hook)
     except msgspec.ValidationError as error:
         raise ConfigError([_explain(path, text, str(error), kind)]) from None
+
+
+def _check_format(path: Path, written: object) -> None:
+    """Raise ConfigError for a file of a format that this version cannot read."""
+    if isinstance(written, int) and written > FORMAT:
+        expected = f"expected {FORMAT} at most, got {written}: install the version it is for"
+        raise ConfigError([finding(path, "format", expected)])
+    if written is True or written != FORMAT:
+        raise ConfigError([finding(path, "format", f"expected {FORMAT}, got {written!r}")])
 
 
 def finding(path: Path, key: str, expected: str) -> str:
