@@ -86,11 +86,11 @@ def _book(
 ) -> Book:
     return [
         AuctionOrder(
-            number,
-            wallet(),
-            chance.choice((BUY, SELL)),
-            price(),
-            chance.randint(1, 5000) * 1_000_000,
+            number=number,
+            wallet=wallet(),
+            side=chance.choice((BUY, SELL)),
+            price_ugrx=price(),
+            quantity_uwh=chance.randint(1, 5000) * 1_000_000,
         )
         for number in range(orders)
     ]

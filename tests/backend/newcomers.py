@@ -60,11 +60,13 @@ class Gate:
 
     def issue(self, name: str, site: str = SITE, hours: int = 24) -> Result:
         expires_ms = self.village.at_ms + hours * HOUR_MS
-        command = ChangeToken("issue", token_of(name).digest, site, expires_ms)
+        command = ChangeToken(
+            action="issue", token=token_of(name).digest, site=site, expires_ms=expires_ms
+        )
         return self.village.apply(inputs.change_token(command))
 
     def withdraw(self, name: str) -> Result:
-        command = ChangeToken("withdraw", token_of(name).digest)
+        command = ChangeToken(action="withdraw", token=token_of(name).digest)
         return self.village.apply(inputs.change_token(command))
 
     def enrol(self, gateway: Gateway, token: str) -> Result:
@@ -81,11 +83,11 @@ class Gate:
         return self.village.apply(inputs.RotateInput(message, parse_rotation(message)))
 
     def approve(self, gateway: Gateway, *, beside: bool = False) -> Result:
-        command = ChangeDevice("approve", gateway.name, beside=beside)
+        command = ChangeDevice(action="approve", device=gateway.name, beside=beside)
         return self.village.apply(inputs.change_device(command))
 
     def revoke(self, gateway: Gateway, reason: str = "stolen") -> Result:
-        command = ChangeDevice("revoke", gateway.name, reason)
+        command = ChangeDevice(action="revoke", device=gateway.name, reason=reason)
         return self.village.apply(inputs.change_device(command))
 
     def status(self, gateway: Gateway) -> str:

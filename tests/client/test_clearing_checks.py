@@ -31,7 +31,12 @@ Books = dict[str, list[AuctionOrder]]
 def published(books: Books, *links: LinkRules) -> list[Clearing]:
     """What the API would say of these books, as the client reads it."""
     coupling_links = [
-        CouplingLink(link.from_zone, link.to_zone, link.capacity_uwh, link.charge_ugrx)
+        CouplingLink(
+            source=link.from_zone,
+            target=link.to_zone,
+            capacity_uwh=link.capacity_uwh,
+            cost_ugrx=link.charge_ugrx,
+        )
         for link in links
     ]
     auctions, coupling = clear_zones(books, coupling_links, 1)
@@ -42,14 +47,14 @@ def published(books: Books, *links: LinkRules) -> list[Clearing]:
         for pair in (*pairs, *coupling.pairs)
     ]
     cleared = Cleared(
-        INTERVAL_MS,
-        1,
-        zone_clearings(INTERVAL_MS, books, auctions, coupling),
-        link_clearings(links, coupling_links, coupling),
-        [],
-        trades,
-        [],
-        [],
+        interval_ms=INTERVAL_MS,
+        tick_ugrx=1,
+        zones=zone_clearings(INTERVAL_MS, books, auctions, coupling),
+        links=link_clearings(links, coupling_links, coupling),
+        orders=[],
+        trades=trades,
+        movements=[],
+        cancelled=[],
     )
     views = [clearing_view("village", 7, cleared, zone) for zone in cleared.zones]
     return [msgspec.json.decode(msgspec.json.encode(view), type=Clearing) for view in views]
@@ -60,20 +65,20 @@ def trade(
 ) -> Trade:
     """Its charges are not what is looked at here."""
     return Trade(
-        bid.number,
-        ask.number,
-        bid.wallet,
-        ask.wallet,
-        1,
-        quantity_uwh,
-        0,
-        0,
-        0,
-        0,
-        0,
-        buyer_zone,
-        seller_zone,
-        "interval",
+        maker=bid.number,
+        taker=ask.number,
+        buyer=bid.wallet,
+        seller=ask.wallet,
+        price_ugrx=1,
+        quantity_uwh=quantity_uwh,
+        gross_ugrx=0,
+        fee_ugrx=0,
+        net_ugrx=0,
+        wheeling_ugrx=0,
+        loss_ugrx=0,
+        buyer_zone=buyer_zone,
+        seller_zone=seller_zone,
+        segment="interval",
     )
 
 

@@ -20,7 +20,13 @@ TICK_UGRX = 1000
 
 def orders_in(heading: str) -> list[AuctionOrder]:
     return [
-        AuctionOrder(int(number), member, side, parse_grx(price), parse_kwh(kwh))
+        AuctionOrder(
+            number=int(number),
+            wallet=member,
+            side=side,
+            price_ugrx=parse_grx(price),
+            quantity_uwh=parse_kwh(kwh),
+        )
         for number, member, side, kwh, price in table(section(PAGE, heading))
     ]
 
@@ -33,7 +39,13 @@ def changed(orders: list[AuctionOrder], what: str) -> list[AuctionOrder]:
     assert match is not None
     number, kwh = int(match[1]), match[2]
     return [
-        AuctionOrder(o.number, o.wallet, o.side, o.price_ugrx, parse_kwh(kwh))
+        AuctionOrder(
+            number=o.number,
+            wallet=o.wallet,
+            side=o.side,
+            price_ugrx=o.price_ugrx,
+            quantity_uwh=parse_kwh(kwh),
+        )
         if o.number == number
         else o
         for o in orders

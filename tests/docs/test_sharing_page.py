@@ -29,7 +29,7 @@ from gridtokenx_wire.units import energy_limit_uwh, parse_grx
 
 PAGE = (DOCS / "sharing.md").read_text()
 WH = 1_000_000
-PLANTS = [MeteredFlow("mill", 500 * WH), MeteredFlow("roof", 1000 * WH)]
+PLANTS = [MeteredFlow(id="mill", energy_uwh=500 * WH), MeteredFlow(id="roof", energy_uwh=1000 * WH)]
 FILE = """\
 meter,quantity,start,energy_kwh,quality
 AT0020000000000000000000020089835,consumption,2026-03-29 01:45,0.250,L1
@@ -48,7 +48,7 @@ def received(allocated: Allocated) -> list[int]:
 def test_the_interval_of_the_page_is_allocated_so() -> None:
     (rows,) = tables(section(PAGE, "An interval, worked out"))
     *meters, _ = rows
-    using = [MeteredFlow(name, int(consumed) * WH) for name, consumed, *_ in meters]
+    using = [MeteredFlow(id=name, energy_uwh=int(consumed) * WH) for name, consumed, *_ in meters]
     shares = {name: int(share.split()[0]) * WHOLE_PPM // 100 for name, _, share, *_ in meters}
     fixed, pro_rata = by_shares(PLANTS, using, shares), by_consumption(PLANTS, using)
     assert received(fixed) == [int(row[3]) for row in rows]
@@ -62,9 +62,9 @@ def test_with_a_meter_missing_the_page_is_right_too() -> None:
     ceiling_uwh = energy_limit_uwh(9200, INTERVAL_MS) + 100 * WH
     assert ceiling_uwh == 2400 * WH
     using = [
-        MeteredFlow("flat-1", 300 * WH),
-        MeteredFlow("flat-2", 900 * WH),
-        MeteredFlow("flat-3", None, Quality.MISSING, ceiling_uwh=ceiling_uwh),
+        MeteredFlow(id="flat-1", energy_uwh=300 * WH),
+        MeteredFlow(id="flat-2", energy_uwh=900 * WH),
+        MeteredFlow(id="flat-3", energy_uwh=None, quality=Quality.MISSING, ceiling_uwh=ceiling_uwh),
     ]
     allocated = by_consumption(PLANTS, using)
     assert received(allocated) == [125, 375, 0, 0]

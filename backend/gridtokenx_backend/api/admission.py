@@ -92,7 +92,7 @@ async def create_token(
         raise _bad_request(f"expected valid_hours of 1 to {MAX_VALID_HOURS}")
     token = make_token(os.urandom(SECRET_BYTES), enrolment_of(backend).authority.der)
     expires_ms = backend.clock.now_ms() + data.valid_hours * _HOUR_MS
-    command = ChangeToken("issue", token.digest, data.site, expires_ms)
+    command = ChangeToken(action="issue", token=token.digest, site=data.site, expires_ms=expires_ms)
     await _put(backend, change_token(command))
     return NewTokenView(token.text, token.digest[:_ID_CHARS], data.site, expires_ms)
 
@@ -105,7 +105,7 @@ async def withdraw_token(backend: NamedDependency[Backend], token: FromPath[str]
     if not found:
         detail = "expected the id of a token, as the list shows it"
         raise enrolment_refused(EnrolmentRefusal.UNKNOWN_TOKEN, detail)
-    await _put(backend, change_token(ChangeToken("withdraw", found[0])))
+    await _put(backend, change_token(ChangeToken(action="withdraw", token=found[0])))
     async with backend.writer.reading() as community:
         kept = community.tokens[found[0]]
         return TokenView(token, kept.site, kept.status, kept.expires_ms, "")
@@ -116,7 +116,7 @@ async def approve_device(
     backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Approval]
 ) -> AdmissionView:
     """Admits a pending gateway; the active ones of its site are revoked, unless it works beside."""
-    command = ChangeDevice("approve", device, beside=data.beside)
+    command = ChangeDevice(action="approve", device=device, beside=data.beside)
     result = await _put(backend, change_device(command))
     assert isinstance(result, DeviceApproved)
     return AdmissionView(device, "active", [device_text(each) for each in result.replaced], [])
@@ -132,7 +132,9 @@ async def revoke_device(
     """
     if not 1 <= len(data.reason) <= 500:
         raise _bad_request("expected a reason of 1 to 500 characters")
-    result = await _put(backend, change_device(ChangeDevice("revoke", device, data.reason)))
+    result = await _put(
+        backend, change_device(ChangeDevice(action="revoke", device=device, reason=data.reason))
+    )
     assert isinstance(result, DeviceRevoked)
     async with backend.writer.reading() as community:
         followers = [device_text(each) for each in active_followers(community, result.device)]

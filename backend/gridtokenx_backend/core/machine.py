@@ -100,7 +100,7 @@ def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked |
     expired = community.market.expire(at_ms) + community.interval.expire(at_ms)
     resumed = community.market.trading.end_pauses(at_ms)
     if given.raw == inputs.DUE:
-        return Ticked([], expired=expired, resumed=resumed)
+        return Ticked(orders=[], expired=expired, resumed=resumed)
     _forget_old_ids(community, at_ms)
     enrolment.forget_tokens(community, at_ms)
     devices = enrolment.retire(community, at_ms)
@@ -110,8 +110,23 @@ def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked |
         retirement.book_energy(community, intervals.take(community.meters.values(), at_ms))
     retirements, movements = retirement.retire(community, at_ms)
     if devices:
-        return Retired(orders, devices, withdrawn, retirements, movements, expired, resumed)
-    return Ticked(orders, withdrawn, retirements, movements, expired, resumed)
+        return Retired(
+            orders=orders,
+            devices=devices,
+            withdrawn=withdrawn,
+            retirements=retirements,
+            movements=movements,
+            expired=expired,
+            resumed=resumed,
+        )
+    return Ticked(
+        orders=orders,
+        withdrawn=withdrawn,
+        retirements=retirements,
+        movements=movements,
+        expired=expired,
+        resumed=resumed,
+    )
 
 
 def _forget_old_ids(community: Community, at_ms: int) -> None:

@@ -56,4 +56,4 @@ def read_content(path: str, name: str, content: bytes, zone: str = "") -> ReadFi
         kind, found = "csv", read_csv(path, content, times)
     series = assemble(path, found)
     source = hashlib.sha256(content).hexdigest()
-    return ReadFile(GridData(source, name, kind, series), left_out)
+    return ReadFile(GridData(source=source, name=name, format=kind, series=series), left_out)

@@ -133,11 +133,11 @@ def _runs(meter: str, quantity: Quantity, rows: dict[int, GridDataRow]) -> list[
         runs[-1].append(rows[interval_ms])
     return [
         GridSeries(
-            meter,
-            quantity,
-            run[0].interval_ms,
-            [row.energy_uwh for row in run],
-            "".join(str(int(row.quality)) for row in run),
+            meter=meter,
+            quantity=quantity,
+            start_ms=run[0].interval_ms,
+            energies_uwh=[row.energy_uwh for row in run],
+            qualities="".join(str(int(row.quality)) for row in run),
         )
         for run in runs
     ]

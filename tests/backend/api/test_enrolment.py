@@ -127,7 +127,7 @@ async def test_who_is_revoked_while_the_certificate_is_made_is_not_given_it(
     certify, loop = api.backend.enrolment.authority.certify_device, asyncio.get_running_loop()
 
     def slowly(device: str, key: ec.EllipticCurvePublicKey, days: int) -> str:
-        revoke = change_device(ChangeDevice("revoke", device, "stolen"))
+        revoke = change_device(ChangeDevice(action="revoke", device=device, reason="stolen"))
         asyncio.run_coroutine_threadsafe(api.backend.writer.submit([revoke]), loop).result(10)
         return certify(device, key, days)
 

@@ -228,7 +228,9 @@ class Everything(RuleBasedStateMachine):
         if core.active_terms.sharing.is_sharing or not core.active_terms.interval.enabled:
             self.market.configure(community={"name": "lane"}, interval={})
         if any(state.status != OPEN for state in core.market.trading.zones.values()):
-            self.market.apply(inputs.switch_market(MarketCommand("resume", "it is over")))
+            self.market.apply(
+                inputs.switch_market(MarketCommand(action="resume", reason="it is over"))
+            )
         if core.paused:
             self.market.apply(inputs.switch_oracle(SwitchOracle(False, "it is over")))
 
@@ -306,7 +308,9 @@ class Everything(RuleBasedStateMachine):
         zone=st.sampled_from(["", "east", "west"]),
     )
     def switch(self, action: Any, zone: str) -> None:
-        self.market.apply(inputs.switch_market(MarketCommand(action, "a look", zone)))
+        self.market.apply(
+            inputs.switch_market(MarketCommand(action=action, reason="a look", zone=zone))
+        )
 
     # --- money, certificates, months ------------------------------------------------------------
 

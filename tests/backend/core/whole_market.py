@@ -230,7 +230,11 @@ class WholeMarket:
             self.months.append((begin_ms, self.at_ms))
             index = len(self.months) - 1
         feed_in = [
-            FeedIn(wallet, member.minted_uwh, unsold_uwh_of(self.core, member, member.minted_uwh))
+            FeedIn(
+                wallet=wallet,
+                minted_uwh=member.minted_uwh,
+                fed_in_uwh=unsold_uwh_of(self.core, member, member.minted_uwh),
+            )
             for wallet, member in self.core.members.items()
         ]
         month = f"m{index}"
@@ -238,7 +242,15 @@ class WholeMarket:
         from_ms, to_ms = self.months[index]
         revision = known.revision + 1 if known else 1
         final = feed_in if status == "final" else []
-        command = ChangePeriod(month, status, revision, from_ms, to_ms, [], feed_in=final)
+        command = ChangePeriod(
+            month=month,
+            status=status,
+            revision=revision,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            documents=[],
+            feed_in=final,
+        )
         self.apply(inputs.change_period(command))
 
     # --- from the journal and from snapshots ----------------------------------------------------

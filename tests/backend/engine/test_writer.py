@@ -60,7 +60,7 @@ async def test_nothing_is_answered_before_it_is_stored(journal: HeldJournal) -> 
         await turns()
         assert not answer.done()
         journal.open.set()
-        assert await answer == [Committed(Ticked([]), 1, START_MS)]
+        assert await answer == [Committed(Ticked(orders=[]), 1, START_MS)]
         assert await journal.last_seq() == 1
 
 

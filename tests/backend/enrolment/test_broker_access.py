@@ -150,7 +150,9 @@ async def test_a_connected_gateway_is_mute_and_shut_out_within_five_seconds_of_i
             task = asyncio.create_task(access.run())
             clients = await asyncio.to_thread(_connect, server)
             try:
-                revoke = change_device(ChangeDevice("revoke", EAST.name, "stolen"))
+                revoke = change_device(
+                    ChangeDevice(action="revoke", device=EAST.name, reason="stolen")
+                )
                 started = time.monotonic()
                 await writer.submit([revoke])
                 access.changed()

@@ -77,8 +77,20 @@ def position(start: str, end: str, quantity: str, method: str = "L1") -> str:
 
 START = unix_ms("2026-03-25T00:00+01:00")
 EXPECTED = [
-    GridSeries("m1", "consumption", START, [12_000_000, 19_000_000], "44"),
-    GridSeries("m1", "received", START, [5_000_000, None], "30"),
+    GridSeries(
+        meter="m1",
+        quantity="consumption",
+        start_ms=START,
+        energies_uwh=[12_000_000, 19_000_000],
+        qualities="44",
+    ),
+    GridSeries(
+        meter="m1",
+        quantity="received",
+        start_ms=START,
+        energies_uwh=[5_000_000, None],
+        qualities="30",
+    ),
 ]
 
 
@@ -125,7 +137,13 @@ def test_dates_of_a_workbook_are_local_to_the_zone_that_is_given() -> None:
     )
     start = unix_ms("2026-07-01T00:00+02:00")
     assert read(made, "Europe/Vienna").data.series == [
-        GridSeries("m1", "consumption", start, [KWH, 300_000_000], "44")
+        GridSeries(
+            meter="m1",
+            quantity="consumption",
+            start_ms=start,
+            energies_uwh=[KWH, 300_000_000],
+            qualities="44",
+        )
     ]
     assert refused(made).startswith("f: row 2, column start: expected an offset such as +01:00")
 
@@ -152,11 +170,33 @@ def test_a_consumption_record_is_read_by_its_meter_codes() -> None:
     assert found.data.format == "ebutilities"
     assert found.left_out == {"1-1:1.9.0 P.01": 1}
     assert found.data.series == [
-        GridSeries(POINT, "consumption", START, [12_000_000, 19_000_000], "43"),
-        GridSeries(POINT, "generation_part", START, [1_500_000_000], "4"),
-        GridSeries(POINT, "received", START, [5_000_000], "1"),
-        GridSeries(POINT, "share", START, [8_000_000], "4"),
-        GridSeries(POINT, "surplus_part", START, [KWH], "4"),
+        GridSeries(
+            meter=POINT,
+            quantity="consumption",
+            start_ms=START,
+            energies_uwh=[12_000_000, 19_000_000],
+            qualities="43",
+        ),
+        GridSeries(
+            meter=POINT,
+            quantity="generation_part",
+            start_ms=START,
+            energies_uwh=[1_500_000_000],
+            qualities="4",
+        ),
+        GridSeries(
+            meter=POINT,
+            quantity="received",
+            start_ms=START,
+            energies_uwh=[5_000_000],
+            qualities="1",
+        ),
+        GridSeries(
+            meter=POINT, quantity="share", start_ms=START, energies_uwh=[8_000_000], qualities="4"
+        ),
+        GridSeries(
+            meter=POINT, quantity="surplus_part", start_ms=START, energies_uwh=[KWH], qualities="4"
+        ),
     ]
     assert found.data.series[2].rows() == [(START, 5_000_000, Quality.PROVISIONAL)]
 

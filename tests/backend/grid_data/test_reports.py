@@ -25,7 +25,13 @@ def series(
     start_ms: int, *energies: int | None, quantity: Quantity = "consumption", meter: str = "m"
 ) -> GridSeries:
     qualities = "".join("0" if energy is None else "4" for energy in energies)
-    return GridSeries(meter, quantity, start_ms, list(energies), qualities)
+    return GridSeries(
+        meter=meter,
+        quantity=quantity,
+        start_ms=start_ms,
+        energies_uwh=list(energies),
+        qualities=qualities,
+    )
 
 
 # Written files ----------------------------------------------------------------------------------
@@ -129,7 +135,13 @@ def test_small_energies_have_a_tolerance_of_their_own() -> None:
 
 
 def test_a_line_shows_both_and_counts_what_one_lacks() -> None:
-    said = GridSeries("m", "generation", LONG_DAY, [KWH, None, KWH], "301")
+    said = GridSeries(
+        meter="m",
+        quantity="generation",
+        start_ms=LONG_DAY,
+        energies_uwh=[KWH, None, KWH],
+        qualities="301",
+    )
     ours = {("m", "generation"): {LONG_DAY: 2 * KWH, LONG_DAY + INTERVAL_MS: KWH}}
     lines = compare([said], ours, VIENNA, Tolerance())  # type: ignore[arg-type]
     assert cells(lines[0]) == (

@@ -23,13 +23,23 @@ CHAIN = b"chain-01"
 
 
 def stored(device: bytes, seq: int, *verdicts: tuple[int, int]) -> FrameAccepted:
-    return FrameAccepted(0, device, CHAIN, seq, 9, list(verdicts), [])
+    return FrameAccepted(
+        previous=0,
+        device=device,
+        chain=CHAIN,
+        seq=seq,
+        readings=9,
+        verdicts=list(verdicts),
+        movements=[],
+    )
 
 
 def refused(
     reason: FrameRefusal, device: bytes, next_seq: int, *verdicts: tuple[int, int, int]
 ) -> FrameRefused:
-    return FrameRefused(reason, device, CHAIN, next_seq, list(verdicts))
+    return FrameRefused(
+        reason=reason, device=device, chain=CHAIN, next_seq=next_seq, verdicts=list(verdicts)
+    )
 
 
 DUPLICATE, GAP = FrameRefusal.DUPLICATE, FrameRefusal.GAP
@@ -68,7 +78,9 @@ ROLLBACK = Reason.REGISTER_ROLLBACK
             id="the furthest counts",
         ),
         pytest.param(
-            [FrameRefused(GAP, A)], [], id="a chain that never began has nothing to be acked"
+            [FrameRefused(reason=GAP, device=A)],
+            [],
+            id="a chain that never began has nothing to be acked",
         ),
         pytest.param(
             [refused(reason, A, 3) for reason in FrameRefusal if reason not in (DUPLICATE, GAP)],

@@ -92,6 +92,8 @@ def test_a_leaf_names_the_rules_and_one_of_version_1_is_made_again_as_it_was() -
 
 
 def test_equal_entries_with_other_salts_have_unrelated_leaves() -> None:
-    one, two = (make_entry(1, START_MS, TickInput(), Ticked([]), bytes([n]) * 16) for n in (1, 2))
+    one, two = (
+        make_entry(1, START_MS, TickInput(), Ticked(orders=[]), bytes([n]) * 16) for n in (1, 2)
+    )
     assert one.leaf_hash != two.leaf_hash
     assert (one.input, one.outcome) == (two.input, two.outcome)

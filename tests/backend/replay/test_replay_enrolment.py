@@ -44,16 +44,22 @@ def admissions() -> list[Input]:
     return [
         inputs.configure(convert_terms(village.document | {"rotation": {"overlap_hours": 0}})),
         *(
-            inputs.change_token(ChangeToken("issue", token.digest, "Lane 1", START_MS + HOUR_MS))
+            inputs.change_token(
+                ChangeToken(
+                    action="issue", token=token.digest, site="Lane 1", expires_ms=START_MS + HOUR_MS
+                )
+            )
             for token in tokens
         ),
-        inputs.change_token(ChangeToken("withdraw", tokens[2].digest)),
+        inputs.change_token(ChangeToken(action="withdraw", token=tokens[2].digest)),
         *(inputs.EnrolInput(message, parse_enrolment(message)) for message in enrolments),
         inputs.RotateInput(consent, parse_rotation(consent)),
         frame_input(later.next([reading("ABB-1", START_MS)])),
         TickInput(),
-        inputs.change_device(ChangeDevice("approve", west.name)),
-        inputs.change_device(ChangeDevice("revoke", village.north.name, "stolen")),
+        inputs.change_device(ChangeDevice(action="approve", device=west.name)),
+        inputs.change_device(
+            ChangeDevice(action="revoke", device=village.north.name, reason="stolen")
+        ),
     ]
 
 

@@ -95,11 +95,11 @@ class SharedMonth(Chronicle):
         """A file of the grid operator's: energies in Wh by meter and quantity, from the begin."""
         rows = [
             GridSeries(
-                meter,
-                quantity,
-                self.begin_ms,
-                [None if energy is None else energy * WH for energy in energies],
-                "".join(
+                meter=meter,
+                quantity=quantity,
+                start_ms=self.begin_ms,
+                energies_uwh=[None if energy is None else energy * WH for energy in energies],
+                qualities="".join(
                     str(int(Quality.MISSING if energy is None else Quality.MEASURED))
                     for energy in energies
                 ),
@@ -107,7 +107,9 @@ class SharedMonth(Chronicle):
             for meter, quantity, energies in series.values()
         ]
         source = hashlib.sha256(repr(series).encode()).hexdigest()
-        taken = self.apply(inputs.grid_data(GridData(source, "march.csv", "csv", rows)))
+        taken = self.apply(
+            inputs.grid_data(GridData(source=source, name="march.csv", format="csv", series=rows))
+        )
         assert isinstance(taken, GridDataTaken), taken
 
 

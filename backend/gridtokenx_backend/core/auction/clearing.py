@@ -19,7 +19,7 @@ from gridtokenx_backend.core.auction.volume import price_points
 from gridtokenx_wire.units import UWH_PER_KWH
 
 
-class Clearing(msgspec.Struct, frozen=True, gc=False):
+class Clearing(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """What became of a zone's book.
 
     `price_ugrx` is None where nothing trades. `bids` and `asks` are the fills, first served first.
@@ -51,20 +51,29 @@ def clear(orders: Sequence[AuctionOrder], tick_ugrx: int) -> Clearing:
     found = equilibrium(price_points(bids, asks), bids, asks)
     demand, supply = curve(bids), curve(asks)
     if found.volume_uwh == 0:
-        return Clearing(found, None, 0, [], [], [], demand, supply)
+        return Clearing(
+            equilibrium=found,
+            price_ugrx=None,
+            welfare_ugrx=0,
+            bids=[],
+            asks=[],
+            pairs=[],
+            demand=demand,
+            supply=supply,
+        )
     price_ugrx = middle(found, tick_ugrx)
     bids = [bid for bid in bids if bid.price_ugrx >= price_ugrx]
     asks = [ask for ask in asks if ask.price_ugrx <= price_ugrx]
     bought, sold = ration(bids, asks), ration(asks, bids)
     return Clearing(
-        found,
-        price_ugrx,
-        welfare_ugrx(bought, sold),
-        bought,
-        sold,
-        pair(bought, sold),
-        demand,
-        supply,
+        equilibrium=found,
+        price_ugrx=price_ugrx,
+        welfare_ugrx=welfare_ugrx(bought, sold),
+        bids=bought,
+        asks=sold,
+        pairs=pair(bought, sold),
+        demand=demand,
+        supply=supply,
     )
 
 

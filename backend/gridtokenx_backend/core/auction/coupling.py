@@ -16,7 +16,7 @@ from gridtokenx_backend.core.auction.offers import Offer, ZoneOffers
 from gridtokenx_wire.units import UWH_PER_KWH
 
 
-class ZoneCoupling(msgspec.Struct, frozen=True, gc=False):
+class ZoneCoupling(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A zone's part. The prices are None where no energy passes."""
 
     zone: str
@@ -27,7 +27,7 @@ class ZoneCoupling(msgspec.Struct, frozen=True, gc=False):
     price_ugrx: int | None
 
 
-class LinkFlow(msgspec.Struct, frozen=True, gc=False):
+class LinkFlow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """`rent_ugrx_per_kwh` is what the price rises by above the link's cost; 0 unless it is full."""
 
     flow_uwh: int
@@ -35,7 +35,7 @@ class LinkFlow(msgspec.Struct, frozen=True, gc=False):
     rent_ugrx: int
 
 
-class CoupledPair(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class CoupledPair(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """The order `buyer` buys from the order `seller` over the links numbered in `way`."""
 
     buyer: int
@@ -44,7 +44,7 @@ class CoupledPair(msgspec.Struct, frozen=True, array_like=True, gc=False):
     way: list[int]
 
 
-class Coupling(msgspec.Struct, frozen=True, gc=False):
+class Coupling(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Zones and links in the order in which they were given."""
 
     zones: list[ZoneCoupling]
@@ -63,7 +63,9 @@ def couple(zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], tick_ugrx
     pairs = _pairs(zones, links, flow)
     prices = {zone.zone: zone.price_ugrx for zone in found}
     uses = [_use(link, over_uwh, prices) for link, over_uwh in zip(links, flow.over, strict=True)]
-    return Coupling(found, uses, pairs, _welfare_ugrx(zones, links, flow))
+    return Coupling(
+        zones=found, links=uses, pairs=pairs, welfare_ugrx=_welfare_ugrx(zones, links, flow)
+    )
 
 
 def _zones(
@@ -81,14 +83,30 @@ def _zones(
         zones, flow.exported, flow.imported, ranges, strict=True
     ):
         if zone.zone not in passed:
-            found.append(ZoneCoupling(zone.zone, 0, 0, None, None, None))
+            found.append(
+                ZoneCoupling(
+                    zone=zone.zone,
+                    exported_uwh=0,
+                    imported_uwh=0,
+                    low_ugrx=None,
+                    high_ugrx=None,
+                    price_ugrx=None,
+                )
+            )
             continue
         assert low_ugrx is not None
         assert high_ugrx is not None
         assert low_ugrx <= high_ugrx
         price_ugrx = (low_ugrx + high_ugrx) // 2 // tick_ugrx * tick_ugrx
         found.append(
-            ZoneCoupling(zone.zone, exported_uwh, imported_uwh, low_ugrx, high_ugrx, price_ugrx)
+            ZoneCoupling(
+                zone=zone.zone,
+                exported_uwh=exported_uwh,
+                imported_uwh=imported_uwh,
+                low_ugrx=low_ugrx,
+                high_ugrx=high_ugrx,
+                price_ugrx=price_ugrx,
+            )
         )
     return found
 
@@ -96,10 +114,14 @@ def _zones(
 def _use(link: CouplingLink, over_uwh: int, prices: dict[str, int | None]) -> LinkFlow:
     source_ugrx, target_ugrx = prices[link.source], prices[link.target]
     if over_uwh == 0 or source_ugrx is None or target_ugrx is None:
-        return LinkFlow(0, 0, 0)
+        return LinkFlow(flow_uwh=0, rent_ugrx_per_kwh=0, rent_ugrx=0)
     rent_ugrx = target_ugrx - source_ugrx - link.cost_ugrx
     assert rent_ugrx == 0 or (rent_ugrx > 0 and over_uwh == link.capacity_uwh)
-    return LinkFlow(over_uwh, rent_ugrx, rent_ugrx * over_uwh // UWH_PER_KWH)
+    return LinkFlow(
+        flow_uwh=over_uwh,
+        rent_ugrx_per_kwh=rent_ugrx,
+        rent_ugrx=rent_ugrx * over_uwh // UWH_PER_KWH,
+    )
 
 
 def _pairs(
@@ -175,7 +197,7 @@ def _join(
         if sold_uwh == 0:
             seller, sold_uwh = sellers.take(quantity_uwh)
         paired_uwh = min(bought_uwh, sold_uwh)
-        pairs.append(CoupledPair(buyer, seller, paired_uwh, way))
+        pairs.append(CoupledPair(buyer=buyer, seller=seller, quantity_uwh=paired_uwh, way=way))
         bought_uwh -= paired_uwh
         sold_uwh -= paired_uwh
         quantity_uwh -= paired_uwh

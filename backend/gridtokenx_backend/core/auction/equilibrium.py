@@ -28,7 +28,7 @@ from gridtokenx_backend.core.auction.orders import AuctionOrder
 from gridtokenx_backend.core.auction.volume import PricePoint
 
 
-class Equilibrium(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Equilibrium(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """The largest volume and the equilibrium prices, ends included; None where there is no end."""
 
     volume_uwh: int
@@ -69,9 +69,9 @@ def equilibrium(
     """
     if not bids or not asks:
         return Equilibrium(
-            0,
-            max((bid.price_ugrx for bid in bids), default=None),
-            min((ask.price_ugrx for ask in asks), default=None),
+            volume_uwh=0,
+            low_ugrx=max((bid.price_ugrx for bid in bids), default=None),
+            high_ugrx=min((ask.price_ugrx for ask in asks), default=None),
         )
     members = _Members(bids, asks)
     volume_uwh = max(point.volume_uwh for point in points)
@@ -79,7 +79,7 @@ def equilibrium(
     first = bisect_left(best, True, key=lambda number: not _too_low(points[number], members))
     last = bisect_left(best, True, key=lambda number: _too_high(points[number], members))
     low, high = _widest(points, best[first:last], volume_uwh)
-    return Equilibrium(volume_uwh, low, high)
+    return Equilibrium(volume_uwh=volume_uwh, low_ugrx=low, high_ugrx=high)
 
 
 class _Members:

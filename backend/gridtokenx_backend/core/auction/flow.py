@@ -18,7 +18,7 @@ from gridtokenx_backend.core.auction.offers import Offer, ZoneOffers
 _NONE: Final = -1
 
 
-class CouplingLink(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class CouplingLink(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """A one-way line. `cost_ugrx` for each kWh is wheeling and loss."""
 
     source: str
@@ -27,7 +27,7 @@ class CouplingLink(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cost_ugrx: int
 
 
-class NetworkFlow(msgspec.Struct, frozen=True, gc=False):
+class NetworkFlow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """µWh over each link, out of each zone's asks, and into each zone's bids."""
 
     over: list[int]
@@ -155,7 +155,7 @@ def best_flow(zones: Sequence[ZoneOffers], links: Sequence[CouplingLink]) -> Net
     while network.carry_best():
         pass
     return NetworkFlow(
-        network.over,
-        [ladder.used_uwh for ladder in network.asks],
-        [ladder.used_uwh for ladder in network.bids],
+        over=network.over,
+        exported=[ladder.used_uwh for ladder in network.asks],
+        imported=[ladder.used_uwh for ladder in network.bids],
     )

@@ -21,7 +21,7 @@ from gridtokenx_backend.core.auction.orders import (
 from gridtokenx_backend.core.auction.rationing import Fill
 
 
-class Offer(msgspec.Struct, frozen=True, gc=False):
+class Offer(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """`quantity_uwh` of an order, offered at a price that may be worse than its limit."""
 
     order: AuctionOrder
@@ -29,7 +29,7 @@ class Offer(msgspec.Struct, frozen=True, gc=False):
     price_ugrx: int
 
 
-class ZoneOffers(msgspec.Struct, frozen=True, gc=False):
+class ZoneOffers(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """One zone's offers, first served first."""
 
     zone: str
@@ -51,12 +51,15 @@ def offers(
         if bids[0][0].price_ugrx >= ceiling_ugrx:
             floor_ugrx += tick_ugrx
     return ZoneOffers(
-        zone,
-        [
-            _offer(fill, min(fill[0].price_ugrx, ceiling_ugrx or fill[0].price_ugrx))
-            for fill in bids
+        zone=zone,
+        bids=[
+            _offer(order, quantity_uwh, min(order.price_ugrx, ceiling_ugrx or order.price_ugrx))
+            for order, quantity_uwh in bids
         ],
-        [_offer(fill, max(fill[0].price_ugrx, floor_ugrx or 0)) for fill in asks],
+        asks=[
+            _offer(order, quantity_uwh, max(order.price_ugrx, floor_ugrx or 0))
+            for order, quantity_uwh in asks
+        ],
     )
 
 
@@ -70,5 +73,5 @@ def _left(first_served: Sequence[AuctionOrder], fills: Sequence[Fill]) -> list[F
     return left
 
 
-def _offer(fill: Fill, price_ugrx: int) -> Offer:
-    return Offer(*fill, price_ugrx)
+def _offer(order: AuctionOrder, quantity_uwh: int, price_ugrx: int) -> Offer:
+    return Offer(order=order, quantity_uwh=quantity_uwh, price_ugrx=price_ugrx)

@@ -15,7 +15,7 @@ BUY: Final = "buy"
 SELL: Final = "sell"
 
 
-class AuctionOrder(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class AuctionOrder(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """What an order still asks for. Of the same price, the lower number is older.
 
     `price_ugrx` is the limit, µGRX for each kWh. `wallet` says whose it is: nobody trades with

@@ -21,7 +21,7 @@ import msgspec
 from gridtokenx_backend.core.auction.rationing import Fill
 
 
-class MatchedPair(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class MatchedPair(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """The order `buyer` buys `quantity_uwh` from the order `seller`; both by number."""
 
     buyer: int
@@ -49,7 +49,9 @@ def join(bids: Sequence[Fill], asks: Sequence[Fill]) -> list[MatchedPair]:
             assert seller is not None
             assert seller.wallet != buyer.wallet
             quantity_uwh = min(left_uwh, offered_uwh)
-            pairs.append(MatchedPair(buyer.number, seller.number, quantity_uwh))
+            pairs.append(
+                MatchedPair(buyer=buyer.number, seller=seller.number, quantity_uwh=quantity_uwh)
+            )
             left_uwh -= quantity_uwh
             offered_uwh -= quantity_uwh
     return pairs

@@ -18,7 +18,7 @@ import msgspec
 from gridtokenx_backend.core.auction.orders import AuctionOrder, curve
 
 
-class PricePoint(msgspec.Struct, frozen=True, gc=False):
+class PricePoint(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """What could trade at an order's price, and strictly between it and the next order's.
 
     `demand_uwh` and `supply_uwh` hold at the price. `demand_above_uwh` leaves out the bids at the
@@ -44,13 +44,13 @@ def price_points(bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder]) -> 
     if not large_bids:
         return [
             PricePoint(
-                price_ugrx,
-                demand_uwh,
-                above_uwh,
-                supply_uwh,
-                below_uwh,
-                demand_uwh if demand_uwh < supply_uwh else supply_uwh,
-                above_uwh if above_uwh < supply_uwh else supply_uwh,
+                price_ugrx=price_ugrx,
+                demand_uwh=demand_uwh,
+                demand_above_uwh=above_uwh,
+                supply_uwh=supply_uwh,
+                supply_below_uwh=below_uwh,
+                volume_uwh=demand_uwh if demand_uwh < supply_uwh else supply_uwh,
+                volume_above_uwh=above_uwh if above_uwh < supply_uwh else supply_uwh,
             )
             for price_ugrx, demand_uwh, above_uwh, supply_uwh, below_uwh in steps
         ]
@@ -63,13 +63,13 @@ def price_points(bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder]) -> 
         volume_above_uwh = _cut(demand_above_uwh, supply_uwh, largest.amount())
         points.append(
             PricePoint(
-                price_ugrx,
-                demand_uwh,
-                demand_above_uwh,
-                supply_uwh,
-                supply_below_uwh,
-                volume_uwh,
-                volume_above_uwh,
+                price_ugrx=price_ugrx,
+                demand_uwh=demand_uwh,
+                demand_above_uwh=demand_above_uwh,
+                supply_uwh=supply_uwh,
+                supply_below_uwh=supply_below_uwh,
+                volume_uwh=volume_uwh,
+                volume_above_uwh=volume_above_uwh,
             )
         )
     return points

@@ -35,7 +35,7 @@ def clear(community: Community, given: ClearInput, at_ms: int) -> Cleared | NotD
     """Clears the next interval, if that is `given` and its time has come."""
     interval_ms = given.interval_ms
     if interval_ms != community.cleared_ms or community.clear_due_ms > at_ms:
-        return NotDue(community.cleared_ms, community.clear_due_ms)
+        return NotDue(interval_ms=community.cleared_ms, due_ms=community.clear_due_ms)
     community.cleared_ms = interval_ms + INTERVAL_MS
     retirement.book_energy(
         community, intervals.take(community.meters.values(), community.cleared_ms)
@@ -62,7 +62,16 @@ def _share(community: Community, interval_ms: int, at_ms: int) -> Cleared:
     movements = shared.movements + retired
     tick_ugrx = community.market.rules.tick_ugrx
     return Cleared(
-        interval_ms, tick_ugrx, [], [], [], [], movements, [], retirements, shared.allocations
+        interval_ms=interval_ms,
+        tick_ugrx=tick_ugrx,
+        zones=[],
+        links=[],
+        orders=[],
+        trades=[],
+        movements=movements,
+        cancelled=[],
+        retirements=retirements,
+        shared=shared.allocations,
     )
 
 
@@ -72,12 +81,12 @@ def _place_standing(community: Community, interval_ms: int, at_ms: int) -> list[
     for wish in standing_orders.orders_for_interval(community, interval_ms):
         number = community.next_order
         order = NewOrder(
-            number,
-            f"{wish.wallet}:standing-{number}",
-            wish.wallet,
-            wish.side,
-            wish.price_ugrx,
-            wish.quantity_uwh,
+            number=number,
+            key=f"{wish.wallet}:standing-{number}",
+            wallet=wish.wallet,
+            side=wish.side,
+            price_ugrx=wish.price_ugrx,
+            quantity_uwh=wish.quantity_uwh,
             rests=True,
             standing=True,
             zone=community.members[wish.wallet].zone,
@@ -96,10 +105,10 @@ def _trade(community: Community, interval_ms: int, orders: list[OrderAccepted]) 
     ways = _links(community, books) if active_terms.coupling else ()
     links = [
         CouplingLink(
-            link.from_zone,
-            link.to_zone,
-            community.market.trading.room_uwh(link, interval_ms),
-            link.charge_ugrx,
+            source=link.from_zone,
+            target=link.to_zone,
+            capacity_uwh=community.market.trading.room_uwh(link, interval_ms),
+            cost_ugrx=link.charge_ugrx,
         )
         for link in ways
     ]
@@ -110,15 +119,15 @@ def _trade(community: Community, interval_ms: int, orders: list[OrderAccepted]) 
         if use.flow_uwh:
             community.market.trading.pass_through(link, use.flow_uwh, interval_ms)
     return Cleared(
-        interval_ms,
-        rules.tick_ugrx,
-        zone_clearings(interval_ms, books, auctions, coupling),
-        link_clearings(ways, links, coupling),
-        orders,
-        trades,
-        movements,
-        _withdraw(community, orders),
-        [],
+        interval_ms=interval_ms,
+        tick_ugrx=rules.tick_ugrx,
+        zones=zone_clearings(interval_ms, books, auctions, coupling),
+        links=link_clearings(ways, links, coupling),
+        orders=orders,
+        trades=trades,
+        movements=movements,
+        cancelled=_withdraw(community, orders),
+        retirements=[],
     )
 
 
@@ -132,7 +141,11 @@ def _books(community: Community) -> dict[str, list[AuctionOrder]]:
         if order.zone in books:
             books[order.zone].append(
                 AuctionOrder(
-                    order.number, order.wallet, order.side, order.price_ugrx, order.remaining_uwh
+                    number=order.number,
+                    wallet=order.wallet,
+                    side=order.side,
+                    price_ugrx=order.price_ugrx,
+                    quantity_uwh=order.remaining_uwh,
                 )
             )
     for book in books.values():

@@ -20,7 +20,7 @@ SELL: Final = "sell"
 NEVER_MS: Final = 2**63
 
 
-class RestingOrder(msgspec.Struct, array_like=True, gc=False):
+class RestingOrder(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """What is left of an order. `price_ugrx` is µGRX for each kWh. `key` is wallet:client-id.
 
     It is gone from `expires_ms` on; 0 is never. Of the same price, the lower number is older.

@@ -11,13 +11,13 @@ price, and they come out of the proceeds. Either way the same µGRX reach the sa
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_wire.units import UWH_PER_KWH
 
 
-class TradeCharges(NamedTuple):
+class TradeCharges(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """`gross_ugrx` is all that the buyer pays, `net_ugrx` all that the seller gets."""
 
     price_ugrx: int
@@ -42,6 +42,7 @@ def charge(
     rules: MarketRules,
     seller_price_ugrx: int,
     quantity_uwh: int,
+    *,
     wheeling_per_kwh_ugrx: int = 0,
     loss_per_kwh_ugrx: int = 0,
 ) -> TradeCharges:
@@ -56,5 +57,19 @@ def charge(
         if rules.network_payer == "seller":
             price += wheeling_per_kwh_ugrx + loss_per_kwh_ugrx
     if rules.fee_payer == "seller":
-        return TradeCharges(price, value + wheeling + loss, value - fee, fee, wheeling, loss)
-    return TradeCharges(price, value + wheeling + loss + fee, value, fee, wheeling, loss)
+        return TradeCharges(
+            price_ugrx=price,
+            gross_ugrx=value + wheeling + loss,
+            net_ugrx=value - fee,
+            fee_ugrx=fee,
+            wheeling_ugrx=wheeling,
+            loss_ugrx=loss,
+        )
+    return TradeCharges(
+        price_ugrx=price,
+        gross_ugrx=value + wheeling + loss + fee,
+        net_ugrx=value,
+        fee_ugrx=fee,
+        wheeling_ugrx=wheeling,
+        loss_ugrx=loss,
+    )

@@ -12,7 +12,7 @@ from bisect import bisect_left
 import msgspec
 
 from gridtokenx_backend.core.market.book import BUY, SELL, Book, RestingOrder
-from gridtokenx_backend.core.market.charges import charge, fee_ugrx, value_ugrx
+from gridtokenx_backend.core.market.charges import TradeCharges, charge, fee_ugrx, value_ugrx
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.matching import SKIP, Fill, Incoming, MatchPlan, plan
 from gridtokenx_backend.core.market.trading import TradingState
@@ -24,7 +24,7 @@ MAX_OPEN_ORDERS = 1_000_000
 BUYER = "buyer"
 
 
-class NewOrder(msgspec.Struct, frozen=True, gc=False):
+class NewOrder(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """An order on its way in, in the zone of its owner.
 
     `rests` tells GTC and GTT from IOC and FOK. Unless at least `min_quantity_uwh` trades at once,
@@ -84,7 +84,7 @@ class Market:
         if order.post_only and (planned.fills or planned.tripped):
             return Refused(OrderRefusal.WOULD_TRADE, _would_trade(planned))
         if planned.traded_uwh < order.min_quantity_uwh:
-            planned = MatchPlan([], [], ended=True)
+            planned = MatchPlan(fills=[], cancelled=[], ended=True)
         if replaced is not None:
             self.cancel(replaced)
         return self._carry_out(order, planned, at_ms)
@@ -184,7 +184,11 @@ class Market:
     def _plan(self, order: NewOrder, at_ms: int) -> MatchPlan:
         trading = self.trading
         incoming = Incoming(
-            order.wallet, order.side, order.price_ugrx, order.quantity_uwh, order.stp
+            wallet=order.wallet,
+            side=order.side,
+            limit_ugrx=order.price_ugrx,
+            quantity_uwh=order.quantity_uwh,
+            stp=order.stp,
         )
         routes = trading.routes(order.zone, order.side, at_ms)
         bands = trading.bands(at_ms) if trading.has_breakers else None
@@ -195,7 +199,7 @@ class Market:
     ) -> Refused | None:
         asset, cover = self.cover(order.side, order.price_ugrx, order.quantity_uwh)
         if order.is_market and order.side == BUY:
-            cover = sum(self._charge(fill)[1] for fill in planned.fills)
+            cover = sum(self._charge(fill).gross_ugrx for fill in planned.fills)
         available = self.ledger.available(order.wallet, asset)
         if replaced is not None:
             available += self.ledger.reserved(replaced.number)
@@ -203,12 +207,16 @@ class Market:
             return None
         return Refused(OrderRefusal.INSUFFICIENT_BALANCE, shortage(asset, cover, available))
 
-    def _charge(self, fill: Fill) -> tuple[int, int, int, int, int, int]:
+    def _charge(self, fill: Fill) -> TradeCharges:
         link = fill.link
         if link is None:
             return charge(self.rules, fill.seller_ugrx, fill.quantity_uwh)
         return charge(
-            self.rules, fill.seller_ugrx, fill.quantity_uwh, link.wheeling_ugrx, link.loss_ugrx
+            self.rules,
+            fill.seller_ugrx,
+            fill.quantity_uwh,
+            wheeling_per_kwh_ugrx=link.wheeling_ugrx,
+            loss_per_kwh_ugrx=link.loss_ugrx,
         )
 
     def _carry_out(self, order: NewOrder, planned: MatchPlan, at_ms: int) -> OrderAccepted:
@@ -220,52 +228,52 @@ class Market:
             self.trading.trip(zone, at_ms)
         remaining_uwh = order.quantity_uwh - planned.traded_uwh
         return OrderAccepted(
-            order.number,
-            order.key,
-            self._finish(order, remaining_uwh, ended=planned.ended),
-            planned.traded_uwh,
-            remaining_uwh,
-            trades,
-            movements,
-            [own.number for own in planned.cancelled] if planned.cancelled else [],
-            planned.tripped,
+            number=order.number,
+            key=order.key,
+            status=self._finish(order, remaining_uwh, ended=planned.ended),
+            filled_uwh=planned.traded_uwh,
+            remaining_uwh=remaining_uwh,
+            trades=trades,
+            movements=movements,
+            cancelled=[own.number for own in planned.cancelled] if planned.cancelled else [],
+            paused=planned.tripped,
         )
 
     def _settle(self, taker: NewOrder, fill: Fill, movements: list[Movement], at_ms: int) -> Trade:
         """Delivery versus payment for one fill: out of the maker's escrow and the taker's hand."""
         maker, quantity_uwh = fill.maker, fill.quantity_uwh
         bid, ask = (taker, maker) if taker.side == BUY else (maker, taker)
-        price, gross_ugrx, net_ugrx, fee, wheeling, loss = self._charge(fill)
+        charges = self._charge(fill)
         ledger, buyer, seller = self.ledger, bid.wallet, ask.wallet
         if quantity_uwh == maker.remaining_uwh:
             ledger.close_pending(maker.number)
         else:
             _, cover = self.cover(maker.side, maker.price_ugrx, quantity_uwh)
             ledger.release(maker.number, cover)
-        movements.append(ledger.pay(GRX, buyer, seller, net_ugrx))
-        if fee:
-            movements.append(ledger.pay(GRX, buyer, FEES, fee))
-        if wheeling:
-            movements.append(ledger.pay(GRX, buyer, WHEELING, wheeling))
-        if loss:
-            movements.append(ledger.pay(GRX, buyer, LOSSES, loss))
+        movements.append(ledger.pay(GRX, buyer, seller, charges.net_ugrx))
+        if charges.fee_ugrx:
+            movements.append(ledger.pay(GRX, buyer, FEES, charges.fee_ugrx))
+        if charges.wheeling_ugrx:
+            movements.append(ledger.pay(GRX, buyer, WHEELING, charges.wheeling_ugrx))
+        if charges.loss_ugrx:
+            movements.append(ledger.pay(GRX, buyer, LOSSES, charges.loss_ugrx))
         movements.append(ledger.pay(GRID, seller, buyer, quantity_uwh))
         self.book.take(maker, quantity_uwh)
         self._note(fill, bid.zone, ask.zone, at_ms)
         return Trade(
-            maker.number,
-            taker.number,
-            buyer,
-            seller,
-            price,
-            quantity_uwh,
-            gross_ugrx,
-            fee,
-            net_ugrx,
-            wheeling,
-            loss,
-            bid.zone,
-            ask.zone,
+            maker=maker.number,
+            taker=taker.number,
+            buyer=buyer,
+            seller=seller,
+            price_ugrx=charges.price_ugrx,
+            quantity_uwh=quantity_uwh,
+            gross_ugrx=charges.gross_ugrx,
+            fee_ugrx=charges.fee_ugrx,
+            net_ugrx=charges.net_ugrx,
+            wheeling_ugrx=charges.wheeling_ugrx,
+            loss_ugrx=charges.loss_ugrx,
+            buyer_zone=bid.zone,
+            seller_zone=ask.zone,
         )
 
     def _note(self, fill: Fill, buyer_zone: str, seller_zone: str, at_ms: int) -> None:
@@ -287,17 +295,17 @@ class Market:
         assert refusal is None
         self.book.rest(
             RestingOrder(
-                order.number,
-                order.key,
-                order.wallet,
-                order.side,
-                order.price_ugrx,
-                remaining_uwh,
-                order.quantity_uwh,
-                order.standing,
-                order.zone,
-                order.expires_ms,
-                order.post_only,
+                number=order.number,
+                key=order.key,
+                wallet=order.wallet,
+                side=order.side,
+                price_ugrx=order.price_ugrx,
+                remaining_uwh=remaining_uwh,
+                quantity_uwh=order.quantity_uwh,
+                standing=order.standing,
+                zone=order.zone,
+                expires_ms=order.expires_ms,
+                post_only=order.post_only,
             )
         )
         return "resting" if remaining_uwh == order.quantity_uwh else "partly_filled"

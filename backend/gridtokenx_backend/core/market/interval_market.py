@@ -47,7 +47,15 @@ class IntervalMarket:
         if replaced is not None:
             self.cancel(replaced)
         self.rest(order)
-        return OrderAccepted(order.number, order.key, "resting", 0, order.quantity_uwh, [], [])
+        return OrderAccepted(
+            number=order.number,
+            key=order.key,
+            status="resting",
+            filled_uwh=0,
+            remaining_uwh=order.quantity_uwh,
+            trades=[],
+            movements=[],
+        )
 
     def rest(self, order: NewOrder) -> None:
         """Takes an order whose cover is there."""
@@ -56,16 +64,16 @@ class IntervalMarket:
         assert refusal is None
         self.book.rest(
             RestingOrder(
-                order.number,
-                order.key,
-                order.wallet,
-                order.side,
-                order.price_ugrx,
-                order.quantity_uwh,
-                order.quantity_uwh,
-                order.standing,
-                order.zone,
-                order.expires_ms,
+                number=order.number,
+                key=order.key,
+                wallet=order.wallet,
+                side=order.side,
+                price_ugrx=order.price_ugrx,
+                remaining_uwh=order.quantity_uwh,
+                quantity_uwh=order.quantity_uwh,
+                standing=order.standing,
+                zone=order.zone,
+                expires_ms=order.expires_ms,
             )
         )
 
@@ -132,36 +140,44 @@ class IntervalMarket:
         The seller gets `seller_ugrx` for each kWh. Over the links of `way` wheeling and loss come
         on top, and the rent of those that are full: with it the buyer pays its zone's price.
         """
-        wheeling_ugrx = sum(link.wheeling_ugrx for link in way)
-        loss_ugrx = sum(link.loss_ugrx for link in way)
-        price, gross, net, fee, wheeling, loss = charge(
-            self.market.rules, seller_ugrx, quantity_uwh, wheeling_ugrx, loss_ugrx
+        charges = charge(
+            self.market.rules,
+            seller_ugrx,
+            quantity_uwh,
+            wheeling_per_kwh_ugrx=sum(link.wheeling_ugrx for link in way),
+            loss_per_kwh_ugrx=sum(link.loss_ugrx for link in way),
         )
         rent = rent_ugrx_per_kwh * quantity_uwh // UWH_PER_KWH
         self._release(bid, quantity_uwh)
         self._release(ask, quantity_uwh)
         pay, buyer, seller = self.market.ledger.pay, bid.wallet, ask.wallet
-        payments = ((seller, net), (FEES, fee), (WHEELING, wheeling), (LOSSES, loss))
-        for account, amount in (*payments, (CONGESTION, rent)):
+        payments = (
+            (seller, charges.net_ugrx),
+            (FEES, charges.fee_ugrx),
+            (WHEELING, charges.wheeling_ugrx),
+            (LOSSES, charges.loss_ugrx),
+            (CONGESTION, rent),
+        )
+        for account, amount in payments:
             if amount:
                 movements.append(pay(GRX, buyer, account, amount))
         movements.append(pay(GRID, seller, buyer, quantity_uwh))
         return Trade(
-            bid.number,
-            ask.number,
-            buyer,
-            seller,
-            price,
-            quantity_uwh,
-            gross,
-            fee,
-            net,
-            wheeling,
-            loss,
-            bid.zone,
-            ask.zone,
-            INTERVAL,
-            rent,
+            maker=bid.number,
+            taker=ask.number,
+            buyer=buyer,
+            seller=seller,
+            price_ugrx=charges.price_ugrx,
+            quantity_uwh=quantity_uwh,
+            gross_ugrx=charges.gross_ugrx,
+            fee_ugrx=charges.fee_ugrx,
+            net_ugrx=charges.net_ugrx,
+            wheeling_ugrx=charges.wheeling_ugrx,
+            loss_ugrx=charges.loss_ugrx,
+            buyer_zone=bid.zone,
+            seller_zone=ask.zone,
+            segment=INTERVAL,
+            rent_ugrx=rent,
         )
 
     def _release(self, order: RestingOrder, quantity_uwh: int) -> None:

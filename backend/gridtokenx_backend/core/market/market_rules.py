@@ -7,7 +7,7 @@ import msgspec
 from gridtokenx_backend.core.model.zones import ONLY_ZONE, LinkRules, ZoneRules
 
 
-class MarketRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class MarketRules(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """`fee_payer` and `network_payer` (of wheeling and loss) are buyer or seller."""
 
     lot_uwh: int

@@ -21,7 +21,7 @@ CANCEL_RESTING: Final = "cancel_resting"
 CANCEL_INCOMING: Final = "cancel_incoming"
 
 
-class Incoming(msgspec.Struct, frozen=True, gc=False):
+class Incoming(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """What of an order decides with whom it trades. `stp` says what its own resting orders do:
 
     skip passes them over, cancel_resting takes them out, cancel_incoming ends the incoming order.
@@ -34,7 +34,7 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
     stp: str = SKIP
 
 
-class Fill(msgspec.Struct, frozen=True, gc=False):
+class Fill(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """`quantity_uwh` of the resting order `maker`, for whose seller it is worth `seller_ugrx`.
 
     `link` is the way between two zones.
@@ -46,7 +46,7 @@ class Fill(msgspec.Struct, frozen=True, gc=False):
     link: LinkRules | None = None
 
 
-class MatchPlan(msgspec.Struct, gc=False):
+class MatchPlan(msgspec.Struct, kw_only=True, gc=False):
     """`cancelled` are the wallet's own orders that stood in the way, `tripped` zones whose breaker
     a further fill would have tripped. If it `ended` early, what is left may not rest.
     """
@@ -62,7 +62,7 @@ def plan(
     book: Book, incoming: Incoming, routes: list[Route], bands: dict[str, PriceBand] | None = None
 ) -> MatchPlan:
     """What an incoming order trades. `routes` begin with its own zone. Changes nothing."""
-    planned = MatchPlan([], [])
+    planned = MatchPlan(fills=[], cancelled=[])
     is_buyer = incoming.side == BUY
     other, sign = (SELL, -1) if is_buyer else (BUY, 1)
     zone = routes[0].zone
@@ -90,7 +90,9 @@ def plan(
         if route.link is not None:
             traded_uwh = min(traded_uwh, route.room_uwh)
             route.room_uwh -= traded_uwh
-        planned.fills.append(Fill(maker, traded_uwh, seller_ugrx, route.link))
+        planned.fills.append(
+            Fill(maker=maker, quantity_uwh=traded_uwh, seller_ugrx=seller_ugrx, link=route.link)
+        )
         left_uwh -= traded_uwh
         if left_uwh == 0:
             break

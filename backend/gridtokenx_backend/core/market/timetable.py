@@ -12,7 +12,7 @@ import msgspec
 from gridtokenx_backend.core.model.zones import INTERVAL_MS, interval_of
 
 
-class IntervalRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class IntervalRules(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """The `[interval]` terms. `mode` is ex_post or ex_ante."""
 
     enabled: bool = False

@@ -19,7 +19,7 @@ _KEPT_INTERVALS: Final = 200
 """Two days: an interval is cleared a day after its end at the latest."""
 
 
-class ZoneState(msgspec.Struct, array_like=True, gc=False):
+class ZoneState(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """`status` is open, halted or cancel_only by the operator's command, who says why.
 
     Until `paused_until_ms` (0: not at all) its circuit breaker lets orders be cancelled only. The
@@ -36,7 +36,7 @@ class ZoneState(msgspec.Struct, array_like=True, gc=False):
     interval_ms: int = 0
 
 
-class LinkUse(msgspec.Struct, array_like=True, gc=False):
+class LinkUse(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """What passed over a link in the interval `interval_ms`, and in others near to it."""
 
     from_zone: str
@@ -46,7 +46,7 @@ class LinkUse(msgspec.Struct, array_like=True, gc=False):
     others: dict[int, int] = {}
 
 
-class Route(msgspec.Struct, gc=False):
+class Route(msgspec.Struct, kw_only=True, gc=False):
     """A zone that an order may trade with: what the way costs, and how much still fits."""
 
     zone: str
@@ -55,7 +55,7 @@ class Route(msgspec.Struct, gc=False):
     room_uwh: int
 
 
-class PriceBand(msgspec.Struct, gc=False):
+class PriceBand(msgspec.Struct, kw_only=True, gc=False):
     """Which prices a zone's breaker lets pass. Without a reference, the first price becomes it."""
 
     breaker_bps: int
@@ -82,12 +82,15 @@ class TradingState:
         self._links = rules.links
         self._lot_uwh = rules.lot_uwh
         # Without a link nothing of a route ever changes.
-        self._own = {zone: [Route(zone, 0, None, _BOUNDLESS_UWH)] for zone in self._rules}
+        self._own = {
+            zone: [Route(zone=zone, charge_ugrx=0, link=None, room_uwh=_BOUNDLESS_UWH)]
+            for zone in self._rules
+        }
         self.has_breakers = any(zone.breaker_bps for zone in rules.zones)
-        self.zones = {name: self.zones.get(name) or ZoneState(name) for name in self._rules}
+        self.zones = {name: self.zones.get(name) or ZoneState(name=name) for name in self._rules}
         self.uses = {
             (link.from_zone, link.to_zone): self.uses.get((link.from_zone, link.to_zone))
-            or LinkUse(link.from_zone, link.to_zone)
+            or LinkUse(from_zone=link.from_zone, to_zone=link.to_zone)
             for link in rules.links
         }
         self._note_pauses()
@@ -122,7 +125,11 @@ class TradingState:
             if here == zone and not self.closed(there, at_ms):
                 room_uwh = self.room_uwh(link, at_ms)
                 if room_uwh:
-                    routes.append(Route(there, link.charge_ugrx, link, room_uwh))
+                    routes.append(
+                        Route(
+                            zone=there, charge_ugrx=link.charge_ugrx, link=link, room_uwh=room_uwh
+                        )
+                    )
         return routes
 
     def room_uwh(self, link: LinkRules, at_ms: int) -> int:
@@ -155,7 +162,8 @@ class TradingState:
         interval_ms = interval_of(at_ms)
         return {
             zone.name: PriceBand(
-                zone.breaker_bps, _reference_ugrx(self.zones[zone.name], interval_ms)
+                breaker_bps=zone.breaker_bps,
+                reference_ugrx=_reference_ugrx(self.zones[zone.name], interval_ms),
             )
             for zone in self._rules.values()
             if zone.breaker_bps

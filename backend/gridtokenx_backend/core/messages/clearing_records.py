@@ -14,7 +14,7 @@ from gridtokenx_backend.core.auction.orders import AuctionOrder, book_hash
 from gridtokenx_backend.core.model.zones import LinkRules
 
 
-class ZoneClearing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ZoneClearing(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """One zone's auction and its part in the coupling. Prices are µGRX for each kWh.
 
     `book` is in the order of the numbers and `digest` its hash. A price is None where nothing
@@ -36,7 +36,7 @@ class ZoneClearing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     coupling_price_ugrx: int | None = None
 
 
-class LinkClearing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class LinkClearing(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """One link in the coupling. `capacity_uwh` is what the realtime market had left of it."""
 
     from_zone: str
@@ -70,19 +70,19 @@ def zone_clearings(
         book, auction = books[part.zone], auctions[part.zone]
         found.append(
             ZoneClearing(
-                part.zone,
-                book,
-                book_hash(part.zone, interval_ms, book),
-                auction.equilibrium.low_ugrx,
-                auction.equilibrium.high_ugrx,
-                auction.price_ugrx,
-                auction.volume_uwh,
-                auction.welfare_ugrx,
-                part.exported_uwh,
-                part.imported_uwh,
-                part.low_ugrx,
-                part.high_ugrx,
-                part.price_ugrx,
+                zone=part.zone,
+                book=book,
+                digest=book_hash(part.zone, interval_ms, book),
+                low_ugrx=auction.equilibrium.low_ugrx,
+                high_ugrx=auction.equilibrium.high_ugrx,
+                price_ugrx=auction.price_ugrx,
+                volume_uwh=auction.volume_uwh,
+                welfare_ugrx=auction.welfare_ugrx,
+                exported_uwh=part.exported_uwh,
+                imported_uwh=part.imported_uwh,
+                coupling_low_ugrx=part.low_ugrx,
+                coupling_high_ugrx=part.high_ugrx,
+                coupling_price_ugrx=part.price_ugrx,
             )
         )
     return found
@@ -94,14 +94,14 @@ def link_clearings(
     """What is published of each link."""
     return [
         LinkClearing(
-            rule.from_zone,
-            rule.to_zone,
-            link.capacity_uwh,
-            rule.wheeling_ugrx,
-            rule.loss_ugrx,
-            use.flow_uwh,
-            use.rent_ugrx_per_kwh,
-            use.rent_ugrx,
+            from_zone=rule.from_zone,
+            to_zone=rule.to_zone,
+            capacity_uwh=link.capacity_uwh,
+            wheeling_ugrx=rule.wheeling_ugrx,
+            loss_ugrx=rule.loss_ugrx,
+            flow_uwh=use.flow_uwh,
+            rent_ugrx_per_kwh=use.rent_ugrx_per_kwh,
+            rent_ugrx=use.rent_ugrx,
         )
         for rule, link, use in zip(rules, links, coupling.links, strict=True)
     ]

@@ -26,7 +26,7 @@ of a producer's energy nobody of the community used.
 QUANTITIES: tuple[str, ...] = get_args(Quantity)
 
 
-class GridSeries(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class GridSeries(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """Energies of consecutive intervals from `start_ms` on; None is missing.
 
     `qualities` has a Quality's number for each, as one digit. `meter` is as the file has it: a
@@ -49,7 +49,7 @@ class GridSeries(msgspec.Struct, frozen=True, array_like=True, gc=False):
         ]
 
 
-class GridData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GridData(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One file. `source` is its SHA-256 in hex, `name` what it was called."""
 
     source: str

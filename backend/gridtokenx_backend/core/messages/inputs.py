@@ -36,7 +36,7 @@ class OrderInput(msgspec.Struct, frozen=True, gc=False):
     instruction: Instruction
 
 
-class ConfigureInput(msgspec.Struct, frozen=True, gc=False):
+class ConfigureInput(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """The community's terms. `source` is the SHA-256 of their file, or empty.
 
     `zone` holds the clock changes of the time zone that they name.
@@ -60,7 +60,7 @@ class SwitchInput(msgspec.Struct, frozen=True, gc=False):
     command: SwitchOracle
 
 
-class ChangeToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ChangeToken(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The operator issues a one-time token, or withdraws it. `token` is its secret's hash, hex."""
 
     action: Literal["issue", "withdraw"]
@@ -74,7 +74,7 @@ class TokenInput(msgspec.Struct, frozen=True, gc=False):
     command: ChangeToken
 
 
-class ChangeDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ChangeDevice(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The operator admits a pending device or shuts one out. `device` is its id as text.
 
     An approved device takes the place of those active at its site, unless it is to work `beside`
@@ -120,7 +120,7 @@ class GridDataInput(msgspec.Struct, frozen=True, gc=False):
     data: GridData
 
 
-class MarketCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MarketCommand(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The operator halts or resumes a zone, or lets its orders be cancelled only. "" is all."""
 
     action: Literal["halt", "resume", "cancel_only"]
@@ -229,12 +229,14 @@ def configure(
     zone = zone or Zone()
     assert zone.name == terms.community.time_zone
     raw = msgspec.json.encode(_Configure(source.hex(), terms, zone), enc_hook=encode_hook)
-    return ConfigureInput(raw, terms, source, zone)
+    return ConfigureInput(raw=raw, terms=terms, source=source, zone=zone)
 
 
 def _parse_configure(raw: bytes) -> ConfigureInput:
     stored = msgspec.json.decode(raw, type=_Configure, dec_hook=decode_hook)
-    return ConfigureInput(raw, stored.terms, bytes.fromhex(stored.source), stored.zone)
+    return ConfigureInput(
+        raw=raw, terms=stored.terms, source=bytes.fromhex(stored.source), zone=stored.zone
+    )
 
 
 _settlement_decoder = msgspec.json.Decoder(SettlementCommand)

@@ -28,7 +28,7 @@ from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.core.model.ledger import Movement
 
 
-class FrameRefused(msgspec.Struct, frozen=True, gc=False):
+class FrameRefused(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A frame that changed nothing and is not journaled.
 
     `next_seq` is what the backend expects of the device's chain. For a duplicate, `verdicts` are
@@ -62,7 +62,7 @@ class AlreadyEnrolled(msgspec.Struct, frozen=True, gc=False):
     device: bytes
 
 
-class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Trade(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """A fill and its charges: `gross_ugrx == net_ugrx + fee_ugrx + wheeling_ugrx + loss_ugrx`.
 
     gross is all that the buyer pays, net all that the seller gets. The price is the seller's, or
@@ -87,7 +87,9 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the buyer pays beside `gross_ugrx` for links that are full, in the coupling only."""
 
 
-class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False):
+class FrameAccepted(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="frame", gc=False
+):
     """`verdicts` are [index, reason] of the readings that were not simply accepted.
 
     `previous` is the journal's number of the device's frame before this one, 0 for the first.
@@ -104,7 +106,9 @@ class FrameAccepted(msgspec.Struct, frozen=True, array_like=True, tag="frame", g
     intervals: list[tuple[str, list[IntervalEnergy]]] = []
 
 
-class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", gc=False):
+class OrderAccepted(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="order", gc=False
+):
     """`status` is resting, filled, partly_filled (it rests) or cancelled (the remainder is gone).
 
     `cancelled` are the wallet's own orders that stood in its way, `paused` the zones whose breaker
@@ -122,7 +126,9 @@ class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag="order", g
     paused: list[str] = []
 
 
-class OrderAmended(msgspec.Struct, frozen=True, array_like=True, tag="amend", gc=False):
+class OrderAmended(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="amend", gc=False
+):
     """`former` is the order's number before; if `number` is another, it lost its priority.
 
     `filled_uwh` is what the order has traded in all, of a `quantity_uwh` at `price_ugrx`.
@@ -161,7 +167,9 @@ class OrderCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel",
     remaining_uwh: int
 
 
-class StandingAccepted(msgspec.Struct, frozen=True, array_like=True, tag="standing", gc=False):
+class StandingAccepted(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="standing", gc=False
+):
     """`cancelled` are the numbers of the orders that the former standing order had resting."""
 
     wallet: str
@@ -170,7 +178,7 @@ class StandingAccepted(msgspec.Struct, frozen=True, array_like=True, tag="standi
     cancelled: list[int]
 
 
-class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False):
+class Ticked(msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="tick", gc=False):
     """The orders that standing orders placed, and the numbers of those that they withdrew.
 
     What bought energy covered is in `retirements`; `movements` are beside those of the orders.
@@ -185,7 +193,7 @@ class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False)
     resumed: list[str] = []
 
 
-class Retired(msgspec.Struct, frozen=True, array_like=True, tag="retire", gc=False):
+class Retired(msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="retire", gc=False):
     """A tick at which the overlap of `devices` ended: they are revoked."""
 
     orders: list[OrderAccepted]
@@ -207,7 +215,7 @@ class OracleSwitched(msgspec.Struct, frozen=True, array_like=True, tag="oracle",
     paused: bool
 
 
-class Cleared(msgspec.Struct, frozen=True, array_like=True, tag="clear", gc=False):
+class Cleared(msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="clear", gc=False):
     """What came of the interval that starts at `interval_ms`, of 15 minutes.
 
     `orders` are those that standing orders placed for it, `cancelled` the numbers of those of them
@@ -228,7 +236,9 @@ class Cleared(msgspec.Struct, frozen=True, array_like=True, tag="clear", gc=Fals
     shared: list[Allocation] = []
 
 
-class TokenChanged(msgspec.Struct, frozen=True, array_like=True, tag="token", gc=False):
+class TokenChanged(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="token", gc=False
+):
     """`status` is open or withdrawn."""
 
     token: str
@@ -236,7 +246,9 @@ class TokenChanged(msgspec.Struct, frozen=True, array_like=True, tag="token", gc
     status: str
 
 
-class DeviceEnrolled(msgspec.Struct, frozen=True, array_like=True, tag="enrol", gc=False):
+class DeviceEnrolled(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="enrol", gc=False
+):
     """`status` is active, or pending if the site has a gateway already."""
 
     device: bytes
@@ -244,7 +256,9 @@ class DeviceEnrolled(msgspec.Struct, frozen=True, array_like=True, tag="enrol", 
     status: str
 
 
-class DeviceRotated(msgspec.Struct, frozen=True, array_like=True, tag="rotate", gc=False):
+class DeviceRotated(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="rotate", gc=False
+):
     device: bytes
     former: bytes
 
@@ -290,7 +304,7 @@ class Repeated(msgspec.Struct, frozen=True):
     entry: int
 
 
-class NotDue(msgspec.Struct, frozen=True):
+class NotDue(msgspec.Struct, kw_only=True, frozen=True):
     """No clearing: the next is that of `interval_ms`, and not before `due_ms`."""
 
     interval_ms: int

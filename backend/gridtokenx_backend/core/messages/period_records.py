@@ -25,7 +25,7 @@ class PeriodRefusal(Enum):
     """Surplus was sold, or minted, since the documents were made."""
 
 
-class FeedIn(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class FeedIn(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """What of a wallet's surplus goes to the utility, as the documents have it.
 
     `minted_uwh` is what was ever minted to it by the period's end, `given_later_uwh` what of the
@@ -38,7 +38,7 @@ class FeedIn(msgspec.Struct, frozen=True, array_like=True, gc=False):
     given_later_uwh: int = 0
 
 
-class ChangePeriod(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ChangePeriod(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The operator's step. `documents` are [wallet, SHA-256 in hex] of the members' statements.
 
     `report` is the hash of the community's report. `feed_in` is for `final` only.
@@ -54,7 +54,9 @@ class ChangePeriod(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feed_in: list[FeedIn] = []
 
 
-class PeriodChanged(msgspec.Struct, frozen=True, array_like=True, tag="period", gc=False):
+class PeriodChanged(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="period", gc=False
+):
     """`cancelled` are the numbers of sell orders whose escrow the feed-in needed."""
 
     month: str

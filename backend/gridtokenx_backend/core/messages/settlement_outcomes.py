@@ -43,7 +43,7 @@ class NothingIssued(msgspec.Struct, frozen=True, gc=False):
     month: int
 
 
-class Retirement(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Retirement(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """`amount_uwh` that a wallet bought in the journal's entry `bought_entry` covers its import.
 
     The import is that of the 15-minute interval that starts at `interval_ms`.
@@ -69,14 +69,18 @@ class WithdrawalAsked(msgspec.Struct, frozen=True, array_like=True, tag="withdra
     amount_ugrx: int
 
 
-class WithdrawalPaid(msgspec.Struct, frozen=True, array_like=True, tag="paid", gc=False):
+class WithdrawalPaid(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="paid", gc=False
+):
     number: int
     wallet: str
     amount_ugrx: int
     movements: list[Movement]
 
 
-class WithdrawalRefused(msgspec.Struct, frozen=True, array_like=True, tag="unpaid", gc=False):
+class WithdrawalRefused(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="unpaid", gc=False
+):
     """The escrow is the member's again."""
 
     number: int
@@ -85,7 +89,9 @@ class WithdrawalRefused(msgspec.Struct, frozen=True, array_like=True, tag="unpai
     reason: str
 
 
-class MeterCorrected(msgspec.Struct, frozen=True, array_like=True, tag="correct", gc=False):
+class MeterCorrected(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="correct", gc=False
+):
     """What a correction changed: energy moved more (or less) than counted, by register.
 
     `surplus_uwh` was minted, or is to be clawed back; `owed_uwh` is all that the owner's next
@@ -111,14 +117,18 @@ class CertificatesIssued(msgspec.Struct, frozen=True, array_like=True, tag="rec_
     movements: list[Movement]
 
 
-class CertificateMoved(msgspec.Struct, frozen=True, array_like=True, tag="rec_transfer", gc=False):
+class CertificateMoved(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="rec_transfer", gc=False
+):
     serial: str
     wallet: str
     to: str
     movements: list[Movement]
 
 
-class CertificateRetired(msgspec.Struct, frozen=True, array_like=True, tag="rec_retire", gc=False):
+class CertificateRetired(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="rec_retire", gc=False
+):
     serial: str
     wallet: str
     beneficiary: str

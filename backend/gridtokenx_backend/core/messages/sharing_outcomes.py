@@ -10,7 +10,7 @@ from enum import Enum
 import msgspec
 
 
-class SharedOut(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class SharedOut(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """A producing meter: `offered == given + held + surplus`. Nothing offered is None: missing.
 
     `earned_ugrx` is its part of what the consumers of the interval owe, `earned_ugrx` of all
@@ -27,7 +27,7 @@ class SharedOut(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quality: int
 
 
-class SharedIn(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class SharedIn(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """A consuming meter; None is missing, never zero. `cost_ugrx` is at the interval's price."""
 
     meter: str
@@ -40,7 +40,7 @@ class SharedIn(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quality: int
 
 
-class Allocation(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Allocation(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """An interval's allocation under version `key` of the community's key.
 
     `revision` counts from 0; a later one corrects what the journal's entry `corrects` says.
@@ -82,7 +82,9 @@ class GridDataRefused(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
-class GridDataTaken(msgspec.Struct, frozen=True, array_like=True, tag="grid_data", gc=False):
+class GridDataTaken(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="grid_data", gc=False
+):
     """`source` is the file's SHA-256 in hex; `values` are energies in [from_ms, to_ms)."""
 
     source: str

@@ -47,17 +47,17 @@ def correct(community: Community, given: Correct, at_ms: int) -> MeterCorrected 
         movements = minting.claw_back(community, meter, -surplus_uwh, at_ms)
     rows = _correct_intervals(community, meter, given, at_ms)
     return MeterCorrected(
-        meter.id,
-        meter.owner,
-        given.from_ms,
-        given.to_ms,
-        imported_uwh,
-        exported_uwh,
-        surplus_uwh,
-        member.owed_uwh,
-        given.reason,
-        rows,
-        movements,
+        meter=meter.id,
+        owner=meter.owner,
+        from_ms=given.from_ms,
+        to_ms=given.to_ms,
+        import_uwh=imported_uwh,
+        export_uwh=exported_uwh,
+        surplus_uwh=surplus_uwh,
+        owed_uwh=member.owed_uwh,
+        reason=given.reason,
+        rows=rows,
+        movements=movements,
     )
 
 

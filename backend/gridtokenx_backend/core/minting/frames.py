@@ -34,10 +34,16 @@ def apply_frame(
     frame = given.frame
     device = community.devices.get(frame.device)
     if device is None:
-        return FrameRefused(FrameRefusal.UNKNOWN_DEVICE, frame.device)
+        return FrameRefused(reason=FrameRefusal.UNKNOWN_DEVICE, device=frame.device)
     if refusal := _chain_refusal(community, device, frame):
         verdicts = _verdicts_from(device, frame.seq) if refusal is FrameRefusal.DUPLICATE else []
-        return FrameRefused(refusal, frame.device, device.chain, device.next_seq, verdicts)
+        return FrameRefused(
+            reason=refusal,
+            device=frame.device,
+            chain=device.chain,
+            next_seq=device.next_seq,
+            verdicts=verdicts,
+        )
     read: dict[str, Meter] = {}
     closed: dict[str, list[IntervalEnergy]] = {}
     judged = _judge_readings(community, frame, at_ms, read, closed)
@@ -55,14 +61,14 @@ def apply_frame(
         enrolment.begin_overlap(community, device, at_ms)
     _count(community, device, frame.seq, len(frame.time_ms), judged)
     return FrameAccepted(
-        previous,
-        frame.device,
-        frame.chain,
-        frame.seq,
-        len(frame.time_ms),
-        judged,
-        movements,
-        list(closed.items()),
+        previous=previous,
+        device=frame.device,
+        chain=frame.chain,
+        seq=frame.seq,
+        readings=len(frame.time_ms),
+        verdicts=judged,
+        movements=movements,
+        intervals=list(closed.items()),
     )
 
 

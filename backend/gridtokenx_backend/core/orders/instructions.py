@@ -219,17 +219,17 @@ def _amend(community: Community, given: Amend, at_ms: int) -> OrderAmended | Ref
     filled_uwh += outcome.filled_uwh
     status = "partly_filled" if outcome.status == "resting" and filled_uwh else outcome.status
     return OrderAmended(
-        outcome.number,
-        outcome.key,
-        former,
-        status,
-        quantity_uwh,
-        changed.price_ugrx,
-        filled_uwh,
-        outcome.remaining_uwh,
-        outcome.trades,
-        outcome.movements,
-        outcome.paused,
+        number=outcome.number,
+        key=outcome.key,
+        former=former,
+        status=status,
+        quantity_uwh=quantity_uwh,
+        price_ugrx=changed.price_ugrx,
+        filled_uwh=filled_uwh,
+        remaining_uwh=outcome.remaining_uwh,
+        trades=outcome.trades,
+        movements=outcome.movements,
+        paused=outcome.paused,
     )
 
 
@@ -243,17 +243,17 @@ def _reduce(
         community.market_of(order).reduce(order, order.remaining_uwh - remaining_uwh)
     filled_uwh = order.quantity_uwh - remaining_uwh
     return OrderAmended(
-        order.number,
-        order.key,
-        order.number,
-        "partly_filled" if filled_uwh else "resting",
-        order.quantity_uwh,
-        order.price_ugrx,
-        filled_uwh,
-        remaining_uwh,
-        [],
-        [],
-        [],
+        number=order.number,
+        key=order.key,
+        former=order.number,
+        status="partly_filled" if filled_uwh else "resting",
+        quantity_uwh=order.quantity_uwh,
+        price_ugrx=order.price_ugrx,
+        filled_uwh=filled_uwh,
+        remaining_uwh=remaining_uwh,
+        trades=[],
+        movements=[],
+        paused=[],
     )
 
 
@@ -300,4 +300,6 @@ def _standing(community: Community, given: Standing) -> StandingAccepted | Refus
             price_ugrx, keep_uwh, segment=given.segment, curve=curve, paused=given.paused
         )
     cancelled = standing_orders.replace(community, given.wallet, given.side, successor)
-    return StandingAccepted(given.wallet, given.side, given.active, cancelled)
+    return StandingAccepted(
+        wallet=given.wallet, side=given.side, active=given.active, cancelled=cancelled
+    )

@@ -37,20 +37,20 @@ def read_order(community: Community, given: Order, key: str, at_ms: int) -> NewO
         elif refused := _bad_minimum(community, min_quantity_uwh, quantity_uwh):
             return refused
     return NewOrder(
-        community.next_order,
-        key,
-        given.wallet,
-        given.side,
-        price_ugrx,
-        quantity_uwh,
-        given.tif in _RESTING,
-        False,
-        zone,
-        given.type == "market",
-        given.expires_ms,
-        given.post_only,
-        min_quantity_uwh,
-        given.stp,
+        number=community.next_order,
+        key=key,
+        wallet=given.wallet,
+        side=given.side,
+        price_ugrx=price_ugrx,
+        quantity_uwh=quantity_uwh,
+        rests=given.tif in _RESTING,
+        standing=False,
+        zone=zone,
+        is_market=given.type == "market",
+        expires_ms=given.expires_ms,
+        post_only=given.post_only,
+        min_quantity_uwh=min_quantity_uwh,
+        stp=given.stp,
     )
 
 
@@ -131,13 +131,13 @@ def read_amendment(community: Community, given: Amend, order: RestingOrder) -> N
         detail = f"expected a multiple of {lot} kWh above {filled} (traded) and at most {largest}"
         return Refused(OrderRefusal.BAD_QUANTITY, detail)
     return NewOrder(
-        community.next_order,
-        order.key,
-        order.wallet,
-        order.side,
-        price_ugrx,
-        quantity_uwh - filled_uwh,
-        True,
+        number=community.next_order,
+        key=order.key,
+        wallet=order.wallet,
+        side=order.side,
+        price_ugrx=price_ugrx,
+        quantity_uwh=quantity_uwh - filled_uwh,
+        rests=True,
         zone=order.zone,
         expires_ms=order.expires_ms,
         post_only=order.post_only,

@@ -23,7 +23,7 @@ from gridtokenx_backend.core.settlement import retirement
 from gridtokenx_backend.core.state.community import Community
 
 
-class Wish(msgspec.Struct, frozen=True, gc=False):
+class Wish(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """What a standing order wants of one clearing."""
 
     wallet: str
@@ -206,7 +206,9 @@ def _wish(
     wishes: list[Wish],
 ) -> None:
     if lots_uwh := _whole_lots(community, quantity_uwh):
-        wishes.append(Wish(member.wallet, side, price_ugrx, lots_uwh))
+        wishes.append(
+            Wish(wallet=member.wallet, side=side, price_ugrx=price_ugrx, quantity_uwh=lots_uwh)
+        )
 
 
 def _place(
@@ -225,12 +227,12 @@ def _place(
     key = f"{wallet}:standing-{number}"
     price_ugrx = price_at(order, hour)
     new_order = NewOrder(
-        number,
-        key,
-        wallet,
-        side,
-        price_ugrx,
-        quantity_uwh,
+        number=number,
+        key=key,
+        wallet=wallet,
+        side=side,
+        price_ugrx=price_ugrx,
+        quantity_uwh=quantity_uwh,
         rests=True,
         standing=True,
         zone=member.zone,

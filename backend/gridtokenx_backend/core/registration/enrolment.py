@@ -37,13 +37,13 @@ def change_token(
         if refusal := _not_open(known, at_ms):
             return _refused(refusal)
         known.status = "withdrawn"
-        return TokenChanged(command.token, known.site, known.status)
+        return TokenChanged(token=command.token, site=known.site, status=known.status)
     if known is not None:
         return _refused(EnrolmentRefusal.TOKEN_USED, "expected a token of its own")
     if len(community.tokens) >= MAX_TOKENS:
         return _refused(EnrolmentRefusal.TOO_MANY_TOKENS, f"expected at most {MAX_TOKENS}")
     community.tokens[command.token] = Token(command.site, command.expires_ms)
-    return TokenChanged(command.token, command.site, "open")
+    return TokenChanged(token=command.token, site=command.site, status="open")
 
 
 def _not_open(token: Token, at_ms: int) -> EnrolmentRefusal | None:
@@ -83,7 +83,7 @@ def enrol(
         device = _new_device(name, given.public_key, token.site, status)
         community.devices[name] = device
     token.status, token.device = "used", name
-    return DeviceEnrolled(name, device.site, device.status)
+    return DeviceEnrolled(device=name, site=device.site, status=device.status)
 
 
 def _new_device(name: bytes, key: bytes, site: str, status: str) -> Device:
@@ -122,7 +122,7 @@ def rotate(
     device = _new_device(name, given.public_key, former.site, "active")
     device.former, device.root = former.id, former.line
     community.devices[name] = device
-    return DeviceRotated(name, former.id)
+    return DeviceRotated(device=name, former=former.id)
 
 
 def _all(community: Community) -> list[Device]:

@@ -140,7 +140,9 @@ def transfer(community: Community, given: RecTransfer) -> CertificateMoved | Ref
     refusal = community.ledger.post([movement])
     assert refusal is None
     certificate.owner = given.to
-    return CertificateMoved(given.serial, given.wallet, given.to, [movement])
+    return CertificateMoved(
+        serial=given.serial, wallet=given.wallet, to=given.to, movements=[movement]
+    )
 
 
 def retire(community: Community, given: RecRetire, at_ms: int) -> CertificateRetired | Refused:
@@ -158,7 +160,9 @@ def retire(community: Community, given: RecRetire, at_ms: int) -> CertificateRet
     assert refusal is None
     certificate.status, certificate.beneficiary = "retired", beneficiary
     certificate.retired_entry, certificate.retired_ms = community.entries + 1, at_ms
-    return CertificateRetired(given.serial, given.wallet, beneficiary, [movement])
+    return CertificateRetired(
+        serial=given.serial, wallet=given.wallet, beneficiary=beneficiary, movements=[movement]
+    )
 
 
 def _own(community: Community, given: RecTransfer | RecRetire) -> Certificate | Refused:

@@ -99,7 +99,12 @@ def confirm(
     movement = community.ledger.post_pending(asked.number, issuer(GRX), asked.amount_ugrx)
     community.ledger.close_pending(asked.number)
     _remember(community, given.reference, given)
-    return WithdrawalPaid(asked.number, asked.wallet, asked.amount_ugrx, [movement])
+    return WithdrawalPaid(
+        number=asked.number,
+        wallet=asked.wallet,
+        amount_ugrx=asked.amount_ugrx,
+        movements=[movement],
+    )
 
 
 def refuse(community: Community, given: RefuseWithdrawal) -> WithdrawalRefused | SettlementRefused:
@@ -110,7 +115,9 @@ def refuse(community: Community, given: RefuseWithdrawal) -> WithdrawalRefused |
     if asked is None:
         return _none_open(given.number)
     community.ledger.close_pending(asked.number)
-    return WithdrawalRefused(asked.number, asked.wallet, asked.amount_ugrx, given.reason)
+    return WithdrawalRefused(
+        number=asked.number, wallet=asked.wallet, amount_ugrx=asked.amount_ugrx, reason=given.reason
+    )
 
 
 def is_text(text: str) -> bool:

@@ -55,7 +55,13 @@ def change_period(
         community.periods[command.month] = period
     period.status = command.status
     period.entries = [*period.entries, entry]
-    return PeriodChanged(command.month, command.status, command.revision, movements, cancelled)
+    return PeriodChanged(
+        month=command.month,
+        status=command.status,
+        revision=command.revision,
+        movements=movements,
+        cancelled=cancelled,
+    )
 
 
 def unsold_uwh(

@@ -105,7 +105,14 @@ def _retire(member: Member, free_uwh: int, retirements: list[Retirement]) -> int
         amount_uwh = min(imported_uwh, bought_uwh, left_uwh)
         queues.take_first(member.open_import, amount_uwh)
         queues.take_first(member.purchases, amount_uwh)
-        retirements.append(Retirement(member.wallet, interval_ms, entry, amount_uwh))
+        retirements.append(
+            Retirement(
+                wallet=member.wallet,
+                interval_ms=interval_ms,
+                bought_entry=entry,
+                amount_uwh=amount_uwh,
+            )
+        )
         left_uwh -= amount_uwh
     member.bought_uwh -= limit_uwh - left_uwh
     member.retired_uwh += limit_uwh - left_uwh

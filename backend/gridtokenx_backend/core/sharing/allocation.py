@@ -13,14 +13,15 @@ same rule gives the final allocation, and the difference is a correction.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.rounding import apportion
 from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 
 
-class MeteredFlow(NamedTuple):
+class MeteredFlow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """What a meter gave to the grid, or took from it, in one interval.
 
     `energy_uwh` is None if, and only if, the quality is missing. `factor_ppm` is how much of it
@@ -34,7 +35,7 @@ class MeteredFlow(NamedTuple):
     ceiling_uwh: int | None = None
 
 
-class AllocatedOut(NamedTuple):
+class AllocatedOut(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """`offered == given + held + surplus`, or, of a missing producer, all None and zeros."""
 
     id: str
@@ -45,7 +46,7 @@ class AllocatedOut(NamedTuple):
     quality: Quality
 
 
-class AllocatedIn(NamedTuple):
+class AllocatedIn(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """`received_uwh` is at most `consumed_uwh`, the part of the consumption that takes part.
 
     `share_uwh` is what the key sets aside before that cap; None in a mode that has no shares. A
@@ -61,7 +62,7 @@ class AllocatedIn(NamedTuple):
     quality: Quality
 
 
-class AllocationPair(NamedTuple):
+class AllocationPair(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Energy of one producer that one consumer used."""
 
     producer: str
@@ -69,7 +70,7 @@ class AllocationPair(NamedTuple):
     energy_uwh: int
 
 
-class Allocated(NamedTuple):
+class Allocated(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """`offered == allocated + held + surplus`, all in µWh.
 
     `pairs` are those with energy, by producer and then by consumer; they add up to the allocation
@@ -152,9 +153,27 @@ def as_imported(
     for flow in taking:
         part_uwh = allocated_uwh.get(flow.id)
         if part_uwh is None:
-            received.append(AllocatedIn(flow.id, None, None, None, 0, Quality.MISSING))
+            received.append(
+                AllocatedIn(
+                    id=flow.id,
+                    consumed_uwh=None,
+                    share_uwh=None,
+                    received_uwh=None,
+                    held_uwh=0,
+                    quality=Quality.MISSING,
+                )
+            )
         elif flow.energy_uwh is None:  # the operator knows what our gateway does not
-            received.append(AllocatedIn(flow.id, None, None, part_uwh, 0, Quality.PROVISIONAL))
+            received.append(
+                AllocatedIn(
+                    id=flow.id,
+                    consumed_uwh=None,
+                    share_uwh=None,
+                    received_uwh=part_uwh,
+                    held_uwh=0,
+                    quality=Quality.PROVISIONAL,
+                )
+            )
         else:
             received.append(_received(flow, part_uwh, None))
     return _attributed(giving, received)
@@ -178,8 +197,22 @@ def _received(flow: MeteredFlow, part_uwh: int, share_uwh: int | None) -> Alloca
     claim_uwh = _claim(flow)
     capped_uwh = part_uwh if claim_uwh is None else min(part_uwh, claim_uwh)
     if flow.energy_uwh is None:
-        return AllocatedIn(flow.id, None, share_uwh, None, capped_uwh, Quality.MISSING)
-    return AllocatedIn(flow.id, claim_uwh, share_uwh, capped_uwh, 0, flow.quality)
+        return AllocatedIn(
+            id=flow.id,
+            consumed_uwh=None,
+            share_uwh=share_uwh,
+            received_uwh=None,
+            held_uwh=capped_uwh,
+            quality=Quality.MISSING,
+        )
+    return AllocatedIn(
+        id=flow.id,
+        consumed_uwh=claim_uwh,
+        share_uwh=share_uwh,
+        received_uwh=capped_uwh,
+        held_uwh=0,
+        quality=flow.quality,
+    )
 
 
 def _all_held(giving: Sequence[MeteredFlow], taking: Sequence[MeteredFlow]) -> Allocated:
@@ -187,13 +220,37 @@ def _all_held(giving: Sequence[MeteredFlow], taking: Sequence[MeteredFlow]) -> A
     producers = []
     for flow in giving:
         offered_uwh = _participating(flow)
-        producers.append(AllocatedOut(flow.id, offered_uwh, 0, offered_uwh or 0, 0, flow.quality))
+        producers.append(
+            AllocatedOut(
+                id=flow.id,
+                offered_uwh=offered_uwh,
+                given_uwh=0,
+                held_uwh=offered_uwh or 0,
+                surplus_uwh=0,
+                quality=flow.quality,
+            )
+        )
     consumers = []
     for flow in taking:
         consumed_uwh = _participating(flow)
         nothing = None if consumed_uwh is None else 0
-        consumers.append(AllocatedIn(flow.id, consumed_uwh, None, nothing, 0, flow.quality))
-    return Allocated(Quality.PROVISIONAL, producers, consumers, [], 0)
+        consumers.append(
+            AllocatedIn(
+                id=flow.id,
+                consumed_uwh=consumed_uwh,
+                share_uwh=None,
+                received_uwh=nothing,
+                held_uwh=0,
+                quality=flow.quality,
+            )
+        )
+    return Allocated(
+        quality=Quality.PROVISIONAL,
+        producers=producers,
+        consumers=consumers,
+        pairs=[],
+        uncovered_uwh=0,
+    )
 
 
 def _attributed(giving: Sequence[MeteredFlow], received: list[AllocatedIn]) -> Allocated:
@@ -206,7 +263,14 @@ def _attributed(giving: Sequence[MeteredFlow], received: list[AllocatedIn]) -> A
     left_uwh = [known - given for known, given in zip(known_uwh, given_uwh, strict=True)]
     held_uwh = apportion(min(sum(line.held_uwh for line in received), sum(left_uwh)), left_uwh)
     producers = [
-        AllocatedOut(flow.id, offer, given, held, left - held, flow.quality)
+        AllocatedOut(
+            id=flow.id,
+            offered_uwh=offer,
+            given_uwh=given,
+            held_uwh=held,
+            surplus_uwh=left - held,
+            quality=flow.quality,
+        )
         for flow, offer, given, left, held in zip(
             giving, offers_uwh, given_uwh, left_uwh, held_uwh, strict=True
         )
@@ -216,7 +280,13 @@ def _attributed(giving: Sequence[MeteredFlow], received: list[AllocatedIn]) -> A
         [(line.id, line.given_uwh) for line in producers],
         [(line.id, line.received_uwh or 0) for line in received],
     )
-    return Allocated(quality, producers, received, pairs, wanted_uwh - allocated_uwh)
+    return Allocated(
+        quality=quality,
+        producers=producers,
+        consumers=received,
+        pairs=pairs,
+        uncovered_uwh=wanted_uwh - allocated_uwh,
+    )
 
 
 def pair_up(
@@ -238,6 +308,10 @@ def pair_up(
         parts_uwh = apportion(energy_uwh, needs_uwh)
         for index, part_uwh in enumerate(parts_uwh):
             if part_uwh:
-                pairs.append(AllocationPair(producer, received[index][0], part_uwh))
+                pairs.append(
+                    AllocationPair(
+                        producer=producer, consumer=received[index][0], energy_uwh=part_uwh
+                    )
+                )
                 needs_uwh[index] -= part_uwh
     return pairs

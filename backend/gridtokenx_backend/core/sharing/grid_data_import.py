@@ -53,7 +53,9 @@ def take(
     state.sources[data.source] = community.entries + 1
     values = sum(len(series.energies_uwh) for series in data.series)
     first_ms = min(series.start_ms for series in data.series)
-    return GridDataTaken(data.source, values, first_ms, max(map(_end, data.series)))
+    return GridDataTaken(
+        source=data.source, values=values, from_ms=first_ms, to_ms=max(map(_end, data.series))
+    )
 
 
 def _refused(reason: GridDataRefusal, detail: str) -> GridDataRefused:

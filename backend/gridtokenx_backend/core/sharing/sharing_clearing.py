@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation, SharedIn, SharedOut
 from gridtokenx_backend.core.model import sharing_price
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
@@ -89,18 +91,18 @@ def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocatio
     state.keep(interval_ms, slot)
     return (
         Allocation(
-            interval_ms,
-            slot.revision,
-            corrects,
-            key.version,
-            key.mode,
-            int(allocated.quality),
-            slot.price_ugrx,
-            lines_out,
-            lines_in,
-            allocated.uncovered_uwh,
-            waiting_uwh,
-            dict(slot.paid),
+            interval_ms=interval_ms,
+            revision=slot.revision,
+            corrects=corrects,
+            key=key.version,
+            mode=key.mode,
+            quality=int(allocated.quality),
+            price_ugrx=slot.price_ugrx,
+            producers=lines_out,
+            consumers=lines_in,
+            uncovered_uwh=allocated.uncovered_uwh,
+            waiting_uwh=waiting_uwh,
+            paid_ugrx=dict(slot.paid),
         ),
         movements,
     )
@@ -126,8 +128,24 @@ def _flows(
         quality = Quality.MISSING if reading is None else Quality(reading.quality)
         taken_uwh = None if reading is None else reading.import_uwh
         made_uwh = None if reading is None else reading.export_uwh
-        producers.append(MeteredFlow(meter.id, made_uwh, quality, factor_ppm, ceiling_uwh))
-        consumers.append(MeteredFlow(meter.id, taken_uwh, quality, factor_ppm, ceiling_uwh))
+        producers.append(
+            MeteredFlow(
+                id=meter.id,
+                energy_uwh=made_uwh,
+                quality=quality,
+                factor_ppm=factor_ppm,
+                ceiling_uwh=ceiling_uwh,
+            )
+        )
+        consumers.append(
+            MeteredFlow(
+                id=meter.id,
+                energy_uwh=taken_uwh,
+                quality=quality,
+                factor_ppm=factor_ppm,
+                ceiling_uwh=ceiling_uwh,
+            )
+        )
     return producers, consumers
 
 
@@ -137,7 +155,7 @@ def _generated(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
         return flow
     if said.generated_uwh is None:
         return None if flow.energy_uwh is None else flow
-    return MeteredFlow(flow.id, said.generated_uwh, Quality(said.quality))
+    return MeteredFlow(id=flow.id, energy_uwh=said.generated_uwh, quality=Quality(said.quality))
 
 
 def _consumed(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
@@ -148,8 +166,8 @@ def _consumed(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
         return None if said.consumed_uwh is None else flow
     quality = Quality(said.quality)
     if said.consumed_uwh is not None:
-        return MeteredFlow(flow.id, said.consumed_uwh, quality)
-    return flow if flow.energy_uwh is None else flow._replace(quality=quality)
+        return MeteredFlow(id=flow.id, energy_uwh=said.consumed_uwh, quality=quality)
+    return flow if flow.energy_uwh is None else msgspec.structs.replace(flow, quality=quality)
 
 
 def _allocate(
@@ -197,14 +215,14 @@ def _priced(
         covered_uwh[pair.consumer] = covered_uwh.get(pair.consumer, 0) + pair.energy_uwh
     lines_in = [
         SharedIn(
-            line.id,
-            meters[line.id].owner,
-            line.consumed_uwh,
-            line.share_uwh,
-            line.received_uwh,
-            line.held_uwh,
-            sharing_price.value(covered_uwh.get(line.id, 0), price_ugrx),
-            int(line.quality),
+            meter=line.id,
+            wallet=meters[line.id].owner,
+            consumed_uwh=line.consumed_uwh,
+            share_uwh=line.share_uwh,
+            received_uwh=line.received_uwh,
+            held_uwh=line.held_uwh,
+            cost_ugrx=sharing_price.value(covered_uwh.get(line.id, 0), price_ugrx),
+            quality=int(line.quality),
         )
         for line in allocated.consumers
         if line.consumed_uwh != 0 or line.received_uwh
@@ -213,14 +231,14 @@ def _priced(
     earned_ugrx = apportion(cost_ugrx, [line.given_uwh for line in allocated.producers])
     lines_out = [
         SharedOut(
-            line.id,
-            meters[line.id].owner,
-            line.offered_uwh,
-            line.given_uwh,
-            line.held_uwh,
-            line.surplus_uwh,
-            earned,
-            int(line.quality),
+            meter=line.id,
+            wallet=meters[line.id].owner,
+            offered_uwh=line.offered_uwh,
+            given_uwh=line.given_uwh,
+            held_uwh=line.held_uwh,
+            surplus_uwh=line.surplus_uwh,
+            earned_ugrx=earned,
+            quality=int(line.quality),
         )
         for line, earned in zip(allocated.producers, earned_ugrx, strict=True)
         if line.offered_uwh != 0

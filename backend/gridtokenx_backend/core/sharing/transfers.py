@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from gridtokenx_backend.core.model.ledger import GRID, GRX, RETIRED, Movement
 
 
-class Transfers(NamedTuple):
+class Transfers(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """`gave` and `took` are what has moved for the interval once `movements` are posted."""
 
     movements: list[Movement]
@@ -66,7 +68,12 @@ def energy(
             now_took[sink.wallet] = now_took.get(sink.wallet, 0) + amount_uwh
         else:  # it gives less than before
             now_gave[sink.wallet] -= amount_uwh
-    return Transfers(_merged(movements), _kept(now_gave), _kept(now_took), wanting_uwh)
+    return Transfers(
+        movements=_merged(movements),
+        gave=_kept(now_gave),
+        took=_kept(now_took),
+        waiting_uwh=wanting_uwh,
+    )
 
 
 def _differences(wanted: Mapping[str, int], done: Mapping[str, int]) -> list[tuple[str, int]]:

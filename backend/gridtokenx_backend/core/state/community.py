@@ -27,7 +27,14 @@ from gridtokenx_backend.core.state.snapshot import (
     store_ledger,
 )
 
-_NOTHING_IN_FORCE = ActiveTerms("", b"", OracleLimits(0, 0, 0), MarketRules(1, 1, 0, 0, 0), 0, 0)
+_NOTHING_IN_FORCE = ActiveTerms(
+    "",
+    b"",
+    OracleLimits(0, 0, 0),
+    MarketRules(lot_uwh=1, tick_ugrx=1, highest_price_ugrx=0, largest_order_uwh=0, fee_bps=0),
+    0,
+    0,
+)
 
 
 class Community:

@@ -47,14 +47,14 @@ class MonthClosing:
         report = self._make(due, revision, progress)
         books.fold.touched = set()
         return ChangePeriod(
-            books.month.name,
-            self._status,
-            revision,
-            books.month.from_ms,
-            books.month.to_ms,
-            list(self._made.items()),
-            report,
-            self._feed_in(),
+            month=books.month.name,
+            status=self._status,
+            revision=revision,
+            from_ms=books.month.from_ms,
+            to_ms=books.month.to_ms,
+            documents=list(self._made.items()),
+            report=report,
+            feed_in=self._feed_in(),
         )
 
     def _make(self, due: list[str], revision: int, progress: Progress) -> str:
@@ -91,8 +91,12 @@ class MonthClosing:
         for address in books.wallets:
             wallet = books.fold.wallets.get(address)
             if wallet is not None and wallet.minted_uwh:
-                unsold_uwh = books.fold.unsold_uwh(address, wallet)
-                later_uwh = books.fold.given_later_uwh(address)
-                marks = wallet.minted_by_end_uwh, unsold_uwh, later_uwh
-                found.append(FeedIn(address, *marks))
+                found.append(
+                    FeedIn(
+                        wallet=address,
+                        minted_uwh=wallet.minted_by_end_uwh,
+                        fed_in_uwh=books.fold.unsold_uwh(address, wallet),
+                        given_later_uwh=books.fold.given_later_uwh(address),
+                    )
+                )
         return found

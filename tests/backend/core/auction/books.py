@@ -16,7 +16,13 @@ def order(number: int, text: str) -> AuctionOrder:
     """`"anna sells 10 at 5"` as the order of this number: kWh, and µGRX a kWh."""
     wallet, verb, quantity, _, price = text.split()
     side = {"sells": SELL, "buys": BUY}[verb]
-    return AuctionOrder(number, wallet, side, int(price), int(quantity) * KWH)
+    return AuctionOrder(
+        number=number,
+        wallet=wallet,
+        side=side,
+        price_ugrx=int(price),
+        quantity_uwh=int(quantity) * KWH,
+    )
 
 
 def book(*texts: str) -> list[AuctionOrder]:
@@ -39,7 +45,13 @@ def books(draw: st.DrawFn, members: int = 4, largest: int = 9) -> list[AuctionOr
         )
     )
     return [
-        AuctionOrder(number, f"m{member}", side, price, quantity * KWH)
+        AuctionOrder(
+            number=number,
+            wallet=f"m{member}",
+            side=side,
+            price_ugrx=price,
+            quantity_uwh=quantity * KWH,
+        )
         for number, (member, side, price, quantity) in enumerate(lines, start=1)
     ]
 

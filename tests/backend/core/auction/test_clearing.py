@@ -53,19 +53,19 @@ def test_volume_interval_and_price_of_small_books(
 
 def test_the_price_is_floored_to_a_tick_and_stays_inside() -> None:
     orders = [
-        AuctionOrder(1, "anna", SELL, 20, KWH),
-        AuctionOrder(2, "ben", BUY, 50, KWH),
+        AuctionOrder(number=1, wallet="anna", side=SELL, price_ugrx=20, quantity_uwh=KWH),
+        AuctionOrder(number=2, wallet="ben", side=BUY, price_ugrx=50, quantity_uwh=KWH),
     ]
     assert clear(orders, 10).price_ugrx == 30
 
 
 def test_the_margin_is_rationed_by_price_then_time() -> None:
     orders = [
-        AuctionOrder(4, "dan", SELL, 5, 2 * KWH),
-        AuctionOrder(3, "cleo", SELL, 5, 2 * KWH),
-        AuctionOrder(2, "ben", SELL, 5, 2 * KWH),
-        AuctionOrder(5, "emil", SELL, 4, 2 * KWH),
-        AuctionOrder(1, "anna", BUY, 5, 5 * KWH),
+        AuctionOrder(number=4, wallet="dan", side=SELL, price_ugrx=5, quantity_uwh=2 * KWH),
+        AuctionOrder(number=3, wallet="cleo", side=SELL, price_ugrx=5, quantity_uwh=2 * KWH),
+        AuctionOrder(number=2, wallet="ben", side=SELL, price_ugrx=5, quantity_uwh=2 * KWH),
+        AuctionOrder(number=5, wallet="emil", side=SELL, price_ugrx=4, quantity_uwh=2 * KWH),
+        AuctionOrder(number=1, wallet="anna", side=BUY, price_ugrx=5, quantity_uwh=5 * KWH),
     ]
     assert sold(clear(orders, 1)) == {5: 2 * KWH, 2: 2 * KWH, 3: KWH}
 
@@ -246,9 +246,9 @@ def test_the_hash_is_that_of_the_documented_text() -> None:
 def test_amounts_at_the_edge_of_64_bits_are_exact() -> None:
     most = 2**63 - 1
     orders = [
-        AuctionOrder(1, "anna", SELL, 1, most),
-        AuctionOrder(2, "ben", BUY, most, most),
-        AuctionOrder(3, "cleo", BUY, most, most),
+        AuctionOrder(number=1, wallet="anna", side=SELL, price_ugrx=1, quantity_uwh=most),
+        AuctionOrder(number=2, wallet="ben", side=BUY, price_ugrx=most, quantity_uwh=most),
+        AuctionOrder(number=3, wallet="cleo", side=BUY, price_ugrx=most, quantity_uwh=most),
     ]
     cleared = clear(orders, 1)
     assert (cleared.volume_uwh, cleared.price_ugrx) == (most, most)

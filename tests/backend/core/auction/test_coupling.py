@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,20 +24,17 @@ ZONES = ("north", "south", "west")
 def zone(name: str, *texts: str, first: int = 1) -> ZoneOffers:
     """What is left of a book after its own auction; order numbers count from `first`."""
     orders = [
-        AuctionOrder(each.number + first - 1, each.wallet, each.side, *each_rest(each))
-        for each in book(*texts)
+        msgspec.structs.replace(each, number=each.number + first - 1) for each in book(*texts)
     ]
     return offers(name, orders, clear(orders, 1), 1)
-
-
-def each_rest(order: AuctionOrder) -> tuple[int, int]:
-    return order.price_ugrx, order.quantity_uwh
 
 
 def link(text: str) -> CouplingLink:
     """`"north south 5 at 2"`: 5 kWh, 2 µGRX a kWh."""
     source, target, capacity, _, cost = text.split()
-    return CouplingLink(source, target, int(capacity) * KWH, int(cost))
+    return CouplingLink(
+        source=source, target=target, capacity_uwh=int(capacity) * KWH, cost_ugrx=int(cost)
+    )
 
 
 def coupled(result: Coupling) -> list[tuple[int, int, int, list[int]]]:
@@ -136,14 +134,25 @@ def grids(draw: st.DrawFn) -> tuple[list[ZoneOffers], list[CouplingLink]]:
             )
         )
         orders = [
-            AuctionOrder(100 * place + at, f"{name}{member}", side, price, quantity * KWH)
+            AuctionOrder(
+                number=100 * place + at,
+                wallet=f"{name}{member}",
+                side=side,
+                price_ugrx=price,
+                quantity_uwh=quantity * KWH,
+            )
             for at, (member, side, price, quantity) in enumerate(lines)
         ]
         zones.append(offers(name, orders, clear(orders, 1), 1))
     pairs = [(a, b) for a in ZONES for b in ZONES if a != b]
     chosen = draw(st.lists(st.sampled_from(pairs), max_size=5))
     links = [
-        CouplingLink(a, b, draw(st.integers(1, 3)) * KWH, draw(st.integers(0, 3)))
+        CouplingLink(
+            source=a,
+            target=b,
+            capacity_uwh=draw(st.integers(1, 3)) * KWH,
+            cost_ugrx=draw(st.integers(0, 3)),
+        )
         for a, b in chosen
     ]
     return zones, links

@@ -29,7 +29,9 @@ def orders_of(
     """(wallet, quantity, price) of each side, numbered in this order."""
     given = [(SELL, *offer) for offer in offers] + [(BUY, *bid) for bid in bids]
     return [
-        AuctionOrder(number, wallet, side, price, quantity)
+        AuctionOrder(
+            number=number, wallet=wallet, side=side, price_ugrx=price, quantity_uwh=quantity
+        )
         for number, (side, wallet, quantity, price) in enumerate(given, start=1)
     ]
 

@@ -264,10 +264,10 @@ def test_an_interval_is_cleared_when_its_grace_is_over_and_once() -> None:
     village = IntervalVillage()
     assert village.community.clear_due_ms == DUE_MS
     early = village.apply(clear_interval(FIRST_MS), DUE_MS - 1)
-    assert early == NotDue(FIRST_MS, DUE_MS)
+    assert early == NotDue(interval_ms=FIRST_MS, due_ms=DUE_MS)
     assert isinstance(village.apply(clear_interval(FIRST_MS), DUE_MS), Cleared)
     again = village.apply(clear_interval(FIRST_MS), DUE_MS)
-    assert again == NotDue(FIRST_MS + INTERVAL_MS, DUE_MS + INTERVAL_MS)
+    assert again == NotDue(interval_ms=FIRST_MS + INTERVAL_MS, due_ms=DUE_MS + INTERVAL_MS)
 
 
 def test_after_an_outage_the_missed_intervals_are_cleared_in_order() -> None:
@@ -302,11 +302,11 @@ def test_clearings_that_begin_late_begin_with_the_interval_that_is_running() -> 
 def test_a_halted_zone_is_left_out_and_its_orders_wait() -> None:
     village = IntervalVillage([NORTH_SOUTH])
     village.place("anna sells 5 at 0.2", "ben buys 5 at 0.3", "cleo sells 1 at 0.2")
-    village.apply(switch_market(MarketCommand("halt", "a test", "north")))
+    village.apply(switch_market(MarketCommand(action="halt", reason="a test", zone="north")))
     cleared = village.clear()
     assert [zone.zone for zone in cleared.zones] == ["south", "west"]
     assert (cleared.trades, cleared.links) == ([], [])
-    village.apply(switch_market(MarketCommand("resume", "", "north")))
+    village.apply(switch_market(MarketCommand(action="resume", reason="", zone="north")))
     assert len(village.clear().trades) == 1
 
 
@@ -316,9 +316,11 @@ def test_what_standing_orders_ask_is_for_their_clearing_only(
     village = IntervalVillage()
     anna, ben = village.people["anna"].wallet, village.people["ben"].wallet
     wishes = [
-        Wish(anna, "sell", 200_000, 5 * KWH),
-        Wish(ben, "buy", 300_000, 2 * KWH),
-        Wish(ben, "buy", 300_000, 9999 * KWH),  # more than ben can pay
+        Wish(wallet=anna, side="sell", price_ugrx=200_000, quantity_uwh=5 * KWH),
+        Wish(wallet=ben, side="buy", price_ugrx=300_000, quantity_uwh=2 * KWH),
+        Wish(
+            wallet=ben, side="buy", price_ugrx=300_000, quantity_uwh=9999 * KWH
+        ),  # more than ben can pay
     ]
     monkeypatch.setattr(
         "gridtokenx_backend.core.orders.standing_orders.orders_for_interval", lambda *_: wishes

@@ -17,7 +17,14 @@ def resting(number: int, text: str) -> RestingOrder:
     side = {"sells": SELL, "buys": BUY}[verb]
     amount = int(quantity)
     return RestingOrder(
-        number, f"{wallet}:{number}", wallet, side, int(price), amount, amount, False
+        number=number,
+        key=f"{wallet}:{number}",
+        wallet=wallet,
+        side=side,
+        price_ugrx=int(price),
+        remaining_uwh=amount,
+        quantity_uwh=amount,
+        standing=False,
     )
 
 
@@ -36,8 +43,13 @@ def planned(book: Book, text: str) -> list[tuple[int, int]]:
 
 
 def fills_of(book: Book, incoming: RestingOrder) -> list[Fill]:
-    given = Incoming(incoming.wallet, incoming.side, incoming.price_ugrx, incoming.remaining_uwh)
-    return plan(book, given, [Route("", 0, None, 1000)]).fills
+    given = Incoming(
+        wallet=incoming.wallet,
+        side=incoming.side,
+        limit_ugrx=incoming.price_ugrx,
+        quantity_uwh=incoming.remaining_uwh,
+    )
+    return plan(book, given, [Route(zone="", charge_ugrx=0, link=None, room_uwh=1000)]).fills
 
 
 ASKS = ("anna sells 10 at 5", "ben sells 10 at 4", "cleo sells 10 at 4", "anna sells 10 at 6")

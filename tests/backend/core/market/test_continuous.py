@@ -45,13 +45,13 @@ class Floor:
     ) -> OrderAccepted | Refused:
         self.number += 1
         order = NewOrder(
-            self.number,
-            f"{wallet}:{self.number}",
-            wallet,
-            side,
-            price,
-            quantity,
-            rests,
+            number=self.number,
+            key=f"{wallet}:{self.number}",
+            wallet=wallet,
+            side=side,
+            price_ugrx=price,
+            quantity_uwh=quantity,
+            rests=rests,
             zone="main",
         )
         return self.market.place(order, 0)
@@ -140,7 +140,15 @@ def test_a_second_order_needs_cover_of_its_own() -> None:
 
 
 def test_cover_beyond_64_bits_is_a_shortage_and_nothing_else() -> None:
-    floor = Floor(MarketRules(1, 1, MAX_AMOUNT, MAX_AMOUNT, 0))
+    floor = Floor(
+        MarketRules(
+            lot_uwh=1,
+            tick_ugrx=1,
+            highest_price_ugrx=MAX_AMOUNT,
+            largest_order_uwh=MAX_AMOUNT,
+            fee_bps=0,
+        )
+    )
     refused = floor.place("anna", BUY, MAX_AMOUNT, MAX_AMOUNT)
     assert isinstance(refused, Refused)
     assert refused.reason is OrderRefusal.INSUFFICIENT_BALANCE
@@ -300,7 +308,15 @@ def test_the_fee_is_rounded_up_to_the_next_unit(gross: int, bps: int, fee: int) 
 
 @pytest.mark.parametrize("bps", [0, 1, 50, 5_000, 9_960])
 def test_every_unit_of_a_trade_goes_to_somebody(bps: int) -> None:
-    floor = Floor(MarketRules(LOT, TICK, 1000 * GRX_1, 1000 * KWH, bps))
+    floor = Floor(
+        MarketRules(
+            lot_uwh=LOT,
+            tick_ugrx=TICK,
+            highest_price_ugrx=1000 * GRX_1,
+            largest_order_uwh=1000 * KWH,
+            fee_bps=bps,
+        )
+    )
     floor.place("anna", SELL, 3 * LOT, 333_000)
     outcome = floor.place("ben", BUY, 3 * LOT, 333_000)
     assert isinstance(outcome, OrderAccepted)

@@ -318,7 +318,7 @@ class RealtimeMarket(RuleBasedStateMachine):
         if rarely and action != "resume":
             return
         self._wait(0)
-        self.apply(switch_market(MarketCommand(action, "drawn", zone)))
+        self.apply(switch_market(MarketCommand(action=action, reason="drawn", zone=zone)))
         for name, state in self.reference.zones.items():
             if zone in ("", name):
                 status = {"halt": "halted", "resume": "open"}.get(action, action)

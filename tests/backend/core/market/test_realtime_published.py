@@ -40,12 +40,12 @@ class PublishedFloor(Floor):
         self.number += 1
         minimum = quantity * _EACH if how == "FOK" else 0
         order = NewOrder(
-            self.number,
-            f"{wallet}:{self.number}",
-            wallet,
-            side,
-            price * _EACH,
-            quantity * _EACH,
+            number=self.number,
+            key=f"{wallet}:{self.number}",
+            wallet=wallet,
+            side=side,
+            price_ugrx=price * _EACH,
+            quantity_uwh=quantity * _EACH,
             rests=how == "GTC",
             zone="main",
             min_quantity_uwh=minimum,
@@ -184,7 +184,16 @@ def test_exchange_core_moves_an_order_as_if_it_came_anew(
         floor.submit("anna", side, quantity, resting)
     assert floor.submit("ben", BUY, *order) == []
     (moved,) = [each for each in floor.book.orders.values() if each.wallet == "ben"]
-    new = NewOrder(99, "ben:99", "ben", BUY, price * _EACH, moved.quantity_uwh, True, zone="main")
+    new = NewOrder(
+        number=99,
+        key="ben:99",
+        wallet="ben",
+        side=BUY,
+        price_ugrx=price * _EACH,
+        quantity_uwh=moved.quantity_uwh,
+        rests=True,
+        zone="main",
+    )
     outcome = floor.market.place(new, 0, replaced=moved)
     assert isinstance(outcome, OrderAccepted), name
     found = [(t.maker, t.quantity_uwh // _EACH, t.price_ugrx // _EACH) for t in outcome.trades]

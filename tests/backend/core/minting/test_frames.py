@@ -97,7 +97,13 @@ def test_a_refusal_says_where_the_chain_stands(
 ) -> None:
     baseline(village)
     outcome = village.apply(frame_input(village.north.seal([reading("ABB-1", NOON)], seq=seq)))
-    assert outcome == FrameRefused(reason, village.north.device, village.north.chain, 1, [])
+    assert outcome == FrameRefused(
+        reason=reason,
+        device=village.north.device,
+        chain=village.north.chain,
+        next_seq=1,
+        verdicts=[],
+    )
 
 
 @pytest.mark.parametrize("seq", [1, 2**63 - 1])

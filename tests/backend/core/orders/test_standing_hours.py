@@ -173,15 +173,17 @@ def test_a_clearing_is_given_what_the_meters_moved_once(auction: Settling) -> No
     auction.read("ABB-2", import_uwh=KWH // 4)
     anna, ben = auction.anna.wallet, auction.ben.wallet
     assert wishes(auction) == [
-        Wish(anna, SELL, 100_000, KWH // 2),
-        Wish(ben, BUY, 500_000, KWH // 4),
+        Wish(wallet=anna, side=SELL, price_ugrx=100_000, quantity_uwh=KWH // 2),
+        Wish(wallet=ben, side=BUY, price_ugrx=500_000, quantity_uwh=KWH // 4),
     ]
     assert wishes(auction) == []
 
 
 def test_what_is_kept_is_not_offered(auction: Settling) -> None:
     offered = [wish for wish in wishes(auction) if wish.side == SELL]
-    assert offered == [Wish(auction.anna.wallet, SELL, 100_000, KWH // 4)]  # 1 less 0.75
+    assert offered == [
+        Wish(wallet=auction.anna.wallet, side=SELL, price_ugrx=100_000, quantity_uwh=KWH // 4)
+    ]  # 1 less 0.75
 
 
 def test_a_silent_meters_energy_is_in_the_clearing_after_it_spoke(auction: Settling) -> None:

@@ -64,7 +64,7 @@ def heard(village: Village, gateway: Gateway, *meters: str) -> list[int] | Frame
 def test_a_token_lets_one_key_in_and_answers_it_again(village: Village, gate: Gate) -> None:
     assert isinstance(gate.issue("t"), TokenChanged)
     east = Gateway("east")
-    assert gate.enrol(east, "t") == DeviceEnrolled(east.device, SITE, "active")
+    assert gate.enrol(east, "t") == DeviceEnrolled(device=east.device, site=SITE, status="active")
     entries = village.community.entries
     assert gate.enrol(east, "t") == AlreadyEnrolled(east.device)
     assert refusal(gate.enrol(WEST, "t")) is NO.TOKEN_USED
@@ -235,7 +235,7 @@ def test_a_second_gateway_waits_until_it_is_approved_in_place_of_the_first() -> 
     village = at_sites()
     gate, east, north = Gate(village), Gateway("east", b"chain-02"), village.north
     assert heard(village, north, "ABB-1", "ABB-2") == [Reason.ACCEPTED] * 2
-    assert gate.admit(east) == DeviceEnrolled(east.device, SITE, "pending")
+    assert gate.admit(east) == DeviceEnrolled(device=east.device, site=SITE, status="pending")
     assert heard(village, east, "ABB-1") is FrameRefusal.PENDING_DEVICE
     assert gate.approve(east) == DeviceApproved(east.device, [north.device])
     village.at_ms += HOUR_MS
@@ -285,7 +285,9 @@ def test_what_the_operator_revoked_stays_so_whatever_the_terms_say(
 def test_a_listed_gateway_may_be_given_a_certificate_with_a_token() -> None:
     village = at_sites()
     gate = Gate(village)
-    assert gate.admit(village.north) == DeviceEnrolled(village.north.device, SITE, "active")
+    assert gate.admit(village.north) == DeviceEnrolled(
+        device=village.north.device, site=SITE, status="active"
+    )
     assert village.community.devices[village.north.device].origin == "config"
 
 
@@ -297,7 +299,7 @@ def test_both_keys_are_heard_until_the_overlap_after_the_new_ones_first_frame() 
     village.configure(rotation={"overlap_hours": 2})
     gate, north, later = Gate(village), village.north, Gateway("north, later", b"chain-02")
     heard(village, north, "ABB-1")
-    assert gate.rotate(north, later) == DeviceRotated(later.device, north.device)
+    assert gate.rotate(north, later) == DeviceRotated(device=later.device, former=north.device)
     assert gate.rotate(north, later) == AlreadyEnrolled(later.device)
     village.tick(START_MS + 30 * DAY_MS)  # nothing runs before the new key is used
     assert heard(village, north, "ABB-1", "ABB-2") == [Reason.ACCEPTED] * 2
@@ -307,7 +309,7 @@ def test_both_keys_are_heard_until_the_overlap_after_the_new_ones_first_frame() 
     assert isinstance(village.tick(ends_ms - 1), Ticked)
     assert heard(village, north, "ABB-1") == [Reason.ACCEPTED]
     assert heard(village, later, "ABB-1") == [Reason.NOT_AFTER_LAST]
-    assert village.tick(ends_ms) == Retired([], [north.device])
+    assert village.tick(ends_ms) == Retired(orders=[], devices=[north.device])
     assert heard(village, north, "ABB-1") is FrameRefusal.REVOKED_DEVICE
     village.at_ms += 1000
     village.configure()  # which still lists the former key

@@ -186,7 +186,9 @@ def _serial(village: Settling) -> str:
 def test_a_certificate_passes_from_wallet_to_wallet(village: Settling, serial: str) -> None:
     anna, ben = village.anna.wallet, village.ben.wallet
     outcome = transfer(village, village.anna, serial, ben)
-    assert outcome == CertificateMoved(serial, anna, ben, [Movement(REC, anna, ben, 1)])
+    assert outcome == CertificateMoved(
+        serial=serial, wallet=anna, to=ben, movements=[Movement(REC, anna, ben, 1)]
+    )
     assert village.community.settlement.certificates[serial].owner == ben
     assert why(transfer(village, village.anna, serial, ben, "again")) == "unknown_certificate"
     assert why(retire(village, village.anna, serial, "me")) == "unknown_certificate"
@@ -196,7 +198,9 @@ def test_a_certificate_is_used_up_once(village: Settling, serial: str) -> None:
     anna = village.anna.wallet
     outcome = retire(village, village.anna, serial, "Bakery Sonnenweg")
     movement = Movement(REC, anna, RETIRED, 1)
-    assert outcome == CertificateRetired(serial, anna, "Bakery Sonnenweg", [movement])
+    assert outcome == CertificateRetired(
+        serial=serial, wallet=anna, beneficiary="Bakery Sonnenweg", movements=[movement]
+    )
     certificate = village.community.settlement.certificates[serial]
     assert (certificate.status, certificate.beneficiary) == ("retired", "Bakery Sonnenweg")
     assert (certificate.retired_entry, certificate.retired_ms) == (

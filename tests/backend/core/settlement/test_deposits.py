@@ -100,7 +100,9 @@ def test_a_withdrawal_is_set_aside_and_then_paid(village: Village) -> None:
     paid = confirm(village, asked.number)
     movement = Movement(GRX, village.anna.wallet, issuer(GRX), 400 * UGRX_PER_GRX)
     wallet = village.anna.wallet
-    assert paid == WithdrawalPaid(asked.number, wallet, 400 * UGRX_PER_GRX, [movement])
+    assert paid == WithdrawalPaid(
+        number=asked.number, wallet=wallet, amount_ugrx=400 * UGRX_PER_GRX, movements=[movement]
+    )
     assert village.grx(village.anna) == (600 * UGRX_PER_GRX, 0)
     assert confirm(village, asked.number) == Repeated(village.community.entries)
     assert why(confirm(village, asked.number, "bank 2")) == "unknown_withdrawal"
@@ -114,7 +116,9 @@ def test_a_refused_withdrawal_is_the_members_again(village: Village) -> None:
     assert isinstance(asked, WithdrawalAsked)
     refused = refuse(village, asked.number)
     wallet, amount = village.anna.wallet, 400 * UGRX_PER_GRX
-    assert refused == WithdrawalRefused(asked.number, wallet, amount, "no account")
+    assert refused == WithdrawalRefused(
+        number=asked.number, wallet=wallet, amount_ugrx=amount, reason="no account"
+    )
     assert village.grx(village.anna) == (THOUSAND, 0)
     assert why(confirm(village, asked.number)) == "unknown_withdrawal"
 

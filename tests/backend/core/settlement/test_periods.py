@@ -59,7 +59,7 @@ def village() -> Village:
 
 
 def fed(village: Village, kwh: int, minted_kwh: int = 8) -> list[FeedIn]:
-    return [FeedIn(village.anna.wallet, minted_kwh * KWH, kwh * KWH)]
+    return [FeedIn(wallet=village.anna.wallet, minted_uwh=minted_kwh * KWH, fed_in_uwh=kwh * KWH)]
 
 
 def test_a_month_goes_from_provisional_to_final_to_revised(village: Village) -> None:
@@ -111,7 +111,7 @@ def assert_sound_with_fed_in(village: Village) -> None:
 
 def test_what_was_bought_is_never_fed_in(village: Village) -> None:
     village.accept(village.ben.order("b", "buy", "2", "0.2", "IOC", issued_ms=END_MS))
-    due = [*fed(village, 6), FeedIn(village.ben.wallet, 0, 0)]
+    due = [*fed(village, 6), FeedIn(wallet=village.ben.wallet, minted_uwh=0, fed_in_uwh=0)]
     taken(step(village, "final", 1, feed_in=due))
     assert village.grid(village.ben) == (2 * KWH, 0)
 
@@ -129,7 +129,13 @@ def test_what_was_bought_is_never_fed_in(village: Village) -> None:
         (["provisional"], "provisional", 2, {"from_ms": 1}, PeriodRefusal.BAD_PERIOD),
         (["final"], "final", 2, {}, PeriodRefusal.WRONG_STATUS),
         (["final"], "provisional", 2, {}, PeriodRefusal.WRONG_STATUS),
-        ([], "final", 1, {"feed_in": [FeedIn("nobody", 0, 1)]}, PeriodRefusal.UNKNOWN_WALLET),
+        (
+            [],
+            "final",
+            1,
+            {"feed_in": [FeedIn(wallet="nobody", minted_uwh=0, fed_in_uwh=1)]},
+            PeriodRefusal.UNKNOWN_WALLET,
+        ),
     ],
 )
 def test_a_step_out_of_place_is_refused_and_changes_nothing(
@@ -152,7 +158,7 @@ def test_surplus_that_moved_since_the_documents_were_made_is_stale(
     village: Village, kwh: int
 ) -> None:
     state = village.community.snapshot()
-    due = [FeedIn(village.anna.wallet, 8 * KWH, kwh * KWH)]
+    due = [FeedIn(wallet=village.anna.wallet, minted_uwh=8 * KWH, fed_in_uwh=kwh * KWH)]
     assert refused(step(village, "final", 1, feed_in=due)) is PeriodRefusal.STALE
     assert village.community.snapshot() == state
 
@@ -188,7 +194,16 @@ def test_a_snapshot_keeps_periods_and_what_was_minted(village: Village) -> None:
 
 
 def test_a_step_is_journaled_as_it_was_given(village: Village) -> None:
-    command = ChangePeriod("2026-05", "final", 1, 0, END_MS, [], HASH, fed(village, 8))
+    command = ChangePeriod(
+        month="2026-05",
+        status="final",
+        revision=1,
+        from_ms=0,
+        to_ms=END_MS,
+        documents=[],
+        report=HASH,
+        feed_in=fed(village, 8),
+    )
     given = inputs.change_period(command)
     again = inputs.parse("period", given.raw)
     assert again == given

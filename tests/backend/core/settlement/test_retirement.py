@@ -49,7 +49,12 @@ def test_bought_energy_covers_import_and_cannot_be_sold_again(village: Settling)
     outcome = tick(village)
     # The meter moved 1 kWh in eight quarters.
     assert outcome.retirements == [
-        Retirement(village.ben.wallet, NOON_MS + quarter * QUARTER_MS, entry, KWH // 8)
+        Retirement(
+            wallet=village.ben.wallet,
+            interval_ms=NOON_MS + quarter * QUARTER_MS,
+            bought_entry=entry,
+            amount_uwh=KWH // 8,
+        )
         for quarter in range(8)
     ]
     assert outcome.movements == [Movement(GRID, village.ben.wallet, RETIRED, KWH)]

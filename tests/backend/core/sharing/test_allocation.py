@@ -32,7 +32,9 @@ def consumers(*energies_uwh: int | None) -> list[MeteredFlow]:
 
 
 def _flow(name: str, energy_uwh: int | None) -> MeteredFlow:
-    return MeteredFlow(name, energy_uwh, MISSING if energy_uwh is None else Quality.MEASURED)
+    return MeteredFlow(
+        id=name, energy_uwh=energy_uwh, quality=MISSING if energy_uwh is None else Quality.MEASURED
+    )
 
 
 def shares(*percents: float) -> dict[str, int]:
@@ -169,10 +171,10 @@ def test_dynamic_sharing(
 def test_every_producer_serves_every_consumer_in_the_same_proportion() -> None:
     allocated = by_consumption(producers(20, 40), consumers(10, 20))
     assert allocated.pairs == [
-        AllocationPair("p0", "c0", 3),
-        AllocationPair("p0", "c1", 7),
-        AllocationPair("p1", "c0", 7),
-        AllocationPair("p1", "c1", 13),
+        AllocationPair(producer="p0", consumer="c0", energy_uwh=3),
+        AllocationPair(producer="p0", consumer="c1", energy_uwh=7),
+        AllocationPair(producer="p1", consumer="c0", energy_uwh=7),
+        AllocationPair(producer="p1", consumer="c1", energy_uwh=13),
     ]
     assert [(line.given_uwh, line.surplus_uwh) for line in allocated.producers] == [
         (10, 10),
@@ -182,8 +184,11 @@ def test_every_producer_serves_every_consumer_in_the_same_proportion() -> None:
 
 def test_a_meter_takes_part_with_its_factor_on_either_side() -> None:
     half = WHOLE_PPM // 2
-    making = [MeteredFlow("p0", 101, Quality.MEASURED, half)]
-    using = [MeteredFlow("c0", 80, Quality.MEASURED, half), MeteredFlow("c1", 80)]
+    making = [MeteredFlow(id="p0", energy_uwh=101, quality=Quality.MEASURED, factor_ppm=half)]
+    using = [
+        MeteredFlow(id="c0", energy_uwh=80, quality=Quality.MEASURED, factor_ppm=half),
+        MeteredFlow(id="c1", energy_uwh=80),
+    ]
     allocated = by_consumption(making, using)
     assert allocated.producers[0].offered_uwh == 50  # the fraction stays outside
     assert [line.consumed_uwh for line in allocated.consumers] == [40, 80]
@@ -201,8 +206,8 @@ def test_a_missing_consumers_share_is_held_back_and_nobody_elses() -> None:
 
 
 def test_others_get_only_what_a_missing_consumer_cannot_claim() -> None:
-    absent = MeteredFlow("c0", None, MISSING, ceiling_uwh=300)
-    allocated = by_consumption(producers(100), [absent, MeteredFlow("c1", 100)])
+    absent = MeteredFlow(id="c0", energy_uwh=None, quality=MISSING, ceiling_uwh=300)
+    allocated = by_consumption(producers(100), [absent, MeteredFlow(id="c1", energy_uwh=100)])
     assert received(allocated) == [None, 25]  # 100 of at most 400
     assert (held(allocated), surplus(allocated)) == (75, 0)
     assert allocated.quality is Quality.PROVISIONAL
@@ -232,7 +237,8 @@ def test_a_missing_producer_offers_nothing_known_and_makes_the_slot_provisional(
 )
 def test_a_slot_is_as_good_as_its_worst_energy(qualities: list[Quality], expected: Quality) -> None:
     making, using = (
-        MeteredFlow(name, 5, quality) for name, quality in zip("pc", qualities, strict=True)
+        MeteredFlow(id=name, energy_uwh=5, quality=quality)
+        for name, quality in zip("pc", qualities, strict=True)
     )
     assert by_consumption([making], [using]).quality is expected
 
@@ -260,5 +266,8 @@ def test_an_imported_allocation_is_capped_at_the_consumption() -> None:
 def test_what_no_known_producer_offered_is_uncovered() -> None:
     allocated = as_imported(producers(20, None), consumers(50, 50), {"c0": 20, "c1": 20})
     assert received(allocated) == [20, 20]
-    assert allocated.pairs == [AllocationPair("p0", "c0", 10), AllocationPair("p0", "c1", 10)]
+    assert allocated.pairs == [
+        AllocationPair(producer="p0", consumer="c0", energy_uwh=10),
+        AllocationPair(producer="p0", consumer="c1", energy_uwh=10),
+    ]
     assert allocated.uncovered_uwh == 20

@@ -28,11 +28,19 @@ SOURCE = "a" * 64
 def series(meter: str, quantity: Any, *energies_wh: int | None, quality: str = "4") -> GridSeries:
     energies = [None if energy is None else energy * WH for energy in energies_wh]
     qualities = "".join("0" if energy is None else quality for energy in energies)
-    return GridSeries(meter, quantity, FIRST_MS, energies, qualities)
+    return GridSeries(
+        meter=meter,
+        quantity=quantity,
+        start_ms=FIRST_MS,
+        energies_uwh=energies,
+        qualities=qualities,
+    )
 
 
 def bring(village: SharingVillage, *of: GridSeries, source: str = SOURCE) -> Result:
-    return village.apply(inputs.grid_data(GridData(source, "f.csv", "csv", list(of))))
+    return village.apply(
+        inputs.grid_data(GridData(source=source, name="f.csv", format="csv", series=list(of)))
+    )
 
 
 def test_the_grid_operators_allocation_is_what_is_allocated() -> None:
@@ -44,7 +52,9 @@ def test_the_grid_operators_allocation_is_what_is_allocated() -> None:
         series("flat-b", "received", 70),
         series("flat-c", "received", 80, quality="3"),
     )
-    assert taken == GridDataTaken(SOURCE, 3, FIRST_MS, FIRST_MS + INTERVAL_MS)
+    assert taken == GridDataTaken(
+        source=SOURCE, values=3, from_ms=FIRST_MS, to_ms=FIRST_MS + INTERVAL_MS
+    )
     allocation = only(village.clear(0).allocations)
     assert got(allocation) == {"flat-b": 70 * WH, "flat-c": 80 * WH}
     assert allocation.quality == Quality.SUBSTITUTE
@@ -142,14 +152,22 @@ def test_what_is_final_is_not_imported() -> None:
 
 
 def test_the_journal_gives_the_same_input_again() -> None:
-    made = inputs.grid_data(GridData(SOURCE, "f", "csv", [series("m", "share", 1, None)]))
+    made = inputs.grid_data(
+        GridData(source=SOURCE, name="f", format="csv", series=[series("m", "share", 1, None)])
+    )
     assert inputs.parse("grid_data", made.raw) == made
     assert inputs.kind_of(made) == "grid_data"
 
 
 # Over the API -----------------------------------------------------------------------------------
 
-GOOD = GridSeries("flat-b", "received", FIRST_MS - INTERVAL_MS, [1], "4")
+GOOD = GridSeries(
+    meter="flat-b",
+    quantity="received",
+    start_ms=FIRST_MS - INTERVAL_MS,
+    energies_uwh=[1],
+    qualities="4",
+)
 
 PATH = "/v1/operator/grid-data"
 
@@ -162,7 +180,7 @@ async def _api(tmp_path: Path) -> AsyncIterator[Api]:
 
 
 def body(*of: GridSeries, source: str = SOURCE) -> bytes:
-    return msgspec.json.encode(GridData(source, "f.csv", "csv", list(of)))
+    return msgspec.json.encode(GridData(source=source, name="f.csv", format="csv", series=list(of)))
 
 
 async def test_only_the_operator_may_bring_a_file(api: Api) -> None:

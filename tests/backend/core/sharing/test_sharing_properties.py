@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.backend.core.sharing.test_allocation import (
@@ -31,7 +32,9 @@ maybe = st.none() | energies
 
 def _drawn(prefix: str, drawn: Sequence[tuple[int, int]]) -> list[MeteredFlow]:
     return [
-        MeteredFlow(f"{prefix}{index}", energy, Quality.MEASURED, factor)
+        MeteredFlow(
+            id=f"{prefix}{index}", energy_uwh=energy, quality=Quality.MEASURED, factor_ppm=factor
+        )
         for index, (energy, factor) in enumerate(drawn)
     ]
 
@@ -81,7 +84,7 @@ def test_sums_are_exact_whatever_is_missing(
     made: list[int | None], used: list[int | None], ceiling_uwh: int
 ) -> None:
     making = producers(*made)
-    using = [flow._replace(ceiling_uwh=ceiling_uwh) for flow in consumers(*used)]
+    using = [msgspec.structs.replace(flow, ceiling_uwh=ceiling_uwh) for flow in consumers(*used)]
     key = {flow.id: WHOLE_PPM // len(using) for flow in using}
     for allocated in (by_consumption(making, using), by_shares(making, using, key)):
         _check(allocated, making, using)
@@ -152,7 +155,7 @@ def test_what_was_allocated_while_somebody_was_missing_is_never_taken_back(
     made: list[int], used: list[int], room_uwh: int
 ) -> None:
     """But for the one µWh of rounding: the missing energy can only raise what others have."""
-    absent = MeteredFlow("c0", None, MISSING, ceiling_uwh=used[0] + room_uwh)
+    absent = MeteredFlow(id="c0", energy_uwh=None, quality=MISSING, ceiling_uwh=used[0] + room_uwh)
     key = {f"c{index}": WHOLE_PPM // len(used) for index in range(len(used))}
     present = consumers(*used)
     for early, late in (
