@@ -83,9 +83,9 @@ def test_a_leaf_tells_the_movements_and_nothing_of_the_frame(village: Village) -
 
 
 def test_a_leaf_names_the_rules_and_one_of_version_1_is_made_again_as_it_was() -> None:
-    entry = make_entry(1, START_MS, TickInput(), Ticked([]), bytes(16))
+    entry = make_entry(1, START_MS, TickInput(), Ticked(orders=[]), bytes(16))
     assert decode_leaf(entry.leaf).rules == RULES_VERSION
-    first = make_entry(1, START_MS, TickInput(), Ticked([]), bytes(16), leaf_version=1)
+    first = make_entry(1, START_MS, TickInput(), Ticked(orders=[]), bytes(16), leaf_version=1)
     assert "rules" not in msgspec.json.decode(first.leaf)
     assert (decode_leaf(first.leaf).v, decode_leaf(first.leaf).rules) == (1, 1)
     assert first.outcome == entry.outcome
