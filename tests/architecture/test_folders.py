@@ -80,10 +80,10 @@ BACKEND: Table = {
         "api startup statements.jobs enrolment ingest series replay engine config errors memory"
     ),
     "cli": (
-        "statements.jobs statements.render statements.documents statements.model enrolment replay "
-        "series grid_data journal config core.state core.messages core.model errors"
+        "server statements.jobs statements.render statements.documents statements.model enrolment "
+        "replay series grid_data journal config core.state core.messages core.model errors logs"
     ),
-    "__main__": "cli server config errors logs",
+    "__main__": "cli errors",
 }
 
 EDGE: Table = {

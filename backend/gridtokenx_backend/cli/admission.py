@@ -1,4 +1,4 @@
-"""`gridtokenx-backend token` and `device`: who may come, who came, and who must go."""
+"""`gridtokenx-backend token` and `device`: admits gateways to the community and revokes them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,34 @@ from typing import Annotated
 
 import typer
 
-from gridtokenx_backend.cli.api_call import call
-from gridtokenx_backend.cli.terminal import (
+from gridtokenx_backend.cli.operator_api import operator_api
+from gridtokenx_backend.cli.options import (
     CONFIG,
     ConfigOption,
     JsonOption,
-    print_json,
-    print_table,
+    ReasonOption,
+    UrlOption,
+    example,
 )
-from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.cli.output import print_answer, print_json, print_table
 
-ApiOption = Annotated[
-    str, typer.Option("--api", metavar="URL", help="The API's address, if not as in the config.")
-]
 DeviceArgument = Annotated[str, typer.Argument(metavar="ID", help="As `device list` shows it.")]
 token = typer.Typer(no_args_is_help=True, help="One-time tokens for installers.")
 device = typer.Typer(no_args_is_help=True, help="Gateways: list, approve, revoke.")
 
 
-@token.command("create", epilog='Example: gridtokenx-backend token create --site "Sonnenweg 3"')
+@token.command("create", epilog=example('token create --site "Sonnenweg 3"'))
 def create_token(
     site: Annotated[str, typer.Option(help="The site whose gateway may enrol with it.")],
     valid_hours: Annotated[int, typer.Option(help="How long it may be used: 1 to 720.")] = 24,
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Make a token with which one gateway may enrol, once. It is shown here and nowhere else."""
     body = {"site": site, "valid_hours": valid_hours}
-    made = call(load_settings(config), api, "POST", "/v1/tokens", body)
+    made = operator_api(config, url).post("/v1/tokens", body)
     if as_json:
         print_json(made)
         return
@@ -45,12 +43,12 @@ def create_token(
     typer.echo(f"id {made['id']}, for {site}, once, until {until}", err=True)
 
 
-@token.command("list", epilog="Example: gridtokenx-backend token list")
+@token.command("list", epilog=example("token list"))
 def list_tokens(
-    config: ConfigOption = CONFIG, api: ApiOption = "", *, as_json: JsonOption = False
+    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
 ) -> None:
     """Show all tokens that are remembered, by id: open, used, withdrawn or expired."""
-    found = call(load_settings(config), api, "GET", "/v1/tokens")
+    found = operator_api(config, url).get("/v1/tokens")
     if as_json:
         print_json(found)
         return
@@ -61,40 +59,38 @@ def list_tokens(
     print_table(("id", "site", "status", "expires", "used by"), rows)
 
 
-@token.command("revoke", epilog="Example: gridtokenx-backend token revoke 5f2b6c0a11d04e97")
+@token.command("revoke", epilog=example("token revoke 5f2b6c0a11d04e97"))
 def withdraw_token(
     identifier: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")],
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Make a token worthless that nobody has used."""
     path = f"/v1/tokens/{identifier}/withdraw"
-    left = call(load_settings(config), api, "POST", path)
-    if as_json:
-        print_json(left)
-    else:
-        typer.echo(f"token {left['id']} for {left['site']}: {left['status']}")
+    withdrawn = operator_api(config, url).post(path)
+    text = f"token {withdrawn['id']} for {withdrawn['site']}: {withdrawn['status']}"
+    print_answer(withdrawn, text, as_json=as_json)
 
 
-@device.command("list", epilog="Example: gridtokenx-backend device list")
+@device.command("list", epilog=example("device list"))
 def list_devices(
-    config: ConfigOption = CONFIG, api: ApiOption = "", *, as_json: JsonOption = False
+    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
 ) -> None:
-    """Show all gateways and how they stand."""
-    found = call(load_settings(config), api, "GET", "/v1/devices")
+    """Show all gateways with their status."""
+    found = operator_api(config, url).get("/v1/devices")
     if as_json:
         print_json(found)
         return
     rows = [
-        (each["device"], each["site"], _standing(each), each["origin"], str(each["next_seq"]))
+        (each["device"], each["site"], _status(each), each["origin"], str(each["next_seq"]))
         for each in found
     ]
     print_table(("device", "site", "status", "origin", "frames"), rows)
 
 
-def _standing(device: dict[str, str]) -> str:
+def _status(device: dict[str, str]) -> str:
     if device["why"]:
         return f"{device['status']}: {device['why']}"
     if device["retire_ms"]:
@@ -102,13 +98,11 @@ def _standing(device: dict[str, str]) -> str:
     return device["status"]
 
 
-@device.command(
-    "approve", epilog="Example: gridtokenx-backend device approve pijlp4oeg2eyo5okbnohpaizb4"
-)
+@device.command("approve", epilog=example("device approve pijlp4oeg2eyo5okbnohpaizb4"))
 def approve_device(
     identifier: DeviceArgument,
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     beside: Annotated[
         bool, typer.Option("--beside", help="The site's other gateways go on working.")
@@ -117,7 +111,7 @@ def approve_device(
 ) -> None:
     """Admit a pending gateway in place of the one that its site has, which is revoked."""
     path = f"/v1/devices/{identifier}/approve"
-    done = call(load_settings(config), api, "POST", path, {"beside": beside})
+    done = operator_api(config, url).post(path, {"beside": beside})
     if as_json:
         print_json(done)
         return
@@ -128,19 +122,19 @@ def approve_device(
 
 @device.command(
     "revoke",
-    epilog="Example: gridtokenx-backend device revoke pijlp4oeg2eyo5okbnohpaizb4 --reason stolen",
+    epilog=example("device revoke pijlp4oeg2eyo5okbnohpaizb4 --reason stolen"),
 )
 def revoke_device(
     identifier: DeviceArgument,
-    reason: Annotated[str, typer.Option(help="Goes into the journal.")],
+    reason: ReasonOption,
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Shut a gateway out for good: its key and its certificates. Effective within seconds."""
     path = f"/v1/devices/{identifier}/revoke"
-    done = call(load_settings(config), api, "POST", path, {"reason": reason})
+    done = operator_api(config, url).post(path, {"reason": reason})
     if as_json:
         print_json(done)
         return

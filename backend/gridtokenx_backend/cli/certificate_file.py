@@ -1,11 +1,13 @@
-"""Certificates as rows of a CSV file that a registry's import or an auditor's sheet takes.
+"""Certificates as a CSV file for a registry's import or an auditor's spreadsheet.
 
-Its columns say which device produced it, with which technology, in which month, how much it is,
-where the evidence is, and who holds or used it.
+The columns say which device produced the energy of a certificate, with which technology, in which
+month, how much it is, where the evidence is, and who holds or used the certificate.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -31,8 +33,16 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@")
 
 
-def rows_of(certificates: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """A row for each certificate of the API."""
+def as_csv(certificates: Iterable[Mapping[str, Any]]) -> str:
+    """Return the API's certificates as CSV (RFC 4180), with a line of headings."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_rows(certificates))
+    return out.getvalue()
+
+
+def _rows(certificates: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     return [
         (
             _plain(each["serial"]),
@@ -57,15 +67,15 @@ def rows_of(certificates: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def _plain(text: str) -> str:
-    """A member's text that no spreadsheet takes for a formula."""
+    """Return a member's text in a form that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _kwh(amount_uwh: int) -> str:
-    """Marks are whole MWh."""
+    """Return a mark in kWh; marks are whole MWh."""
     return str(amount_uwh // 10**9)
 
 
 def _time(at_ms: int) -> str:
-    """RFC 3339, in UTC; empty for none."""
+    """Return a time as in RFC 3339, in UTC; empty for 0, which is no time."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at_ms else ""

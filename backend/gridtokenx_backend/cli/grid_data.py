@@ -1,7 +1,8 @@
-"""`gridtokenx-backend grid` and `reconcile`: the grid operator's files."""
+"""`gridtokenx-backend grid` and `reconcile`: the grid operator's files, read and compared."""
 
 from __future__ import annotations
 
+import io
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,15 +12,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import typer
 
-from gridtokenx_backend.cli.api_call import call
-from gridtokenx_backend.cli.terminal import (
-    CONFIG,
-    ConfigOption,
-    JsonOption,
-    print_json,
-    print_table,
-)
-from gridtokenx_backend.config.settings import Settings, load_settings, load_terms
+from gridtokenx_backend.cli.exit_codes import FINDING
+from gridtokenx_backend.cli.operator_api import OperatorApi, operator_api
+from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption, UrlOption, example
+from gridtokenx_backend.cli.output import print_answer, print_json, print_table, write_file
+from gridtokenx_backend.config.settings import load_settings, load_terms
 from gridtokenx_backend.core.messages.grid_data import GridSeries
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
@@ -31,7 +28,6 @@ from gridtokenx_backend.grid_data.local_time import find_zone, unix_ms
 from gridtokenx_backend.grid_data.reconciliation import COMPARED, Direction, Tolerance
 from gridtokenx_wire.units import UWH_PER_KWH, parse_kwh
 
-FINDING = 1
 _SHOWN = ("meter", "day", "direction", "gateway kWh", "grid kWh", "verdict")
 _LATEST_MS = 2**53
 _LONGEST_MS = 93 * 86_400_000
@@ -44,24 +40,19 @@ ZoneOption = Annotated[
     str,
     typer.Option(help="Of times without an offset, such as Europe/Vienna.", metavar="ZONE"),
 ]
-ApiOption = Annotated[
-    str, typer.Option("--api", metavar="URL", help="The API's address, if not as in the config.")
-]
 
 
 class BadOption(OperatorError):
-    """What was expected of an option."""
+    """An option has a bad value. Its text says what was expected."""
 
 
-@grid.command(
-    "import", epilog="Example: gridtokenx-backend grid import march.xlsx --zone Europe/Vienna"
-)
+@grid.command("import", epilog=example("grid import march.xlsx --zone Europe/Vienna"))
 def import_file(
     file: FileArgument,
     config: ConfigOption = CONFIG,
     *,
     zone: ZoneOption = "",
-    api: ApiOption = "",
+    url: UrlOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Put a file's energies into the community's journal, all of them or none.
@@ -69,10 +60,9 @@ def import_file(
     In the mode `imported` they are what the next clearing allocates. The same file again changes
     nothing.
     """
-    settings = load_settings(config)
+    api = operator_api(config, url)
     found = read_file(file, zone)
-    body = msgspec.to_builtins(found.data)
-    answer = call(settings, api, "POST", "/v1/operator/grid-data", body)
+    answer = api.post("/v1/operator/grid-data", msgspec.to_builtins(found.data))
     report = _report(found) | {"entry": answer["entry"], "is_new": answer["is_new"]}
     if as_json:
         print_json(report)
@@ -82,9 +72,7 @@ def import_file(
     typer.echo(f"{state} entry {answer['entry']}")
 
 
-@grid.command(
-    "export", epilog="Example: gridtokenx-backend grid export march.xlsx --from 2026-03-01"
-)
+@grid.command("export", epilog=example("grid export march.xlsx --from 2026-03-01"))
 def export_file(
     file: Annotated[Path, typer.Argument(help="What to write: .csv or .xlsx.")],
     config: ConfigOption = CONFIG,
@@ -93,7 +81,7 @@ def export_file(
     until: Annotated[
         str, typer.Option("--to", help="Last day, local; else to the end.", metavar="DAY")
     ] = "",
-    api: ApiOption = "",
+    url: UrlOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Write what was allocated: a line for each meter, quantity and interval."""
@@ -104,20 +92,15 @@ def export_file(
     from_ms, to_ms = _first_ms("--from", since, zone), _LATEST_MS
     if until:
         to_ms = _first_ms("--to", until, zone, days=1)
-    lines = allocation_lines(_allocations(settings, api, from_ms, to_ms), zone)
-    content = as_xlsx(lines) if file.suffix == ".xlsx" else as_csv(lines)
-    try:
-        file.write_bytes(content)
-    except OSError as error:
-        raise BadOption(f"{file}: cannot be written: {error.strerror}") from None
-    if as_json:
-        print_json({"file": str(file), "lines": len(lines)})
-    else:
-        typer.echo(f"{file}: {len(lines)} lines")
+    allocations = _allocations(OperatorApi(settings, url), from_ms, to_ms)
+    lines = allocation_lines(allocations, zone)
+    write_file(file, as_xlsx(lines) if file.suffix == ".xlsx" else as_csv(lines))
+    answer = {"file": str(file), "lines": len(lines)}
+    print_answer(answer, f"{file}: {len(lines)} lines", as_json=as_json)
 
 
 def _first_ms(option: str, day: str, zone: ZoneInfo, days: int = 0) -> int:
-    """When a local day begins, or one so many days later."""
+    """Return when a local day begins, or the day that is `days` later. Raises BadOption."""
     try:
         first = datetime.combine(date.fromisoformat(day) + timedelta(days), time.min, zone)
     except (ValueError, OverflowError):
@@ -125,23 +108,23 @@ def _first_ms(option: str, day: str, zone: ZoneInfo, days: int = 0) -> int:
     return unix_ms(first)
 
 
-def _allocations(settings: Settings, api: str, from_ms: int, to_ms: int) -> list[Allocation]:
-    """Those of intervals in [from_ms, to_ms), out of the running backend.
+def _allocations(api: OperatorApi, from_ms: int, to_ms: int) -> list[Allocation]:
+    """Return the allocations of intervals in [from_ms, to_ms), out of the running backend.
 
-    Clearings are asked for from the newest on: each may correct earlier intervals.
+    Clearings are asked for from the newest on, because each may correct earlier intervals.
     """
     found: list[Allocation] = []
     before_ms: int | None = _LATEST_MS
     while before_ms is not None and before_ms > from_ms:
         path = f"/v1/operator/allocations?{urlencode({'before_ms': before_ms})}"
-        answer = call(settings, api, "GET", path)
+        answer = api.get(path)
         page = msgspec.convert(answer["allocations"], list[Allocation])
         found += [each for each in page if from_ms <= each.interval_ms < to_ms]
         before_ms = answer["more_before_ms"]
     return found
 
 
-@grid.command("show", epilog="Example: gridtokenx-backend grid show march.xml")
+@grid.command("show", epilog=example("grid show march.xml"))
 def show_file(file: FileArgument, *, zone: ZoneOption = "", as_json: JsonOption = False) -> None:
     """Say what a file has, and change nothing."""
     report = _report(read_file(file, zone))
@@ -183,7 +166,7 @@ def reconcile(
     to_csv: Annotated[
         Path | None, typer.Option("--csv", help="Write the lines there too.", metavar="FILE")
     ] = None,
-    api: ApiOption = "",
+    url: UrlOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Compare the gateways' energy with the grid operator's, by meter and day.
@@ -208,10 +191,10 @@ def reconcile(
     for each in series:
         if each.meter not in known:
             raise BadOption(f"{file}: expected meters of {settings.community}, got {each.meter}")
-    ours = _ours(settings, api, series)
+    ours = _ours(OperatorApi(settings, url), series)
     lines = reconciliation.compare(series, ours, local, tolerance)
     if to_csv is not None:
-        _write(to_csv, lines)
+        write_file(to_csv, _as_csv(lines))
     if as_json:
         print_json(
             [dict(zip(reconciliation.HEADINGS, _cells(line), strict=True)) for line in lines]
@@ -223,7 +206,7 @@ def reconcile(
 
 
 def _shown(line: reconciliation.ReconciledDay) -> tuple[str, ...]:
-    """A line for people, short enough for a terminal; --csv and --json have all of it."""
+    """Return a line for people that fits a terminal; --csv and --json have all of it."""
     return (
         line.meter,
         line.day,
@@ -235,20 +218,18 @@ def _shown(line: reconciliation.ReconciledDay) -> tuple[str, ...]:
 
 
 def _cells(line: reconciliation.ReconciledDay) -> list[str | int]:
-    """A line for programs: counts are numbers."""
+    """Return a line for programs, in which counts are numbers."""
     return [int(cell) if cell.isdecimal() else cell for cell in reconciliation.cells(line)]
 
 
-def _write(path: Path, lines: list[reconciliation.ReconciledDay]) -> None:
-    try:
-        with path.open("w", newline="", encoding="utf-8") as stream:
-            reconciliation.write_csv(stream, lines)
-    except OSError as error:
-        raise BadOption(f"{path}: cannot be written: {error.strerror}") from None
+def _as_csv(lines: list[reconciliation.ReconciledDay]) -> bytes:
+    out = io.StringIO()
+    reconciliation.write_csv(out, lines)
+    return out.getvalue().encode()
 
 
-def _ours(settings: Settings, api: str, series: list[GridSeries]) -> reconciliation.Ours:
-    """The gateways' energies over the span of the file, out of the running backend."""
+def _ours(api: OperatorApi, series: list[GridSeries]) -> reconciliation.Ours:
+    """Return the gateways' energies over the span of the file, out of the running backend."""
     spans: dict[str, tuple[int, int]] = {}
     for each in series:
         end_ms = each.start_ms + len(each.energies_uwh) * INTERVAL_MS
@@ -259,7 +240,7 @@ def _ours(settings: Settings, api: str, series: list[GridSeries]) -> reconciliat
         for start_ms in range(from_ms, to_ms, _LONGEST_MS):
             span = {"from_ms": start_ms, "to_ms": min(to_ms, start_ms + _LONGEST_MS)}
             path = f"/v1/meters/{quote(meter, safe='')}/intervals?{urlencode(span)}"
-            for row in call(settings, api, "GET", path)["intervals"]:
+            for row in api.get(path)["intervals"]:
                 for direction in COMPARED:
                     if (text := row[_REGISTER[direction]]) is not None:
                         known = ours.setdefault((meter, direction), {})

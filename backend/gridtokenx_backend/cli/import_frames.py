@@ -10,9 +10,9 @@ from typing import Annotated, BinaryIO
 import msgspec
 import typer
 
-from gridtokenx_backend.cli.api_call import call
-from gridtokenx_backend.cli.terminal import CONFIG, ConfigOption, JsonOption, print_json
-from gridtokenx_backend.config.settings import Settings, load_settings
+from gridtokenx_backend.cli.operator_api import OperatorApi, operator_api
+from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption, UrlOption
+from gridtokenx_backend.cli.output import print_answer, write_file
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.carried import ACKS, Header, encode_header, read_frames
 from gridtokenx_wire.errors import WireError
@@ -26,8 +26,12 @@ class ImportRefused(OperatorError):
     """The file or one of its frames is not as it must be."""
 
 
-class Imported(msgspec.Struct, frozen=True):
-    """`duplicates` were stored before. `next_seq` is what the backend expects next."""
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a file's frames.
+
+    `duplicates` were stored before. `next_seq` is what the backend expects next. `acks` is the
+    file of the acks, or empty if there are none.
+    """
 
     device: str
     frames: int
@@ -43,10 +47,7 @@ def import_frames(
     file: Annotated[Path, typer.Argument(help="What `gridtokenx-edge outbox export` wrote.")],
     config: ConfigOption = CONFIG,
     *,
-    api: Annotated[
-        str,
-        typer.Option("--api", metavar="URL", help="The API's address, if not as in the config."),
-    ] = "",
+    url: UrlOption = "",
     acks: Annotated[
         Path | None, typer.Option(help="Where the acks go; else FILE with .acks.", metavar="FILE")
     ] = None,
@@ -58,33 +59,32 @@ def import_frames(
     may be done again. Give the acks to the gateway: gridtokenx-edge outbox acked FILE.
     """
     receipts = acks or file.with_name(f"{file.name}.acks")
-    report = put(file, load_settings(config), api, receipts, _show_progress)
-    if as_json:
-        print_json(msgspec.structs.asdict(report))
-        return
-    typer.echo(
+    report = put(file, operator_api(config, url), receipts, _show_progress)
+    text = (
         f"{file}: {report.frames} frames with {report.readings} readings of {report.device}: "
         f"{report.accepted} stored now, {report.duplicates} stored before, "
         f"{report.readings_thinned} readings left out by the gateway"
     )
     if report.acks:
-        typer.echo(f"to the gateway: gridtokenx-edge outbox acked {report.acks}")
+        text += f"\nto the gateway: gridtokenx-edge outbox acked {report.acks}"
+    print_answer(msgspec.structs.asdict(report), text, as_json=as_json)
 
 
 def _show_progress(reached: int, end: int) -> None:
-    """On a terminal, one line that is written over."""
+    """Show on a terminal how far the import is, in one line that is written again and again."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\rframe {reached} of {end}" + ("\n" if reached == end else ""))
         sys.stderr.flush()
 
 
 def put(
-    path: Path, settings: Settings, api: str, acks: Path, progress: Callable[[int, int], None]
-) -> Imported:
-    """Puts a file's frames to the backend at `api` and writes its acks.
+    path: Path, api: OperatorApi, acks: Path, progress: Callable[[int, int], None]
+) -> ImportReport:
+    """Put a file's frames to the backend, and write its acks into the file `acks`.
 
-    What was put before a refusal stays; doing it again changes nothing. `progress` gets the
-    frames' next seq and where they end. Raises ImportRefused, and what `call` raises.
+    Frames that were stored before a refusal stay; to put them again changes nothing. `progress`
+    gets the `seq` behind the frames that were put, and the one behind the last frame of the file.
+    Raises ImportRefused, and what `OperatorApi` raises.
     """
     header, readings, thinned = check_file(path)
     device = device_text(header.device)
@@ -94,26 +94,35 @@ def put(
         with path.open("rb") as stream:
             for batch, reached in _batches(stream):
                 where = f"/v1/devices/{device}/frames"
-                taken = call(settings, api, "POST", where, b"".join(batch))
-                receipts += map(bytes.fromhex, taken["acks"])
+                answer = api.post_frames(where, b"".join(batch))
+                receipts += map(bytes.fromhex, answer["acks"])
                 frames += len(batch)
-                accepted += taken["accepted"]
-                duplicates += taken["duplicates"]
-                next_seq = taken["next_seq"]
-                if taken["refused"]:
-                    raise ImportRefused(f"{path}: refused by the backend: {taken['refused']}")
+                accepted += answer["accepted"]
+                duplicates += answer["duplicates"]
+                next_seq = answer["next_seq"]
+                if answer["refused"]:
+                    raise ImportRefused(f"{path}: refused by the backend: {answer['refused']}")
                 progress(reached, header.next_seq)
     finally:
         if receipts:
             _write_acks(acks, header, next_seq, receipts)
-    named = str(acks) if receipts else ""
-    return Imported(device, frames, accepted, duplicates, readings, thinned, next_seq, named)
+    return ImportReport(
+        device=device,
+        frames=frames,
+        accepted=accepted,
+        duplicates=duplicates,
+        readings=readings,
+        readings_thinned=thinned,
+        next_seq=next_seq,
+        acks=str(acks) if receipts else "",
+    )
 
 
 def check_file(path: Path) -> tuple[Header, int, int]:
-    """Header, number of readings, and of readings left out. Raises ImportRefused.
+    """Return a file's header, and how many readings it holds and were left out of it.
 
-    Looks at every frame's form and link; signatures are the backend's to check.
+    The form of every frame and its place in the chain are checked here; the backend checks the
+    signatures. Raises ImportRefused.
     """
     readings = thinned = 0
     try:
@@ -130,7 +139,7 @@ def check_file(path: Path) -> tuple[Header, int, int]:
 
 
 def _batches(stream: BinaryIO) -> Iterator[tuple[list[bytes], int]]:
-    """Frames for one request each, and the seq behind them."""
+    """Yield the frames of each request, and the `seq` behind the last of them."""
     _, frames = read_frames(stream)
     batch: list[bytes] = []
     size = reached = 0
@@ -147,7 +156,4 @@ def _batches(stream: BinaryIO) -> Iterator[tuple[list[bytes], int]]:
 
 def _write_acks(path: Path, header: Header, next_seq: int, receipts: Iterable[bytes]) -> None:
     start = encode_header(Header(ACKS, header.device, header.chain, 0, next_seq))
-    try:
-        path.write_bytes(start + b"".join(receipts))
-    except OSError as error:
-        raise ImportRefused(f"{path}: cannot be written: {error.strerror}") from None
+    write_file(path, start + b"".join(receipts))

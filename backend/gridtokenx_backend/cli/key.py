@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gridtokenx_backend.cli.terminal import CONFIG, ConfigOption, JsonOption, print_json
+from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption, example
+from gridtokenx_backend.cli.output import print_answer
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_wire.keys import create_private_key, load_private_key, public_key_text
@@ -15,7 +16,7 @@ from gridtokenx_wire.keys import create_private_key, load_private_key, public_ke
 key = typer.Typer(invoke_without_command=True)
 
 
-@key.callback(epilog="Example: gridtokenx-backend key --config config/backend.toml")
+@key.callback(epilog=example("key --config config/backend.toml"))
 def show(
     context: typer.Context, config: ConfigOption = CONFIG, *, as_json: JsonOption = False
 ) -> None:
@@ -30,13 +31,10 @@ def show(
     settings = load_settings(config)
     prepare(settings)
     public = public_key_text(load_private_key(settings.ack_key).public_key())
-    if as_json:
-        print_json({"ack_key": public})
-    else:
-        typer.echo(public)
+    print_answer({"ack_key": public}, public, as_json=as_json)
 
 
-@key.command("rotate", epilog="Example: gridtokenx-backend key rotate --config backend.toml")
+@key.command("rotate", epilog=example("key rotate --config backend.toml"))
 def rotate(
     config: ConfigOption = CONFIG,
     *,
@@ -62,14 +60,12 @@ def rotate(
         former.hardlink_to(settings.ack_key)  # so that at no time there is no key
         following.replace(settings.ack_key)
         public = public_key_text(load_private_key(settings.ack_key).public_key())
-        said = "signs acks from the next start on; then gateways may drop the former key"
+        meaning = "signs acks from the next start on; then gateways may drop the former key"
     else:
         load_private_key(settings.ack_key)
         with suppress(FileExistsError):
             create_private_key(following)
         public = public_key_text(load_private_key(following).public_key())
-        said = "is next: enter it beside the present one as ack_key of every gateway"
-    if as_json:
-        print_json({"ack_key": public, "in_use": finish})
-    else:
-        typer.echo(f"{public} {said}")
+        meaning = "is next: enter it beside the present one as ack_key of every gateway"
+    answer = {"ack_key": public, "in_use": finish}
+    print_answer(answer, f"{public} {meaning}", as_json=as_json)

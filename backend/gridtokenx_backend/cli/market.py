@@ -1,36 +1,35 @@
-"""`gridtokenx-backend market`: halts and resumes trading, and shows how the zones stand."""
+"""`gridtokenx-backend market`: halts and resumes trading, and shows the state of the zones."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
-from gridtokenx_backend.cli.api_call import call
-from gridtokenx_backend.cli.terminal import (
+from gridtokenx_backend.cli.operator_api import OperatorApi, operator_api
+from gridtokenx_backend.cli.options import (
     CONFIG,
     ConfigOption,
     JsonOption,
-    print_json,
-    print_table,
+    ReasonOption,
+    UrlOption,
+    example,
 )
-from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.cli.output import print_answer, print_json, print_table
+from gridtokenx_backend.core.messages.inputs import MarketCommand
 
-ApiOption = Annotated[
-    str, typer.Option("--api", metavar="URL", help="The API's address, if not as in the config.")
-]
-ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Goes into the journal.")]
 ZoneOption = Annotated[str, typer.Option(metavar="NAME", help="Only this zone; else all.")]
 market = typer.Typer(no_args_is_help=True, help="Halt and resume trading.")
 
 
-@market.command(epilog="Example: gridtokenx-backend market status")
+@market.command(epilog=example("market status"))
 def status(
-    config: ConfigOption = CONFIG, api: ApiOption = "", *, as_json: JsonOption = False
+    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
 ) -> None:
     """Show each zone's state, prices and links."""
-    found = call(load_settings(config), api, "GET", "/v1/zones")
+    found = operator_api(config, url).get("/v1/zones")
     if as_json:
         print_json(found)
         return
@@ -45,63 +44,61 @@ def status(
         )
 
 
-@market.command(
-    epilog='Example: gridtokenx-backend market halt --zone north --reason "works on the feeder"'
-)
+@market.command(epilog=example('market halt --zone north --reason "works on the feeder"'))
 def halt(
     reason: ReasonOption,
     zone: ZoneOption = "",
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Stop everything but expiry: nobody places, amends, cancels or trades."""
-    _switch("halt", zone, reason, (config, api), as_json=as_json)
+    command = MarketCommand(action="halt", zone=zone, reason=reason)
+    _switch(command, operator_api(config, url), as_json=as_json)
 
 
 @market.command(
     "cancel-only",
-    epilog='Example: gridtokenx-backend market cancel-only --reason "prices of a faulty meter"',
+    epilog=example('market cancel-only --reason "prices of a faulty meter"'),
 )
 def cancel_only(
     reason: ReasonOption,
     zone: ZoneOption = "",
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Stop trading, but let members withdraw their orders."""
-    _switch("cancel_only", zone, reason, (config, api), as_json=as_json)
+    command = MarketCommand(action="cancel_only", zone=zone, reason=reason)
+    _switch(command, operator_api(config, url), as_json=as_json)
 
 
-@market.command(epilog='Example: gridtokenx-backend market resume --reason "feeder works again"')
+@market.command(epilog=example('market resume --reason "feeder works again"'))
 def resume(
     reason: ReasonOption,
     zone: ZoneOption = "",
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Trade again, after a halt, after cancel-only, or before a breaker's pause is over."""
-    _switch("resume", zone, reason, (config, api), as_json=as_json)
+    command = MarketCommand(action="resume", zone=zone, reason=reason)
+    _switch(command, operator_api(config, url), as_json=as_json)
 
 
-def _switch(action: str, zone: str, reason: str, where: tuple[Any, str], *, as_json: bool) -> None:
-    config, api = where
-    body = {"action": action, "zone": zone, "reason": reason}
-    done = call(load_settings(config), api, "POST", "/v1/operator/market", body)
-    if as_json:
-        print_json(done)
-    else:
-        state, entry = _state(done["status"]), done["journal_seq"]
-        typer.echo(f"{', '.join(done['zones'])}: {state} (entry {entry})")
+def _switch(command: MarketCommand, api: OperatorApi, *, as_json: bool) -> None:
+    done = api.post("/v1/operator/market", msgspec.to_builtins(command))
+    state, entry = _state(done["status"]), done["journal_seq"]
+    text = f"{', '.join(done['zones'])}: {state} (entry {entry})"
+    print_answer(done, text, as_json=as_json)
 
 
-def _state(said: str) -> str:
-    return said.replace("_", "-")
+def _state(status: str) -> str:
+    """Return a status of the API as the commands spell it."""
+    return status.replace("_", "-")
 
 
 def _zone(zone: dict[str, Any]) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from gridtokenx_backend.cli.terminal import CONFIG, ConfigOption, JsonOption, print_json
+from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption
+from gridtokenx_backend.cli.output import print_answer
 from gridtokenx_backend.config.settings import load_settings, load_terms
 from gridtokenx_backend.errors import CannotStart
 
@@ -21,8 +22,7 @@ Next, in {config}, if it is not there yet:
   [api]
   cert = "{tls}/api.pem"
   key = "{tls}/api.key"
-and then: gridtokenx-backend broker-config --config {config} --out broker
-"""
+and then: gridtokenx-backend broker-config --config {config} --out broker"""
 
 
 def init(
@@ -48,13 +48,11 @@ def init(
         if not name or not name.isascii() or any(not (c.isalnum() or c in ".-:") for c in name):
             raise CannotStart(f"--host: expected a host name or an address, got {name!r}")
     done = initialise(settings, load_terms(settings.community).community.name, hosts)
-    if as_json:
-        print_json([msgspec.structs.asdict(each) for each in done])
-        return
-    for each in done:
-        typer.echo(f"{each.state:<7} {each.file}: {each.note}")
-    tls = settings.backend.backend.data + "/tls"
-    typer.echo(_NEXT.format(config=config, data=settings.backend.backend.data, tls=tls), nl=False)
+    lines = [f"{each.state:<7} {each.file}: {each.note}" for each in done]
+    data = settings.backend.backend.data
+    lines.append(_NEXT.format(config=config, data=data, tls=data + "/tls"))
+    answer = [msgspec.structs.asdict(each) for each in done]
+    print_answer(answer, "\n".join(lines), as_json=as_json)
 
 
 def broker_config(
@@ -73,9 +71,9 @@ def broker_config(
     settings = load_settings(config)
     name = load_terms(settings.community).community.name
     files = write_broker_files(settings, name, out, port, address)
-    if as_json:
-        print_json({"folder": str(out), "files": files})
-        return
-    typer.echo(f"{out}: {', '.join(files)}")
-    typer.echo(f"Try it: mosquitto -c {out}/mosquitto.conf")
-    typer.echo(f'In backend.toml: [broker] access = "{out}", and pid_file or reload_command')
+    lines = (
+        f"{out}: {', '.join(files)}",
+        f"Try it: mosquitto -c {out}/mosquitto.conf",
+        f'In backend.toml: [broker] access = "{out}", and pid_file or reload_command',
+    )
+    print_answer({"folder": str(out), "files": files}, "\n".join(lines), as_json=as_json)

@@ -1,67 +1,34 @@
-"""What `gridtokenx-backend replay` does: read a journal beside a running backend, or without it."""
+"""`gridtokenx-backend replay`: the community's state, computed again from its journal."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+import asyncio
+from typing import Annotated
 
-from rich.console import Console
-from rich.progress import Progress
+import typer
 
-from gridtokenx_backend.core.state.snapshot import digest
-from gridtokenx_backend.journal.sqlite_journal import SqliteJournal, open_journal_readonly
-from gridtokenx_backend.replay.replay import rebuild
-from gridtokenx_backend.replay.replay import verify as verify_journal
-from gridtokenx_backend.replay.series_check import SeriesCheck
-from gridtokenx_backend.series.store import open_series, open_series_readonly
+from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption
+from gridtokenx_backend.cli.output import print_answer
+from gridtokenx_backend.config.settings import load_settings
 
 
-async def run(path: Path, series: Path | None, *, verify: bool) -> dict[str, str | int]:
-    """The report as names and values; `series` is compared if there is one.
+def replay(
+    config: ConfigOption = CONFIG,
+    *,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="From the first entry, with every signature.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Rebuild the community from its journal and print the digest of its state.
 
-    Raises JournalUnavailable, ReplayMismatch.
+    With --verify everything is computed again and compared: outcomes, leaf hashes, the newest
+    snapshot's digest, and the signature of every frame and order.
     """
-    journal = await open_journal_readonly(path)
-    try:
-        if not verify:
-            community = await rebuild(journal)
-            state = community.snapshot()
-            return {"entries": community.entries, "digest": digest(state), "verified": "no"}
-        async with _series_check(series) as check:
-            return await _verify(journal, check)
-    finally:
-        await journal.close()
+    from gridtokenx_backend.cli.replay_report import make_report  # noqa: PLC0415 - slow to import
 
-
-@asynccontextmanager
-async def _series_check(path: Path | None) -> AsyncIterator[SeriesCheck | None]:
-    """The stored series as it is now, and an empty one beside it; None if there is none."""
-    if path is None:
-        yield None
-        return
-    stored = await open_series_readonly(path)
-    try:
-        again = await open_series("")
-        try:
-            yield SeriesCheck(stored, again, await stored.hold())
-        finally:
-            await again.close()
-    finally:
-        await stored.close()
-
-
-async def _verify(journal: SqliteJournal, series: SeriesCheck | None) -> dict[str, str | int]:
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("replaying", total=await journal.last_seq())
-        report = await verify_journal(
-            journal, lambda seq: progress.update(task, completed=seq), series
-        )
-    return {
-        "entries": report.entries,
-        "digest": report.digest,
-        "signatures_checked": report.signatures,
-        "snapshots_checked": report.snapshots,
-        "intervals_checked": report.intervals,
-        "verified": "yes",
-    }
+    settings = load_settings(config)
+    series = settings.series if settings.series.exists() else None
+    report = asyncio.run(make_report(settings.journal, series, verify=verify))
+    text = "\n".join(f"{name:>20}  {value}" for name, value in report.items())
+    print_answer(report, text, as_json=as_json)

@@ -1,8 +1,7 @@
-"""`gridtokenx-backend deposit`, `withdrawal` and `rec`: what settlement leaves to people."""
+"""`gridtokenx-backend deposit`, `correct`, `withdrawal` and `rec`: what the operator settles."""
 
 from __future__ import annotations
 
-import csv
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,22 +10,20 @@ from urllib.parse import quote
 
 import typer
 
-from gridtokenx_backend.cli.api_call import call
-from gridtokenx_backend.cli.certificate_file import COLUMNS, rows_of
-from gridtokenx_backend.cli.terminal import (
+from gridtokenx_backend.cli.certificate_file import as_csv
+from gridtokenx_backend.cli.operator_api import operator_api
+from gridtokenx_backend.cli.options import (
     CONFIG,
     ConfigOption,
     JsonOption,
-    print_json,
-    print_table,
+    ReasonOption,
+    UrlOption,
+    example,
 )
-from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.cli.output import print_answer, print_json, print_table, write_file
 from gridtokenx_backend.core.model.local_time import parse_month
 from gridtokenx_backend.errors import OperatorError
 
-ApiOption = Annotated[
-    str, typer.Option("--api", metavar="URL", help="The API's address, if not as in the config.")
-]
 NumberArgument = Annotated[int, typer.Argument(metavar="NUMBER", help="As `list` shows it.")]
 ReferenceOption = Annotated[
     str, typer.Option(metavar="TEXT", help="The bank's, for this payment and no other.")
@@ -40,18 +37,16 @@ def deposit(
     amount: Annotated[str, typer.Argument(metavar="GRX", help="What came in, such as 50.")],
     reference: ReferenceOption,
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Credit a payment that came in. Once: the same reference never credits again."""
     body = {"wallet": wallet, "amount_grx": amount, "reference": reference}
-    done = call(load_settings(config), api, "POST", "/v1/operator/deposits", body)
-    if as_json:
-        print_json(done)
-    else:
-        entry = done["journal_seq"]
-        typer.echo(f"{done['wallet']}: {done['amount_grx']} GRX credited (entry {entry})")
+    done = operator_api(config, url).post("/v1/operator/deposits", body)
+    entry = done["journal_seq"]
+    text = f"{done['wallet']}: {done['amount_grx']} GRX credited (entry {entry})"
+    print_answer(done, text, as_json=as_json)
 
 
 def correct(
@@ -68,9 +63,9 @@ def correct(
     exported: Annotated[
         str, typer.Option("--export", metavar="KWH", help="What it really exported there.")
     ],
-    reason: Annotated[str, typer.Option(help="Goes into the journal.")],
+    reason: ReasonOption,
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -78,7 +73,7 @@ def correct(
     body: dict[str, str | int] = {"meter": meter}
     body |= {"import_kwh": imported, "export_kwh": exported, "reason": reason}
     body |= {"from_ms": _moment("--from", since), "to_ms": _moment("--to", until)}
-    done = call(load_settings(config), api, "POST", "/v1/operator/corrections", body)
+    done = operator_api(config, url).post("/v1/operator/corrections", body)
     if as_json:
         print_json(done)
         return
@@ -90,7 +85,7 @@ def correct(
 
 
 def _moment(option: str, text: str) -> int:
-    """Unix milliseconds of a time with its offset."""
+    """Return a time with its offset as Unix milliseconds. Raises OperatorError."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -101,12 +96,12 @@ def _moment(option: str, text: str) -> int:
     return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
-@withdrawal.command("list", epilog="Example: gridtokenx-backend withdrawal list")
+@withdrawal.command("list", epilog=example("withdrawal list"))
 def list_withdrawals(
-    config: ConfigOption = CONFIG, api: ApiOption = "", *, as_json: JsonOption = False
+    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
 ) -> None:
     """Show what waits to be paid out."""
-    found = call(load_settings(config), api, "GET", "/v1/operator/withdrawals")
+    found = operator_api(config, url).get("/v1/operator/withdrawals")
     if as_json:
         print_json(found)
         return
@@ -118,58 +113,55 @@ def list_withdrawals(
 
 @withdrawal.command(
     "confirm",
-    epilog='Example: gridtokenx-backend withdrawal confirm 17 --reference "SEPA 2026-07-01/3"',
+    epilog=example('withdrawal confirm 17 --reference "SEPA 2026-07-01/3"'),
 )
 def confirm_withdrawal(
     number: NumberArgument,
     reference: ReferenceOption,
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Say that it was paid."""
+    """Say that a withdrawal was paid."""
     path = f"/v1/operator/withdrawals/{number}/confirm"
-    done = call(load_settings(config), api, "POST", path, {"reference": reference})
+    done = operator_api(config, url).post(path, {"reference": reference})
     _show_withdrawal(done, as_json=as_json)
 
 
 @withdrawal.command(
     "refuse",
-    epilog='Example: gridtokenx-backend withdrawal refuse 17 --reason "no bank account known"',
+    epilog=example('withdrawal refuse 17 --reason "no bank account known"'),
 )
 def refuse_withdrawal(
     number: NumberArgument,
-    reason: Annotated[str, typer.Option(help="Goes into the journal.")],
+    reason: ReasonOption,
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Give the money back to the member's wallet."""
     path = f"/v1/operator/withdrawals/{number}/refuse"
-    done = call(load_settings(config), api, "POST", path, {"reason": reason})
+    done = operator_api(config, url).post(path, {"reason": reason})
     _show_withdrawal(done, as_json=as_json)
 
 
 def _show_withdrawal(done: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(done)
-        return
     what = f"withdrawal {done['number']}: {done['amount_grx']} GRX {done['status']}"
-    typer.echo(f"{what} (entry {done['journal_seq']})")
+    print_answer(done, f"{what} (entry {done['journal_seq']})", as_json=as_json)
 
 
-@rec.command("issue", epilog="Example: gridtokenx-backend rec issue 2026-06")
+@rec.command("issue", epilog=example("rec issue 2026-06"))
 def issue(
     month: Annotated[str, typer.Argument(metavar="MONTH", help="One that is over: 2026-06.")],
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Issue a certificate for each full MWh that renewable meters minted up to a month's end."""
-    done = call(load_settings(config), api, "POST", "/v1/operator/certificates", {"month": month})
+    done = operator_api(config, url).post("/v1/operator/certificates", {"month": month})
     if as_json:
         print_json(done)
         return
@@ -179,25 +171,25 @@ def issue(
     typer.echo(f"{done['month']}: {count} certificates issued", err=True)
 
 
-@rec.command("export", epilog="Example: gridtokenx-backend rec export --out certificates.csv")
+@rec.command("export", epilog=example("rec export --out certificates.csv"))
 def export(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Instead of standard output.")
     ] = None,
     month: Annotated[str, typer.Option(metavar="MONTH", help="Only those of 2026-06.")] = "",
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Write all certificates as CSV for a registry."""
     _check_month(month)
-    settings = load_settings(config)
+    api = operator_api(config, url)
     found: list[dict[str, Any]] = []
     after = ""
     while True:
         path = f"/v1/certificates?limit=1000&after={quote(after, safe='')}"
-        page = call(settings, api, "GET", path)
+        page = api.get(path)
         found += [each for each in page["certificates"] if month in ("", each["month"])]
         after = page["next"]
         if not after:
@@ -205,14 +197,11 @@ def export(
     if as_json:
         print_json(found)
         return
+    table = as_csv(found)
     if out is None:
-        _write(sys.stdout, found)
+        sys.stdout.write(table)
         return
-    try:
-        with out.open("w", newline="", encoding="utf-8") as file:
-            _write(file, found)
-    except OSError as error:
-        raise OperatorError(f"{out}: cannot be written: {error.strerror}") from None
+    write_file(out, table.encode())
     typer.echo(f"{out}: {len(found)} certificates", err=True)
 
 
@@ -222,9 +211,3 @@ def _check_month(month: str) -> None:
             parse_month(month)
     except ValueError as error:
         raise OperatorError(f"--month: {error}") from None
-
-
-def _write(file: Any, found: list[dict[str, Any]]) -> None:
-    writer = csv.writer(file, lineterminator="\r\n")  # RFC 4180
-    writer.writerow(COLUMNS)
-    writer.writerows(rows_of(found))

@@ -1,4 +1,4 @@
-"""`gridtokenx-backend period` and `statement`: closing a month, and its documents as files."""
+"""`gridtokenx-backend period`, `statement` and `report`: closes months and writes documents."""
 
 from __future__ import annotations
 
@@ -13,19 +13,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from gridtokenx_backend.cli.admission import ApiOption
-from gridtokenx_backend.cli.api_call import ApiRefused, call
-from gridtokenx_backend.cli.terminal import (
-    CONFIG,
-    ConfigOption,
-    JsonOption,
-    print_json,
-    print_table,
-)
+from gridtokenx_backend.cli.operator_api import ApiRefused, OperatorApi, operator_api
+from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption, UrlOption, example
+from gridtokenx_backend.cli.output import print_answer, print_json, print_table, write_private_file
 from gridtokenx_backend.config.settings import Settings, load_settings
 from gridtokenx_backend.core.messages.period_records import ChangePeriod
 from gridtokenx_backend.core.model.billing_periods import PeriodStatus
-from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.statements.documents.books import Books, NoBooks
 from gridtokenx_backend.statements.documents.report import report_of, summary_of
 from gridtokenx_backend.statements.documents.statement import statement_of
@@ -35,7 +28,7 @@ from gridtokenx_backend.statements.model.document import canonical, encode
 from gridtokenx_backend.statements.render.forms import report_as, statement_as
 
 ATTEMPTS = 5
-"""Trading goes on while documents are made; then those that it concerned are made again."""
+"""Trading goes on while documents are made, and changes some, which are then made again."""
 MonthArgument = Annotated[str, typer.Argument(metavar="MONTH", help="Such as 2026-06.")]
 period = typer.Typer(no_args_is_help=True, help="Months: provisional, final, revised.")
 
@@ -47,12 +40,12 @@ class FormName(StrEnum):
     JSON = "json"
 
 
-@period.command("list", epilog="Example: gridtokenx-backend period list")
+@period.command("list", epilog=example("period list"))
 def list_periods(
-    config: ConfigOption = CONFIG, api: ApiOption = "", *, as_json: JsonOption = False
+    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
 ) -> None:
     """Show the months that are no longer open."""
-    found = call(load_settings(config), api, "GET", "/v1/periods")
+    found = operator_api(config, url).get("/v1/periods")
     if as_json:
         print_json(found)
         return
@@ -63,62 +56,60 @@ def list_periods(
     print_table(("month", "status", "revision", "entry"), rows)
 
 
-@period.command("provisional", epilog="Example: gridtokenx-backend period provisional 2026-06")
+@period.command("provisional", epilog=example("period provisional 2026-06"))
 def provisional(
     month: MonthArgument,
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Make every member's statement of a month that is over; late readings may still change it."""
-    _step(month, "provisional", config, api, as_json=as_json)
+    _close(month, "provisional", operator_api(config, url), as_json=as_json)
 
 
-@period.command("final", epilog="Example: gridtokenx-backend period final 2026-06")
+@period.command("final", epilog=example("period final 2026-06"))
 def final(
     month: MonthArgument,
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Make a month final: surplus that nobody bought goes to the utility."""
-    _step(month, "final", config, api, as_json=as_json)
+    _close(month, "final", operator_api(config, url), as_json=as_json)
 
 
-@period.command("revise", epilog="Example: gridtokenx-backend period revise 2026-06")
+@period.command("revise", epilog=example("period revise 2026-06"))
 def revise(
     month: MonthArgument,
     config: ConfigOption = CONFIG,
-    api: ApiOption = "",
+    url: UrlOption = "",
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Make a final month's statements again, with a credit or debit note for what has changed."""
-    _step(month, "revised", config, api, as_json=as_json)
+    _close(month, "revised", operator_api(config, url), as_json=as_json)
 
 
-def _step(month: str, status: PeriodStatus, config: Path, api: str, *, as_json: bool) -> None:
-    settings = load_settings(config)
-    with Books(settings.journal, month) as books, _progress() as told:
-        books.catch_up(told("reading the journal"))
+def _close(month: str, status: PeriodStatus, api: OperatorApi, *, as_json: bool) -> None:
+    """Make a month's statements, and put the step to `status` into the journal."""
+    settings = api.settings
+    with Books(settings.journal, month) as books, _progress_bars() as bar:
+        books.catch_up(bar("reading the journal"))
         closing = MonthClosing(books, settings.documents, status)
-        done = _take(settings, api, closing, told("making statements"))
-    if as_json:
-        print_json(done)
-        return
+        done = _submit(api, closing, bar("making statements"))
     made = f"{len(books.wallets)} statements, entry {done['journal_seq']}"
-    typer.echo(f"{month}: {done['status']}, revision {done['revision']}: {made}")
+    text = f"{month}: {done['status']}, revision {done['revision']}: {made}"
+    print_answer(done, text, as_json=as_json)
 
 
-def _take(
-    settings: Settings, api: str, closing: MonthClosing, progress: Callable[[int, int], None]
-) -> Any:
+def _submit(api: OperatorApi, closing: MonthClosing, progress: Callable[[int, int], None]) -> Any:
+    """Put the step to the backend, again if something changed while the documents were made."""
     for attempt in range(1, ATTEMPTS + 1):
         command = msgspec.json.encode(closing.command(progress))
         try:
-            return call(settings, api, "POST", "/v1/periods", msgspec.json.decode(command))
+            return api.post("/v1/periods", msgspec.json.decode(command))
         except ApiRefused as refused:
             if refused.reason != "stale" or attempt == ATTEMPTS:
                 raise
@@ -138,29 +129,32 @@ def statement(
 ) -> None:
     """Write statements as files: the newest revision, or a preview of a month that is open."""
     settings = load_settings(config)
-    with Books(settings.journal, month, {wallet} if wallet else None) as books, _progress() as told:
+    with (
+        Books(settings.journal, month, {wallet} if wallet else None) as books,
+        _progress_bars() as bar,
+    ):
         if wallet and wallet not in books.roster.names:
             raise NoBooks(f"--wallet: expected a member's wallet, got {wallet!r}")
         step = books.newest_step()
         if step is None:
-            books.catch_up(told("reading the journal"))
+            books.catch_up(bar("reading the journal"))
         wallets = [wallet] if wallet else books.wallets
-        progress = told("writing statements")
+        progress = bar("writing statements")
         files = []
         for done, each in enumerate(wallets):
             progress(done, len(wallets))
             file = out / f"statement-{month}-{each}.{form}"
-            _write(file, statement_as(form.value, _document(settings, books, step, each)))
+            write_private_file(
+                file, statement_as(form.value, _document(settings, books, step, each))
+            )
             files.append(str(file))
         progress(len(wallets), len(wallets))
-    if as_json:
-        print_json({"month": month, "files": files})
-    else:
-        typer.echo(f"{month}: {len(files)} in {out}/")
+    answer = {"month": month, "files": files}
+    print_answer(answer, f"{month}: {len(files)} in {out}/", as_json=as_json)
 
 
 def _document(settings: Settings, books: Books, step: ChangePeriod | None, wallet: str) -> bytes:
-    """The stored document of the month's last step; a preview if there is none."""
+    """Return the stored document of the month's last step, or a preview if there is none."""
     if step is None:
         return encode(statement_of(books.data(wallet), "open", 0))
     name = dict(step.documents).get(wallet, "")
@@ -181,16 +175,13 @@ def report(
 ) -> None:
     """Write the community's report: the newest revision, or a preview of a month that is open."""
     settings = load_settings(config)
-    with Books(settings.journal, month, ()) as books, _progress() as told:
+    with Books(settings.journal, month, ()) as books, _progress_bars() as bar:
         if books.newest_step() is None:
-            books.catch_up(told("reading the journal"))
+            books.catch_up(bar("reading the journal"))
         file = out / f"report-{month}.{form}"
-        progress = told("adding up")
-        _write(file, report_as(form.value, _report(settings, books, progress)))
-    if as_json:
-        print_json({"month": month, "files": [str(file)]})
-    else:
-        typer.echo(str(file))
+        progress = bar("adding up")
+        write_private_file(file, report_as(form.value, _report(settings, books, progress)))
+    print_answer({"month": month, "files": [str(file)]}, str(file), as_json=as_json)
 
 
 def _report(settings: Settings, books: Books, progress: Callable[[int, int], None]) -> bytes:
@@ -207,19 +198,9 @@ def _report(settings: Settings, books: Books, progress: Callable[[int, int], Non
     return canonical(report_of(books, summaries, "open", 0))
 
 
-def _write(file: Path, content: bytes) -> None:
-    """Statements are for their members only."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(0o600)
-        file.write_bytes(content)
-    except OSError as error:
-        raise CannotStart(f"{file}: cannot be written: {error.strerror}") from None
-
-
 @contextmanager
-def _progress() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Bars on stderr: given a text, what is to be told of (done, total)."""
+def _progress_bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Yield what starts a bar on stderr with a text; what it returns takes (done, total)."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
 

@@ -29,7 +29,7 @@ from tests.backend.village import (
     toml_of,
 )
 
-from gridtokenx_backend.cli.api_call import call
+from gridtokenx_backend.cli.operator_api import OperatorApi
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_client.__main__ import main as client_main
 from gridtokenx_wire.keys import write_secret
@@ -77,7 +77,7 @@ def bring(folder: Path, api: str, gateway: Gateway, *readings: Any) -> None:
     """A frame of a gateway's, as `import` brings it."""
     settings = load_settings(folder / "backend.toml")
     path = f"/v1/devices/{gateway.name}/frames"
-    assert call(settings, api, "POST", path, gateway.next(readings))["accepted"] == 1
+    assert OperatorApi(settings, api).post_frames(path, gateway.next(readings))["accepted"] == 1
 
 
 @pytest.fixture(name="member")

@@ -1,0 +1,64 @@
+"""How the commands print to people and programs, and write files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gridtokenx_backend.errors import OperatorError
+
+_IDS = ("id", "device", "meter", "day", "direction", "verdict")
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    typer.echo(json.dumps(value))
+
+
+def print_answer(answer: Any, text: str, *, as_json: bool) -> None:
+    """Print an answer as JSON for programs, or `text`, which says it to people."""
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(text)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table. Columns of ids are not wrapped, so that an id can be copied whole."""
+    table = Table()
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading in _IDS, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file, in place of what was there. Raises OperatorError."""
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def write_private_file(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, and its folder if need be.
+
+    Raises OperatorError.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o600)
+        path.write_bytes(content)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> OperatorError:
+    return OperatorError(f"{path}: cannot be written: {error.strerror}")

@@ -1,0 +1,25 @@
+"""`gridtokenx-backend run`: the server itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from gridtokenx_backend.cli.options import CONFIG, ConfigOption
+from gridtokenx_backend.config.settings import load_settings
+
+
+def run(config: ConfigOption = CONFIG) -> None:
+    """Run the community until SIGTERM. Prints one JSON line when it serves."""
+    import uvloop  # noqa: PLC0415 - the web server takes a second to import
+
+    from gridtokenx_backend import logs, server  # noqa: PLC0415
+
+    settings = load_settings(config)
+    logs.configure()
+    uvloop.run(server.run(settings, _print_ready))
+
+
+def _print_ready(api: str) -> None:
+    sys.stdout.write(json.dumps({"ready": True, "api": api}) + "\n")
+    sys.stdout.flush()
