@@ -1,5 +1,5 @@
 """Simulated electricity meters behind real Modbus servers on real (pseudo-)serial lines.
 
-`gridtokenx_sim.serving.serve` starts them inside a test; `gridtokenx-sim run` starts them as a
+`gridtokenx_sim.simulation.serve` starts them inside a test; `gridtokenx-sim run` starts them as a
 process. Nothing here imports the gateway: the simulator must not share its mistakes.
 """

@@ -20,8 +20,8 @@ def _refuse_without(package: str | None) -> NoReturn:
 try:
     import typer
 
-    from gridtokenx_sim.demo.broker_command import broker
     from gridtokenx_sim.demo.command import demo
+    from gridtokenx_sim.demo.processes.broker_command import broker
     from gridtokenx_sim.run import run
     from gridtokenx_sim.version_option import VersionOption
 except ModuleNotFoundError as missing:

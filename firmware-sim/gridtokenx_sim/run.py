@@ -15,9 +15,9 @@ import typer
 
 from gridtokenx_sim import status as status_file
 from gridtokenx_sim.bus_error import BusError
-from gridtokenx_sim.config import SimConfig
-from gridtokenx_sim.config_loading import ConfigError, load_config
-from gridtokenx_sim.serving import serve
+from gridtokenx_sim.config.loading import ConfigError, load_config
+from gridtokenx_sim.config.sim_config import SimConfig
+from gridtokenx_sim.simulation import serve
 
 _PARENT_CHECK_S = 0.5
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from gridtokenx_sim.faults import kind_of
-from gridtokenx_sim.serving import AnyMeter, Running
+from gridtokenx_sim.config.faults import kind_of
+from gridtokenx_sim.simulation import AnyMeter, Running
 
 _EVERY_S = 1.0
 

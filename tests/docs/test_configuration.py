@@ -15,9 +15,9 @@ from tests.docs.markdown import DOCS, tables
 from gridtokenx_backend.config.settings import BackendConfig
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_edge.config.edge_config import EdgeConfig
-from gridtokenx_sim.amounts import decode_amount
-from gridtokenx_sim.config import SimConfig
-from gridtokenx_sim.faults import BusFault, DlmsFault, MeterFault
+from gridtokenx_sim.config.amounts import decode_amount
+from gridtokenx_sim.config.faults import BusFault, DlmsFault, MeterFault
+from gridtokenx_sim.config.sim_config import SimConfig
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import decode_hook
 
@@ -123,7 +123,7 @@ def value_in(cell: str, kind: type) -> Any:
     if cell == "none":
         return None
     value = tomllib.loads(f"value = {cell.strip('`')}")["value"]
-    hook = decode_amount if kind.__module__ == "gridtokenx_sim.amounts" else decode_hook
+    hook = decode_amount if kind.__module__ == "gridtokenx_sim.config.amounts" else decode_hook
     return msgspec.convert(value, kind, dec_hook=hook)
 
 

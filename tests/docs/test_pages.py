@@ -139,7 +139,7 @@ def installer() -> str:
 
 
 def test_the_simulators_file_on_the_developers_page_is_right(tmp_path: Path) -> None:
-    from gridtokenx_sim.config_loading import load_config
+    from gridtokenx_sim.config.loading import load_config
 
     text = block((DOCS / "developer.md").read_text(), "toml sim")
     file = tmp_path / "sim.toml"

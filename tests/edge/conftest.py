@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.enums import CallbackAPIVersion
 from tests.edge.commissioning.check.checked_site import clock_table
 
-from gridtokenx_sim.config import MeterConfig, SerialBus, SimConfig, Site, TcpBus
-from gridtokenx_sim.serving import Running, serve
+from gridtokenx_sim.config.sim_config import MeterConfig, SerialBus, SimConfig, Site, TcpBus
+from gridtokenx_sim.simulation import Running, serve
 from gridtokenx_wire.ack import Ack, seal_ack
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.frame import Frame, frame_hash, open_frame

@@ -34,8 +34,8 @@ from gridtokenx_dlms.security import Keys, Protection
 from gridtokenx_dlms.session import Ciphering
 from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_sim.clock import HandClock
-from gridtokenx_sim.config_loading import parse_config
-from gridtokenx_sim.serving import Running, serve
+from gridtokenx_sim.config.loading import parse_config
+from gridtokenx_sim.simulation import Running, serve
 
 HERE = Path(__file__).parent
 PYTHON = HERE.parents[1] / ".venv-interop" / "bin" / "python"

@@ -24,7 +24,7 @@ from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
 from gridtokenx_edge.polling.faults import MeterSilent
-from gridtokenx_sim.line import Line as SimulatedLine
+from gridtokenx_sim.line.line import Line as SimulatedLine
 from gridtokenx_wire.clock import ClockConfig, make_clock
 
 SERVER = Path(__file__).parent / "libmodbus_server.py"

@@ -15,8 +15,8 @@ from tests.sim.dlms.reader import METER as DLMS_METER
 from tests.sim.dlms.reader import SERIAL as DLMS_SERIAL
 
 from gridtokenx_sim.clock import HandClock
-from gridtokenx_sim.config import SimConfig
-from gridtokenx_sim.config_loading import parse_config
+from gridtokenx_sim.config.loading import parse_config
+from gridtokenx_sim.config.sim_config import SimConfig
 
 START = "2026-06-21T00:00:00Z"
 START_MS = round(datetime(2026, 6, 21, tzinfo=UTC).timestamp() * 1000)

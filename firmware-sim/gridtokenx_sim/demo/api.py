@@ -7,8 +7,8 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from gridtokenx_sim.demo.folder import Folder
-from gridtokenx_sim.demo.statement import Balance, Summary
+from gridtokenx_sim.demo.files.folder import Folder
+from gridtokenx_sim.demo.files.statement import Balance, Summary
 from gridtokenx_wire.units import parse_grx, parse_kwh
 
 T = TypeVar("T")

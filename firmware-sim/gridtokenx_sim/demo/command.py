@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gridtokenx_sim.demo.broker import BrokerChoice
+from gridtokenx_sim.demo.processes.broker import BrokerChoice
 
 
 def demo(

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 
 from gridtokenx_sim.demo import town
-from gridtokenx_sim.demo.commands import Commands
-from gridtokenx_sim.demo.config_files import Device, Identities
-from gridtokenx_sim.demo.folder import Folder
-from gridtokenx_sim.demo.together import together
+from gridtokenx_sim.demo.files.config_files import Device, Identities
+from gridtokenx_sim.demo.files.folder import Folder
+from gridtokenx_sim.demo.processes.commands import Commands
+from gridtokenx_sim.demo.processes.together import together
 
 
 def known_identities(folder: Folder) -> Identities | None:

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gridtokenx_sim.demo.audit.audit import Finding, audit
-from gridtokenx_sim.demo.broker import BrokerChoice, NoBroker, choose_broker
-from gridtokenx_sim.demo.folder import NAME, Folder, FolderError, open_folder
-from gridtokenx_sim.demo.progress import progress_line
+from gridtokenx_sim.demo.files.folder import NAME, Folder, FolderError, open_folder
+from gridtokenx_sim.demo.processes.broker import BrokerChoice, NoBroker, choose_broker
+from gridtokenx_sim.demo.screen.progress import progress_line
 from gridtokenx_sim.demo.session import Interrupted, Mode, RunFailed, Session
 
 DONE = 0

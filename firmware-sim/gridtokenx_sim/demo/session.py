@@ -15,15 +15,15 @@ from rich.live import Live
 
 from gridtokenx_sim.demo import town
 from gridtokenx_sim.demo.api import ApiSilent
-from gridtokenx_sim.demo.broker import Broker
-from gridtokenx_sim.demo.child import ChildFailed
-from gridtokenx_sim.demo.commands import CommandFailed
-from gridtokenx_sim.demo.folder import Folder
-from gridtokenx_sim.demo.picture import picture
-from gridtokenx_sim.demo.progress import progress_line
-from gridtokenx_sim.demo.running import Running
-from gridtokenx_sim.demo.scene import Event, Scene
-from gridtokenx_sim.demo.watch import Watch
+from gridtokenx_sim.demo.community import Running
+from gridtokenx_sim.demo.files.folder import Folder
+from gridtokenx_sim.demo.processes.broker import Broker
+from gridtokenx_sim.demo.processes.child import ChildFailed
+from gridtokenx_sim.demo.processes.commands import CommandFailed
+from gridtokenx_sim.demo.screen.observer import Watch
+from gridtokenx_sim.demo.screen.picture import picture
+from gridtokenx_sim.demo.screen.progress import progress_line
+from gridtokenx_sim.demo.screen.scene import Event, Scene
 
 SETTLED_TIMEOUT_S = 70.0
 _MARKETS = {"realtime", "interval"}

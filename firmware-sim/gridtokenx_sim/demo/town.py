@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from gridtokenx_sim.dlms.models import DLMS_MODELS
 from gridtokenx_sim.models import MODELS
+from gridtokenx_sim.models.dlms import DLMS_MODELS
 
 COMMUNITY = "sonnenweg"
 TITLE = "Sonnenweg, Vienna"

@@ -23,14 +23,14 @@ from gridtokenx_dlms.hdlc.address import HdlcAddress
 from gridtokenx_dlms.hdlc.parameters import Parameters
 from gridtokenx_dlms.hdlc.station import Station
 from gridtokenx_dlms.mode_e import BAUD_RATES, Identification
-from gridtokenx_sim import faults
 from gridtokenx_sim.bus_error import BusError
 from gridtokenx_sim.clock import CommunityClock
-from gridtokenx_sim.dlms.config import DlmsSerialBus, DlmsTcpBus, PushConfig
+from gridtokenx_sim.config import faults
+from gridtokenx_sim.config.dlms import DlmsSerialBus, DlmsTcpBus, PushConfig
 from gridtokenx_sim.dlms.meter import DlmsMeter
 from gridtokenx_sim.dlms.objects import LOGICAL_DEVICE
 from gridtokenx_sim.dlms.push import keep_pushing, send_over_tcp
-from gridtokenx_sim.line import Line, LineError
+from gridtokenx_sim.line.line import Line, LineError
 
 _CODES = {baud: code for code, baud in BAUD_RATES.items()}
 

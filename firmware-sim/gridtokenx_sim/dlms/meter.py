@@ -19,16 +19,16 @@ from gridtokenx_dlms.objects.device import ObjectModel
 from gridtokenx_dlms.objects.profile_generic import Row
 from gridtokenx_dlms.security import Keys, Protection, ReplayGuard
 from gridtokenx_dlms.server import ClientTerms, ServerAssociation
-from gridtokenx_sim import faults
 from gridtokenx_sim.clock import CommunityClock
-from gridtokenx_sim.config import Site
-from gridtokenx_sim.dlms.config import ClientConfig, DlmsMeterConfig
+from gridtokenx_sim.config import faults
+from gridtokenx_sim.config.dlms import ClientConfig, DlmsMeterConfig
+from gridtokenx_sim.config.faults import AnyMeterFault, Scheduled
+from gridtokenx_sim.config.sim_config import Site
 from gridtokenx_sim.dlms.load_profile import LoadProfile
 from gridtokenx_sim.dlms.meter_clock import MeterClock
-from gridtokenx_sim.dlms.models import DLMS_MODELS, logical_device_name, system_title
 from gridtokenx_sim.dlms.objects import LOGICAL_DEVICE, ClientView, Source, logical_device
-from gridtokenx_sim.faults import AnyMeterFault, Scheduled
-from gridtokenx_sim.measuring import Installation, Measuring
+from gridtokenx_sim.measurement import Installation, Measuring
+from gridtokenx_sim.models.dlms import DLMS_MODELS, logical_device_name, system_title
 from gridtokenx_sim.models.snapshot import Snapshot, take_snapshot
 from gridtokenx_sim.physics.energy import Registers
 from gridtokenx_sim.physics.noise import seed_for

@@ -18,7 +18,8 @@ from gridtokenx_dlms.wrapper import WrapperMessage
 from gridtokenx_dlms.xdlms.attribute import AccessResult, Attribute
 from gridtokenx_dlms.xdlms.notification import DataNotification
 from gridtokenx_sim.clock import CommunityClock
-from gridtokenx_sim.dlms.config import ClientConfig, PushConfig
+from gridtokenx_sim.config.dlms import ClientConfig, PushConfig
+from gridtokenx_sim.config.faults import Silence
 from gridtokenx_sim.dlms.meter import DlmsMeter, client_keys
 from gridtokenx_sim.dlms.objects import (
     EXPORT,
@@ -27,7 +28,6 @@ from gridtokenx_sim.dlms.objects import (
     IMPORT_POWER,
     LOGICAL_DEVICE,
 )
-from gridtokenx_sim.faults import Silence
 
 _LOOK_S = 0.1
 PUSHED = (

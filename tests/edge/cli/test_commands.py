@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gridtokenx_sim.faults import Silence
+from gridtokenx_sim.config.faults import Silence
 from gridtokenx_wire.keys import device_id, device_text, load_private_key, public_key_text
 
 ACK_KEY = "FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z"

@@ -20,8 +20,8 @@ from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
 from gridtokenx_edge.modbus.poller import MeterPoller
-from gridtokenx_sim.amounts import Kwh
-from gridtokenx_sim.faults import (
+from gridtokenx_sim.config.amounts import Kwh
+from gridtokenx_sim.config.faults import (
     ClockOff,
     Crc,
     Drop,
@@ -34,7 +34,7 @@ from gridtokenx_sim.faults import (
     Undefined,
     kind_of,
 )
-from gridtokenx_sim.meter import SimMeter
+from gridtokenx_sim.modbus.meter import SimMeter
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.reading import Reading
 

@@ -15,7 +15,7 @@ from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
 from gridtokenx_edge.modbus.poller import MeterPoller
-from gridtokenx_sim.faults import Crc, ExceptionReply, Silence, Slow
+from gridtokenx_sim.config.faults import Crc, ExceptionReply, Silence, Slow
 from gridtokenx_wire.clock import Clock, ClockConfig, make_clock
 from gridtokenx_wire.reading import Reading
 

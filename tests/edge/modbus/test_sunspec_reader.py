@@ -19,9 +19,9 @@ from gridtokenx_edge.modbus.readers import Readers
 from gridtokenx_edge.modbus.sunspec import SunSpecReader
 from gridtokenx_edge.polling.faults import MeterGarbled, MeterSilent, MeterStrange, ValueMissing
 from gridtokenx_sim.clock import HandClock
-from gridtokenx_sim.config import SimConfig, Site
-from gridtokenx_sim.faults import ExceptionReply, Silence, Undefined
-from gridtokenx_sim.serving import serve
+from gridtokenx_sim.config.faults import ExceptionReply, Silence, Undefined
+from gridtokenx_sim.config.sim_config import SimConfig, Site
+from gridtokenx_sim.simulation import serve
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.reading import ReadingFlag
 

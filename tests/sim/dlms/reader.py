@@ -21,7 +21,7 @@ from gridtokenx_dlms.security import Keys, Protection
 from gridtokenx_dlms.session import Ciphering
 from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_sim.dlms.meter import DlmsMeter
-from gridtokenx_sim.serving import Running
+from gridtokenx_sim.simulation import Running
 
 PATIENT = Timing(reply_s=1.0, gap_s=0.1, exchange_s=8.0, busy_s=0.01, retries=1)
 QUICK = Timing(reply_s=0.15, gap_s=0.03, exchange_s=8.0, busy_s=0.01, retries=4)

@@ -37,7 +37,7 @@ from gridtokenx_dlms.session import Ciphering
 from gridtokenx_dlms.wrapper import WrapperReader
 from gridtokenx_dlms.xdlms.notification import DataNotification, parse_data_notification
 from gridtokenx_sim.clock import HandClock
-from gridtokenx_sim.faults import (
+from gridtokenx_sim.config.faults import (
     BlocksInterrupted,
     Busy,
     CounterReset,
@@ -49,7 +49,7 @@ from gridtokenx_sim.faults import (
     Silence,
     Slow,
 )
-from gridtokenx_sim.serving import serve
+from gridtokenx_sim.simulation import serve
 
 
 @pytest.mark.parametrize("fault", [Drop(every=3), Crc(every=2), Slow(delay_ms=200), Busy(times=3)])

@@ -33,7 +33,7 @@ from gridtokenx_dlms.objects.profile_generic import CLOCK_COLUMN
 from gridtokenx_dlms.objects.selection import CaptureObject, by_entry, by_time
 from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_sim.clock import HandClock
-from gridtokenx_sim.serving import serve
+from gridtokenx_sim.simulation import serve
 
 WAYS = [
     pytest.param(SERIAL, {}, {}, id="HDLC"),

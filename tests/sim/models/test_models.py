@@ -14,7 +14,7 @@ from gridtokenx_sim.models import MODELS
 from gridtokenx_sim.models.layout import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE
 from gridtokenx_sim.models.snapshot import Snapshot, take_snapshot
 from gridtokenx_sim.physics.energy import Registers
-from gridtokenx_sim.serving import serve
+from gridtokenx_sim.simulation import serve
 
 MOMENT = Snapshot(
     serial="12345678",

@@ -10,11 +10,11 @@ import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
 from gridtokenx_sim.clock import HandClock
-from gridtokenx_sim.config_loading import ConfigError
+from gridtokenx_sim.config.loading import ConfigError
 from gridtokenx_sim.models import MODELS
 from gridtokenx_sim.models.layout import ILLEGAL_ADDRESS
 from gridtokenx_sim.models.snapshot import Snapshot
-from gridtokenx_sim.serving import serve
+from gridtokenx_sim.simulation import serve
 
 _NOON_MS = 12 * 3_600_000
 MOMENT = Snapshot(

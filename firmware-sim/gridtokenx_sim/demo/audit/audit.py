@@ -19,9 +19,9 @@ from gridtokenx_sim.demo.audit.evidence import Evidence
 from gridtokenx_sim.demo.audit.finding import Violation
 from gridtokenx_sim.demo.audit.records import Movement
 from gridtokenx_sim.demo.audit.signed import EvidenceError
-from gridtokenx_sim.demo.commands import python
-from gridtokenx_sim.demo.folder import Folder
-from gridtokenx_sim.demo.leash import leashed
+from gridtokenx_sim.demo.files.folder import Folder
+from gridtokenx_sim.demo.processes.commands import python
+from gridtokenx_sim.demo.processes.leash import leashed
 
 _REPLAY_TIMEOUT_S = 60.0
 

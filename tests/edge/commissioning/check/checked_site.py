@@ -15,8 +15,8 @@ from gridtokenx_edge.commissioning.check.finding import Finding, Severity
 from gridtokenx_edge.commissioning.check.site_check import Check, Wanted
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import resolve_paths
-from gridtokenx_sim.config import SimConfig, Site
-from gridtokenx_sim.serving import Running, serve
+from gridtokenx_sim.config.sim_config import SimConfig, Site
+from gridtokenx_sim.simulation import Running, serve
 from gridtokenx_wire.clock import ClockConfig
 
 SPEED = 200

@@ -19,10 +19,10 @@ from tests.sim.dlms.reader import CIPHERED, KEYS
 from gridtokenx_dlms import data
 from gridtokenx_dlms.objects.measured import UNIT_WH, Register
 from gridtokenx_edge.commissioning.check.finding import Finding, Severity
-from gridtokenx_sim.config_loading import parse_config
+from gridtokenx_sim.config.faults import ClockJump, Drop, Refused, Silence
+from gridtokenx_sim.config.loading import parse_config
 from gridtokenx_sim.dlms import objects
-from gridtokenx_sim.faults import ClockJump, Drop, Refused, Silence
-from gridtokenx_sim.serving import Running, serve
+from gridtokenx_sim.simulation import Running, serve
 from gridtokenx_wire.clock import ClockConfig
 
 ISKRA, EDMI = "ISKRAEMECO-40012345", "EDMI-EDM252730415"

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.edge.commissioning.check.checked_site import HEAVY, SPEED, change, check, errors, running
 
 from gridtokenx_edge.commissioning.check.finding import Severity
-from gridtokenx_sim.faults import Crc
+from gridtokenx_sim.config.faults import Crc
 from gridtokenx_sim.models import MODELS
 from gridtokenx_sim.models import quantities as of
 from gridtokenx_sim.models.layout import Table

@@ -21,7 +21,7 @@ from gridtokenx_edge.commissioning.check.ports import agent_runs
 from gridtokenx_edge.commissioning.check.visit import site_view
 from gridtokenx_edge.commissioning.check.watch import Watch
 from gridtokenx_edge.config.config_check import load_config
-from gridtokenx_sim.faults import ExceptionReply, Silence
+from gridtokenx_sim.config.faults import ExceptionReply, Silence
 from gridtokenx_wire.clock import SystemClock
 
 ACK_KEY = "FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z"

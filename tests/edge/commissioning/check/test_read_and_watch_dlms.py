@@ -16,9 +16,9 @@ from typing import Any
 from tests.edge.cli.test_commands import edge
 from tests.sim.dlms.reader import CIPHERED, KEYS
 
-from gridtokenx_sim.config_loading import parse_config
-from gridtokenx_sim.faults import Silence
-from gridtokenx_sim.serving import Running, serve
+from gridtokenx_sim.config.faults import Silence
+from gridtokenx_sim.config.loading import parse_config
+from gridtokenx_sim.simulation import Running, serve
 
 PASSWORD = "prs-9041"
 ISKRA, LANDIS, EDMI, EASTRON = (

@@ -24,7 +24,7 @@ from gridtokenx_edge.commissioning.scan.snippet import snippet
 from gridtokenx_edge.commissioning.scan.sweep import Plan, Scan
 from gridtokenx_edge.commissioning.scan.target import SerialTarget, TcpTarget
 from gridtokenx_edge.polling.faults import LineDown
-from gridtokenx_sim.faults import Crc, Slow
+from gridtokenx_sim.config.faults import Crc, Slow
 from gridtokenx_sim.models import MODELS
 
 Frame = Callable[[str], bytes]

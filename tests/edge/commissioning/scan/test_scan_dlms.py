@@ -14,8 +14,8 @@ from gridtokenx_edge.commissioning.scan.dlms_results import dlms_snippet, profil
 from gridtokenx_edge.commissioning.scan.target import SerialTarget, TcpTarget
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.dlms.scan import FoundDlms
-from gridtokenx_sim.config_loading import parse_config
-from gridtokenx_sim.serving import serve
+from gridtokenx_sim.config.loading import parse_config
+from gridtokenx_sim.simulation import serve
 
 SITE = {"latitude": 48.2, "longitude": 16.37, "start": "2026-06-21T00:00:00Z"}
 AM550 = {"model": "iskraemeco_am550", "serial": "40012345", "address": 17}

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from gridtokenx_sim.demo.folder import Folder
+from gridtokenx_sim.demo.files.folder import Folder
 
 MOVEMENTS = 7
 """Where the outcome of a frame, an order or a clearing has its movements."""

@@ -10,7 +10,7 @@ from typing import Any
 import tests.sim.demo.audit.market_forgeries as market
 from tests.sim.demo.audit.forger import MOVEMENTS, Forger, database, minting
 
-from gridtokenx_sim.demo.folder import Folder
+from gridtokenx_sim.demo.files.folder import Folder
 
 
 def forge_a_gap(forger: Forger, _: Folder) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.sim.demo.audit.forger import MOVEMENTS, Forger, minting
 
-from gridtokenx_sim.demo.folder import Folder
+from gridtokenx_sim.demo.files.folder import Folder
 
 
 def _trading(forger: Forger) -> int:

@@ -17,7 +17,7 @@ from tests.sim.demo.audit.forgeries import FORGERIES
 
 from gridtokenx_sim.demo.audit.audit import CHECKS, Finding, audit, run_check
 from gridtokenx_sim.demo.audit.evidence import Evidence
-from gridtokenx_sim.demo.folder import NAME, Folder
+from gridtokenx_sim.demo.files.folder import NAME, Folder
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What `sim.toml` says: its types, the checks that types cannot make, and the reader."""

@@ -1,0 +1,1 @@
+"""Simulated Modbus meters and the servers that answer for them."""
