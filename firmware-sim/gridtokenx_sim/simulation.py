@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
+from gridtokenx_sim.bus_faults import RunningBus, follow_schedule
 from gridtokenx_sim.clock import CommunityClock
 from gridtokenx_sim.config.dlms import DlmsSerialBus, DlmsTcpBus
 from gridtokenx_sim.config.sim_config import AnyBus, SerialBus, SimConfig
 from gridtokenx_sim.dlms.buses import RunningDlmsSerialBus, RunningDlmsTcpBus
 from gridtokenx_sim.dlms.meter import DlmsMeter
-from gridtokenx_sim.modbus.buses import RunningBus, RunningSerialBus, RunningTcpBus, follow_schedule
+from gridtokenx_sim.modbus.buses import RunningSerialBus, RunningTcpBus
 from gridtokenx_sim.modbus.meter import SimMeter
 from gridtokenx_sim.physics.noise import seed_for
 from gridtokenx_sim.physics.site import Sky

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,6 @@ from gridtokenx_sim.bus_error import BusError
 from gridtokenx_sim.config import faults
 from gridtokenx_sim.config.faults import BusFault, Scheduled
 from gridtokenx_sim.config.sim_config import SerialBus, TcpBus
-from gridtokenx_sim.dlms.buses import RunningDlmsBus
 from gridtokenx_sim.line.line import Line, LineError
 from gridtokenx_sim.modbus.meter import SimMeter
 from gridtokenx_sim.modbus.server import Room, SerialServer, TcpServer
@@ -131,27 +129,6 @@ class RunningTcpBus:
         """Listens again on the same port. Raises BusError."""
         if self._server is None:
             await self.start()
-
-
-RunningBus = RunningSerialBus | RunningTcpBus | RunningDlmsBus
-
-
-async def follow_schedule(
-    bus: RunningBus, elapsed_ms: Callable[[], int], every_s: float = 0.2
-) -> None:
-    """Unplugs and replugs `bus` as its faults' windows come and go. Runs until cancelled."""
-    while True:
-        with suppress(BusError):  # its place is taken: tried again in the next round
-            await _apply(bus, elapsed_ms())
-        await asyncio.sleep(every_s)
-
-
-async def _apply(bus: RunningBus, elapsed_ms: int) -> None:
-    out = any(scheduled.holds(elapsed_ms) for scheduled in bus.faults)
-    if out and bus.plugged:
-        await bus.unplug()
-    elif not out and not bus.plugged:
-        await bus.replug()
 
 
 def _by_address(meters: Sequence[SimMeter]) -> dict[int, SimMeter]:

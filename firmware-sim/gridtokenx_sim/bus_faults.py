@@ -1,0 +1,31 @@
+"""The faults of whole buses: pulled out and put back as their time comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from gridtokenx_sim.bus_error import BusError
+from gridtokenx_sim.dlms.buses import RunningDlmsBus
+from gridtokenx_sim.modbus.buses import RunningSerialBus, RunningTcpBus
+
+RunningBus = RunningSerialBus | RunningTcpBus | RunningDlmsBus
+
+
+async def follow_schedule(
+    bus: RunningBus, elapsed_ms: Callable[[], int], every_s: float = 0.2
+) -> None:
+    """Unplugs and replugs `bus` as its faults' windows come and go. Runs until cancelled."""
+    while True:
+        with suppress(BusError):  # its place is taken: tried again in the next round
+            await _apply(bus, elapsed_ms())
+        await asyncio.sleep(every_s)
+
+
+async def _apply(bus: RunningBus, elapsed_ms: int) -> None:
+    out = any(scheduled.holds(elapsed_ms) for scheduled in bus.faults)
+    if out and bus.plugged:
+        await bus.unplug()
+    elif not out and not bus.plugged:
+        await bus.replug()
