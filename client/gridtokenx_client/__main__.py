@@ -27,14 +27,14 @@ def _refuse_without(package: str | None) -> NoReturn:
 try:
     import typer
 
-    from gridtokenx_client.energy_command import energy
-    from gridtokenx_client.order_commands import order_app
+    from gridtokenx_client.cli.certificates import rec_app
+    from gridtokenx_client.cli.energy import energy
+    from gridtokenx_client.cli.orders import order_app
+    from gridtokenx_client.cli.statement import statement
+    from gridtokenx_client.cli.verification import verify_app
+    from gridtokenx_client.cli.version_option import VersionOption
+    from gridtokenx_client.cli.wallet import wallet_app
     from gridtokenx_client.problem import ApiProblem, Mistake, one_line
-    from gridtokenx_client.rec_commands import rec_app
-    from gridtokenx_client.statement_command import statement
-    from gridtokenx_client.verify_commands import verify_app
-    from gridtokenx_client.version_option import VersionOption
-    from gridtokenx_client.wallet_commands import wallet_app
 except ModuleNotFoundError as missing:
     _refuse_without(missing.name)
 

@@ -32,8 +32,8 @@ from gridtokenx_client.answers import (
     Trades,
     Withdrawal,
 )
-from gridtokenx_client.clearing_document import Clearing, Clearings
 from gridtokenx_client.problem import ApiProblem, Mistake, one_line, problem_of
+from gridtokenx_client.verification.clearing_document import Clearing, Clearings
 
 T = TypeVar("T")
 

@@ -23,9 +23,9 @@ from gridtokenx_backend.core.model.ledger import (
     issuer,
 )
 from gridtokenx_backend.core.model.zones import INTERVAL_MS
-from gridtokenx_client.auction_check import check_auction
-from gridtokenx_client.clearing_document import Clearing
-from gridtokenx_client.coupling_check import check_coupling
+from gridtokenx_client.verification.auction_check import check_auction
+from gridtokenx_client.verification.clearing_document import Clearing
+from gridtokenx_client.verification.coupling_check import check_coupling
 from gridtokenx_wire.order import Order
 
 FIRST_MS = START_MS - START_MS % INTERVAL_MS

@@ -14,8 +14,8 @@ from tests.backend.village import HOUR_MS, KWH, START_MS, Village, reading
 
 from gridtokenx_backend.core.model.zones import INTERVAL_MS, interval_of
 from gridtokenx_backend.engine.ticks import clear_when_due
-from gridtokenx_client.auction_check import check_auction
-from gridtokenx_client.clearing_document import Clearing, Clearings
+from gridtokenx_client.verification.auction_check import check_auction
+from gridtokenx_client.verification.clearing_document import Clearing, Clearings
 
 FIRST_MS = interval_of(START_MS)
 GRACE_MS = 300_000

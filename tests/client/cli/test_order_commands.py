@@ -15,7 +15,7 @@ from rich.console import Console
 from tests.client.test_with_backend import BIN, Said, api, as_json, folder
 
 from gridtokenx_client.answers import Placed, Trade
-from gridtokenx_client.tables import placed_table
+from gridtokenx_client.cli.tables import placed_table
 
 __all__ = ["api", "folder"]  # fixtures
 

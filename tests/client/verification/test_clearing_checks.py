@@ -20,9 +20,9 @@ from gridtokenx_backend.core.messages.clearing_records import (
 )
 from gridtokenx_backend.core.messages.outcomes import Cleared, Trade
 from gridtokenx_backend.core.model.zones import LinkRules
-from gridtokenx_client.auction_check import check_auction
-from gridtokenx_client.clearing_document import Clearing
-from gridtokenx_client.coupling_check import check_coupling
+from gridtokenx_client.verification.auction_check import check_auction
+from gridtokenx_client.verification.clearing_document import Clearing
+from gridtokenx_client.verification.coupling_check import check_coupling
 
 INTERVAL_MS = 1_790_000_100_000
 Books = dict[str, list[AuctionOrder]]

@@ -11,7 +11,7 @@ import msgspec
 import typer
 from rich.console import Console, Group
 
-from gridtokenx_client import tables
+from gridtokenx_client.cli import tables
 from gridtokenx_client.problem import Mistake
 from gridtokenx_client.wallet import Side, Wallet, check_amounts, new_id, read_curve
 from gridtokenx_wire.keys import parse_public_key

@@ -7,10 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gridtokenx_client import tables
-from gridtokenx_client.problem import Mistake
-from gridtokenx_client.wallet import Wallet, check_amounts, new_id
-from gridtokenx_client.wallet_commands import (
+from gridtokenx_client.cli import tables
+from gridtokenx_client.cli.wallet import (
     DEFAULT_API,
     ApiOption,
     IdOption,
@@ -22,6 +20,8 @@ from gridtokenx_client.wallet_commands import (
     open_api,
     show,
 )
+from gridtokenx_client.problem import Mistake
+from gridtokenx_client.wallet import Wallet, check_amounts, new_id
 
 order_app = typer.Typer(help="Place, amend and cancel orders.", no_args_is_help=True)
 

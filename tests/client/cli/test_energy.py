@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from gridtokenx_client import api as api_module
 from gridtokenx_client.__main__ import app
 from gridtokenx_client.answers import Health, Interval, MeterIntervals
-from gridtokenx_client.energy import (
+from gridtokenx_client.cli.energy_tables import (
     as_csv,
     bar,
     buckets,

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gridtokenx_client.clearing_document import Clearing, Plain, Step, plain, price_of
+from gridtokenx_client.verification.clearing_document import Clearing, Plain, Step, plain, price_of
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx, parse_kwh
 
 RULES = "gridtokenx-auction/1"

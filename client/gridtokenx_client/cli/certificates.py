@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gridtokenx_client import tables
-from gridtokenx_client.wallet import Wallet, new_id
-from gridtokenx_client.wallet_commands import (
+from gridtokenx_client.cli import tables
+from gridtokenx_client.cli.wallet import (
     DEFAULT_API,
     ApiOption,
     IdOption,
@@ -19,6 +18,7 @@ from gridtokenx_client.wallet_commands import (
     open_api,
     show,
 )
+from gridtokenx_client.wallet import Wallet, new_id
 
 rec_app = typer.Typer(help="Certificates of renewable energy (REC).", no_args_is_help=True)
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from tests.backend.interval_village import FIRST_MS, IntervalVillage
 
-from gridtokenx_client.clearing_document import Clearing
+from gridtokenx_client.verification.clearing_document import Clearing
 
 COMMAND = Path(sys.executable).parent / "gridtokenx"
 LINK = {"from": "north", "to": "south", "capacity_kwh": "4", "wheeling_grx_per_kwh": "0.02"}

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gridtokenx_client.energy import (
+from gridtokenx_client.cli.energy_tables import (
     as_csv,
     buckets,
     day_label,
@@ -18,9 +18,7 @@ from gridtokenx_client.energy import (
     month_span,
     zone_of,
 )
-from gridtokenx_client.problem import Mistake
-from gridtokenx_client.wallet import Wallet
-from gridtokenx_client.wallet_commands import (
+from gridtokenx_client.cli.wallet import (
     DEFAULT_API,
     ApiOption,
     JsonOption,
@@ -28,6 +26,8 @@ from gridtokenx_client.wallet_commands import (
     key_file,
     show,
 )
+from gridtokenx_client.problem import Mistake
+from gridtokenx_client.wallet import Wallet
 from gridtokenx_wire.keys import read_secret
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gridtokenx_client.auction_check import (
+from gridtokenx_client.verification.auction_check import (
     UWH_PER_KWH,
     Verdict,
     equilibrium,
@@ -20,7 +20,13 @@ from gridtokenx_client.auction_check import (
     traded,
     verdict,
 )
-from gridtokenx_client.clearing_document import Clearing, ClearingLink, Plain, plain, price_of
+from gridtokenx_client.verification.clearing_document import (
+    Clearing,
+    ClearingLink,
+    Plain,
+    plain,
+    price_of,
+)
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx, parse_kwh
 
 Offer = tuple[int, int, int]

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gridtokenx_client.auction_check import Verdict, check_auction
-from gridtokenx_client.clearing_document import Clearing, read_clearings
-from gridtokenx_client.coupling_check import check_coupling
+from gridtokenx_client.cli.wallet import DEFAULT_API, ApiOption, JsonOption
 from gridtokenx_client.problem import Mistake, one_line
-from gridtokenx_client.wallet_commands import DEFAULT_API, ApiOption, JsonOption
+from gridtokenx_client.verification.auction_check import Verdict, check_auction
+from gridtokenx_client.verification.clearing_document import Clearing, read_clearings
+from gridtokenx_client.verification.coupling_check import check_coupling
 
 DIFFERS = 1
 _WIDEST = 60

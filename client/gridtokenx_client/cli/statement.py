@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import typer
 
+from gridtokenx_client.cli.wallet import DEFAULT_API, ApiOption, KeyOption, key_file
 from gridtokenx_client.problem import Mistake
 from gridtokenx_client.wallet import Wallet
-from gridtokenx_client.wallet_commands import DEFAULT_API, ApiOption, KeyOption, key_file
 from gridtokenx_wire.keys import parse_public_key, read_secret
 
 

@@ -1,0 +1,1 @@
+"""The commands of `gridtokenx`, and how they print what they found."""
