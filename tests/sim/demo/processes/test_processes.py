@@ -114,7 +114,7 @@ def test_a_leashed_command_dies_with_the_process_that_started_it(tmp_path: Path)
     replaced = f"import os, sys; os.execv(sys.executable, [sys.executable, '-c', {STUBBORN!r}])"
     parent_code = f"""
 import subprocess, sys, time
-from gridtokenx_sim.demo.leash import leashed
+from gridtokenx_sim.demo.processes.leash import leashed
 child = subprocess.Popen(leashed([sys.executable, '-c', {replaced!r}]), stdout=subprocess.PIPE)
 child.stdout.readline()
 open({str(pid_file)!r}, 'w').write(str(child.pid))
