@@ -115,7 +115,110 @@ EDGE: Table = {
     "__main__": "cli",
 }
 
-TABLES: Mapping[str, Table] = {"gridtokenx_backend": BACKEND, "gridtokenx_edge": EDGE}
+WIRE: Table = {
+    "errors": "",
+    "reading": "",
+    "release": "",
+    "toml_lines": "",
+    "topics": "",
+    "units": "",
+    "verdict": "",
+    "choices": "toml_lines",
+    "clock": "errors",
+    "keys": "errors",
+    "config": "keys choices units toml_lines errors",
+    # signed JSON
+    "jws": "errors",
+    "order": "keys jws units errors",
+    "enrolment": "keys jws errors",
+    "read_token": "keys jws errors",
+    # signed CBOR
+    "cbor": "errors",
+    "cose": "errors",
+    "frame_layout": "errors",
+    "frame": "keys frame_layout cose cbor reading errors",
+    "ack": "frame keys cose cbor verdict errors",
+    "message_file": "frame keys cose cbor errors",
+}
+
+DLMS: Table = {
+    "errors": "",
+    "obis": "",
+    # from the values up to the services
+    "date_time": "errors",
+    "data": "date_time errors",
+    "axdr": "data errors",
+    "ber": "axdr data errors",
+    "xdlms": "axdr data date_time obis errors",
+    # associations, and the two ends of one
+    "security": "errors",
+    "acse": "ber errors",
+    "session": "xdlms security errors",
+    "client": "session acse xdlms axdr data security obis errors",
+    "server": "client session acse xdlms data security errors",
+    "objects": "xdlms data security date_time obis errors",
+    # how the bytes travel
+    "hdlc": "errors",
+    "mode_e": "errors",
+    "wrapper": "errors",
+    "aio": "xdlms wrapper mode_e hdlc errors",
+}
+
+CLIENT: Table = {
+    "answers": "",
+    "problem": "",
+    "verification": "problem",
+    "wallet": "problem answers",
+    "api": "verification problem answers",
+    "cli": "api wallet verification problem answers",
+    "__main__": "cli problem",
+}
+
+SIM: Table = {
+    "bus_error": "",
+    "clock": "",
+    "version_option": "",
+    # what a meter counts, and what it shows of it
+    "physics": "",
+    "models": "physics",
+    "config": "models",
+    "measurement": "config physics clock",
+    # how it is asked
+    "line": "",
+    "modbus": "measurement config models physics line clock bus_error",
+    "dlms": "measurement config models physics line clock bus_error",
+    "bus_faults": "modbus dlms bus_error",
+    "simulation": "bus_faults modbus dlms config physics clock",
+    "status": "simulation config",
+    "run": "status simulation config bus_error",
+    # the demo
+    "demo.town": "models",
+    "demo.periods": "",
+    "demo.files": "demo.town demo.periods",
+    "demo.api": "demo.files",
+    "demo.processes": "demo.api demo.files demo.town",
+    "demo.screen": "demo.api demo.files demo.town physics",
+    "demo.audit": "demo.processes demo.files",
+    "demo.identities": "demo.processes demo.files demo.town",
+    "demo.clock_file": "demo.audit demo.files demo.town",
+    "demo.community": (
+        "demo.clock_file demo.identities demo.screen demo.processes demo.api demo.files demo.town "
+        "demo.periods"
+    ),
+    "demo.session": "demo.community demo.screen demo.processes demo.api demo.files demo.town",
+    "demo.program": "demo.session demo.audit demo.screen demo.processes demo.files",
+    "demo.command": "demo.program demo.processes",
+    "__main__": "demo.command demo.processes run version_option",
+}
+
+TABLES: Mapping[str, Table] = {
+    "gridtokenx_wire": WIRE,
+    "gridtokenx_dlms": DLMS,
+    "gridtokenx_edge": EDGE,
+    "gridtokenx_backend": BACKEND,
+    "gridtokenx_client": CLIENT,
+    "gridtokenx_sim": SIM,
+}
 
 
 def folder_of(module: str, table: Table) -> str | None:
@@ -240,3 +343,7 @@ def test_a_circle_is_found_where_there_is_one(
     graph: dict[str, list[str]], circle: list[str]
 ) -> None:
     assert a_circle(graph) == circle
+
+
+def test_every_package_has_a_table() -> None:
+    assert TABLES.keys() == ROOTS.keys()

@@ -38,7 +38,6 @@ from gridtokenx_backend.journal.entry import Leaf, commit, leaf_hash, make_entry
 from gridtokenx_edge.store.thinning import NEWEST, summarise
 from gridtokenx_wire import topics
 from gridtokenx_wire.ack import open_ack, seal_ack
-from gridtokenx_wire.carried import FRAMES, Header, encode_header, read_header
 from gridtokenx_wire.config import Grx, Kilowatt, PublicKey
 from gridtokenx_wire.enrolment import (
     Consent,
@@ -49,6 +48,7 @@ from gridtokenx_wire.enrolment import (
 )
 from gridtokenx_wire.frame import build_frame, frame_hash, open_frame, seal_frame
 from gridtokenx_wire.keys import device_id, device_text, public_key_text, raw_public_key
+from gridtokenx_wire.message_file import FRAMES, Header, encode_header, read_header
 from gridtokenx_wire.order import (
     Amend,
     Cancel,

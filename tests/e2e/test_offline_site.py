@@ -20,9 +20,9 @@ from tests.e2e import stored
 
 from gridtokenx_edge.config.edge_config import OutboxConfig
 from gridtokenx_edge.store.outbox import Outbox
-from gridtokenx_wire.carried import encode_header, read_frames
 from gridtokenx_wire.frame import ClockStatus
 from gridtokenx_wire.keys import load_private_key
+from gridtokenx_wire.message_file import encode_header, read_frames
 from gridtokenx_wire.reading import Reading
 
 ROUNDS = 400

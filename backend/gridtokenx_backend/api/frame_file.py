@@ -15,10 +15,10 @@ from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.views import FramesTakenView
 from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.ingest.frame_file import store_frames
-from gridtokenx_wire.carried import read_messages
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import MAX_FRAME_BYTES
 from gridtokenx_wire.keys import parse_device
+from gridtokenx_wire.message_file import read_messages
 
 MAX_BODY_BYTES = 1 << 20
 AnyRequest = Request[object, object, State]

@@ -14,9 +14,9 @@ from gridtokenx_backend.cli.operator_api import OperatorApi, operator_api
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption, UrlOption
 from gridtokenx_backend.cli.output import print_answer, write_file
 from gridtokenx_backend.errors import OperatorError
-from gridtokenx_wire.carried import ACKS, Header, encode_header, read_frames
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.keys import device_text
+from gridtokenx_wire.message_file import ACKS, Header, encode_header, read_frames
 
 _BATCH_BYTES = 256 * 1024
 _BATCH_FRAMES = 256

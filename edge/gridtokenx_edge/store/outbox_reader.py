@@ -16,9 +16,9 @@ from gridtokenx_edge.config.edge_config import OutboxConfig
 from gridtokenx_edge.store import outbox_schema as schema
 from gridtokenx_edge.store.outbox_schema import StoredFrame
 from gridtokenx_wire import cose
-from gridtokenx_wire.carried import FRAMES, Header, Links, encode_header
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import Frame, decode_frame
+from gridtokenx_wire.message_file import FRAMES, Header, Links, encode_header
 
 _READ_AT_ONCE = 64
 # The newest frames tell how fast it fills: so many of them.
@@ -135,7 +135,7 @@ class OutboxSnapshot:
         return Chain(self.count, summaries, self.first_seq, self.next_seq, readings, thinned)
 
     def export(self, stream: BinaryIO, progress: Progress) -> None:
-        """Writes a file of frames (`gridtokenx_wire.carried`), as they are stored."""
+        """Writes a file of frames (`gridtokenx_wire.message_file`), as they are stored."""
         stream.write(encode_header(self.header))
         for done, stored in enumerate(self._frames(0), 1):
             stream.write(stored.message)

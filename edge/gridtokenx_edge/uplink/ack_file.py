@@ -10,8 +10,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gridtokenx_wire.ack import Ack, open_ack
-from gridtokenx_wire.carried import ACKS, MAX_ACK_BYTES, read_header, read_messages
 from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.message_file import ACKS, MAX_ACK_BYTES, read_header, read_messages
 
 
 def open_by_any(message: bytes, keys: Sequence[Ed25519PublicKey]) -> Ack:

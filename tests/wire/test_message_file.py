@@ -10,16 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridtokenx_wire.ack import Ack, seal_ack
-from gridtokenx_wire.carried import (
-    ACKS,
-    FRAMES,
-    MAX_ACK_BYTES,
-    Header,
-    encode_header,
-    read_frames,
-    read_header,
-    read_messages,
-)
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import (
     GENESIS_PREV,
@@ -28,6 +18,16 @@ from gridtokenx_wire.frame import (
     build_frame,
     frame_hash,
     seal_frame,
+)
+from gridtokenx_wire.message_file import (
+    ACKS,
+    FRAMES,
+    MAX_ACK_BYTES,
+    Header,
+    encode_header,
+    read_frames,
+    read_header,
+    read_messages,
 )
 from gridtokenx_wire.reading import Reading
 from gridtokenx_wire.verdict import Reason, Verdict
