@@ -14,6 +14,10 @@ class OperatorError(Exception):
     """The base of what is told to the operator without a traceback."""
 
 
+class OtherVersion(OperatorError):
+    """A stored file is of a version that this program does not read."""
+
+
 class CannotStart(OperatorError):
     """Something outside is not as it must be."""
 

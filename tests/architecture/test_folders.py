@@ -57,7 +57,7 @@ BACKEND: Table = {
     "enrolment": "config engine signatures core.messages errors",
     "ingest": "config engine signatures core.messages core.model",
     # statements
-    "statements.model": "",
+    "statements.model": "errors",
     "statements.fold": "statements.model journal core.sharing core.messages core.model errors",
     "statements.documents": (
         "statements.fold statements.model core.sharing core.messages core.model errors"

@@ -198,7 +198,7 @@ async def open_journal_readonly(path: Path) -> SqliteJournal:
     connection = Connection(f"file:{quote(str(path))}?mode=ro", uri=True)
     journal = SqliteJournal(connection, connection)
     try:
-        _check_version(await connection.call(_version))
+        await connection.call(check_schema)
         await journal.last_seq()
     except JournalUnavailable as error:
         await journal.close()
@@ -210,31 +210,27 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     db.execute("PRAGMA wal_autocheckpoint=4000")
-    version = _version(db)
+    (version,) = db.execute("PRAGMA user_version").fetchone()
     if version == 0:
         db.executescript(
             f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
         )
         return
-    _check_version(version)
-    if version < SCHEMA_VERSION:
+    if check_schema(db) < SCHEMA_VERSION:
         db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
-def _version(db: sqlite3.Connection) -> int:
+def check_schema(db: sqlite3.Connection) -> int:
+    """Return the schema's version. Raises JournalUnavailable if this program does not read it."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    return int(version)
-
-
-def _check_version(version: int) -> None:
-    """Raise JournalUnavailable for a journal that this program must not read."""
     if version > SCHEMA_VERSION:
         raise JournalUnavailable(
             f"expected a journal of schema {SCHEMA_VERSION} at most, got schema {version}: install "
-            "the program that wrote it, or a newer one"
+            "the version that wrote it, or a newer one"
         )
     if version < _OLDEST_VERSION:
         raise JournalUnavailable(
             f"expected a journal of schema {_OLDEST_VERSION} or later, got schema {version}, which "
             "no release has written"
         )
+    return int(version)

@@ -140,7 +140,7 @@ def _fault(entry: Entry) -> str:
     if leaf.v > LEAF_VERSION or leaf.rules > RULES_VERSION:
         return (
             f"expected leaf version {LEAF_VERSION} and rules version {RULES_VERSION} at most, got "
-            f"{leaf.v} and {leaf.rules}: install the program that wrote it, or a newer one"
+            f"{leaf.v} and {leaf.rules}: install the version that wrote it, or a newer one"
         )
     for name in ("seq", "at_ms", "kind"):
         if getattr(leaf, name) != getattr(entry, name):

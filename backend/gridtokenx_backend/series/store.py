@@ -103,10 +103,13 @@ async def open_series_readonly(path: Path) -> SeriesStore:
     """The series in `path`, for reading beside a running backend."""
     connection = Connection(f"file:{quote(str(path))}?mode=ro", uri=True)
     try:
+        await connection.call(_check_version)
         await connection.call(_applied)
     except JournalUnavailable as error:
         await connection.close()
-        raise JournalUnavailable(f"{path}: expected a series: {error}") from None
+        raise JournalUnavailable(
+            f"{path}: expected a series: {error} (deleted, it is built anew from the journal)"
+        ) from None
     return SeriesStore(connection)
 
 
@@ -118,7 +121,14 @@ def _prepare(db: sqlite3.Connection) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version == 0:
         db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
-    elif version != _SCHEMA_VERSION:
+    else:
+        _check_version(db)
+
+
+def _check_version(db: sqlite3.Connection) -> None:
+    """Raise JournalUnavailable for a series that another version has written."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version != _SCHEMA_VERSION:
         raise JournalUnavailable(f"expected schema version {_SCHEMA_VERSION}, got {version}")
 
 

@@ -271,9 +271,7 @@ class Outbox:
 
     def _check_owner(self, version: int, device: bytes, chain: bytes) -> None:
         if not 1 <= version <= schema.VERSION:
-            raise OutboxRefusedError(
-                f"{self._path}: expected version {schema.VERSION}, got {version}"
-            )
+            raise OutboxRefusedError(f"{self._path}: {schema.newer(version)}")
         if device != self.device:
             raise OutboxRefusedError(
                 f"{self._path}: expected an outbox of device {device_text(self.device)},"

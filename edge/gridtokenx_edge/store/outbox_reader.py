@@ -76,11 +76,13 @@ class OutboxSnapshot:
         version, device, chain = self._one("SELECT version, device, chain FROM chain")
         self.device: bytes = device
         self.chain: bytes = chain
-        if version != schema.VERSION:
+        if version < schema.VERSION:
             raise OutboxUnreadableError(
                 f"{path}: expected version {schema.VERSION}, got {version};"
                 " an agent of this version upgrades it when it starts"
             )
+        if version > schema.VERSION:
+            raise OutboxUnreadableError(f"{path}: {schema.newer(version)}")
         count, newest = self._one("SELECT count(*), max(seq) FROM frame")
         self.count: int = count
         first = next(self._frames(0), None)

@@ -61,6 +61,14 @@ class StoredFrame(NamedTuple):
     message: bytes
 
 
+def newer(version: int) -> str:
+    """Return what to say of an outbox that a later version of the agent has written."""
+    return (
+        f"expected an outbox of version {VERSION} at most, got {version}:"
+        " install the version that wrote it, or a newer one"
+    )
+
+
 async def write(connection: aiosqlite.Connection, statements: Sequence[Statement]) -> None:
     """All of these or none. Raises sqlite3.Error."""
     if len(statements) == 1:

@@ -375,7 +375,7 @@ async def test_a_snapshot_of_an_older_version_is_passed_over_and_all_is_replayed
 
 @pytest.mark.parametrize(
     ("field", "expected"),
-    [("v", "got 3 and 1: install the program"), ("rules", "got 2 and 2: install the program")],
+    [("v", "got 3 and 1: install the version"), ("rules", "got 2 and 2: install the version")],
 )
 async def test_an_entry_of_a_newer_program_is_refused_in_one_line_that_says_what_to_do(
     path: Path, field: str, expected: str

@@ -93,7 +93,10 @@ async def test_an_outbox_of_another_device_is_refused_untouched(tmp_path: Path) 
     ("damage", "expected"),
     [
         ("DELETE FROM frame WHERE seq = 2", "without a gap"),
-        ("UPDATE chain SET version = 9", "expected version 2, got 9"),
+        (
+            "UPDATE chain SET version = 9",
+            "expected an outbox of version 2 at most, got 9: install the version",
+        ),
     ],
 )
 async def test_a_damaged_outbox_is_refused(tmp_path: Path, damage: str, expected: str) -> None:

@@ -20,6 +20,7 @@ from gridtokenx_backend.statements.model.document import (
     StatementData,
     Status,
     canonical,
+    check_format,
     sha256,
 )
 from gridtokenx_wire.units import (
@@ -190,7 +191,8 @@ _decoder = msgspec.json.Decoder(CommunityReport)
 
 
 def decode_report(stored: bytes) -> CommunityReport:
-    """The report of its bytes. Raises ValueError."""
+    """Return the report of its bytes. Raises as `document.decode` does."""
+    check_format(stored, FORMAT)
     return _decoder.decode(stored)
 
 

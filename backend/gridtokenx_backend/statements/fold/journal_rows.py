@@ -15,6 +15,7 @@ from gridtokenx_backend.core.messages.inputs import ConfigureInput, PeriodInput,
 from gridtokenx_backend.core.messages.period_records import ChangePeriod
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.errors import JournalUnavailable
+from gridtokenx_backend.journal.sqlite_journal import check_schema
 
 _READ = 1000
 _WITH_INPUT = ("configure", "period", "settlement", "grid_data")
@@ -56,6 +57,7 @@ class JournalRows:
             self._db = sqlite3.connect(
                 f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5, check_same_thread=False
             )
+            check_schema(self._db)
             self.last_seq()
         except sqlite3.Error as error:
             raise JournalUnavailable(f"{path}: expected a journal: {error}") from None

@@ -13,9 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gridtokenx_backend.errors import CannotStart
+from gridtokenx_backend.errors import CannotStart, OtherVersion
 from gridtokenx_backend.statements.model.document import sha256
 
+_VERSION = 1
+"""A file without a number is of version 1, too: version 0.1.0 of the program wrote none."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (
   sha256 TEXT PRIMARY KEY,
@@ -34,7 +36,9 @@ class Documents:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=10)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            _check_version(path, self._db)
             self._db.execute(_SCHEMA)
+            self._db.execute(f"PRAGMA user_version={_VERSION}")
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise CannotStart(f"{path}: cannot keep documents: {reason}") from None
@@ -63,6 +67,15 @@ class Documents:
         return name
 
 
+def _check_version(path: Path, db: sqlite3.Connection) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > _VERSION:
+        raise OtherVersion(
+            f"{path}: expected version {_VERSION} at most, got {version}: install the version that "
+            "wrote it, or a newer one"
+        )
+
+
 def read_document(path: Path, name: str) -> bytes | None:
     """The document of that hash, if it is kept here and whole. Raises CannotStart."""
     if not path.exists():
@@ -70,6 +83,7 @@ def read_document(path: Path, name: str) -> bytes | None:
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
         try:
+            _check_version(path, db)
             row = db.execute("SELECT packed FROM document WHERE sha256 = ?", (name,)).fetchone()
         finally:
             db.close()

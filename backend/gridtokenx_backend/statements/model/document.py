@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from gridtokenx_backend.errors import OtherVersion
+
 FORMAT = "gridtokenx-statement-1"
 Status = Literal["open", "provisional", "final", "revised"]
 
@@ -298,6 +300,11 @@ class Statement(msgspec.Struct, frozen=True):
     data_sha256: str
 
 
+class _Format(msgspec.Struct, frozen=True):
+    format: str = ""
+
+
+_formats = msgspec.json.Decoder(_Format)
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(Statement)
 
@@ -317,5 +324,16 @@ def encode(statement: Statement) -> bytes:
 
 
 def decode(stored: bytes) -> Statement:
-    """The document of its bytes. Raises ValueError."""
+    """Return the document of its bytes. Raises ValueError, and OtherVersion for another format."""
+    check_format(stored, FORMAT)
     return _decoder.decode(stored)
+
+
+def check_format(stored: bytes, expected: str) -> None:
+    """Raise OtherVersion for a document that says another format, ValueError for none at all."""
+    found = _formats.decode(stored).format
+    if found != expected:
+        raise OtherVersion(
+            f"expected a document of format {expected}, got {found or 'none'}: install the version "
+            "that made it, or a newer one"
+        )
