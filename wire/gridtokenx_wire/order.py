@@ -19,6 +19,11 @@ from gridtokenx_wire.units import parse_grx, parse_kwh
 
 MAX_JWS_BYTES = 4096
 _KIND = jws.Kind(typ="gridtokenx-order+jws", max_bytes=MAX_JWS_BYTES, is_signed_by_others=True)
+Side = Literal["buy", "sell"]
+Segment = Literal["realtime", "interval"]
+"""The market that an order is for: the continuous one, or the auction of each interval."""
+TimeInForce = Literal["GTC", "IOC", "FOK", "GTT"]
+SelfTradePrevention = Literal["skip", "cancel_resting", "cancel_incoming"]
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
@@ -43,16 +48,16 @@ class Order(_Instruction, frozen=True, tag="order", gc=False, omit_defaults=True
     of its own wallet.
     """
 
-    side: Literal["buy", "sell"]
+    side: Side
     quantity_kwh: str
     price_grx_per_kwh: str = ""
-    tif: Literal["GTC", "IOC", "FOK", "GTT"] = "GTC"
-    segment: Literal["realtime", "interval"] = "realtime"
+    tif: TimeInForce = "GTC"
+    segment: Segment = "realtime"
     type: Literal["limit", "market"] = "limit"
     expires_ms: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     post_only: bool = False
     min_quantity_kwh: str = ""
-    stp: Literal["skip", "cancel_resting", "cancel_incoming"] = "skip"
+    stp: SelfTradePrevention = "skip"
 
     @property
     def quantity_uwh(self) -> int:
@@ -96,8 +101,8 @@ class Cancel(_Instruction, frozen=True, tag="cancel", gc=False):
 class CancelAll(_Instruction, frozen=True, tag="cancel_all", gc=False, omit_defaults=True):
     """Withdraw all open orders of the wallet, of one segment or side if it is named."""
 
-    segment: Literal["", "realtime", "interval"] = ""
-    side: Literal["", "buy", "sell"] = ""
+    segment: Segment | Literal[""] = ""
+    side: Side | Literal[""] = ""
 
 
 class Standing(_Instruction, frozen=True, tag="standing", gc=False):
@@ -111,11 +116,11 @@ class Standing(_Instruction, frozen=True, tag="standing", gc=False):
     price holds until the next hour of the curve, and `price_grx_per_kwh` before its first.
     """
 
-    side: Literal["buy", "sell"]
+    side: Side
     price_grx_per_kwh: str
     keep_kwh: str = "0"
     active: bool = True
-    segment: Literal["realtime", "interval"] = "realtime"
+    segment: Segment = "realtime"
     curve: list[tuple[int, str]] = []
     paused: bool = False
 

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from gridtokenx_wire.order import Side
+
 RULES: Final = "gridtokenx-auction/1"
 """Names the rules of this package. What they say never changes under the same name."""
 
@@ -24,7 +26,7 @@ class AuctionOrder(msgspec.Struct, kw_only=True, frozen=True, array_like=True, g
 
     number: int
     wallet: str
-    side: str
+    side: Side
     price_ugrx: int
     quantity_uwh: int
 

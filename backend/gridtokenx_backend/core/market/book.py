@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from gridtokenx_wire.order import Side
+
 _SPARE = 64
 BUY: Final = "buy"
 SELL: Final = "sell"
@@ -29,7 +31,7 @@ class RestingOrder(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     number: int
     key: str
     wallet: str
-    side: str
+    side: Side
     price_ugrx: int
     remaining_uwh: int
     quantity_uwh: int
@@ -96,7 +98,7 @@ class Book:
         if order.expires_ms:
             self._expect(order)
 
-    def _side(self, zone: str, side: str) -> _Side:
+    def _side(self, zone: str, side: Side) -> _Side:
         found = self._sides.get((zone, side))
         if found is None:
             found = self._sides[zone, side] = _Side(1 if side == BUY else -1)
@@ -136,7 +138,7 @@ class Book:
         mine = self._by_wallet.get(wallet)
         return len(mine) if mine else 0
 
-    def candidates(self, zone: str, side: str, worst_rank: int) -> Iterator[RestingOrder]:
+    def candidates(self, zone: str, side: Side, worst_rank: int) -> Iterator[RestingOrder]:
         """What rests on `side` of a zone at `worst_rank` or better, in priority order.
 
         A rank is what a price is worth to the other side: a bid's price, an ask's times -1.
@@ -153,7 +155,7 @@ class Book:
                 if maker is not None:
                     yield maker
 
-    def reaches(self, zone: str, side: str, worst_rank: int) -> bool:
+    def reaches(self, zone: str, side: Side, worst_rank: int) -> bool:
         """Whether anything rests there at `worst_rank` or better."""
         book_side = self._sides.get((zone, side))
         return book_side is not None and bool(book_side.ranks) and book_side.ranks[-1] >= worst_rank
@@ -187,7 +189,7 @@ class Book:
         if level.live == 0:
             self._sides[order.zone, order.side].drop_if_empty(order.price_ugrx)
 
-    def depth(self, zone: str, side: str, levels: int) -> list[tuple[int, int]]:
+    def depth(self, zone: str, side: Side, levels: int) -> list[tuple[int, int]]:
         """(price_ugrx, volume_uwh) of the best `levels` prices of a zone."""
         book_side = self._side(zone, side)
         return [

@@ -16,8 +16,15 @@ from gridtokenx_backend.core.market.charges import TradeCharges, charge, fee_ugr
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.matching import SKIP, Fill, Incoming, MatchPlan, plan
 from gridtokenx_backend.core.market.trading import TradingState
-from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefusal, Refused, Trade
+from gridtokenx_backend.core.messages.outcomes import (
+    OrderAccepted,
+    OrderRefusal,
+    OrderStatus,
+    Refused,
+    Trade,
+)
 from gridtokenx_backend.core.model.ledger import FEES, GRID, GRX, LOSSES, WHEELING, Ledger, Movement
+from gridtokenx_wire.order import SelfTradePrevention, Side
 from gridtokenx_wire.units import format_grx, format_kwh
 
 MAX_OPEN_ORDERS = 1_000_000
@@ -35,7 +42,7 @@ class NewOrder(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     number: int
     key: str
     wallet: str
-    side: str
+    side: Side
     price_ugrx: int
     quantity_uwh: int
     rests: bool
@@ -45,7 +52,7 @@ class NewOrder(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     expires_ms: int = 0
     post_only: bool = False
     min_quantity_uwh: int = 0
-    stp: str = SKIP
+    stp: SelfTradePrevention = SKIP
 
 
 class Market:
@@ -118,7 +125,7 @@ class Market:
             return 0
         return self.ledger.available(wallet, GRX) // cover * self.rules.lot_uwh
 
-    def cover(self, side: str, price_ugrx: int, quantity_uwh: int) -> tuple[str, int]:
+    def cover(self, side: Side, price_ugrx: int, quantity_uwh: int) -> tuple[str, int]:
         """(asset, amount) that fills of so much may cost at most, at `price_ugrx` or better.
 
         Fees are rounded up fill by fill, and no fill is smaller than a lot.
@@ -284,7 +291,7 @@ class Market:
             trading.note_price(buyer_zone, fill.seller_ugrx + link.charge_ugrx, at_ms)
             trading.pass_through(link, fill.quantity_uwh, at_ms)
 
-    def _finish(self, order: NewOrder, remaining_uwh: int, *, ended: bool) -> str:
+    def _finish(self, order: NewOrder, remaining_uwh: int, *, ended: bool) -> OrderStatus:
         """Rests what may rest, with its escrow; the order's status."""
         if not remaining_uwh:
             return "filled"

@@ -6,6 +6,8 @@ no IOC, FOK, post-only or minimum here.
 
 from __future__ import annotations
 
+from typing import Final
+
 from gridtokenx_backend.core.market.book import Book, RestingOrder
 from gridtokenx_backend.core.market.charges import charge
 from gridtokenx_backend.core.market.continuous import MAX_OPEN_ORDERS, Market, NewOrder, shortage
@@ -22,7 +24,7 @@ from gridtokenx_backend.core.model.ledger import (
 from gridtokenx_backend.core.model.zones import LinkRules
 from gridtokenx_wire.units import UWH_PER_KWH
 
-INTERVAL = "interval"
+INTERVAL: Final = "interval"
 
 
 class IntervalMarket:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from gridtokenx_backend.core.model.zones import ONLY_ZONE, LinkRules, ZoneRules
+
+Payer = Literal["buyer", "seller"]
 
 
 class MarketRules(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
@@ -15,8 +19,8 @@ class MarketRules(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc
     highest_price_ugrx: int
     largest_order_uwh: int
     fee_bps: int
-    fee_payer: str = "seller"
-    network_payer: str = "buyer"
+    fee_payer: Payer = "seller"
+    network_payer: Payer = "buyer"
     min_fee_ugrx: int = 0
     zones: tuple[ZoneRules, ...] = (ZoneRules(ONLY_ZONE),)
     links: tuple[LinkRules, ...] = ()

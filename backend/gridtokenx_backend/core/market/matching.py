@@ -15,6 +15,7 @@ import msgspec
 from gridtokenx_backend.core.market.book import BUY, SELL, Book, RestingOrder
 from gridtokenx_backend.core.market.trading import PriceBand, Route
 from gridtokenx_backend.core.model.zones import LinkRules
+from gridtokenx_wire.order import SelfTradePrevention, Side
 
 SKIP: Final = "skip"
 CANCEL_RESTING: Final = "cancel_resting"
@@ -28,10 +29,10 @@ class Incoming(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """
 
     wallet: str
-    side: str
+    side: Side
     limit_ugrx: int
     quantity_uwh: int
-    stp: str = SKIP
+    stp: SelfTradePrevention = SKIP
 
 
 class Fill(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -64,7 +65,8 @@ def plan(
     """What an incoming order trades. `routes` begin with its own zone. Changes nothing."""
     planned = MatchPlan(fills=[], cancelled=[])
     is_buyer = incoming.side == BUY
-    other, sign = (SELL, -1) if is_buyer else (BUY, 1)
+    other: Side = SELL if is_buyer else BUY
+    sign = -1 if is_buyer else 1
     zone = routes[0].zone
     if len(routes) == 1 and not book.reaches(zone, other, incoming.limit_ugrx * sign):
         return planned  # as most orders do
@@ -110,8 +112,8 @@ def _best_first(
     book: Book, incoming: Incoming, routes: list[Route]
 ) -> Iterator[tuple[RestingOrder, Route]]:
     """Resting orders that may trade, by their worth to the incoming order, then by age."""
-    other, sign = (SELL, -1) if incoming.side == BUY else (BUY, 1)
-    worst = incoming.limit_ugrx * sign
+    other: Side = SELL if incoming.side == BUY else BUY
+    worst = -incoming.limit_ugrx if incoming.side == BUY else incoming.limit_ugrx
     if len(routes) > 1:
         return _merged(book, routes, other, worst)
     (route,) = routes
@@ -119,7 +121,7 @@ def _best_first(
 
 
 def _merged(
-    book: Book, routes: list[Route], other: str, worst: int
+    book: Book, routes: list[Route], other: Side, worst: int
 ) -> Iterator[tuple[RestingOrder, Route]]:
     """What `other` has in several zones. A route is left when nothing more fits through it."""
     sign = -1 if other == SELL else 1

@@ -7,16 +7,20 @@ waited for: a meter that says nothing settles when its readings come.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from gridtokenx_backend.core.model.zones import INTERVAL_MS, interval_of
+
+ClearingMode = Literal["ex_post", "ex_ante"]
 
 
 class IntervalRules(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """The `[interval]` terms. `mode` is ex_post or ex_ante."""
 
     enabled: bool = False
-    mode: str = "ex_post"
+    mode: ClearingMode = "ex_post"
     gate_ms: int = 0
     grace_ms: int = 0
     coupling: bool = True

@@ -9,7 +9,9 @@ import msgspec
 
 from gridtokenx_backend.core.market.book import BUY, NEVER_MS
 from gridtokenx_backend.core.market.market_rules import MarketRules
+from gridtokenx_backend.core.messages.outcomes import ZoneStatus
 from gridtokenx_backend.core.model.zones import LinkRules, ZoneRules, interval_of
+from gridtokenx_wire.order import Side
 
 OPEN: Final = "open"
 HALTED: Final = "halted"
@@ -28,7 +30,7 @@ class ZoneState(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """
 
     name: str
-    status: str = OPEN
+    status: ZoneStatus = OPEN
     reason: str = ""
     paused_until_ms: int = 0
     last_ugrx: int = 0
@@ -113,7 +115,7 @@ class TradingState:
         state = self.zones[zone]
         return f"zone {zone!r} is halted: {state.reason}" if state.status == HALTED else ""
 
-    def routes(self, zone: str, side: str, at_ms: int) -> list[Route]:
+    def routes(self, zone: str, side: Side, at_ms: int) -> list[Route]:
         """Where an order of `zone` may trade now; its own zone is the first."""
         if not self._links:
             return self._own[zone]
@@ -184,7 +186,7 @@ class TradingState:
         state.reference_ugrx = state.last_ugrx = 0
         self._note_pauses()
 
-    def switch(self, zone: str, status: str, reason: str) -> None:
+    def switch(self, zone: str, status: ZoneStatus, reason: str) -> None:
         """The operator's command. An end of a halt is the end of a pause, too."""
         state = self.zones[zone]
         state.status, state.reason = status, reason if status != OPEN else ""

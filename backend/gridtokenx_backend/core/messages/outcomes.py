@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard, get_args
+from typing import Literal, TypeGuard, get_args
 
 import msgspec
 
@@ -26,6 +26,12 @@ from gridtokenx_backend.core.messages.sharing_outcomes import (
 )
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.core.model.ledger import Movement
+from gridtokenx_backend.core.model.registry import DeviceStatus, TokenStatus
+from gridtokenx_wire.order import Segment, Side
+
+OrderStatus = Literal["resting", "partly_filled", "filled", "cancelled"]
+"""What became of an order: partly_filled rests with its remainder, cancelled has lost it."""
+ZoneStatus = Literal["open", "halted", "cancel_only"]
 
 
 class FrameRefused(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -82,7 +88,7 @@ class Trade(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False
     loss_ugrx: int = 0
     buyer_zone: str = ""
     seller_zone: str = ""
-    segment: str = "realtime"
+    segment: Segment = "realtime"
     rent_ugrx: int = 0
     """What the buyer pays beside `gross_ugrx` for links that are full, in the coupling only."""
 
@@ -117,7 +123,7 @@ class OrderAccepted(
 
     number: int
     key: str
-    status: str
+    status: OrderStatus
     filled_uwh: int
     remaining_uwh: int
     trades: list[Trade]
@@ -137,7 +143,7 @@ class OrderAmended(
     number: int
     key: str
     former: int
-    status: str
+    status: OrderStatus
     quantity_uwh: int
     price_ugrx: int
     filled_uwh: int
@@ -158,7 +164,7 @@ class MarketSwitched(msgspec.Struct, frozen=True, array_like=True, tag="market",
     """The operator set zones to open, halted or cancel_only."""
 
     zones: list[str]
-    status: str
+    status: ZoneStatus
 
 
 class OrderCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel", gc=False):
@@ -173,7 +179,7 @@ class StandingAccepted(
     """`cancelled` are the numbers of the orders that the former standing order had resting."""
 
     wallet: str
-    side: str
+    side: Side
     active: bool
     cancelled: list[int]
 
@@ -243,7 +249,7 @@ class TokenChanged(
 
     token: str
     site: str
-    status: str
+    status: TokenStatus
 
 
 class DeviceEnrolled(
@@ -253,7 +259,7 @@ class DeviceEnrolled(
 
     device: bytes
     site: str
-    status: str
+    status: DeviceStatus
 
 
 class DeviceRotated(

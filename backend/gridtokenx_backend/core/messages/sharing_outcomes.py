@@ -9,6 +9,9 @@ from enum import Enum
 
 import msgspec
 
+from gridtokenx_backend.core.model.interval_energy import Quality
+from gridtokenx_backend.core.model.sharing_keys import Mode
+
 
 class SharedOut(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """A producing meter: `offered == given + held + surplus`. Nothing offered is None: missing.
@@ -24,7 +27,7 @@ class SharedOut(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=F
     held_uwh: int
     surplus_uwh: int
     earned_ugrx: int
-    quality: int
+    quality: Quality
 
 
 class SharedIn(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
@@ -37,7 +40,7 @@ class SharedIn(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=Fa
     received_uwh: int | None
     held_uwh: int
     cost_ugrx: int
-    quality: int
+    quality: Quality
 
 
 class Allocation(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
@@ -53,8 +56,8 @@ class Allocation(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=
     revision: int
     corrects: int
     key: int
-    mode: str
-    quality: int
+    mode: Mode
+    quality: Quality
     price_ugrx: int
     producers: list[SharedOut]
     consumers: list[SharedIn]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy, MeterPast
+from gridtokenx_wire.order import Segment
+
+DeviceStatus = Literal["active", "pending", "revoked"]
+TokenStatus = Literal["open", "used", "withdrawn"]
 
 
 class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -100,7 +106,7 @@ class Device(msgspec.Struct, array_like=True, gc=False):
     id: bytes
     public_key: bytes
     site: str
-    status: str
+    status: DeviceStatus
     chain: bytes
     next_seq: int
     prev: bytes
@@ -136,7 +142,7 @@ class Token(msgspec.Struct, array_like=True, gc=False):
 
     site: str
     expires_ms: int
-    status: str = "open"
+    status: TokenStatus = "open"
     device: bytes = b""
 
 
@@ -151,7 +157,7 @@ class StandingOrder(msgspec.Struct, array_like=True, gc=False):
     price_ugrx: int
     keep_uwh: int
     covered_uwh: int = 0
-    segment: str = "realtime"
+    segment: Segment = "realtime"
     curve: tuple[tuple[int, int], ...] = ()
     paused: bool = False
     asked_ugrx: int = 0

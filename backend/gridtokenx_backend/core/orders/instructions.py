@@ -21,6 +21,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     Refused,
     Repeated,
     StandingAccepted,
+    ZoneStatus,
 )
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateMoved,
@@ -52,7 +53,7 @@ RESERVED_PREFIX = "standing-"
 """Client ids that begin so are those of orders placed by standing orders."""
 
 MAX_CURVE = 24
-_STATUS = {"halt": HALTED, "resume": OPEN, "cancel_only": CANCEL_ONLY}
+_STATUS: dict[str, ZoneStatus] = {"halt": HALTED, "resume": OPEN, "cancel_only": CANCEL_ONLY}
 Accepted = (
     OrderAccepted
     | OrderCancelled

@@ -6,7 +6,7 @@ from gridtokenx_backend.core.market.book import BUY, RestingOrder
 from gridtokenx_backend.core.market.continuous import NewOrder
 from gridtokenx_backend.core.messages.outcomes import OrderRefusal, Refused
 from gridtokenx_backend.core.state.community import Community
-from gridtokenx_wire.order import Amend, Order
+from gridtokenx_wire.order import Amend, Order, Side
 from gridtokenx_wire.units import format_kwh
 
 _RESTING = ("GTC", "GTT")
@@ -54,7 +54,7 @@ def read_order(community: Community, given: Order, key: str, at_ms: int) -> NewO
     )
 
 
-def _worst_price_ugrx(community: Community, zone: str, side: str) -> int:
+def _worst_price_ugrx(community: Community, zone: str, side: Side) -> int:
     """The limit of a market order: the end of its zone's band."""
     rules = community.market.rules
     band = community.market.trading.rules_of(zone)

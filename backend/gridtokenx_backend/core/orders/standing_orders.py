@@ -21,13 +21,14 @@ from gridtokenx_backend.core.model.local_time import hour_at
 from gridtokenx_backend.core.model.registry import Member, StandingOrder
 from gridtokenx_backend.core.settlement import retirement
 from gridtokenx_backend.core.state.community import Community
+from gridtokenx_wire.order import Segment, Side
 
 
 class Wish(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """What a standing order wants of one clearing."""
 
     wallet: str
-    side: str
+    side: Side
     price_ugrx: int
     quantity_uwh: int
 
@@ -113,7 +114,7 @@ def reprice(community: Community, at_ms: int) -> list[int]:
 
 
 def replace(
-    community: Community, wallet: str, side: str, successor: StandingOrder | None
+    community: Community, wallet: str, side: Side, successor: StandingOrder | None
 ) -> list[int]:
     """Puts a standing order in place of the former one, whose resting orders are cancelled.
 
@@ -149,7 +150,11 @@ def order_again(community: Community, order: RestingOrder) -> None:
 def begin_again(community: Community) -> None:
     """What was metered while the community shared by a key is no standing order's business."""
     for member in community.members.values():
-        for side, order in ((SELL, member.sell), (BUY, member.buy)):
+        sides: tuple[tuple[Side, StandingOrder | None], ...] = (
+            (SELL, member.sell),
+            (BUY, member.buy),
+        )
+        for side, order in sides:
             if order is not None:
                 order.covered_uwh = _metered(member, order, side)
 
@@ -159,13 +164,13 @@ def _withdraw(community: Community, order: RestingOrder) -> None:
     order_again(community, order)
 
 
-def _metered(member: Member, order: StandingOrder, side: str) -> int:
+def _metered(member: Member, order: StandingOrder, side: Side) -> int:
     if order.segment == "interval":
         return member.interval_export_uwh if side == SELL else member.interval_import_uwh
     return 0 if side == SELL else member.imported_uwh
 
 
-def _at_work(order: StandingOrder | None, segment: str) -> StandingOrder | None:
+def _at_work(order: StandingOrder | None, segment: Segment) -> StandingOrder | None:
     if order is None or order.paused or order.segment != segment:
         return None
     return order
@@ -200,7 +205,7 @@ def _whole_lots(community: Community, quantity_uwh: int) -> int:
 def _wish(
     community: Community,
     member: Member,
-    side: str,
+    side: Side,
     price_ugrx: int,
     quantity_uwh: int,
     wishes: list[Wish],
@@ -214,7 +219,7 @@ def _wish(
 def _place(
     community: Community,
     member: Member,
-    side: str,
+    side: Side,
     order: StandingOrder,
     hour: int,
     quantity_uwh: int,

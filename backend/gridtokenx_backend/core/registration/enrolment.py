@@ -13,7 +13,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     EnrolmentRefused,
     TokenChanged,
 )
-from gridtokenx_backend.core.model.registry import Device, Token
+from gridtokenx_backend.core.model.registry import Device, DeviceStatus, Token
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.enrolment import Enrolment, Rotation
 from gridtokenx_wire.frame import GENESIS_PREV
@@ -79,14 +79,14 @@ def enrol(
     if again:
         return AlreadyEnrolled(name)
     if device is None:
-        status = "pending" if _active_at(community, token.site) else "active"
+        status: DeviceStatus = "pending" if _active_at(community, token.site) else "active"
         device = _new_device(name, given.public_key, token.site, status)
         community.devices[name] = device
     token.status, token.device = "used", name
     return DeviceEnrolled(device=name, site=device.site, status=device.status)
 
 
-def _new_device(name: bytes, key: bytes, site: str, status: str) -> Device:
+def _new_device(name: bytes, key: bytes, site: str, status: DeviceStatus) -> Device:
     return Device(name, key, site, status, b"", 0, GENESIS_PREV, origin="enrolled")
 
 

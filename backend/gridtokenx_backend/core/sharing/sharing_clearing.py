@@ -96,7 +96,7 @@ def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocatio
             corrects=corrects,
             key=key.version,
             mode=key.mode,
-            quality=int(allocated.quality),
+            quality=allocated.quality,
             price_ugrx=slot.price_ugrx,
             producers=lines_out,
             consumers=lines_in,
@@ -222,7 +222,7 @@ def _priced(
             received_uwh=line.received_uwh,
             held_uwh=line.held_uwh,
             cost_ugrx=sharing_price.value(covered_uwh.get(line.id, 0), price_ugrx),
-            quality=int(line.quality),
+            quality=line.quality,
         )
         for line in allocated.consumers
         if line.consumed_uwh != 0 or line.received_uwh
@@ -238,7 +238,7 @@ def _priced(
             held_uwh=line.held_uwh,
             surplus_uwh=line.surplus_uwh,
             earned_ugrx=earned,
-            quality=int(line.quality),
+            quality=line.quality,
         )
         for line, earned in zip(allocated.producers, earned_ugrx, strict=True)
         if line.offered_uwh != 0

@@ -161,7 +161,7 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     for member in state.members:
         member.zone = zones.setdefault(member.zone, member.zone)
     for device in state.devices:
-        device.status, device.origin = intern(device.status), intern(device.origin)
+        device.origin = intern(device.origin)
     posted = {
         asset: {
             wallets.get(account, account): amount
