@@ -34,7 +34,7 @@ def test_every_metric_is_explained() -> None:
     no_journal: Any = None
     backend: Any = SimpleNamespace(
         writer=Writer(Community(), no_journal, SystemClock(), snapshot_every=1),
-        ingest=SimpleNamespace(dropped=Counter()),
+        mqtt_intake=SimpleNamespace(dropped=Counter()),
         source=SimpleNamespace(connected=True),
     )
     names = {
