@@ -28,7 +28,7 @@ from gridtokenx_dlms.hdlc.client_link import ClientLink
 from gridtokenx_dlms.hdlc.events import Message
 from gridtokenx_dlms.hdlc.frame import FrameKind, FrameReader, HdlcFrame
 from gridtokenx_dlms.hdlc.llc import LLC_REQUEST
-from gridtokenx_dlms.hdlc.parameters import Parameters, parse_parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters, parse_parameters
 from gridtokenx_dlms.hdlc.server_link import ServerLink
 from gridtokenx_dlms.hdlc.station import Station
 from gridtokenx_dlms.obis import Obis
@@ -170,7 +170,7 @@ def _frames(content: bytes, source: HdlcAddress, target: HdlcAddress) -> list[Hd
 
 
 def server_frames(content: bytes) -> None:
-    station = Station(17, lambda *_: _server(TERMS[0]), Parameters(64, 64, 3, 3))
+    station = Station(17, lambda *_: _server(TERMS[0]), LinkParameters(64, 64, 3, 3))
     link = ServerLink(SERVER, CLIENT)
     for frame in _frames(content, CLIENT, SERVER):
         station.receive(next(FrameReader().feed(frame.to_bytes())))
@@ -182,7 +182,7 @@ def server_frames(content: bytes) -> None:
 
 
 def client_frames(content: bytes) -> None:
-    link = ClientLink(CLIENT, SERVER, Parameters(64, 64, 3, 3))
+    link = ClientLink(CLIENT, SERVER, LinkParameters(64, 64, 3, 3))
     link.connect()
     for frame in _frames(content, SERVER, CLIENT):
         with suppress(DlmsError):

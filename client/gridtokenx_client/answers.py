@@ -49,6 +49,8 @@ class Balance(msgspec.Struct, frozen=True):
 
 
 class Trade(msgspec.Struct, frozen=True):
+    """A trade: the buyer pays `gross_grx`, and `fee_grx` of it is the community's."""
+
     journal_seq: int
     time_ms: int
     price_grx_per_kwh: str
@@ -105,11 +107,15 @@ class Amended(msgspec.Struct, frozen=True):
 
 
 class AllCancelled(msgspec.Struct, frozen=True):
+    """How many orders a cancellation of all orders has ended."""
+
     cancelled_orders: int
     journal_seq: int
 
 
 class Cancelled(msgspec.Struct, frozen=True):
+    """The order that was cancelled, and what of it had not been traded."""
+
     order: str
     status: str
     remaining_kwh: str

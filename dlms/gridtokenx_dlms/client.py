@@ -7,7 +7,7 @@ often as the service needs, and returns what was asked for.
     reply = exchange.send(None)         # bytes for the meter
     ...
 
-`run` in `gridtokenx_dlms.aio.client_transport` drives them over a line.
+`run_service` in `gridtokenx_dlms.aio.client_transport` drives them over a line.
 """
 
 from __future__ import annotations

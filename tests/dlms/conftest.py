@@ -17,7 +17,7 @@ from gridtokenx_dlms.aio.server import Conduct, Device, HdlcServer
 from gridtokenx_dlms.errors import LinkError
 from gridtokenx_dlms.hdlc.address import HdlcAddress
 from gridtokenx_dlms.hdlc.client_link import ClientLink
-from gridtokenx_dlms.hdlc.parameters import Parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters
 from gridtokenx_dlms.hdlc.station import Station
 from gridtokenx_dlms.mode_e import OPENING_BAUD, Identification
 
@@ -92,7 +92,9 @@ class FarEnd:
 class Bench:
     """A client, a line, and a meter that echoes; `conduct` is how it behaves."""
 
-    def __init__(self, far: FarEnd, parameters: Parameters, opening: Identification | None) -> None:
+    def __init__(
+        self, far: FarEnd, parameters: LinkParameters, opening: Identification | None
+    ) -> None:
         self.far = far
         self.echo = Echo()
         self.conduct = Conduct()
@@ -115,10 +117,10 @@ def bench() -> Callable[..., Any]:
 
     @asynccontextmanager
     async def run(
-        parameters: Parameters | None = None, opening: Identification | None = None
+        parameters: LinkParameters | None = None, opening: Identification | None = None
     ) -> AsyncIterator[Bench]:
         far = FarEnd()
-        found = Bench(far, parameters or Parameters(64, 64, 1, 1), opening)
+        found = Bench(far, parameters or LinkParameters(64, 64, 1, 1), opening)
         task = asyncio.create_task(found.server.run())
         try:
             yield found

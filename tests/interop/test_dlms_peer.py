@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from gridtokenx_dlms.acse import Mechanism
-from gridtokenx_dlms.aio.client_transport import WrapperTransport, run
+from gridtokenx_dlms.aio.client_transport import WrapperTransport, run_service
 from gridtokenx_dlms.aio.line import StreamLine
 from gridtokenx_dlms.client import Authentication, ClientAssociation
 from gridtokenx_dlms.errors import MalformedError
@@ -203,14 +203,16 @@ async def test_an_independent_server_is_read_by_us() -> None:
     transport = WrapperTransport(await StreamLine.connect(host, int(port)), 16, 1)
     association = other_association()
     try:
-        await run(association.open(), transport)
-        name = await run(association.get(Attribute(1, Obis(0, 0, 42, 0, 0), 2)), transport)
-        objects = await run(association.get(Attribute(15, Obis(0, 0, 40, 0, 0), 2)), transport)
-        clock = await run(association.get(Attribute(8, Obis(0, 0, 1, 0, 0), 2)), transport)
+        await run_service(association.open(), transport)
+        name = await run_service(association.get(Attribute(1, Obis(0, 0, 42, 0, 0), 2)), transport)
+        objects = await run_service(
+            association.get(Attribute(15, Obis(0, 0, 40, 0, 0), 2)), transport
+        )
+        clock = await run_service(association.get(Attribute(8, Obis(0, 0, 1, 0, 0), 2)), transport)
         assert len(name.octets()) <= 16
         assert len(objects.items()) > 1
         assert clock.moment().year >= 2000
         with suppress(MalformedError):  # some count the bytes of their goodbye wrongly
-            await run(association.release(), transport)
+            await run_service(association.release(), transport)
     finally:
         await transport.close()

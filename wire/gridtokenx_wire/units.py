@@ -56,6 +56,7 @@ def parse_kwh(text: str) -> int:
 
 
 def format_kwh(value_uwh: int) -> str:
+    """Return µWh as kWh or GRID, with nine decimals."""
     return format_decimal(value_uwh, KWH_DECIMALS)
 
 
@@ -66,6 +67,7 @@ def parse_grx(text: str) -> int:
 
 
 def format_grx(value_ugrx: int) -> str:
+    """Return µGRX as GRX, with six decimals."""
     return format_decimal(value_ugrx, GRX_DECIMALS)
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from gridtokenx_client.cli.wallet import DEFAULT_API, ApiOption, JsonOption
 from gridtokenx_client.problem import Mistake, one_line
-from gridtokenx_client.verification.auction_check import Verdict, check_auction
+from gridtokenx_client.verification.auction_check import Comparison, check_auction
 from gridtokenx_client.verification.clearing_document import Clearing, read_clearings
 from gridtokenx_client.verification.coupling_check import check_coupling
 
@@ -64,11 +64,11 @@ def clearing(
         if not found:
             raise Mistake(f"expected a clearing of zone {zone!r}")
     try:
-        verdicts = _verdicts(found)
+        comparisons = _comparisons(found)
     except ValueError as error:
         raise Mistake(f"expected a clearing with amounts that can be read: {error}") from None
-    _show(verdicts, as_json=as_json)
-    if not all(each.holds for each in verdicts):
+    _show(comparisons, as_json=as_json)
+    if not all(each.holds for each in comparisons):
         raise typer.Exit(DIFFERS)
 
 
@@ -85,13 +85,13 @@ def _fetch(api: str, interval_ms: int, zone: str | None) -> list[Clearing]:
         return [community.clearing(name, interval_ms) for name in zones]
 
 
-def _verdicts(clearings: Sequence[Clearing]) -> list[Verdict]:
+def _comparisons(clearings: Sequence[Clearing]) -> list[Comparison]:
     """Of each document, and of the coupling of each interval whose zones are all there."""
-    verdicts: list[Verdict] = []
+    comparisons: list[Comparison] = []
     for each in clearings:
         if len(each.book) > _TAKES_A_WHILE:
             sys.stderr.write(f"{each.zone}: {len(each.book)} orders ...\n")
-        verdicts += check_auction(each)
+        comparisons += check_auction(each)
     for interval_ms in sorted({each.interval_ms for each in clearings}):
         together = [each for each in clearings if each.interval_ms == interval_ms]
         zones = {each.zone for each in together}
@@ -102,29 +102,29 @@ def _verdicts(clearings: Sequence[Clearing]) -> list[Verdict]:
             for name in (link.from_zone, link.to_zone)
         }
         if named and named <= zones:
-            verdicts += check_coupling(together)
-    return verdicts
+            comparisons += check_coupling(together)
+    return comparisons
 
 
-def _show(verdicts: Sequence[Verdict], *, as_json: bool) -> None:
+def _show(comparisons: Sequence[Comparison], *, as_json: bool) -> None:
     if as_json:
         report = {
-            "holds": all(each.holds for each in verdicts),
-            "verdicts": [each._asdict() for each in verdicts],
+            "holds": all(each.holds for each in comparisons),
+            "verdicts": [each._asdict() for each in comparisons],
         }
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
         return
     table = Table(title_justify="left")
     for name in ("zone", "check", "computed", "verdict"):
         table.add_column(name)
-    for each in verdicts:
+    for each in comparisons:
         said = "holds" if each.holds else f"differs: {_short(each.published)} is published"
         table.add_row(
             *(Text(one_line(text)) for text in (each.zone, each.check, _short(each.computed), said))
         )
     Console().print(table)
-    wrong = sum(not each.holds for each in verdicts)
-    sys.stdout.write(f"{len(verdicts)} checks, {wrong} differ\n")
+    wrong = sum(not each.holds for each in comparisons)
+    sys.stdout.write(f"{len(comparisons)} checks, {wrong} differ\n")
 
 
 def _short(text: str) -> str:

@@ -17,7 +17,7 @@ RULES = "gridtokenx-auction/1"
 UWH_PER_KWH = 10**9
 
 
-class Verdict(NamedTuple):
+class Comparison(NamedTuple):
     """One thing compared. `holds` says whether what is published is what comes out."""
 
     zone: str
@@ -27,35 +27,39 @@ class Verdict(NamedTuple):
     holds: bool
 
 
-def check_auction(clearing: Clearing) -> Iterator[Verdict]:
+def check_auction(clearing: Clearing) -> Iterator[Comparison]:
     """Verdicts on everything that the document says of the zone's own auction.
 
     Raises ValueError for amounts that are none.
     """
     zone = clearing.zone
     orders = [plain(order) for order in clearing.book]
-    yield verdict(zone, "rules", clearing.rules, RULES)
-    yield verdict(zone, "book hash", clearing.book_hash, book_hash(clearing, orders))
-    yield verdict(zone, "demand curve", steps(clearing.demand), spell_curve(curve(orders, "buy")))
-    yield verdict(zone, "supply curve", steps(clearing.supply), spell_curve(curve(orders, "sell")))
+    yield comparison(zone, "rules", clearing.rules, RULES)
+    yield comparison(zone, "book hash", clearing.book_hash, book_hash(clearing, orders))
+    yield comparison(
+        zone, "demand curve", steps(clearing.demand), spell_curve(curve(orders, "buy"))
+    )
+    yield comparison(
+        zone, "supply curve", steps(clearing.supply), spell_curve(curve(orders, "sell"))
+    )
     volume, low, high = equilibrium(orders)
-    yield verdict(zone, "volume", clearing.volume_kwh, format_kwh(volume))
-    yield verdict(zone, "lowest price", spell(price_of(clearing.low_grx_per_kwh)), spell(low))
-    yield verdict(zone, "highest price", spell(price_of(clearing.high_grx_per_kwh)), spell(high))
+    yield comparison(zone, "volume", clearing.volume_kwh, format_kwh(volume))
+    yield comparison(zone, "lowest price", spell(price_of(clearing.low_grx_per_kwh)), spell(low))
+    yield comparison(zone, "highest price", spell(price_of(clearing.high_grx_per_kwh)), spell(high))
     price = None
     if volume and low is not None and high is not None:
         tick = parse_grx(clearing.tick_grx_per_kwh)
         price = (low + high) // 2 // tick * tick
-    yield verdict(zone, "price", spell(price_of(clearing.price_grx_per_kwh)), spell(price))
+    yield comparison(zone, "price", spell(price_of(clearing.price_grx_per_kwh)), spell(price))
     filled = fills(orders, price) if price is not None else {}
-    yield verdict(zone, "welfare", clearing.welfare_grx, format_grx(welfare(orders, filled)))
-    yield verdict(zone, "trades", spell_fills(traded(clearing)), spell_fills(filled))
-    yield verdict(zone, "members paired with themselves", self_trades(clearing, orders), 0)
-    yield verdict(zone, "charges that do not add up", unbalanced(clearing), 0)
+    yield comparison(zone, "welfare", clearing.welfare_grx, format_grx(welfare(orders, filled)))
+    yield comparison(zone, "trades", spell_fills(traded(clearing)), spell_fills(filled))
+    yield comparison(zone, "members paired with themselves", self_trades(clearing, orders), 0)
+    yield comparison(zone, "charges that do not add up", unbalanced(clearing), 0)
 
 
-def verdict(zone: str, check: str, published: object, computed: object) -> Verdict:
-    return Verdict(zone, check, str(published), str(computed), published == computed)
+def comparison(zone: str, check: str, published: object, computed: object) -> Comparison:
+    return Comparison(zone, check, str(published), str(computed), published == computed)
 
 
 def spell(price: int | None) -> str:

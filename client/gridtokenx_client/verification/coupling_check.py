@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 
 from gridtokenx_client.verification.auction_check import (
     UWH_PER_KWH,
-    Verdict,
+    Comparison,
+    comparison,
     equilibrium,
     spell,
     spell_fills,
     traded,
-    verdict,
 )
 from gridtokenx_client.verification.clearing_document import (
     Clearing,
@@ -33,7 +33,7 @@ Offer = tuple[int, int, int]
 """price, number, quantity: what an order has left, and for how much it is offered."""
 
 
-def check_coupling(clearings: Sequence[Clearing]) -> Iterator[Verdict]:
+def check_coupling(clearings: Sequence[Clearing]) -> Iterator[Comparison]:
     """Verdicts on the coupling of one interval, from the documents of all its zones.
 
     Raises ValueError for amounts that are none.
@@ -42,12 +42,14 @@ def check_coupling(clearings: Sequence[Clearing]) -> Iterator[Verdict]:
     for clearing in clearings:
         is_same = clearing.links == links
         said = f"{len(links)}, the same as in {clearings[0].zone}"
-        yield Verdict(clearing.zone, "links", said if is_same else "others", said, is_same)
+        yield Comparison(clearing.zone, "links", said if is_same else "others", said, is_same)
     names = {clearing.zone for clearing in clearings}
     for link in links:
         missing = {link.from_zone, link.to_zone} - names
         if missing:
-            yield verdict(", ".join(sorted(missing)), "documents of all zones", "missing", "there")
+            yield comparison(
+                ", ".join(sorted(missing)), "documents of all zones", "missing", "there"
+            )
             return
     bids = {clearing.zone: offered(clearing, "buy") for clearing in clearings}
     asks = {clearing.zone: offered(clearing, "sell") for clearing in clearings}
@@ -96,19 +98,19 @@ def zone_price(clearing: Clearing, orders: Sequence[Plain]) -> int:
     return ((low or 0) + (high or 0)) // 2 // tick * tick
 
 
-def check_link(link: ClearingLink, clearings: Sequence[Clearing]) -> Iterator[Verdict]:
+def check_link(link: ClearingLink, clearings: Sequence[Clearing]) -> Iterator[Comparison]:
     """A link carries no more than it can, and earns what prices rise by above its cost."""
     name = f"{link.from_zone} to {link.to_zone}"
     flow, capacity = parse_kwh(link.flow_kwh), parse_kwh(link.capacity_kwh)
-    yield verdict(name, "flow within capacity", yes(0 <= flow <= capacity), "yes")
+    yield comparison(name, "flow within capacity", yes(0 <= flow <= capacity), "yes")
     prices = {each.zone: price_of(each.coupling_price_grx_per_kwh) for each in clearings}
     rent = 0
     below, above = prices[link.from_zone], prices[link.to_zone]
     if flow and below is not None and above is not None:
         rent = above - below - cost_of(link)
-    yield verdict(name, "rent for each kWh", link.rent_grx_per_kwh, format_grx(rent))
-    yield verdict(name, "rent", link.rent_grx, format_grx(rent * flow // UWH_PER_KWH))
-    yield verdict(name, "rent only where it is full", yes(rent == 0 or flow == capacity), "yes")
+    yield comparison(name, "rent for each kWh", link.rent_grx_per_kwh, format_grx(rent))
+    yield comparison(name, "rent", link.rent_grx, format_grx(rent * flow // UWH_PER_KWH))
+    yield comparison(name, "rent only where it is full", yes(rent == 0 or flow == capacity), "yes")
 
 
 def yes(holds: bool) -> str:  # noqa: FBT001
@@ -172,29 +174,31 @@ def check_zone(
     bids: dict[str, list[Offer]],
     asks: dict[str, list[Offer]],
     found: tuple[int | None, int | None],
-) -> Iterator[Verdict]:
+) -> Iterator[Comparison]:
     """Energy is conserved, prices fit, and the first served were served."""
     zone = clearing.zone
     exported, imported = parse_kwh(clearing.exported_kwh), parse_kwh(clearing.imported_kwh)
     comes = sum(parse_kwh(link.flow_kwh) for link in links if link.to_zone == zone)
     goes = sum(parse_kwh(link.flow_kwh) for link in links if link.from_zone == zone)
     balance = format_kwh(exported + comes - imported - goes)
-    yield verdict(zone, "coupling: in less out", balance, format_kwh(0))
+    yield comparison(zone, "coupling: in less out", balance, format_kwh(0))
     low, high = found if comes or goes else (None, None)
     fits = low is None or high is None or low <= high
-    yield verdict(zone, "coupling: no better flow", yes(fits), "yes")
+    yield comparison(zone, "coupling: no better flow", yes(fits), "yes")
     published = price_of(clearing.coupling_low_grx_per_kwh)
-    yield verdict(zone, "coupling: lowest price", spell(published), spell(low))
+    yield comparison(zone, "coupling: lowest price", spell(published), spell(low))
     published = price_of(clearing.coupling_high_grx_per_kwh)
-    yield verdict(zone, "coupling: highest price", spell(published), spell(high))
+    yield comparison(zone, "coupling: highest price", spell(published), spell(high))
     price = None
     if low is not None and high is not None:
         tick = parse_grx(clearing.tick_grx_per_kwh)
         price = (low + high) // 2 // tick * tick
     published = price_of(clearing.coupling_price_grx_per_kwh)
-    yield verdict(zone, "coupling: price", spell(published), spell(price))
+    yield comparison(zone, "coupling: price", spell(published), spell(price))
     expected = {**first_served(bids[zone], imported), **first_served(asks[zone], exported)}
-    yield verdict(zone, "coupling: trades", spell_fills(crossed(clearing)), spell_fills(expected))
+    yield comparison(
+        zone, "coupling: trades", spell_fills(crossed(clearing)), spell_fills(expected)
+    )
 
 
 def first_served(offers: Sequence[Offer], amount: int) -> dict[int, int]:

@@ -53,7 +53,7 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
-async def run(exchange: Generator[bytes, bytes, T], transport: Transport) -> T:
+async def run_service(exchange: Generator[bytes, bytes, T], transport: Transport) -> T:
     """Drives a service of `ClientAssociation` over a transport; gives what it returns."""
     try:
         request = next(exchange)

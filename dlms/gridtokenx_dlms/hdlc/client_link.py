@@ -24,7 +24,7 @@ from gridtokenx_dlms.hdlc.events import (
     Unnumbered,
 )
 from gridtokenx_dlms.hdlc.frame import FrameKind, FrameReader, HdlcFrame
-from gridtokenx_dlms.hdlc.parameters import Parameters, parse_parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters, parse_parameters
 from gridtokenx_dlms.hdlc.segments import Segments
 
 
@@ -41,10 +41,10 @@ class ClientLink:
     """One client talking to one server. Send what `data_to_send` gives whenever it gives any."""
 
     def __init__(
-        self, client: HdlcAddress, server: HdlcAddress, parameters: Parameters | None = None
+        self, client: HdlcAddress, server: HdlcAddress, parameters: LinkParameters | None = None
     ) -> None:
         self.state = LinkState.CLOSED
-        self.parameters = parameters or Parameters()
+        self.parameters = parameters or LinkParameters()
         self._proposed = self.parameters
         self._client = client
         self._server = server
@@ -58,7 +58,7 @@ class ClientLink:
 
     def connect(self) -> None:
         """Asks for a link (SNRM), from any state."""
-        self._segments.restart(Parameters())
+        self._segments.restart(LinkParameters())
         self.state = LinkState.OPENING
         self._hand_over(self._frame(FrameKind.SNRM, information=self._proposed.to_bytes()))
 

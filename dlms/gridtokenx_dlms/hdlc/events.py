@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from gridtokenx_dlms.hdlc.parameters import Parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters
 
 
 class Connected(msgspec.Struct, frozen=True):
     """The link is up, with these parameters."""
 
-    parameters: Parameters
+    parameters: LinkParameters
 
 
 class Disconnected(msgspec.Struct, frozen=True):

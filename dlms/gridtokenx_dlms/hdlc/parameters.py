@@ -18,7 +18,7 @@ _WIDEST_WINDOW = 7
 _TRANSMIT_LENGTH, _RECEIVE_LENGTH, _TRANSMIT_WINDOW, _RECEIVE_WINDOW = 5, 6, 7, 8
 
 
-class Parameters(msgspec.Struct, frozen=True, gc=False):
+class LinkParameters(msgspec.Struct, frozen=True, gc=False):
     """As one end sees them: what it sends at most, and what it takes."""
 
     transmit_length: int = DEFAULT_INFORMATION
@@ -36,7 +36,7 @@ class Parameters(msgspec.Struct, frozen=True, gc=False):
 
     def to_bytes(self, *, explicit: bool = False) -> bytes:
         """The information field of SNRM or UA; empty where all is default, unless `explicit`."""
-        if self == Parameters() and not explicit:
+        if self == LinkParameters() and not explicit:
             return b""
         group = b"".join(
             (
@@ -48,9 +48,9 @@ class Parameters(msgspec.Struct, frozen=True, gc=False):
         )
         return bytes((_FORMAT_IDENTIFIER, _GROUP_IDENTIFIER, len(group))) + group
 
-    def meet(self, offered: Parameters) -> Parameters:
+    def meet(self, offered: LinkParameters) -> LinkParameters:
         """What both ends can do, seen from this end; `offered` is how the other sees it."""
-        return Parameters(
+        return LinkParameters(
             min(self.transmit_length, offered.receive_length),
             min(self.receive_length, offered.transmit_length),
             min(self.transmit_window, offered.receive_window),
@@ -63,13 +63,13 @@ def _number(identifier: int, value: int) -> bytes:
     return bytes((identifier, size)) + value.to_bytes(size, "big")
 
 
-def parse_parameters(information: bytes) -> Parameters:
+def parse_parameters(information: bytes) -> LinkParameters:
     """What the peer offers; defaults for what it leaves out. Raises MalformedError.
 
     Values out of range are brought into it: some meters offer a length of 0 or of 65,535.
     """
     if not information:
-        return Parameters()
+        return LinkParameters()
     if len(information) < 3 or information[0] != _FORMAT_IDENTIFIER:
         raise MalformedError("expected the format identifier 0x81 of HDLC parameters")
     if information[1] != _GROUP_IDENTIFIER or information[2] != len(information) - 3:
@@ -85,7 +85,7 @@ def parse_parameters(information: bytes) -> Parameters:
             raise MalformedError("expected an HDLC parameter of 1 to 4 bytes")
         found[identifier] = int.from_bytes(value, "big")
         at += 2 + size
-    return Parameters(
+    return LinkParameters(
         _length(found.get(_TRANSMIT_LENGTH, DEFAULT_INFORMATION)),
         _length(found.get(_RECEIVE_LENGTH, DEFAULT_INFORMATION)),
         _window(found.get(_TRANSMIT_WINDOW, DEFAULT_WINDOW)),

@@ -8,7 +8,7 @@ import msgspec
 
 from gridtokenx_dlms.errors import MalformedError
 from gridtokenx_dlms.hdlc.frame import FrameKind, HdlcFrame
-from gridtokenx_dlms.hdlc.parameters import Parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters
 
 _MODULUS = 8
 MAX_MESSAGE = 1 << 20
@@ -23,9 +23,9 @@ class Segments:
     """Numbers, windows and reassembly; the same for primary and secondary station."""
 
     def __init__(self) -> None:
-        self.restart(Parameters())
+        self.restart(LinkParameters())
 
-    def restart(self, parameters: Parameters) -> None:
+    def restart(self, parameters: LinkParameters) -> None:
         """A new link: all counts from zero, nothing under way."""
         self._length = parameters.transmit_length
         self._window = parameters.transmit_window

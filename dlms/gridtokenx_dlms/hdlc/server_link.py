@@ -9,7 +9,7 @@ from gridtokenx_dlms.hdlc.address import HdlcAddress
 from gridtokenx_dlms.hdlc.client_link import LinkState
 from gridtokenx_dlms.hdlc.events import Connected, Disconnected, LinkEvent, Message, Unnumbered
 from gridtokenx_dlms.hdlc.frame import FrameKind, HdlcFrame
-from gridtokenx_dlms.hdlc.parameters import Parameters, parse_parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters, parse_parameters
 from gridtokenx_dlms.hdlc.segments import Segments
 
 
@@ -21,11 +21,11 @@ class ServerLink:
     """
 
     def __init__(
-        self, server: HdlcAddress, client: HdlcAddress, parameters: Parameters | None = None
+        self, server: HdlcAddress, client: HdlcAddress, parameters: LinkParameters | None = None
     ) -> None:
         self.state = LinkState.CLOSED
         self.is_busy = False
-        self.parameters = parameters or Parameters()
+        self.parameters = parameters or LinkParameters()
         self._offered = self.parameters
         self._server = server
         self._client = client

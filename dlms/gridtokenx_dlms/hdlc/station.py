@@ -16,7 +16,7 @@ from gridtokenx_dlms.hdlc.client_link import LinkState
 from gridtokenx_dlms.hdlc.events import Connected, Disconnected, LinkEvent, Message
 from gridtokenx_dlms.hdlc.frame import FrameKind, HdlcFrame
 from gridtokenx_dlms.hdlc.llc import LLC_REQUEST, LLC_RESPONSE
-from gridtokenx_dlms.hdlc.parameters import Parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters
 from gridtokenx_dlms.hdlc.server_link import ServerLink
 
 MAX_LINKS = 8
@@ -38,13 +38,13 @@ class Station:
     """Answers the frames that are for this physical device. Holds at most `MAX_LINKS` links."""
 
     def __init__(
-        self, physical: int | None, associate: Associate, parameters: Parameters | None = None
+        self, physical: int | None, associate: Associate, parameters: LinkParameters | None = None
     ) -> None:
         self.physical = physical
         self.is_busy = False
         """While it is set, requests are put off with RNR."""
         self._associate = associate
-        self._parameters = parameters or Parameters()
+        self._parameters = parameters or LinkParameters()
         self._links: dict[tuple[HdlcAddress, HdlcAddress], tuple[ServerLink, Conversation]] = {}
 
     @property

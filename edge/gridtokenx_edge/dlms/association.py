@@ -14,14 +14,14 @@ from gridtokenx_dlms.aio.client_transport import (
     Timing,
     Transport,
     WrapperTransport,
-    run,
+    run_service,
 )
 from gridtokenx_dlms.aio.mode_e_opening import open_in_mode_e
 from gridtokenx_dlms.client import PUBLIC_CLIENT, Authentication, ClientAssociation
 from gridtokenx_dlms.errors import DlmsError, LinkError, MalformedError, RefusedError, SecurityError
 from gridtokenx_dlms.hdlc.address import HdlcAddress
 from gridtokenx_dlms.hdlc.client_link import ClientLink
-from gridtokenx_dlms.hdlc.parameters import Parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters
 from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_dlms.xdlms.initiate import Conformance
@@ -97,7 +97,7 @@ class MeterAssociation:
         """Runs a service. What was refused leaves the association open, other faults close it."""
         assert self._transport
         try:
-            answer = await run(exchange, self._transport)
+            answer = await run_service(exchange, self._transport)
         except DlmsError as error:
             if not isinstance(error, RefusedError):
                 await self._drop(error)
@@ -109,7 +109,7 @@ class MeterAssociation:
         """Says goodbye and keeps what must outlive us."""
         if self.is_open and self._transport and self._association:
             with suppress(DlmsError, TimeoutError):
-                await run(self._association.release(), self._transport)
+                await run_service(self._association.release(), self._transport)
             with suppress(DlmsError):
                 await self._transport.close()
         self._keep_heard()
@@ -170,7 +170,7 @@ class MeterAssociation:
         self._transport = self._make_transport(terms.client)
         await self._open_link(self._transport)
         with self._line.unheard(is_secret=terms.mechanism is Mechanism.LOW):
-            await run(association.open(), self._transport)
+            await run_service(association.open(), self._transport)
         self._association = association
         self._used()
 
@@ -183,11 +183,11 @@ class MeterAssociation:
         public = ClientAssociation()
         try:
             await self._open_link(transport)
-            await run(public.open(), transport)
-            value = await run(public.get(Attribute(1, Obis.parse(code), 2)), transport)
+            await run_service(public.open(), transport)
+            value = await run_service(public.get(Attribute(1, Obis.parse(code), 2)), transport)
             seen = value.integer()
             with suppress(DlmsError):
-                await run(public.release(), transport)
+                await run_service(public.release(), transport)
         except RefusedError:
             return False
         finally:
@@ -212,7 +212,7 @@ class MeterAssociation:
         size = terms.profile.association.address_bytes
         server = HdlcAddress.server(terms.logical_device, terms.physical_address, size)
         length = terms.profile.link.information_bytes
-        link = ClientLink(HdlcAddress.client(client), server, Parameters(length, length))
+        link = ClientLink(HdlcAddress.client(client), server, LinkParameters(length, length))
         return HdlcTransport(view, link, timing)
 
     async def _drop(self, error: DlmsError) -> None:

@@ -11,7 +11,7 @@ from gridtokenx_dlms.aio.client_transport import (
     Timing,
     Transport,
     WrapperTransport,
-    run,
+    run_service,
 )
 from gridtokenx_dlms.aio.line import ByteLine, SerialLine, StreamLine
 from gridtokenx_dlms.aio.mode_e_opening import OpeningTiming, open_in_mode_e
@@ -119,8 +119,8 @@ async def _name(transport: Transport) -> tuple[str, str]:
     await transport.open()
     association = ClientAssociation()
     try:
-        await run(association.open(), transport)
-        name = name_text(await run(association.get(_LOGICAL_DEVICE_NAME), transport))
+        await run_service(association.open(), transport)
+        name = name_text(await run_service(association.get(_LOGICAL_DEVICE_NAME), transport))
     except LinkError:
         raise
     except DlmsError as error:

@@ -20,7 +20,7 @@ from gridtokenx_dlms.aio.server import (
 )
 from gridtokenx_dlms.errors import LinkError
 from gridtokenx_dlms.hdlc.address import HdlcAddress
-from gridtokenx_dlms.hdlc.parameters import Parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters
 from gridtokenx_dlms.hdlc.station import Station
 from gridtokenx_dlms.mode_e import BAUD_RATES, Identification
 from gridtokenx_sim.bus_error import BusError
@@ -214,7 +214,7 @@ RunningDlmsBus = RunningDlmsSerialBus | RunningDlmsTcpBus
 
 def _station(config: DlmsSerialBus | DlmsTcpBus, meter: DlmsMeter) -> Station:
     size, window = config.information_bytes, config.window
-    return Station(meter.address, meter.associate, Parameters(size, size, window, window))
+    return Station(meter.address, meter.associate, LinkParameters(size, size, window, window))
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -20,7 +20,7 @@ from gridtokenx_dlms.aio.server import Conduct
 from gridtokenx_dlms.errors import DlmsError, LinkError, MalformedError, UnsupportedError
 from gridtokenx_dlms.hdlc.address import HdlcAddress
 from gridtokenx_dlms.hdlc.client_link import ClientLink
-from gridtokenx_dlms.hdlc.parameters import Parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters
 from gridtokenx_dlms.mode_e import Identification, with_parity
 
 OPENING = Identification("SIM", "5", "1234", speaks_hdlc=True)
@@ -30,7 +30,7 @@ SIZES = (0, 1, 63, 64, 65, 1000)
 
 @pytest.mark.parametrize("window", [1, 3])
 async def test_messages_of_all_lengths_come_back(bench: Callable[..., Any], window: int) -> None:
-    async with bench(Parameters(64, 64, window, window)) as b:
+    async with bench(LinkParameters(64, 64, window, window)) as b:
         await b.transport.open()
         for size in SIZES:
             assert await b.transport.exchange(b"x" * size) == b"=" + b"x" * size

@@ -12,7 +12,7 @@ from gridtokenx_dlms.errors import MalformedError
 from gridtokenx_dlms.hdlc.address import HdlcAddress, address_size
 from gridtokenx_dlms.hdlc.checksum import check_sequence
 from gridtokenx_dlms.hdlc.frame import FrameKind, FrameReader, HdlcFrame
-from gridtokenx_dlms.hdlc.parameters import Parameters, parse_parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters, parse_parameters
 
 CLIENT = HdlcAddress.client(0x10)
 SERVER = HdlcAddress.server(1, 0x11, 4)
@@ -40,7 +40,7 @@ def test_the_associations_example_of_connecting_is_read_and_written() -> None:
     assert snrm.to_bytes() == SNRM
     (ua,) = frames(UA)
     assert (ua.kind, ua.destination, ua.source) == (FrameKind.UA, CLIENT, SERVER)
-    assert parse_parameters(ua.information) == Parameters()
+    assert parse_parameters(ua.information) == LinkParameters()
     assert ua.to_bytes() == UA
 
 
@@ -106,21 +106,23 @@ def test_parameters_that_are_no_parameters_are_malformed(text: str, expected: st
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", Parameters()),
-        ("81 80 06 05 01 40 06 01 40", Parameters(64, 64)),
-        ("81 80 08 05 02 ff ff 06 02 00 00", Parameters(2030, 128)),
-        ("81 80 06 07 01 09 08 01 00", Parameters(128, 128, 7, 1)),
-        ("81 80 03 42 01 09", Parameters()),  # unknown ones are passed over
+        ("", LinkParameters()),
+        ("81 80 06 05 01 40 06 01 40", LinkParameters(64, 64)),
+        ("81 80 08 05 02 ff ff 06 02 00 00", LinkParameters(2030, 128)),
+        ("81 80 06 07 01 09 08 01 00", LinkParameters(128, 128, 7, 1)),
+        ("81 80 03 42 01 09", LinkParameters()),  # unknown ones are passed over
     ],
 )
-def test_parameters_have_defaults_and_stay_in_their_range(text: str, expected: Parameters) -> None:
+def test_parameters_have_defaults_and_stay_in_their_range(
+    text: str, expected: LinkParameters
+) -> None:
     assert parse_parameters(bytes.fromhex(text)) == expected
 
 
 def test_two_ends_agree_on_what_both_can_do() -> None:
-    client, server = Parameters(1024, 512, 7, 3), Parameters(128, 2030, 2, 7)
-    assert client.meet(server) == Parameters(1024, 128, 7, 2)
-    assert server.meet(client) == Parameters(128, 1024, 2, 7)
+    client, server = LinkParameters(1024, 512, 7, 3), LinkParameters(128, 2030, 2, 7)
+    assert client.meet(server) == LinkParameters(1024, 128, 7, 2)
+    assert server.meet(client) == LinkParameters(128, 1024, 2, 7)
     assert parse_parameters(client.to_bytes()) == client
 
 

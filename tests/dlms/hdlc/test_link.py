@@ -14,13 +14,13 @@ from gridtokenx_dlms.hdlc.address import HdlcAddress
 from gridtokenx_dlms.hdlc.client_link import ClientLink, LinkState
 from gridtokenx_dlms.hdlc.events import Busy, Connected, Disconnected, Message, Unnumbered
 from gridtokenx_dlms.hdlc.frame import FrameKind, FrameReader, HdlcFrame
-from gridtokenx_dlms.hdlc.parameters import Parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters
 from gridtokenx_dlms.hdlc.server_link import ServerLink
 
 CLIENT = HdlcAddress.client(0x10)
 SERVER = HdlcAddress.server(1, 17)
-SMALL = Parameters(32, 32, 1, 1)
-WIDE = Parameters(32, 32, 3, 3)
+SMALL = LinkParameters(32, 32, 1, 1)
+WIDE = LinkParameters(32, 32, 3, 3)
 Line = Callable[[bytes], bytes]
 
 
@@ -31,7 +31,7 @@ def perfect(data: bytes) -> bytes:
 class Pair:
     """A client and a server that echoes each message with an equals sign before it."""
 
-    def __init__(self, client: Parameters = SMALL, server: Parameters = SMALL) -> None:
+    def __init__(self, client: LinkParameters = SMALL, server: LinkParameters = SMALL) -> None:
         self.client = ClientLink(CLIENT, SERVER, client)
         self.server = ServerLink(SERVER, CLIENT, server)
         self.asked: list[bytes] = []
@@ -56,9 +56,11 @@ class Pair:
         assert isinstance(self.exchange()[0], Connected)
 
 
-@pytest.mark.parametrize("parameters", [SMALL, WIDE, Parameters(2030, 2030, 7, 7)])
+@pytest.mark.parametrize("parameters", [SMALL, WIDE, LinkParameters(2030, 2030, 7, 7)])
 @pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 64, 97, 1000])
-def test_a_message_goes_there_and_its_reply_comes_back(parameters: Parameters, size: int) -> None:
+def test_a_message_goes_there_and_its_reply_comes_back(
+    parameters: LinkParameters, size: int
+) -> None:
     pair = Pair(parameters, parameters)
     pair.connect()
     for round_number in range(10):  # the numbers of frames go round
@@ -69,11 +71,11 @@ def test_a_message_goes_there_and_its_reply_comes_back(parameters: Parameters, s
 
 
 def test_the_smaller_of_two_lengths_is_used() -> None:
-    pair = Pair(Parameters(1024, 64, 1, 1), Parameters(128, 256, 1, 1))
+    pair = Pair(LinkParameters(1024, 64, 1, 1), LinkParameters(128, 256, 1, 1))
     pair.client.connect()
     (connected,) = pair.exchange()
-    assert connected == Connected(Parameters(256, 64, 1, 1))
-    assert pair.server.parameters == Parameters(64, 256, 1, 1)
+    assert connected == Connected(LinkParameters(256, 64, 1, 1))
+    assert pair.server.parameters == LinkParameters(64, 256, 1, 1)
 
 
 def test_a_link_is_closed_by_disc_and_once_closed_answers_dm() -> None:
@@ -170,7 +172,7 @@ def test_nothing_is_said_out_of_turn() -> None:
     seed=st.integers(0, 2**32),
 )
 def test_messages_pass_once_and_whole_over_a_line_that_loses_and_damages(
-    parameters: Parameters, messages: list[bytes], seed: int
+    parameters: LinkParameters, messages: list[bytes], seed: int
 ) -> None:
     pair = Pair(parameters, parameters)
     pair.connect()

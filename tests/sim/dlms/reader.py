@@ -8,14 +8,19 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gridtokenx_dlms.acse import Mechanism
-from gridtokenx_dlms.aio.client_transport import HdlcTransport, Timing, WrapperTransport, run
+from gridtokenx_dlms.aio.client_transport import (
+    HdlcTransport,
+    Timing,
+    WrapperTransport,
+    run_service,
+)
 from gridtokenx_dlms.aio.line import SerialLine, StreamLine
 from gridtokenx_dlms.aio.mode_e_opening import OpeningTiming, open_in_mode_e
 from gridtokenx_dlms.client import Authentication, ClientAssociation
 from gridtokenx_dlms.data import Data
 from gridtokenx_dlms.hdlc.address import HdlcAddress
 from gridtokenx_dlms.hdlc.client_link import ClientLink
-from gridtokenx_dlms.hdlc.parameters import Parameters
+from gridtokenx_dlms.hdlc.parameters import LinkParameters
 from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.security import Keys, Protection
 from gridtokenx_dlms.session import Ciphering
@@ -68,10 +73,10 @@ class Reader:
         self.association = ClientAssociation(proof, ciphering if client == 1 else None)
 
     async def open(self) -> None:
-        await run(self.association.open(), self.transport)
+        await run_service(self.association.open(), self.transport)
 
     async def get(self, attribute: Attribute, selection: Any = None) -> Data:
-        return await run(self.association.get(attribute, selection), self.transport)
+        return await run_service(self.association.get(attribute, selection), self.transport)
 
     async def rows(self, selection: Any = None) -> list[list[Any]]:
         """The profile: times in Unix milliseconds, numbers as they are."""
@@ -98,7 +103,7 @@ async def reading(
 ) -> AsyncIterator[Reader]:
     bus = running.buses[0]
     link = ClientLink(
-        HdlcAddress.client(client), HdlcAddress.server(1, 17), Parameters(size, size, 1, 1)
+        HdlcAddress.client(client), HdlcAddress.server(1, 17), LinkParameters(size, size, 1, 1)
     )
     transport: Any
     if bus.kind == "dlms_serial":

@@ -23,7 +23,7 @@ from tests.sim.dlms.reader import (
 )
 
 from gridtokenx_dlms import data
-from gridtokenx_dlms.aio.client_transport import run
+from gridtokenx_dlms.aio.client_transport import run_service
 from gridtokenx_dlms.date_time import CosemDateTime
 from gridtokenx_dlms.errors import (
     AccessRefusedError,
@@ -125,7 +125,7 @@ async def test_the_public_client_reads_who_the_meter_is_and_no_more(
                 await public.get(IMPORT)
             time = data.octet_string(CosemDateTime.from_unix_ms(0).to_bytes())
             with pytest.raises(AccessRefusedError, match="denied"):
-                await run(public.association.set(CLOCK, time), public.transport)
+                await run_service(public.association.set(CLOCK, time), public.transport)
         async with reading(running, 1) as manager:
             newest = manager.association._ciphering
             assert newest
@@ -203,14 +203,14 @@ async def test_a_clock_is_set_and_shifted_by_who_may(
         async with reading(running, 1) as meter:
             new = clock.now_ms() + 3_600_000
             time = data.octet_string(CosemDateTime.from_unix_ms(new, -60).to_bytes())
-            await run(meter.association.set(CLOCK, time), meter.transport)
+            await run_service(meter.association.set(CLOCK, time), meter.transport)
             assert (await meter.get(CLOCK)).moment().unix_ms() == new
             shift = Attribute(8, CLOCK.obis, 6)
-            await run(meter.association.action(shift, data.long(-60)), meter.transport)
+            await run_service(meter.association.action(shift, data.long(-60)), meter.transport)
             assert (await meter.get(CLOCK)).moment().unix_ms() == new - 60_000
             clock.advance(QUARTER_MS)
             statuses = [row[1] for row in await meter.rows()]
             assert statuses == [0, 0x20], "the clock was adjusted within the second row"
         async with reading(running, 2) as meter:
             with pytest.raises(AccessRefusedError, match="denied"):
-                await run(meter.association.set(CLOCK, time), meter.transport)
+                await run_service(meter.association.set(CLOCK, time), meter.transport)
