@@ -29,7 +29,8 @@ from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.modbus.poller import MeterPoller
+from gridtokenx_edge.polling.driver import PolledMeter
+from gridtokenx_edge.polling.poller import MeterPoller
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.reading import Reading
 
@@ -99,7 +100,14 @@ async def _measure(port: Path, baud: int, seconds: float) -> dict[str, object]:
     tasks = [asyncio.create_task(line.keep_up())]
     for meter in meters:
         reader = MeterReader(line, meter, load_profile(meter.profile), clock)
-        poller = MeterPoller(line, meter, reader, sink, clock, _Quiet())
+        polled = PolledMeter(
+            line=line,
+            reader=reader,
+            sink=sink,
+            address=meter.address,
+            retries=line.retries_of(meter),
+        )
+        poller = MeterPoller(meter, polled, clock, _Quiet())
         tasks.append(asyncio.create_task(poller.run()))
     await asyncio.sleep(_SETTLE_S)
     began, limit_before, requests_before = time.monotonic(), line.limit_s, line.requests

@@ -93,21 +93,21 @@ EDGE: Table = {
     "memory": "",
     "progress": "",
     "meters": "",
-    "config": "meters errors",
-    "polling": "config progress",
-    "modbus": "polling config meters backoff log",
+    "meters.sunspec": "meters",
+    "config": "meters.sunspec meters errors",
+    # the neutral poller knows no driver and no config; the drivers know one another neither
+    "polling": "backoff log progress",
+    "modbus": "polling config meters.sunspec meters backoff log",
     "store": "config backoff log progress",
-    "dlms": "polling store config meters backoff log progress",
+    "dlms": "polling config meters backoff log",
     "uplink": "store config backoff log progress",
-    "home_assistant": "uplink polling store config meters backoff log",
+    "home_assistant": "uplink polling store config backoff log",
     "status": "uplink polling store config log memory",
     "enrolment": "errors",
-    "agent": (
-        "status home_assistant uplink dlms modbus store polling config meters log memory progress"
-    ),
-    "commissioning.scan": "modbus dlms polling config meters log",
+    "agent": ("status home_assistant uplink dlms modbus store polling config log memory progress"),
+    "commissioning.scan": "modbus dlms polling config meters.sunspec meters log",
     "commissioning.profile": "commissioning.scan modbus meters log",
-    "commissioning.check": "uplink store modbus dlms polling config meters log",
+    "commissioning.check": ("uplink store modbus dlms polling config meters.sunspec meters log"),
     "cli": (
         "agent commissioning.check commissioning.profile commissioning.scan enrolment uplink store "
         "modbus dlms polling config meters errors"

@@ -8,20 +8,25 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.edge.dlms_meter import METER, PERIOD_MS
+from tests.edge.polling.surroundings import surroundings
 
+from gridtokenx_edge.agent.stored_readings import stored_readings
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.edge_config import Paths, UplinkConfig
-from gridtokenx_edge.dlms.polling import DlmsPolling, Surroundings
+from gridtokenx_edge.dlms.driver import DlmsDriver
+from gridtokenx_edge.polling.buses import Buses
+from gridtokenx_edge.polling.task_supervisor import TaskSupervisor, cancel
 from gridtokenx_edge.progress import Progress, no_beat
 from gridtokenx_edge.store.clock_status import ClockWatch
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.store.sealer import Sealer
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.frame import open_frame
-from gridtokenx_wire.keys import create_private_key, load_private_key
+from gridtokenx_wire.keys import create_private_key, device_id, load_private_key
 from gridtokenx_wire.reading import Reading
 
 HOUR_MS = 3_600_000
@@ -60,18 +65,17 @@ class Gateway:
         watch = ClockWatch(ClockConfig("scaled", speed=1.0))
         uplink = UplinkConfig(max_readings_per_frame=50, seal_after_s=0)
         self.sealer = Sealer(self.outbox, uplink, clock, watch, log, lambda _: None, no_beat)
-        around = Surroundings(
-            self.sealer,
+        around = surroundings(
             clock,
             log,
-            self.outbox,
-            paths,
-            self.key.public_key(),
-            lambda: True,
-            Progress(),
+            folder,
+            device=device_id(self.key.public_key()),
+            stored_readings=lambda: stored_readings(self.outbox, self.key.public_key()),
         )
-        self.polling = DlmsPolling([bus], around)
-        self.sealer.on_stored = self.polling.sealed
+        self._supervisor = TaskSupervisor(lambda fault: pytest.fail(str(fault)))
+        self.buses = Buses({"dlms": DlmsDriver}, around, self.sealer, Progress(), self._supervisor)
+        self.sealer.on_stored = self.buses.stored
+        self._bus = bus
 
     def _kept(self, _log: Any, level: str, event: dict[str, Any]) -> dict[str, Any]:
         self.events.append(event)
@@ -79,16 +83,14 @@ class Gateway:
 
     async def __aenter__(self) -> Gateway:
         await self.outbox.open()
-        self.tasks = [
-            asyncio.create_task(self.polling.run()),
-            asyncio.create_task(self.sealer.run()),
-        ]
+        self._sealing = asyncio.create_task(self.sealer.run())
+        await self.buses.apply({"dlms": [self._bus]}, 0)
         return self
 
     async def kill(self) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.buses.stop(0)
+        await self._supervisor.close()
+        await cancel(self._sealing)
 
     async def __aexit__(self, *_: object) -> None:
         await self.kill()

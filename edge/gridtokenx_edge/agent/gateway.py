@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gridtokenx_edge.agent.polling import Polling
+from gridtokenx_edge.agent.drivers import DRIVERS
 from gridtokenx_edge.agent.reload import ReloadPlan, plan_reload
 from gridtokenx_edge.agent.retired_keys import RetiredKeys
 from gridtokenx_edge.agent.sd_notify import Notifier
+from gridtokenx_edge.agent.stored_readings import stored_readings
 from gridtokenx_edge.agent.watchdog import Watchdog
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths, meter_ids, resolve_paths
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.memory import give_back
-from gridtokenx_edge.meters.any_profile import any_profile
+from gridtokenx_edge.polling.buses import Buses
+from gridtokenx_edge.polling.driver import BusSettings, Surroundings
 from gridtokenx_edge.polling.stats import BusStats
 from gridtokenx_edge.polling.task_supervisor import Part, TaskSupervisor
 from gridtokenx_edge.progress import Beat, Progress
@@ -28,10 +30,7 @@ from gridtokenx_edge.store.sealer import Sealer
 from gridtokenx_edge.uplink.uplink import Uplink
 from gridtokenx_wire.clock import make_clock
 from gridtokenx_wire.errors import ConfigError, KeyFileError
-from gridtokenx_wire.keys import device_text
-
-if TYPE_CHECKING:
-    from gridtokenx_edge.dlms.polling import DlmsPolling
+from gridtokenx_wire.keys import device_id, device_text
 
 _REPORT_EVERY_S = 300.0
 # A stop takes at most 5 s: these, and what little is left.
@@ -108,12 +107,17 @@ class Gateway:
             self._progress.expect("sealer", _SEALER_BOUND_S),
         )
         is_scaled = setup.config.clock.source == "scaled"
-        self._is_synchronised = (lambda: True) if is_scaled else kernel_synchronised
-        self.polling = Polling(
-            self.sealer, self.clock, log, self._progress, self._supervisor, self._is_synchronised
+        surroundings = Surroundings(
+            clock=self.clock,
+            log=log,
+            is_synchronised=(lambda: True) if is_scaled else kernel_synchronised,
+            folder=setup.paths.folder,
+            state=setup.paths.outbox.parent,
+            device=device_id(key.public_key()),
+            stored_readings=lambda: stored_readings(self.outbox, key.public_key()),
         )
-        self._key = key
-        self._dlms = self._make_dlms(setup)
+        self._buses = Buses(DRIVERS, surroundings, self.sealer, self._progress, self._supervisor)
+        self.sealer.on_stored = self._buses.stored
 
     @property
     def version(self) -> str:
@@ -142,9 +146,7 @@ class Gateway:
         self._report_start()
         self._supervisor.start("sealer", self.sealer)
         self._enlist_uplink()
-        await self.polling.apply(self.config.bus, _FINISH_POLL_S)
-        if self._dlms:
-            self._supervisor.start("dlms", self._dlms)
+        await self._apply_buses()
         for name, part in (("house", house), ("status", status)):
             if part:
                 self._supervisor.start(name, part)
@@ -160,12 +162,9 @@ class Gateway:
         await self._end()
 
     async def _end(self) -> None:
-        await asyncio.gather(
-            self.polling.stop(_STOP_POLLS_S), self._supervisor.stop("dlms", _STOP_POLLS_S)
-        )
+        await self._buses.stop(_STOP_POLLS_S)
         await self._supervisor.stop("sealer", _STOP_SEALER_S)
-        if self._dlms:
-            self._dlms.keep_marks()
+        self._buses.close()
         await asyncio.gather(
             self._supervisor.stop("uplink", _STOP_UPLINK_S),
             self._formers.stop(),
@@ -179,13 +178,13 @@ class Gateway:
             raise self._fault  # a bug of ours: better a restart than half an agent
 
     @property
-    def tallies(self) -> dict[str, BusStats]:
+    def bus_stats(self) -> dict[str, BusStats]:
         """What is counted of each bus, in the config's order."""
-        return self.polling.tallies | (self._dlms.tallies if self._dlms else {})
+        return self._buses.stats
 
     def status_line(self) -> str:
         """What `systemctl status` shows."""
-        meters = [meter for bus in self.tallies.values() for meter in bus.meters.values()]
+        meters = [meter for bus in self.bus_stats.values() for meter in bus.meters.values()]
         answer = sum(meter.last is not None and not meter.error for meter in meters)
         broker = "connected" if self.uplink.is_connected else "not connected"
         return (
@@ -205,26 +204,6 @@ class Gateway:
         return Uplink(
             setup.config, setup.paths, self.outbox, self.clock, self._version, self._log, beat
         )
-
-    def _make_dlms(self, setup: Setup) -> DlmsPolling | None:
-        if not setup.config.dlms:
-            return None
-        # Imported where it is wanted: memory is dear on a Pi.
-        from gridtokenx_edge.dlms.polling import DlmsPolling, Surroundings  # noqa: PLC0415
-
-        around = Surroundings(
-            self.sealer,
-            self.clock,
-            self._log,
-            self.outbox,
-            setup.paths,
-            self._key.public_key(),
-            self._is_synchronised,
-            self._progress,
-        )
-        dlms = DlmsPolling(setup.config.dlms, around)
-        self.sealer.on_stored = dlms.sealed
-        return dlms
 
     def _make_status(self, setup: Setup) -> Part | None:
         if not setup.config.status.port:
@@ -285,26 +264,20 @@ class Gateway:
         house = self._make_house(new) if plan.home_assistant else None
         self._setup = new
         self.sealer.configure(new.config.uplink)
-        await self.polling.apply(new.config.bus, _FINISH_POLL_S)
-        if "dlms" in plan.sections:
-            await self._replace_dlms(new)
+        await self._apply_buses()
         if uplink:
             await self._replace_uplink(uplink)
         if plan.home_assistant:
             await self._replace("house", house)
         if plan.status:
             await self._replace("status", self._make_status(new))
-        self._warn_of_contested()
 
-    async def _replace_dlms(self, new: Setup) -> None:
-        """What the old part knows of the last readings, the new one finds on the disk."""
-        await self._supervisor.stop("dlms", _FINISH_POLL_S)
-        if self._dlms:
-            self._dlms.keep_marks()
-            self._dlms.forget()
-        self._dlms = self._make_dlms(new)
-        if self._dlms:
-            self._supervisor.start("dlms", self._dlms)
+    async def _apply_buses(self) -> None:
+        sections: dict[str, Sequence[BusSettings]] = {
+            section: getattr(self.config, section) for section in DRIVERS
+        }
+        await self._buses.apply(sections, _FINISH_POLL_S)
+        self._warn_of_contested()
 
     async def _replace_uplink(self, uplink: Uplink) -> None:
         await self._supervisor.stop("uplink", _STOP_UPLINK_S)
@@ -330,14 +303,13 @@ class Gateway:
             meters=meter_ids(self.config),
             outbox_frames=self.outbox.next_seq - self.outbox.oldest_seq,
         )
-        self._warn_of_contested()
 
     def _warn_of_contested(self) -> None:
-        buses = (*self.config.bus, *self.config.dlms)
-        for name in sorted({meter.profile for bus in buses for meter in bus.meter}):
-            profile = any_profile(name)
-            if profile.confidence == "contested":
-                self._log.warning("profile_contested", profile=name, notes=list(profile.notes))
+        meters = [meter for bus in self.bus_stats.values() for meter in bus.meters.values()]
+        models = {meter.config.profile: meter.model for meter in meters}
+        for name, model in sorted(models.items()):
+            if model.is_contested:
+                self._log.warning("profile_contested", profile=name, notes=list(model.notes))
 
     async def _report(self) -> None:
         """What an operator wants to see now and then in the journal."""

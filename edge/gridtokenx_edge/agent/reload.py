@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
-from gridtokenx_edge.config.edge_config import BusConfig, EdgeConfig
+from gridtokenx_edge.agent.drivers import DRIVERS
+from gridtokenx_edge.config.edge_config import EdgeConfig
 
 # What each part of the agent is made from: if one of these sections changes, so does the part.
 _UPLINK = ("backend", "broker", "uplink")
-_REPLACEABLE = {*_UPLINK, "bus", "dlms", "status", "home_assistant"}
+_REPLACEABLE = {*_UPLINK, *DRIVERS, "status", "home_assistant"}
 
 
 class ReloadPlan(msgspec.Struct, frozen=True):
@@ -49,35 +48,3 @@ def plan_reload(
         status="status" in differ,
         home_assistant=house_files or "home_assistant" in differ,
     )
-
-
-class BusChange(msgspec.Struct, frozen=True):
-    """What changes on the buses, by name of bus and by (bus, meter)."""
-
-    stop_buses: frozenset[str]
-    start_buses: frozenset[str]
-    stop_meters: frozenset[tuple[str, str]]
-    start_meters: frozenset[tuple[str, str]]
-
-
-def plan_buses(old: Sequence[BusConfig], new: Sequence[BusConfig]) -> BusChange:
-    """A bus with other line settings is restarted with all its meters; otherwise only the meters
-    that differ are, and the rest never notices."""
-    lines_before, lines_after = _lines(old), _lines(new)
-    kept = {name for name, line in lines_before.items() if lines_after.get(name) == line}
-    before, after = _meters(old), _meters(new)
-    same = {at for at, meter in before.items() if at[0] in kept and after.get(at) == meter}
-    return BusChange(
-        frozenset(lines_before.keys() - kept),
-        frozenset(lines_after.keys() - kept),
-        frozenset(before.keys() - same),
-        frozenset(after.keys() - same),
-    )
-
-
-def _lines(buses: Sequence[BusConfig]) -> dict[str, BusConfig]:
-    return {bus.name: msgspec.structs.replace(bus, meter=[]) for bus in buses}
-
-
-def _meters(buses: Sequence[BusConfig]) -> dict[tuple[str, str], msgspec.Struct]:
-    return {(bus.name, meter.id): meter for bus in buses for meter in bus.meter}

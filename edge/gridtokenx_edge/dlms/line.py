@@ -15,11 +15,18 @@ from contextlib import asynccontextmanager, contextmanager
 from gridtokenx_dlms.aio.line import ByteLine, SerialLine, StreamLine
 from gridtokenx_dlms.errors import LinkError
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.config.dlms_config import DlmsSerial, DlmsTcp
+from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsSerial, DlmsTcp
+from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.polling.faults import LineDown
 
 _RECONNECT_BASE_S = 0.5
 _RECONNECT_CAP_S = 30.0
+
+
+def line_baud(bus: DlmsBus) -> int:
+    """Return the line's rate: the config's, or that of the first meter's profile."""
+    chosen: int | None = getattr(bus, "baud", None)
+    return chosen or load_dlms(bus.meter[0].profile).link.baud
 
 
 class DlmsLine:
@@ -42,6 +49,12 @@ class DlmsLine:
         self.hear: Callable[[bool, bytes], None] | None = None
         """Told what is sent (true) and what comes."""
         self._is_unheard = False
+
+    opens_on_demand = True
+    silent_meters = None
+
+    async def until_up(self) -> None:
+        """Return at once: a contact opens the line."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

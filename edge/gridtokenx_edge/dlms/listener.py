@@ -6,7 +6,7 @@ import asyncio
 import random
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 
 from gridtokenx_dlms.aio.datagram import Address, listen
 from gridtokenx_dlms.aio.line import SerialLine, StreamLine
@@ -20,8 +20,8 @@ from gridtokenx_dlms.xdlms.ciphered import is_ciphered, parse_ciphered
 from gridtokenx_dlms.xdlms.general_block import BlockAssembler
 from gridtokenx_dlms.xdlms.notification import parse_data_notification
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.config.dlms_config import UDP, DlmsPush
-from gridtokenx_edge.dlms.terms import Terms
+from gridtokenx_edge.config.dlms_config import UDP, DlmsMeter, DlmsPush
+from gridtokenx_edge.dlms.terms import Setting, Terms, usable_terms
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.meters.dlms_push import Pushed, decode_push
 from gridtokenx_edge.meters.mbus import MbusReader
@@ -120,27 +120,37 @@ class PushedMeter:
 
 
 class Listener:
-    """Receives what the meters of one line send, until cancelled."""
+    """A line (Bus) on which meters send by themselves; it receives what they send."""
 
     def __init__(
         self,
         config: DlmsPush,
-        terms: Sequence[Terms],
-        sinks: Mapping[str, ReadingSink],
+        setting: Setting,
         clock: Clock,
         log: Logger,
         is_synchronised: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
-        self._meters = [PushedMeter(each, clock, is_synchronised) for each in terms]
-        self._sinks = sinks
-        self._log = log
+        self._setting = setting
+        self._clock = clock
+        self._is_synchronised = is_synchronised
+        self._meters: dict[str, tuple[PushedMeter, ReadingSink]] = {}
         self._faults = FaultLog(log)
         self.port = 0
         """The TCP port, once it listens."""
         self.is_up = False
 
+    def open_meter(self, meter: DlmsMeter, sink: ReadingSink) -> None:
+        """Take the messages of this meter from now on. Raises MeterUnusableError."""
+        terms = usable_terms(meter, self._setting)
+        self._meters[meter.id] = PushedMeter(terms, self._clock, self._is_synchronised), sink
+
+    async def close_meter(self, meter: str) -> None:
+        """Take no more messages of this meter."""
+        self._meters.pop(meter, None)
+
     async def run(self) -> None:
+        """Listen until cancelled; a line that is down is opened again."""
         backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, random.random)
         while True:
             try:
@@ -231,7 +241,7 @@ class Listener:
     def received(self, message: bytes) -> None:
         """A message of one of the meters; the one whose keys and name fit is meant."""
         reason = "expected a meter of this line"
-        for meter in self._meters:
+        for meter, sink in self._meters.values():
             try:
                 reading = meter.reading(meter.open(message))
             except DlmsError as error:
@@ -239,7 +249,7 @@ class Listener:
                 continue
             self._faults.over("push_refused", self._config.name)
             if reading:
-                self._sinks[meter.id].add(reading)
+                sink.add(reading)
             return
         self._refuse(reason)
 

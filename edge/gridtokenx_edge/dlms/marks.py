@@ -7,21 +7,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Set
 from pathlib import Path
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gridtokenx_edge.log import Logger
-from gridtokenx_edge.store.outbox import Outbox, OutboxUnavailableError
-from gridtokenx_wire.errors import WireError
-from gridtokenx_wire.frame import open_frame
+from gridtokenx_edge.polling.driver import StoredReadingsError
 from gridtokenx_wire.reading import Reading
 
 _SAVE_EVERY_S = 60.0
-_FRAMES_AT_ONCE = 64
-_MOST_FRAMES = 1024
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -37,11 +32,11 @@ def mark_of(reading: Reading) -> Mark:
 
 
 class Marks:
-    """Marks of the meters in `meters`."""
+    """The marks of the meters that are followed."""
 
-    def __init__(self, path: Path, meters: Collection[str], log: Logger) -> None:
+    def __init__(self, path: Path, log: Logger) -> None:
         self._path = path
-        self._meters = frozenset(meters)
+        self._meters: Set[str] = frozenset()
         self._log = log
         self._marks: dict[str, Mark] = {}
         self._saved_at_s = float("-inf")
@@ -50,24 +45,41 @@ class Marks:
     def last(self, meter: str) -> Mark | None:
         return self._marks.get(meter)
 
-    def sealed(self, readings: Iterable[Reading]) -> None:
-        """Readings have become a frame on the disk."""
-        self._take(readings)
+    def stored(self, readings: Iterable[Reading]) -> None:
+        """Take note that readings have become a frame on the disk."""
+        for reading in readings:
+            self._read(reading)
         if self._is_changed and time.monotonic() - self._saved_at_s >= _SAVE_EVERY_S:
             self.save()
 
-    async def load(self, outbox: Outbox, key: Ed25519PublicKey) -> None:
-        """Reads the file, and the frames in the outbox, which `key` signed, that are newer."""
+    async def follow(
+        self, meters: Set[str], stored_readings: Callable[[], AsyncIterator[Reading]]
+    ) -> None:
+        """Follow these meters from now on.
+
+        Where some of them are new, their marks come from the file, or from the stored readings
+        that are newer.
+        """
+        are_known = meters <= self._meters
+        self._meters = meters
+        if are_known:
+            return
+        for meter, mark in self._load().items():
+            self._take(meter, mark)
         try:
-            self._marks = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Mark])
+            async for reading in stored_readings():
+                self._read(reading)
+        except StoredReadingsError as error:
+            self._log.warning("marks_unreadable", path="outbox", reason=str(error))
+
+    def _load(self) -> dict[str, Mark]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Mark])
         except FileNotFoundError:
-            pass
+            return {}
         except (OSError, msgspec.DecodeError) as error:
             self._log.warning("marks_unreadable", path=str(self._path), reason=str(error))
-        try:
-            await self._scan(outbox, key)
-        except (OutboxUnavailableError, WireError) as error:
-            self._log.warning("marks_unreadable", path="outbox", reason=str(error))
+            return {}
 
     def save(self) -> None:
         """Replaces the file; what fails is tried again with the next frame."""
@@ -84,18 +96,14 @@ class Marks:
         else:
             self._is_changed = False
 
-    def _take(self, readings: Iterable[Reading]) -> None:
-        for reading in readings:
-            if reading.meter not in self._meters:
-                continue
-            known = self._marks.get(reading.meter)
-            if known is None or reading.time_ms > known.time_ms:
-                self._marks[reading.meter] = mark_of(reading)
-                self._is_changed = True
+    def _read(self, reading: Reading) -> None:
+        if reading.meter in self._meters and self._take(reading.meter, mark_of(reading)):
+            self._is_changed = True
 
-    async def _scan(self, outbox: Outbox, key: Ed25519PublicKey) -> None:
-        """The newest frames, as far back as there are some."""
-        oldest = max(outbox.oldest_seq, outbox.next_seq - _MOST_FRAMES)
-        for first in range(oldest, outbox.next_seq, _FRAMES_AT_ONCE):
-            for frame in await outbox.frames(first, _FRAMES_AT_ONCE):
-                self._take(open_frame(frame.message, key).readings())
+    def _take(self, meter: str, mark: Mark) -> bool:
+        """Keep a mark if it is newer than the one before. Return whether it is."""
+        known = self._marks.get(meter)
+        is_newer = known is None or mark.time_ms > known.time_ms
+        if is_newer:
+            self._marks[meter] = mark
+        return is_newer

@@ -96,7 +96,8 @@ def _is_between(before: Mark, reading: Reading, after: Reading) -> bool:
 class GapRepair:
     """Lets a meter's readings through in the order of their times, filling gaps between them.
 
-    Use `deliver` for each live reading, and let `run` run meanwhile.
+    A sink for the live readings, in front of the one that gets all of them; let `run` run
+    meanwhile.
     """
 
     def __init__(
@@ -118,8 +119,14 @@ class GapRepair:
         self.repaired = 0
         """Readings that came from the load profile."""
 
-    def deliver(self, reading: Reading) -> None:
-        """A live reading: on its way at once, or after the gap before it."""
+    def begin(self) -> None:
+        self._sink.begin()
+
+    def end(self) -> None:
+        self._sink.end()
+
+    def add(self, reading: Reading) -> None:
+        """Pass a live reading on: at once, or after the gap before it."""
         if self._gap is None and self._can_repair:
             self._gap = find_gap(self._last, reading, self._terms.meter.every_ms)
         if self._gap:
@@ -151,11 +158,6 @@ class GapRepair:
         self._gap = None
         while self._held:
             self._pass_on(self._held.popleft())
-
-    def release(self) -> None:
-        """Lets go of what is held: the agent stops. The gap stays unless it was filled so far."""
-        self._held.clear()
-        self._gap = None
 
     @property
     def _can_repair(self) -> bool:

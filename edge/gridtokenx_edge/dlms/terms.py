@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -22,6 +21,7 @@ from gridtokenx_edge.config.dlms_secrets import (
 from gridtokenx_edge.dlms.counters import CounterFile, DurableCiphering
 from gridtokenx_edge.meters.dlms import DlmsProfile, load_dlms
 from gridtokenx_edge.meters.dlms_time import MeterZone
+from gridtokenx_edge.polling.driver import MeterUnusableError
 
 _MECHANISMS = {"none": Mechanism.NONE, "low": Mechanism.LOW, "gmac": Mechanism.HIGH_GMAC}
 _PROTECTIONS = {
@@ -103,7 +103,7 @@ def terms_of(meter: DlmsMeter, setting: Setting) -> Terms:
         meter,
         profile,
         _first(meter.client, defaults.client),
-        _first(meter.logical_device, defaults.logical_device),
+        logical_device_of(meter, profile),
         defaults.physical_address if meter.physical_address is None else meter.physical_address,
         mechanism,
         protection,
@@ -127,17 +127,17 @@ def is_wrapped(config: DlmsBus) -> bool:
     return isinstance(config, DlmsTcp) and config.framing == "wrapper"
 
 
-def each_terms(
-    meters: list[DlmsMeter], setting: Setting, refused: Callable[[DlmsMeter, str], None]
-) -> list[Terms]:
-    """The terms of those meters whose secrets are there; the others are told of."""
-    found = []
-    for meter in meters:
-        try:
-            found.append(terms_of(meter, setting))
-        except SecretError as error:
-            refused(meter, str(error))
-    return found
+def usable_terms(meter: DlmsMeter, setting: Setting) -> Terms:
+    """Return the terms of a meter that the agent is to read. Raises MeterUnusableError."""
+    try:
+        return terms_of(meter, setting)
+    except SecretError as error:
+        raise MeterUnusableError(str(error)) from None
+
+
+def logical_device_of(meter: DlmsMeter, profile: DlmsProfile) -> int:
+    """Return the meter's logical device: the config's, or the model's."""
+    return _first(meter.logical_device, profile.association.logical_device)
 
 
 def _first(chosen: int | None, default: int) -> int:

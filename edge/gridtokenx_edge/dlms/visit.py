@@ -14,8 +14,7 @@ from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.dlms_secrets import SecretError
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
-from gridtokenx_edge.dlms.line import DlmsLine
-from gridtokenx_edge.dlms.polling import line_baud
+from gridtokenx_edge.dlms.line import DlmsLine, line_baud
 from gridtokenx_edge.dlms.reader import DlmsReader, Told
 from gridtokenx_edge.dlms.terms import Setting, terms_of
 from gridtokenx_edge.meters.load_profile import Capture

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gridtokenx_edge.config.edge_config import MeterConfig
+from gridtokenx_edge.polling.driver import MeterSettings
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
 ONLINE, OFFLINE = b"online", b"offline"
@@ -70,7 +70,7 @@ def stale_after_s(real_every_s: float) -> int:
 
 
 def sensor_configs(
-    names: Names, meter: MeterConfig, maker: str, real_every_s: float, present: set[str]
+    names: Names, meter: MeterSettings, maker: str, real_every_s: float, present: set[str]
 ) -> dict[str, bytes]:
     """Topic → retained config, one for each value that the meter has. `maker` may be unknown."""
     device: dict[str, str | list[str]] = {

@@ -24,7 +24,6 @@ from gridtokenx_edge.home_assistant.discovery import (
     state_message,
 )
 from gridtokenx_edge.log import FaultLog, Logger
-from gridtokenx_edge.meters.any_profile import any_profile
 from gridtokenx_edge.polling.stats import BusStats, MeterStats
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.uplink.mqtt import Broker, MqttConnection, MqttError, Will
@@ -51,7 +50,7 @@ class Gateway(Protocol):
     @property
     def outbox(self) -> Outbox: ...
     @property
-    def tallies(self) -> dict[str, BusStats]: ...
+    def bus_stats(self) -> dict[str, BusStats]: ...
 
 
 class HomeAssistantLink:
@@ -107,7 +106,7 @@ class HomeAssistantLink:
             if time.monotonic() >= steady_at_s:
                 backoff.reset()
                 self._faults.over("house_broker_lost")
-            for bus in self._gateway.tallies.values():
+            for bus in self._gateway.bus_stats.values():
                 for meter in bus.meters.values():
                     await self._show_meter(connection, meter)
             await self._pause(_LOOK_EVERY_S)
@@ -131,10 +130,8 @@ class HomeAssistantLink:
     async def _describe(
         self, connection: MqttConnection, meter: MeterStats, present: set[str]
     ) -> None:
-        profile = any_profile(meter.config.profile)
         every_s = self._gateway.clock.real_seconds(meter.config.every_ms)
-        maker = getattr(profile, "maker", "")  # SunSpec's profiles are no one maker's
-        configs = sensor_configs(self._names, meter.config, maker, every_s, present)
+        configs = sensor_configs(self._names, meter.config, meter.model.maker, every_s, present)
         for topic, config in configs.items():
             await connection.publish_retained(topic, config)
         self._described[meter.config.id] = present

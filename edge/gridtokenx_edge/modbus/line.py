@@ -20,9 +20,9 @@ from gridtokenx_edge.modbus.codec import Answer, MbapCodec, NotModbus, Refusal, 
 from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.late_replies import LateReplies
 from gridtokenx_edge.modbus.line_lock import LineLock
-from gridtokenx_edge.modbus.silent_meter_budget import SilentMeterBudget
 from gridtokenx_edge.modbus.wire import Wire, open_serial, open_tcp
 from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterSilent
+from gridtokenx_edge.polling.silent_meter_budget import SilentMeterBudget
 from gridtokenx_edge.polling.watch import NOBODY, LineWatch
 
 _CONNECT_TIMEOUT_S = 3.0
@@ -61,11 +61,8 @@ class Line:
         """Whether replies carry their request's number (MBAP), so that a late one is known."""
         self.generation = 0
         """Counts connections: after a new one, meters may have been exchanged."""
-        self.share = SilentMeterBudget(config.silent_share_percent)
-        self.silent_turn = asyncio.Lock()
-        """Meters without an answer are asked one after the other."""
-        self.spent_s: dict[int, float] = {}
-        """How long requests to each address have held the line, answered or not."""
+        self.opens_on_demand = False
+        self.silent_meters = SilentMeterBudget(config.silent_share_percent)
         self.late = LateReplies()
         """What may still come; nothing where replies are numbered."""
         self.round_trip_s = 0.0
@@ -210,8 +207,8 @@ class Line:
             giving_up.cancel()
             self._answer = None
             spent_s = time.monotonic() - asked_at_s
-            self.spent_s[address] = self.spent_s.get(address, 0.0) + spent_s
-            self._watch.asked(address, spent_s, answered=answer is not None)
+            self.silent_meters.held(address, spent_s)
+            self._watch.asked(spent_s, None if answer is None else address)
         if answer:
             self._silent = 0
             self._has_answered = True

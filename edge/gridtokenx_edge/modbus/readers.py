@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.profile import Profile, load_profile
@@ -12,22 +11,8 @@ from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
 from gridtokenx_edge.modbus.sunspec import SunSpecReader
 from gridtokenx_edge.modbus.sunspec_unit import SunSpecUnit
+from gridtokenx_edge.polling.driver import Reader
 from gridtokenx_wire.clock import Clock
-from gridtokenx_wire.reading import Reading
-
-
-class Reader(Protocol):
-    """Reads one meter. What is awaited may raise BusFault."""
-
-    @property
-    def clock_drift_ms(self) -> int | None:
-        """How far the meter's own clock is ahead of the gateway's, where it has one."""
-
-    def forget_identity(self) -> None: ...
-
-    async def contact(self) -> None: ...
-
-    async def poll(self) -> Reading: ...
 
 
 def load_any(name: str) -> Profile | SunSpecProfile:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus
+from gridtokenx_edge.polling.driver import MeterModel, MeterSettings
 from gridtokenx_edge.polling.faults import BusFault
 from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_edge.progress import Beat, no_beat
@@ -20,10 +20,12 @@ from gridtokenx_wire.reading import Reading
 _WINDOW_S = 60.0
 
 
-class MeterStats(msgspec.Struct):
-    """One meter. `error` is empty while it answers; `answers`, `answers_s` are round trips."""
+class MeterStats(msgspec.Struct, kw_only=True):
+    """The counts of one meter. `error` is empty while it answers; `answers` and `answers_s` are
+    the number and the sum of its round trips."""
 
-    config: MeterConfig
+    config: MeterSettings
+    model: MeterModel
     readings: int = 0
     missed: int = 0
     errors: Counter[str] = msgspec.field(default_factory=Counter)
@@ -33,28 +35,22 @@ class MeterStats(msgspec.Struct):
     answers_s: float = 0.0
     round_trip_s: float = 0.0
     clock_drift_ms: Callable[[], int | None] = lambda: None
-    """How far the meter's own clock is ahead, where it has one."""
+    """Returns how far the meter's own clock is ahead, where it has one."""
 
 
 class BusStats:
-    """One bus: how busy it is, over the last minute or two and since the start."""
+    """The counts of one bus: how busy it is, over the last minute or two and since the start."""
 
-    def __init__(self, config: BusConfig, now_s: Callable[[], float] = time.monotonic) -> None:
-        self.config = config
+    def __init__(self, name: str, where: str, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.name = name
+        self.where = where
+        """The port or the server, as a person would write it."""
         self.meters: dict[str, MeterStats] = {}
         self.requests = 0
         self.busy_s = 0.0
         self.is_up: Callable[[], bool] = lambda: False
         self._now_s = now_s
         self._windows = [(now_s(), 0.0)]
-
-    @property
-    def where(self) -> str:
-        """The port or the server, as a person would write it."""
-        config = self.config
-        if isinstance(config, SerialBus):
-            return f"{config.port} {config.baud} {config.parity}"
-        return f"{config.host}:{config.port}"
 
     @property
     def utilisation(self) -> float:
@@ -64,6 +60,7 @@ class BusStats:
         return min(1.0, (self.busy_s - busy_s) / elapsed_s) if elapsed_s > 0 else 0.0
 
     def asked(self, elapsed_s: float) -> None:
+        """Count a request that took so long."""
         self.requests += 1
         self.busy_s += elapsed_s
         now_s = self._now_s()
@@ -74,16 +71,16 @@ class BusStats:
 class LineCounter:
     """A LineWatch that counts and marks progress."""
 
-    def __init__(self, tally: BusStats, beat: Beat = no_beat) -> None:
-        self._tally = tally
+    def __init__(self, stats: BusStats, beat: Beat = no_beat) -> None:
+        self._stats = stats
         self.turned = beat
 
-    def asked(self, address: int, elapsed_s: float, *, answered: bool) -> None:
-        self._tally.asked(elapsed_s)
-        if not answered:
+    def asked(self, elapsed_s: float, answered_by: int | None = None) -> None:
+        self._stats.asked(elapsed_s)
+        if answered_by is None:
             return
-        for meter in self._tally.meters.values():
-            if meter.config.address == address:
+        for meter in self._stats.meters.values():
+            if meter.model.address == answered_by:
                 meter.answers += 1
                 meter.answers_s += elapsed_s
                 meter.round_trip_s = elapsed_s
@@ -92,10 +89,10 @@ class LineCounter:
 class MeterCounter:
     """A ReadingSink and PollWatch between a meter's poller and the sealer."""
 
-    def __init__(self, tally: MeterStats, sink: ReadingSink, beat: Beat = no_beat) -> None:
-        self._tally = tally
+    def __init__(self, stats: MeterStats, sink: ReadingSink) -> None:
+        self._stats = stats
         self._sink = sink
-        self.turned = beat
+        self.turned = no_beat
         self.idle = asyncio.Event()
         """Set while the meter is not being polled."""
         self.idle.set()
@@ -105,9 +102,9 @@ class MeterCounter:
         self._sink.begin()
 
     def add(self, reading: Reading) -> None:
-        self._tally.readings += 1
-        self._tally.last = reading
-        self._tally.error = ""
+        self._stats.readings += 1
+        self._stats.last = reading
+        self._stats.error = ""
         self._sink.add(reading)
 
     def end(self) -> None:
@@ -115,14 +112,14 @@ class MeterCounter:
         self._sink.end()
 
     def failed(self, fault: BusFault) -> None:
-        self._tally.errors[fault_kind(fault)] += 1
-        self._tally.error = str(fault)
+        self._stats.errors[fault_kind(fault)] += 1
+        self._stats.error = str(fault)
 
     def missed(self, count: int) -> None:
-        self._tally.missed += count
+        self._stats.missed += count
 
 
 def fault_kind(fault: BusFault) -> str:
-    """`MeterSilent` → `meter_silent`: a metric's label."""
+    """Return the label of a fault in a metric: `meter_silent` for MeterSilent."""
     name = type(fault).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]

@@ -11,10 +11,13 @@ class LineWatch(Protocol):
     """Looks on at a line."""
 
     def turned(self) -> None:
-        """The loop that keeps the line connected has come round."""
+        """The loop of the bus has come round."""
 
-    def asked(self, address: int, elapsed_s: float, *, answered: bool) -> None:
-        """A request took so long, with or without a reply."""
+    def asked(self, elapsed_s: float, answered_by: int | None = None) -> None:
+        """A request held the line for so long; the meter at `answered_by` answered it.
+
+        None: no meter did, or the protocol counts no replies.
+        """
 
 
 class PollWatch(Protocol):
@@ -31,9 +34,11 @@ class PollWatch(Protocol):
 
 
 class _Nobody:
+    """Looks on at nothing."""
+
     def turned(self) -> None: ...
 
-    def asked(self, address: int, elapsed_s: float, *, answered: bool) -> None: ...
+    def asked(self, elapsed_s: float, answered_by: int | None = None) -> None: ...
 
     def failed(self, fault: BusFault) -> None: ...
 

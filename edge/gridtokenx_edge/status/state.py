@@ -36,7 +36,7 @@ class Gateway(Protocol):
     @property
     def sealer(self) -> Sealer: ...
     @property
-    def tallies(self) -> dict[str, BusStats]: ...
+    def bus_stats(self) -> dict[str, BusStats]: ...
     @property
     def uplink(self) -> Uplink: ...
 
@@ -144,7 +144,7 @@ def gateway_state(gateway: Gateway, started_s: float) -> GatewayState:
         cpu_s=time.process_time(),
         memory_bytes=resident_bytes(),
         clock=_clock(gateway, now_ms),
-        buses=[_bus(bus, gateway.clock) for bus in gateway.tallies.values()],
+        buses=[_bus(bus, gateway.clock) for bus in gateway.bus_stats.values()],
         outbox=_outbox(gateway),
         uplink=_uplink(gateway),
     )
@@ -162,7 +162,7 @@ def _clock(gateway: Gateway, now_ms: int) -> ClockState:
 
 def _bus(bus: BusStats, clock: Clock) -> BusState:
     return BusState(
-        bus.config.name,
+        bus.name,
         bus.where,
         bus.is_up(),
         round(bus.utilisation, 4),
@@ -177,7 +177,7 @@ def _meter(meter: MeterStats, clock: Clock) -> MeterState:
     state = MeterState(
         config.id,
         config.profile,
-        config.address,
+        meter.model.address,
         config.poll_every_s,
         meter.readings,
         meter.missed,

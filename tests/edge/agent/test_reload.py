@@ -7,11 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gridtokenx_edge.agent.reload import plan_buses, plan_reload
+from gridtokenx_edge.agent.reload import plan_reload
 from gridtokenx_edge.config.edge_config import (
     BackendConfig,
     BrokerConfig,
-    BusConfig,
     DeviceConfig,
     EdgeConfig,
     HomeAssistantConfig,
@@ -93,42 +92,3 @@ def test_a_section_that_nobody_taught_to_change_wants_a_restart() -> None:
         plan = plan_reload(CONFIG, change(CONFIG, **{section: object()}) if section != "site"
                            else change(CONFIG, site=SiteConfig("other")))  # fmt: skip
         assert plan.refused, section
-
-
-MOVED = change(TWO, address=7)
-
-
-@pytest.mark.parametrize(
-    ("new", "stop_buses", "start_buses", "stop_meters", "start_meters"),
-    [
-        ([ROOF, HALL], "", "", "", ""),
-        ([HALL, ROOF], "", "", "", ""),
-        ([ROOF], "hall", "", "hall ABB-3", ""),
-        ([change(ROOF, meter=[ONE]), HALL], "", "", "roof ABB-2", ""),
-        ([change(ROOF, meter=[ONE, MOVED]), HALL], "", "", "roof ABB-2", "roof ABB-2"),
-        (
-            [change(ROOF, baud=19_200), HALL],
-            "roof",
-            "roof",
-            "roof ABB-1,roof ABB-2",
-            "roof ABB-1,roof ABB-2",
-        ),
-        (
-            [change(ROOF, meter=[ONE]), change(HALL, meter=[*HALL.meter, TWO])],
-            "",
-            "",
-            "roof ABB-2",
-            "hall ABB-2",
-        ),
-        ([change(ROOF, name="cellar"), HALL], "roof", "cellar", "roof ABB-1,roof ABB-2",
-         "cellar ABB-1,cellar ABB-2"),
-    ],
-)  # fmt: skip
-def test_what_did_not_change_on_the_buses_is_not_touched(
-    new: list[BusConfig], stop_buses: str, start_buses: str, stop_meters: str, start_meters: str
-) -> None:
-    plan = plan_buses([ROOF, HALL], new)
-    assert plan.stop_buses == set(stop_buses.split())
-    assert plan.start_buses == set(start_buses.split())
-    for found, expected in ((plan.stop_meters, stop_meters), (plan.start_meters, start_meters)):
-        assert found == {tuple(at.split()) for at in expected.split(",") if at}

@@ -6,12 +6,14 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from tests.edge.polling.surroundings import surroundings
 
-from gridtokenx_edge.agent.polling import Polling, poll_bound_s
 from gridtokenx_edge.agent.sd_notify import Notifier
 from gridtokenx_edge.agent.watchdog import Watchdog
 from gridtokenx_edge.config.edge_config import MeterConfig, TcpBus, UplinkConfig
+from gridtokenx_edge.modbus.driver import ModbusDriver, poll_bound_s
 from gridtokenx_edge.modbus.line import Line
+from gridtokenx_edge.polling.buses import Buses
 from gridtokenx_edge.polling.task_supervisor import TaskSupervisor, cancel
 from gridtokenx_edge.progress import Progress
 from gridtokenx_edge.store.clock_status import ClockWatch
@@ -107,25 +109,30 @@ class Sink:
     def end(self) -> None: ...
 
 
+def modbus_buses(progress: Progress, log: Log) -> Buses:
+    supervisor = TaskSupervisor(lambda fault: pytest.fail(str(fault)))
+    around = surroundings(make_clock(ClockConfig()), log)
+    return Buses({"bus": ModbusDriver}, around, Sink(), progress, supervisor)
+
+
 DEAD = TcpBus("hall", "127.0.0.1", [MeterConfig("ABB-1", "abb_b23", 1, 0.1)], 1, timeout_ms=50)
 
 
 async def test_a_line_that_is_down_is_no_hang(
     monkeypatch: pytest.MonkeyPatch, wait_until: Any
 ) -> None:
-    monkeypatch.setattr("gridtokenx_edge.modbus.poller._LONGEST_SLEEP_S", 0.02)
+    monkeypatch.setattr("gridtokenx_edge.polling.poller._LONGEST_SLEEP_S", 0.02)
     monkeypatch.setattr("gridtokenx_edge.modbus.line._RECONNECT_BASE_S", 0.02)
     monkeypatch.setattr("gridtokenx_edge.modbus.line._RECONNECT_CAP_S", 0.02)
     now = Now()
     log, progress = Log(), Progress(now)
-    crew = TaskSupervisor(lambda fault: pytest.fail(str(fault)))
-    polling = Polling(Sink(), make_clock(ClockConfig()), cast(Any, log), progress, crew)
-    await polling.apply([DEAD], 0)
+    buses = modbus_buses(progress, log)
+    await buses.apply({"bus": [DEAD]}, 0)
     await wait_until(lambda: log.events)
     now.s += 10_000
     assert progress.hanging().keys() == {"line hall", "meter ABB-1"}
     await wait_until(lambda: not progress.hanging())
-    await polling.stop(0)
+    await buses.stop(0)
     now.s += 10_000
     assert progress.hanging() == {}, "what was stopped is not waited for"
 
@@ -147,13 +154,13 @@ async def test_a_poll_that_never_ends_is_a_hang_of_its_meter_alone(
     monkeypatch.setattr(Line, "read", read)
     monkeypatch.setattr("gridtokenx_edge.modbus.line._ROUND_S", 0.02)
     now = Now()
-    progress, crew = Progress(now), TaskSupervisor(lambda fault: pytest.fail(str(fault)))
-    polling = Polling(Sink(), make_clock(ClockConfig()), cast(Any, Log()), progress, crew)
-    await polling.apply([DEAD], 0)
+    progress = Progress(now)
+    buses = modbus_buses(progress, Log())
+    await buses.apply({"bus": [DEAD]}, 0)
     await asyncio.wait_for(stuck.wait(), 10)
     now.s += poll_bound_s(DEAD) + 1
     await wait_until(lambda: progress.hanging().keys() == {"meter ABB-1"})
-    await polling.stop(0)
+    await buses.stop(0)
 
 
 class Disk:

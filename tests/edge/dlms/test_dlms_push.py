@@ -247,15 +247,19 @@ class Sink:
     def end(self) -> None: ...
 
 
-def listener_of(port: str, terms: Terms, sink: Sink) -> Listener:
+def listener_of(folder: Path, port: str, terms: Terms, sink: Sink) -> Listener:
     config = DlmsPush("push", port, [terms.meter])
-    return Listener(config, [terms], {terms.meter.id: sink}, SystemClock(), structlog.get_logger())
+    listener = Listener(config, setting(folder), SystemClock(), structlog.get_logger())
+    assert listener.open_meter(terms.meter, sink) is None, "nobody polls it"
+    return listener
 
 
 async def test_pushes_arrive_on_a_serial_port(tmp_path: Path, wait_until: WaitUntil) -> None:
     meter = PtyLine(tmp_path / "tty")
     sink = Sink()
-    listening = asyncio.create_task(listener_of(str(tmp_path / "tty"), t210d(tmp_path), sink).run())
+    listening = asyncio.create_task(
+        listener_of(tmp_path, str(tmp_path / "tty"), t210d(tmp_path), sink).run()
+    )
     try:
         await asyncio.sleep(0.05)  # what is sent before the port is open is nobody's
         await meter.write(mbus(ciphered(pushed_now())))
@@ -270,7 +274,7 @@ async def test_pushes_arrive_over_tcp(tmp_path: Path, wait_until: WaitUntil) -> 
     with socket.create_server(("", 0)) as free:
         port = free.getsockname()[1]
     sink = Sink()
-    listener = listener_of(f"tcp:{port}", t210d(tmp_path), sink)
+    listener = listener_of(tmp_path, f"tcp:{port}", t210d(tmp_path), sink)
     listening = asyncio.create_task(listener.run())
     try:
         await wait_until(lambda: listener.port)
@@ -292,7 +296,7 @@ async def test_pushes_arrive_over_udp_from_senders_who_do_not_disturb_each_other
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     sink = Sink()
-    listener = listener_of(f"udp:{port}", t210d(tmp_path), sink)
+    listener = listener_of(tmp_path, f"udp:{port}", t210d(tmp_path), sink)
     listening = asyncio.create_task(listener.run())
     message = ciphered(pushed_now())
     halves = [

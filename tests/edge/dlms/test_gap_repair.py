@@ -13,6 +13,7 @@ from tests.edge.dlms_gateway import HOUR_MS, START_MS, Gateway, Times, WaitUntil
 from tests.edge.dlms_meter import METER, PERIOD_MS, TestedMeter
 
 from gridtokenx_dlms.aio.server import Conduct
+from gridtokenx_edge.agent.stored_readings import stored_readings
 from gridtokenx_edge.config.dlms_config import DlmsMeter
 from gridtokenx_edge.dlms.marks import Mark, Marks
 from gridtokenx_edge.dlms.repair import Gap, chunks, find_gap, fitting
@@ -214,8 +215,10 @@ async def test_the_last_reading_is_known_after_a_crash_from_the_outbox(
         )
         outbox = Outbox(tmp_path / "outbox.db", gateway.key)
         await outbox.open()
-        marks = Marks(tmp_path / "dlms.marks", [METER, "X-1"], structlog.get_logger())
-        await marks.load(outbox, gateway.key.public_key())
+        marks = Marks(tmp_path / "dlms.marks", structlog.get_logger())
+        await marks.follow(
+            {METER, "X-1"}, lambda: stored_readings(outbox, gateway.key.public_key())
+        )
         await outbox.close()
     assert marks.last(METER) == Mark(last.time_ms, last.import_uwh, last.export_uwh)
     assert marks.last("X-1") == Mark(5, 1, 1)

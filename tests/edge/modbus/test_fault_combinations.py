@@ -19,7 +19,8 @@ from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.modbus.poller import MeterPoller
+from gridtokenx_edge.polling.driver import PolledMeter
+from gridtokenx_edge.polling.poller import MeterPoller
 from gridtokenx_sim.config.amounts import Kwh
 from gridtokenx_sim.config.faults import (
     ClockOff,
@@ -93,7 +94,14 @@ async def poll(path: str, meters: list[SimMeter], sink: Readings) -> None:
         for meter in meters:
             config = MeterConfig(meter.id, meter.model, meter.address, EVERY_MS / 1000)
             reader = MeterReader(line, config, load_profile(meter.model), clock)
-            tasks.create_task(MeterPoller(line, config, reader, sink, clock, log).run())
+            polled = PolledMeter(
+                line=line,
+                reader=reader,
+                sink=sink,
+                address=config.address,
+                retries=line.retries_of(config),
+            )
+            tasks.create_task(MeterPoller(config, polled, clock, log).run())
 
 
 def assert_true(reading: Reading, seen: list[tuple[int, int]]) -> None:

@@ -1,4 +1,4 @@
-"""How long is waited, what silence may cost, what may still come, and whose turn it is."""
+"""How long is waited, what may still come, and who gets the line next."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.adaptive_timeout import AdaptiveTimeout
 from gridtokenx_edge.modbus.late_replies import LateReplies
 from gridtokenx_edge.modbus.line_lock import LineLock
-from gridtokenx_edge.modbus.silent_meter_budget import SilentMeterBudget
 
 # round trips in ms (None: no reply), and then the wait in ms; ceiling 500, floor 100
 WAITS = [
@@ -69,50 +68,6 @@ def test_the_wait_is_always_between_floor_and_ceiling(
         else:
             patience.answered(round_trip_s, wire_s)
         assert min(0.1, ceiling_s) <= patience.wait_s(wire_s) <= ceiling_s
-
-
-def test_silent_meters_wait_until_their_cost_is_no_more_than_their_share() -> None:
-    share = SilentMeterBudget(10)
-    share.answered(1)
-    assert share.wait_s(0.0) == 0
-    share.spend(2, 0.5, 0.5)  # from 0 to 0.5 s
-    assert share.wait_s(0.5) == 4.5, "half a second is a tenth of five"
-    share.spend(3, 0.5, 5.5)
-    assert share.wait_s(5.5) == 4.5, "all of them together"
-
-
-def test_where_no_meter_answers_nobody_has_to_wait() -> None:
-    share = SilentMeterBudget(10)
-    share.spend(2, 0.5, 1.0)
-    assert share.wait_s(1.0) == 0
-    share.answered(2)
-    share.spend(2, 0.5, 2.0)
-    assert share.wait_s(2.0) == 0, "it has only itself to wait for"
-    share.answered(1)
-    share.spend(2, 0.5, 3.0)
-    share.silent(2)
-    assert share.wait_s(3.0) == 4.5
-    share.silent(1)
-    assert share.wait_s(3.0) == 0
-
-
-@given(
-    st.lists(st.tuples(st.integers(2, 9), st.floats(0.01, 2), st.floats(0, 3)), max_size=60),
-    st.integers(1, 100),
-)
-def test_however_they_fail_silent_meters_keep_to_their_share(
-    failures: list[tuple[int, float, float]], percent: int
-) -> None:
-    share = SilentMeterBudget(percent)
-    share.answered(1)
-    now_s = spent_s = 0.0
-    for address, cost_s, idle_s in failures:
-        now_s += idle_s
-        now_s += share.wait_s(now_s)
-        assert spent_s <= now_s * percent / 100 + 1e-6
-        now_s += cost_s
-        spent_s += cost_s
-        share.spend(address, cost_s, now_s)
 
 
 A, B, C = Block(4, 0x34, 2), Block(4, 0x48, 2), Block(3, 0xFC00, 4)

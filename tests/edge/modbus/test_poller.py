@@ -14,7 +14,8 @@ from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.modbus.poller import MeterPoller
+from gridtokenx_edge.polling.driver import PolledMeter
+from gridtokenx_edge.polling.poller import MeterPoller
 from gridtokenx_sim.config.faults import Crc, ExceptionReply, Silence, Slow
 from gridtokenx_wire.clock import Clock, ClockConfig, make_clock
 from gridtokenx_wire.reading import Reading
@@ -84,14 +85,23 @@ class Bus:
         meter_id = self._ids.get(meter.id, meter.id)
         config = MeterConfig(meter_id, meter.model, meter.address, EVERY_MS / 1000)
         reader = MeterReader(line, config, load_profile(meter.model), self.clock)
-        return MeterPoller(line, config, reader, self.sink, self.clock, cast(Any, self.log))
+        polled = PolledMeter(
+            line=line,
+            reader=reader,
+            sink=self.sink,
+            address=config.address,
+            retries=line.retries_of(config),
+        )
+        return MeterPoller(config, polled, self.clock, cast(Any, self.log))
 
     def silent_s(self) -> float:
         """How long the line was held by meters that were never read."""
         assert self.line
         alive = {int(reading.meter[-2:]) for reading in self.sink.readings}
         return sum(
-            spent_s for address, spent_s in self.line.spent_s.items() if address not in alive
+            spent_s
+            for address, spent_s in self.line.silent_meters.spent_s.items()
+            if address not in alive
         )
 
     def last_ms(self) -> int:

@@ -10,8 +10,7 @@ from gridtokenx_edge.commissioning.check.line_exchanges import ListeningLine
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.dlms_secrets import SecretError
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig
-from gridtokenx_edge.dlms.line import DlmsLine
-from gridtokenx_edge.dlms.polling import line_baud
+from gridtokenx_edge.dlms.line import DlmsLine, line_baud
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.dlms.terms import Setting, terms_of
 from gridtokenx_edge.modbus.readers import Readers

@@ -25,7 +25,8 @@ from gridtokenx_edge.meters.plan import Block, register_block
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
 from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile
 from gridtokenx_edge.modbus.faults import MeterRefused
-from gridtokenx_edge.modbus.readers import Reader, Readers, load_any
+from gridtokenx_edge.modbus.readers import Readers, load_any
+from gridtokenx_edge.polling.driver import Reader
 from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterStrange, ValueMissing
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag

@@ -15,6 +15,7 @@ from gridtokenx_edge.commissioning.check.agent_status import ask_agent
 from gridtokenx_edge.commissioning.check.broker import reach_broker, try_mqtt
 from gridtokenx_edge.commissioning.check.bus_time import PollTime, judge_bus_time, line_us, rest_us
 from gridtokenx_edge.commissioning.check.counter_findings import Flow, judge_counters
+from gridtokenx_edge.commissioning.check.dlms_as_bus import as_bus
 from gridtokenx_edge.commissioning.check.dlms_findings import judge_dlms, judge_pushed
 from gridtokenx_edge.commissioning.check.dlms_sampling import sample_dlms
 from gridtokenx_edge.commissioning.check.finding import Finding, Severity, note, ok
@@ -34,8 +35,7 @@ from gridtokenx_edge.commissioning.check.sampling import BusSamples, MeterSample
 from gridtokenx_edge.commissioning.check.wiring import judge_bus
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.edge_config import BusConfig, EdgeConfig, MeterConfig, Paths
-from gridtokenx_edge.dlms.polling import line_baud
-from gridtokenx_edge.dlms.stats import as_bus
+from gridtokenx_edge.dlms.line import line_baud
 from gridtokenx_edge.dlms.visit import setting_of
 from gridtokenx_edge.meters.profile import Profile
 from gridtokenx_edge.store.clock_status import kernel_synchronised

@@ -11,8 +11,9 @@ from gridtokenx_edge.commissioning.check.line_exchanges import Exchange, Listeni
 from gridtokenx_edge.config.edge_config import BusConfig, EdgeConfig, MeterConfig
 from gridtokenx_edge.meters.sunspec.models import READING_POINTS
 from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.modbus.readers import Reader, Readers
+from gridtokenx_edge.modbus.readers import Readers
 from gridtokenx_edge.modbus.sunspec import SunSpecReader
+from gridtokenx_edge.polling.driver import Reader
 from gridtokenx_edge.polling.faults import BusFault, MeterGarbled, MeterSilent
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.reading import Reading

@@ -1,8 +1,16 @@
-"""Polling one meter for ever: at its grid points, with patience for its faults.
+"""Polling one meter for ever: at its grid points, and less often while it does not answer.
 
-Each meter of a bus has its own poller; they meet at the line's turn, which is first come, first
-served. A meter that has gone silent is asked once at growing intervals, after the others, and no
-more often than the share of the bus allows that silent meters may take.
+Each meter of a bus has its own poller; they meet at the line's lock, which is first come, first
+served. A meter that has gone silent is asked at growing intervals. Two things differ between
+lines, and each line says them itself (see Line in polling/driver.py):
+
+- A line with a budget for silent meters (Modbus, `silent_share_percent`) has them asked once and
+  without retries, after the others of their grid point, one at a time, and no more often than the
+  budget allows. Without a budget (DLMS, whose meters share a line rarely) a silent meter is polled
+  as any other.
+- A line that is kept connected by its bus (Modbus) reports that it is down, and its meters wait
+  for it and are not to blame. A line that is opened on demand (DLMS, whose associations are opened
+  when they are wanted) is down for the meter that asked: its poll has failed, and it says so.
 """
 
 from __future__ import annotations
@@ -15,10 +23,8 @@ from contextlib import suppress
 from typing import Any
 
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.log import FaultLog, Logger
-from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.readers import Reader
+from gridtokenx_edge.polling.driver import MeterSettings, PolledMeter
 from gridtokenx_edge.polling.faults import (
     BusFault,
     LineDown,
@@ -26,8 +32,8 @@ from gridtokenx_edge.polling.faults import (
     MeterSilent,
     MeterStrange,
 )
-from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_edge.polling.schedule import first_due, grid_after, is_stranded, next_due
+from gridtokenx_edge.polling.silent_meter_budget import SilentMeterBudget
 from gridtokenx_edge.polling.watch import NOBODY, PollWatch
 from gridtokenx_wire.clock import Clock
 
@@ -46,18 +52,16 @@ class MeterPoller:
 
     def __init__(
         self,
-        line: Line,
-        config: MeterConfig,
-        reader: Reader,
-        sink: ReadingSink,
+        config: MeterSettings,
+        meter: PolledMeter,
         clock: Clock,
         log: Logger,
         watch: PollWatch = NOBODY,
     ) -> None:
-        self._line = line
         self._config = config
-        self._reader = reader
-        self._sink = sink
+        self._meter = meter
+        self._line = meter.line
+        self._reader = meter.reader
         self._clock = clock
         self._log = log
         self._watch = watch
@@ -71,9 +75,22 @@ class MeterPoller:
         self._not_before_s = 0.0
 
     async def run(self, *, is_new: bool = True) -> None:
-        """`is_new`: no reading of the meter was taken just now, by a poller before this one."""
+        """Poll until cancelled.
+
+        `is_new`: no poller before this one has just taken a reading of the meter, so that the
+        first one is taken at once.
+        """
+        if self._meter.beside is None:
+            await self._poll_for_ever(is_new=is_new)
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._meter.beside(), name=f"beside {self._config.id}")
+            await self._poll_for_ever(is_new=is_new)
+
+    async def _poll_for_ever(self, *, is_new: bool) -> None:
         await self._until_up()
-        if not await self._guarded(self._reader.contact()):
+        await self._guarded(self._reader.contact())
+        if self._failed_polls:
             self._failed_polls = _FAILED_POLLS_BEFORE_SILENT  # it has never answered yet
         every_ms = self._config.every_ms
         start = first_due if is_new else grid_after
@@ -85,18 +102,18 @@ class MeterPoller:
             due = next_due(due_ms, self._clock.now_ms(), every_ms)
             if due.missed and not self._is_silent:
                 self._watch.missed(due.missed)
-                self._warn("polls_missed", missed=due.missed)
+                self._faults.warn("polls_missed", **self._about, missed=due.missed)
             due_ms = due.at_ms
 
     async def _until_up(self) -> None:
-        while not self._line.is_up:
+        while not self._line.is_up and not self._line.opens_on_demand:
             self._watch.turned()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LONGEST_SLEEP_S):
                     await self._line.until_up()
 
     async def _sleep_until(self, due_ms: int) -> int:
-        """Returns the grid point that has come: `due_ms`, or another if the clock was set."""
+        """Return the grid point that has come: `due_ms`, or another one if the clock was set."""
         every_ms = self._config.every_ms
         while True:
             self._watch.turned()
@@ -109,19 +126,20 @@ class MeterPoller:
             await asyncio.sleep(min(wait_s, _LONGEST_SLEEP_S))
 
     async def _poll(self) -> None:
-        if self._is_silent:
-            await self._poll_silent()
+        budget = self._line.silent_meters
+        if self._is_silent and budget:
+            await self._poll_silent(budget)
             return
-        self._sink.begin()
+        self._meter.sink.begin()
         try:
-            await self._guarded(self._read(attempts=1 + self._line.retries_of(self._config)))
+            await self._guarded(self._read(attempts=1 + self._meter.retries))
         finally:
-            self._sink.end()
+            self._meter.sink.end()
 
-    async def _poll_silent(self) -> None:
+    async def _poll_silent(self, budget: SilentMeterBudget) -> None:
         await asyncio.sleep(_STAND_BACK_S)
-        async with self._line.silent_turn:
-            await asyncio.sleep(self._line.share.wait_s(time.monotonic()))
+        async with budget.lock:
+            await asyncio.sleep(budget.wait_s(time.monotonic()))
             await self._guarded(self._read(attempts=1))
 
     @property
@@ -132,67 +150,76 @@ class MeterPoller:
         while True:
             attempts -= 1
             try:
-                self._sink.add(await self._reader.poll())
+                self._meter.sink.add(await self._reader.poll())
             except (MeterSilent, MeterGarbled):
                 if not attempts:
                     raise
             else:
                 return
 
-    async def _guarded(self, contact: Coroutine[Any, Any, None]) -> bool:
-        """Awaits a contact with the meter and draws the conclusions. False if it failed."""
+    async def _guarded(self, contact: Coroutine[Any, Any, None]) -> None:
+        """Await a contact with the meter and draw the conclusions from how it ended."""
         before_s = self._spent_s()
         try:
             await contact
-        except LineDown:
-            await self._until_up()  # the line reports itself; its meters are not to blame
+        except LineDown as fault:
+            await self._line_down(fault)
         except MeterStrange as fault:
             self._not_before_s = time.monotonic() + _STRANGE_RETRY_S
             self._reader.forget_identity()
             self._watch.failed(fault)
-            self._error("meter_strange", reason=str(fault))
+            self._faults.error("meter_strange", **self._about, reason=str(fault))
         except BusFault as fault:
             self._fail(fault, self._spent_s() - before_s)
-            return False
         else:
             self._succeed()
-        return True
+
+    async def _line_down(self, fault: LineDown) -> None:
+        if not self._line.opens_on_demand:
+            await self._until_up()
+            return
+        self._watch.failed(fault)
+        self._failed_polls += 1
+        self._faults.error("line_down", self._line.name, **self._about, reason=str(fault))
 
     def _spent_s(self) -> float:
-        return self._line.spent_s.get(self._config.address, 0.0)
+        budget = self._line.silent_meters
+        return budget.spent_s.get(self._meter.address, 0.0) if budget else 0.0
 
     def _fail(self, fault: BusFault, cost_s: float) -> None:
         self._failed_polls += 1
         self._watch.failed(fault)
-        self._line.share.spend(self._config.address, cost_s, time.monotonic())
+        budget = self._line.silent_meters
+        if budget:
+            budget.spend(self._meter.address, cost_s, time.monotonic())
         if self._is_silent:
-            self._line.share.silent(self._config.address)
+            if budget:
+                budget.silent(self._meter.address)
             self._reader.forget_identity()
             self._not_before_s = time.monotonic() + self._backoff.next_s()
-        self._warn("meter_failed", reason=str(fault), failed_polls=self._failed_polls)
+        self._faults.warn(
+            "meter_failed", **self._about, reason=str(fault), failed_polls=self._failed_polls
+        )
 
     def _succeed(self) -> None:
+        self._faults.over("line_down", self._line.name)
         ended = [self._faults.over(event) for event in ("meter_failed", "meter_strange")]
         if any(ended):
-            self._log.info("meter_back", meter=self._config.id, bus=self._line.name)
-        self._line.share.answered(self._config.address)
+            self._log.info("meter_back", **self._about)
+        if budget := self._line.silent_meters:
+            budget.answered(self._meter.address)
         self._failed_polls = 0
         self._backoff.reset()
         self._tell_drift()
 
     def _tell_drift(self) -> None:
-        """How far the meter's own clock is off, when it has moved."""
+        """Log how far the meter's own clock is off, when that has changed."""
         drift_ms, told_ms = self._reader.clock_drift_ms, self._drift_told_ms
         if drift_ms is None or (told_ms is not None and abs(drift_ms - told_ms) < _DRIFT_STEP_MS):
             return
         self._drift_told_ms = drift_ms
-        about: Any = {"meter": self._config.id, "bus": self._line.name}
-        self._log.info("meter_clock", ahead_ms=drift_ms, **about)
+        self._log.info("meter_clock", **self._about, ahead_ms=drift_ms)
 
-    def _warn(self, event: str, **fields: str | int) -> None:
-        about: Any = {"meter": self._config.id, "bus": self._line.name, **fields}
-        self._faults.warn(event, **about)
-
-    def _error(self, event: str, **fields: str | int) -> None:
-        about: Any = {"meter": self._config.id, "bus": self._line.name, **fields}
-        self._faults.error(event, **about)
+    @property
+    def _about(self) -> dict[str, Any]:
+        return {"meter": self._config.id, "bus": self._line.name}

@@ -1,18 +1,11 @@
-"""DLMS lines and meters among what the agent counts, for the status page and Home Assistant."""
+"""DLMS lines and meters in the words of the Modbus config, for what a check shows of both."""
 
 from __future__ import annotations
 
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus, TcpBus
+from gridtokenx_edge.dlms.terms import logical_device_of
 from gridtokenx_edge.meters.dlms import load_dlms
-from gridtokenx_edge.polling.stats import BusStats, MeterStats
-
-
-def tally_of(bus: DlmsBus, baud: int) -> BusStats:
-    """An empty count of a line and its meters."""
-    tally = BusStats(as_bus(bus, baud))
-    tally.meters = {meter.id: MeterStats(as_meter(meter)) for meter in bus.meter}
-    return tally
 
 
 def as_bus(bus: DlmsBus, baud: int = 0) -> BusConfig:
@@ -27,7 +20,5 @@ def as_bus(bus: DlmsBus, baud: int = 0) -> BusConfig:
 
 def as_meter(meter: DlmsMeter) -> MeterConfig:
     """A meter's address is its logical device's."""
-    address = meter.logical_device
-    if address is None:
-        address = load_dlms(meter.profile).association.logical_device
+    address = logical_device_of(meter, load_dlms(meter.profile))
     return MeterConfig(meter.id, meter.profile, address, meter.poll_every_s, meter.invert)

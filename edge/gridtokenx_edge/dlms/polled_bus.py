@@ -1,0 +1,62 @@
+"""One line of DLMS meters that are asked for their readings."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from gridtokenx_dlms.errors import DlmsError
+from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
+from gridtokenx_edge.dlms.line import DlmsLine, line_baud
+from gridtokenx_edge.dlms.marks import Marks
+from gridtokenx_edge.dlms.reader import DlmsReader
+from gridtokenx_edge.dlms.repair import GapRepair
+from gridtokenx_edge.dlms.terms import Setting, usable_terms
+from gridtokenx_edge.polling.driver import PolledMeter, Surroundings
+from gridtokenx_edge.polling.reading_sink import ReadingSink
+from gridtokenx_edge.polling.watch import LineWatch
+
+
+class PolledBus:
+    """A line, its readers, and the repair of the gaps between their readings."""
+
+    def __init__(
+        self,
+        config: DlmsSerial | DlmsTcp,
+        setting: Setting,
+        marks: Marks,
+        surroundings: Surroundings,
+        watch: LineWatch,
+    ) -> None:
+        self._setting = setting
+        self._marks = marks
+        self._surroundings = surroundings
+        self._line = DlmsLine(config, line_baud(config))
+        self._line.asked = watch.asked
+        self._readers: dict[str, DlmsReader] = {}
+
+    @property
+    def is_up(self) -> bool:
+        return self._line.is_up
+
+    async def run(self) -> None:
+        """Wait until cancelled, as the readers open the line; then close it."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._line.close()
+
+    def open_meter(self, meter: DlmsMeter, sink: ReadingSink) -> PolledMeter:
+        around = self._surroundings
+        terms = usable_terms(meter, self._setting)
+        reader = DlmsReader(self._line, terms, around.clock, around.is_synchronised)
+        repair = GapRepair(reader, terms, sink, self._marks.last(meter.id), around.log)
+        self._readers[meter.id] = reader
+        return PolledMeter(line=self._line, reader=reader, sink=repair, beside=repair.run)
+
+    async def close_meter(self, meter: str) -> None:
+        """End the association: a meter that is left without a word refuses the next client for
+        minutes."""
+        if reader := self._readers.pop(meter, None):
+            with suppress(DlmsError):
+                await reader.close()
