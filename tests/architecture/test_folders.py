@@ -21,7 +21,6 @@ BACKEND: Table = {
     "errors": "",
     "logs": "",
     "memory": "",
-    "sqlite_thread": "errors",
     # the pure core, in the order of a reading's and an order's way
     "core.model": "",
     "core.auction": "",
@@ -47,11 +46,11 @@ BACKEND: Table = {
         "core.state core.oracle core.messages core.model"
     ),
     # the adapters
-    "journal": "sqlite_thread core.messages core.model errors",
+    "journal": "core.messages core.model errors",
     "signatures": "",
     "engine": "core.machine core.state core.messages journal errors",
     "grid_data": "core.sharing core.messages core.model errors",
-    "series": "engine journal sqlite_thread core.messages core.model errors memory",
+    "series": "engine journal core.messages core.model errors memory",
     "replay": ("series signatures journal core.machine core.state core.messages core.model errors"),
     "config": "grid_data core.sharing core.model errors",
     "enrolment": "config engine signatures core.messages errors",
@@ -139,6 +138,8 @@ WIRE: Table = {
     "frame": "keys frame_layout cose cbor reading errors",
     "ack": "frame keys cose cbor verdict errors",
     "message_file": "frame keys cose cbor errors",
+    # how the gateway and the backend keep what they may not lose
+    "sqlite_thread": "",
 }
 
 DLMS: Table = {

@@ -57,7 +57,6 @@ IMPURE = frozenset(
         "selectors",
         "signal",
         "sqlite3",
-        "aiosqlite",
         "pathlib",
         "io",
         "tempfile",
@@ -89,6 +88,7 @@ IMPURE_WIRE = (
     "gridtokenx_wire.keys.load_private_key",
     "gridtokenx_wire.keys.read_secret",
     "gridtokenx_wire.keys.write_secret",
+    "gridtokenx_wire.sqlite_thread",
 )
 
 

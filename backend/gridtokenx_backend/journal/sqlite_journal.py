@@ -7,16 +7,18 @@ The primary key lets no second writer in: an entry's number can be taken once.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeVar
 
 from gridtokenx_backend.core.messages.inputs import clear_interval
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.journal.entry import Entry
 from gridtokenx_backend.journal.port import Snapshot, TradeRow
-from gridtokenx_backend.sqlite_thread import Connection
+from gridtokenx_wire.sqlite_thread import SqliteFault, SqliteThread, transaction
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = 3
 """Version 3 has the tables of version 2; its leaves name the rules, which older programs refuse."""
@@ -68,18 +70,27 @@ _FIRST_MS = 10**12
 _ENTRIES_READ = 1000
 
 
+@contextmanager
+def faults_as_unavailable() -> Iterator[None]:
+    """Raise JournalUnavailable for what SQLite does not do within."""
+    try:
+        yield
+    except SqliteFault as fault:
+        raise JournalUnavailable(str(fault)) from None
+
+
 class SqliteJournal:
     """The journal in one SQLite file. Made by `open_journal` or `open_journal_readonly`.
 
     `reader` sees only what is committed, and never waits for the writer.
     """
 
-    def __init__(self, writer: Connection, reader: Connection) -> None:
+    def __init__(self, writer: SqliteThread, reader: SqliteThread) -> None:
         self._writer = writer
         self._reader = reader
 
     async def append(self, entries: Sequence[Entry], trades: Sequence[TradeRow]) -> None:
-        await self._writer.call(lambda db: _append(db, entries, trades))
+        await self._write(lambda db: _append(db, entries, trades))
 
     async def last_seq(self) -> int:
         row = await self._one("SELECT max(seq) FROM journal")
@@ -126,7 +137,7 @@ class SqliteJournal:
         return row[0] if row else 0
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
-        await self._writer.call(lambda db: _save_snapshot(db, snapshot))
+        await self._write(lambda db: _save_snapshot(db, snapshot))
 
     async def newest_snapshot(self) -> Snapshot | None:
         row = await self._one("SELECT seq, state, digest FROM snapshot ORDER BY seq DESC LIMIT 1")
@@ -137,30 +148,30 @@ class SqliteJournal:
         return rows[0] if rows else None
 
     async def _all(self, query: str, *values: int | bytes) -> list[tuple[Any, ...]]:
-        return await self._reader.call(lambda db: db.execute(query, values).fetchall())
+        with faults_as_unavailable():
+            return await self._reader.call(lambda db: db.execute(query, values).fetchall())
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with faults_as_unavailable():
+            return await self._writer.call(work)
 
     async def close(self) -> None:
-        await self._reader.close()
-        await self._writer.close()
+        with faults_as_unavailable():
+            await self._reader.close()
+            await self._writer.close()
 
 
 def _append(db: sqlite3.Connection, entries: Sequence[Entry], trades: Sequence[TradeRow]) -> None:
-    db.execute("BEGIN IMMEDIATE")
     try:
-        db.executemany(_INSERT, entries)
-        db.executemany(_INSERT_TRADE, trades)
-        db.execute("COMMIT")
+        with transaction(db):
+            db.executemany(_INSERT, entries)
+            db.executemany(_INSERT_TRADE, trades)
     except sqlite3.IntegrityError as error:
-        _roll_back(db)
         raise Fenced(f"entry {entries[0].seq} or later is taken: {error}") from None
-    except sqlite3.Error:
-        _roll_back(db)
-        raise
 
 
 def _save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         values = (snapshot.seq, snapshot.state, snapshot.digest)
         db.execute("INSERT OR REPLACE INTO snapshot VALUES (?,?,?)", values)
         db.execute(
@@ -168,23 +179,13 @@ def _save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
             "(SELECT seq FROM snapshot ORDER BY seq DESC LIMIT ?)",
             (_KEPT_SNAPSHOTS,),
         )
-        db.execute("COMMIT")
-    except sqlite3.Error:
-        _roll_back(db)
-        raise
-
-
-def _roll_back(db: sqlite3.Connection) -> None:
-    """Ends a failed transaction, unless SQLite has ended it already."""
-    if db.in_transaction:
-        db.execute("ROLLBACK")
 
 
 async def open_journal(path: Path) -> SqliteJournal:
     """The journal in `path`, made if it is new. Raises JournalUnavailable saying why not."""
-    journal = SqliteJournal(Connection(path), Connection(path))
+    journal = SqliteJournal(SqliteThread(path), SqliteThread(path))
     try:
-        await journal._writer.call(_prepare)
+        await journal._write(_prepare)
         await journal._all(f"PRAGMA cache_size=-{_READER_CACHE_KIB}")
         await journal.last_seq()
     except JournalUnavailable as error:
@@ -195,10 +196,10 @@ async def open_journal(path: Path) -> SqliteJournal:
 
 async def open_journal_readonly(path: Path) -> SqliteJournal:
     """The journal in `path`, for reading beside a running backend. Raises JournalUnavailable."""
-    connection = Connection(f"file:{quote(str(path))}?mode=ro", uri=True)
+    connection = SqliteThread(path, is_readonly=True)
     journal = SqliteJournal(connection, connection)
     try:
-        await connection.call(check_schema)
+        await journal._write(check_schema)
         await journal.last_seq()
     except JournalUnavailable as error:
         await journal.close()

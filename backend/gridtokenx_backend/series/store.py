@@ -8,15 +8,17 @@ is built anew.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import quote
+from typing import NamedTuple, TypeVar
 
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.errors import JournalUnavailable
+from gridtokenx_backend.journal.sqlite_journal import faults_as_unavailable
 from gridtokenx_backend.series.day import DAY_MS, MeterDay, unpack
-from gridtokenx_backend.sqlite_thread import Connection
+from gridtokenx_wire.sqlite_thread import SqliteThread, transaction
+
+T = TypeVar("T")
 
 _SCHEMA_VERSION = 1
 # Days come first in the key: what is written today lies together, whatever the meter.
@@ -52,65 +54,70 @@ class StoredDay(NamedTuple):
 class SeriesStore:
     """Made by `open_series` and the like; every method may raise JournalUnavailable."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, thread: SqliteThread) -> None:
+        self._thread = thread
 
     async def applied(self) -> int:
         """The number of the newest journal entry whose intervals are in it."""
-        return await self._connection.call(_applied)
+        return await self._call(_applied)
 
     async def put(self, days: Days, applied: int) -> None:
         """Stores rows, and that the journal is in it up to the entry `applied`; all or nothing."""
-        await self._connection.call(lambda db: _put(db, days, applied))
+        await self._call(lambda db: _put(db, days, applied))
 
     async def clear(self) -> None:
         """Forgets everything, to be built anew."""
-        await self._connection.call(_clear)
+        await self._call(_clear)
 
     async def read(self, meter: str, from_ms: int, to_ms: int) -> list[IntervalEnergy]:
         """The intervals of a meter that start in a span, in order."""
-        return await self._connection.call(lambda db: _read(db, meter, from_ms, to_ms))
+        return await self._call(lambda db: _read(db, meter, from_ms, to_ms))
 
     async def days(self, after: tuple[int, int], limit: int) -> list[StoredDay]:
         """Whole days in the order of their keys, beginning behind the key `after`."""
-        return await self._connection.call(lambda db: _days(db, after, limit))
+        return await self._call(lambda db: _days(db, after, limit))
 
     async def count_days(self) -> int:
-        return await self._connection.call(_count_days)
+        return await self._call(_count_days)
 
     async def hold(self) -> int:
         """From here on shows the file as it is now, until it is closed. Returns `applied`."""
-        return await self._connection.call(_hold)
+        return await self._call(_hold)
 
     async def close(self) -> None:
-        await self._connection.close()
+        with faults_as_unavailable():
+            await self._thread.close()
+
+    async def _call(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with faults_as_unavailable():
+            return await self._thread.call(work)
 
 
 async def open_series(path: Path | str) -> SeriesStore:
     """The series in `path`, made if it is new; "" is a file of its own that vanishes."""
-    connection = Connection(path)
+    store = SeriesStore(SqliteThread(path))
     try:
-        await connection.call(_prepare)
+        await store._call(_prepare)
     except JournalUnavailable as error:
-        await connection.close()
+        await store.close()
         raise JournalUnavailable(
             f"{path}: {error} (deleted, it is built anew from the journal)"
         ) from None
-    return SeriesStore(connection)
+    return store
 
 
 async def open_series_readonly(path: Path) -> SeriesStore:
     """The series in `path`, for reading beside a running backend."""
-    connection = Connection(f"file:{quote(str(path))}?mode=ro", uri=True)
+    store = SeriesStore(SqliteThread(path, is_readonly=True))
     try:
-        await connection.call(_check_version)
-        await connection.call(_applied)
+        await store._call(_check_version)
+        await store.applied()
     except JournalUnavailable as error:
-        await connection.close()
+        await store.close()
         raise JournalUnavailable(
             f"{path}: expected a series: {error} (deleted, it is built anew from the journal)"
         ) from None
-    return SeriesStore(connection)
+    return store
 
 
 def _prepare(db: sqlite3.Connection) -> None:
@@ -149,16 +156,10 @@ def _clear(db: sqlite3.Connection) -> None:
 
 
 def _put(db: sqlite3.Connection, days: Days, applied: int) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         for (number, meter), rows in sorted(days.items()):
             _put_day(db, _number_of(db, meter), number, rows)
         db.execute("UPDATE applied SET seq = ?", (applied,))
-        db.execute("COMMIT")
-    except sqlite3.Error:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def _put_day(

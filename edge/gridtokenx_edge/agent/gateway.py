@@ -25,7 +25,8 @@ from gridtokenx_edge.polling.stats import BusStats
 from gridtokenx_edge.polling.task_supervisor import Part, TaskSupervisor
 from gridtokenx_edge.progress import Beat, Progress
 from gridtokenx_edge.store.clock_status import ClockWatch, kernel_synchronised
-from gridtokenx_edge.store.outbox import Outbox, OutboxUnavailableError
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.outbox_errors import OutboxUnavailableError
 from gridtokenx_edge.store.sealer import Sealer
 from gridtokenx_edge.uplink.uplink import Uplink
 from gridtokenx_wire.clock import make_clock

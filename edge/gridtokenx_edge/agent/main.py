@@ -21,7 +21,7 @@ from gridtokenx_edge.agent.sd_notify import Notifier
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import Paths, resolve_paths
 from gridtokenx_edge.log import start_logging
-from gridtokenx_edge.store.outbox import OutboxRefusedError
+from gridtokenx_edge.store.outbox_errors import OutboxRefusedError
 from gridtokenx_wire.errors import ConfigError, KeyFileError
 from gridtokenx_wire.keys import load_private_key
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.progress import Beat, no_beat
-from gridtokenx_edge.store.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.uplink.uplink import Uplink
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.errors import ConfigError, KeyFileError

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gridtokenx_edge.polling.driver import StoredReadingsError
-from gridtokenx_edge.store.outbox import Outbox, OutboxUnavailableError
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.outbox_errors import OutboxUnavailableError
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import open_frame
 from gridtokenx_wire.reading import Reading

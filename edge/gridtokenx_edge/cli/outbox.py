@@ -28,13 +28,13 @@ from gridtokenx_edge.cli.terminal import (
     say,
 )
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths, resolve_paths
-from gridtokenx_edge.store.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
-from gridtokenx_edge.store.outbox_reader import (
-    OutboxSnapshot,
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.outbox_errors import (
+    OutboxRefusedError,
+    OutboxUnavailableError,
     OutboxUnreadableError,
-    Progress,
-    open_snapshot,
 )
+from gridtokenx_edge.store.outbox_reader import OutboxSnapshot, Progress, open_snapshot
 from gridtokenx_edge.uplink.ack_file import leave_acks, read_acks
 from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.errors import KeyFileError, WireError

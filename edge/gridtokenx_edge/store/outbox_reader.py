@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gridtokenx_edge.config.edge_config import OutboxConfig
 from gridtokenx_edge.store import outbox_schema as schema
-from gridtokenx_edge.store.outbox_schema import StoredFrame
+from gridtokenx_edge.store.outbox_errors import OutboxUnreadableError
+from gridtokenx_edge.store.outbox_schema import StoredFrame, read_frames, read_used_bytes
 from gridtokenx_wire import cose
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import Frame, decode_frame
 from gridtokenx_wire.message_file import FRAMES, Header, Links, encode_header
+from gridtokenx_wire.sqlite_thread import connect
 
 _READ_AT_ONCE = 64
 # The newest frames tell how fast it fills: so many of them.
@@ -27,10 +28,6 @@ _MS_A_DAY = 86_400_000
 
 Progress = Callable[[int, int], None]
 """Called now and then with the frames done and all of them."""
-
-
-class OutboxUnreadableError(Exception):
-    """There is no outbox to read; its text is one line."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -76,13 +73,13 @@ class OutboxSnapshot:
         version, device, chain = self._one("SELECT version, device, chain FROM chain")
         self.device: bytes = device
         self.chain: bytes = chain
+        if version > schema.VERSION:
+            raise OutboxUnreadableError(f"{path}: {schema.newer(version)}")
         if version < schema.VERSION:
             raise OutboxUnreadableError(
                 f"{path}: expected version {schema.VERSION}, got {version};"
                 " an agent of this version upgrades it when it starts"
             )
-        if version > schema.VERSION:
-            raise OutboxUnreadableError(f"{path}: {schema.newer(version)}")
         count, newest = self._one("SELECT count(*), max(seq) FROM frame")
         self.count: int = count
         first = next(self._frames(0), None)
@@ -100,7 +97,7 @@ class OutboxSnapshot:
             size += len(message)
             oldest_ms = min(frame.time_ms) if oldest_ms is None else oldest_ms
             newest = [*newest[-_RATE_FRAMES:], (max(frame.time_ms), size)]
-        (used,) = self._one(schema.USED_BYTES)
+        used = read_used_bytes(self._database)
         most = bounds.max_mb * 1_000_000
         return Status(
             device,
@@ -156,9 +153,9 @@ class OutboxSnapshot:
             progress(done, self.count)
 
     def _frames(self, start: int) -> Iterator[StoredFrame]:
-        while rows := self._database.execute(schema.FRAMES, (start, _READ_AT_ONCE)).fetchall():
-            yield from (StoredFrame(*row) for row in rows)
-            start = rows[-1][1] + 1
+        while frames := read_frames(self._database, start, _READ_AT_ONCE):
+            yield from frames
+            start = frames[-1].seq + 1
 
     def _files(self) -> Iterator[Path]:
         for ending in ("", "-wal"):
@@ -185,8 +182,7 @@ def open_snapshot(path: Path) -> Iterator[OutboxSnapshot]:
         raise OutboxUnreadableError(f"{path}: no outbox yet; the agent makes it when it starts")
     database: sqlite3.Connection | None = None
     try:
-        uri = f"file:{quote(str(path))}?mode=ro"
-        database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
+        database = connect(path, is_readonly=True)
         database.execute("BEGIN")
         yield OutboxSnapshot(path, database)
     except sqlite3.Error as error:

@@ -1,20 +1,18 @@
-"""The outbox's file: its tables, and what older versions of it lack.
+"""The outbox's file: its tables, the upgrade of older versions, and the query for frames.
 
-chain    whose it is                       thinned  how far frames were thinned to an interval
+chain    whose outbox it is                thinned  how far frames were thinned to an interval
 frame    signed frames by their seq        clock    the clock as the newest step left it
 span     first_seq of a summary, by seq
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import aiosqlite
+import sqlite3
+from typing import NamedTuple
 
 VERSION = 2
-# Small pages: a frame of a site's readings is some hundred bytes, and every commit writes whole
-# pages to a card that wears.
+# The pages are small: a frame of a site's readings is some hundred bytes, and every commit writes
+# whole pages to a memory card, which wears out.
 PRAGMAS = (
     "PRAGMA page_size = 512",
     "PRAGMA journal_mode = WAL",
@@ -27,7 +25,7 @@ _VERSION_1 = (
     " device BLOB NOT NULL, chain BLOB NOT NULL) STRICT",
     "CREATE TABLE frame (seq INTEGER PRIMARY KEY, message BLOB NOT NULL) STRICT",
 )
-# Tables of their own, so that an upgrade copies no frame and needs no room.
+# These are tables of their own, so that an upgrade copies no frame and needs no free space.
 _SINCE_VERSION_2 = (
     "CREATE TABLE span (seq INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL) STRICT",
     "CREATE TABLE thinned (every_ms INTEGER PRIMARY KEY, next_seq INTEGER NOT NULL) STRICT",
@@ -38,23 +36,22 @@ CREATE = (*_VERSION_1, *_SINCE_VERSION_2)
 UPGRADES: dict[int, tuple[str, ...]] = {
     1: (*_SINCE_VERSION_2, "UPDATE chain SET version = 2"),
 }
-"""What turns a file of this version into one of the next."""
+"""The statements that turn a file of this version into one of the next version."""
 
 FRAMES = (
     "SELECT coalesce(span.first_seq, frame.seq), frame.seq, frame.message"
     " FROM frame LEFT JOIN span ON span.seq = frame.seq"
     " WHERE frame.seq >= ? ORDER BY frame.seq LIMIT ?"
 )
-"""(first seq, seq, message) of so many frames from a seq on; but for summaries, both are one."""
+"""(first seq, seq, message) of frames from a seq on. The two numbers differ for a summary only."""
 USED_BYTES = (
     "SELECT (page_count - freelist_count) * page_size"
     " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
 )
-Statement = tuple[str, tuple[Any, ...]]
 
 
 class StoredFrame(NamedTuple):
-    """A signed frame. `first_seq` is below `seq` where it stands for several."""
+    """A signed frame. `first_seq` is below `seq` where the frame is a summary of several."""
 
     first_seq: int
     seq: int
@@ -69,30 +66,15 @@ def newer(version: int) -> str:
     )
 
 
-async def write(connection: aiosqlite.Connection, statements: Sequence[Statement]) -> None:
-    """All of these or none. Raises sqlite3.Error."""
-    if len(statements) == 1:
-        await connection.execute(*statements[0])
-        return
-    await connection.execute("BEGIN IMMEDIATE")
-    try:
-        for statement, values in statements:
-            await connection.execute(statement, values)
-        await connection.execute("COMMIT")
-    except BaseException:  # also where the agent stops just now
-        if connection.in_transaction:
-            await connection.execute("ROLLBACK")
-        raise
+def read_frames(database: sqlite3.Connection, first_seq: int, count: int) -> list[StoredFrame]:
+    """Return up to `count` frames, beginning with the one that stands for `first_seq`.
+
+    Raises sqlite3.Error.
+    """
+    return [StoredFrame(*row) for row in database.execute(FRAMES, (first_seq, count))]
 
 
-async def rows(connection: aiosqlite.Connection, query: str) -> list[Any]:
-    """What a query without parameters finds. Raises sqlite3.Error."""
-    return list(await connection.execute_fetchall(query))
-
-
-async def read_frames(
-    connection: aiosqlite.Connection, first_seq: int, count: int
-) -> list[StoredFrame]:
-    """Up to so many frames, beginning with the one that stands for `first_seq`. As `rows`."""
-    found = await connection.execute_fetchall(FRAMES, (first_seq, count))
-    return [StoredFrame(*row) for row in found]
+def read_used_bytes(database: sqlite3.Connection) -> int:
+    """Return how many bytes of the file hold something. Raises sqlite3.Error."""
+    (used_bytes,) = database.execute(USED_BYTES).fetchone()
+    return int(used_bytes)

@@ -19,7 +19,8 @@ from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.progress import Beat, no_beat
 from gridtokenx_edge.store.clock_status import ClockWatch, Run
 from gridtokenx_edge.store.held_readings import HeldReadings, Limits
-from gridtokenx_edge.store.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.frame import ClockStatus
 from gridtokenx_wire.reading import Reading

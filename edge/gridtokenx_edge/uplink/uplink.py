@@ -17,7 +17,8 @@ from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.progress import Beat, no_beat
-from gridtokenx_edge.store.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.store.outbox_schema import StoredFrame
 from gridtokenx_edge.uplink.ack_file import open_by_any, read_acks, waiting_acks
 from gridtokenx_edge.uplink.mqtt import Broker, MqttConnection, MqttError, Will

@@ -17,7 +17,7 @@ from gridtokenx_edge.polling.buses import Buses
 from gridtokenx_edge.polling.task_supervisor import TaskSupervisor, cancel
 from gridtokenx_edge.progress import Progress
 from gridtokenx_edge.store.clock_status import ClockWatch
-from gridtokenx_edge.store.outbox import OutboxUnavailableError
+from gridtokenx_edge.store.outbox_errors import OutboxUnavailableError
 from gridtokenx_edge.store.sealer import Sealer
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.reading import Reading

@@ -56,8 +56,8 @@ async def check_chain(outbox: Outbox) -> list[int]:
 
 async def pragma(outbox: Outbox, setting: str) -> None:
     """Changes the connection under the outbox, so that the disk seems full or read-only."""
-    assert outbox._connection
-    await outbox._connection.execute(f"PRAGMA {setting}")
+    assert outbox._thread
+    await outbox._thread.call(lambda db: db.execute(f"PRAGMA {setting}").fetchall())
 
 
 def check_links(frames: list[StoredFrame], next_seq: int) -> None:

@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from tests.edge.store.outboxes import (
 )
 
 from gridtokenx_edge.store.clock_status import ClockMark
-from gridtokenx_edge.store.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_wire.frame import GENESIS_PREV, open_frame
+from gridtokenx_wire.sqlite_thread import SqliteFault
 
 
 async def test_frames_form_a_signed_gapless_chain_from_zero(tmp_path: Path) -> None:
@@ -170,14 +173,13 @@ async def test_a_disk_that_cannot_even_be_read_is_opened_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
+        raise SqliteFault("disk I/O error")
 
     async with opened(tmp_path / "o.db") as outbox:
         await fill(outbox, 2)
         for use in (outbox.append(readings(2), CLOCK), outbox.frames(0, 1)):
             await outbox.open()
-            monkeypatch.setattr(outbox._connection, "execute", fail)
-            monkeypatch.setattr(outbox._connection, "execute_fetchall", fail)
+            monkeypatch.setattr(outbox._thread, "call", fail)
             with pytest.raises(OutboxUnavailableError, match="disk I/O error"):
                 await use
             with contextlib.suppress(OutboxUnavailableError):
@@ -191,15 +193,15 @@ async def test_a_commit_whose_outcome_was_unknown_is_not_stored_twice(
 ) -> None:
     async with opened(tmp_path / "o.db") as outbox:
         await fill(outbox, 1)
-        connection = outbox._connection
-        assert connection
-        execute = connection.execute
+        thread = outbox._thread
+        assert thread
+        call = thread.call
 
-        async def execute_and_fail(*arguments: Any) -> None:
-            await execute(*arguments)
-            raise sqlite3.OperationalError("disk I/O error")
+        async def call_and_fail(work: Callable[[sqlite3.Connection], Any]) -> None:
+            await call(work)
+            raise SqliteFault("disk I/O error")
 
-        monkeypatch.setattr(connection, "execute", execute_and_fail)
+        monkeypatch.setattr(thread, "call", call_and_fail)
         with pytest.raises(OutboxUnavailableError, match="disk I/O error"):
             await outbox.append(readings(1), CLOCK)
         monkeypatch.undo()
@@ -269,7 +271,8 @@ _ON_A_SMALL_DISK = """
 import asyncio, resource, signal, sys
 from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from gridtokenx_edge.store.outbox import Outbox, OutboxUnavailableError
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.outbox_errors import OutboxUnavailableError
 from gridtokenx_wire.frame import ClockStatus
 from gridtokenx_wire.reading import Reading
 

@@ -6,13 +6,13 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.edge.store.outboxes import CLOCK, KEY, opened, pragma
 
 from gridtokenx_edge.config.edge_config import OutboxConfig
-from gridtokenx_edge.store.outbox import Outbox, OutboxUnavailableError
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.outbox_errors import OutboxUnavailableError
 from gridtokenx_edge.store.outbox_schema import StoredFrame
 from gridtokenx_wire.frame import head_after, open_frame
 from gridtokenx_wire.reading import Reading
@@ -154,25 +154,25 @@ async def test_a_copy_taken_between_any_two_writes_of_thinning_is_a_whole_chain(
     async with small(tmp_path / "o.db") as outbox:
         for at in range(600):
             await outbox.append(polled(at), CLOCK)
-        connection = outbox._connection
-        assert connection
-        execute = connection.execute
+        thread = outbox._thread
+        assert thread
 
-        async def execute_and_copy(*arguments: Any) -> Any:
-            result = await execute(*arguments)
+        def copy_before(statement: str) -> None:
+            if statement.startswith(("SELECT", "PRAGMA", "--")):
+                return
             folder = tmp_path / f"cut{len(copies)}"
             folder.mkdir()
             copies.append(folder)
             for file in (tmp_path / "o.db", tmp_path / "o.db-wal"):
                 shutil.copy(file, folder)
-            return result
 
-        monkeypatch.setattr(connection, "execute", execute_and_copy)
+        await thread.call(lambda db: db.set_trace_callback(copy_before))
         assert await outbox.thin(None)
         assert await outbox.thin(None)
-        monkeypatch.undo()
+        await thread.call(lambda db: db.set_trace_callback(None))
+        copy_before("and at the end")
         chain = outbox.chain
-    assert len(copies) == 14
+    assert len(copies) == 15
     counts = []
     for folder in copies:
         async with opened(folder / "o.db") as copy:

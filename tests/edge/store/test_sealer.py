@@ -11,7 +11,8 @@ import pytest
 
 from gridtokenx_edge.config.edge_config import UplinkConfig
 from gridtokenx_edge.store.clock_status import ClockMark, ClockWatch
-from gridtokenx_edge.store.outbox import Outbox, OutboxUnavailableError
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.outbox_errors import OutboxUnavailableError
 from gridtokenx_edge.store.sealer import Sealer
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.frame import ClockStatus

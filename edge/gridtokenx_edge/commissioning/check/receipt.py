@@ -17,7 +17,8 @@ from gridtokenx_edge.commissioning.check.finding import Finding, error, ok
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.store.clock_status import ClockWatch
-from gridtokenx_edge.store.outbox import Outbox, OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.store.outbox import Outbox
+from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.uplink.uplink import Uplink
 from gridtokenx_wire.ack import Ack, open_ack
 from gridtokenx_wire.clock import make_clock
