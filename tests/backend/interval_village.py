@@ -10,7 +10,7 @@ from tests.backend.village import KWH, NAME, START_MS, Resident, Village, member
 
 from gridtokenx_backend.api.clearing_views import clearing_view
 from gridtokenx_backend.core.messages.inputs import Input, clear_interval
-from gridtokenx_backend.core.messages.outcomes import Cleared, Result
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared, Result
 from gridtokenx_backend.core.model.ledger import (
     ASSETS,
     CONGESTION,
@@ -83,20 +83,20 @@ class IntervalVillage(Village):
         for text in texts:
             self.accept(self.order(text))
 
-    def clear(self, at_ms: int | None = None) -> Cleared:
+    def clear(self, at_ms: int | None = None) -> IntervalCleared:
         """Clears the next interval when its time has come."""
         community = self.community
         at = at_ms if at_ms is not None else max(self.at_ms, community.clear_due_ms)
         outcome = self.apply(clear_interval(community.cleared_ms), at)
-        assert isinstance(outcome, Cleared), outcome
+        assert isinstance(outcome, IntervalCleared), outcome
         return outcome
 
-    def documents(self, cleared: Cleared) -> list[Clearing]:
+    def documents(self, cleared: IntervalCleared) -> list[Clearing]:
         """What the API says of it, as the client reads it."""
         views = [clearing_view(NAME, 1, cleared, zone) for zone in cleared.zones]
         return [msgspec.json.decode(msgspec.json.encode(view), type=Clearing) for view in views]
 
-    def assert_verified(self, cleared: Cleared) -> None:
+    def assert_verified(self, cleared: IntervalCleared) -> None:
         """The client computes the same of it, and finds nobody paired with itself."""
         documents = self.documents(cleared)
         verdicts = [each for document in documents for each in check_auction(document)]

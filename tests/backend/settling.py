@@ -7,7 +7,7 @@ from typing import Any
 from tests.backend.village import KWH, Gateway, Resident, Village, meter_terms, reading
 
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.outcomes import FrameAccepted, Refused, Result
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, OrderRefused, Result
 from gridtokenx_backend.core.messages.settlement_outcomes import SettlementRefused
 from gridtokenx_backend.core.minting.corrections import revision_of
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
@@ -85,7 +85,7 @@ class Settling(Village):
 
 def why(result: Result) -> str:
     """The reason of a refusal; the test fails of what was carried out."""
-    assert isinstance(result, Refused | SettlementRefused), result
+    assert isinstance(result, OrderRefused | SettlementRefused), result
     assert result.detail
     assert "\n" not in result.detail
     return result.reason.value

@@ -10,8 +10,8 @@ from tests.backend.village import KWH, START_MS, Village, meter_terms, reading
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
 from gridtokenx_backend.core.model.ledger import ASSETS, GRID, RETIRED, issuer
-from gridtokenx_backend.core.sharing import sharing_clearing
-from gridtokenx_backend.core.sharing.sharing_clearing import SharingClearing
+from gridtokenx_backend.core.sharing import interval_allocation
+from gridtokenx_backend.core.sharing.interval_allocation import IntervalAllocations
 
 FIRST_MS = START_MS - START_MS % INTERVAL_MS
 VALID_FROM = "2026-01-01T00:00:00+00:00"
@@ -55,9 +55,9 @@ class SharingVillage(Village):
         """Energies of the interval `number`, read at its end."""
         self.read(FIRST_MS + (number + 1) * INTERVAL_MS, **energies_uwh)
 
-    def clear(self, number: int) -> SharingClearing:
+    def clear(self, number: int) -> IntervalAllocations:
         """What the clearing of the interval `number` does."""
-        cleared = sharing_clearing.clear(self.community, FIRST_MS + number * INTERVAL_MS)
+        cleared = interval_allocation.clear(self.community, FIRST_MS + number * INTERVAL_MS)
         self.community.entries += 1
         self.cleared_by.append(self.community.entries)
         assert_balanced(self)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.market.book import RestingOrder
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.inputs import FrameInput, OrderInput, SwitchOracle, TickInput
+from gridtokenx_backend.core.messages.inputs import FrameInput, OracleCommand, OrderInput, TickInput
 from gridtokenx_backend.core.messages.outcomes import Configured, OrderAccepted, Result
 from gridtokenx_backend.core.model.ledger import ASSETS, COMMUNITY_ACCOUNTS, GRID, GRX, issuer
 from gridtokenx_backend.core.model.terms import CommunityTerms
@@ -238,7 +238,7 @@ class Village:
         return self.apply(TickInput(), at_ms)
 
     def pause(self, paused: bool = True) -> Result:
-        return self.apply(inputs.switch_oracle(SwitchOracle(paused, "a test")))
+        return self.apply(inputs.switch_oracle(OracleCommand(paused, "a test")))
 
     def give_grid(self, gateway: Gateway, meter: str, amount_uwh: int) -> None:
         """Lets the gateway's meter export so much, in as many hours as 10 kW need for it.

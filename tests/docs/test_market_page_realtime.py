@@ -11,7 +11,7 @@ from tests.docs.markdown import DOCS, blocks, section, table
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.inputs import OrderInput
-from gridtokenx_backend.core.messages.outcomes import OrderAccepted, Refused, Trade
+from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefused, Trade
 from gridtokenx_backend.core.model.ledger import GRID, Movement, issuer
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.order import Order
@@ -61,7 +61,7 @@ class Floor:
             assert self.community.ledger.post([minted]) is None
         self.told = 0
 
-    def tell(self, line: str) -> OrderAccepted | Refused:
+    def tell(self, line: str) -> OrderAccepted | OrderRefused:
         """`dora buys 6 at 0.25 FOK` as an order."""
         who, verb, kwh, _, price, *how = line.split()
         more: dict[str, Any] = {}
@@ -84,12 +84,12 @@ class Floor:
             **more,
         )
         outcome = machine.apply(self.community, OrderInput(b"", order), START_MS)
-        assert isinstance(outcome, OrderAccepted | Refused)
+        assert isinstance(outcome, OrderAccepted | OrderRefused)
         return outcome
 
-    def shown(self, outcome: OrderAccepted | Refused, line: str) -> list[str]:
+    def shown(self, outcome: OrderAccepted | OrderRefused, line: str) -> list[str]:
         """How the page writes what became of an order."""
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, OrderRefused):
             return [f"{line}: {outcome.reason.value}"]
         return [f"{line}: {outcome.status}", *map(self._traded, outcome.trades)]
 
@@ -141,6 +141,6 @@ def test_the_least_price_of_the_page_is_the_cores() -> None:
     floor = Floor({})
     assert isinstance(floor.tell("anna sells 1 at 0.002"), OrderAccepted)
     refused = floor.tell("anna sells 1 at 0.001")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRefused)
     assert refused.reason.value == "not_settleable"
     assert "0.002" in refused.detail

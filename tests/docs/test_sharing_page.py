@@ -18,7 +18,7 @@ from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice, of_interval
 from gridtokenx_backend.core.model.sharing_terms import SharingTerms
 from gridtokenx_backend.core.sharing.allocation import (
-    Allocated,
+    AllocatedEnergy,
     MeteredFlow,
     by_consumption,
     by_shares,
@@ -39,7 +39,7 @@ AT0020000000000000000000020089835,received,2026-03-29 03:00,,missing
 """
 
 
-def received(allocated: Allocated) -> list[int]:
+def received(allocated: AllocatedEnergy) -> list[int]:
     """In Wh, and what is surplus."""
     parts = [line.received_uwh or 0 for line in allocated.consumers]
     return [part // WH for part in [*parts, sum(p.surplus_uwh for p in allocated.producers)]]

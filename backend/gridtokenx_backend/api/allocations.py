@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.operator import operator_only
-from gridtokenx_backend.core.messages.outcomes import Cleared
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.journal.entry import decode_outcome
 
@@ -40,7 +40,7 @@ async def allocations(
     reached_ms = None
     for entry in entries:
         outcome = decode_outcome(entry.outcome)
-        assert isinstance(outcome, Cleared)
+        assert isinstance(outcome, IntervalCleared)
         found += outcome.shared
         reached_ms = outcome.interval_ms
     return AllocationsView(found, reached_ms if len(entries) == _CLEARINGS else None)

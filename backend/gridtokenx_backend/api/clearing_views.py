@@ -13,7 +13,7 @@ from gridtokenx_backend.core.auction.orders import (
     curve,
 )
 from gridtokenx_backend.core.messages.clearing_records import LinkClearing, ZoneClearing
-from gridtokenx_backend.core.messages.outcomes import Cleared, Trade
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared, Trade
 from gridtokenx_wire.units import format_grx, format_kwh
 
 
@@ -114,7 +114,9 @@ class ClearingsView(msgspec.Struct, frozen=True):
     before_ms: int | None
 
 
-def clearing_view(community: str, seq: int, cleared: Cleared, zone: ZoneClearing) -> ClearingView:
+def clearing_view(
+    community: str, seq: int, cleared: IntervalCleared, zone: ZoneClearing
+) -> ClearingView:
     """All that the journal's entry `seq` says of one zone."""
     numbers = {order.number for order in zone.book}
     return ClearingView(
@@ -152,7 +154,7 @@ def clearing_view(community: str, seq: int, cleared: Cleared, zone: ZoneClearing
     )
 
 
-def clearing_summaries(seq: int, cleared: Cleared) -> list[ClearingSummaryView]:
+def clearing_summaries(seq: int, cleared: IntervalCleared) -> list[ClearingSummaryView]:
     """One line for each zone."""
     return [
         ClearingSummaryView(

@@ -16,7 +16,7 @@ from gridtokenx_backend.api.clearing_views import (
     clearing_view,
 )
 from gridtokenx_backend.api.problems import Problem
-from gridtokenx_backend.core.messages.outcomes import Cleared
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared
 from gridtokenx_backend.journal.entry import Entry, decode_outcome
 
 _MOST_INTERVALS = 200
@@ -53,7 +53,7 @@ async def clearing(
     raise Problem(404, "No such clearing", detail, "unknown_clearing")
 
 
-def _cleared(entry: Entry) -> Cleared:
+def _cleared(entry: Entry) -> IntervalCleared:
     outcome = decode_outcome(entry.outcome)
-    assert isinstance(outcome, Cleared)
+    assert isinstance(outcome, IntervalCleared)
     return outcome

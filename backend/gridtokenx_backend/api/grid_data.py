@@ -16,9 +16,9 @@ from gridtokenx_backend.core.messages.grid_data import GridData
 from gridtokenx_backend.core.messages.inputs import grid_data
 from gridtokenx_backend.core.messages.outcomes import Repeated
 from gridtokenx_backend.core.messages.sharing_outcomes import (
+    GridDataImported,
     GridDataRefusal,
     GridDataRefused,
-    GridDataTaken,
 )
 from gridtokenx_backend.grid_data.interval_rows import check_data
 
@@ -57,7 +57,7 @@ async def put_grid_data(
         raise _refused(GridDataRefusal.MALFORMED, expected)
     (settled,) = await backend.writer.submit([grid_data(data)])
     match settled.result:
-        case GridDataTaken():
+        case GridDataImported():
             return GridDataView(data.source, settled.seq, is_new=True)
         case Repeated(entry):
             return GridDataView(data.source, entry, is_new=False)

@@ -18,7 +18,12 @@ from gridtokenx_backend.api.views import (
     instruction_view,
 )
 from gridtokenx_backend.core.messages.inputs import OrderInput
-from gridtokenx_backend.core.messages.outcomes import NotJournaled, OrderRefusal, Refused, Repeated
+from gridtokenx_backend.core.messages.outcomes import (
+    NotJournaled,
+    OrderRefusal,
+    OrderRefused,
+    Repeated,
+)
 from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.journal.entry import decode_outcome
 from gridtokenx_wire.errors import WireError
@@ -90,7 +95,7 @@ async def carry_out(
         raise problems.refused(OrderRefusal.BAD_SIGNATURE, "expected a signature by the wallet")
     ((result, seq, at_ms),) = await backend.writer.submit([OrderInput(body, signed.instruction)])
     match result:
-        case Refused():
+        case OrderRefused():
             raise problems.refused(result.reason, result.detail)
         case Repeated():
             return await _as_before(backend, result.entry)

@@ -26,11 +26,11 @@ from gridtokenx_backend.api.views import (
 from gridtokenx_backend.api.zone_views import MarketView
 from gridtokenx_backend.core.messages.inputs import (
     MarketCommand,
-    SwitchOracle,
+    OracleCommand,
     switch_market,
     switch_oracle,
 )
-from gridtokenx_backend.core.messages.outcomes import FrameAccepted, MarketSwitched, Refused
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, MarketSwitched, OrderRefused
 from gridtokenx_backend.core.model.registry import Device, Meter
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.journal.entry import Entry, decode_outcome
@@ -168,7 +168,7 @@ async def switch_trading(
     """Halts or resumes both markets of a zone (or of all), or makes them cancel-only."""
     _check_reason(data.reason)
     ((result, seq, _),) = await backend.writer.submit([switch_market(data)])
-    if isinstance(result, Refused):
+    if isinstance(result, OrderRefused):
         raise refused(result.reason, result.detail)
     assert isinstance(result, MarketSwitched)
     return MarketView(result.zones, result.status, seq)
@@ -182,5 +182,5 @@ def _check_reason(reason: str) -> None:
 
 async def _switch(backend: Backend, reason: str, *, paused: bool) -> HealthView:
     _check_reason(reason)
-    await backend.writer.submit([switch_oracle(SwitchOracle(paused, reason))])
+    await backend.writer.submit([switch_oracle(OracleCommand(paused, reason))])
     return health_of(backend)

@@ -10,9 +10,9 @@ from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateRetired,
     Deposited,
     MeterCorrected,
-    WithdrawalAsked,
     WithdrawalPaid,
     WithdrawalRefused,
+    WithdrawalRequested,
 )
 from gridtokenx_backend.core.model.local_time import month_text
 from gridtokenx_backend.core.model.registry import StandingOrder
@@ -172,7 +172,7 @@ def settled_view(outcome: Outcome, seq: int) -> SettlementAnswer:
     match outcome:
         case Deposited():
             return DepositView(outcome.wallet, format_grx(outcome.amount_ugrx), seq)
-        case WithdrawalAsked():
+        case WithdrawalRequested():
             return _withdrawal(outcome, "asked", seq)
         case WithdrawalPaid():
             return _withdrawal(outcome, "paid", seq)
@@ -197,7 +197,7 @@ def settled_view(outcome: Outcome, seq: int) -> SettlementAnswer:
 
 
 def _withdrawal(
-    outcome: WithdrawalAsked | WithdrawalPaid | WithdrawalRefused, status: str, seq: int
+    outcome: WithdrawalRequested | WithdrawalPaid | WithdrawalRefused, status: str, seq: int
 ) -> WithdrawalView:
     amount = format_grx(outcome.amount_ugrx)
     return WithdrawalView(outcome.number, outcome.wallet, amount, status, seq)

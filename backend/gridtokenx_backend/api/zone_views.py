@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gridtokenx_backend.core.market.trading import OPEN, ZoneState
+from gridtokenx_backend.core.market.trading_state import OPEN, ZoneState
 from gridtokenx_backend.core.model.zones import LinkRules, ZoneRules
 from gridtokenx_wire.units import format_grx, format_kwh
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from gridtokenx_backend.core.clearing import interval_clearing
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import (
+    DevicesRetired,
     OracleSwitched,
     OrderAccepted,
     OrderAmended,
     Result,
-    Retired,
     Ticked,
     is_journaled,
 )
@@ -61,7 +61,7 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return switch_market(community, given.command)
         case inputs.ConfigureInput():
             return configuration.configure(community, given, at_ms)
-        case inputs.SwitchInput():
+        case inputs.OracleInput():
             community.paused = given.command.paused
             return OracleSwitched(community.paused)
         case inputs.TokenInput():
@@ -73,7 +73,7 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
         case inputs.DeviceInput():
             return enrolment.change_device(community, given.command)
         case inputs.GridDataInput():
-            return grid_data_import.take(community, given.data, at_ms)
+            return grid_data_import.import_file(community, given.data, at_ms)
         case inputs.SettleInput():
             return _settle(community, given.command, at_ms)
         case inputs.ClearInput():
@@ -96,7 +96,7 @@ def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Res
             return certificates.issue(community, command, at_ms)
 
 
-def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked | Retired:
+def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked | DevicesRetired:
     expired = community.market.expire(at_ms) + community.interval.expire(at_ms)
     resumed = community.market.trading.end_pauses(at_ms)
     if given.raw == inputs.DUE:
@@ -110,7 +110,7 @@ def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked |
         retirement.book_energy(community, intervals.take(community.meters.values(), at_ms))
     retirements, movements = retirement.retire(community, at_ms)
     if devices:
-        return Retired(
+        return DevicesRetired(
             orders=orders,
             devices=devices,
             withdrawn=withdrawn,

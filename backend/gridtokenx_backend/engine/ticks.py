@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from gridtokenx_backend.core.messages.inputs import TickInput, clear_interval
-from gridtokenx_backend.core.messages.outcomes import Retired
+from gridtokenx_backend.core.messages.outcomes import DevicesRetired
 from gridtokenx_backend.engine.writer import Overloaded, Writer
 from gridtokenx_wire.clock import Clock
 
@@ -32,7 +32,7 @@ async def tick_when_due(
             if reached != passed:
                 passed = reached
                 ((result, _, _),) = await writer.submit([TickInput()])
-                if on_retired is not None and isinstance(result, Retired):
+                if on_retired is not None and isinstance(result, DevicesRetired):
                     on_retired()
             elif writer.community.due_ms <= clock.now_ms():
                 await writer.submit([])  # the writer does what is due before any input

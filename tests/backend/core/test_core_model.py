@@ -45,14 +45,14 @@ from tests.backend.village import (
 
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.inputs import Input, SwitchOracle, TickInput
+from gridtokenx_backend.core.messages.inputs import Input, OracleCommand, TickInput
 from gridtokenx_backend.core.messages.outcomes import (
     FrameAccepted,
     FrameRefused,
     NotJournaled,
     OrderAccepted,
     OrderCancelled,
-    Refused,
+    OrderRefused,
     Repeated,
     Result,
     StandingAccepted,
@@ -274,8 +274,8 @@ class CoreAgainstReference(RuleBasedStateMachine):
             expected = Repeated(entry) if entry else carry_out()
         except Refusal as refusal:
             expected = refusal.reason
-        if isinstance(outcome, Refused | Repeated):
-            said = outcome.reason.value if isinstance(outcome, Refused) else outcome
+        if isinstance(outcome, OrderRefused | Repeated):
+            said = outcome.reason.value if isinstance(outcome, OrderRefused) else outcome
             assert said == expected
             return None
         assert not isinstance(expected, str), (outcome, expected)
@@ -305,7 +305,7 @@ class CoreAgainstReference(RuleBasedStateMachine):
     @rule(what=st.sampled_from(["restart", "restart", "resume", "resume", "pause"]))
     def interrupt(self, what: str) -> None:
         if what != "restart":
-            self.apply(inputs.switch_oracle(SwitchOracle(what == "pause", "drawn")))
+            self.apply(inputs.switch_oracle(OracleCommand(what == "pause", "drawn")))
             self.reference.paused = what == "pause"
             self.reference.entries += 1
             return

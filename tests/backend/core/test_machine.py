@@ -16,10 +16,10 @@ from tests.backend.village import (
 
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.inputs import SwitchOracle, TickInput, kind_of, parse
+from gridtokenx_backend.core.messages.inputs import OracleCommand, TickInput, kind_of, parse
 from gridtokenx_backend.core.messages.outcomes import (
     OracleSwitched,
-    Refused,
+    OrderRefused,
     Repeated,
     Ticked,
     movements_of,
@@ -39,7 +39,7 @@ def test_an_outcome_is_an_entry_and_a_refusal_is_none(village: Village) -> None:
     village.tell(order)
     assert village.community.entries == entries + 2
     assert isinstance(village.tell(order), Repeated)
-    assert isinstance(village.tell(village.anna.order("b", "sell", "1", "0.2")), Refused)
+    assert isinstance(village.tell(village.anna.order("b", "sell", "1", "0.2")), OrderRefused)
     village.apply(frame_input(village.north.seal([reading("ABB-1", START_MS)], seq=0)))
     assert village.community.entries == entries + 2
     assert isinstance(village.tick(), Ticked)
@@ -78,7 +78,7 @@ def every_kind(village: Village) -> list[inputs.Input]:
         order_input(village.anna.sign(village.anna.cancel("c", "a"))),
         order_input(village.anna.sign(village.anna.standing("s", "sell", "0.2"))),
         TickInput(),
-        inputs.switch_oracle(SwitchOracle(True, "wartung")),
+        inputs.switch_oracle(OracleCommand(True, "wartung")),
         inputs.configure(convert_terms(village.document | {"market": {"fee_bps": 7}})),
     ]
 
@@ -159,7 +159,7 @@ def follow_up(village: Village) -> list[inputs.Input]:
     """What is put to a community and to its double."""
     ben, anna, cleo = village.ben, village.anna, village.cleo
     return [
-        inputs.switch_oracle(SwitchOracle(False, "go on")),
+        inputs.switch_oracle(OracleCommand(False, "go on")),
         frame_input(village.north.next([reading("ABB-1", START_MS + 1000, 10 * KWH)])),
         order_input(cleo.sign(cleo.order("x", "buy", "4", "0.9"))),
         order_input(anna.sign(anna.order("a2", "sell", "3", "0.2"))),

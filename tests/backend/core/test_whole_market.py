@@ -16,9 +16,9 @@ from tests.backend.core.terms_in_turn import EAST_WEST, INTERVALS, LINKS, MARKET
 from tests.backend.core.whole_market import FIRST_MS, OWNERS, PEOPLE, WholeMarket, assert_statements
 from tests.backend.village import KWH
 
-from gridtokenx_backend.core.market.trading import OPEN
+from gridtokenx_backend.core.market.trading_state import OPEN
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.inputs import MarketCommand, SwitchOracle, TickInput
+from gridtokenx_backend.core.messages.inputs import MarketCommand, OracleCommand, TickInput
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
 from gridtokenx_backend.core.model.settlement import (
     ConfirmWithdrawal,
@@ -212,7 +212,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(paused=st.sampled_from([True, False, False, False, False]))
     def pause_oracle(self, paused: bool) -> None:
-        self.market.apply(inputs.switch_oracle(SwitchOracle(paused, "a look")))
+        self.market.apply(inputs.switch_oracle(OracleCommand(paused, "a look")))
 
     # --- orders ---------------------------------------------------------------------------------
 
@@ -227,12 +227,12 @@ class Everything(RuleBasedStateMachine):
         core = self.market.core
         if core.active_terms.sharing.is_sharing or not core.active_terms.interval.enabled:
             self.market.configure(community={"name": "lane"}, interval={})
-        if any(state.status != OPEN for state in core.market.trading.zones.values()):
+        if any(state.status != OPEN for state in core.market.trading_state.zones.values()):
             self.market.apply(
                 inputs.switch_market(MarketCommand(action="resume", reason="it is over"))
             )
         if core.paused:
-            self.market.apply(inputs.switch_oracle(SwitchOracle(False, "it is over")))
+            self.market.apply(inputs.switch_oracle(OracleCommand(False, "it is over")))
 
     def orders(self, given: list[dict[str, Any]], segment: str) -> None:
         for each in given:

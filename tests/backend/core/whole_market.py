@@ -27,8 +27,8 @@ from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.inputs import DUE, Input, TickInput
 from gridtokenx_backend.core.messages.outcomes import (
-    Cleared,
     FrameAccepted,
+    IntervalCleared,
     NotJournaled,
     Result,
     movements_of,
@@ -218,7 +218,7 @@ class WholeMarket:
                 return
             interval_ms = self.core.cleared_ms
             outcome = self.apply(inputs.clear_interval(interval_ms))
-            assert isinstance(outcome, Cleared)
+            assert isinstance(outcome, IntervalCleared)
             assert self.core.cleared_ms == interval_ms + INTERVAL_MS
 
     def step(self, status: Any, index: int) -> None:
@@ -347,7 +347,7 @@ def _assert_energy(core: Community) -> None:
         assert member.owed_uwh >= 0
         starts = [at_ms for at_ms, amount in queues.pairs(member.open_import) if amount > 0]
         assert starts == sorted({at_ms for at_ms, _ in queues.pairs(member.open_import)})
-    for use in core.market.trading.uses.values():
+    for use in core.market.trading_state.uses.values():
         assert use.used_uwh >= 0
 
 

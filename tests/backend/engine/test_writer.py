@@ -16,7 +16,7 @@ from gridtokenx_backend.core.messages.inputs import FrameInput, OrderInput, Tick
 from gridtokenx_backend.core.messages.outcomes import (
     OrderAccepted,
     OrderRefusal,
-    Refused,
+    OrderRefused,
     Repeated,
     Ticked,
 )
@@ -94,14 +94,14 @@ async def test_what_changed_nothing_is_not_answered_before_what_it_rests_on(
         ((refused, *_),) = await short
         assert first.done()
     assert repeated == Repeated(1)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRefused)
     assert refused.reason is OrderRefusal.INSUFFICIENT_BALANCE
 
 
 async def test_a_refusal_alone_is_not_stored(journal: HeldJournal, lane: Village) -> None:
     async with writer_on(journal, lane.community) as writer:
         ((refused, seq, _),) = await writer.submit([ask(lane, "a", "21")])
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRefused)
     assert seq == 0
     assert journal.batches == []
 

@@ -26,7 +26,7 @@ from tests.backend.village import (
 )
 
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.inputs import Input, SwitchOracle, TickInput
+from gridtokenx_backend.core.messages.inputs import Input, OracleCommand, TickInput
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.core.state.snapshot import State, digest
 from gridtokenx_backend.errors import ReplayMismatch
@@ -51,7 +51,7 @@ def life() -> list[Input]:
         ask,
         order_input(ben.sign(ben.standing("s", "buy", "0.2"))),
         TickInput(),
-        inputs.switch_oracle(SwitchOracle(True, "a test")),
+        inputs.switch_oracle(OracleCommand(True, "a test")),
     ]
 
 

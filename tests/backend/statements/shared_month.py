@@ -14,7 +14,7 @@ from tests.backend.village import KWH, meter_terms
 
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.grid_data import GridData, GridSeries, Quantity
-from gridtokenx_backend.core.messages.outcomes import Cleared, Configured, GridDataTaken
+from gridtokenx_backend.core.messages.outcomes import Configured, GridDataImported, IntervalCleared
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.report import CommunityReport, report_of, summary_of
@@ -84,11 +84,11 @@ class SharedMonth(Chronicle):
                 self.read(meter, number + 1, energy_wh)
         self.clear(number)
 
-    def clear(self, number: int) -> Cleared:
+    def clear(self, number: int) -> IntervalCleared:
         interval_ms = self.begin_ms + number * INTERVAL_MS
         at_ms = max(self.at_ms, interval_ms + INTERVAL_MS + GRACE_MS)
         cleared = self.apply(inputs.clear_interval(interval_ms), at_ms)
-        assert isinstance(cleared, Cleared), cleared
+        assert isinstance(cleared, IntervalCleared), cleared
         return cleared
 
     def operator_says(self, **series: tuple[str, Quantity, Sequence[int | None]]) -> None:
@@ -110,7 +110,7 @@ class SharedMonth(Chronicle):
         taken = self.apply(
             inputs.grid_data(GridData(source=source, name="march.csv", format="csv", series=rows))
         )
-        assert isinstance(taken, GridDataTaken), taken
+        assert isinstance(taken, GridDataImported), taken
 
 
 def statements(

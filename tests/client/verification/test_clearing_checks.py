@@ -13,12 +13,12 @@ from tests.backend.core.auction.books import KWH, book, books
 from gridtokenx_backend.api.clearing_views import clearing_view
 from gridtokenx_backend.core.auction.flow import CouplingLink
 from gridtokenx_backend.core.auction.orders import AuctionOrder
-from gridtokenx_backend.core.messages.clearing_records import (
+from gridtokenx_backend.core.clearing.zone_clearing import (
     clear_zones,
     link_clearings,
     zone_clearings,
 )
-from gridtokenx_backend.core.messages.outcomes import Cleared, Trade
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared, Trade
 from gridtokenx_backend.core.model.zones import LinkRules
 from gridtokenx_client.verification.auction_check import check_auction
 from gridtokenx_client.verification.clearing_document import Clearing
@@ -46,7 +46,7 @@ def published(books: Books, *links: LinkRules) -> list[Clearing]:
         trade(*at[pair.buyer], *at[pair.seller], pair.quantity_uwh)
         for pair in (*pairs, *coupling.pairs)
     ]
-    cleared = Cleared(
+    cleared = IntervalCleared(
         interval_ms=INTERVAL_MS,
         tick_ugrx=1,
         zones=zone_clearings(INTERVAL_MS, books, auctions, coupling),

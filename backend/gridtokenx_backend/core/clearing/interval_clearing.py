@@ -12,26 +12,26 @@ from gridtokenx_backend.core.auction.clearing import Clearing
 from gridtokenx_backend.core.auction.coupling import Coupling
 from gridtokenx_backend.core.auction.flow import CouplingLink
 from gridtokenx_backend.core.auction.orders import AuctionOrder
-from gridtokenx_backend.core.market.book import RestingOrder
-from gridtokenx_backend.core.market.continuous import NewOrder
-from gridtokenx_backend.core.market.trading import OPEN
-from gridtokenx_backend.core.messages.clearing_records import (
+from gridtokenx_backend.core.clearing.zone_clearing import (
     clear_zones,
     link_clearings,
     zone_clearings,
 )
+from gridtokenx_backend.core.market.book import RestingOrder
+from gridtokenx_backend.core.market.continuous_market import NewOrder
+from gridtokenx_backend.core.market.trading_state import OPEN
 from gridtokenx_backend.core.messages.inputs import ClearInput
-from gridtokenx_backend.core.messages.outcomes import Cleared, NotDue, OrderAccepted, Trade
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared, NotDue, OrderAccepted, Trade
 from gridtokenx_backend.core.model.ledger import GRID, Movement
 from gridtokenx_backend.core.model.zones import INTERVAL_MS, LinkRules
 from gridtokenx_backend.core.oracle import intervals
 from gridtokenx_backend.core.orders import standing_orders
 from gridtokenx_backend.core.settlement import retirement
-from gridtokenx_backend.core.sharing import sharing_clearing as sharing
+from gridtokenx_backend.core.sharing import interval_allocation
 from gridtokenx_backend.core.state.community import Community
 
 
-def clear(community: Community, given: ClearInput, at_ms: int) -> Cleared | NotDue:
+def clear(community: Community, given: ClearInput, at_ms: int) -> IntervalCleared | NotDue:
     """Clears the next interval, if that is `given` and its time has come."""
     interval_ms = given.interval_ms
     if interval_ms != community.cleared_ms or community.clear_due_ms > at_ms:
@@ -52,16 +52,16 @@ def clear(community: Community, given: ClearInput, at_ms: int) -> Cleared | NotD
     return cleared
 
 
-def _share(community: Community, interval_ms: int, at_ms: int) -> Cleared:
+def _share(community: Community, interval_ms: int, at_ms: int) -> IntervalCleared:
     """The interval by the community's key instead of by price."""
-    shared = sharing.clear(community, interval_ms)
+    shared = interval_allocation.clear(community, interval_ms)
     for movement in shared.movements:
         if movement.asset == GRID and movement.debit in community.members:
             retirement.note_spent(community, community.members[movement.debit])
     retirements, retired = retirement.retire(community, at_ms)
     movements = shared.movements + retired
     tick_ugrx = community.market.rules.tick_ugrx
-    return Cleared(
+    return IntervalCleared(
         interval_ms=interval_ms,
         tick_ugrx=tick_ugrx,
         zones=[],
@@ -98,7 +98,7 @@ def _place_standing(community: Community, interval_ms: int, at_ms: int) -> list[
     return placed
 
 
-def _trade(community: Community, interval_ms: int, orders: list[OrderAccepted]) -> Cleared:
+def _trade(community: Community, interval_ms: int, orders: list[OrderAccepted]) -> IntervalCleared:
     """Runs the auctions and the coupling over the book, and settles what they found."""
     rules, active_terms = community.market.rules, community.active_terms.interval
     books = _books(community)
@@ -118,7 +118,7 @@ def _trade(community: Community, interval_ms: int, orders: list[OrderAccepted]) 
     for link, use in zip(ways, coupling.links, strict=True):
         if use.flow_uwh:
             community.market.trading.pass_through(link, use.flow_uwh, interval_ms)
-    return Cleared(
+    return IntervalCleared(
         interval_ms=interval_ms,
         tick_ugrx=rules.tick_ugrx,
         zones=zone_clearings(interval_ms, books, auctions, coupling),

@@ -10,8 +10,18 @@ from typing import Final
 
 from gridtokenx_backend.core.market.book import Book, RestingOrder
 from gridtokenx_backend.core.market.charges import charge
-from gridtokenx_backend.core.market.continuous import MAX_OPEN_ORDERS, Market, NewOrder, shortage
-from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefusal, Refused, Trade
+from gridtokenx_backend.core.market.continuous_market import (
+    MAX_OPEN_ORDERS,
+    ContinuousMarket,
+    NewOrder,
+    shortage,
+)
+from gridtokenx_backend.core.messages.outcomes import (
+    OrderAccepted,
+    OrderRefusal,
+    OrderRefused,
+    Trade,
+)
 from gridtokenx_backend.core.model.ledger import (
     CONGESTION,
     FEES,
@@ -30,7 +40,7 @@ INTERVAL: Final = "interval"
 class IntervalMarket:
     """Keeps and settles the orders of the segment interval. `market` has rules and ledger."""
 
-    def __init__(self, market: Market, book: Book | None = None) -> None:
+    def __init__(self, market: ContinuousMarket, book: Book | None = None) -> None:
         self.market = market
         self.book = book or Book()
 
@@ -41,7 +51,7 @@ class IntervalMarket:
 
     def place(
         self, order: NewOrder, at_ms: int, replaced: RestingOrder | None = None
-    ) -> OrderAccepted | Refused:
+    ) -> OrderAccepted | OrderRefused:
         """Puts an order with its cover into the book, in the place of `replaced`."""
         refused = self._unacceptable(order, at_ms, replaced) or self._uncovered(order, replaced)
         if refused:
@@ -98,26 +108,30 @@ class IntervalMarket:
 
     def _unacceptable(
         self, order: NewOrder, at_ms: int, replaced: RestingOrder | None
-    ) -> Refused | None:
+    ) -> OrderRefused | None:
         market = self.market
         if reason := market.trading.closed(order.zone, at_ms):
-            return Refused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
+            return OrderRefused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
         if order.min_quantity_uwh or order.post_only or not order.rests:
             detail = (
                 "expected tif GTC or GTT in the segment interval, "
                 "and neither post_only nor min_quantity_kwh"
             )
-            return Refused(OrderRefusal.CONTRADICTORY, detail)
+            return OrderRefused(OrderRefusal.CONTRADICTORY, detail)
         if refused := market.bad_quantity(order) or market.bad_price(order.zone, order.price_ugrx):
             return refused
         most = market.rules.most_open_orders
         if replaced is None and self.book.count_of(order.wallet) >= most:
-            return Refused(OrderRefusal.BUSY, f"expected fewer than {most} open orders of a wallet")
+            return OrderRefused(
+                OrderRefusal.BUSY, f"expected fewer than {most} open orders of a wallet"
+            )
         if replaced is None and len(self.book.orders) >= MAX_OPEN_ORDERS:
-            return Refused(OrderRefusal.BUSY, f"expected fewer than {MAX_OPEN_ORDERS} open orders")
+            return OrderRefused(
+                OrderRefusal.BUSY, f"expected fewer than {MAX_OPEN_ORDERS} open orders"
+            )
         return None
 
-    def _uncovered(self, order: NewOrder, replaced: RestingOrder | None) -> Refused | None:
+    def _uncovered(self, order: NewOrder, replaced: RestingOrder | None) -> OrderRefused | None:
         ledger = self.market.ledger
         asset, cover = self.market.cover(order.side, order.price_ugrx, order.quantity_uwh)
         available = ledger.available(order.wallet, asset)
@@ -125,7 +139,7 @@ class IntervalMarket:
             available += ledger.reserved(replaced.number)
         if available >= cover:
             return None
-        return Refused(OrderRefusal.INSUFFICIENT_BALANCE, shortage(asset, cover, available))
+        return OrderRefused(OrderRefusal.INSUFFICIENT_BALANCE, shortage(asset, cover, available))
 
     def settle(
         self,

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from gridtokenx_backend.core.market.book import BUY, SELL, Book, RestingOrder
-from gridtokenx_backend.core.market.trading import PriceBand, Route
+from gridtokenx_backend.core.market.trading_state import PriceBand, Route
 from gridtokenx_backend.core.model.zones import LinkRules
 from gridtokenx_wire.order import SelfTradePrevention, Side
 

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import msgspec
 
-from gridtokenx_backend.core.auction.clearing import Clearing, clear
-from gridtokenx_backend.core.auction.coupling import Coupling, couple
-from gridtokenx_backend.core.auction.flow import CouplingLink
-from gridtokenx_backend.core.auction.offers import offers
-from gridtokenx_backend.core.auction.orders import AuctionOrder, book_hash
-from gridtokenx_backend.core.model.zones import LinkRules
+from gridtokenx_backend.core.auction.orders import AuctionOrder
 
 
 class ZoneClearing(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
@@ -47,61 +40,3 @@ class LinkClearing(msgspec.Struct, kw_only=True, frozen=True, array_like=True, g
     flow_uwh: int
     rent_ugrx_per_kwh: int
     rent_ugrx: int
-
-
-def clear_zones(
-    books: Mapping[str, Sequence[AuctionOrder]], links: Sequence[CouplingLink], tick_ugrx: int
-) -> tuple[dict[str, Clearing], Coupling]:
-    """Each zone's auction, and then the coupling of what they left over."""
-    auctions = {zone: clear(book, tick_ugrx) for zone, book in books.items()}
-    left = [offers(zone, book, auctions[zone], tick_ugrx) for zone, book in books.items()]
-    return auctions, couple(left, links, tick_ugrx)
-
-
-def zone_clearings(
-    interval_ms: int,
-    books: Mapping[str, list[AuctionOrder]],
-    auctions: Mapping[str, Clearing],
-    coupling: Coupling,
-) -> list[ZoneClearing]:
-    """What is published of each zone."""
-    found = []
-    for part in coupling.zones:
-        book, auction = books[part.zone], auctions[part.zone]
-        found.append(
-            ZoneClearing(
-                zone=part.zone,
-                book=book,
-                digest=book_hash(part.zone, interval_ms, book),
-                low_ugrx=auction.equilibrium.low_ugrx,
-                high_ugrx=auction.equilibrium.high_ugrx,
-                price_ugrx=auction.price_ugrx,
-                volume_uwh=auction.volume_uwh,
-                welfare_ugrx=auction.welfare_ugrx,
-                exported_uwh=part.exported_uwh,
-                imported_uwh=part.imported_uwh,
-                coupling_low_ugrx=part.low_ugrx,
-                coupling_high_ugrx=part.high_ugrx,
-                coupling_price_ugrx=part.price_ugrx,
-            )
-        )
-    return found
-
-
-def link_clearings(
-    rules: Sequence[LinkRules], links: Sequence[CouplingLink], coupling: Coupling
-) -> list[LinkClearing]:
-    """What is published of each link."""
-    return [
-        LinkClearing(
-            from_zone=rule.from_zone,
-            to_zone=rule.to_zone,
-            capacity_uwh=link.capacity_uwh,
-            wheeling_ugrx=rule.wheeling_ugrx,
-            loss_ugrx=rule.loss_ugrx,
-            flow_uwh=use.flow_uwh,
-            rent_ugrx_per_kwh=use.rent_ugrx_per_kwh,
-            rent_ugrx=use.rent_ugrx,
-        )
-        for rule, link, use in zip(rules, links, coupling.links, strict=True)
-    ]

@@ -48,16 +48,16 @@ class ConfigureInput(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     zone: Zone = Zone()
 
 
-class SwitchOracle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OracleCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The operator pauses or resumes the oracle, and says why."""
 
     paused: bool
     reason: str
 
 
-class SwitchInput(msgspec.Struct, frozen=True, gc=False):
+class OracleInput(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
-    command: SwitchOracle
+    command: OracleCommand
 
 
 class ChangeToken(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -163,7 +163,7 @@ Input = (
     FrameInput
     | OrderInput
     | ConfigureInput
-    | SwitchInput
+    | OracleInput
     | TickInput
     | MarketInput
     | ClearInput
@@ -195,7 +195,7 @@ _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
     OrderInput: "order",
     ConfigureInput: "configure",
-    SwitchInput: "oracle",
+    OracleInput: "oracle",
     TickInput: "tick",
     MarketInput: "market",
     TokenInput: "token",
@@ -247,9 +247,9 @@ def settle(command: SettlementCommand) -> SettleInput:
     return SettleInput(msgspec.json.encode(command), command)
 
 
-def switch_oracle(command: SwitchOracle) -> SwitchInput:
+def switch_oracle(command: OracleCommand) -> OracleInput:
     """The input that pauses or resumes the oracle."""
-    return SwitchInput(msgspec.json.encode(command), command)
+    return OracleInput(msgspec.json.encode(command), command)
 
 
 class _Clear(msgspec.Struct, frozen=True):
@@ -296,7 +296,7 @@ def parse(kind: str, raw: bytes) -> Input:
         case "configure":
             return _parse_configure(raw)
         case "oracle":
-            return SwitchInput(raw, msgspec.json.decode(raw, type=SwitchOracle))
+            return OracleInput(raw, msgspec.json.decode(raw, type=OracleCommand))
         case "tick":
             return TickInput(raw)
         case "market":

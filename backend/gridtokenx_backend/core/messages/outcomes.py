@@ -21,8 +21,8 @@ from gridtokenx_backend.core.messages.settlement_outcomes import (
 )
 from gridtokenx_backend.core.messages.sharing_outcomes import (
     Allocation,
+    GridDataImported,
     GridDataRefused,
-    GridDataTaken,
 )
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.core.model.ledger import Movement
@@ -48,7 +48,7 @@ class FrameRefused(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     verdicts: list[tuple[int, int, int]] = []
 
 
-class Refused(msgspec.Struct, frozen=True, gc=False):
+class OrderRefused(msgspec.Struct, frozen=True, gc=False):
     """An instruction that changed nothing and is not journaled. `detail` says what was expected."""
 
     reason: OrderRefusal
@@ -199,7 +199,9 @@ class Ticked(msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="ti
     resumed: list[str] = []
 
 
-class Retired(msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="retire", gc=False):
+class DevicesRetired(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="retire", gc=False
+):
     """A tick at which the overlap of `devices` ended: they are revoked."""
 
     orders: list[OrderAccepted]
@@ -221,7 +223,9 @@ class OracleSwitched(msgspec.Struct, frozen=True, array_like=True, tag="oracle",
     paused: bool
 
 
-class Cleared(msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="clear", gc=False):
+class IntervalCleared(
+    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="clear", gc=False
+):
     """What came of the interval that starts at `interval_ms`, of 15 minutes.
 
     `orders` are those that standing orders placed for it, `cancelled` the numbers of those of them
@@ -289,7 +293,7 @@ Outcome = (
     | MarketSwitched
     | StandingAccepted
     | Ticked
-    | Retired
+    | DevicesRetired
     | Configured
     | OracleSwitched
     | TokenChanged
@@ -298,9 +302,9 @@ Outcome = (
     | DeviceApproved
     | DeviceRevoked
     | SettlementOutcome
-    | Cleared
+    | IntervalCleared
     | PeriodChanged
-    | GridDataTaken
+    | GridDataImported
 )
 
 
@@ -319,7 +323,7 @@ class NotDue(msgspec.Struct, kw_only=True, frozen=True):
 
 NotJournaled = (
     FrameRefused
-    | Refused
+    | OrderRefused
     | Repeated
     | EnrolmentRefused
     | AlreadyEnrolled
@@ -343,9 +347,9 @@ def movements_of(outcome: Outcome) -> list[Movement]:
     match outcome:
         case FrameAccepted() | OrderAccepted() | Configured() | OrderAmended():
             return outcome.movements
-        case Cleared() | PeriodChanged():
+        case IntervalCleared() | PeriodChanged():
             return outcome.movements
-        case Ticked() | Retired():
+        case Ticked() | DevicesRetired():
             placed = [movement for order in outcome.orders for movement in order.movements]
             return placed + outcome.movements
     return outcome.movements if isinstance(outcome, Moving) else []
@@ -356,9 +360,9 @@ def trades_of(outcome: Outcome) -> list[Trade]:
     match outcome:
         case OrderAccepted() | OrderAmended():
             return outcome.trades
-        case Cleared():
+        case IntervalCleared():
             return outcome.trades
-        case Ticked() | Retired():
+        case Ticked() | DevicesRetired():
             return [trade for order in outcome.orders for trade in order.trades]
     return []
 

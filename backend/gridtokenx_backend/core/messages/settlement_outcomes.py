@@ -61,7 +61,7 @@ class Deposited(msgspec.Struct, frozen=True, array_like=True, tag="deposit", gc=
     movements: list[Movement]
 
 
-class WithdrawalAsked(msgspec.Struct, frozen=True, array_like=True, tag="withdraw", gc=False):
+class WithdrawalRequested(msgspec.Struct, frozen=True, array_like=True, tag="withdraw", gc=False):
     """The amount is in escrow under `number`."""
 
     number: int
@@ -137,7 +137,7 @@ class CertificateRetired(
 
 SettlementOutcome = (
     Deposited
-    | WithdrawalAsked
+    | WithdrawalRequested
     | WithdrawalPaid
     | WithdrawalRefused
     | MeterCorrected

@@ -13,7 +13,7 @@ from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.sharing_keys import Mode
 
 
-class SharedOut(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
+class ProducerAllocation(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """A producing meter: `offered == given + held + surplus`. Nothing offered is None: missing.
 
     `earned_ugrx` is its part of what the consumers of the interval owe, `earned_ugrx` of all
@@ -30,7 +30,7 @@ class SharedOut(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=F
     quality: Quality
 
 
-class SharedIn(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
+class ConsumerAllocation(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """A consuming meter; None is missing, never zero. `cost_ugrx` is at the interval's price."""
 
     meter: str
@@ -59,8 +59,8 @@ class Allocation(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=
     mode: Mode
     quality: Quality
     price_ugrx: int
-    producers: list[SharedOut]
-    consumers: list[SharedIn]
+    producers: list[ProducerAllocation]
+    consumers: list[ConsumerAllocation]
     uncovered_uwh: int = 0
     waiting_uwh: int = 0
     paid_ugrx: dict[str, int] = {}
@@ -85,7 +85,7 @@ class GridDataRefused(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
-class GridDataTaken(
+class GridDataImported(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="grid_data", gc=False
 ):
     """`source` is the file's SHA-256 in hex; `values` are energies in [from_ms, to_ms)."""

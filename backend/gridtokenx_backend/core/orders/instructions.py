@@ -7,9 +7,9 @@ import hashlib
 import msgspec
 
 from gridtokenx_backend.core.market.book import RestingOrder
-from gridtokenx_backend.core.market.continuous import Market
+from gridtokenx_backend.core.market.continuous_market import ContinuousMarket
 from gridtokenx_backend.core.market.interval_market import IntervalMarket
-from gridtokenx_backend.core.market.trading import CANCEL_ONLY, HALTED, OPEN
+from gridtokenx_backend.core.market.trading_state import CANCEL_ONLY, HALTED, OPEN
 from gridtokenx_backend.core.messages.inputs import MarketCommand
 from gridtokenx_backend.core.messages.outcomes import (
     AllCancelled,
@@ -18,7 +18,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     OrderAmended,
     OrderCancelled,
     OrderRefusal,
-    Refused,
+    OrderRefused,
     Repeated,
     StandingAccepted,
     ZoneStatus,
@@ -26,7 +26,7 @@ from gridtokenx_backend.core.messages.outcomes import (
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateMoved,
     CertificateRetired,
-    WithdrawalAsked,
+    WithdrawalRequested,
 )
 from gridtokenx_backend.core.model.registry import StandingOrder
 from gridtokenx_backend.core.orders import standing_orders
@@ -60,7 +60,7 @@ Accepted = (
     | OrderAmended
     | AllCancelled
     | StandingAccepted
-    | WithdrawalAsked
+    | WithdrawalRequested
     | CertificateMoved
     | CertificateRetired
 )
@@ -69,19 +69,21 @@ _encode = msgspec.json.Encoder().encode
 
 def apply_instruction(
     community: Community, given: Instruction, at_ms: int
-) -> Accepted | Refused | Repeated:
+) -> Accepted | OrderRefused | Repeated:
     """Carries out an instruction once; the same one again is answered as before."""
     if given.id.startswith(RESERVED_PREFIX):
-        return Refused(OrderRefusal.MALFORMED, f"expected an id not starting {RESERVED_PREFIX!r}")
+        return OrderRefused(
+            OrderRefusal.MALFORMED, f"expected an id not starting {RESERVED_PREFIX!r}"
+        )
     if given.community != community.name:
-        return Refused(OrderRefusal.WRONG_COMMUNITY, f"expected {community.name!r}")
+        return OrderRefused(OrderRefusal.WRONG_COMMUNITY, f"expected {community.name!r}")
     if given.wallet not in community.members:
-        return Refused(OrderRefusal.UNKNOWN_WALLET, "expected the wallet of a member")
+        return OrderRefused(OrderRefusal.UNKNOWN_WALLET, "expected the wallet of a member")
     key = f"{given.wallet}:{given.id}"
     digest = hashlib.sha256(_encode(given)).digest()[:16]
     if known := community.remembered.get(key):
         if known.digest != digest:
-            return Refused(
+            return OrderRefused(
                 OrderRefusal.ID_REUSED, f"expected a new id; {given.id!r} was used before"
             )
         return Repeated(known.entry)
@@ -91,37 +93,39 @@ def apply_instruction(
         key in community.book.by_key or key in community.interval.book.by_key
     ):
         # Its id was forgotten with the order window, but a cancellation still means this one.
-        return Refused(OrderRefusal.ID_REUSED, "expected another id than that of an open order")
+        return OrderRefused(
+            OrderRefusal.ID_REUSED, "expected another id than that of an open order"
+        )
     outcome = _carry_out(community, given, key, at_ms)
-    if not isinstance(outcome, Refused):
+    if not isinstance(outcome, OrderRefused):
         community.remembered[key] = Remembered(digest, community.entries + 1, at_ms)
         community.remembered_of[given.wallet] += 1
     return outcome
 
 
-def _untimely(community: Community, given: Instruction, at_ms: int) -> Refused | None:
+def _untimely(community: Community, given: Instruction, at_ms: int) -> OrderRefused | None:
     latest_ms = at_ms + community.limits.future_tolerance_ms
     oldest_ms = max(at_ms - community.order_window_ms, community.forgotten_ms)
     if not oldest_ms <= given.issued_ms <= latest_ms:
         window_s = community.order_window_ms // 1000
-        return Refused(
+        return OrderRefused(
             OrderRefusal.OUTSIDE_WINDOW,
             f"expected issued_ms within the last {window_s} s; the community's time is {at_ms}",
         )
     if len(community.remembered) >= MAX_REMEMBERED:
-        return Refused(OrderRefusal.BUSY, "expected fewer instructions in the order window")
+        return OrderRefused(OrderRefusal.BUSY, "expected fewer instructions in the order window")
     if community.remembered_of[given.wallet] >= MOST_OF_A_WALLET:
         detail = f"expected at most {MOST_OF_A_WALLET} instructions of a wallet in the order window"
-        return Refused(OrderRefusal.BUSY, detail)
+        return OrderRefused(OrderRefusal.BUSY, detail)
     return None
 
 
 def _carry_out(
     community: Community, given: Instruction, key: str, at_ms: int
-) -> Accepted | Refused:
+) -> Accepted | OrderRefused:
     if community.active_terms.sharing.is_sharing and isinstance(given, Order | Standing):
         detail = "expected no orders: this community shares by a key, not by price"
-        return Refused(OrderRefusal.SEGMENT_CLOSED, detail)
+        return OrderRefused(OrderRefusal.SEGMENT_CLOSED, detail)
     match given:
         case Order():
             return _order(community, given, key, at_ms)
@@ -141,14 +145,16 @@ def _carry_out(
             return certificates.retire(community, given, at_ms)
 
 
-def _order(community: Community, given: Order, key: str, at_ms: int) -> OrderAccepted | Refused:
-    market: Market | IntervalMarket = community.market
+def _order(
+    community: Community, given: Order, key: str, at_ms: int
+) -> OrderAccepted | OrderRefused:
+    market: ContinuousMarket | IntervalMarket = community.market
     if given.segment == "interval":
         if not community.active_terms.interval.enabled:
-            return Refused(OrderRefusal.SEGMENT_CLOSED, "expected segment 'realtime'")
+            return OrderRefused(OrderRefusal.SEGMENT_CLOSED, "expected segment 'realtime'")
         market = community.interval
     order = read_order(community, given, key, at_ms)
-    if isinstance(order, Refused):
+    if isinstance(order, OrderRefused):
         return order
     outcome = market.place(order, at_ms)
     if isinstance(outcome, OrderAccepted):
@@ -158,26 +164,28 @@ def _order(community: Community, given: Order, key: str, at_ms: int) -> OrderAcc
     return outcome
 
 
-def _cancel(community: Community, given: Cancel) -> OrderCancelled | Refused:
+def _cancel(community: Community, given: Cancel) -> OrderCancelled | OrderRefused:
     order = _open_order(community, given.wallet, given.order)
-    if isinstance(order, Refused):
+    if isinstance(order, OrderRefused):
         return order
     community.market_of(order).cancel(order)
     return OrderCancelled(order.number, order.key, order.remaining_uwh)
 
 
-def _open_order(community: Community, wallet: str, client_id: str) -> RestingOrder | Refused:
+def _open_order(community: Community, wallet: str, client_id: str) -> RestingOrder | OrderRefused:
     """A wallet's open order, if anything may be done with it now."""
     key = f"{wallet}:{client_id}"
     order = community.book.by_key.get(key) or community.interval.book.by_key.get(key)
     if order is None:
-        return Refused(OrderRefusal.UNKNOWN_ORDER, "expected the id of an open order")
+        return OrderRefused(OrderRefusal.UNKNOWN_ORDER, "expected the id of an open order")
     if reason := community.market.trading.frozen(order.zone):
-        return Refused(OrderRefusal.ZONE_CLOSED, f"expected a zone that is not halted; {reason}")
+        return OrderRefused(
+            OrderRefusal.ZONE_CLOSED, f"expected a zone that is not halted; {reason}"
+        )
     return order
 
 
-def _cancel_all(community: Community, given: CancelAll) -> AllCancelled | Refused:
+def _cancel_all(community: Community, given: CancelAll) -> AllCancelled | OrderRefused:
     books = (("realtime", community.book), ("interval", community.interval.book))
     found = [
         order
@@ -189,21 +197,21 @@ def _cancel_all(community: Community, given: CancelAll) -> AllCancelled | Refuse
     for order in found:
         if reason := community.market.trading.frozen(order.zone):
             detail = f"expected a zone that is not halted; {reason}"
-            return Refused(OrderRefusal.ZONE_CLOSED, detail)
+            return OrderRefused(OrderRefusal.ZONE_CLOSED, detail)
     for order in found:
         community.market_of(order).cancel(order)
     return AllCancelled(given.wallet, [order.number for order in found])
 
 
-def _amend(community: Community, given: Amend, at_ms: int) -> OrderAmended | Refused:
+def _amend(community: Community, given: Amend, at_ms: int) -> OrderAmended | OrderRefused:
     order = _open_order(community, given.wallet, given.order)
-    if isinstance(order, Refused):
+    if isinstance(order, OrderRefused):
         return order
     if order.standing:
         detail = "expected an order of your own; change the standing order that placed it"
-        return Refused(OrderRefusal.UNKNOWN_ORDER, detail)
+        return OrderRefused(OrderRefusal.UNKNOWN_ORDER, detail)
     changed = read_amendment(community, given, order)
-    if isinstance(changed, Refused):
+    if isinstance(changed, OrderRefused):
         return changed
     filled_uwh = order.quantity_uwh - order.remaining_uwh
     quantity_uwh = filled_uwh + changed.quantity_uwh
@@ -211,7 +219,7 @@ def _amend(community: Community, given: Amend, at_ms: int) -> OrderAmended | Ref
         return _reduce(community, order, changed.quantity_uwh, at_ms)
     former, market = order.number, community.market_of(order)
     outcome = market.place(changed, at_ms, replaced=order)
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, OrderRefused):
         return outcome
     community.next_order += 1
     community.counters.trades += len(outcome.trades)
@@ -236,10 +244,10 @@ def _amend(community: Community, given: Amend, at_ms: int) -> OrderAmended | Ref
 
 def _reduce(
     community: Community, order: RestingOrder, remaining_uwh: int, at_ms: int
-) -> OrderAmended | Refused:
+) -> OrderAmended | OrderRefused:
     """Less of an order, or just as much, which keeps its place."""
     if reason := community.market.trading.closed(order.zone, at_ms):
-        return Refused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
+        return OrderRefused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
     if remaining_uwh < order.remaining_uwh:
         community.market_of(order).reduce(order, order.remaining_uwh - remaining_uwh)
     filled_uwh = order.quantity_uwh - remaining_uwh
@@ -258,43 +266,49 @@ def _reduce(
     )
 
 
-def switch_market(community: Community, command: MarketCommand) -> MarketSwitched | Refused:
+def switch_market(community: Community, command: MarketCommand) -> MarketSwitched | OrderRefused:
     """Halts or resumes one zone, or all."""
     trading = community.market.trading
     if command.zone and command.zone not in trading.zones:
         known = ", ".join(trading.zones)
-        return Refused(OrderRefusal.UNKNOWN_ZONE, f"expected one of {known}, got {command.zone!r}")
+        return OrderRefused(
+            OrderRefusal.UNKNOWN_ZONE, f"expected one of {known}, got {command.zone!r}"
+        )
     names = [command.zone] if command.zone else list(trading.zones)
     for name in names:
         trading.switch(name, _STATUS[command.action], command.reason)
     return MarketSwitched(names, _STATUS[command.action])
 
 
-def _standing(community: Community, given: Standing) -> StandingAccepted | Refused:
+def _standing(community: Community, given: Standing) -> StandingAccepted | OrderRefused:
     try:
         keep_uwh = given.keep_uwh
     except ValueError as error:
-        return Refused(OrderRefusal.BAD_QUANTITY, str(error))
+        return OrderRefused(OrderRefusal.BAD_QUANTITY, str(error))
     if keep_uwh < 0:
-        return Refused(OrderRefusal.BAD_QUANTITY, "expected keep_kwh from 0 on")
+        return OrderRefused(OrderRefusal.BAD_QUANTITY, "expected keep_kwh from 0 on")
     try:
         price_ugrx, curve = given.price_ugrx, given.curve_ugrx
     except ValueError as error:
-        return Refused(OrderRefusal.BAD_PRICE, str(error))
+        return OrderRefused(OrderRefusal.BAD_PRICE, str(error))
     rules = community.market.rules
     for price in (price_ugrx, *(price for _, price in curve)):
         if not 0 < price <= rules.highest_price_ugrx or price % rules.tick_ugrx:
-            return Refused(OrderRefusal.BAD_PRICE, "expected a price within the market's limits")
+            return OrderRefused(
+                OrderRefusal.BAD_PRICE, "expected a price within the market's limits"
+            )
     hours = [hour for hour, _ in curve]
     if (
         len(curve) > MAX_CURVE
         or hours != sorted(set(hours))
         or not all(0 <= h <= 23 for h in hours)
     ):
-        return Refused(OrderRefusal.BAD_PRICE, "expected a curve of ascending hours from 0 to 23")
+        return OrderRefused(
+            OrderRefusal.BAD_PRICE, "expected a curve of ascending hours from 0 to 23"
+        )
     if given.active and given.segment == "interval" and not community.active_terms.interval.enabled:
         detail = "expected segment 'realtime': this community has no interval auction"
-        return Refused(OrderRefusal.SEGMENT_CLOSED, detail)
+        return OrderRefused(OrderRefusal.SEGMENT_CLOSED, detail)
     successor = None
     if given.active:
         successor = StandingOrder(

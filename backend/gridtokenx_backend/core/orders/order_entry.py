@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gridtokenx_backend.core.market.book import BUY, RestingOrder
-from gridtokenx_backend.core.market.continuous import NewOrder
-from gridtokenx_backend.core.messages.outcomes import OrderRefusal, Refused
+from gridtokenx_backend.core.market.continuous_market import NewOrder
+from gridtokenx_backend.core.messages.outcomes import OrderRefusal, OrderRefused
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.order import Amend, Order, Side
 from gridtokenx_wire.units import format_kwh
@@ -12,7 +12,7 @@ from gridtokenx_wire.units import format_kwh
 _RESTING = ("GTC", "GTT")
 
 
-def read_order(community: Community, given: Order, key: str, at_ms: int) -> NewOrder | Refused:
+def read_order(community: Community, given: Order, key: str, at_ms: int) -> NewOrder | OrderRefused:
     """The order of a member, whose zone is theirs."""
     min_quantity_uwh = 0
     try:
@@ -20,13 +20,13 @@ def read_order(community: Community, given: Order, key: str, at_ms: int) -> NewO
         if given.min_quantity_kwh:
             min_quantity_uwh = given.min_quantity_uwh
     except ValueError as error:
-        return Refused(OrderRefusal.BAD_QUANTITY, str(error))
+        return OrderRefused(OrderRefusal.BAD_QUANTITY, str(error))
     zone = community.members[given.wallet].zone
     if given.type == "limit":
         try:
             price_ugrx = given.price_ugrx
         except ValueError as error:
-            return Refused(OrderRefusal.BAD_PRICE, str(error))
+            return OrderRefused(OrderRefusal.BAD_PRICE, str(error))
     else:
         price_ugrx = _worst_price_ugrx(community, zone, given.side)
     if not _is_plain(given):
@@ -74,7 +74,7 @@ def _is_plain(given: Order) -> bool:
     )
 
 
-def _contradiction(given: Order) -> Refused | None:
+def _contradiction(given: Order) -> OrderRefused | None:
     is_market, rests = given.type == "market", given.tif in _RESTING
     if is_market and given.price_grx_per_kwh:
         expected = "expected no price_grx_per_kwh in a market order"
@@ -88,48 +88,50 @@ def _contradiction(given: Order) -> Refused | None:
         expected = "expected expires_ms with tif GTT, and with no other"
     else:
         return None
-    return Refused(OrderRefusal.CONTRADICTORY, expected)
+    return OrderRefused(OrderRefusal.CONTRADICTORY, expected)
 
 
-def _bad_expiry(given: Order, at_ms: int) -> Refused | None:
+def _bad_expiry(given: Order, at_ms: int) -> OrderRefused | None:
     if given.tif != "GTT" or given.expires_ms > at_ms:
         return None
     detail = f"expected expires_ms after the community's time, {at_ms}"
-    return Refused(OrderRefusal.BAD_EXPIRY, detail)
+    return OrderRefused(OrderRefusal.BAD_EXPIRY, detail)
 
 
-def _bad_minimum(community: Community, minimum_uwh: int, quantity_uwh: int) -> Refused | None:
+def _bad_minimum(community: Community, minimum_uwh: int, quantity_uwh: int) -> OrderRefused | None:
     lot_uwh = community.market.rules.lot_uwh
     if not minimum_uwh or (0 < minimum_uwh <= quantity_uwh and minimum_uwh % lot_uwh == 0):
         return None
     lot = format_kwh(lot_uwh)
     detail = f"expected min_quantity_kwh as a multiple of {lot} kWh, at most the quantity"
-    return Refused(OrderRefusal.BAD_QUANTITY, detail)
+    return OrderRefused(OrderRefusal.BAD_QUANTITY, detail)
 
 
-def read_amendment(community: Community, given: Amend, order: RestingOrder) -> NewOrder | Refused:
+def read_amendment(
+    community: Community, given: Amend, order: RestingOrder
+) -> NewOrder | OrderRefused:
     """What is to take the place of `order`: what is left of the new quantity, at the new price."""
     filled_uwh = order.quantity_uwh - order.remaining_uwh
     quantity_uwh, price_ugrx = order.quantity_uwh, order.price_ugrx
     if not given.quantity_kwh and not given.price_grx_per_kwh:
         detail = "expected a quantity_kwh or a price_grx_per_kwh"
-        return Refused(OrderRefusal.CONTRADICTORY, detail)
+        return OrderRefused(OrderRefusal.CONTRADICTORY, detail)
     try:
         if given.quantity_kwh:
             quantity_uwh = given.quantity_uwh
     except ValueError as error:
-        return Refused(OrderRefusal.BAD_QUANTITY, str(error))
+        return OrderRefused(OrderRefusal.BAD_QUANTITY, str(error))
     try:
         if given.price_grx_per_kwh:
             price_ugrx = given.price_ugrx
     except ValueError as error:
-        return Refused(OrderRefusal.BAD_PRICE, str(error))
+        return OrderRefused(OrderRefusal.BAD_PRICE, str(error))
     rules = community.market.rules
     if not filled_uwh < quantity_uwh <= rules.largest_order_uwh or quantity_uwh % rules.lot_uwh:
         filled, lot = format_kwh(filled_uwh), format_kwh(rules.lot_uwh)
         largest = format_kwh(rules.largest_order_uwh)
         detail = f"expected a multiple of {lot} kWh above {filled} (traded) and at most {largest}"
-        return Refused(OrderRefusal.BAD_QUANTITY, detail)
+        return OrderRefused(OrderRefusal.BAD_QUANTITY, detail)
     return NewOrder(
         number=community.next_order,
         key=order.key,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import msgspec
 
 from gridtokenx_backend.core.market.book import BUY, SELL, RestingOrder
-from gridtokenx_backend.core.market.continuous import NewOrder
+from gridtokenx_backend.core.market.continuous_market import NewOrder
 from gridtokenx_backend.core.messages.outcomes import OrderAccepted
 from gridtokenx_backend.core.model import queues
 from gridtokenx_backend.core.model.ledger import GRID
@@ -24,7 +24,7 @@ from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.order import Segment, Side
 
 
-class Wish(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+class OrderRequest(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """What a standing order wants of one clearing."""
 
     wallet: str
@@ -63,7 +63,7 @@ def place_all(community: Community, at_ms: int) -> list[OrderAccepted]:
     return placed
 
 
-def orders_for_interval(community: Community, interval_ms: int) -> list[Wish]:
+def orders_for_interval(community: Community, interval_ms: int) -> list[OrderRequest]:
     """What the standing orders of the segment interval ask of this interval's clearing.
 
     Call it once for each, after `retirement.book_energy`. What was offered or wanted counts as
@@ -71,7 +71,7 @@ def orders_for_interval(community: Community, interval_ms: int) -> list[Wish]:
     Less than a lot waits for the next clearing.
     """
     hour = hour_at(community.active_terms.zone, interval_ms)
-    wishes: list[Wish] = []
+    wishes: list[OrderRequest] = []
     for member in community.members.values():
         if (sell := _at_work(member.sell, "interval")) is not None:
             fresh_uwh = _fresh(community, sell, member.interval_export_uwh)
@@ -208,11 +208,13 @@ def _wish(
     side: Side,
     price_ugrx: int,
     quantity_uwh: int,
-    wishes: list[Wish],
+    wishes: list[OrderRequest],
 ) -> None:
     if lots_uwh := _whole_lots(community, quantity_uwh):
         wishes.append(
-            Wish(wallet=member.wallet, side=side, price_ugrx=price_ugrx, quantity_uwh=lots_uwh)
+            OrderRequest(
+                wallet=member.wallet, side=side, price_ugrx=price_ugrx, quantity_uwh=lots_uwh
+            )
         )
 
 

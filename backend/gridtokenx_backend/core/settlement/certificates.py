@@ -8,7 +8,7 @@ community's time zone), and the number of the meter's certificate, from 1 on.
 
 from __future__ import annotations
 
-from gridtokenx_backend.core.messages.outcomes import OrderRefusal, Refused
+from gridtokenx_backend.core.messages.outcomes import OrderRefusal, OrderRefused
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateMoved,
     CertificateRetired,
@@ -129,13 +129,15 @@ def _sum_up(certified: Certified) -> None:
         certified.before_uwh += months.pop(0).minted_uwh
 
 
-def transfer(community: Community, given: RecTransfer) -> CertificateMoved | Refused:
+def transfer(community: Community, given: RecTransfer) -> CertificateMoved | OrderRefused:
     """Gives a certificate to another member."""
     certificate = _own(community, given)
-    if isinstance(certificate, Refused):
+    if isinstance(certificate, OrderRefused):
         return certificate
     if given.to not in community.members or given.to == given.wallet:
-        return Refused(OrderRefusal.UNKNOWN_WALLET, "expected the wallet of another member in 'to'")
+        return OrderRefused(
+            OrderRefusal.UNKNOWN_WALLET, "expected the wallet of another member in 'to'"
+        )
     movement = Movement(REC, given.wallet, given.to, 1)
     refusal = community.ledger.post([movement])
     assert refusal is None
@@ -145,15 +147,15 @@ def transfer(community: Community, given: RecTransfer) -> CertificateMoved | Ref
     )
 
 
-def retire(community: Community, given: RecRetire, at_ms: int) -> CertificateRetired | Refused:
+def retire(community: Community, given: RecRetire, at_ms: int) -> CertificateRetired | OrderRefused:
     """Uses a certificate up, once and for all, for a beneficiary."""
     beneficiary = given.beneficiary
     is_text = 1 <= len(beneficiary) <= MAX_BENEFICIARY and beneficiary.isprintable()
     if not is_text or not beneficiary.strip():
         detail = f"expected a beneficiary of 1 to {MAX_BENEFICIARY} printable characters"
-        return Refused(OrderRefusal.MALFORMED, detail)
+        return OrderRefused(OrderRefusal.MALFORMED, detail)
     certificate = _own(community, given)
-    if isinstance(certificate, Refused):
+    if isinstance(certificate, OrderRefused):
         return certificate
     movement = Movement(REC, given.wallet, RETIRED, 1)
     refusal = community.ledger.post([movement])
@@ -165,14 +167,14 @@ def retire(community: Community, given: RecRetire, at_ms: int) -> CertificateRet
     )
 
 
-def _own(community: Community, given: RecTransfer | RecRetire) -> Certificate | Refused:
+def _own(community: Community, given: RecTransfer | RecRetire) -> Certificate | OrderRefused:
     certificate = community.settlement.certificates.get(given.serial)
     if certificate is None or certificate.owner != given.wallet:
         detail = "expected the serial number of a certificate of this wallet"
-        return Refused(OrderRefusal.UNKNOWN_CERTIFICATE, detail)
+        return OrderRefused(OrderRefusal.UNKNOWN_CERTIFICATE, detail)
     if certificate.status == "retired":
         detail = f"expected a certificate that is not retired; {given.serial} is"
-        return Refused(OrderRefusal.UNKNOWN_CERTIFICATE, detail)
+        return OrderRefused(OrderRefusal.UNKNOWN_CERTIFICATE, detail)
     return certificate
 
 

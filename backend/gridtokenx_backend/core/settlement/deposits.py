@@ -10,14 +10,14 @@ import hashlib
 
 import msgspec
 
-from gridtokenx_backend.core.messages.outcomes import OrderRefusal, Refused, Repeated
+from gridtokenx_backend.core.messages.outcomes import OrderRefusal, OrderRefused, Repeated
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     Deposited,
     SettlementRefusal,
     SettlementRefused,
-    WithdrawalAsked,
     WithdrawalPaid,
     WithdrawalRefused,
+    WithdrawalRequested,
 )
 from gridtokenx_backend.core.model.ledger import GRX, Movement, issuer
 from gridtokenx_backend.core.model.settlement import (
@@ -56,35 +56,35 @@ def deposit(community: Community, given: Deposit) -> Deposited | SettlementRefus
     return Deposited(given.wallet, given.amount_ugrx, [movement])
 
 
-def withdraw(community: Community, given: Withdraw) -> WithdrawalAsked | Refused:
+def withdraw(community: Community, given: Withdraw) -> WithdrawalRequested | OrderRefused:
     """Sets a member's money aside, to be paid out by the operator."""
     try:
         amount_ugrx = given.amount_ugrx
     except ValueError as error:
-        return Refused(OrderRefusal.BAD_AMOUNT, str(error))
+        return OrderRefused(OrderRefusal.BAD_AMOUNT, str(error))
     if amount_ugrx <= 0:
-        return Refused(OrderRefusal.BAD_AMOUNT, "expected an amount above 0 GRX")
+        return OrderRefused(OrderRefusal.BAD_AMOUNT, "expected an amount above 0 GRX")
     if not is_text(given.reference):
-        return Refused(OrderRefusal.MALFORMED, f"expected a reference of {_TEXT}")
+        return OrderRefused(OrderRefusal.MALFORMED, f"expected a reference of {_TEXT}")
     mine = [
         each for each in community.settlement.withdrawals.values() if each.wallet == given.wallet
     ]
     if any(each.reference == given.reference for each in mine):
         detail = "expected a reference that no open withdrawal of this wallet has"
-        return Refused(OrderRefusal.REFERENCE_USED, detail)
+        return OrderRefused(OrderRefusal.REFERENCE_USED, detail)
     if len(mine) >= MAX_OPEN_WITHDRAWALS:
         detail = f"expected fewer than {MAX_OPEN_WITHDRAWALS} open withdrawals"
-        return Refused(OrderRefusal.BUSY, detail)
+        return OrderRefused(OrderRefusal.BUSY, detail)
     number = community.next_order
     if community.ledger.reserve(number, given.wallet, GRX, amount_ugrx):
         free = format_grx(community.ledger.available(given.wallet, GRX))
         detail = f"expected {format_grx(amount_ugrx)} GRX available, got {free}"
-        return Refused(OrderRefusal.INSUFFICIENT_BALANCE, detail)
+        return OrderRefused(OrderRefusal.INSUFFICIENT_BALANCE, detail)
     community.next_order += 1
     community.settlement.withdrawals[number] = Withdrawal(
         number, given.wallet, amount_ugrx, given.reference, community.entries + 1
     )
-    return WithdrawalAsked(number, given.wallet, amount_ugrx)
+    return WithdrawalRequested(number, given.wallet, amount_ugrx)
 
 
 def confirm(

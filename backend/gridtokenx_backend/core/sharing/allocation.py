@@ -35,7 +35,7 @@ class MeteredFlow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     ceiling_uwh: int | None = None
 
 
-class AllocatedOut(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+class ProducerEnergy(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """`offered == given + held + surplus`, or, of a missing producer, all None and zeros."""
 
     id: str
@@ -46,7 +46,7 @@ class AllocatedOut(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     quality: Quality
 
 
-class AllocatedIn(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+class ConsumerEnergy(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """`received_uwh` is at most `consumed_uwh`, the part of the consumption that takes part.
 
     `share_uwh` is what the key sets aside before that cap; None in a mode that has no shares. A
@@ -70,7 +70,7 @@ class AllocationPair(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     energy_uwh: int
 
 
-class Allocated(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+class AllocatedEnergy(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """`offered == allocated + held + surplus`, all in µWh.
 
     `pairs` are those with energy, by producer and then by consumer; they add up to the allocation
@@ -78,8 +78,8 @@ class Allocated(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """
 
     quality: Quality
-    producers: list[AllocatedOut]
-    consumers: list[AllocatedIn]
+    producers: list[ProducerEnergy]
+    consumers: list[ConsumerEnergy]
     pairs: list[AllocationPair]
     uncovered_uwh: int
 
@@ -101,7 +101,7 @@ def by_shares(
     producers: Iterable[MeteredFlow],
     consumers: Iterable[MeteredFlow],
     shares_ppm: Mapping[str, int],
-) -> Allocated:
+) -> AllocatedEnergy:
     """`static`, and `time_varying` with the interval's shares: each consumer has its part.
 
     What is left of a share, because its consumer used less, is surplus and nobody else's (ElWOG
@@ -121,7 +121,9 @@ def by_shares(
     return _attributed(giving, received)
 
 
-def by_consumption(producers: Iterable[MeteredFlow], consumers: Iterable[MeteredFlow]) -> Allocated:
+def by_consumption(
+    producers: Iterable[MeteredFlow], consumers: Iterable[MeteredFlow]
+) -> AllocatedEnergy:
     """`dynamic`: the smaller of what was offered and what was consumed, pro rata to consumption.
 
     (ElWOG 2010 § 16e (3); EnWG § 42b (5); TIAD, "energia elettrica condivisa".)
@@ -143,7 +145,7 @@ def as_imported(
     producers: Iterable[MeteredFlow],
     consumers: Iterable[MeteredFlow],
     allocated_uwh: Mapping[str, int],
-) -> Allocated:
+) -> AllocatedEnergy:
     """`imported`: what the grid operator says that each consumer received, capped all the same.
 
     A consumer of whom it says nothing is missing, whatever the gateway measured.
@@ -154,7 +156,7 @@ def as_imported(
         part_uwh = allocated_uwh.get(flow.id)
         if part_uwh is None:
             received.append(
-                AllocatedIn(
+                ConsumerEnergy(
                     id=flow.id,
                     consumed_uwh=None,
                     share_uwh=None,
@@ -165,7 +167,7 @@ def as_imported(
             )
         elif flow.energy_uwh is None:  # the operator knows what our gateway does not
             received.append(
-                AllocatedIn(
+                ConsumerEnergy(
                     id=flow.id,
                     consumed_uwh=None,
                     share_uwh=None,
@@ -193,11 +195,11 @@ def _claim(flow: MeteredFlow) -> int | None:
     return None if most_uwh is None else part_of(most_uwh, flow.factor_ppm)
 
 
-def _received(flow: MeteredFlow, part_uwh: int, share_uwh: int | None) -> AllocatedIn:
+def _received(flow: MeteredFlow, part_uwh: int, share_uwh: int | None) -> ConsumerEnergy:
     claim_uwh = _claim(flow)
     capped_uwh = part_uwh if claim_uwh is None else min(part_uwh, claim_uwh)
     if flow.energy_uwh is None:
-        return AllocatedIn(
+        return ConsumerEnergy(
             id=flow.id,
             consumed_uwh=None,
             share_uwh=share_uwh,
@@ -205,7 +207,7 @@ def _received(flow: MeteredFlow, part_uwh: int, share_uwh: int | None) -> Alloca
             held_uwh=capped_uwh,
             quality=Quality.MISSING,
         )
-    return AllocatedIn(
+    return ConsumerEnergy(
         id=flow.id,
         consumed_uwh=claim_uwh,
         share_uwh=share_uwh,
@@ -215,13 +217,13 @@ def _received(flow: MeteredFlow, part_uwh: int, share_uwh: int | None) -> Alloca
     )
 
 
-def _all_held(giving: Sequence[MeteredFlow], taking: Sequence[MeteredFlow]) -> Allocated:
+def _all_held(giving: Sequence[MeteredFlow], taking: Sequence[MeteredFlow]) -> AllocatedEnergy:
     """Somebody's claim has no bound: nothing can be allocated without taking it from them."""
     producers = []
     for flow in giving:
         offered_uwh = _participating(flow)
         producers.append(
-            AllocatedOut(
+            ProducerEnergy(
                 id=flow.id,
                 offered_uwh=offered_uwh,
                 given_uwh=0,
@@ -235,7 +237,7 @@ def _all_held(giving: Sequence[MeteredFlow], taking: Sequence[MeteredFlow]) -> A
         consumed_uwh = _participating(flow)
         nothing = None if consumed_uwh is None else 0
         consumers.append(
-            AllocatedIn(
+            ConsumerEnergy(
                 id=flow.id,
                 consumed_uwh=consumed_uwh,
                 share_uwh=None,
@@ -244,7 +246,7 @@ def _all_held(giving: Sequence[MeteredFlow], taking: Sequence[MeteredFlow]) -> A
                 quality=flow.quality,
             )
         )
-    return Allocated(
+    return AllocatedEnergy(
         quality=Quality.PROVISIONAL,
         producers=producers,
         consumers=consumers,
@@ -253,7 +255,7 @@ def _all_held(giving: Sequence[MeteredFlow], taking: Sequence[MeteredFlow]) -> A
     )
 
 
-def _attributed(giving: Sequence[MeteredFlow], received: list[AllocatedIn]) -> Allocated:
+def _attributed(giving: Sequence[MeteredFlow], received: list[ConsumerEnergy]) -> AllocatedEnergy:
     """Charges what was received and held back to the producers, pro rata to what they offered."""
     offers_uwh = [_participating(flow) for flow in giving]
     known_uwh = [offer_uwh or 0 for offer_uwh in offers_uwh]
@@ -263,7 +265,7 @@ def _attributed(giving: Sequence[MeteredFlow], received: list[AllocatedIn]) -> A
     left_uwh = [known - given for known, given in zip(known_uwh, given_uwh, strict=True)]
     held_uwh = apportion(min(sum(line.held_uwh for line in received), sum(left_uwh)), left_uwh)
     producers = [
-        AllocatedOut(
+        ProducerEnergy(
             id=flow.id,
             offered_uwh=offer,
             given_uwh=given,
@@ -280,7 +282,7 @@ def _attributed(giving: Sequence[MeteredFlow], received: list[AllocatedIn]) -> A
         [(line.id, line.given_uwh) for line in producers],
         [(line.id, line.received_uwh or 0) for line in received],
     )
-    return Allocated(
+    return AllocatedEnergy(
         quality=quality,
         producers=producers,
         consumers=received,

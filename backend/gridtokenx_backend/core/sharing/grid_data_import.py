@@ -9,9 +9,9 @@ from __future__ import annotations
 from gridtokenx_backend.core.messages.grid_data import GridData, GridSeries
 from gridtokenx_backend.core.messages.outcomes import Repeated
 from gridtokenx_backend.core.messages.sharing_outcomes import (
+    GridDataImported,
     GridDataRefusal,
     GridDataRefused,
-    GridDataTaken,
 )
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.core.model.sharing_keys import factor_at, key_in_force
@@ -23,9 +23,9 @@ _READ = ("received", "consumption", "consumption_part", "generation", "generatio
 MOST_SOURCES = 10_000
 
 
-def take(
+def import_file(
     community: Community, data: GridData, at_ms: int
-) -> GridDataTaken | GridDataRefused | Repeated:
+) -> GridDataImported | GridDataRefused | Repeated:
     """Takes a file whole, or refuses it whole. One that was taken before changes nothing."""
     state = community.sharing
     if data.source in state.sources:
@@ -53,7 +53,7 @@ def take(
     state.sources[data.source] = community.entries + 1
     values = sum(len(series.energies_uwh) for series in data.series)
     first_ms = min(series.start_ms for series in data.series)
-    return GridDataTaken(
+    return GridDataImported(
         source=data.source, values=values, from_ms=first_ms, to_ms=max(map(_end, data.series))
     )
 

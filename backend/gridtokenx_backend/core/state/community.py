@@ -6,7 +6,7 @@ from collections import Counter
 
 from gridtokenx_backend.core.market import timetable
 from gridtokenx_backend.core.market.book import NEVER_MS, Book, RestingOrder
-from gridtokenx_backend.core.market.continuous import Market
+from gridtokenx_backend.core.market.continuous_market import ContinuousMarket
 from gridtokenx_backend.core.market.interval_market import IntervalMarket
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.model.billing_periods import Period
@@ -65,7 +65,7 @@ class Community:
         self.sharing = SharingState()
         self.ledger = Ledger()
         self.book = Book()
-        self.market = Market(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
+        self.market = ContinuousMarket(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
         self.interval = IntervalMarket(self.market)
         self.cleared_ms = 0
         self.apply_terms(_NOTHING_IN_FORCE)
@@ -91,7 +91,7 @@ class Community:
             return NEVER_MS
         return timetable.due_ms(rules, self.cleared_ms)
 
-    def market_of(self, order: RestingOrder) -> Market | IntervalMarket:
+    def market_of(self, order: RestingOrder) -> ContinuousMarket | IntervalMarket:
         """The segment that an open order rests in."""
         return self.interval if order.number in self.interval.book.orders else self.market
 
@@ -145,7 +145,7 @@ def restore(snapshot: bytes) -> Community:
     community.periods = state.periods
     community.sharing = state.sharing
     community.ledger = Ledger(ledger)
-    community.market = Market(community.ledger, community.book, state.active_terms.rules)
+    community.market = ContinuousMarket(community.ledger, community.book, state.active_terms.rules)
     community.interval = IntervalMarket(community.market)
     for order in state.orders:
         community.book.rest(order)

@@ -12,7 +12,7 @@ import msgspec
 from gridtokenx_backend.core.market.book import RestingOrder
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.timetable import IntervalRules
-from gridtokenx_backend.core.market.trading import LinkUse, ZoneState
+from gridtokenx_backend.core.market.trading_state import LinkUse, ZoneState
 from gridtokenx_backend.core.model.billing_periods import Period
 from gridtokenx_backend.core.model.ledger import LedgerState, Pending
 from gridtokenx_backend.core.model.local_time import Zone

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gridtokenx_backend.core.messages.outcomes import Cleared
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared
 from gridtokenx_backend.core.messages.settlement_outcomes import Retirement
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.core.model.interval_energy import Quality
@@ -138,7 +138,11 @@ class MonthAllocations:
         return total
 
     def add(
-        self, entry: int, cleared: Cleared, moved: Mapping[str, SharedAmounts], finality_ms: int
+        self,
+        entry: int,
+        cleared: IntervalCleared,
+        moved: Mapping[str, SharedAmounts],
+        finality_ms: int,
     ) -> set[str]:
         """Takes what a clearing allocated and moved; whom of this month's members it concerns."""
         month, elsewhere = self.month, dict[str, SharedAmounts]()

@@ -15,10 +15,10 @@ import msgspec
 
 from gridtokenx_backend.core.messages.inputs import GridDataInput, parse
 from gridtokenx_backend.core.messages.outcomes import (
-    Cleared,
+    DevicesRetired,
     FrameAccepted,
+    IntervalCleared,
     Outcome,
-    Retired,
     Ticked,
     Trade,
     intervals_of,
@@ -54,7 +54,11 @@ _PART: dict[str, SpoolPart] = {GRID: "GRID", GRX: "GRX", REC: "REC"}
 
 def retirements_of(outcome: Outcome) -> Sequence[Retirement]:
     """What bought GRID covered in an entry."""
-    return outcome.retirements if isinstance(outcome, Ticked | Retired | Cleared) else ()
+    return (
+        outcome.retirements
+        if isinstance(outcome, Ticked | DevicesRetired | IntervalCleared)
+        else ()
+    )
 
 
 class ReadingCounts(msgspec.Struct, gc=False):
@@ -118,7 +122,7 @@ class MonthFold:
             self._grid_data(row)
         if outcome is not None:
             self._energy_of(outcome, inside=inside)
-        if isinstance(outcome, Cleared) and outcome.shared:
+        if isinstance(outcome, IntervalCleared) and outcome.shared:
             self._share(row, outcome, movements)
         self._count_bought(movements, outcome)
 
@@ -160,7 +164,9 @@ class MonthFold:
         if isinstance(given, GridDataInput) and self.terms is not None:
             self.touched |= self.operator.add(row.seq, given.data, self.terms)
 
-    def _share(self, row: JournalRow, cleared: Cleared, movements: Sequence[Movement]) -> None:
+    def _share(
+        self, row: JournalRow, cleared: IntervalCleared, movements: Sequence[Movement]
+    ) -> None:
         """What the key allocated; it moves what was minted, and not what was bought."""
         moved = moved_by(movements, cleared.retirements)
         assert self.terms is not None
@@ -175,7 +181,7 @@ class MonthFold:
             self._retire(retirement)
         if not inside:
             return
-        if isinstance(outcome, Cleared):
+        if isinstance(outcome, IntervalCleared):
             self.trading.welfare_ugrx += sum(zone.welfare_ugrx for zone in outcome.zones)
         if isinstance(outcome, FrameAccepted):
             self.readings.accepted += outcome.readings - len(outcome.verdicts)

@@ -16,17 +16,17 @@ from gridtokenx_backend.core.messages.inputs import (
     switch_market,
 )
 from gridtokenx_backend.core.messages.outcomes import (
-    Cleared,
+    IntervalCleared,
     NotDue,
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
     OrderRefusal,
-    Refused,
+    OrderRefused,
 )
 from gridtokenx_backend.core.model.ledger import CONGESTION, FEES, GRID, GRX, LOSSES, WHEELING
 from gridtokenx_backend.core.model.zones import INTERVAL_MS
-from gridtokenx_backend.core.orders.standing_orders import Wish
+from gridtokenx_backend.core.orders.standing_orders import OrderRequest
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.order import Amend, CancelAll
 
@@ -164,7 +164,7 @@ def test_what_makes_no_sense_in_an_auction_is_refused(
 ) -> None:
     village = IntervalVillage()
     refused = village.tell(village.order(text, **other))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRefused)
     assert refused.reason is reason
     village.assert_balanced()
 
@@ -172,7 +172,7 @@ def test_what_makes_no_sense_in_an_auction_is_refused(
 def test_a_community_without_clearings_takes_no_orders_for_them() -> None:
     village = IntervalVillage(interval={"enabled": False})
     refused = village.tell(village.order("anna sells 1 at 0.2"))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRefused)
     assert refused.reason is OrderRefusal.SEGMENT_CLOSED
     assert isinstance(village.apply(clear_interval(FIRST_MS), DUE_MS), NotDue)
 
@@ -235,7 +235,7 @@ def test_a_client_id_is_of_one_order_in_both_segments() -> None:
     village = IntervalVillage()
     village.accept(village.order("anna sells 5 at 0.2", "same"))
     again = village.tell(village.order("anna sells 5 at 0.2", "same", segment="realtime"))
-    assert isinstance(again, Refused)
+    assert isinstance(again, OrderRefused)
     assert again.reason is OrderRefusal.ID_REUSED
 
 
@@ -265,7 +265,7 @@ def test_an_interval_is_cleared_when_its_grace_is_over_and_once() -> None:
     assert village.community.clear_due_ms == DUE_MS
     early = village.apply(clear_interval(FIRST_MS), DUE_MS - 1)
     assert early == NotDue(interval_ms=FIRST_MS, due_ms=DUE_MS)
-    assert isinstance(village.apply(clear_interval(FIRST_MS), DUE_MS), Cleared)
+    assert isinstance(village.apply(clear_interval(FIRST_MS), DUE_MS), IntervalCleared)
     again = village.apply(clear_interval(FIRST_MS), DUE_MS)
     assert again == NotDue(interval_ms=FIRST_MS + INTERVAL_MS, due_ms=DUE_MS + INTERVAL_MS)
 
@@ -316,9 +316,9 @@ def test_what_standing_orders_ask_is_for_their_clearing_only(
     village = IntervalVillage()
     anna, ben = village.people["anna"].wallet, village.people["ben"].wallet
     wishes = [
-        Wish(wallet=anna, side="sell", price_ugrx=200_000, quantity_uwh=5 * KWH),
-        Wish(wallet=ben, side="buy", price_ugrx=300_000, quantity_uwh=2 * KWH),
-        Wish(
+        OrderRequest(wallet=anna, side="sell", price_ugrx=200_000, quantity_uwh=5 * KWH),
+        OrderRequest(wallet=ben, side="buy", price_ugrx=300_000, quantity_uwh=2 * KWH),
+        OrderRequest(
             wallet=ben, side="buy", price_ugrx=300_000, quantity_uwh=9999 * KWH
         ),  # more than ben can pay
     ]
@@ -359,6 +359,6 @@ def test_orders_are_accepted_up_to_the_bound_of_a_wallet() -> None:
     village = IntervalVillage(market={"most_open_orders": 2})
     village.place("anna sells 1 at 0.2", "anna sells 1 at 0.2")
     refused = village.tell(village.order("anna sells 1 at 0.2"))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRefused)
     assert refused.reason is OrderRefusal.BUSY
     assert isinstance(village.tell(village.order("ben sells 1 at 0.2")), OrderAccepted)

@@ -8,7 +8,7 @@ import pytest
 
 from gridtokenx_backend.core.market.book import BUY, SELL, Book, RestingOrder
 from gridtokenx_backend.core.market.matching import Fill, Incoming, plan
-from gridtokenx_backend.core.market.trading import Route
+from gridtokenx_backend.core.market.trading_state import Route
 
 
 def resting(number: int, text: str) -> RestingOrder:

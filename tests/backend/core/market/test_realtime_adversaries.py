@@ -14,7 +14,12 @@ from gridtokenx_backend.core.messages.inputs import (
     TickInput,
     switch_market,
 )
-from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefusal, Refused, Ticked
+from gridtokenx_backend.core.messages.outcomes import (
+    OrderAccepted,
+    OrderRefusal,
+    OrderRefused,
+    Ticked,
+)
 from gridtokenx_backend.core.model.ledger import GRID, GRX, Movement, issuer
 from gridtokenx_wire.order import Order
 from gridtokenx_wire.units import MAX_AMOUNT
@@ -122,7 +127,7 @@ def test_what_would_cost_more_than_there_can_be_is_refused(tif: str) -> None:
     before = village.community.snapshot()
     for kwh, price in (("9223372036", "9223372036854"), ("1000", "9223372036")):
         refused = order(village, "cleo", "buy", kwh, price, tif=tif)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, OrderRefused)
         assert refused.reason is OrderRefusal.INSUFFICIENT_BALANCE
     assert village.community.snapshot() == before
     assert isinstance(order(village, "cleo", "buy", "9", "922337203685", tif=tif), OrderAccepted)
@@ -165,7 +170,7 @@ def test_a_halt_is_in_the_journal_and_ends_when_the_operator_says_so(village: Vi
     assert refused.reason is OrderRefusal.ZONE_CLOSED
     assert "a fault on the feeder" in refused.detail
     cancel = village.tell(village.anna.cancel("c", "whatever"))
-    assert isinstance(cancel, Refused)
+    assert isinstance(cancel, OrderRefused)
     village.apply(switch_market(MarketCommand(action="resume", reason="mended")))
     assert order(village, "cleo", "buy", "1", "0.2").status == "filled"
 
@@ -174,7 +179,7 @@ def test_a_halt_of_no_zone_is_refused(village: Village) -> None:
     refused = village.apply(
         switch_market(MarketCommand(action="halt", reason="why", zone="nowhere"))
     )
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRefused)
     assert refused.reason is OrderRefusal.UNKNOWN_ZONE
 
 
@@ -186,7 +191,7 @@ def test_a_post_only_order_trips_no_breaker_for_nothing() -> None:
     order(village, "ben", "buy", "1", "0.1")
     order(village, "anna", "sell", "1", "0.5")
     refused = order(village, "cleo", "buy", "1", "0.6", post_only=True)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRefused)
     assert refused.reason is OrderRefusal.WOULD_TRADE
     assert "breaker of main" in refused.detail
     assert order(village, "cleo", "buy", "1", "0.2").status == "resting"

@@ -43,7 +43,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
-    Refused,
+    OrderRefused,
     Result,
     Ticked,
     Trade,
@@ -185,7 +185,7 @@ class RealtimeMarket(RuleBasedStateMachine):
         except Refusal as refusal:
             expected = refusal
         if isinstance(expected, Refusal):
-            assert isinstance(outcome, Refused), (outcome, expected)
+            assert isinstance(outcome, OrderRefused), (outcome, expected)
             assert outcome.reason.value == expected.reason, outcome
             assert self.core.snapshot() == before
             return None

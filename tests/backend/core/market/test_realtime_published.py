@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.backend.core.market.test_continuous import GRX_1, KWH, RULES, TICK, Floor
+from tests.backend.core.market.test_continuous_market import GRX_1, KWH, RULES, TICK, Floor
 
 from gridtokenx_backend.core.market.book import BUY, SELL
-from gridtokenx_backend.core.market.continuous import NewOrder
+from gridtokenx_backend.core.market.continuous_market import NewOrder
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.messages.outcomes import OrderAccepted
 from gridtokenx_backend.core.model.ledger import GRID, GRX

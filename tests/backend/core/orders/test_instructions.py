@@ -12,7 +12,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     OrderAccepted,
     OrderCancelled,
     OrderRefusal,
-    Refused,
+    OrderRefused,
     Repeated,
     Result,
 )
@@ -32,7 +32,7 @@ def _market(village: Village) -> Village:
 
 
 def reason_of(outcome: Result) -> OrderRefusal | None:
-    return outcome.reason if isinstance(outcome, Refused) else None
+    return outcome.reason if isinstance(outcome, OrderRefused) else None
 
 
 def refuse(village: Village, instruction: Instruction) -> OrderRefusal | None:
@@ -326,7 +326,7 @@ def test_one_wallet_cannot_fill_what_is_remembered_of_all(
     for name in ("1", "2"):
         village.accept(village.cleo.order(name, "buy", "1", "0.2"))
     refused = village.tell(village.cleo.order("3", "buy", "1", "0.2"))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRefused)
     assert refused.reason is OrderRefusal.BUSY
     village.accept(village.ben.order("1", "buy", "1", "0.2"))
     assert restore(village.community.snapshot()).remembered_of == village.community.remembered_of

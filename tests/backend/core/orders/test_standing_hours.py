@@ -14,7 +14,7 @@ from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import Result, StandingAccepted, Ticked
 from gridtokenx_backend.core.oracle import intervals
 from gridtokenx_backend.core.orders import standing_orders
-from gridtokenx_backend.core.orders.standing_orders import Wish
+from gridtokenx_backend.core.orders.standing_orders import OrderRequest
 from gridtokenx_backend.core.settlement import retirement
 from gridtokenx_wire.order import Standing
 
@@ -160,7 +160,7 @@ def _auction() -> Settling:
     return village
 
 
-def wishes(village: Settling) -> list[Wish]:
+def wishes(village: Settling) -> list[OrderRequest]:
     """What a clearing of all that is closed by now is given."""
     community = village.community
     retirement.book_energy(community, intervals.take(community.meters.values(), village.at_ms))
@@ -173,8 +173,8 @@ def test_a_clearing_is_given_what_the_meters_moved_once(auction: Settling) -> No
     auction.read("ABB-2", import_uwh=KWH // 4)
     anna, ben = auction.anna.wallet, auction.ben.wallet
     assert wishes(auction) == [
-        Wish(wallet=anna, side=SELL, price_ugrx=100_000, quantity_uwh=KWH // 2),
-        Wish(wallet=ben, side=BUY, price_ugrx=500_000, quantity_uwh=KWH // 4),
+        OrderRequest(wallet=anna, side=SELL, price_ugrx=100_000, quantity_uwh=KWH // 2),
+        OrderRequest(wallet=ben, side=BUY, price_ugrx=500_000, quantity_uwh=KWH // 4),
     ]
     assert wishes(auction) == []
 
@@ -182,7 +182,9 @@ def test_a_clearing_is_given_what_the_meters_moved_once(auction: Settling) -> No
 def test_what_is_kept_is_not_offered(auction: Settling) -> None:
     offered = [wish for wish in wishes(auction) if wish.side == SELL]
     assert offered == [
-        Wish(wallet=auction.anna.wallet, side=SELL, price_ugrx=100_000, quantity_uwh=KWH // 4)
+        OrderRequest(
+            wallet=auction.anna.wallet, side=SELL, price_ugrx=100_000, quantity_uwh=KWH // 4
+        )
     ]  # 1 less 0.75
 
 

@@ -8,7 +8,7 @@ from tests.backend.village import HOUR_MS, KWH, START_MS, Village, assert_sound,
 from gridtokenx_backend.core.messages.outcomes import (
     OrderCancelled,
     OrderRefusal,
-    Refused,
+    OrderRefused,
     StandingAccepted,
     Ticked,
 )
@@ -250,7 +250,7 @@ def test_a_standing_order_has_limits(
     if reason is None:
         assert isinstance(outcome, StandingAccepted)
     else:
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, OrderRefused)
         assert outcome.reason is reason
         assert village.community.snapshot() == before
 

@@ -24,12 +24,12 @@ from gridtokenx_backend.core.messages.outcomes import (
     DeviceEnrolled,
     DeviceRevoked,
     DeviceRotated,
+    DevicesRetired,
     EnrolmentRefusal,
     FrameAccepted,
     FrameRefusal,
     FrameRefused,
     Result,
-    Retired,
     Ticked,
     TokenChanged,
 )
@@ -309,7 +309,7 @@ def test_both_keys_are_heard_until_the_overlap_after_the_new_ones_first_frame() 
     assert isinstance(village.tick(ends_ms - 1), Ticked)
     assert heard(village, north, "ABB-1") == [Reason.ACCEPTED]
     assert heard(village, later, "ABB-1") == [Reason.NOT_AFTER_LAST]
-    assert village.tick(ends_ms) == Retired(orders=[], devices=[north.device])
+    assert village.tick(ends_ms) == DevicesRetired(orders=[], devices=[north.device])
     assert heard(village, north, "ABB-1") is FrameRefusal.REVOKED_DEVICE
     village.at_ms += 1000
     village.configure()  # which still lists the former key

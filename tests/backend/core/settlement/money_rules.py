@@ -10,13 +10,13 @@ from tests.backend.core.settlement.lots import Person
 from tests.backend.settling import Settling
 from tests.backend.village import Resident
 
-from gridtokenx_backend.core.messages.outcomes import NotJournaled, Refused, Repeated
+from gridtokenx_backend.core.messages.outcomes import NotJournaled, OrderRefused, Repeated
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificatesIssued,
     Deposited,
     NothingIssued,
     SettlementRefused,
-    WithdrawalAsked,
+    WithdrawalRequested,
 )
 from gridtokenx_backend.core.model.ledger import GRX
 from gridtokenx_backend.core.model.local_time import parse_month
@@ -60,10 +60,10 @@ class MoneyRules(RuleBasedStateMachine):
             each.reference == reference and each.wallet == self.who(who).wallet
             for each in self.village.community.settlement.withdrawals.values()
         )
-        if isinstance(outcome, WithdrawalAsked):
+        if isinstance(outcome, WithdrawalRequested):
             self.withdrawals[outcome.number] = (who, amount)
             return
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, OrderRefused)
         too_much = amount > self.people[who].money - held - open_bids
         assert not amount or not reference or known or too_much
 
@@ -129,4 +129,4 @@ class MoneyRules(RuleBasedStateMachine):
         )
         outcome = self.village.tell(given)
         impossible = was_used or (not use and self.who(to) is owner)
-        assert isinstance(outcome, Refused) == impossible
+        assert isinstance(outcome, OrderRefused) == impossible

@@ -9,12 +9,12 @@ from tests.backend.settling import why
 from tests.backend.village import START_MS, Resident, Village, assert_sound, order_input
 
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.outcomes import Refused, Repeated, Result
+from gridtokenx_backend.core.messages.outcomes import OrderRefused, Repeated, Result
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     Deposited,
-    WithdrawalAsked,
     WithdrawalPaid,
     WithdrawalRefused,
+    WithdrawalRequested,
 )
 from gridtokenx_backend.core.model.ledger import GRX, Movement, issuer
 from gridtokenx_backend.core.model.settlement import ConfirmWithdrawal, Deposit, RefuseWithdrawal
@@ -94,7 +94,7 @@ def test_all_that_can_exist_can_be_deposited_and_no_more(village: Village) -> No
 
 def test_a_withdrawal_is_set_aside_and_then_paid(village: Village) -> None:
     asked = ask(village, "w", "400")
-    assert isinstance(asked, WithdrawalAsked)
+    assert isinstance(asked, WithdrawalRequested)
     assert village.grx(village.anna) == (THOUSAND, 400 * UGRX_PER_GRX)
     assert_sound(village.community)
     paid = confirm(village, asked.number)
@@ -113,7 +113,7 @@ def test_a_withdrawal_is_set_aside_and_then_paid(village: Village) -> None:
 
 def test_a_refused_withdrawal_is_the_members_again(village: Village) -> None:
     asked = ask(village, "w", "400")
-    assert isinstance(asked, WithdrawalAsked)
+    assert isinstance(asked, WithdrawalRequested)
     refused = refuse(village, asked.number)
     wallet, amount = village.anna.wallet, 400 * UGRX_PER_GRX
     assert refused == WithdrawalRefused(
@@ -134,7 +134,7 @@ def test_an_order_and_a_withdrawal_have_numbers_of_their_own(village: Village) -
     first = village.accept(village.anna.order("a", "buy", "1", "0.1"))
     asked = ask(village, "w", "1")
     second = village.accept(village.anna.order("b", "buy", "1", "0.1"))
-    assert isinstance(asked, WithdrawalAsked)
+    assert isinstance(asked, WithdrawalRequested)
     assert [first.number, asked.number, second.number] == [1, 2, 3]
 
 
@@ -171,7 +171,7 @@ def test_a_reference_pays_one_withdrawal_and_is_no_deposits(village: Village) ->
     numbers = []
     for name in ("one", "two"):
         asked = ask(village, name, "1", name)
-        assert isinstance(asked, WithdrawalAsked)
+        assert isinstance(asked, WithdrawalRequested)
         numbers.append(asked.number)
     confirm(village, numbers[0], "bank 1")
     assert why(confirm(village, numbers[1], "bank 1")) == "reference_used"
@@ -184,7 +184,7 @@ def test_open_withdrawals_and_references_are_bounded(
     village: Village, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(deposits.MAX_OPEN_WITHDRAWALS):
-        assert isinstance(ask(village, f"w{number}", "1", f"{number}"), WithdrawalAsked)
+        assert isinstance(ask(village, f"w{number}", "1", f"{number}"), WithdrawalRequested)
     assert why(ask(village, "more", "1", "more")) == "busy"
     monkeypatch.setattr(deposits, "MAX_REFERENCES", 1)
     deposit(village)
@@ -194,5 +194,5 @@ def test_open_withdrawals_and_references_are_bounded(
 def test_a_stranger_withdraws_nothing(village: Village) -> None:
     stranger = Resident("stranger")
     outcome = village.tell(withdrawal(stranger, "w", "1"))
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, OrderRefused)
     assert why(outcome) == "unknown_wallet"

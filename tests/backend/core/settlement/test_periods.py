@@ -9,7 +9,7 @@ import pytest
 from tests.backend.village import HOUR_MS, KWH, START_MS, Village
 
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.outcomes import Refused, Result
+from gridtokenx_backend.core.messages.outcomes import OrderRefused, Result
 from gridtokenx_backend.core.messages.period_records import (
     ChangePeriod,
     FeedIn,
@@ -79,7 +79,7 @@ def test_unsold_surplus_leaves_for_the_utility_and_cannot_be_sold(village: Villa
     assert village.grid(village.anna) == (0, 0)
     assert village.balance(FED_IN, GRID) == (8 * KWH, 0)
     again = village.tell(village.anna.order("b", "sell", "1", "0.2", issued_ms=END_MS))
-    assert isinstance(again, Refused)
+    assert isinstance(again, OrderRefused)
     bought = village.accept(village.ben.order("c", "buy", "1", "0.5", "IOC", issued_ms=END_MS))
     assert bought.trades == []
 

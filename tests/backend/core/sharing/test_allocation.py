@@ -10,7 +10,7 @@ from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.rounding import apportion
 from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 from gridtokenx_backend.core.sharing.allocation import (
-    Allocated,
+    AllocatedEnergy,
     AllocationPair,
     MeteredFlow,
     as_imported,
@@ -41,15 +41,15 @@ def shares(*percents: float) -> dict[str, int]:
     return {f"c{index}": round(percent * 10_000) for index, percent in enumerate(percents)}
 
 
-def received(allocated: Allocated) -> list[int | None]:
+def received(allocated: AllocatedEnergy) -> list[int | None]:
     return [line.received_uwh for line in allocated.consumers]
 
 
-def surplus(allocated: Allocated) -> int:
+def surplus(allocated: AllocatedEnergy) -> int:
     return sum(line.surplus_uwh for line in allocated.producers)
 
 
-def held(allocated: Allocated) -> int:
+def held(allocated: AllocatedEnergy) -> int:
     return sum(line.held_uwh for line in allocated.producers)
 
 

@@ -16,9 +16,9 @@ from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.grid_data import GridData, GridSeries
 from gridtokenx_backend.core.messages.outcomes import Repeated, Result
 from gridtokenx_backend.core.messages.sharing_outcomes import (
+    GridDataImported,
     GridDataRefusal,
     GridDataRefused,
-    GridDataTaken,
 )
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 
@@ -52,7 +52,7 @@ def test_the_grid_operators_allocation_is_what_is_allocated() -> None:
         series("flat-b", "received", 70),
         series("flat-c", "received", 80, quality="3"),
     )
-    assert taken == GridDataTaken(
+    assert taken == GridDataImported(
         source=SOURCE, values=3, from_ms=FIRST_MS, to_ms=FIRST_MS + INTERVAL_MS
     )
     allocation = only(village.clear(0).allocations)

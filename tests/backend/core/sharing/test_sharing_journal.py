@@ -27,7 +27,7 @@ from tests.backend.village import Gateway, Village, reading
 from gridtokenx_backend.cli import grid_data
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.outcomes import Cleared, NotDue, Result
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared, NotDue, Result
 from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
@@ -46,9 +46,9 @@ def clear(village: SharingVillage, number: int) -> Result:
     return village.apply(inputs.clear_interval(interval_ms), at_ms)
 
 
-def cleared(village: SharingVillage, number: int) -> Cleared:
+def cleared(village: SharingVillage, number: int) -> IntervalCleared:
     outcome = clear(village, number)
-    assert isinstance(outcome, Cleared), outcome
+    assert isinstance(outcome, IntervalCleared), outcome
     assert_balanced(village)
     return outcome
 

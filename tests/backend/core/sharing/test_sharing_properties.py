@@ -19,7 +19,7 @@ from tests.backend.core.sharing.test_allocation import (
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 from gridtokenx_backend.core.sharing.allocation import (
-    Allocated,
+    AllocatedEnergy,
     MeteredFlow,
     by_consumption,
     by_shares,
@@ -39,7 +39,7 @@ def _drawn(prefix: str, drawn: Sequence[tuple[int, int]]) -> list[MeteredFlow]:
     ]
 
 
-def _check(allocated: Allocated, making: list[MeteredFlow], using: list[MeteredFlow]) -> None:
+def _check(allocated: AllocatedEnergy, making: list[MeteredFlow], using: list[MeteredFlow]) -> None:
     """Exact sums on both sides, and no cap exceeded."""
     for given_line, flow in zip(allocated.producers, making, strict=True):
         paired = sum(pair.energy_uwh for pair in allocated.pairs if pair.producer == flow.id)

@@ -10,7 +10,7 @@ from tests.backend.statements.naive import money
 from tests.backend.statements.period_steps import document, take
 
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.outcomes import Cleared
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared
 from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.model.settlement import Correct, Deposit
 from gridtokenx_backend.statements.documents.books import Books
@@ -49,7 +49,7 @@ def test_what_a_clearing_covered_is_not_billed_by_the_utility(june: June, path: 
     covered_uwh = 0
     while (at_ms := june.community.cleared_ms) < JUNE.to_ms:
         outcome = june.apply(inputs.clear_interval(at_ms))
-        assert isinstance(outcome, Cleared), outcome
+        assert isinstance(outcome, IntervalCleared), outcome
         covered_uwh += sum(each.amount_uwh for each in outcome.retirements)
     after = ben_of(june, path)
     assert money(after.energy.covered_kwh) * 10**9 == covered_uwh > 0

@@ -18,7 +18,7 @@ from tests.backend.village import KWH, START_MS, Resident, member_terms
 
 from gridtokenx_backend.api.views import trade_view
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.outcomes import Cleared, OrderAccepted
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared, OrderAccepted
 from gridtokenx_backend.core.model.zones import INTERVAL_MS
 from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.statements.documents.books import Books
@@ -58,7 +58,7 @@ class Coupled(Chronicle):
         self.offer(self.ben, "buy", "9", "0.5")
         due_ms = self.community.clear_due_ms
         cleared = self.apply(inputs.clear_interval(START_MS - START_MS % INTERVAL_MS), due_ms)
-        assert isinstance(cleared, Cleared)
+        assert isinstance(cleared, IntervalCleared)
         (self.trade,) = cleared.trades
 
     def offer(self, who: Resident, side: str, kwh: str, price: str) -> None:

@@ -13,7 +13,7 @@ from tests.backend.statements.period_steps import document, take
 from tests.backend.village import KWH
 
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.outcomes import Cleared
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared
 from gridtokenx_backend.core.model.ledger import CONGESTION, FED_IN, GRID, GRX
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.statement import statement_of
@@ -45,7 +45,7 @@ def test_the_rent_of_a_full_link_is_on_the_buyers_statement(path: Path) -> None:
     cleared = june.apply(
         inputs.clear_interval(june.community.cleared_ms), june.community.clear_due_ms
     )
-    assert isinstance(cleared, Cleared)
+    assert isinstance(cleared, IntervalCleared)
     rent_ugrx, _ = june.balance(CONGESTION, GRX)
     assert rent_ugrx == sum(trade.rent_ugrx for trade in cleared.trades) > 0
     bens, annas = (data_of(june, path, who.wallet) for who in (june.ben, june.anna))

@@ -15,7 +15,7 @@ from tests.backend.sharing_village import (
     only,
 )
 
-from gridtokenx_backend.core.messages.outcomes import OrderRefusal, Refused
+from gridtokenx_backend.core.messages.outcomes import OrderRefusal, OrderRefused
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy, Quality
 from gridtokenx_backend.core.model.ledger import GRID, GRX, RETIRED, Movement
 from gridtokenx_backend.core.sharing import transfers
@@ -355,5 +355,5 @@ def test_a_community_that_shares_takes_no_orders() -> None:
         village.anna.standing("2", "sell", "0.1"),
     ):
         refused = village.tell(instruction)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, OrderRefused)
         assert refused.reason is OrderRefusal.SEGMENT_CLOSED

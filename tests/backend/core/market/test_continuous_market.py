@@ -6,9 +6,9 @@ import pytest
 
 from gridtokenx_backend.core.market.book import BUY, SELL, Book
 from gridtokenx_backend.core.market.charges import fee_ugrx, value_ugrx
-from gridtokenx_backend.core.market.continuous import Market, NewOrder
+from gridtokenx_backend.core.market.continuous_market import ContinuousMarket, NewOrder
 from gridtokenx_backend.core.market.market_rules import MarketRules
-from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefusal, Refused
+from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefusal, OrderRefused
 from gridtokenx_backend.core.model.ledger import FEES, GRID, GRX, Ledger, Movement, issuer
 from gridtokenx_wire.units import MAX_AMOUNT, UWH_PER_KWH
 
@@ -31,7 +31,7 @@ class Floor:
     def __init__(self, rules: MarketRules = RULES) -> None:
         self.ledger = Ledger()
         self.book = Book()
-        self.market = Market(self.ledger, self.book, rules)
+        self.market = ContinuousMarket(self.ledger, self.book, rules)
         self.number = 0
         for wallet in ("anna", "ben", "cleo", "dora"):
             self.fund(wallet, GRID, 100 * KWH)
@@ -42,7 +42,7 @@ class Floor:
 
     def place(
         self, wallet: str, side: str, quantity: int, price: int, *, rests: bool = True
-    ) -> OrderAccepted | Refused:
+    ) -> OrderAccepted | OrderRefused:
         self.number += 1
         order = NewOrder(
             number=self.number,
@@ -105,7 +105,7 @@ def test_quantity_and_price_have_limits_and_steps(
     floor = Floor()
     floor.fund("anna", GRX, 10_000 * GRX_1)
     outcome = floor.place("anna", BUY, quantity, price)
-    assert (outcome.reason if isinstance(outcome, Refused) else None) is refusal
+    assert (outcome.reason if isinstance(outcome, OrderRefused) else None) is refusal
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_an_order_needs_its_cover(side: str, quantity: int, price: int, accepted
         asset, cover = (GRID, 100 * KWH) if side == SELL else (GRX, 100 * GRX_1)
         assert floor.ledger.held("anna", asset) == cover
     else:
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, OrderRefused)
         assert outcome.reason is OrderRefusal.INSUFFICIENT_BALANCE
         assert "expected" in outcome.detail
         assert floor.ledger.held("anna", GRID) == floor.ledger.held("anna", GRX) == 0
@@ -135,7 +135,7 @@ def test_a_second_order_needs_cover_of_its_own() -> None:
     floor = Floor()
     floor.place("anna", SELL, 60 * KWH, GRX_1)
     second = floor.place("anna", SELL, 41 * KWH, GRX_1)
-    assert isinstance(second, Refused)
+    assert isinstance(second, OrderRefused)
     assert isinstance(floor.place("anna", SELL, 40 * KWH, GRX_1), OrderAccepted)
 
 
@@ -150,7 +150,7 @@ def test_cover_beyond_64_bits_is_a_shortage_and_nothing_else() -> None:
         )
     )
     refused = floor.place("anna", BUY, MAX_AMOUNT, MAX_AMOUNT)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRefused)
     assert refused.reason is OrderRefusal.INSUFFICIENT_BALANCE
 
 
@@ -377,11 +377,11 @@ def test_what_is_affordable_is_whole_lots(price: int, affordable: int) -> None:
 
 
 def test_a_full_book_asks_for_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gridtokenx_backend.core.market.continuous.MAX_OPEN_ORDERS", 2)
+    monkeypatch.setattr("gridtokenx_backend.core.market.continuous_market.MAX_OPEN_ORDERS", 2)
     floor = Floor()
     assert floor.trades("anna sells 1 at 0.5", "ben sells 1 at 0.5") == []
     refused = floor.place("cleo", BUY, KWH, 500_000)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRefused)
     assert refused.reason is OrderRefusal.BUSY
     floor.market.cancel(floor.book.orders[1])
     assert floor.trades("cleo buys 1 at 0.5") == [("cleo", "ben", 1, 500_000)]

@@ -13,7 +13,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from gridtokenx_backend.core.messages.sharing_outcomes import Allocation, SharedIn, SharedOut
+from gridtokenx_backend.core.messages.sharing_outcomes import (
+    Allocation,
+    ConsumerAllocation,
+    ProducerAllocation,
+)
 from gridtokenx_backend.core.model import sharing_price
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.core.model.ledger import GRID, GRX, Movement
@@ -30,7 +34,7 @@ from gridtokenx_backend.core.model.sharing_keys import (
 from gridtokenx_backend.core.model.sharing_state import Operators, Slot
 from gridtokenx_backend.core.sharing import transfers
 from gridtokenx_backend.core.sharing.allocation import (
-    Allocated,
+    AllocatedEnergy,
     MeteredFlow,
     as_imported,
     by_consumption,
@@ -40,17 +44,17 @@ from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.units import energy_limit_uwh
 
 
-class SharingClearing(NamedTuple):
+class IntervalAllocations(NamedTuple):
     allocations: list[Allocation]
     movements: list[Movement]
 
 
-def clear(community: Community, interval_ms: int) -> SharingClearing:
+def clear(community: Community, interval_ms: int) -> IntervalAllocations:
     """Allocates the interval, and again what changed of earlier ones; forgets what is final."""
     state = community.sharing
     state.forget(interval_ms + INTERVAL_MS - community.limits.finality_ms)
     changed = {*state.fresh, *state.said}
-    cleared = SharingClearing([], [])
+    cleared = IntervalAllocations([], [])
     for each_ms in sorted({*changed, *state.waiting, interval_ms}):
         if each_ms > interval_ms:  # its own clearing is still to come
             continue
@@ -177,7 +181,7 @@ def _allocate(
     slot: Slot,
     producers: Iterable[MeteredFlow],
     consumers: Iterable[MeteredFlow],
-) -> Allocated:
+) -> AllocatedEnergy:
     match key.mode:
         case "dynamic":
             return by_consumption(producers, consumers)
@@ -194,7 +198,7 @@ def _allocate(
             return by_shares(producers, consumers, shares_of(key, interval_ms, local_ms))
 
 
-def _price(community: Community, allocated: Allocated) -> int:
+def _price(community: Community, allocated: AllocatedEnergy) -> int:
     offered_uwh = sum(line.offered_uwh or 0 for line in allocated.producers)
     consumed_uwh = sum(line.consumed_uwh or 0 for line in allocated.consumers)
     return sharing_price.of_interval(
@@ -203,8 +207,8 @@ def _price(community: Community, allocated: Allocated) -> int:
 
 
 def _priced(
-    community: Community, allocated: Allocated, price_ugrx: int
-) -> tuple[list[SharedOut], list[SharedIn]]:
+    community: Community, allocated: AllocatedEnergy, price_ugrx: int
+) -> tuple[list[ProducerAllocation], list[ConsumerAllocation]]:
     """The lines with what they cost: what consumers owe is divided over what producers gave.
 
     What no known producer covers costs nothing before it is known whose it was.
@@ -214,7 +218,7 @@ def _priced(
     for pair in allocated.pairs:
         covered_uwh[pair.consumer] = covered_uwh.get(pair.consumer, 0) + pair.energy_uwh
     lines_in = [
-        SharedIn(
+        ConsumerAllocation(
             meter=line.id,
             wallet=meters[line.id].owner,
             consumed_uwh=line.consumed_uwh,
@@ -230,7 +234,7 @@ def _priced(
     cost_ugrx = sum(line.cost_ugrx for line in lines_in)
     earned_ugrx = apportion(cost_ugrx, [line.given_uwh for line in allocated.producers])
     lines_out = [
-        SharedOut(
+        ProducerAllocation(
             meter=line.id,
             wallet=meters[line.id].owner,
             offered_uwh=line.offered_uwh,
@@ -249,9 +253,9 @@ def _priced(
 def _move(
     community: Community,
     slot: Slot,
-    allocated: Allocated,
-    lines_out: list[SharedOut],
-    lines_in: list[SharedIn],
+    allocated: AllocatedEnergy,
+    lines_out: list[ProducerAllocation],
+    lines_in: list[ConsumerAllocation],
 ) -> tuple[list[Movement], int]:
     """Moves energy, and money if terms say so, as one linked list. Returns what still waits."""
     ledger, meters = community.ledger, community.meters
@@ -278,7 +282,7 @@ def _move(
 
 
 def _by_wallet(
-    allocated: Allocated, meters: Mapping[str, Meter]
+    allocated: AllocatedEnergy, meters: Mapping[str, Meter]
 ) -> tuple[dict[str, int], dict[str, int]]:
     gives: dict[str, int] = {}
     takes: dict[str, int] = {}

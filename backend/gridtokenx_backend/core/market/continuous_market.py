@@ -15,12 +15,12 @@ from gridtokenx_backend.core.market.book import BUY, SELL, Book, RestingOrder
 from gridtokenx_backend.core.market.charges import TradeCharges, charge, fee_ugrx, value_ugrx
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.matching import SKIP, Fill, Incoming, MatchPlan, plan
-from gridtokenx_backend.core.market.trading import TradingState
+from gridtokenx_backend.core.market.trading_state import TradingState
 from gridtokenx_backend.core.messages.outcomes import (
     OrderAccepted,
     OrderRefusal,
+    OrderRefused,
     OrderStatus,
-    Refused,
     Trade,
 )
 from gridtokenx_backend.core.model.ledger import FEES, GRID, GRX, LOSSES, WHEELING, Ledger, Movement
@@ -55,7 +55,7 @@ class NewOrder(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     stp: SelfTradePrevention = SKIP
 
 
-class Market:
+class ContinuousMarket:
     """Places, amends and cancels orders against a ledger and a book."""
 
     def __init__(self, ledger: Ledger, book: Book, rules: MarketRules) -> None:
@@ -78,7 +78,7 @@ class Market:
 
     def place(
         self, order: NewOrder, at_ms: int, replaced: RestingOrder | None = None
-    ) -> OrderAccepted | Refused:
+    ) -> OrderAccepted | OrderRefused:
         """Trades what can be traded, and rests or drops what is left.
 
         Whatever can refuse it is looked at first; then it takes the place of `replaced`.
@@ -89,7 +89,7 @@ class Market:
         if refused := self._uncovered(order, planned, replaced):
             return refused
         if order.post_only and (planned.fills or planned.tripped):
-            return Refused(OrderRefusal.WOULD_TRADE, _would_trade(planned))
+            return OrderRefused(OrderRefusal.WOULD_TRADE, _would_trade(planned))
         if planned.traded_uwh < order.min_quantity_uwh:
             planned = MatchPlan(fills=[], cancelled=[], ended=True)
         if replaced is not None:
@@ -141,51 +141,59 @@ class Market:
 
     def _unacceptable(
         self, order: NewOrder, at_ms: int, replaced: RestingOrder | None
-    ) -> Refused | None:
+    ) -> OrderRefused | None:
         if reason := self.trading.closed(order.zone, at_ms):
-            return Refused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
+            return OrderRefused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
         if refused := self.bad_quantity(order) or self.bad_price(order.zone, order.price_ugrx):
             return refused
         if replaced is not None:
             return None
         most = self.rules.most_open_orders
         if order.rests and self.book.count_of(order.wallet) >= most:
-            return Refused(OrderRefusal.BUSY, f"expected fewer than {most} open orders of a wallet")
+            return OrderRefused(
+                OrderRefusal.BUSY, f"expected fewer than {most} open orders of a wallet"
+            )
         if len(self.book.orders) >= MAX_OPEN_ORDERS:
-            return Refused(OrderRefusal.BUSY, f"expected fewer than {MAX_OPEN_ORDERS} open orders")
+            return OrderRefused(
+                OrderRefusal.BUSY, f"expected fewer than {MAX_OPEN_ORDERS} open orders"
+            )
         return None
 
-    def bad_quantity(self, order: NewOrder) -> Refused | None:
+    def bad_quantity(self, order: NewOrder) -> OrderRefused | None:
         """Why no order may have this quantity."""
         rules = self.rules
         if not 0 < order.quantity_uwh <= rules.largest_order_uwh:
             limit = format_kwh(rules.largest_order_uwh)
-            return Refused(OrderRefusal.BAD_QUANTITY, f"expected above 0 and at most {limit} kWh")
+            return OrderRefused(
+                OrderRefusal.BAD_QUANTITY, f"expected above 0 and at most {limit} kWh"
+            )
         if order.quantity_uwh % rules.lot_uwh:
             lot = format_kwh(rules.lot_uwh)
-            return Refused(OrderRefusal.BAD_QUANTITY, f"expected a multiple of {lot} kWh")
+            return OrderRefused(OrderRefusal.BAD_QUANTITY, f"expected a multiple of {lot} kWh")
         return None
 
-    def bad_price(self, zone: str, price_ugrx: int) -> Refused | None:
+    def bad_price(self, zone: str, price_ugrx: int) -> OrderRefused | None:
         """Why no order of a zone may have this price."""
         rules, band = self.rules, self.trading.rules_of(zone)
         highest = band.ceiling_ugrx or rules.highest_price_ugrx
         if not 0 < price_ugrx <= rules.highest_price_ugrx:
             limit = format_grx(rules.highest_price_ugrx)
-            return Refused(OrderRefusal.BAD_PRICE, f"expected above 0 and at most {limit} GRX/kWh")
+            return OrderRefused(
+                OrderRefusal.BAD_PRICE, f"expected above 0 and at most {limit} GRX/kWh"
+            )
         if not band.floor_ugrx <= price_ugrx <= highest:
             floor, limit = format_grx(band.floor_ugrx), format_grx(highest)
             detail = f"expected {floor} to {limit} GRX/kWh, the band of zone {zone!r}"
-            return Refused(OrderRefusal.BAD_PRICE, detail)
+            return OrderRefused(OrderRefusal.BAD_PRICE, detail)
         if price_ugrx % rules.tick_ugrx:
             tick = format_grx(rules.tick_ugrx)
-            return Refused(OrderRefusal.BAD_PRICE, f"expected a multiple of {tick} GRX/kWh")
+            return OrderRefused(OrderRefusal.BAD_PRICE, f"expected a multiple of {tick} GRX/kWh")
         if price_ugrx < self.least_price_ugrx:
             least = format_grx(self.least_price_ugrx)
             detail = (
                 f"expected at least {least} GRX/kWh; below, the fee takes all that a lot brings"
             )
-            return Refused(OrderRefusal.NOT_SETTLEABLE, detail)
+            return OrderRefused(OrderRefusal.NOT_SETTLEABLE, detail)
         return None
 
     def _plan(self, order: NewOrder, at_ms: int) -> MatchPlan:
@@ -203,7 +211,7 @@ class Market:
 
     def _uncovered(
         self, order: NewOrder, planned: MatchPlan, replaced: RestingOrder | None
-    ) -> Refused | None:
+    ) -> OrderRefused | None:
         asset, cover = self.cover(order.side, order.price_ugrx, order.quantity_uwh)
         if order.is_market and order.side == BUY:
             cover = sum(self._charge(fill).gross_ugrx for fill in planned.fills)
@@ -212,7 +220,7 @@ class Market:
             available += self.ledger.reserved(replaced.number)
         if available >= cover:
             return None
-        return Refused(OrderRefusal.INSUFFICIENT_BALANCE, shortage(asset, cover, available))
+        return OrderRefused(OrderRefusal.INSUFFICIENT_BALANCE, shortage(asset, cover, available))
 
     def _charge(self, fill: Fill) -> TradeCharges:
         link = fill.link
