@@ -27,8 +27,8 @@ from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_edge.agent import loop
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.line import DlmsLine
+from gridtokenx_edge.dlms.meter_access import Setting, terms_of
 from gridtokenx_edge.dlms.reader import DlmsReader
-from gridtokenx_edge.dlms.terms import Setting, terms_of
 from gridtokenx_wire.clock import SystemClock
 
 BAUD = 9_600

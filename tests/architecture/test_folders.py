@@ -104,7 +104,7 @@ EDGE: Table = {
     "status": "uplink polling store config log memory",
     "enrolment": "errors",
     "agent": ("status home_assistant uplink dlms modbus store polling config log memory progress"),
-    "commissioning.scan": "modbus dlms polling config meters.sunspec meters log",
+    "commissioning.scan": "modbus polling config meters.sunspec meters log",
     "commissioning.profile": "commissioning.scan modbus meters log",
     "commissioning.check": ("uplink store modbus dlms polling config meters.sunspec meters log"),
     "cli": (

@@ -13,8 +13,8 @@ from tests.compat.stored import EXPECTED, V1, told
 from gridtokenx_edge.agent.retired_keys import mark_of
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import resolve_paths
-from gridtokenx_edge.dlms.marks import Marks
-from gridtokenx_edge.dlms.terms import Setting, terms_of
+from gridtokenx_edge.dlms.last_readings import Marks
+from gridtokenx_edge.dlms.meter_access import Setting, terms_of
 from gridtokenx_edge.log import start_logging
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_wire.frame import ClockStatus, frame_hash, open_frame

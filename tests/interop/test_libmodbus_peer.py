@@ -22,7 +22,7 @@ from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.register_reader import MeterReader
 from gridtokenx_edge.polling.faults import MeterSilent
 from gridtokenx_sim.line.line import Line as SimulatedLine
 from gridtokenx_wire.clock import ClockConfig, make_clock

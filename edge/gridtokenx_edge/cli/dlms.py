@@ -25,15 +25,21 @@ from gridtokenx_edge.cli.terminal import (
     print_json,
     say,
 )
+from gridtokenx_edge.commissioning.check.dlms_visit import Asked, ask_meter, list_objects, read_rows
 from gridtokenx_edge.commissioning.check.ports import agent_has, agent_runs, with_holders
 from gridtokenx_edge.commissioning.scan.dlms_results import dlms_fields
+from gridtokenx_edge.commissioning.scan.dlms_scan import (
+    BAUD_RATES,
+    FIRST_ADDRESSES,
+    FoundDlms,
+    scan_serial,
+    scan_tcp,
+)
 from gridtokenx_edge.commissioning.scan.target import parse_port, split_host
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.dlms_secrets import SecretError
 from gridtokenx_edge.config.edge_config import resolve_paths
 from gridtokenx_edge.dlms.reader import DlmsReader
-from gridtokenx_edge.dlms.scan import BAUD_RATES, FIRST_ADDRESSES, FoundDlms, scan_serial, scan_tcp
-from gridtokenx_edge.dlms.visit import Asked, ask_meter, list_objects, read_rows
 from gridtokenx_edge.polling.faults import BusFault
 from gridtokenx_wire.clock import make_clock
 from gridtokenx_wire.units import format_kwh

@@ -8,14 +8,14 @@ from rich.table import Table
 
 from gridtokenx_dlms.errors import LinkError
 from gridtokenx_edge.commissioning.scan.dlms_results import id_of, profiles_of
-from gridtokenx_edge.commissioning.scan.target import SerialTarget, Target
-from gridtokenx_edge.dlms.scan import (
+from gridtokenx_edge.commissioning.scan.dlms_scan import (
     BAUD_RATES,
     FIRST_ADDRESSES,
     FoundDlms,
     scan_serial,
     scan_tcp,
 )
+from gridtokenx_edge.commissioning.scan.target import SerialTarget, Target
 
 TCP_PORT = 4059
 

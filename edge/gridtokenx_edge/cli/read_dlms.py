@@ -18,8 +18,8 @@ from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
 from gridtokenx_edge.meters.dlms_values import UNIT_W, UNIT_WH
 
 if TYPE_CHECKING:
+    from gridtokenx_edge.commissioning.check.dlms_visit import DlmsVisit
     from gridtokenx_edge.dlms.reader import Told
-    from gridtokenx_edge.dlms.visit import DlmsVisit
 
 UNITS = {UNIT_W: "W", UNIT_WH: "Wh"}
 
@@ -34,7 +34,7 @@ def choose_dlms(config: EdgeConfig, meter_id: str = "") -> list[tuple[DlmsBus, l
 
 def dlms_visits(config: EdgeConfig, paths: Paths, meter: str) -> list[DlmsVisit]:
     """Reads the DLMS meters of this id, or all for ""."""
-    from gridtokenx_edge.dlms.visit import visit_dlms  # noqa: PLC0415
+    from gridtokenx_edge.commissioning.check.dlms_visit import visit_dlms  # noqa: PLC0415
 
     return asyncio.run(visit_dlms(config, paths, choose_dlms(config, meter)))
 

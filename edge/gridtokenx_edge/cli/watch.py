@@ -17,13 +17,13 @@ from rich.text import Text
 from gridtokenx_edge.cli.terminal import FINDING, ConfigOption, JsonOption, fail, load, print_json
 from gridtokenx_edge.commissioning.check import format_quantity
 from gridtokenx_edge.commissioning.check.dlms_as_bus import as_bus, as_meter
+from gridtokenx_edge.commissioning.check.dlms_visit import setting_of
 from gridtokenx_edge.commissioning.check.meter_session import AskingDlms, AskingModbus
 from gridtokenx_edge.commissioning.check.ports import agent_has, agent_runs
 from gridtokenx_edge.commissioning.check.watch import Watch, WatchedMeter
 from gridtokenx_edge.config.dlms_config import DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.edge_config import BusConfig, SerialBus, resolve_paths
-from gridtokenx_edge.dlms.terms import Setting
-from gridtokenx_edge.dlms.visit import setting_of
+from gridtokenx_edge.dlms.meter_access import Setting
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.reading import ReadingFlag
 

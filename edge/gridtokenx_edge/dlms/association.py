@@ -29,7 +29,7 @@ from gridtokenx_edge.config.dlms_config import DlmsSerial
 from gridtokenx_edge.dlms.counters import DurableCiphering
 from gridtokenx_edge.dlms.faults import fault_of
 from gridtokenx_edge.dlms.line import DlmsLine, MeterView
-from gridtokenx_edge.dlms.terms import Terms, is_wrapped
+from gridtokenx_edge.dlms.meter_access import Terms, is_wrapped
 from gridtokenx_edge.polling.faults import LineDown
 
 T = TypeVar("T")

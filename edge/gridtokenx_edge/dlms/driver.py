@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
+from gridtokenx_edge.dlms.last_readings import Marks
 from gridtokenx_edge.dlms.line import line_baud
-from gridtokenx_edge.dlms.marks import Marks
+from gridtokenx_edge.dlms.meter_access import Setting, logical_device_of
 from gridtokenx_edge.dlms.polled_bus import PolledBus
-from gridtokenx_edge.dlms.terms import Setting, logical_device_of
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.polling.driver import Bus, BusFacts, MeterModel, Surroundings
 from gridtokenx_edge.polling.watch import LineWatch

@@ -21,7 +21,7 @@ from gridtokenx_dlms.xdlms.general_block import BlockAssembler
 from gridtokenx_dlms.xdlms.notification import parse_data_notification
 from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.config.dlms_config import UDP, DlmsMeter, DlmsPush
-from gridtokenx_edge.dlms.terms import Setting, Terms, usable_terms
+from gridtokenx_edge.dlms.meter_access import Setting, Terms, usable_terms
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.meters.dlms_push import Pushed, decode_push
 from gridtokenx_edge.meters.mbus import MbusReader

@@ -7,11 +7,11 @@ from contextlib import suppress
 
 from gridtokenx_dlms.errors import DlmsError
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
+from gridtokenx_edge.dlms.gap_repair import GapRepair
+from gridtokenx_edge.dlms.last_readings import Marks
 from gridtokenx_edge.dlms.line import DlmsLine, line_baud
-from gridtokenx_edge.dlms.marks import Marks
+from gridtokenx_edge.dlms.meter_access import Setting, usable_terms
 from gridtokenx_edge.dlms.reader import DlmsReader
-from gridtokenx_edge.dlms.repair import GapRepair
-from gridtokenx_edge.dlms.terms import Setting, usable_terms
 from gridtokenx_edge.polling.driver import PolledMeter, Surroundings
 from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_edge.polling.watch import LineWatch

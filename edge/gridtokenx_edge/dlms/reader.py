@@ -13,7 +13,7 @@ from gridtokenx_dlms.objects.selection import CaptureObject, by_time
 from gridtokenx_dlms.xdlms.attribute import Attribute, result_text
 from gridtokenx_edge.dlms.association import MeterAssociation
 from gridtokenx_edge.dlms.line import DlmsLine
-from gridtokenx_edge.dlms.terms import Terms
+from gridtokenx_edge.dlms.meter_access import Terms
 from gridtokenx_edge.meters.dlms_values import ScalerUnit, energy_uwh, name_text, power_w
 from gridtokenx_edge.meters.identity import meter_id
 from gridtokenx_edge.meters.load_profile import (

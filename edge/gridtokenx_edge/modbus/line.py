@@ -16,11 +16,11 @@ from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus
 from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.plan import Block
+from gridtokenx_edge.modbus.byte_stream import Wire, open_serial, open_tcp
 from gridtokenx_edge.modbus.codec import Answer, MbapCodec, NotModbus, Refusal, RtuCodec, Words
 from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.late_replies import LateReplies
 from gridtokenx_edge.modbus.line_lock import LineLock
-from gridtokenx_edge.modbus.wire import Wire, open_serial, open_tcp
 from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterSilent
 from gridtokenx_edge.polling.silent_meter_budget import SilentMeterBudget
 from gridtokenx_edge.polling.watch import NOBODY, LineWatch

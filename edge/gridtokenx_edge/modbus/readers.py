@@ -8,8 +8,8 @@ from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.profile import Profile, load_profile
 from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile, load_sunspec, sunspec_names
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
-from gridtokenx_edge.modbus.sunspec import SunSpecReader
+from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.sunspec_reader import SunSpecReader
 from gridtokenx_edge.modbus.sunspec_unit import SunSpecUnit
 from gridtokenx_edge.polling.driver import Reader
 from gridtokenx_wire.clock import Clock

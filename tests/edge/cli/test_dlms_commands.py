@@ -16,10 +16,10 @@ from tests.edge.dlms_meter import KEYS, METER, PERIOD_MS, PROTECTED, TestedMeter
 
 from gridtokenx_dlms.acse import Mechanism
 from gridtokenx_edge.commissioning.check.dlms_findings import judge_dlms
+from gridtokenx_edge.commissioning.check.dlms_visit import DlmsVisit
 from gridtokenx_edge.commissioning.check.finding import Severity
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.dlms_config import DlmsMeter
-from gridtokenx_edge.dlms.visit import DlmsVisit
 from gridtokenx_edge.meters.dlms import dlms_names, load_dlms
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.reading import Reading

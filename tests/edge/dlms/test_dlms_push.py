@@ -28,7 +28,7 @@ from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsPush
 from gridtokenx_edge.config.dlms_secrets import SecretError, read_secret
 from gridtokenx_edge.dlms.listener import Listener, PushedFrames, PushedMeter
-from gridtokenx_edge.dlms.terms import Setting, Terms, terms_of
+from gridtokenx_edge.dlms.meter_access import Setting, Terms, terms_of
 from gridtokenx_wire.clock import SystemClock
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.reading import Reading, ReadingFlag

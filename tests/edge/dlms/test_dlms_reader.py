@@ -24,8 +24,8 @@ from gridtokenx_dlms.aio.mode_e_opening import OpeningTiming, open_in_mode_e
 from gridtokenx_dlms.aio.server import Conduct
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.line import DlmsLine
+from gridtokenx_edge.dlms.meter_access import Setting, terms_of
 from gridtokenx_edge.dlms.reader import DlmsReader
-from gridtokenx_edge.dlms.terms import Setting, terms_of
 from gridtokenx_edge.polling.faults import (
     BusFault,
     LineDown,

@@ -15,9 +15,9 @@ from tests.edge.dlms_meter import METER, PERIOD_MS, TestedMeter
 from gridtokenx_dlms.aio.server import Conduct
 from gridtokenx_edge.agent.stored_readings import stored_readings
 from gridtokenx_edge.config.dlms_config import DlmsMeter
-from gridtokenx_edge.dlms.marks import Mark, Marks
-from gridtokenx_edge.dlms.repair import Gap, chunks, find_gap, fitting
-from gridtokenx_edge.dlms.terms import Setting, terms_of
+from gridtokenx_edge.dlms.gap_repair import Gap, chunks, find_gap, fitting
+from gridtokenx_edge.dlms.last_readings import Mark, Marks
+from gridtokenx_edge.dlms.meter_access import Setting, terms_of
 from gridtokenx_edge.meters.load_profile import Capture
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_wire.reading import Reading, ReadingFlag

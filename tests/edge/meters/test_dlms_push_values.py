@@ -13,7 +13,7 @@ from gridtokenx_dlms.objects.selection import CaptureObject
 from gridtokenx_dlms.xdlms.notification import DataNotification, parse_data_notification
 from gridtokenx_edge.config.dlms_config import DlmsMeter
 from gridtokenx_edge.dlms.listener import PushedFrames, PushedMeter
-from gridtokenx_edge.dlms.terms import Setting, terms_of
+from gridtokenx_edge.dlms.meter_access import Setting, terms_of
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.meters.dlms_push import decode_push
 from gridtokenx_edge.meters.dlms_time import MeterZone

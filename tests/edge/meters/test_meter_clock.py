@@ -15,7 +15,7 @@ from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.meter_clock import MeterClock, decode_time
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.register_reader import MeterReader
 from gridtokenx_sim.config.faults import ClockOff
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.reading import ReadingFlag

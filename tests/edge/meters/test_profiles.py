@@ -18,7 +18,7 @@ from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import plan_blocks
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.register_reader import MeterReader
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.errors import ConfigError

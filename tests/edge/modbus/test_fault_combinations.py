@@ -18,7 +18,7 @@ from gridtokenx_edge.config.edge_config import MeterConfig, SerialBus
 from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.register_reader import MeterReader
 from gridtokenx_edge.polling.driver import PolledMeter
 from gridtokenx_edge.polling.poller import MeterPoller
 from gridtokenx_sim.config.amounts import Kwh

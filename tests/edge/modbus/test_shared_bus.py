@@ -13,7 +13,7 @@ from gridtokenx_edge.config.edge_config import MeterConfig, TcpBus
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.register_reader import MeterReader
 from gridtokenx_edge.polling.faults import MeterSilent
 from gridtokenx_wire.clock import ClockConfig, make_clock
 

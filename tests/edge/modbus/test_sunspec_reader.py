@@ -16,7 +16,7 @@ from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.modbus.readers import Readers
-from gridtokenx_edge.modbus.sunspec import SunSpecReader
+from gridtokenx_edge.modbus.sunspec_reader import SunSpecReader
 from gridtokenx_edge.polling.faults import MeterGarbled, MeterSilent, MeterStrange, ValueMissing
 from gridtokenx_sim.clock import HandClock
 from gridtokenx_sim.config.faults import ExceptionReply, Silence, Undefined

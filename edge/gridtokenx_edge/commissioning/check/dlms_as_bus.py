@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus, TcpBus
-from gridtokenx_edge.dlms.terms import logical_device_of
+from gridtokenx_edge.dlms.meter_access import logical_device_of
 from gridtokenx_edge.meters.dlms import load_dlms
 
 

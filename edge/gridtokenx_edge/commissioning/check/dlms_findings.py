@@ -11,7 +11,7 @@ from gridtokenx_edge.commissioning.check.format_quantity import kwh
 from gridtokenx_edge.config.dlms_config import DlmsMeter
 
 if TYPE_CHECKING:
-    from gridtokenx_edge.dlms.visit import DlmsVisit, ProfileSeen
+    from gridtokenx_edge.commissioning.check.dlms_visit import DlmsVisit, ProfileSeen
 
 # Beyond it, gaps are not repaired from the load profile: its rows are at the wrong times.
 _MOST_DRIFT_MS = 120_000

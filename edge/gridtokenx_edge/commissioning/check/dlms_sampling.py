@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gridtokenx_edge.commissioning.check.dlms_as_bus import as_bus, as_meter
+from gridtokenx_edge.commissioning.check.dlms_visit import DlmsVisit, failed_visit, look_at_profile
 from gridtokenx_edge.commissioning.check.line_exchanges import Outcome
 from gridtokenx_edge.commissioning.check.meter_session import AskingDlms
 from gridtokenx_edge.commissioning.check.sampling import BusSamples, MeterSamples, Pace
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.dlms_secrets import SecretError
+from gridtokenx_edge.dlms.meter_access import Setting
 from gridtokenx_edge.dlms.reader import DlmsReader
-from gridtokenx_edge.dlms.terms import Setting
-from gridtokenx_edge.dlms.visit import DlmsVisit, failed_visit, look_at_profile
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterGarbled, MeterSilent
 from gridtokenx_wire.clock import Clock

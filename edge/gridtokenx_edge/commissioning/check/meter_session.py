@@ -11,8 +11,8 @@ from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.dlms_secrets import SecretError
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig
 from gridtokenx_edge.dlms.line import DlmsLine, line_baud
+from gridtokenx_edge.dlms.meter_access import Setting, terms_of
 from gridtokenx_edge.dlms.reader import DlmsReader
-from gridtokenx_edge.dlms.terms import Setting, terms_of
 from gridtokenx_edge.modbus.readers import Readers
 from gridtokenx_edge.polling.faults import MeterDenied
 from gridtokenx_wire.clock import Clock

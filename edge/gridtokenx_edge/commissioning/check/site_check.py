@@ -18,6 +18,7 @@ from gridtokenx_edge.commissioning.check.counter_findings import Flow, judge_cou
 from gridtokenx_edge.commissioning.check.dlms_as_bus import as_bus
 from gridtokenx_edge.commissioning.check.dlms_findings import judge_dlms, judge_pushed
 from gridtokenx_edge.commissioning.check.dlms_sampling import sample_dlms
+from gridtokenx_edge.commissioning.check.dlms_visit import setting_of
 from gridtokenx_edge.commissioning.check.finding import Finding, Severity, note, ok
 from gridtokenx_edge.commissioning.check.format_quantity import kwh
 from gridtokenx_edge.commissioning.check.host import (
@@ -36,7 +37,6 @@ from gridtokenx_edge.commissioning.check.wiring import judge_bus
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.edge_config import BusConfig, EdgeConfig, MeterConfig, Paths
 from gridtokenx_edge.dlms.line import line_baud
-from gridtokenx_edge.dlms.visit import setting_of
 from gridtokenx_edge.meters.profile import Profile
 from gridtokenx_edge.store.clock_status import kernel_synchronised
 from gridtokenx_wire.clock import Clock, make_clock

@@ -10,9 +10,9 @@ import msgspec
 from gridtokenx_edge.commissioning.check.line_exchanges import Exchange, ListeningLine
 from gridtokenx_edge.config.edge_config import BusConfig, EdgeConfig, MeterConfig
 from gridtokenx_edge.meters.sunspec.models import READING_POINTS
-from gridtokenx_edge.modbus.meter import MeterReader
 from gridtokenx_edge.modbus.readers import Readers
-from gridtokenx_edge.modbus.sunspec import SunSpecReader
+from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.sunspec_reader import SunSpecReader
 from gridtokenx_edge.polling.driver import Reader
 from gridtokenx_edge.polling.faults import BusFault, MeterGarbled, MeterSilent
 from gridtokenx_wire.clock import Clock, make_clock

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from gridtokenx_edge.commissioning.scan.dlms_scan import FoundDlms
 from gridtokenx_edge.commissioning.scan.target import SerialTarget, Target
 from gridtokenx_edge.config.dlms_secrets import wanted_secrets_of
-from gridtokenx_edge.dlms.scan import FoundDlms
 from gridtokenx_edge.meters.dlms import DlmsProfile, dlms_names, load_dlms
 from gridtokenx_edge.meters.identity import meter_id
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from gridtokenx_edge.commissioning.scan.dlms_scan import FoundDlms
 from gridtokenx_edge.commissioning.scan.identification import Identified
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.commissioning.scan.target import Target
-from gridtokenx_edge.dlms.scan import FoundDlms
 from gridtokenx_edge.meters.identity import meter_id
 
 

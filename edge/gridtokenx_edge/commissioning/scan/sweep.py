@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from gridtokenx_edge.commissioning.scan.dlms_scan import FoundDlms
 from gridtokenx_edge.commissioning.scan.identification import Profiles, identify
 from gridtokenx_edge.commissioning.scan.line_noise import Ear, Heard
 from gridtokenx_edge.commissioning.scan.prober import Asker
@@ -20,7 +21,6 @@ from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.commissioning.scan.source import LineSource, Source, read_in_turn
 from gridtokenx_edge.commissioning.scan.target import SerialTarget, Target
 from gridtokenx_edge.commissioning.scan.timing import probe_timeout_s, read_timeout_s
-from gridtokenx_edge.dlms.scan import FoundDlms
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.faults import MeterRefused

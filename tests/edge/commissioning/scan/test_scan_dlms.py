@@ -11,9 +11,9 @@ import pytest
 from tests.edge.cli.test_commands import edge
 
 from gridtokenx_edge.commissioning.scan.dlms_results import dlms_snippet, profiles_of
+from gridtokenx_edge.commissioning.scan.dlms_scan import FoundDlms
 from gridtokenx_edge.commissioning.scan.target import SerialTarget, TcpTarget
 from gridtokenx_edge.config.config_check import load_config
-from gridtokenx_edge.dlms.scan import FoundDlms
 from gridtokenx_sim.config.loading import parse_config
 from gridtokenx_sim.simulation import serve
 

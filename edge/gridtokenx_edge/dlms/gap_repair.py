@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.dlms.marks import Mark, mark_of
+from gridtokenx_edge.dlms.last_readings import Mark, mark_of
+from gridtokenx_edge.dlms.meter_access import Terms
 from gridtokenx_edge.dlms.reader import DlmsReader
-from gridtokenx_edge.dlms.terms import Terms
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.meters.load_profile import Capture, Columns
 from gridtokenx_edge.meters.site_reading import Quantities, site_reading

@@ -15,8 +15,8 @@ from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, Dlm
 from gridtokenx_edge.config.dlms_secrets import SecretError
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
 from gridtokenx_edge.dlms.line import DlmsLine, line_baud
+from gridtokenx_edge.dlms.meter_access import Setting, terms_of
 from gridtokenx_edge.dlms.reader import DlmsReader, Told
-from gridtokenx_edge.dlms.terms import Setting, terms_of
 from gridtokenx_edge.meters.load_profile import Capture
 from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterStrange
 from gridtokenx_wire.clock import Clock, make_clock

@@ -14,7 +14,7 @@ from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.meter import MeterReader
+from gridtokenx_edge.modbus.register_reader import MeterReader
 from gridtokenx_edge.polling.faults import MeterSilent, MeterStrange, ValueMissing
 from gridtokenx_sim.config.faults import Crc, ExceptionReply, Frozen, Silence, Slow, Undefined
 from gridtokenx_wire.clock import ClockConfig, make_clock
