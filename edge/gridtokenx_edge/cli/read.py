@@ -27,7 +27,7 @@ from gridtokenx_edge.cli.terminal import (
     wrapped,
 )
 from gridtokenx_edge.commissioning.check import format_quantity
-from gridtokenx_edge.commissioning.check.line_exchanges import Exchange
+from gridtokenx_edge.commissioning.check.line_exchanges import LineExchange
 from gridtokenx_edge.commissioning.check.ports import agent_has, agent_runs
 from gridtokenx_edge.commissioning.check.visit import Visit, visit_meters
 from gridtokenx_edge.config.edge_config import (
@@ -115,7 +115,7 @@ def _fields(visit: Visit) -> dict[str, Any]:
     return fields | {"requests": [_request_fields(exchange) for exchange in visit.exchanges]}
 
 
-def _request_fields(exchange: Exchange) -> dict[str, Any]:
+def _request_fields(exchange: LineExchange) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "function": exchange.block.fc,
         "address": exchange.block.address,
@@ -154,7 +154,7 @@ def _lines(visit: Visit, *, is_raw: bool) -> Iterator[str]:
             yield from _raw_lines(exchange)
 
 
-def _raw_lines(exchange: Exchange) -> Iterator[str]:
+def _raw_lines(exchange: LineExchange) -> Iterator[str]:
     block = exchange.block
     what = ", ".join(block.points) or "identity"
     asked = f"fc {block.fc}, {block.count} registers from 0x{block.address:04X}: {what}"

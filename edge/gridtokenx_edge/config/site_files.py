@@ -41,7 +41,7 @@ _FRESH = """\
 """
 
 
-class Names(msgspec.Struct, frozen=True):
+class SiteFileNames(msgspec.Struct, frozen=True):
     """File names as the config has them, relative to it."""
 
     key: str = "edge.key"
@@ -50,9 +50,9 @@ class Names(msgspec.Struct, frozen=True):
     cert: str = "edge-tls.pem"
     tls_key: str = "edge-tls.key"
 
-    def next(self, generation: int) -> Names:
+    def next(self, generation: int) -> SiteFileNames:
         """Those of the key after; the same for the same generation, so that it can be repeated."""
-        return Names(
+        return SiteFileNames(
             _numbered(self.key, generation),
             _numbered(self.outbox, generation),
             self.ca,
@@ -67,12 +67,12 @@ def _numbered(name: str, generation: int) -> str:
     return str(path.with_name(f"{stem}-{generation}{path.suffix}"))
 
 
-def names_in(config: EdgeConfig | None) -> Names:
+def names_in(config: EdgeConfig | None) -> SiteFileNames:
     """Those that a config has, and the usual ones for what it does not name."""
     if config is None:
-        return Names()
-    usual, broker = Names(), config.broker
-    return Names(
+        return SiteFileNames()
+    usual, broker = SiteFileNames(), config.broker
+    return SiteFileNames(
         config.device.key,
         config.device.outbox,
         broker.ca or usual.ca,
@@ -86,7 +86,9 @@ def read_config(path: Path) -> EdgeConfig | None:
     return load_toml(path, EdgeConfig) if path.exists() else None
 
 
-def config_text(path: Path, names: Names, url: str, site: str, answer: EnrolmentAnswer) -> str:
+def config_text(
+    path: Path, names: SiteFileNames, url: str, site: str, answer: EnrolmentAnswer
+) -> str:
     """`edge.toml` with what was learnt; the rest of it, comments too, stays. Raises CannotEnrol."""
     text = path.read_text() if path.exists() else _FRESH.format(name=path.name)
     ack_key = answer.ack_keys if len(answer.ack_keys) > 1 else answer.ack_keys[0]
@@ -111,7 +113,12 @@ def config_text(path: Path, names: Names, url: str, site: str, answer: Enrolment
 
 
 def rotated_text(
-    path: Path, names: Names, former: Names, url: str, site: str, answer: EnrolmentAnswer
+    path: Path,
+    names: SiteFileNames,
+    former: SiteFileNames,
+    url: str,
+    site: str,
+    answer: EnrolmentAnswer,
 ) -> str:
     """`edge.toml` under the next key, with the former one kept until its outbox is drained."""
     text = config_text(path, names, url, site, answer)

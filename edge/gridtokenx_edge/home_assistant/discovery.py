@@ -31,7 +31,7 @@ _POLLS_BEFORE_STALE = 3
 _STALE_AFTER_S = 30
 
 
-class Names(msgspec.Struct, frozen=True):
+class GatewayTopics(msgspec.Struct, frozen=True):
     """Topics of one gateway: `prefix` is where Home Assistant looks, `device` our device id."""
 
     prefix: str
@@ -70,7 +70,7 @@ def stale_after_s(real_every_s: float) -> int:
 
 
 def sensor_configs(
-    names: Names, meter: MeterSettings, maker: str, real_every_s: float, present: set[str]
+    names: GatewayTopics, meter: MeterSettings, maker: str, real_every_s: float, present: set[str]
 ) -> dict[str, bytes]:
     """Topic → retained config, one for each value that the meter has. `maker` may be unknown."""
     device: dict[str, str | list[str]] = {

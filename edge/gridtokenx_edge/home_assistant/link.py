@@ -18,7 +18,7 @@ from gridtokenx_edge.config.edge_config import HomeAssistantConfig, Paths
 from gridtokenx_edge.home_assistant.discovery import (
     OFFLINE,
     ONLINE,
-    Names,
+    GatewayTopics,
     sensor_configs,
     stale_after_s,
     state_message,
@@ -40,7 +40,7 @@ _STEADY_S = 10.0
 _MOST_IN_FLIGHT = 20
 
 
-class Gateway(Protocol):
+class PublishedGateway(Protocol):
     """What is shown to the house."""
 
     @property
@@ -57,7 +57,7 @@ class HomeAssistantLink:
     """Shows each meter's newest reading until `stop`."""
 
     def __init__(
-        self, config: HomeAssistantConfig, paths: Paths, gateway: Gateway, log: Logger
+        self, config: HomeAssistantConfig, paths: Paths, gateway: PublishedGateway, log: Logger
     ) -> None:
         """Raises ConfigError, KeyFileError where a file cannot be used."""
         self._gateway = gateway
@@ -65,7 +65,7 @@ class HomeAssistantLink:
         self._log = log
         self._broker = _broker(config, paths)
         device = device_text(gateway.outbox.device)
-        self._names = Names(config.prefix, device, gateway.version)
+        self._names = GatewayTopics(config.prefix, device, gateway.version)
         self._shown: dict[str, Reading] = {}
         self._described: dict[str, set[str]] = {}
         self._stopped = asyncio.Event()

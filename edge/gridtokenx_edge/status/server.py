@@ -17,7 +17,7 @@ import msgspec
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.status.metrics import CONTENT_TYPE, metrics_text
 from gridtokenx_edge.status.page import PAGE_POLICY, page_html
-from gridtokenx_edge.status.state import Gateway, GatewayState, gateway_state
+from gridtokenx_edge.status.state import GatewayState, ObservedGateway, gateway_state
 
 _LOOPBACK = "127.0.0.1"
 _MOST_CONNECTIONS = 8
@@ -76,7 +76,7 @@ def answer(head: str, look: Callable[[], GatewayState]) -> Response:
 class StatusServer:
     """Serves until `stop`. A port that is taken is tried again; polling does not depend on it."""
 
-    def __init__(self, port: int, gateway: Gateway, log: Logger) -> None:
+    def __init__(self, port: int, gateway: ObservedGateway, log: Logger) -> None:
         self._port = port
         self._gateway = gateway
         self._faults = FaultLog(log)

@@ -20,7 +20,7 @@ from gridtokenx_wire.keys import device_text
 from gridtokenx_wire.reading import ReadingFlag
 
 
-class Gateway(Protocol):
+class ObservedGateway(Protocol):
     """The parts that are looked at."""
 
     @property
@@ -131,7 +131,7 @@ class GatewayState(msgspec.Struct, frozen=True):
     uplink: UplinkState
 
 
-def gateway_state(gateway: Gateway, started_s: float) -> GatewayState:
+def gateway_state(gateway: ObservedGateway, started_s: float) -> GatewayState:
     """Looks at every part. `started_s` is monotonic."""
     config = gateway.config
     now_ms = gateway.clock.now_ms()
@@ -150,7 +150,7 @@ def gateway_state(gateway: Gateway, started_s: float) -> GatewayState:
     )
 
 
-def _clock(gateway: Gateway, now_ms: int) -> ClockState:
+def _clock(gateway: ObservedGateway, now_ms: int) -> ClockState:
     if gateway.config.clock.source == "scaled":
         return ClockState(is_synchronised=True, source="scaled", time_ms=now_ms)
     is_synchronised, kernel = kernel_synchronised(), read_kernel_clock()
@@ -203,7 +203,7 @@ def _meter(meter: MeterStats, clock: Clock) -> MeterState:
     )
 
 
-def _outbox(gateway: Gateway) -> OutboxState:
+def _outbox(gateway: ObservedGateway) -> OutboxState:
     outbox, sealer = gateway.outbox, gateway.sealer
     return OutboxState(
         outbox.opened.is_set(),
@@ -215,7 +215,7 @@ def _outbox(gateway: Gateway) -> OutboxState:
     )
 
 
-def _uplink(gateway: Gateway) -> UplinkState:
+def _uplink(gateway: ObservedGateway) -> UplinkState:
     uplink, broker = gateway.uplink, gateway.config.broker
     counts, acked_at_s = uplink.counts, uplink.acked_at_s
     return UplinkState(

@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 """Called now and then with the frames done and all of them."""
 
 
-class Status(msgspec.Struct, frozen=True):
+class OutboxStatus(msgspec.Struct, frozen=True):
     """What an outbox holds. Acked frames are let go of in groups, so a few of them are in it.
 
     `used_bytes` is what frames take, `file_bytes` the file and its log. `full_in_days` is None
@@ -53,7 +53,7 @@ class Status(msgspec.Struct, frozen=True):
     full_in_days: float | None
 
 
-class Chain(msgspec.Struct, frozen=True):
+class VerifiedChain(msgspec.Struct, frozen=True):
     """Frames that hold together, with what they say. `summaries` stand for several frames each."""
 
     frames: int
@@ -86,7 +86,7 @@ class OutboxSnapshot:
         self.first_seq = first.first_seq if first else 0
         self.next_seq = newest + 1 if self.count else 0
 
-    def status(self, device: str, bounds: OutboxConfig, progress: Progress) -> Status:
+    def status(self, device: str, bounds: OutboxConfig, progress: Progress) -> OutboxStatus:
         """Looks at every frame. Raises OutboxUnreadableError."""
         readings = thinned = size = 0
         oldest_ms: int | None = None
@@ -99,7 +99,7 @@ class OutboxSnapshot:
             newest = [*newest[-_RATE_FRAMES:], (max(frame.time_ms), size)]
         used = read_used_bytes(self._database)
         most = bounds.max_mb * 1_000_000
-        return Status(
+        return OutboxStatus(
             device,
             self.chain.hex(),
             self.count,
@@ -116,7 +116,7 @@ class OutboxSnapshot:
             _full_in_days((most - used) * size / used, newest),
         )
 
-    def verify(self, key: Ed25519PublicKey, progress: Progress) -> Chain:
+    def verify(self, key: Ed25519PublicKey, progress: Progress) -> VerifiedChain:
         """Checks every signature and link. Raises WireError at the first that does not hold."""
         links = Links(self.header)
         summaries = readings = thinned = 0
@@ -131,7 +131,9 @@ class OutboxSnapshot:
             thinned += frame.left_out
             progress(done, self.count)
         links.finish()
-        return Chain(self.count, summaries, self.first_seq, self.next_seq, readings, thinned)
+        return VerifiedChain(
+            self.count, summaries, self.first_seq, self.next_seq, readings, thinned
+        )
 
     def export(self, stream: BinaryIO, progress: Progress) -> None:
         """Writes a file of frames (`gridtokenx_wire.message_file`), as they are stored."""

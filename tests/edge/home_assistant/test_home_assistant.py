@@ -14,10 +14,10 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gridtokenx_edge.config.edge_config import MeterConfig
-from gridtokenx_edge.home_assistant.discovery import Names, sensor_configs, state_message
+from gridtokenx_edge.home_assistant.discovery import GatewayTopics, sensor_configs, state_message
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
-NAMES = Names("homeassistant", "quklnhpxgrcyvf6hpnl4bjyxna", "1.2.3")
+NAMES = GatewayTopics("homeassistant", "quklnhpxgrcyvf6hpnl4bjyxna", "1.2.3")
 METER = MeterConfig("ABB-12/3", "abb_b23", 1, poll_every_s=10)
 # https://www.home-assistant.io/integrations/sensor.mqtt/, "Configuration variables", and .../mqtt/
 # for `device` and `origin`: what is not there is refused by Home Assistant.

@@ -9,7 +9,7 @@ from gridtokenx_edge.commissioning.check.counters import Consistency, Explanatio
 from gridtokenx_edge.commissioning.check.evidence import Evidence, Mistake
 from gridtokenx_edge.commissioning.check.finding import Finding, error, note, ok
 from gridtokenx_edge.commissioning.check.format_quantity import kwh
-from gridtokenx_edge.commissioning.check.movement import Movement, Outcome
+from gridtokenx_edge.commissioning.check.movement import Movement, MovementOutcome
 from gridtokenx_edge.commissioning.check.register_series import Series
 from gridtokenx_edge.config.edge_config import MeterConfig
 
@@ -59,7 +59,7 @@ def _agreement(meter: MeterConfig, series: Series, found: Consistency) -> Findin
             " each phase for itself",
             "ask the operator whether the grid operator's meter counts so too",
         )
-    if found.outcome is Outcome.AGREES:
+    if found.outcome is MovementOutcome.AGREES:
         register, movement = found.worse
         return ok("counter", meter.id, f"{register} {_moved(movement)}")
     return _too_little(meter, series)
@@ -114,13 +114,13 @@ def _mistake(
     seen = f"the register of {missing} holds no value"
     if not missing:
         seen = _contradiction(series, found)
-    if found.outcome is Outcome.FELL:
+    if found.outcome is MovementOutcome.FELL:
         do = "ask the maker: a counter never counts down; was the right register taken?"
         return error("counter_fell", meter.id, seen, do)
     if explanation is None:
         if missing:
             return error("no_value", meter.id, seen, f"profile {meter.profile} may be wrong")
-        if found.outcome is Outcome.TOO_LOW and found.worse[1].moved_most_uwh <= max(
+        if found.outcome is MovementOutcome.TOO_LOW and found.worse[1].moved_most_uwh <= max(
             series.steps_uwh
         ):
             do = (
@@ -145,7 +145,7 @@ def _contradiction(series: Series, found: Consistency) -> str:
 
 
 def _moved(movement: Movement) -> str:
-    if movement.outcome is Outcome.FELL:
+    if movement.outcome is MovementOutcome.FELL:
         return f"went down by {kwh(-movement.moved_least_uwh)}"
     moved = (movement.moved_least_uwh + movement.moved_most_uwh) // 2
     return (

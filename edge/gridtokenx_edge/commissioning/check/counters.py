@@ -12,7 +12,13 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_edge.commissioning.check.evidence import Evidence, Mistake
-from gridtokenx_edge.commissioning.check.movement import Bounds, Movement, Outcome, bounds, judge
+from gridtokenx_edge.commissioning.check.movement import (
+    Bounds,
+    Movement,
+    MovementOutcome,
+    bounds,
+    judge,
+)
 from gridtokenx_edge.commissioning.check.register_series import Series
 
 
@@ -32,7 +38,7 @@ class Explanation(msgspec.Struct, frozen=True):
 class Consistency(msgspec.Struct, frozen=True):
     """Import and export beside the power. `outcome` is the worse of both."""
 
-    outcome: Outcome
+    outcome: MovementOutcome
     imported: Movement | None
     exported: Movement | None
     is_per_phase: bool = False
@@ -40,7 +46,11 @@ class Consistency(msgspec.Struct, frozen=True):
 
     @property
     def is_contradiction(self) -> bool:
-        return self.outcome in {Outcome.TOO_HIGH, Outcome.TOO_LOW, Outcome.FELL}
+        return self.outcome in {
+            MovementOutcome.TOO_HIGH,
+            MovementOutcome.TOO_LOW,
+            MovementOutcome.FELL,
+        }
 
     @property
     def worse(self) -> tuple[Literal["import", "export"], Movement]:
@@ -54,7 +64,7 @@ class Consistency(msgspec.Struct, frozen=True):
 def compare(series: Series) -> Consistency:
     """Each register beside the power of its direction."""
     if not series.power_w or not (series.import_uwh or series.export_uwh):
-        return Consistency(Outcome.UNKNOWN, None, None)
+        return Consistency(MovementOutcome.UNKNOWN, None, None)
     imported = exported = None
     if series.import_uwh:
         drawn_w = [max(0, power) for power in series.power_w]
@@ -63,11 +73,17 @@ def compare(series: Series) -> Consistency:
         fed_in_w = [max(0, -power) for power in series.power_w]
         exported = judge(series.times_ms, series.export_uwh, fed_in_w, series.steps_uwh[1])
     outcomes = {movement.outcome for movement in (imported, exported) if movement}
-    order = (Outcome.FELL, Outcome.TOO_HIGH, Outcome.TOO_LOW, Outcome.AGREES, Outcome.UNKNOWN)
+    order = (
+        MovementOutcome.FELL,
+        MovementOutcome.TOO_HIGH,
+        MovementOutcome.TOO_LOW,
+        MovementOutcome.AGREES,
+        MovementOutcome.UNKNOWN,
+    )
     outcome = next(each for each in order if each in outcomes)
     found = Consistency(outcome, imported, exported)
     if found.is_contradiction and _fits_per_phase(series):
-        return Consistency(Outcome.AGREES, imported, exported, is_per_phase=True)
+        return Consistency(MovementOutcome.AGREES, imported, exported, is_per_phase=True)
     return found
 
 
@@ -93,7 +109,7 @@ def explain(evidence: Evidence) -> Explanation | None:
         found = compare(series)
         if found.is_contradiction or found.is_per_phase:
             continue
-        is_sure = found.outcome is Outcome.AGREES
+        is_sure = found.outcome is MovementOutcome.AGREES
         explanation = Explanation(mistake, series, factor, is_sure)
         if is_sure:
             return explanation

@@ -10,7 +10,7 @@ import msgspec
 
 from gridtokenx_edge.commissioning.check.dlms_as_bus import as_bus, as_meter
 from gridtokenx_edge.commissioning.check.dlms_visit import DlmsVisit, failed_visit, look_at_profile
-from gridtokenx_edge.commissioning.check.line_exchanges import Outcome
+from gridtokenx_edge.commissioning.check.line_exchanges import ExchangeOutcome
 from gridtokenx_edge.commissioning.check.meter_session import AskingDlms
 from gridtokenx_edge.commissioning.check.sampling import BusSamples, MeterSamples, Pace
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
@@ -104,22 +104,24 @@ async def _poll_all(
 
 async def _poll(asking: AskingDlms, reader: DlmsReader, found: MeterSamples) -> None:
     """One poll, counted as one request. Raises LineDown."""
-    outcome, openings = Outcome.REFUSED, reader.association.openings
+    outcome, openings = ExchangeOutcome.REFUSED, reader.association.openings
     try:
         found.reading = await reader.poll()
-        outcome = Outcome.ANSWERED
+        outcome = ExchangeOutcome.ANSWERED
     except LineDown:
         asking.take()
         raise
     except MeterSilent:
-        outcome = Outcome.SILENT
+        outcome = ExchangeOutcome.SILENT
     except MeterGarbled:
-        outcome = Outcome.NOISE
+        outcome = ExchangeOutcome.NOISE
     except BusFault:
         pass
     took_us = sum(asking.take())
-    if outcome is Outcome.ANSWERED and reader.association.openings > openings:
-        found.tally.count(Outcome.SILENT, 0)  # the reader asked a second time, in a new association
+    if outcome is ExchangeOutcome.ANSWERED and reader.association.openings > openings:
+        found.tally.count(
+            ExchangeOutcome.SILENT, 0
+        )  # the reader asked a second time, in a new association
     found.tally.count(outcome, took_us)
-    if found.reading and outcome is Outcome.ANSWERED:
+    if found.reading and outcome is ExchangeOutcome.ANSWERED:
         found.keep(found.reading, took_us)

@@ -22,7 +22,7 @@ _MOST_KEPT = 1000
 GATEWAY_EXCEPTIONS = (10, 11)
 
 
-class Outcome(Enum):
+class ExchangeOutcome(Enum):
     """What came of a request."""
 
     ANSWERED = "answered"
@@ -33,14 +33,14 @@ class Outcome(Enum):
     LINE_DOWN = "line_down"
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class LineExchange(msgspec.Struct, frozen=True):
     """One request and what came of it: asked at `time_ms` (community), over after `took_us`."""
 
     address: int
     block: Block
     time_ms: int
     took_us: int
-    outcome: Outcome
+    outcome: ExchangeOutcome
     words: tuple[int, ...] = ()
     error: str = ""
     sent: bytes = b""
@@ -53,11 +53,11 @@ class ListeningLine(Line):
     def __init__(self, config: BusConfig, clock: Clock) -> None:
         super().__init__(config, FaultLog(start_logging()), hear=self._pass)
         self._community = clock
-        self._exchanges: deque[Exchange] = deque(maxlen=_MOST_KEPT)
+        self._exchanges: deque[LineExchange] = deque(maxlen=_MOST_KEPT)
         self._sent_bytes = b""
         self._heard_bytes = b""
 
-    def take(self) -> list[Exchange]:
+    def take(self) -> list[LineExchange]:
         """The exchanges since the last call, oldest first."""
         taken = list(self._exchanges)
         self._exchanges.clear()
@@ -67,7 +67,7 @@ class ListeningLine(Line):
         self._sent_bytes = self._heard_bytes = b""
         time_ms, started_ns = self._community.now_ms(), time.monotonic_ns()
         words: list[int] = []
-        outcome, error = Outcome.ANSWERED, ""
+        outcome, error = ExchangeOutcome.ANSWERED, ""
         try:
             words = await super().read(address, block, timeout_s)
         except BusFault as fault:
@@ -76,7 +76,7 @@ class ListeningLine(Line):
         finally:
             took_us = (time.monotonic_ns() - started_ns) // 1000
             self._exchanges.append(
-                Exchange(
+                LineExchange(
                     address,
                     block,
                     time_ms,
@@ -97,10 +97,10 @@ class ListeningLine(Line):
             self._heard_bytes += data
 
 
-def _outcome(fault: BusFault, received: bytes) -> Outcome:
+def _outcome(fault: BusFault, received: bytes) -> ExchangeOutcome:
     if isinstance(fault, LineDown):
-        return Outcome.LINE_DOWN
+        return ExchangeOutcome.LINE_DOWN
     if isinstance(fault, MeterRefused):
         is_silent = fault.code in GATEWAY_EXCEPTIONS
-        return Outcome.SILENT if is_silent else Outcome.REFUSED
-    return Outcome.NOISE if received else Outcome.SILENT
+        return ExchangeOutcome.SILENT if is_silent else ExchangeOutcome.REFUSED
+    return ExchangeOutcome.NOISE if received else ExchangeOutcome.SILENT

@@ -27,7 +27,7 @@ _FEWEST_SAMPLES = 5
 _STEPS_BEFORE_STANDSTILL = 12
 
 
-class Outcome(Enum):
+class MovementOutcome(Enum):
     AGREES = "agrees"
     TOO_HIGH = "too_high"
     TOO_LOW = "too_low"
@@ -42,7 +42,7 @@ class Movement(msgspec.Struct, frozen=True):
     `moved_least_uwh` and `moved_most_uwh` are the same where the counter's turns were seen.
     """
 
-    outcome: Outcome
+    outcome: MovementOutcome
     moved_least_uwh: int
     moved_most_uwh: int
     least_uwh: int
@@ -64,16 +64,16 @@ def judge(
     `step_uwh` is what the counter's profile says of its resolution.
     """
     if len(times_ms) < _FEWEST_SAMPLES:
-        return Movement(Outcome.UNKNOWN, 0, 0, 0, 0)
+        return Movement(MovementOutcome.UNKNOWN, 0, 0, 0, 0)
     turns = [i for i in range(1, len(times_ms)) if counted_uwh[i] != counted_uwh[i - 1]]
     if any(counted_uwh[i] < counted_uwh[i - 1] for i in turns):
         fell = min(counted_uwh[i] - counted_uwh[i - 1] for i in turns)
-        return Movement(Outcome.FELL, fell, fell, 0, 0)
+        return Movement(MovementOutcome.FELL, fell, fell, 0, 0)
     whole = _whole(times_ms, counted_uwh, power_w, step_uwh)
-    if len(turns) < 2 or whole.outcome in {Outcome.TOO_HIGH, Outcome.TOO_LOW}:
+    if len(turns) < 2 or whole.outcome in {MovementOutcome.TOO_HIGH, MovementOutcome.TOO_LOW}:
         return whole
     sharper = _between_turns(times_ms, counted_uwh, power_w, turns)
-    return whole if sharper.outcome is Outcome.UNKNOWN else sharper
+    return whole if sharper.outcome is MovementOutcome.UNKNOWN else sharper
 
 
 def _whole(
@@ -86,7 +86,7 @@ def _whole(
     moved_least, moved_most = max(0, moved - step_uwh), moved + step_uwh
     outcome = _compare(moved_least, moved_most, allowed)
     if moved == 0 and allowed.least_uwh < _STEPS_BEFORE_STANDSTILL * step_uwh:
-        outcome = Outcome.UNKNOWN
+        outcome = MovementOutcome.UNKNOWN
     return Movement(outcome, moved_least, moved_most, *allowed)
 
 
@@ -121,17 +121,17 @@ def _with_lag(inner: Bounds, outer: Bounds, highest_w: int) -> Bounds:
     return Bounds(max(0, inner.least_uwh - lag_uwh), outer.most_uwh + lag_uwh)
 
 
-def _compare(moved_least: int, moved_most: int, allowed: Bounds) -> Outcome:
+def _compare(moved_least: int, moved_most: int, allowed: Bounds) -> MovementOutcome:
     many, few = _ALARM
     if few * moved_least > many * allowed.most_uwh:
-        return Outcome.TOO_HIGH
+        return MovementOutcome.TOO_HIGH
     if many * moved_most < few * allowed.least_uwh:
-        return Outcome.TOO_LOW
+        return MovementOutcome.TOO_LOW
     is_tight = (
         0 < allowed.most_uwh <= _WIDEST_CONFIRMATION * allowed.least_uwh
         and moved_most <= _WIDEST_CONFIRMATION * moved_least
     )
-    return Outcome.AGREES if is_tight else Outcome.UNKNOWN
+    return MovementOutcome.AGREES if is_tight else MovementOutcome.UNKNOWN
 
 
 def _uwh(energy_w_ms: int) -> int:

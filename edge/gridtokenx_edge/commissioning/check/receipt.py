@@ -30,7 +30,7 @@ _STOP_S = 5.0
 _POLL_S = 0.01
 
 
-class Heard(msgspec.Struct):
+class UplinkResult(msgspec.Struct):
     """What was heard while an ack was waited for. `ignored` are acks that do not count."""
 
     ack_ms: int | None = None
@@ -41,10 +41,10 @@ class Heard(msgspec.Struct):
     unacked: int = 0
 
 
-class _Events:
+class _UplinkEvents:
     """A logger that remembers what the uplink would have logged."""
 
-    def __init__(self, heard: Heard) -> None:
+    def __init__(self, heard: UplinkResult) -> None:
         self._heard = heard
 
     def info(self, event: str, **fields: Any) -> None:
@@ -72,12 +72,12 @@ async def send_reading(
     reading: Reading,
     version: str,
     wait_s: float,
-) -> Heard | Finding:
+) -> UplinkResult | Finding:
     """Sends one reading through the outbox, as the agent does; a finding if it cannot be stored.
 
     The frame is the next one of the chain: the agent goes on behind it.
     """
-    heard = Heard()
+    heard = UplinkResult()
     outbox = Outbox(paths.outbox, key, config.outbox)
     run = ClockWatch(config.clock).look()
     try:
@@ -87,7 +87,7 @@ async def send_reading(
         await outbox.close()
         return error("outbox", "", str(fault), "stop whatever uses it; is it this device's?")
     try:
-        log = cast(Logger, _Events(heard))
+        log = cast(Logger, _UplinkEvents(heard))
         uplink = Uplink(config, paths, outbox, make_clock(config.clock), version, log)
         sending = asyncio.create_task(uplink.run())
         started_s = time.monotonic()
@@ -112,7 +112,7 @@ class AckWatch:
     def __init__(self, ack_keys: Iterable[bytes], device: bytes) -> None:
         self._keys = [Ed25519PublicKey.from_public_bytes(key) for key in ack_keys]
         self._device = device
-        self._heard = Heard()
+        self._heard = UplinkResult()
         self._started_s = time.monotonic()
 
     def on_message(self, _topic: str, payload: bytes) -> None:
@@ -129,12 +129,12 @@ class AckWatch:
             heard.ack_ms = round((time.monotonic() - self._started_s) * 1000)
             heard.refused += [verdict.reason.label for verdict in ack.verdicts]
 
-    async def wait(self, wait_s: float) -> Heard:
+    async def wait(self, wait_s: float) -> UplinkResult:
         await _until(lambda: self._heard.ack_ms is not None or self._heard.ignored, wait_s)
         return self._heard
 
 
-def judge_receipt(heard: Heard, community: str, wait_s: float) -> list[Finding]:
+def judge_receipt(heard: UplinkResult, community: str, wait_s: float) -> list[Finding]:
     """What the ack, or its absence, says of the enrolment."""
     if heard.ack_ms is not None:
         more = f"; {heard.unacked} older frames are on their way" if heard.unacked else ""

@@ -11,9 +11,9 @@ import msgspec
 from gridtokenx_edge.commissioning.check.evidence import Evidence, ReadingEvidence, RegisterEvidence
 from gridtokenx_edge.commissioning.check.line_exchanges import (
     GATEWAY_EXCEPTIONS,
-    Exchange,
+    ExchangeOutcome,
+    LineExchange,
     ListeningLine,
-    Outcome,
 )
 from gridtokenx_edge.commissioning.check.register_series import Sample
 from gridtokenx_edge.commissioning.check.visit import site_view, values_beside
@@ -185,8 +185,8 @@ async def _poll(line: ListeningLine, found: MeterSamples, reader: Reader) -> Non
         _keep(found, line.take())
 
 
-def _keep(found: MeterSamples, exchanges: Sequence[Exchange]) -> None:
-    passed = [each for each in exchanges if each.outcome is not Outcome.LINE_DOWN]
+def _keep(found: MeterSamples, exchanges: Sequence[LineExchange]) -> None:
+    passed = [each for each in exchanges if each.outcome is not ExchangeOutcome.LINE_DOWN]
     for exchange in passed:
         found.tally.add(exchange)
     if isinstance(found.profile, Profile):
@@ -204,14 +204,14 @@ def _keep(found: MeterSamples, exchanges: Sequence[Exchange]) -> None:
     found.polls_us += sum(exchange.took_us for exchange in asked)
 
 
-def _sample_of(profile: Profile, exchanges: Sequence[Exchange]) -> Sample | None:
+def _sample_of(profile: Profile, exchanges: Sequence[LineExchange]) -> Sample | None:
     """The registers of one poll; None if it was not whole."""
     words: dict[str, tuple[int, ...]] = {}
     times_ms: list[int] = []
     points = profile.points()
     for exchange in exchanges:
         told = [name for name in exchange.block.points if name in points]
-        if exchange.outcome is not Outcome.ANSWERED or not told:
+        if exchange.outcome is not ExchangeOutcome.ANSWERED or not told:
             continue
         times_ms.append(exchange.time_ms)
         for name in told:

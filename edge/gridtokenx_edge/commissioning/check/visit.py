@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from gridtokenx_edge.commissioning.check.line_exchanges import Exchange, ListeningLine
+from gridtokenx_edge.commissioning.check.line_exchanges import LineExchange, ListeningLine
 from gridtokenx_edge.config.edge_config import BusConfig, EdgeConfig, MeterConfig
 from gridtokenx_edge.meters.sunspec.models import READING_POINTS
 from gridtokenx_edge.modbus.readers import Readers
@@ -30,7 +30,7 @@ class Visit(msgspec.Struct, frozen=True):
     meter: MeterConfig
     reading: Reading | None = None
     values: dict[str, int | None] = {}
-    exchanges: tuple[Exchange, ...] = ()
+    exchanges: tuple[LineExchange, ...] = ()
     error: str = ""
 
 

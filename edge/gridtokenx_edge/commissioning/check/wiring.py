@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from gridtokenx_edge.commissioning.check.finding import Finding, error, note, ok, warning
-from gridtokenx_edge.commissioning.check.line_exchanges import Exchange, Outcome
+from gridtokenx_edge.commissioning.check.line_exchanges import ExchangeOutcome, LineExchange
 from gridtokenx_edge.config.edge_config import BusConfig, SerialBus
 
 # A line in order loses nothing; one in a hundred is a loose end, one in twenty will get worse.
@@ -25,17 +25,17 @@ _MOST_TIMES = 10_000
 class Tally(msgspec.Struct):
     """The requests to one meter, counted. `took_us` are those of its answers, the first ones."""
 
-    outcomes: Counter[Outcome] = msgspec.field(default_factory=Counter)
+    outcomes: Counter[ExchangeOutcome] = msgspec.field(default_factory=Counter)
     took_us: list[int] = []
     busy_us: int = 0
 
-    def add(self, exchange: Exchange) -> None:
+    def add(self, exchange: LineExchange) -> None:
         self.count(exchange.outcome, exchange.took_us)
 
-    def count(self, outcome: Outcome, took_us: int) -> None:
+    def count(self, outcome: ExchangeOutcome, took_us: int) -> None:
         self.outcomes[outcome] += 1
         self.busy_us += took_us
-        if outcome is Outcome.ANSWERED and len(self.took_us) < _MOST_TIMES:
+        if outcome is ExchangeOutcome.ANSWERED and len(self.took_us) < _MOST_TIMES:
             self.took_us.append(took_us)
 
     @property
@@ -45,14 +45,14 @@ class Tally(msgspec.Struct):
     @property
     def heard(self) -> int:
         """Requests that the meter answered, if only by refusing."""
-        return self.outcomes[Outcome.ANSWERED] + self.outcomes[Outcome.REFUSED]
+        return self.outcomes[ExchangeOutcome.ANSWERED] + self.outcomes[ExchangeOutcome.REFUSED]
 
 
 def judge_bus(bus: BusConfig, tallies: Sequence[tuple[str, Tally]]) -> Iterator[Finding]:
     """Findings of each meter, or one of the bus where no meter of it was heard."""
     asked = [(meter, tally) for meter, tally in tallies if tally.requests]
     if len(asked) > 1 and not any(tally.heard for _, tally in asked):
-        noise = sum(tally.outcomes[Outcome.NOISE] for _, tally in asked)
+        noise = sum(tally.outcomes[ExchangeOutcome.NOISE] for _, tally in asked)
         requests = sum(tally.requests for _, tally in asked)
         yield _dead_bus(bus, requests, noise)
         return
@@ -66,7 +66,7 @@ def _dead_bus(bus: BusConfig, requests: int, noise: int) -> Finding:
 
 
 def _judge_meter(bus: BusConfig, meter: str, tally: Tally) -> Finding:
-    silent, noise = tally.outcomes[Outcome.SILENT], tally.outcomes[Outcome.NOISE]
+    silent, noise = tally.outcomes[ExchangeOutcome.SILENT], tally.outcomes[ExchangeOutcome.NOISE]
     counted = f"{tally.requests} requests: {silent} without reply, {noise} with noise"
     if not tally.heard:
         name = "noise" if noise else "silent_meter"

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gridtokenx_edge.commissioning.scan.plausibility import Finding, judge
+from gridtokenx_edge.commissioning.scan.plausibility import ProfileClue, judge
 from gridtokenx_edge.commissioning.scan.prober import Asker
 from gridtokenx_edge.meters.identity import decode_serial, meter_id
 from gridtokenx_edge.meters.plan import Block, register_block
@@ -73,7 +73,7 @@ class Trial(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
     id: str
     problems: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[ProfileClue, ...]
 
     @property
     def passed(self) -> bool:
@@ -100,7 +100,9 @@ async def try_profile(asker: Asker, profile: Profile) -> Trial:
     needed = {name for name, point in profile.points().items() if not point.optional}
     problems += [_missing(row) for row in rows if row.name in needed and row.value is None]
     values = {row.name: row.value for row in rows if row.words}
-    doubts = [Finding(_missing(row), 0) for row in rows if not row.words and row.name not in needed]
+    doubts = [
+        ProfileClue(_missing(row), 0) for row in rows if not row.words and row.name not in needed
+    ]
     return Trial(tuple(rows), found, tuple(problems), (*judge(values), *doubts))
 
 

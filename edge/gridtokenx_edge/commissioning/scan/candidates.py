@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from gridtokenx_edge.commissioning.scan.plausibility import Finding, Values, Weight, score
+from gridtokenx_edge.commissioning.scan.plausibility import ProfileClue, Values, Weight, score
 from gridtokenx_edge.meters.profile import Profile
 
 # Below this, a meter of nothing but zeros could be anything.
@@ -22,7 +22,7 @@ class Candidate(msgspec.Struct, frozen=True):
     name: str
     profile: Profile
     serial: str
-    findings: tuple[Finding, ...]
+    findings: tuple[ProfileClue, ...]
     values: Values = {}
 
     @property

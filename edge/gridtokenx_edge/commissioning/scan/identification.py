@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from gridtokenx_edge.commissioning.scan.candidates import Candidate, Verdict, rank
-from gridtokenx_edge.commissioning.scan.plausibility import JUDGED, Finding, Weight, judge
+from gridtokenx_edge.commissioning.scan.plausibility import JUDGED, ProfileClue, Weight, judge
 from gridtokenx_edge.commissioning.scan.prober import Asker
 from gridtokenx_edge.commissioning.scan.sunspec import SunSpecDevice, sunspec_devices
 from gridtokenx_edge.meters.identity import decode_serial
@@ -78,7 +78,7 @@ async def _read_as(asker: Asker, profiles: Profiles, *, is_of_type: bool) -> lis
 async def _candidate(
     asker: Asker, name: str, profile: Profile, *, is_of_type: bool
 ) -> Candidate | None:
-    findings = [Finding("says its type", Weight.TYPE_CODE)] if is_of_type else []
+    findings = [ProfileClue("says its type", Weight.TYPE_CODE)] if is_of_type else []
     serial = ""
     rest_s = profile.min_gap_ms / 1000
     if identity := profile.identity:
@@ -87,7 +87,7 @@ async def _candidate(
         if not serial and not identity.optional:
             return None
         if serial:
-            findings.append(Finding(f"serial number {serial}", Weight.SERIAL))
+            findings.append(ProfileClue(f"serial number {serial}", Weight.SERIAL))
     values = await _values(asker, profile, rest_s)
     if values is None:
         return None

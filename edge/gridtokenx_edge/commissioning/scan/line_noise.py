@@ -13,7 +13,7 @@ _SHORTEST = 5
 _REPLIES = {0x03, 0x04, 0x83, 0x84}
 
 
-class Heard(Enum):
+class ResponseKind(Enum):
     """How the line sounded after a request that stayed without a valid reply."""
 
     NOTHING = "nothing"
@@ -22,22 +22,22 @@ class Heard(Enum):
     GARBLED = "garbled"
 
 
-class Overheard(msgspec.Struct, frozen=True):
+class LineResponse(msgspec.Struct, frozen=True):
     """`address`: who answered late."""
 
-    kind: Heard
+    kind: ResponseKind
     address: int = 0
 
 
-def judge_bytes(request: bytes, heard: bytes) -> Overheard:
+def judge_bytes(request: bytes, heard: bytes) -> LineResponse:
     """What `heard` after `request` (both RTU frames) means."""
     if not heard:
-        return Overheard(Heard.NOTHING)
+        return LineResponse(ResponseKind.NOTHING)
     if heard.startswith(request):
-        return Overheard(Heard.ECHO)
+        return LineResponse(ResponseKind.ECHO)
     if is_reply(heard) and request[:1] != heard[:1]:
-        return Overheard(Heard.LATE, heard[0])
-    return Overheard(Heard.GARBLED)
+        return LineResponse(ResponseKind.LATE, heard[0])
+    return LineResponse(ResponseKind.GARBLED)
 
 
 def is_reply(data: bytes) -> bool:
@@ -48,7 +48,7 @@ def is_reply(data: bytes) -> bool:
     return len(data) == size and crc16(data[:-2]) == data[-2:]
 
 
-class Ear:
+class ByteRecorder:
     """Collects what a line hears since the last request; a `hear` for a Line."""
 
     def __init__(self) -> None:
@@ -61,5 +61,5 @@ class Ear:
         else:
             self.heard += data
 
-    def judge(self) -> Overheard:
+    def judge(self) -> LineResponse:
         return judge_bytes(self.request, self.heard)

@@ -46,7 +46,7 @@ class Weight(IntEnum):
     """The meter says that it is this model."""
 
 
-class Finding(msgspec.Struct, frozen=True):
+class ProfileClue(msgspec.Struct, frozen=True):
     """One line for a person; `weight` 0 or less: against the model. `rules_out`: it cannot be."""
 
     text: str
@@ -54,7 +54,7 @@ class Finding(msgspec.Struct, frozen=True):
     rules_out: bool = False
 
 
-def judge(values: Values) -> list[Finding]:
+def judge(values: Values) -> list[ProfileClue]:
     """What the values of one reading say about the profile that they were decoded with."""
     return [
         *_voltages(values),
@@ -64,57 +64,57 @@ def judge(values: Values) -> list[Finding]:
     ]
 
 
-def score(findings: list[Finding]) -> int:
+def score(findings: list[ProfileClue]) -> int:
     return sum(finding.weight for finding in findings)
 
 
-def _voltages(values: Values) -> Iterator[Finding]:
+def _voltages(values: Values) -> Iterator[ProfileClue]:
     for phase in _PHASES:
         name = f"voltage_{phase}"
         if name not in values:
             continue
         value = values[name]
         if value is None or abs(value) < _NO_VOLTAGE_MV:
-            yield Finding(f"no voltage on {phase.upper()}", -Weight.FAINT)
+            yield ProfileClue(f"no voltage on {phase.upper()}", -Weight.FAINT)
         elif value in _VOLTAGES_MV:
-            yield Finding(f"{value / 1000:.1f} V on {phase.upper()}", Weight.STRONG)
+            yield ProfileClue(f"{value / 1000:.1f} V on {phase.upper()}", Weight.STRONG)
         else:
             text = f"{value / 1000:g} V on {phase.upper()}, expected 80 to 300"
-            yield Finding(text, -Weight.STRONG, rules_out=True)
+            yield ProfileClue(text, -Weight.STRONG, rules_out=True)
 
 
-def _frequency(values: Values) -> Iterator[Finding]:
+def _frequency(values: Values) -> Iterator[ProfileClue]:
     if "frequency" not in values:
         return
     value = values["frequency"]
     if not value:
-        yield Finding("no frequency", -Weight.FAINT)
+        yield ProfileClue("no frequency", -Weight.FAINT)
     elif value in _FREQUENCIES_MHZ:
-        yield Finding(f"{value / 1000:.2f} Hz", Weight.STRONG)
+        yield ProfileClue(f"{value / 1000:.2f} Hz", Weight.STRONG)
     else:
         text = f"{value / 1000:g} Hz, expected 45 to 65"
-        yield Finding(text, -Weight.STRONG, rules_out=True)
+        yield ProfileClue(text, -Weight.STRONG, rules_out=True)
 
 
-def _energies(values: Values) -> Iterator[Finding]:
+def _energies(values: Values) -> Iterator[ProfileClue]:
     for name in ("energy_import", "energy_export"):
         value = values.get(name)
         word = name.removeprefix("energy_")
         if value is None:
             if name == "energy_import":
-                yield Finding("no import register", -Weight.STRONG, rules_out=True)
+                yield ProfileClue("no import register", -Weight.STRONG, rules_out=True)
         elif value > _MOST_ENERGY_UWH:
             text = f"{value // 10**9} kWh {word}, expected at most {_MOST_ENERGY_UWH // 10**9}"
-            yield Finding(text, -Weight.STRONG, rules_out=True)
+            yield ProfileClue(text, -Weight.STRONG, rules_out=True)
         elif value:
-            yield Finding(f"{value / 10**9:.3f} kWh {word}", Weight.FAINT)
+            yield ProfileClue(f"{value / 10**9:.3f} kWh {word}", Weight.FAINT)
 
 
-def _powers(values: Values) -> Iterator[Finding]:
+def _powers(values: Values) -> Iterator[ProfileClue]:
     power = values.get("active_power")
     if power is not None and abs(power) > _MOST_POWER_W:
         text = f"{power} W, expected at most {_MOST_POWER_W}"
-        yield Finding(text, -Weight.STRONG, rules_out=True)
+        yield ProfileClue(text, -Weight.STRONG, rules_out=True)
         return
     apparent = _apparent_va(values)
     if power is not None and apparent is not None:
@@ -124,22 +124,22 @@ def _powers(values: Values) -> Iterator[Finding]:
     if total and len(known) == len(_PHASES):
         near = abs(sum(known) - total) <= _SLACK_W + abs(total) // 2
         if near:
-            yield Finding("the phases' powers add up", Weight.FAIR)
+            yield ProfileClue("the phases' powers add up", Weight.FAIR)
         else:
             text = f"the phases' powers add up to {sum(known)} W, not {total} W"
-            yield Finding(text, -Weight.FAIR)
+            yield ProfileClue(text, -Weight.FAIR)
 
 
-def _against_va(name: str, power_w: int, apparent_va: float) -> Iterator[Finding]:
+def _against_va(name: str, power_w: int, apparent_va: float) -> Iterator[ProfileClue]:
     if abs(power_w) > _MOST_OF_VA * apparent_va + _SLACK_W:
         text = f"{power_w} W of {name}, but volts and amperes give {apparent_va:.0f} VA"
-        yield Finding(text, -Weight.STRONG, rules_out=True)
+        yield ProfileClue(text, -Weight.STRONG, rules_out=True)
     elif apparent_va >= _WORTH_JUDGING_VA:
         if abs(power_w) < _LEAST_OF_VA * apparent_va:
             text = f"only {power_w} W of {name}, but volts and amperes give {apparent_va:.0f} VA"
-            yield Finding(text, -Weight.STRONG)
+            yield ProfileClue(text, -Weight.STRONG)
         else:
-            yield Finding(f"{power_w} W fits {apparent_va:.0f} VA", Weight.STRONG)
+            yield ProfileClue(f"{power_w} W fits {apparent_va:.0f} VA", Weight.STRONG)
 
 
 def _apparent_va(values: Values) -> float | None:

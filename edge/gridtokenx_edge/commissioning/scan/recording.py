@@ -19,7 +19,7 @@ from gridtokenx_wire.config import load_toml
 _ILLEGAL_ADDRESS = 2
 
 
-class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RecordedExchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A read request and what came back."""
 
     request: str
@@ -55,7 +55,7 @@ class RecordedMeter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[[meter]]`: what the meter at an address answered."""
 
     address: int
-    exchange: tuple[Exchange, ...]
+    exchange: tuple[RecordedExchange, ...]
     line: str = ""
 
 
@@ -75,7 +75,7 @@ class Recorder:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self.exchanges: list[Exchange] = []
+        self.exchanges: list[RecordedExchange] = []
 
     async def read(self, block: Block) -> list[int]:
         reply = b""
@@ -91,14 +91,14 @@ class Recorder:
         else:
             return words
         finally:
-            self.exchanges.append(Exchange(_request(block).hex(" "), reply.hex(" ")))
+            self.exchanges.append(RecordedExchange(_request(block).hex(" "), reply.hex(" ")))
 
 
 class Replay:
     """A recorded meter as a source. What was not asked then is refused now."""
 
     def __init__(self, meter: RecordedMeter) -> None:
-        self._replies: dict[tuple[int, int, int], Exchange] = {}
+        self._replies: dict[tuple[int, int, int], RecordedExchange] = {}
         self._words: dict[tuple[int, int], int] = {}
         for exchange in meter.exchange:
             block = exchange.block

@@ -14,7 +14,7 @@ import msgspec
 
 from gridtokenx_edge.commissioning.scan.dlms_scan import FoundDlms
 from gridtokenx_edge.commissioning.scan.identification import Profiles, identify
-from gridtokenx_edge.commissioning.scan.line_noise import Ear, Heard
+from gridtokenx_edge.commissioning.scan.line_noise import ByteRecorder, ResponseKind
 from gridtokenx_edge.commissioning.scan.prober import Asker
 from gridtokenx_edge.commissioning.scan.results import FoundMeter, Garbled, Report
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
@@ -97,7 +97,7 @@ class Scan:
         self._dlms = dlms
         self._unfit: set[LineSettings | None] = set()
         self._round_trips_s: dict[LineSettings | None, list[float]] = {}
-        self._ear = Ear()
+        self._ear = ByteRecorder()
         self._one_for_all = False
 
     async def run(self) -> Report:
@@ -179,9 +179,9 @@ class Scan:
                 noisy = 0
                 if self._one_for_all:
                     break
-            elif heard is Heard.LATE:
+            elif heard is ResponseKind.LATE:
                 late.add(self._ear.judge().address)
-            elif heard is Heard.GARBLED:
+            elif heard is ResponseKind.GARBLED:
                 noisy += 1
                 if noisy >= _NOISY_AFTER:
                     self._noise(settings)
@@ -191,9 +191,9 @@ class Scan:
 
     async def _probe(
         self, line: Line, settings: LineSettings | None, address: int, probe: Block, tries: int
-    ) -> Heard | None:
+    ) -> ResponseKind | None:
         """None: somebody answers at the address; otherwise what was heard instead."""
-        heard = Heard.NOTHING
+        heard = ResponseKind.NOTHING
         for _ in range(tries):
             self.report.requests += 1
             started_s = time.monotonic()
@@ -201,12 +201,12 @@ class Scan:
                 await read_in_turn(line, address, probe)
             except MeterRefused as refusal:
                 if refusal.code in _NO_TARGET:
-                    return Heard.NOTHING
+                    return ResponseKind.NOTHING
             except (MeterSilent, MeterGarbled) as fault:
-                heard = Heard.NOTHING if line.is_numbered else self._ear.judge().kind
-                if heard is Heard.GARBLED and isinstance(fault, MeterSilent):
+                heard = ResponseKind.NOTHING if line.is_numbered else self._ear.judge().kind
+                if heard is ResponseKind.GARBLED and isinstance(fault, MeterSilent):
                     continue
-                if heard is Heard.ECHO:
+                if heard is ResponseKind.ECHO:
                     self._notice("the adapter hears what it sends: switch its echo off")
                 if isinstance(fault, MeterSilent):
                     return heard

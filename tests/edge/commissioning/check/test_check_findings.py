@@ -22,7 +22,7 @@ from gridtokenx_edge.commissioning.check.finding import (
 )
 from gridtokenx_edge.commissioning.check.host import judge_clock, judge_down, judge_port
 from gridtokenx_edge.commissioning.check.identities import Answered, judge_identities, judge_profile
-from gridtokenx_edge.commissioning.check.line_exchanges import Exchange, Outcome
+from gridtokenx_edge.commissioning.check.line_exchanges import ExchangeOutcome, LineExchange
 from gridtokenx_edge.commissioning.check.plausibility import judge_values, power_fits
 from gridtokenx_edge.commissioning.check.ports import adapters, holders, lasting_name
 from gridtokenx_edge.commissioning.check.wiring import Tally, judge_bus
@@ -39,12 +39,12 @@ BLOCK = Block(4, 0, 2)
 def tally(answered: int = 0, silent: int = 0, noise: int = 0, took_us: int = 9_000) -> Tally:
     counted = Tally()
     for outcome, count in (
-        (Outcome.ANSWERED, answered),
-        (Outcome.SILENT, silent),
-        (Outcome.NOISE, noise),
+        (ExchangeOutcome.ANSWERED, answered),
+        (ExchangeOutcome.SILENT, silent),
+        (ExchangeOutcome.NOISE, noise),
     ):
         for _ in range(count):
-            counted.add(Exchange(1, BLOCK, 0, took_us, outcome))
+            counted.add(LineExchange(1, BLOCK, 0, took_us, outcome))
     return counted
 
 
@@ -85,7 +85,7 @@ def test_a_silent_bus_is_one_finding_and_noise_hints_at_the_baud_rate() -> None:
 def test_replies_that_come_now_and_then_late_are_told() -> None:
     times = tally(90)
     for _ in range(10):
-        times.add(Exchange(1, BLOCK, 0, 450_000, Outcome.ANSWERED))
+        times.add(LineExchange(1, BLOCK, 0, 450_000, ExchangeOutcome.ANSWERED))
     (finding,) = judge_bus(HALL, [("M-1", times)])
     assert (finding.name, finding.severity) == ("restless", Severity.WARNING)
 

@@ -24,7 +24,12 @@ from gridtokenx_edge.commissioning.profile.search import (
 )
 from gridtokenx_edge.commissioning.profile.survey import CHUNK, survey, usual_places
 from gridtokenx_edge.commissioning.scan.prober import Asker
-from gridtokenx_edge.commissioning.scan.recording import Exchange, RecordedMeter, Recorder, Replay
+from gridtokenx_edge.commissioning.scan.recording import (
+    RecordedExchange,
+    RecordedMeter,
+    Recorder,
+    Replay,
+)
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.point import Point
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
@@ -202,7 +207,9 @@ async def test_a_recording_answers_as_the_meter_did() -> None:
     for block in blocks[1:]:
         with pytest.raises((MeterRefused, MeterSilent)):
             await recorder.read(block)
-    assert recorder.exchanges[0] == Exchange("04 00 10 00 04", "04 08 00 10 00 11 00 12 00 13")
+    assert recorder.exchanges[0] == RecordedExchange(
+        "04 00 10 00 04", "04 08 00 10 00 11 00 12 00 13"
+    )
     replay = Replay(RecordedMeter(1, tuple(recorder.exchanges)))
     assert await replay.read(blocks[0]) == [16, 17, 18, 19]
     assert await replay.read(Block(4, 17, 2)) == [17, 18]  # a part of it
@@ -221,4 +228,4 @@ async def test_a_recording_answers_as_the_meter_did() -> None:
 )  # fmt: skip
 def test_a_recording_holds_reads_and_their_replies_only(request_: str, reply: str) -> None:
     with pytest.raises(ValueError, match=r"expected|hexadecimal"):
-        Exchange(request_, reply)
+        RecordedExchange(request_, reply)

@@ -9,8 +9,13 @@ import msgspec
 import pytest
 
 from gridtokenx_edge.commissioning.scan.candidates import Candidate, rank
-from gridtokenx_edge.commissioning.scan.line_noise import Ear, Heard, Overheard, judge_bytes
-from gridtokenx_edge.commissioning.scan.plausibility import Finding, judge, score
+from gridtokenx_edge.commissioning.scan.line_noise import (
+    ByteRecorder,
+    LineResponse,
+    ResponseKind,
+    judge_bytes,
+)
+from gridtokenx_edge.commissioning.scan.plausibility import ProfileClue, judge, score
 from gridtokenx_edge.commissioning.scan.settings import (
     ADDRESSES,
     LineSettings,
@@ -107,28 +112,28 @@ def test_a_faster_bus_is_waited_for_shorter() -> None:
 def test_bytes_are_told_apart(rtu: Frame) -> None:
     request = rtu("05 04 00 00 00 02")
     cases = [
-        (b"", Overheard(Heard.NOTHING)),
-        (request, Overheard(Heard.ECHO)),
-        (request + rtu("05 04 04 00 00 00 00"), Overheard(Heard.ECHO)),
-        (rtu("04 04 04 00 00 00 00"), Overheard(Heard.LATE, 4)),
-        (rtu("04 84 02"), Overheard(Heard.LATE, 4)),
-        (rtu("04 04 04 00 00 00 00")[:-1], Overheard(Heard.GARBLED)),
-        (bytes.fromhex("04 04 04 00 00 00 00 12 34"), Overheard(Heard.GARBLED)),
-        (bytes(2), Overheard(Heard.GARBLED)),
+        (b"", LineResponse(ResponseKind.NOTHING)),
+        (request, LineResponse(ResponseKind.ECHO)),
+        (request + rtu("05 04 04 00 00 00 00"), LineResponse(ResponseKind.ECHO)),
+        (rtu("04 04 04 00 00 00 00"), LineResponse(ResponseKind.LATE, 4)),
+        (rtu("04 84 02"), LineResponse(ResponseKind.LATE, 4)),
+        (rtu("04 04 04 00 00 00 00")[:-1], LineResponse(ResponseKind.GARBLED)),
+        (bytes.fromhex("04 04 04 00 00 00 00 12 34"), LineResponse(ResponseKind.GARBLED)),
+        (bytes(2), LineResponse(ResponseKind.GARBLED)),
     ]
     for heard, expected in cases:
         assert judge_bytes(request, heard) == expected
 
 
 def test_an_ear_joins_what_comes_in_pieces_and_forgets_the_last_request(rtu: Frame) -> None:
-    ear = Ear()
+    ear = ByteRecorder()
     late = rtu("04 04 04 00 00 00 00")
     ear(True, rtu("05 04 00 00 00 02"))
     ear(False, late[:3])
     ear(False, late[3:])
-    assert ear.judge() == Overheard(Heard.LATE, 4)
+    assert ear.judge() == LineResponse(ResponseKind.LATE, 4)
     ear(True, rtu("06 04 00 00 00 02"))
-    assert ear.judge() == Overheard(Heard.NOTHING)
+    assert ear.judge() == LineResponse(ResponseKind.NOTHING)
     ear(False, b"\x01")
     ear(False, b"\x02")  # the first was thrown away as no frame
     assert ear.heard == b"\x01\x02"
@@ -184,8 +189,10 @@ def test_zeros_speak_for_nothing() -> None:
     assert score(judge(dict.fromkeys(GOOD, 0))) < 0
 
 
-def candidate(name: str, weight: int, profile: str = "eastron_sdm630", *out: Finding) -> Candidate:
-    return Candidate(name, load_profile(profile), "", (Finding("so", weight), *out))
+def candidate(
+    name: str, weight: int, profile: str = "eastron_sdm630", *out: ProfileClue
+) -> Candidate:
+    return Candidate(name, load_profile(profile), "", (ProfileClue("so", weight), *out))
 
 
 def test_equal_fits_are_all_named() -> None:
@@ -196,5 +203,5 @@ def test_equal_fits_are_all_named() -> None:
     assert rank([candidate("a", 9), candidate("b", 9, "abb_b23")]).sureness == "ambiguous"
     assert rank([candidate("a", 9), candidate("b", 8)]).sureness == "likely"
     assert rank([candidate("a", 20)]).sureness == "identified"
-    ruled_out = candidate("a", 30, "abb_b23", Finding("no", -3, rules_out=True))
+    ruled_out = candidate("a", 30, "abb_b23", ProfileClue("no", -3, rules_out=True))
     assert rank([ruled_out, candidate("b", 2)]).sureness == "unknown"
