@@ -1,7 +1,7 @@
-"""What an operator can cause or mend. Each error's text is one line that says what is wrong.
+"""Errors that an operator can cause or mend. The text of each is one line that says what is wrong.
 
 OperatorError
-├── CannotStart           something outside is not as it must be
+├── CannotStart           something outside the program is not as it must be
 ├── JournalUnavailable    the store refuses now (full, read-only, I/O error): try again
 ├── Fenced                another writer has taken the entry's number: this process must stop
 └── ReplayMismatch        the journal and the core disagree; names the entry and what differs
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 
 class OperatorError(Exception):
-    """The base of what is told to the operator without a traceback."""
+    """The base of the errors that the operator sees without a traceback."""
 
 
 class OtherVersion(OperatorError):
@@ -19,7 +19,7 @@ class OtherVersion(OperatorError):
 
 
 class CannotStart(OperatorError):
-    """Something outside is not as it must be."""
+    """Something outside the program, such as a file or a port, is not as it must be."""
 
 
 class JournalUnavailable(OperatorError):

@@ -9,7 +9,7 @@ import structlog
 
 
 def configure() -> None:
-    """For a service; what other libraries log at warning or above comes out the same way."""
+    """Set logging up for a service; warnings and errors of other libraries look the same."""
     shared: list[structlog.types.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -1,7 +1,7 @@
-"""Memory: Python's cycle collector, told to look rarely, and glibc, told to give back.
+"""Memory: Python's cycle collector runs rarely, and freed memory goes back to the system.
 
-What comes and goes by the thousand here (inputs, outcomes, entries) holds no cycles and is freed
-by reference counting. Looking for cycles in it took a third of an order's time.
+Inputs, outcomes and entries come and go by the thousand. They hold no cycles, so reference counting
+frees them; looking for cycles in them took a third of an order's time.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from contextlib import suppress
 
 
 def collect_rarely() -> None:
+    """Make the cycle collector run less often than by default."""
     gc.set_threshold(100_000, 50, 50)
 
 
 def give_back() -> None:
-    """Returns freed memory to the system: reading a snapshot leaves some in glibc's heap."""
+    """Return freed memory to the system; to read a snapshot leaves some of it in glibc's heap."""
     with suppress(AttributeError, OSError):  # malloc_trim(3) is glibc's alone
         ctypes.CDLL(None).malloc_trim(0)

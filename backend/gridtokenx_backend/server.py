@@ -12,7 +12,7 @@ import structlog
 
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.http_server import listen, serve
-from gridtokenx_backend.config.data_folder import only_one, prepare
+from gridtokenx_backend.config.data_folder import lock_data_folder, prepare_data_folder
 from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.engine.ticks import clear_when_due, tick_when_due
 from gridtokenx_backend.engine.writer import Writer
@@ -40,12 +40,12 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> None:
     Raises ConfigError, CannotStart, KeyFileError, JournalUnavailable, ReplayMismatch, Fenced.
     """
     os.umask(0o077)  # the journal holds what only members and operator may see
-    prepare(settings)
+    prepare_data_folder(settings)
     collect_rarely()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with only_one(settings.data), listen(settings) as listener:
+    with lock_data_folder(settings.data), listen(settings) as listener:
         async with start(settings) as backend, serve(backend, settings, listener) as address:
             ready(address)
             await stop.wait()

@@ -72,6 +72,6 @@ async def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
             await asyncio.sleep(0.002)
 
 
-async def settle(writer: Writer, given: Sequence[Input]) -> list[Committed]:
-    """Each input as a batch of its own."""
-    return [settled for each in given for settled in await writer.submit([each])]
+async def submit_each(writer: Writer, inputs: Sequence[Input]) -> list[Committed]:
+    """Submit each input as a batch of its own, and return the results."""
+    return [committed for each in inputs for committed in await writer.submit([each])]

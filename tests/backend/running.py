@@ -15,7 +15,7 @@ from tests.backend.village import Gateway, Village, toml_of
 
 from gridtokenx_backend import server
 from gridtokenx_backend.api.backend import Backend
-from gridtokenx_backend.config.data_folder import prepare
+from gridtokenx_backend.config.data_folder import prepare_data_folder
 from gridtokenx_backend.config.settings import Settings, load_settings
 from gridtokenx_backend.core.messages.inputs import OracleCommand, switch_oracle
 from gridtokenx_wire.keys import load_private_key
@@ -49,7 +49,7 @@ class Site:
     def settings(self, backend: str = "", *, qos: int = 1) -> Settings:
         path = write_configs(self.folder, self.village.document, self.broker.port, backend, qos=qos)
         settings = load_settings(path)
-        prepare(settings)
+        prepare_data_folder(settings)
         return settings
 
     async def start(self, backend: str = "", *, qos: int = 1) -> Backend:

@@ -1,1 +1,1 @@
-"""The HTTP API: handlers turn requests into inputs, and durable state into JSON."""
+"""The HTTP API: handlers turn requests into inputs of the core, and durable state into JSON."""

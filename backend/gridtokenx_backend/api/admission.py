@@ -1,19 +1,19 @@
-"""What the operator says of gateways: one-time tokens, approval, revocation."""
+"""The operator admits gateways to the community: one-time tokens, approval, revocation."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.enrolment import enrolment_of
-from gridtokenx_backend.api.operator import operator_only
-from gridtokenx_backend.api.problems import Problem, enrolment_refused, respond_unreadable
+from gridtokenx_backend.api.problems import Problem, enrolment_refused
+from gridtokenx_backend.api.route_options import OPERATOR_COMMAND
 from gridtokenx_backend.api.views import AdmissionView, NewTokenView, TokenView
 from gridtokenx_backend.core.messages.inputs import (
     ChangeDevice,
@@ -37,14 +37,6 @@ from gridtokenx_wire.keys import device_text
 MAX_VALID_HOURS = 30 * 24
 _HOUR_MS = 3_600_000
 _ID_CHARS = 16
-_COMMAND: dict[str, Any] = {
-    "status_code": 200,
-    "guards": [operator_only],
-    "exception_handlers": {
-        UnicodeDecodeError: respond_unreadable,
-        RecursionError: respond_unreadable,
-    },
-}
 
 
 class _NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,16 +54,16 @@ class _Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @get("/v1/tokens", guards=[operator_only])
 async def tokens(backend: NamedDependency[Backend]) -> list[TokenView]:
-    """All one-time tokens that are remembered; the tokens themselves are not."""
+    """Return all one-time tokens that are stored, by id; the secret of a token is not stored."""
     now_ms = backend.clock.now_ms()
-    async with backend.writer.reading() as community:
+    async with backend.writer.durable_state() as community:
         return [
             TokenView(
-                digest[:_ID_CHARS],
-                token.site,
-                _status(token, now_ms),
-                token.expires_ms,
-                device_text(token.device) if token.device else "",
+                id=digest[:_ID_CHARS],
+                site=token.site,
+                status=_status(token, now_ms),
+                expires_ms=token.expires_ms,
+                device=device_text(token.device) if token.device else "",
             )
             for digest, token in community.tokens.items()
         ]
@@ -81,11 +73,11 @@ def _status(token: Token, now_ms: int) -> str:
     return "expired" if token.status == "open" and token.expires_ms <= now_ms else token.status
 
 
-@post("/v1/tokens", **(_COMMAND | {"status_code": 201}))
+@post("/v1/tokens", **(OPERATOR_COMMAND | {"status_code": 201}))
 async def create_token(
     backend: NamedDependency[Backend], data: JSONBody[_NewToken]
 ) -> NewTokenView:
-    """A token with which one gateway of a site may enrol, once. It is shown here alone."""
+    """Make a token with which one gateway of a site may enrol once. Only this answer shows it."""
     if not 1 <= len(data.site) <= 200 or not data.site.isprintable():
         raise _bad_request("expected a site of 1 to 200 characters")
     if not 1 <= data.valid_hours <= MAX_VALID_HOURS:
@@ -93,56 +85,67 @@ async def create_token(
     token = make_token(os.urandom(SECRET_BYTES), enrolment_of(backend).authority.der)
     expires_ms = backend.clock.now_ms() + data.valid_hours * _HOUR_MS
     command = ChangeToken(action="issue", token=token.digest, site=data.site, expires_ms=expires_ms)
-    await _put(backend, change_token(command))
-    return NewTokenView(token.text, token.digest[:_ID_CHARS], data.site, expires_ms)
+    await _submit(backend, change_token(command))
+    return NewTokenView(
+        token=token.text, id=token.digest[:_ID_CHARS], site=data.site, expires_ms=expires_ms
+    )
 
 
-@post("/v1/tokens/{token:str}/withdraw", **_COMMAND)
+@post("/v1/tokens/{token:str}/withdraw", **OPERATOR_COMMAND)
 async def withdraw_token(backend: NamedDependency[Backend], token: FromPath[str]) -> TokenView:
-    """Makes a token worthless that nobody has used."""
-    async with backend.writer.reading() as community:
+    """Withdraw a token that nobody has used, so that nobody can use it."""
+    async with backend.writer.durable_state() as community:
         found = [each for each in community.tokens if each[:_ID_CHARS] == token]
     if not found:
         detail = "expected the id of a token, as the list shows it"
         raise enrolment_refused(EnrolmentRefusal.UNKNOWN_TOKEN, detail)
-    await _put(backend, change_token(ChangeToken(action="withdraw", token=found[0])))
-    async with backend.writer.reading() as community:
+    await _submit(backend, change_token(ChangeToken(action="withdraw", token=found[0])))
+    async with backend.writer.durable_state() as community:
         kept = community.tokens[found[0]]
-        return TokenView(token, kept.site, kept.status, kept.expires_ms, "")
+        return TokenView(
+            id=token, site=kept.site, status=kept.status, expires_ms=kept.expires_ms, device=""
+        )
 
 
-@post("/v1/devices/{device:str}/approve", **_COMMAND)
+@post("/v1/devices/{device:str}/approve", **OPERATOR_COMMAND)
 async def approve_device(
     backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Approval]
 ) -> AdmissionView:
-    """Admits a pending gateway; the active ones of its site are revoked, unless it works beside."""
+    """Admit a pending gateway. The active ones of its site are revoked, unless `beside` is true."""
     command = ChangeDevice(action="approve", device=device, beside=data.beside)
-    result = await _put(backend, change_device(command))
+    result = await _submit(backend, change_device(command))
     assert isinstance(result, DeviceApproved)
-    return AdmissionView(device, "active", [device_text(each) for each in result.replaced], [])
+    return AdmissionView(
+        device=device,
+        status="active",
+        replaced=[device_text(each) for each in result.replaced],
+        followed_by=[],
+    )
 
 
-@post("/v1/devices/{device:str}/revoke", **_COMMAND)
+@post("/v1/devices/{device:str}/revoke", **OPERATOR_COMMAND)
 async def revoke_device(
     backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Revocation]
 ) -> AdmissionView:
-    """Shuts a gateway out, for good: its key and its certificates.
+    """Revoke a gateway's key and certificates for ever.
 
-    Keys that followed it stay: the answer names them, for whoever had it may have made the next.
+    Keys that followed this one stay valid. The answer names them, because whoever had this key may
+    have made the next one.
     """
     if not 1 <= len(data.reason) <= 500:
         raise _bad_request("expected a reason of 1 to 500 characters")
-    result = await _put(
+    result = await _submit(
         backend, change_device(ChangeDevice(action="revoke", device=device, reason=data.reason))
     )
     assert isinstance(result, DeviceRevoked)
-    async with backend.writer.reading() as community:
+    async with backend.writer.durable_state() as community:
         followers = [device_text(each) for each in active_followers(community, result.device)]
-    return AdmissionView(device, "revoked", [], followers)
+    return AdmissionView(device=device, status="revoked", replaced=[], followed_by=followers)
 
 
-async def _put(backend: Backend, given: Input) -> Result:
-    ((result, _, _),) = await backend.writer.submit([given])
+async def _submit(backend: Backend, input_: Input) -> Result:
+    """Return the durable result of a command. Raises Problem."""
+    ((result, _, _),) = await backend.writer.submit([input_])
     if isinstance(result, EnrolmentRefused):
         raise enrolment_refused(result.reason, result.detail)
     if backend.access is not None:
@@ -151,4 +154,4 @@ async def _put(backend: Backend, given: Input) -> Result:
 
 
 def _bad_request(detail: str) -> Problem:
-    return Problem(400, "The request was refused", detail, "bad_request")
+    return Problem(status=400, title="The request was refused", detail=detail, reason="bad_request")

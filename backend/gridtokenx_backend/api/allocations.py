@@ -1,4 +1,4 @@
-"""What was allocated by the community's key: `gridtokenx-backend grid export` asks for it."""
+"""The allocations of shared energy, for `gridtokenx-backend grid export`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
-from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.core.messages.outcomes import IntervalCleared
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.journal.entry import decode_outcome
@@ -20,8 +20,11 @@ _CLEARINGS = 96
 _Time = Annotated[int, QueryParameter(ge=0, le=_LATEST_MS)]
 
 
-class AllocationsView(msgspec.Struct, frozen=True):
-    """`more_before_ms` is where to go on, null after the last. Allocations are as journaled."""
+class AllocationsView(msgspec.Struct, frozen=True, kw_only=True):
+    """Allocations as they were journaled.
+
+    `more_before_ms` is the `before_ms` with which to ask for more; it is null if there are no more.
+    """
 
     allocations: list[Allocation]
     more_before_ms: int | None
@@ -31,9 +34,9 @@ class AllocationsView(msgspec.Struct, frozen=True):
 async def allocations(
     backend: NamedDependency[Backend], before_ms: _Time = _LATEST_MS
 ) -> AllocationsView:
-    """The allocations of up to 96 clearings, newest first, of intervals before `before_ms`.
+    """Return the allocations of up to 96 clearings of intervals before `before_ms`, newest first.
 
-    A clearing may also have allocated earlier intervals again; the highest revision holds.
+    A clearing may have allocated earlier intervals again; then the highest revision is valid.
     """
     entries = await backend.journal.clearings(_CLEARINGS, before_ms)
     found: list[Allocation] = []
@@ -43,4 +46,6 @@ async def allocations(
         assert isinstance(outcome, IntervalCleared)
         found += outcome.shared
         reached_ms = outcome.interval_ms
-    return AllocationsView(found, reached_ms if len(entries) == _CLEARINGS else None)
+    return AllocationsView(
+        allocations=found, more_before_ms=reached_ms if len(entries) == _CLEARINGS else None
+    )

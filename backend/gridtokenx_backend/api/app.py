@@ -79,7 +79,7 @@ _HANDLERS = [
 
 
 def make_app(backend: Backend) -> Litestar:
-    """The API of a running backend. OpenAPI is at /schema/openapi.json."""
+    """Return the API of a running backend. OpenAPI is at /schema/openapi.json."""
     return Litestar(
         route_handlers=_HANDLERS,
         dependencies={"backend": Provide(lambda: backend, sync_to_thread=False)},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gridtokenx_backend.api.rate_limit import Guesses
+from gridtokenx_backend.api.rate_limit import WrongRequests
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.enrolment.broker_access import BrokerAccess
 from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService
@@ -35,4 +35,4 @@ class Backend:
     """None until `gridtokenx-backend init` has made a CA."""
     access: BrokerAccess | None = None
     statements: StatementJobs | None = None
-    guesses: Guesses = field(default_factory=Guesses)
+    wrong_requests: WrongRequests = field(default_factory=WrongRequests)

@@ -1,4 +1,4 @@
-"""What the API says of interval auctions: everything that somebody needs to compute them again."""
+"""What the API answers about interval auctions: all that is needed to compute them again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gridtokenx_backend.core.messages.outcomes import IntervalCleared, Trade
 from gridtokenx_wire.units import format_grx, format_kwh
 
 
-class BookOrderView(msgspec.Struct, frozen=True):
+class BookOrderView(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     wallet: str
     side: str
@@ -25,15 +25,15 @@ class BookOrderView(msgspec.Struct, frozen=True):
     quantity_kwh: str
 
 
-class CurveStepView(msgspec.Struct, frozen=True):
-    """All that is bid or asked at this price or a better one."""
+class CurveStepView(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is bid or asked at this price or a better one."""
 
     price_grx_per_kwh: str
     quantity_kwh: str
 
 
-class ClearingTradeView(msgspec.Struct, frozen=True):
-    """Between two orders, by number. The zones differ where it came about by the coupling."""
+class ClearingTradeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade between two orders, by number. The zones differ if the coupling made it."""
 
     buyer_order: int
     seller_order: int
@@ -49,8 +49,11 @@ class ClearingTradeView(msgspec.Struct, frozen=True):
     seller_zone: str
 
 
-class ClearingLinkView(msgspec.Struct, frozen=True):
-    """`capacity_kwh` is what the realtime market left; `rent` is what a full link earns."""
+class ClearingLinkView(msgspec.Struct, frozen=True, kw_only=True):
+    """A link in the coupling.
+
+    `capacity_kwh` is what the realtime market left of it; `rent` is what a full link earns.
+    """
 
     from_zone: str
     to_zone: str
@@ -62,11 +65,11 @@ class ClearingLinkView(msgspec.Struct, frozen=True):
     rent_grx: str
 
 
-class ClearingView(msgspec.Struct, frozen=True):
+class ClearingView(msgspec.Struct, frozen=True, kw_only=True):
     """One zone's auction of an interval, and its part in the coupling.
 
-    A price is null where nothing trades, an end of an interval where there is none. `book_hash` is
-    explained in docs/market.md. `trades` are those of the zone's orders.
+    A price is null if nothing trades; `low` and `high` are null if the interval of prices is open
+    at that end. docs/market.md explains `book_hash`. `trades` are those of the zone's orders.
     """
 
     community: str
@@ -93,7 +96,7 @@ class ClearingView(msgspec.Struct, frozen=True):
     links: list[ClearingLinkView]
 
 
-class ClearingSummaryView(msgspec.Struct, frozen=True):
+class ClearingSummaryView(msgspec.Struct, frozen=True, kw_only=True):
     zone: str
     interval_ms: int
     journal_seq: int
@@ -107,8 +110,8 @@ class ClearingSummaryView(msgspec.Struct, frozen=True):
     book_hash: str
 
 
-class ClearingsView(msgspec.Struct, frozen=True):
-    """Newest first. `before_ms` asks for those that come after; null if there are no more."""
+class ClearingsView(msgspec.Struct, frozen=True, kw_only=True):
+    """Clearings, newest first. `before_ms` asks for more; it is null if there are no more."""
 
     clearings: list[ClearingSummaryView]
     before_ms: int | None
@@ -117,58 +120,58 @@ class ClearingsView(msgspec.Struct, frozen=True):
 def clearing_view(
     community: str, seq: int, cleared: IntervalCleared, zone: ZoneClearing
 ) -> ClearingView:
-    """All that the journal's entry `seq` says of one zone."""
+    """Return all that the journal's entry `seq` says about one zone."""
     numbers = {order.number for order in zone.book}
     return ClearingView(
-        community,
-        zone.zone,
-        cleared.interval_ms,
-        seq,
-        RULES,
-        format_grx(cleared.tick_ugrx),
-        [
+        community=community,
+        zone=zone.zone,
+        interval_ms=cleared.interval_ms,
+        journal_seq=seq,
+        rules=RULES,
+        tick_grx_per_kwh=format_grx(cleared.tick_ugrx),
+        book=[
             BookOrderView(
-                order.number,
-                order.wallet,
-                order.side,
-                format_grx(order.price_ugrx),
-                format_kwh(order.quantity_uwh),
+                number=order.number,
+                wallet=order.wallet,
+                side=order.side,
+                price_grx_per_kwh=format_grx(order.price_ugrx),
+                quantity_kwh=format_kwh(order.quantity_uwh),
             )
             for order in zone.book
         ],
-        zone.digest,
-        _steps(curve(bids_first_served(zone.book))),
-        _steps(curve(asks_first_served(zone.book))),
-        _price(zone.low_ugrx),
-        _price(zone.high_ugrx),
-        _price(zone.price_ugrx),
-        format_kwh(zone.volume_uwh),
-        format_grx(zone.welfare_ugrx),
-        format_kwh(zone.exported_uwh),
-        format_kwh(zone.imported_uwh),
-        _price(zone.coupling_low_ugrx),
-        _price(zone.coupling_high_ugrx),
-        _price(zone.coupling_price_ugrx),
-        [_trade(trade) for trade in cleared.trades if numbers & {trade.maker, trade.taker}],
-        [_link(link) for link in cleared.links],
+        book_hash=zone.digest,
+        demand=_steps(curve(bids_first_served(zone.book))),
+        supply=_steps(curve(asks_first_served(zone.book))),
+        low_grx_per_kwh=_price(zone.low_ugrx),
+        high_grx_per_kwh=_price(zone.high_ugrx),
+        price_grx_per_kwh=_price(zone.price_ugrx),
+        volume_kwh=format_kwh(zone.volume_uwh),
+        welfare_grx=format_grx(zone.welfare_ugrx),
+        exported_kwh=format_kwh(zone.exported_uwh),
+        imported_kwh=format_kwh(zone.imported_uwh),
+        coupling_low_grx_per_kwh=_price(zone.coupling_low_ugrx),
+        coupling_high_grx_per_kwh=_price(zone.coupling_high_ugrx),
+        coupling_price_grx_per_kwh=_price(zone.coupling_price_ugrx),
+        trades=[_trade(trade) for trade in cleared.trades if numbers & {trade.maker, trade.taker}],
+        links=[_link(link) for link in cleared.links],
     )
 
 
 def clearing_summaries(seq: int, cleared: IntervalCleared) -> list[ClearingSummaryView]:
-    """One line for each zone."""
+    """Return the summary of each zone in a clearing."""
     return [
         ClearingSummaryView(
-            zone.zone,
-            cleared.interval_ms,
-            seq,
-            len(zone.book),
-            _price(zone.price_ugrx),
-            format_kwh(zone.volume_uwh),
-            format_grx(zone.welfare_ugrx),
-            format_kwh(zone.exported_uwh),
-            format_kwh(zone.imported_uwh),
-            _price(zone.coupling_price_ugrx),
-            zone.digest,
+            zone=zone.zone,
+            interval_ms=cleared.interval_ms,
+            journal_seq=seq,
+            orders=len(zone.book),
+            price_grx_per_kwh=_price(zone.price_ugrx),
+            volume_kwh=format_kwh(zone.volume_uwh),
+            welfare_grx=format_grx(zone.welfare_ugrx),
+            exported_kwh=format_kwh(zone.exported_uwh),
+            imported_kwh=format_kwh(zone.imported_uwh),
+            coupling_price_grx_per_kwh=_price(zone.coupling_price_ugrx),
+            book_hash=zone.digest,
         )
         for zone in cleared.zones
     ]
@@ -179,34 +182,37 @@ def _price(price_ugrx: int | None) -> str | None:
 
 
 def _steps(curve: Sequence[tuple[int, int]]) -> list[CurveStepView]:
-    return [CurveStepView(format_grx(price), format_kwh(quantity)) for price, quantity in curve]
+    return [
+        CurveStepView(price_grx_per_kwh=format_grx(price), quantity_kwh=format_kwh(quantity))
+        for price, quantity in curve
+    ]
 
 
 def _trade(trade: Trade) -> ClearingTradeView:
     return ClearingTradeView(
-        trade.maker,
-        trade.taker,
-        format_kwh(trade.quantity_uwh),
-        format_grx(trade.price_ugrx),
-        format_grx(trade.gross_ugrx),
-        format_grx(trade.net_ugrx),
-        format_grx(trade.fee_ugrx),
-        format_grx(trade.wheeling_ugrx),
-        format_grx(trade.loss_ugrx),
-        format_grx(trade.rent_ugrx),
-        trade.buyer_zone,
-        trade.seller_zone,
+        buyer_order=trade.maker,
+        seller_order=trade.taker,
+        quantity_kwh=format_kwh(trade.quantity_uwh),
+        price_grx_per_kwh=format_grx(trade.price_ugrx),
+        gross_grx=format_grx(trade.gross_ugrx),
+        net_grx=format_grx(trade.net_ugrx),
+        fee_grx=format_grx(trade.fee_ugrx),
+        wheeling_grx=format_grx(trade.wheeling_ugrx),
+        loss_grx=format_grx(trade.loss_ugrx),
+        rent_grx=format_grx(trade.rent_ugrx),
+        buyer_zone=trade.buyer_zone,
+        seller_zone=trade.seller_zone,
     )
 
 
 def _link(link: LinkClearing) -> ClearingLinkView:
     return ClearingLinkView(
-        link.from_zone,
-        link.to_zone,
-        format_kwh(link.capacity_uwh),
-        format_grx(link.wheeling_ugrx),
-        format_grx(link.loss_ugrx),
-        format_kwh(link.flow_uwh),
-        format_grx(link.rent_ugrx_per_kwh),
-        format_grx(link.rent_ugrx),
+        from_zone=link.from_zone,
+        to_zone=link.to_zone,
+        capacity_kwh=format_kwh(link.capacity_uwh),
+        wheeling_grx_per_kwh=format_grx(link.wheeling_ugrx),
+        loss_grx_per_kwh=format_grx(link.loss_ugrx),
+        flow_kwh=format_kwh(link.flow_uwh),
+        rent_grx_per_kwh=format_grx(link.rent_ugrx_per_kwh),
+        rent_grx=format_grx(link.rent_ugrx),
     )

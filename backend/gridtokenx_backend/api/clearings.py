@@ -1,4 +1,4 @@
-"""Interval auctions, for everyone to read and to compute again."""
+"""Interval auctions: everyone may read them and compute them again."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ Intervals = Annotated[int, Parameter(ge=1, le=_MOST_INTERVALS)]
 async def clearings(
     backend: NamedDependency[Backend], limit: Intervals = 20, before_ms: Before = _LATEST_MS
 ) -> ClearingsView:
-    """The auctions of the newest intervals, or of the newest before `before_ms`."""
+    """Return the auctions of the newest intervals, or of the newest before `before_ms`."""
     entries = await backend.journal.clearings(limit, before_ms)
     found = [(entry.seq, _cleared(entry)) for entry in entries]
     more = found[-1][1].interval_ms if len(found) == limit else None
     lines = [line for seq, cleared in found for line in clearing_summaries(seq, cleared)]
-    return ClearingsView(lines, more)
+    return ClearingsView(clearings=lines, before_ms=more)
 
 
 @get("/v1/clearings/{zone:str}/{interval_ms:int}")
 async def clearing(
     backend: NamedDependency[Backend], zone: FromPath[str], interval_ms: FromPath[int]
 ) -> ClearingView:
-    """One zone's auction with its whole book."""
+    """Return one zone's auction with its whole book."""
     entries = await backend.journal.clearings(1, interval_ms + 1)
     for entry in entries:
         cleared = _cleared(entry)
@@ -50,7 +50,7 @@ async def clearing(
                 name = backend.writer.community.name
                 return clearing_view(name, entry.seq, cleared, each)
     detail = "expected a zone and the start of an interval that was cleared, in Unix ms"
-    raise Problem(404, "No such clearing", detail, "unknown_clearing")
+    raise Problem(status=404, title="No such clearing", detail=detail, reason="unknown_clearing")
 
 
 def _cleared(entry: Entry) -> IntervalCleared:

@@ -1,4 +1,4 @@
-"""HTTP connections that do not wait for ever: uvicorn sets no time for a request to arrive."""
+"""HTTP connections with a time limit for requests to arrive: uvicorn itself sets none."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import asyncio
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 REQUEST_TIMEOUT_S = 20.0
-"""From a connection's or a request's first byte to the request's last."""
+"""From the first byte of a connection, or of a request, to the last byte of the request."""
 
 
 class TimedConnection(HttpToolsProtocol):
-    """Hangs up on whoever holds a connection without finishing a request.
+    """A connection that is closed when a request takes too long to arrive.
 
-    Else a few hundred of them take all of the backend's file descriptors. What an answer takes is
-    not limited.
+    Without this limit, a few hundred idle connections take all of the backend's file descriptors.
+    The time that an answer takes is not limited.
     """
 
     _deadline: asyncio.TimerHandle | None = None
@@ -40,7 +40,7 @@ class TimedConnection(HttpToolsProtocol):
         self._deadline = self.loop.call_later(REQUEST_TIMEOUT_S, self._abort)
 
     def _abort(self) -> None:
-        self.transport.abort()  # `close` of TLS would wait for the other side's goodbye
+        self.transport.abort()  # TLS's `close` would wait for the other side to close as well
 
     def _end(self) -> None:
         if self._deadline is not None:

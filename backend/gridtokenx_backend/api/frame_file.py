@@ -1,17 +1,17 @@
-"""Frames brought in a file, put by the operator: `gridtokenx-backend import` does it."""
+"""Frames that the operator brings in a file, with `gridtokenx-backend import`."""
 
 from __future__ import annotations
 
 import io
 
-from litestar import Request, post
-from litestar.datastructures import State
+from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
-from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.api.views import FramesTakenView
 from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.ingest.frame_file import store_frames
@@ -21,7 +21,6 @@ from gridtokenx_wire.keys import parse_device
 from gridtokenx_wire.message_file import read_messages
 
 MAX_BODY_BYTES = 1 << 20
-AnyRequest = Request[object, object, State]
 
 
 @post(
@@ -33,7 +32,7 @@ AnyRequest = Request[object, object, State]
 async def put_frames(
     request: AnyRequest, backend: NamedDependency[Backend], device: FromPath[str]
 ) -> FramesTakenView:
-    """Takes signed frames, one behind the other (a CBOR sequence), as if the broker had them.
+    """Store signed frames, one behind the other (a CBOR sequence), like those from the broker.
 
     Frames that are stored already are counted and change nothing.
     """
@@ -43,7 +42,9 @@ async def put_frames(
         name = parse_device(device)
         messages = list(read_messages(io.BytesIO(await request.body()), MAX_FRAME_BYTES))
     except WireError as error:
-        raise Problem(400, "The frames were refused", str(error), "malformed") from None
+        raise Problem(
+            status=400, title="The frames were refused", detail=str(error), reason="malformed"
+        ) from None
     known = backend.intake.devices.get(name)
     outcome = await store_frames(messages, known, backend.intake)
     return FramesTakenView(

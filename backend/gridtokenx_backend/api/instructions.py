@@ -1,13 +1,13 @@
-"""Signed instructions: orders, cancellations, standing orders."""
+"""Signed instructions of members: orders, cancellations, amendments, standing orders."""
 
 from __future__ import annotations
 
-from litestar import Request, post
-from litestar.datastructures import State
+from litestar import post
 from litestar.di import NamedDependency
 
 from gridtokenx_backend.api import problems
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.api.views import (
     AmendView,
     CancelAllView,
@@ -38,12 +38,10 @@ from gridtokenx_wire.order import (
     parse_instruction,
 )
 
-AnyRequest = Request[object, object, State]
-
 
 @post("/v1/orders", status_code=201, request_max_body_size=MAX_JWS_BYTES + 1)
 async def submit_order(request: AnyRequest, backend: NamedDependency[Backend]) -> OrderView:
-    """Places the order that a compact JWS in the body carries. A retry is answered as before."""
+    """Place the order in the body, a compact JWS. A retry gets the same answer as before."""
     view = await carry_out(request, backend, (Order,))
     assert isinstance(view, OrderView)
     return view
@@ -53,7 +51,7 @@ async def submit_order(request: AnyRequest, backend: NamedDependency[Backend]) -
 async def cancel_order(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> CancelView | CancelAllView:
-    """Withdraws what is left of an open order (kind `cancel`), or of all (kind `cancel_all`)."""
+    """Cancel what is left of an open order (kind `cancel`), or of all (kind `cancel_all`)."""
     view = await carry_out(request, backend, (Cancel, CancelAll))
     assert isinstance(view, CancelView | CancelAllView)
     return view
@@ -61,7 +59,7 @@ async def cancel_order(
 
 @post("/v1/amendments", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
 async def amend_order(request: AnyRequest, backend: NamedDependency[Backend]) -> AmendView:
-    """Changes quantity or price of an open order, all of it or nothing."""
+    """Change the quantity or the price of an open order, completely or not at all."""
     view = await carry_out(request, backend, (Amend,))
     assert isinstance(view, AmendView)
     return view
@@ -71,7 +69,7 @@ async def amend_order(request: AnyRequest, backend: NamedDependency[Backend]) ->
 async def set_standing_order(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> StandingView:
-    """Sets, changes or ends a wallet's standing order for one side."""
+    """Set, change or end a wallet's standing order for one side."""
     view = await carry_out(request, backend, (Standing,))
     assert isinstance(view, StandingView)
     return view
@@ -80,7 +78,10 @@ async def set_standing_order(
 async def carry_out(
     request: AnyRequest, backend: Backend, expected: tuple[type[Instruction], ...]
 ) -> InstructionView:
-    """The answer to the signed instruction in the body, which is of an expected kind."""
+    """Return the answer to the signed instruction in the body, of one of the expected kinds.
+
+    Raises Problem.
+    """
     if backend.writer.degraded:
         raise Overloaded(backend.writer.degraded)
     body = await request.body()
@@ -104,7 +105,7 @@ async def carry_out(
 
 
 async def _as_before(backend: Backend, seq: int) -> InstructionView:
-    """The answer that this instruction got the first time."""
+    """Return the answer that an instruction got the first time."""
     entry = await backend.journal.entry(seq)
     assert entry is not None
     return instruction_view(decode_outcome(entry.outcome), entry.seq, entry.at_ms)

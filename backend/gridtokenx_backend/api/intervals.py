@@ -1,4 +1,4 @@
-"""The energy of a meter's intervals, for its owner and the operator."""
+"""The energy of a meter's intervals; its owner and the operator may read it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
+from gridtokenx_backend.api.authorisation import reader_wallet
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.problems import Problem
-from gridtokenx_backend.api.reader_access import AnyRequest, reading_wallet
+from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy, Quality
 from gridtokenx_backend.core.oracle.intervals import still_open
 from gridtokenx_wire.units import format_kwh
 
 LONGEST_MS = 93 * 86_400_000
-"""A quarter of a year in one answer."""
+"""The longest span of one answer: a quarter of a year."""
 _LATEST_MS = 2**53
 _Time = Annotated[int, QueryParameter(ge=0, le=_LATEST_MS)]
 _CSV = "text/csv"
 _LABELS = {int(quality): quality.label for quality in Quality}
 
 
-class IntervalView(msgspec.Struct, frozen=True, gc=False):
-    """`quality` is measured, interpolated, substitute, provisional or missing.
+class IntervalView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An interval; `quality` is measured, interpolated, substitute, provisional or missing.
 
-    Of a missing interval nothing is known: its energy is null, never zero.
+    The energy of a missing interval is not known: it is null, never zero.
     """
 
     start_ms: int
@@ -39,10 +40,10 @@ class IntervalView(msgspec.Struct, frozen=True, gc=False):
     revision: int
 
 
-class IntervalsView(msgspec.Struct, frozen=True):
+class IntervalsView(msgspec.Struct, frozen=True, kw_only=True):
     """Every interval that starts in [from_ms, to_ms) and has begun, in order.
 
-    The totals are over those that are known.
+    `import_kwh` and `export_kwh` are the totals of those that are not missing.
     """
 
     meter: str
@@ -62,9 +63,9 @@ async def intervals(
     from_ms: _Time,
     to_ms: _Time,
 ) -> Response[bytes]:
-    """A meter's 15-minute energy in a span of at most 93 days; as CSV if that is what is accepted.
+    """Return a meter's 15-minute energy in a span of at most 93 days, as JSON or CSV (`Accept`).
 
-    For the operator, and for the meter's owner with a signed read token.
+    The operator may ask, and the meter's owner with a signed read token.
     """
     _check_span(from_ms, to_ms)
     opened = await _open_interval(request, backend, meter)
@@ -82,20 +83,22 @@ def _check_span(from_ms: int, to_ms: int) -> None:
             f"expected from_ms and to_ms as starts of intervals (multiples of {INTERVAL_MS}), "
             "to_ms later by at most 93 days"
         )
-        raise Problem(400, "The span cannot be answered", detail, "bad_request")
+        raise Problem(
+            status=400, title="The span cannot be answered", detail=detail, reason="bad_request"
+        )
 
 
 async def _open_interval(request: AnyRequest, backend: Backend, name: str) -> IntervalEnergy | None:
-    """What the meter's open interval has counted so far, after a look that it may be told.
+    """Return what a meter's open interval has counted so far.
 
-    Whoever may not see a meter is told the same of one that is not there.
+    Raises Problem if there is no such meter, and the same if the reader may not see it.
     """
-    wallet = await reading_wallet(request, backend)
-    async with backend.writer.reading() as community:
+    wallet = await reader_wallet(request, backend)
+    async with backend.writer.durable_state() as community:
         meter = community.meters.get(name)
         if meter is None or wallet not in (None, meter.owner):
             detail = "expected the id of a meter" + (" of yours" if wallet else "")
-            raise Problem(404, "No such meter", detail, "unknown_meter")
+            raise Problem(status=404, title="No such meter", detail=detail, reason="unknown_meter")
         return still_open(meter)
 
 
@@ -106,35 +109,44 @@ def view_of(
     rows: list[IntervalEnergy],
     opened: IntervalEnergy | None,
 ) -> IntervalsView:
+    """Return what is known of the `begun` intervals of a span, the open one included."""
+    from_ms, to_ms = span_ms
     known = {row.interval_ms: row for row in rows}
     if opened is not None and opened.interval_ms not in known:
         known[opened.interval_ms] = opened
     shown = [_row(start, known.get(start)) for start in begun]
     counted = [known[start] for start in begun if start in known]
     return IntervalsView(
-        meter,
-        *span_ms,
-        format_kwh(sum(row.import_uwh for row in counted)),
-        format_kwh(sum(row.export_uwh for row in counted)),
-        len(shown) - len(counted),
-        shown,
+        meter=meter,
+        from_ms=from_ms,
+        to_ms=to_ms,
+        import_kwh=format_kwh(sum(row.import_uwh for row in counted)),
+        export_kwh=format_kwh(sum(row.export_uwh for row in counted)),
+        missing=len(shown) - len(counted),
+        intervals=shown,
     )
 
 
 def _row(start_ms: int, row: IntervalEnergy | None) -> IntervalView:
     if row is None:
-        return IntervalView(start_ms, None, None, _LABELS[Quality.MISSING], 0)
+        return IntervalView(
+            start_ms=start_ms,
+            import_kwh=None,
+            export_kwh=None,
+            quality=_LABELS[Quality.MISSING],
+            revision=0,
+        )
     return IntervalView(
-        start_ms,
-        format_kwh(row.import_uwh),
-        format_kwh(row.export_uwh),
-        _LABELS[row.quality],
-        row.revision,
+        start_ms=start_ms,
+        import_kwh=format_kwh(row.import_uwh),
+        export_kwh=format_kwh(row.export_uwh),
+        quality=_LABELS[row.quality],
+        revision=row.revision,
     )
 
 
 def _as_csv(view: IntervalsView) -> bytes:
-    """A line for each interval under a heading; what is missing is empty."""
+    """Return a line for each interval under a heading; missing values are empty."""
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\r\n").writerow  # RFC 4180
     write(["meter", *IntervalView.__struct_fields__])

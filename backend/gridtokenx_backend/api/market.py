@@ -1,4 +1,4 @@
-"""What everyone may read: health, balances of pseudonymous wallets, book, trades, totals."""
+"""What everyone may read: health, balances of pseudonymous wallets, book, trades and totals."""
 
 from __future__ import annotations
 
@@ -35,66 +35,67 @@ _DEPTH = 50
 
 @get("/v1/health")
 async def health(backend: NamedDependency[Backend]) -> HealthView:
-    """Whether readings and orders are taken, and what the community's time is."""
+    """Return whether the backend takes readings and orders, and the community's time."""
     return health_of(backend)
 
 
 def health_of(backend: Backend) -> HealthView:
     writer = backend.writer
     return HealthView(
-        "degraded" if writer.degraded else "ok",
-        writer.degraded,
-        writer.community.name,
-        backend.clock.now_ms(),
-        writer.durable_seq,
-        "paused" if writer.community.paused else "running",
-        "connected" if backend.source.connected else "disconnected",
+        status="degraded" if writer.degraded else "ok",
+        detail=writer.degraded,
+        community=writer.community.name,
+        time_ms=backend.clock.now_ms(),
+        journal_seq=writer.durable_seq,
+        oracle="paused" if writer.community.paused else "running",
+        broker="connected" if backend.source.connected else "disconnected",
     )
 
 
 @get("/v1/summary")
 async def summary(backend: NamedDependency[Backend]) -> SummaryView:
-    """Totals since the community began."""
-    async with backend.writer.reading() as community:
+    """Return totals since the community began."""
+    async with backend.writer.durable_state() as community:
         counters = community.counters
         return SummaryView(
-            community.at_ms,
-            counters.frames,
-            counters.accepted,
-            counters.rejected,
-            counters.quarantined,
-            {Reason(why).label: count for why, count in sorted(counters.refused.items())},
-            counters.quality_permille,
-            counters.minted_uwh,
-            counters.orders,
-            counters.trades,
-            counters.trades,  # delivery versus payment: every trade is settled where it is made
-            community.entries,
+            time_ms=community.at_ms,
+            frames=counters.frames,
+            readings_accepted=counters.accepted,
+            readings_rejected=counters.rejected,
+            readings_quarantined=counters.quarantined,
+            refused={Reason(why).label: count for why, count in sorted(counters.refused.items())},
+            quality_permille=counters.quality_permille,
+            minted_uwh=counters.minted_uwh,
+            orders=counters.orders,
+            trades=counters.trades,
+            # Delivery versus payment: every trade is settled in the entry that makes it.
+            settlements=counters.trades,
+            journal_seq=community.entries,
         )
 
 
 @get("/v1/balances/{wallet:str}")
 async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> BalanceView:
-    """What a wallet owns, and what of it open orders hold."""
-    async with backend.writer.reading() as community:
+    """Return what a wallet owns, and how much of it is held by open orders."""
+    async with backend.writer.durable_state() as community:
         member = _member(community.members, wallet)
         ledger = community.ledger
         return BalanceView(
-            wallet,
-            format_kwh(ledger.posted(wallet, GRID)),
-            format_kwh(ledger.held(wallet, GRID)),
-            format_grx(ledger.posted(wallet, GRX)),
-            format_grx(ledger.held(wallet, GRX)),
-            str(ledger.posted(wallet, REC)),
-            format_kwh(member.bought_uwh),
-            format_kwh(member.owed_uwh),
+            wallet=wallet,
+            grid=format_kwh(ledger.posted(wallet, GRID)),
+            grid_held=format_kwh(ledger.held(wallet, GRID)),
+            grx=format_grx(ledger.posted(wallet, GRX)),
+            grx_held=format_grx(ledger.held(wallet, GRX)),
+            rec=str(ledger.posted(wallet, REC)),
+            grid_bought=format_kwh(member.bought_uwh),
+            grid_owed=format_kwh(member.owed_uwh),
         )
 
 
 @get("/v1/orders/{wallet:str}")
 async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) -> OrdersView:
-    """A wallet's open orders in both segments, oldest first, and its standing orders."""
-    async with backend.writer.reading() as community:
+    """Return a wallet's open orders in both segments, oldest first, and its standing orders."""
+    async with backend.writer.durable_state() as community:
         member = _member(community.members, wallet)
         found = [
             (order.number, open_order_view(order, segment))
@@ -110,46 +111,47 @@ async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) 
             for side, order in ((SELL, member.sell), (BUY, member.buy))
             if order is not None
         ]
-        return OrdersView(orders, standing)
+        return OrdersView(orders=orders, standing=standing)
 
 
 @get("/v1/book")
 async def book(backend: NamedDependency[Backend], zone: FromQuery[str] = "") -> BookView:
-    """The best 50 prices of each side of a zone, by default the first, with all that rests there.
+    """Return the best 50 prices of each side of a zone with all that rests at each of them.
 
-    Prices are the orders' own: of another zone, wheeling and loss come between.
+    Without `zone` it is the first one. Prices are those of the orders; between zones, wheeling and
+    loss are added to them.
     """
-    async with backend.writer.reading() as community:
+    async with backend.writer.durable_state() as community:
         known = community.market.trading.zones
         zone = zone or next(iter(known))
         if zone not in known:
             detail = f"expected one of {', '.join(known)}, got {zone[:40]!r}"
-            raise Problem(404, "No such zone", detail, "unknown_zone")
+            raise Problem(status=404, title="No such zone", detail=detail, reason="unknown_zone")
         bids, asks = (
             [
-                LevelView(format_grx(price), format_kwh(volume))
+                LevelView(price_grx_per_kwh=format_grx(price), quantity_kwh=format_kwh(volume))
                 for price, volume in community.book.depth(zone, side, _DEPTH)
             ]
             for side in (BUY, SELL)
         )
-        return BookView(bids, asks)
+        return BookView(bids=bids, asks=asks)
 
 
 @get("/v1/zones")
 async def zones(backend: NamedDependency[Backend]) -> ZonesView:
-    """The zones with their state, and the links with what fits through them in this interval."""
-    async with backend.writer.reading() as community:
+    """Return the zones with their state, and the links with what still fits in this interval."""
+    async with backend.writer.durable_state() as community:
         trading, rules = community.market.trading, community.market.rules
         at_ms = max(backend.clock.now_ms(), community.at_ms)
         return ZonesView(
-            [zone_view(zone, trading.zones[zone.name], at_ms) for zone in rules.zones],
-            [link_view(link, trading.room_uwh(link, at_ms)) for link in rules.links],
+            zones=[zone_view(zone, trading.zones[zone.name], at_ms) for zone in rules.zones],
+            links=[link_view(link, trading.room_uwh(link, at_ms)) for link in rules.links],
         )
 
 
 @get("/v1/trades")
 async def trades(backend: NamedDependency[Backend], limit: Limit = 100) -> TradesView:
-    """The newest trades."""
+    """Return the newest trades."""
     rows = await backend.journal.trades(limit)
     return TradesView([trade_view(row, row.seq, row.at_ms) for row in rows])
 
@@ -158,5 +160,5 @@ def _member(members: dict[str, Member], wallet: str) -> Member:
     member = members.get(wallet)
     if member is None:
         detail = "expected the wallet of a member"
-        raise Problem(404, "No such wallet", detail, "unknown_wallet")
+        raise Problem(status=404, title="No such wallet", detail=detail, reason="unknown_wallet")
     return member

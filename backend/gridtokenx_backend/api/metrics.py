@@ -1,4 +1,4 @@
-"""Prometheus metrics, read from the parts when they are scraped: nothing is counted twice."""
+"""Prometheus metrics; they are read from the parts of the backend whenever they are scraped."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class _Parts(Collector):
+    """Reads the metrics of a backend from its parts, so that nothing is counted twice."""
+
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
@@ -59,7 +61,7 @@ class _Parts(Collector):
 
 @get("/metrics", include_in_schema=False)
 async def metrics(backend: NamedDependency[Backend]) -> Response[bytes]:
-    """What Prometheus scrapes."""
+    """Return all metrics in the text format of Prometheus."""
     registry = CollectorRegistry()
     registry.register(_Parts(backend))
     return Response(generate_latest(registry), media_type=_CONTENT_TYPE)

@@ -1,22 +1,18 @@
-"""What only the operator may see and do: devices, readings of a meter, the oracle's switch."""
+"""What only the operator may see and do: devices, readings, pausing the oracle, halting trade."""
 
 from __future__ import annotations
 
-import hmac
-from typing import Any
-
 import msgspec
 from litestar import get, post
-from litestar.connection import ASGIConnection
-from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.handlers.base import BaseRouteHandler
 from litestar.params import FromPath, JSONBody
 
+from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.market import health_of
 from gridtokenx_backend.api.paging import Limit
-from gridtokenx_backend.api.problems import Problem, refused, respond_unreadable
+from gridtokenx_backend.api.problems import Problem, refused
+from gridtokenx_backend.api.route_options import OPERATOR_COMMAND
 from gridtokenx_backend.api.views import (
     DeviceView,
     HealthView,
@@ -44,38 +40,26 @@ from gridtokenx_wire.verdict import Reason
 _MAX_FRAMES_READ = 2_000
 
 
-def operator_only(
-    connection: ASGIConnection[object, object, object, State], _: BaseRouteHandler
-) -> None:
-    """The guard: `Authorization: Bearer <operator.token>`."""
-    backend: Backend = connection.app.state.backend
-    given = connection.headers.get("authorization", "")
-    expected = f"Bearer {backend.operator_token}"
-    if not hmac.compare_digest(given.encode(), expected.encode()):
-        detail = "expected the header Authorization: Bearer with the operator's token"
-        raise Problem(401, "Only the operator may do this", detail, "unauthorized")
-
-
 @get("/v1/devices", guards=[operator_only])
 async def devices(backend: NamedDependency[Backend]) -> list[DeviceView]:
-    """All gateways: where their chains stand, and how good their readings were."""
-    async with backend.writer.reading() as community:
+    """Return all gateways, where their chains of frames end, and how good their readings were."""
+    async with backend.writer.durable_state() as community:
         return [
             DeviceView(
-                device_text(device.id),
-                device.site,
-                device.status,
-                device.origin,
-                device_text(device.former) if device.former else "",
-                device.retire_ms,
-                device.why,
-                device.chain.hex(),
-                device.next_seq,
-                device.accepted,
-                device.rejected,
-                device.quarantined,
-                device.thinned,
-                device.quality_permille,
+                device=device_text(device.id),
+                site=device.site,
+                status=device.status,
+                origin=device.origin,
+                follows=device_text(device.former) if device.former else "",
+                retire_ms=device.retire_ms,
+                why=device.why,
+                chain=device.chain.hex(),
+                next_seq=device.next_seq,
+                readings_accepted=device.accepted,
+                readings_rejected=device.rejected,
+                readings_quarantined=device.quarantined,
+                readings_thinned=device.thinned,
+                quality_permille=device.quality_permille,
             )
             for device in community.devices.values()
         ]
@@ -85,16 +69,21 @@ async def devices(backend: NamedDependency[Backend]) -> list[DeviceView]:
 async def readings(
     backend: NamedDependency[Backend], meter: FromPath[str], limit: Limit = 100
 ) -> ReadingsView:
-    """A meter's newest readings with their verdicts, out of the frames as they were signed.
+    """Return a meter's newest readings with their verdicts, out of the frames as they were signed.
 
-    The frames of a device are chained in the journal, so they are followed backwards, those of
-    all devices that may speak for the meter together.
+    Each entry of a frame names the device's entry before it. These chains are followed backwards,
+    for all devices together that may send readings of the meter.
     """
-    async with backend.writer.reading() as community:
+    async with backend.writer.durable_state() as community:
         known = community.meters.get(meter)
         if known is None:
-            raise Problem(404, "No such meter", "expected the id of a meter", "unknown_meter")
-        heads = [device.last_entry for device in _speakers(community, known)]
+            raise Problem(
+                status=404,
+                title="No such meter",
+                detail="expected the id of a meter",
+                reason="unknown_meter",
+            )
+        heads = [device.last_entry for device in _senders(community, known)]
     found: list[ReadingView] = []
     for _ in range(_MAX_FRAMES_READ):
         newest = max(heads, default=0)
@@ -103,11 +92,11 @@ async def readings(
             break
         found += _readings_in(entry, meter)
         heads[heads.index(newest)] = entry.previous
-    return ReadingsView(meter, found[:limit])
+    return ReadingsView(meter=meter, readings=found[:limit])
 
 
-def _speakers(community: Community, meter: Meter) -> list[Device]:
-    """The devices whose frames may hold readings of a meter."""
+def _senders(community: Community, meter: Meter) -> list[Device]:
+    """Return the devices whose frames may hold readings of a meter."""
     if meter.site:
         return [each for each in community.devices.values() if each.site == meter.site]
     line = community.devices[meter.device].line
@@ -115,19 +104,19 @@ def _speakers(community: Community, meter: Meter) -> list[Device]:
 
 
 def _readings_in(entry: Entry, meter: str) -> list[ReadingView]:
-    """The readings of `meter` in a stored frame, newest first."""
+    """Return the readings of `meter` in a stored frame, newest first."""
     outcome = decode_outcome(entry.outcome)
     assert isinstance(outcome, FrameAccepted)
     refused = dict(outcome.verdicts)
     frame = decode_frame(cose.split(entry.input)[2])
     views = [
         ReadingView(
-            reading.time_ms,
-            format_kwh(reading.import_uwh),
-            format_kwh(reading.export_uwh),
-            None if reading.flags & ReadingFlag.NO_POWER else reading.power_w,
-            Reason(refused.get(index, Reason.ACCEPTED)).label,
-            entry.seq,
+            time_ms=reading.time_ms,
+            import_kwh=format_kwh(reading.import_uwh),
+            export_kwh=format_kwh(reading.export_uwh),
+            power_w=None if reading.flags & ReadingFlag.NO_POWER else reading.power_w,
+            verdict=Reason(refused.get(index, Reason.ACCEPTED)).label,
+            journal_seq=entry.seq,
         )
         for index, reading in enumerate(frame.readings())
         if reading.meter == meter
@@ -139,45 +128,35 @@ class _Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
-_SWITCH: dict[str, Any] = {
-    "status_code": 200,
-    "guards": [operator_only],
-    "exception_handlers": {  # what msgspec raises of a body, and Litestar does not expect
-        UnicodeDecodeError: respond_unreadable,
-        RecursionError: respond_unreadable,
-    },
-}
-
-
-@post("/v1/oracle/pause", **_SWITCH)
+@post("/v1/oracle/pause", **OPERATOR_COMMAND)
 async def pause_oracle(backend: NamedDependency[Backend], data: JSONBody[_Why]) -> HealthView:
-    """Takes no more frames until resumed; the gateways keep theirs and send them again."""
+    """Take no more frames until resumed; the gateways keep theirs and send them again."""
     return await _switch(backend, data.reason, paused=True)
 
 
-@post("/v1/oracle/resume", **_SWITCH)
+@post("/v1/oracle/resume", **OPERATOR_COMMAND)
 async def resume_oracle(backend: NamedDependency[Backend], data: JSONBody[_Why]) -> HealthView:
-    """Takes frames again."""
+    """Take frames again."""
     return await _switch(backend, data.reason, paused=False)
 
 
-@post("/v1/operator/market", **_SWITCH)
+@post("/v1/operator/market", **OPERATOR_COMMAND)
 async def switch_trading(
     backend: NamedDependency[Backend], data: JSONBody[MarketCommand]
 ) -> MarketView:
-    """Halts or resumes both markets of a zone (or of all), or makes them cancel-only."""
+    """Halt or resume both markets of a zone (or of all), or make them cancel-only."""
     _check_reason(data.reason)
     ((result, seq, _),) = await backend.writer.submit([switch_market(data)])
     if isinstance(result, OrderRefused):
         raise refused(result.reason, result.detail)
     assert isinstance(result, MarketSwitched)
-    return MarketView(result.zones, result.status, seq)
+    return MarketView(zones=result.zones, status=result.status, journal_seq=seq)
 
 
 def _check_reason(reason: str) -> None:
     if not 1 <= len(reason) <= 500:
         detail = "expected a reason of 1 to 500 characters"
-        raise Problem(400, "A reason is needed", detail, "bad_request")
+        raise Problem(status=400, title="A reason is needed", detail=detail, reason="bad_request")
 
 
 async def _switch(backend: Backend, reason: str, *, paused: bool) -> HealthView:

@@ -1,4 +1,4 @@
-"""How much one answer may hold."""
+"""The limit on how many items an answer holds."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from typing import Annotated, TypeAlias
 from litestar.params import QueryParameter
 
 Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, le=1000)]
-"""`?limit=` of lists, newest first."""
+"""`?limit=`: how many items of a list are wanted, the newest first."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import msgspec
-from litestar import Request, Response
-from litestar.datastructures import State
+from litestar import Response
 from litestar.exceptions import HTTPException
 
+from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.core.messages.outcomes import EnrolmentRefusal, OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import SettlementRefusal
 from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.errors import JournalUnavailable
 
-AnyRequest = Request[object, object, State]
 MEDIA_TYPE = "application/problem+json"
 _STATUS = {
     OrderRefusal.MALFORMED: 400,
@@ -83,9 +82,12 @@ _SETTLEMENT_STATUS = {
 
 
 class Problem(Exception):
-    """Becomes the answer: `status`, a short `title`, what was expected, and the reason."""
+    """Becomes the answer to a request: an HTTP status, a short title, and what was expected.
 
-    def __init__(self, status: int, title: str, detail: str, reason: str) -> None:
+    `reason` is for programs; it is the value of a refusal's enum where there is one.
+    """
+
+    def __init__(self, *, status: int, title: str, detail: str, reason: str) -> None:
         super().__init__(detail)
         self.status = status
         self.title = title
@@ -94,24 +96,36 @@ class Problem(Exception):
 
 
 def refused(reason: OrderRefusal, detail: str) -> Problem:
-    """The problem for an instruction that was refused."""
-    return Problem(_STATUS[reason], "The instruction was refused", detail, reason.value)
+    """Return the problem for an instruction that was refused."""
+    return Problem(
+        status=_STATUS[reason],
+        title="The instruction was refused",
+        detail=detail,
+        reason=reason.value,
+    )
 
 
 def enrolment_refused(reason: EnrolmentRefusal, detail: str = "") -> Problem:
-    """The problem for an enrolment or an operator's command that was refused."""
+    """Return the problem for an enrolment, or a command about devices, that was refused."""
     detail = detail or _ENROLMENT_DETAIL[reason]
-    return Problem(_ENROLMENT_STATUS[reason], "The request was refused", detail, reason.value)
+    return Problem(
+        status=_ENROLMENT_STATUS[reason],
+        title="The request was refused",
+        detail=detail,
+        reason=reason.value,
+    )
 
 
 def settlement_refused(reason: SettlementRefusal, detail: str) -> Problem:
-    """The problem for an operator's command on money, corrections or certificates."""
+    """Return the problem for a command on money, corrections or certificates that was refused."""
     status = _SETTLEMENT_STATUS[reason]
-    return Problem(status, "The command was refused", detail, reason.value)
+    return Problem(
+        status=status, title="The command was refused", detail=detail, reason=reason.value
+    )
 
 
 def respond(_: AnyRequest, problem: Problem) -> Response[bytes]:
-    """Litestar's exception handler for Problem."""
+    """Return the answer for a Problem; Litestar calls this as its exception handler."""
     body = msgspec.json.encode(
         {
             "type": f"urn:gridtokenx:problem:{problem.reason}",
@@ -126,22 +140,30 @@ def respond(_: AnyRequest, problem: Problem) -> Response[bytes]:
 
 
 def respond_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    """What Litestar itself refuses: an unknown path, a wrong method, a bad parameter."""
+    """Return the answer for what Litestar refuses: an unknown path, a wrong method or parameter."""
     reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
     if error.status_code == 401:
         reason = "unauthorized"
     title = "The request was refused"
-    return respond(request, Problem(error.status_code, title, error.detail, reason))
+    return respond(
+        request, Problem(status=error.status_code, title=title, detail=error.detail, reason=reason)
+    )
 
 
 def respond_unreadable(request: AnyRequest, _: Exception) -> Response[bytes]:
-    """A body that is no text, or nested beyond what its decoder bears."""
+    """Return the answer for a body that is no text, or nested too deeply for its decoder."""
     detail = "expected JSON in UTF-8"
-    return respond(request, Problem(400, "The request was refused", detail, "bad_request"))
+    return respond(
+        request,
+        Problem(status=400, title="The request was refused", detail=detail, reason="bad_request"),
+    )
 
 
 def respond_unavailable(
     request: AnyRequest, error: Overloaded | JournalUnavailable
 ) -> Response[bytes]:
-    """The queue is full, or the journal does not take or give anything."""
-    return respond(request, Problem(503, "Try again later", str(error), "unavailable"))
+    """Return the answer for a full queue, or a journal that can be neither written nor read."""
+    return respond(
+        request,
+        Problem(status=503, title="Try again later", detail=str(error), reason="unavailable"),
+    )

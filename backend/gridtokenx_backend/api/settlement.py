@@ -1,20 +1,21 @@
-"""Money in and out, and certificates: what members sign, and what the operator confirms."""
+"""Money in and out, certificates and corrections: members sign, the operator confirms."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import Request, get, post
-from litestar.datastructures import State
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.instructions import carry_out
-from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.api.paging import Limit
-from gridtokenx_backend.api.problems import Problem, respond_unreadable, settlement_refused
+from gridtokenx_backend.api.problems import Problem, settlement_refused
+from gridtokenx_backend.api.requests import AnyRequest
+from gridtokenx_backend.api.route_options import OPERATOR_COMMAND, SIGNED_INSTRUCTION
 from gridtokenx_backend.api.settlement_views import (
     CertificateChangeView,
     CertificatesView,
@@ -26,7 +27,7 @@ from gridtokenx_backend.api.settlement_views import (
     WithdrawalView,
     certificate_view,
     open_withdrawal_view,
-    settled_view,
+    settlement_answer,
 )
 from gridtokenx_backend.core.messages.inputs import settle
 from gridtokenx_backend.core.messages.outcomes import NotJournaled, Repeated
@@ -48,21 +49,11 @@ from gridtokenx_backend.core.model.settlement import (
 )
 from gridtokenx_backend.engine.writer import Committed, Overloaded
 from gridtokenx_backend.journal.entry import decode_outcome
-from gridtokenx_wire.order import MAX_JWS_BYTES, RecRetire, RecTransfer, Withdraw
+from gridtokenx_wire.order import RecRetire, RecTransfer, Withdraw
 from gridtokenx_wire.units import parse_grx, parse_kwh
 
 _ATTEMPTS = 3
 _LATEST_MS = 2**53
-AnyRequest = Request[object, object, State]
-SIGNED: dict[str, Any] = {"status_code": 200, "request_max_body_size": MAX_JWS_BYTES + 1}
-OPERATED: dict[str, Any] = {
-    "status_code": 200,
-    "guards": [operator_only],
-    "exception_handlers": {  # what msgspec raises of a body, and Litestar does not expect
-        UnicodeDecodeError: respond_unreadable,
-        RecursionError: respond_unreadable,
-    },
-}
 
 
 class DepositBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +71,7 @@ class ReasonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CorrectionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the meter really moved from `from_ms` to `to_ms`, both the starts of intervals."""
+    """What a meter really counted from `from_ms` to `to_ms`, both the starts of intervals."""
 
     meter: str
     from_ms: Annotated[int, msgspec.Meta(ge=0, le=_LATEST_MS)]
@@ -94,29 +85,29 @@ class MonthBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     month: str
 
 
-@post("/v1/withdrawals", **SIGNED)
+@post("/v1/withdrawals", **SIGNED_INSTRUCTION)
 async def withdraw(request: AnyRequest, backend: NamedDependency[Backend]) -> WithdrawalView:
-    """Sets money aside that the operator is to pay out."""
+    """Set money aside for the operator to pay out."""
     view = await carry_out(request, backend, (Withdraw,))
     assert isinstance(view, WithdrawalView)
     return view
 
 
-@post("/v1/certificates/transfers", **SIGNED)
+@post("/v1/certificates/transfers", **SIGNED_INSTRUCTION)
 async def transfer_certificate(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> CertificateChangeView:
-    """Gives a certificate to another member."""
+    """Transfer a certificate to another member."""
     view = await carry_out(request, backend, (RecTransfer,))
     assert isinstance(view, CertificateChangeView)
     return view
 
 
-@post("/v1/certificates/retirements", **SIGNED)
+@post("/v1/certificates/retirements", **SIGNED_INSTRUCTION)
 async def retire_certificate(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> CertificateChangeView:
-    """Uses a certificate up for a beneficiary."""
+    """Retire a certificate for a beneficiary."""
     view = await carry_out(request, backend, (RecRetire,))
     assert isinstance(view, CertificateChangeView)
     return view
@@ -129,12 +120,14 @@ async def certificates(
     after: Annotated[str, QueryParameter(max_length=300)] = "",
     limit: Limit = 100,
 ) -> CertificatesView:
-    """Certificates, oldest first: all, or those of one wallet; `after` a serial number."""
-    async with backend.writer.reading() as community:
+    """Return certificates, oldest first: all or one wallet's, from behind the serial `after`."""
+    async with backend.writer.durable_state() as community:
         known = community.settlement.certificates
         if after and after not in known:
             detail = "expected a serial number of this community in 'after'"
-            raise Problem(404, "No such certificate", detail, "unknown_certificate")
+            raise Problem(
+                status=404, title="No such certificate", detail=detail, reason="unknown_certificate"
+            )
         found = []
         passed = not after
         for serial, certificate in known.items():
@@ -144,22 +137,22 @@ async def certificates(
                     break
             passed = passed or serial == after
         following = found[limit - 1].serial if len(found) > limit else ""
-        return CertificatesView(found[:limit], following)
+        return CertificatesView(certificates=found[:limit], next=following)
 
 
 @get("/v1/operator/withdrawals", guards=[operator_only])
 async def open_withdrawals(backend: NamedDependency[Backend]) -> list[OpenWithdrawalView]:
-    """The withdrawals that wait for the operator, oldest first."""
-    async with backend.writer.reading() as community:
+    """Return the withdrawals that wait for the operator, oldest first."""
+    async with backend.writer.durable_state() as community:
         return [
             open_withdrawal_view(each, community.members[each.wallet].name)
             for each in community.settlement.withdrawals.values()
         ]
 
 
-@post("/v1/operator/deposits", **OPERATED)
+@post("/v1/operator/deposits", **OPERATOR_COMMAND)
 async def deposit(backend: NamedDependency[Backend], data: JSONBody[DepositBody]) -> DepositView:
-    """Credits a payment that came in. The same one again is answered as before."""
+    """Credit a payment that came in. The same payment again gets the same answer as before."""
     try:
         amount_ugrx = parse_grx(data.amount_grx)
     except ValueError as error:
@@ -170,31 +163,31 @@ async def deposit(backend: NamedDependency[Backend], data: JSONBody[DepositBody]
     return view
 
 
-@post("/v1/operator/withdrawals/{number:int}/confirm", **OPERATED)
+@post("/v1/operator/withdrawals/{number:int}/confirm", **OPERATOR_COMMAND)
 async def confirm_withdrawal(
     backend: NamedDependency[Backend], number: FromPath[int], data: JSONBody[ReferenceBody]
 ) -> WithdrawalView:
-    """Says that a withdrawal was paid, under a reference that no other payment has."""
+    """Record that a withdrawal was paid, with a reference that no other payment has."""
     view = await operate(backend, ConfirmWithdrawal(number=number, reference=data.reference))
     assert isinstance(view, WithdrawalView)
     return view
 
 
-@post("/v1/operator/withdrawals/{number:int}/refuse", **OPERATED)
+@post("/v1/operator/withdrawals/{number:int}/refuse", **OPERATOR_COMMAND)
 async def refuse_withdrawal(
     backend: NamedDependency[Backend], number: FromPath[int], data: JSONBody[ReasonBody]
 ) -> WithdrawalView:
-    """Gives a withdrawal's money back to its member."""
+    """Give a withdrawal's money back to its member."""
     view = await operate(backend, RefuseWithdrawal(number=number, reason=data.reason))
     assert isinstance(view, WithdrawalView)
     return view
 
 
-@post("/v1/operator/certificates", **OPERATED)
+@post("/v1/operator/certificates", **OPERATOR_COMMAND)
 async def issue_certificates(
     backend: NamedDependency[Backend], data: JSONBody[MonthBody]
 ) -> IssuedView:
-    """Issues the certificates of a month that is over; a second time none are left to issue."""
+    """Issue the certificates of a month that is over; the second time there are none to issue."""
     try:
         month = parse_month(data.month)
     except ValueError as error:
@@ -202,18 +195,18 @@ async def issue_certificates(
     result, seq, _ = await submit(backend, IssueCertificates(month=month))
     match result:
         case NothingIssued():
-            return IssuedView(month_text(month), [], 0)
+            return IssuedView(month=month_text(month), certificates=[], journal_seq=0)
         case CertificatesIssued():
             views = [certificate_view(each) for each in result.certificates]
-            return IssuedView(month_text(month), views, seq)
+            return IssuedView(month=month_text(month), certificates=views, journal_seq=seq)
     raise AssertionError(result)
 
 
-@post("/v1/operator/corrections", **OPERATED)
+@post("/v1/operator/corrections", **OPERATOR_COMMAND)
 async def correct(
     backend: NamedDependency[Backend], data: JSONBody[CorrectionBody]
 ) -> CorrectionView:
-    """Puts right what was counted of a meter: mints or claws back the difference."""
+    """Correct what a meter counted: the difference is minted or clawed back."""
     try:
         import_uwh, export_uwh = parse_kwh(data.import_kwh), parse_kwh(data.export_kwh)
     except ValueError as error:
@@ -244,8 +237,8 @@ async def correct(
 
 
 async def _revision(backend: Backend, data: CorrectionBody) -> int:
-    """That of the span, after a look that it may be corrected and is closed by now."""
-    async with backend.writer.reading() as community:
+    """Return the revision of the span. Raises Problem if the span may not be corrected."""
+    async with backend.writer.durable_state() as community:
         meter = community.meters.get(data.meter)
         if refused := corrections.unacceptable_span(meter, data.from_ms, data.to_ms):
             raise settlement_refused(refused.reason, refused.detail)
@@ -254,20 +247,24 @@ async def _revision(backend: Backend, data: CorrectionBody) -> int:
 
 
 async def operate(backend: Backend, command: SettlementCommand) -> SettlementAnswer:
-    """The answer to an operator's command, or to the same one before. Raises Problem."""
+    """Return the answer to a command, or the one that the same command got before.
+
+    Raises Problem.
+    """
     result, seq, _ = await submit(backend, command)
     if isinstance(result, Repeated):
         entry = await backend.journal.entry(result.entry)
         assert entry is not None
-        return settled_view(decode_outcome(entry.outcome), entry.seq)
+        return settlement_answer(decode_outcome(entry.outcome), entry.seq)
     assert not isinstance(result, NotJournaled)
-    return settled_view(result, seq)
+    return settlement_answer(result, seq)
 
 
 async def submit(backend: Backend, command: SettlementCommand) -> Committed:
+    """Return the durable result of a command. Raises Problem and Overloaded."""
     if backend.writer.degraded:
         raise Overloaded(backend.writer.degraded)
-    (settled,) = await backend.writer.submit([settle(command)])
-    if isinstance(settled.result, SettlementRefused):
-        raise settlement_refused(settled.result.reason, settled.result.detail)
-    return settled
+    (committed,) = await backend.writer.submit([settle(command)])
+    if isinstance(committed.result, SettlementRefused):
+        raise settlement_refused(committed.result.reason, committed.result.detail)
+    return committed

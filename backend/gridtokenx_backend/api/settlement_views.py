@@ -1,4 +1,4 @@
-"""What the API answers of standing orders, money, corrections and certificates."""
+"""What the API answers about standing orders, money, corrections and certificates."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from gridtokenx_backend.core.model.settlement import Certificate, Withdrawal
 from gridtokenx_wire.units import format_grx, format_kwh
 
 
-class StandingOrderView(msgspec.Struct, frozen=True):
-    """`curve` has [from_hour, price] where the price changes by hour."""
+class StandingOrderView(msgspec.Struct, frozen=True, kw_only=True):
+    """A standing order. `curve` has pairs [from_hour, price] if the price changes by hour."""
 
     side: str
     price_grx_per_kwh: str
@@ -31,14 +31,14 @@ class StandingOrderView(msgspec.Struct, frozen=True):
     paused: bool
 
 
-class DepositView(msgspec.Struct, frozen=True):
+class DepositView(msgspec.Struct, frozen=True, kw_only=True):
     wallet: str
     amount_grx: str
     journal_seq: int
 
 
-class WithdrawalView(msgspec.Struct, frozen=True):
-    """`status` is asked (it is in escrow), paid, or refused."""
+class WithdrawalView(msgspec.Struct, frozen=True, kw_only=True):
+    """A withdrawal. `status` is asked (the money is in escrow), paid, or refused."""
 
     number: int
     wallet: str
@@ -47,8 +47,11 @@ class WithdrawalView(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class OpenWithdrawalView(msgspec.Struct, frozen=True):
-    """One that waits for the operator; `name` is the member's, `reference` what they gave."""
+class OpenWithdrawalView(msgspec.Struct, frozen=True, kw_only=True):
+    """A withdrawal that waits for the operator.
+
+    `name` is the member's name, `reference` is what the member asked to be written on the payment.
+    """
 
     number: int
     wallet: str
@@ -58,10 +61,10 @@ class OpenWithdrawalView(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class CorrectionView(msgspec.Struct, frozen=True):
-    """What changed, by register: below zero where too much had been counted.
+class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a correction has changed, by register; below zero where too much had been counted.
 
-    `surplus_kwh` was minted or clawed back; `owed_kwh` is what the owner's next mints will pay.
+    `surplus_kwh` was minted or clawed back; `owed_kwh` will be taken from the owner's next mints.
     """
 
     meter: str
@@ -73,11 +76,11 @@ class CorrectionView(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class CertificateView(msgspec.Struct, frozen=True):
-    """One MWh: that between two marks in µWh of all that the meter has minted.
+class CertificateView(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate of one MWh: the energy from `from_uwh` to `to_uwh` of all that a meter minted.
 
-    The mints lie in the journal's entries from `first_entry` to `last_entry`. `status` is issued
-    or retired.
+    The journal's entries from `first_entry` to `last_entry` hold the mints. `status` is issued or
+    retired.
     """
 
     serial: str
@@ -97,23 +100,26 @@ class CertificateView(msgspec.Struct, frozen=True):
     retired_ms: int
 
 
-class CertificatesView(msgspec.Struct, frozen=True):
-    """Oldest first; `next` is what to ask with for more, empty at the end."""
+class CertificatesView(msgspec.Struct, frozen=True, kw_only=True):
+    """Certificates, oldest first. `next` is the `after` for more; it is empty at the end."""
 
     certificates: list[CertificateView]
     next: str
 
 
-class IssuedView(msgspec.Struct, frozen=True):
-    """Those that were issued now; none if nothing was due, and then `journal_seq` is 0."""
+class IssuedView(msgspec.Struct, frozen=True, kw_only=True):
+    """The certificates that were issued now. If there are none, `journal_seq` is 0."""
 
     month: str
     certificates: list[CertificateView]
     journal_seq: int
 
 
-class CertificateChangeView(msgspec.Struct, frozen=True):
-    """`status` is transferred (`owner` has it now) or retired (for the `beneficiary`)."""
+class CertificateChangeView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done with a certificate.
+
+    `status` is transferred (then `owner` is the new one) or retired (for the `beneficiary`).
+    """
 
     serial: str
     status: str
@@ -127,51 +133,53 @@ SettlementAnswer = DepositView | WithdrawalView | CorrectionView | CertificateCh
 
 def certificate_view(certificate: Certificate) -> CertificateView:
     return CertificateView(
-        certificate.serial,
-        certificate.status,
-        month_text(certificate.month),
-        certificate.meter,
-        certificate.technology,
-        certificate.from_uwh,
-        certificate.to_uwh,
-        certificate.first_entry,
-        certificate.last_entry,
-        certificate.issued_entry,
-        certificate.issued_ms,
-        certificate.owner,
-        certificate.beneficiary,
-        certificate.retired_entry,
-        certificate.retired_ms,
+        serial=certificate.serial,
+        status=certificate.status,
+        month=month_text(certificate.month),
+        meter=certificate.meter,
+        technology=certificate.technology,
+        from_uwh=certificate.from_uwh,
+        to_uwh=certificate.to_uwh,
+        first_entry=certificate.first_entry,
+        last_entry=certificate.last_entry,
+        issued_entry=certificate.issued_entry,
+        issued_ms=certificate.issued_ms,
+        owner=certificate.owner,
+        beneficiary=certificate.beneficiary,
+        retired_entry=certificate.retired_entry,
+        retired_ms=certificate.retired_ms,
     )
 
 
 def standing_order_view(side: str, order: StandingOrder) -> StandingOrderView:
     return StandingOrderView(
-        side,
-        format_grx(order.price_ugrx),
-        format_kwh(order.keep_uwh),
-        order.segment,
-        [(from_hour, format_grx(price)) for from_hour, price in order.curve],
-        order.paused,
+        side=side,
+        price_grx_per_kwh=format_grx(order.price_ugrx),
+        keep_kwh=format_kwh(order.keep_uwh),
+        segment=order.segment,
+        curve=[(from_hour, format_grx(price)) for from_hour, price in order.curve],
+        paused=order.paused,
     )
 
 
 def open_withdrawal_view(withdrawal: Withdrawal, name: str) -> OpenWithdrawalView:
     return OpenWithdrawalView(
-        withdrawal.number,
-        withdrawal.wallet,
-        name,
-        format_grx(withdrawal.amount_ugrx),
-        withdrawal.reference,
-        withdrawal.entry,
+        number=withdrawal.number,
+        wallet=withdrawal.wallet,
+        name=name,
+        amount_grx=format_grx(withdrawal.amount_ugrx),
+        reference=withdrawal.reference,
+        journal_seq=withdrawal.entry,
     )
 
 
-def settled_view(outcome: Outcome, seq: int) -> SettlementAnswer:
-    """The answer to what became the journal's entry `seq`."""
+def settlement_answer(outcome: Outcome, seq: int) -> SettlementAnswer:
+    """Return the answer to a command that became the journal's entry `seq`."""
     match outcome:
         case Deposited():
-            return DepositView(outcome.wallet, format_grx(outcome.amount_ugrx), seq)
+            return DepositView(
+                wallet=outcome.wallet, amount_grx=format_grx(outcome.amount_ugrx), journal_seq=seq
+            )
         case WithdrawalRequested():
             return _withdrawal(outcome, "asked", seq)
         case WithdrawalPaid():
@@ -179,19 +187,31 @@ def settled_view(outcome: Outcome, seq: int) -> SettlementAnswer:
         case WithdrawalRefused():
             return _withdrawal(outcome, "refused", seq)
         case CertificateMoved():
-            return CertificateChangeView(outcome.serial, "transferred", outcome.to, "", seq)
+            return CertificateChangeView(
+                serial=outcome.serial,
+                status="transferred",
+                owner=outcome.to,
+                beneficiary="",
+                journal_seq=seq,
+            )
         case CertificateRetired():
             wallet, beneficiary = outcome.wallet, outcome.beneficiary
-            return CertificateChangeView(outcome.serial, "retired", wallet, beneficiary, seq)
+            return CertificateChangeView(
+                serial=outcome.serial,
+                status="retired",
+                owner=wallet,
+                beneficiary=beneficiary,
+                journal_seq=seq,
+            )
         case MeterCorrected():
             return CorrectionView(
-                outcome.meter,
-                format_kwh(outcome.import_uwh),
-                format_kwh(outcome.export_uwh),
-                format_kwh(outcome.surplus_uwh),
-                format_kwh(outcome.owed_uwh),
-                len(outcome.rows),
-                seq,
+                meter=outcome.meter,
+                import_kwh=format_kwh(outcome.import_uwh),
+                export_kwh=format_kwh(outcome.export_uwh),
+                surplus_kwh=format_kwh(outcome.surplus_uwh),
+                owed_kwh=format_kwh(outcome.owed_uwh),
+                intervals=len(outcome.rows),
+                journal_seq=seq,
             )
     raise AssertionError(outcome)
 
@@ -200,4 +220,10 @@ def _withdrawal(
     outcome: WithdrawalRequested | WithdrawalPaid | WithdrawalRefused, status: str, seq: int
 ) -> WithdrawalView:
     amount = format_grx(outcome.amount_ugrx)
-    return WithdrawalView(outcome.number, outcome.wallet, amount, status, seq)
+    return WithdrawalView(
+        number=outcome.number,
+        wallet=outcome.wallet,
+        amount_grx=amount,
+        status=status,
+        journal_seq=seq,
+    )

@@ -1,4 +1,4 @@
-"""Statements and periods: documents for those entitled to them, steps by the operator."""
+"""Statements and billing periods: members read documents, the operator takes the steps."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
+from gridtokenx_backend.api.authorisation import operator_only, reader_wallet
 from gridtokenx_backend.api.backend import Backend
-from gridtokenx_backend.api.operator import operator_only
 from gridtokenx_backend.api.problems import Problem
-from gridtokenx_backend.api.reader_access import AnyRequest, reading_wallet
+from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.core.messages.inputs import change_period
 from gridtokenx_backend.core.messages.period_records import (
     ChangePeriod,
@@ -27,17 +27,17 @@ from gridtokenx_backend.statements.jobs.worker import DocumentTask
 from gridtokenx_backend.statements.render.forms import FORMS, MEDIA_TYPES, Form
 
 MAX_STEP_BYTES = 32 * 1024 * 1024
-"""A step names a hundred bytes for each member."""
+"""A step holds about a hundred bytes for each member."""
 _STATUS = {PeriodRefusal.BAD_PERIOD: 400, PeriodRefusal.UNKNOWN_WALLET: 404}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 Revision: TypeAlias = Annotated[int, QueryParameter(ge=0)]
-"""`?revision=`; 0 is the newest."""
+"""`?revision=`: the number of a revision, or 0 for the newest."""
 
 
-class PeriodView(msgspec.Struct, frozen=True):
-    """`entries` are the journal's numbers of its steps; revision n is the n-th of them."""
+class PeriodView(msgspec.Struct, frozen=True, kw_only=True):
+    """A month. `entries` are the numbers of its steps in the journal, one for each revision."""
 
     month: str
     status: str
@@ -47,8 +47,8 @@ class PeriodView(msgspec.Struct, frozen=True):
     entries: list[int]
 
 
-class PeriodStepView(msgspec.Struct, frozen=True):
-    """`fed_in_uwh` is what the step moved to the utility, out of how many wallets."""
+class PeriodStepView(msgspec.Struct, frozen=True, kw_only=True):
+    """A step. `fed_in_uwh` is the energy that it moved to the utility out of `wallets` wallets."""
 
     month: str
     status: str
@@ -61,8 +61,8 @@ class PeriodStepView(msgspec.Struct, frozen=True):
 
 @get("/v1/periods", guards=[operator_only])
 async def periods(backend: NamedDependency[Backend]) -> list[PeriodView]:
-    """The months that are no longer open, oldest first."""
-    async with backend.writer.reading() as community:
+    """Return the months that are no longer open, oldest first."""
+    async with backend.writer.durable_state() as community:
         return [_view(month, period) for month, period in sorted(community.periods.items())]
 
 
@@ -73,27 +73,34 @@ async def periods(backend: NamedDependency[Backend]) -> list[PeriodView]:
     request_max_body_size=MAX_STEP_BYTES,
 )
 async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> PeriodStepView:
-    """Journals a period's step. `gridtokenx-backend period` makes its documents first."""
+    """Journal a period's step. `gridtokenx-backend period` makes its documents before."""
     body = await request.body()
     try:
         command = msgspec.json.decode(body, type=ChangePeriod)
         parse_month(command.month)
     except (ValueError, RecursionError) as error:  # msgspec's and Unicode's are ValueErrors
-        raise Problem(400, "The request was refused", str(error), "bad_request") from None
+        raise Problem(
+            status=400, title="The request was refused", detail=str(error), reason="bad_request"
+        ) from None
     ((result, seq, _),) = await backend.writer.submit([change_period(command)])
     if isinstance(result, PeriodRefused):
         status = _STATUS.get(result.reason, 409)
-        raise Problem(status, "The step was not taken", result.detail, result.reason.value)
+        raise Problem(
+            status=status,
+            title="The step was not taken",
+            detail=result.detail,
+            reason=result.reason.value,
+        )
     assert isinstance(result, PeriodChanged)
     fed_in_uwh = sum(movement.amount for movement in result.movements)
     return PeriodStepView(
-        result.month,
-        result.status,
-        result.revision,
-        seq,
-        len(result.movements),
-        fed_in_uwh,
-        len(result.cancelled),
+        month=result.month,
+        status=result.status,
+        revision=result.revision,
+        journal_seq=seq,
+        wallets=len(result.movements),
+        fed_in_uwh=fed_in_uwh,
+        cancelled_orders=len(result.cancelled),
     )
 
 
@@ -105,16 +112,18 @@ async def statement(
     document: FromPath[str],
     revision: Revision = 0,
 ) -> Response[bytes]:
-    """A member's statement: `{document}` is a month and a form, such as 2026-06.pdf.
+    """Return a member's statement: `{document}` is a month and a form, such as 2026-06.pdf.
 
-    Of a month that is still open it is a preview; of another the newest revision, or the one that
-    is asked for. For the operator, and for the wallet's owner with a signed read token.
+    A month that is still open has a preview; others have the newest revision, or the one that is
+    asked for. The operator may ask, and the wallet's owner with a signed read token.
     """
-    reader = await reading_wallet(request, backend)
-    async with backend.writer.reading() as community:
+    reader = await reader_wallet(request, backend)
+    async with backend.writer.durable_state() as community:
         if wallet not in community.members or reader not in (None, wallet):
             detail = "expected the wallet of a member" if reader is None else "expected your wallet"
-            raise Problem(404, "No such wallet", detail, "unknown_wallet")
+            raise Problem(
+                status=404, title="No such wallet", detail=detail, reason="unknown_wallet"
+            )
     return await _document(backend, reader, wallet, document, revision)
 
 
@@ -125,14 +134,19 @@ async def report(
     document: FromPath[str],
     revision: Revision = 0,
 ) -> Response[bytes]:
-    """The community's report of a month; `{document}` and revisions are as for statements.
+    """Return the community's report of a month; `{document}` and revisions are as for statements.
 
-    For the operator and every member.
+    The operator and every member may ask.
     """
-    reader = await reading_wallet(request, backend)
-    async with backend.writer.reading() as community:
+    reader = await reader_wallet(request, backend)
+    async with backend.writer.durable_state() as community:
         if reader is not None and reader not in community.members:
-            raise Problem(404, "No such wallet", "expected a member's wallet", "unknown_wallet")
+            raise Problem(
+                status=404,
+                title="No such wallet",
+                detail="expected a member's wallet",
+                reason="unknown_wallet",
+            )
     return await _document(backend, reader, "", document, revision)
 
 
@@ -143,26 +157,33 @@ async def _document(
     form = next((each for each in FORMS if each == suffix), None)
     if form is None:
         expected = ", ".join(FORMS)
-        raise Problem(404, "No such form", f"expected one of {expected}", "not_found")
+        raise Problem(
+            status=404,
+            title="No such form",
+            detail=f"expected one of {expected}",
+            reason="not_found",
+        )
     jobs = _jobs(backend)
     sha256 = await _stored(backend, wallet, month, revision)
     task = DocumentTask(str(jobs.journal), str(jobs.store), month, wallet, form, sha256)
     try:
         made = await jobs.make(task, reader or "")
     except NotMade as error:
-        raise Problem(404, "No such document", str(error), "not_found") from None
+        raise Problem(
+            status=404, title="No such document", detail=str(error), reason="not_found"
+        ) from None
     kind = f"statement-{wallet[:8]}" if wallet else "report"
     return _response(made, form, f"{kind}-{month}.{form}")
 
 
 async def _stored(backend: Backend, wallet: str, month: str, revision: int) -> str:
-    """The hash of a document; empty if the month is open and so has none."""
-    async with backend.writer.reading() as community:
+    """Return the hash of a document; empty if the month is open, because then nothing is stored."""
+    async with backend.writer.durable_state() as community:
         period = community.periods.get(month)
         last = period.revision if period else 0
         if not 0 <= revision <= last:
             detail = f"expected a revision up to {last}"
-            raise Problem(404, "No such revision", detail, "not_found")
+            raise Problem(status=404, title="No such revision", detail=detail, reason="not_found")
         entry = period.entries[(revision or last) - 1] if period else 0
     if not entry:
         return ""
@@ -172,13 +193,18 @@ async def _stored(backend: Backend, wallet: str, month: str, revision: int) -> s
     found = dict(command.documents).get(wallet, "") if wallet else command.report
     if not found:
         detail = "expected a wallet that was a member's in that month"
-        raise Problem(404, "No such document", detail, "not_found")
+        raise Problem(status=404, title="No such document", detail=detail, reason="not_found")
     return found
 
 
 def _jobs(backend: Backend) -> StatementJobs:
     if backend.statements is None:
-        raise Problem(404, "No statements", "expected a backend with a data folder", "not_found")
+        raise Problem(
+            status=404,
+            title="No statements",
+            detail="expected a backend with a data folder",
+            reason="not_found",
+        )
     return backend.statements
 
 
@@ -194,5 +220,10 @@ def _response(made: bytes, form: Form, file: str) -> Response[bytes]:
 
 def _view(month: str, period: Period) -> PeriodView:
     return PeriodView(
-        month, period.status, period.revision, period.from_ms, period.to_ms, period.entries
+        month=month,
+        status=period.status,
+        revision=period.revision,
+        from_ms=period.from_ms,
+        to_ms=period.to_ms,
+        entries=period.entries,
     )

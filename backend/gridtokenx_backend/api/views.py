@@ -1,4 +1,4 @@
-"""What the API answers with: amounts as decimal strings, time as Unix milliseconds."""
+"""What the API answers: amounts are decimal strings, times are Unix milliseconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import msgspec
 from gridtokenx_backend.api.settlement_views import (
     SettlementAnswer,
     StandingOrderView,
-    settled_view,
+    settlement_answer,
 )
 from gridtokenx_backend.core.market.book import RestingOrder
 from gridtokenx_backend.core.messages.outcomes import (
@@ -23,8 +23,8 @@ from gridtokenx_backend.journal.port import TradeRow
 from gridtokenx_wire.units import format_grx, format_kwh
 
 
-class TradeView(msgspec.Struct, frozen=True):
-    """The buyer pays `gross_grx`, and `rent_grx` for links that are full."""
+class TradeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade. The buyer pays `gross_grx`, and `rent_grx` for links that are full."""
 
     price_grx_per_kwh: str
     quantity_kwh: str
@@ -43,8 +43,8 @@ class TradeView(msgspec.Struct, frozen=True):
     rent_grx: str
 
 
-class OrderView(msgspec.Struct, frozen=True):
-    """`status` is resting, partly_filled (the rest of it rests), filled, or cancelled."""
+class OrderView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order. `status` is resting, partly_filled (the rest of it rests), filled or cancelled."""
 
     order: str
     status: str
@@ -54,21 +54,21 @@ class OrderView(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class CancelView(msgspec.Struct, frozen=True):
+class CancelView(msgspec.Struct, frozen=True, kw_only=True):
     order: str
     status: str
     remaining_kwh: str
     journal_seq: int
 
 
-class StandingView(msgspec.Struct, frozen=True):
+class StandingView(msgspec.Struct, frozen=True, kw_only=True):
     side: str
     active: bool
     cancelled_orders: int
     journal_seq: int
 
 
-class OpenOrderView(msgspec.Struct, frozen=True):
+class OpenOrderView(msgspec.Struct, frozen=True, kw_only=True):
     order: str
     side: str
     price_grx_per_kwh: str
@@ -79,8 +79,8 @@ class OpenOrderView(msgspec.Struct, frozen=True):
     segment: str
 
 
-class AmendView(msgspec.Struct, frozen=True):
-    """`status` as of an order. `kept_priority` is false if it is a new order in its place."""
+class AmendView(msgspec.Struct, frozen=True, kw_only=True):
+    """An amended order. `kept_priority` is false if it has lost its place in the book."""
 
     order: str
     status: str
@@ -93,21 +93,22 @@ class AmendView(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class CancelAllView(msgspec.Struct, frozen=True):
+class CancelAllView(msgspec.Struct, frozen=True, kw_only=True):
     cancelled_orders: int
     journal_seq: int
 
 
-class OrdersView(msgspec.Struct, frozen=True):
+class OrdersView(msgspec.Struct, frozen=True, kw_only=True):
     orders: list[OpenOrderView]
     standing: list[StandingOrderView]
 
 
-class BalanceView(msgspec.Struct, frozen=True):
-    """`grid` is energy, `grx` money, `rec` certificates of a MWh; `_held` is the part in escrow.
+class BalanceView(msgspec.Struct, frozen=True, kw_only=True):
+    """The balances of a wallet.
 
-    `grid_bought` was bought and is not used yet, `grid_owed` is what the next mints will pay back.
-    Whose wallet it is, only the operator's files say: this is public.
+    `grid` is energy, `grx` money, `rec` certificates of a MWh; `_held` is the part in escrow.
+    `grid_bought` was bought and is not used yet; `grid_owed` will be taken from the next mints.
+    This is public; only the operator's files say whose wallet it is.
     """
 
     wallet: str
@@ -120,26 +121,26 @@ class BalanceView(msgspec.Struct, frozen=True):
     grid_owed: str
 
 
-class LevelView(msgspec.Struct, frozen=True):
+class LevelView(msgspec.Struct, frozen=True, kw_only=True):
     price_grx_per_kwh: str
     quantity_kwh: str
 
 
-class BookView(msgspec.Struct, frozen=True):
-    """Best price first."""
+class BookView(msgspec.Struct, frozen=True, kw_only=True):
+    """The order book of a zone; each side has its best price first."""
 
     bids: list[LevelView]
     asks: list[LevelView]
 
 
 class TradesView(msgspec.Struct, frozen=True):
-    """Newest first."""
+    """Trades, newest first."""
 
     trades: list[TradeView]
 
 
-class HealthView(msgspec.Struct, frozen=True):
-    """`status` is ok or degraded, and then `detail` says why."""
+class HealthView(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the backend. `status` is ok, or degraded, and then `detail` says why."""
 
     status: str
     detail: str
@@ -150,7 +151,7 @@ class HealthView(msgspec.Struct, frozen=True):
     broker: str
 
 
-class SummaryView(msgspec.Struct, frozen=True):
+class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     time_ms: int
     frames: int
     readings_accepted: int
@@ -165,11 +166,12 @@ class SummaryView(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class DeviceView(msgspec.Struct, frozen=True):
-    """`origin` is config or enrolled; `follows` the device whose key this one's followed.
+class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway. `origin` is config or enrolled; `follows` names the device whose key it replaced.
 
-    `retire_ms` is when its own overlap ends (0: no end is set), `why` says why it was revoked.
-    `readings_thinned` were left out by the gateway, which says so in signed summaries.
+    `retire_ms` is when this device is retired because another key has followed (0: it is not);
+    `why` says why it was revoked. `readings_thinned` were left out by the gateway, which says so
+    in signed summaries.
     """
 
     device: str
@@ -188,8 +190,8 @@ class DeviceView(msgspec.Struct, frozen=True):
     quality_permille: int
 
 
-class FramesTakenView(msgspec.Struct, frozen=True):
-    """`refused` is the reason of the first frame that was not taken, or empty.
+class FramesTakenView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of frames. `refused` is why the first one was refused that was, or empty.
 
     `acks` are signed, in hex: the gateway's receipts for what is stored.
     """
@@ -201,8 +203,8 @@ class FramesTakenView(msgspec.Struct, frozen=True):
     acks: list[str]
 
 
-class TokenView(msgspec.Struct, frozen=True):
-    """`id` is the beginning of the hash of its secret. `device` is the one that used it."""
+class TokenView(msgspec.Struct, frozen=True, kw_only=True):
+    """A token. `id` is the beginning of its secret's hash; `device` is the one that used it."""
 
     id: str
     site: str
@@ -211,8 +213,8 @@ class TokenView(msgspec.Struct, frozen=True):
     device: str
 
 
-class NewTokenView(msgspec.Struct, frozen=True):
-    """`token` is told once; it is nowhere kept."""
+class NewTokenView(msgspec.Struct, frozen=True, kw_only=True):
+    """A new token. `token` is shown only here; it is not stored."""
 
     token: str
     id: str
@@ -220,8 +222,8 @@ class NewTokenView(msgspec.Struct, frozen=True):
     expires_ms: int
 
 
-class AdmissionView(msgspec.Struct, frozen=True):
-    """What became of a device, which were revoked for it, and which active ones follow its key."""
+class AdmissionView(msgspec.Struct, frozen=True, kw_only=True):
+    """The new status of a device, which ones it replaced, and which active ones follow its key."""
 
     device: str
     status: str
@@ -229,7 +231,7 @@ class AdmissionView(msgspec.Struct, frozen=True):
     followed_by: list[str]
 
 
-class ReadingView(msgspec.Struct, frozen=True):
+class ReadingView(msgspec.Struct, frozen=True, kw_only=True):
     time_ms: int
     import_kwh: str
     export_kwh: str
@@ -238,48 +240,48 @@ class ReadingView(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class ReadingsView(msgspec.Struct, frozen=True):
-    """Newest first."""
+class ReadingsView(msgspec.Struct, frozen=True, kw_only=True):
+    """A meter's readings, newest first."""
 
     meter: str
     readings: list[ReadingView]
 
 
 def client_id(key: str) -> str:
-    """The member's own id of an order, out of the core's key `wallet:id`."""
+    """Return the member's own id of an order, out of the core's key `wallet:id`."""
     return key.partition(":")[2]
 
 
 def trade_view(trade: TradeRow | Trade, seq: int, at_ms: int) -> TradeView:
     return TradeView(
-        format_grx(trade.price_ugrx),
-        format_kwh(trade.quantity_uwh),
-        format_grx(trade.gross_ugrx),
-        format_grx(trade.fee_ugrx),
-        trade.buyer,
-        trade.seller,
-        seq,
-        at_ms,
-        format_grx(trade.net_ugrx),
-        format_grx(trade.wheeling_ugrx),
-        format_grx(trade.loss_ugrx),
-        trade.buyer_zone,
-        trade.seller_zone,
-        trade.segment,
-        format_grx(trade.rent_ugrx),
+        price_grx_per_kwh=format_grx(trade.price_ugrx),
+        quantity_kwh=format_kwh(trade.quantity_uwh),
+        gross_grx=format_grx(trade.gross_ugrx),
+        fee_grx=format_grx(trade.fee_ugrx),
+        buyer=trade.buyer,
+        seller=trade.seller,
+        journal_seq=seq,
+        time_ms=at_ms,
+        net_grx=format_grx(trade.net_ugrx),
+        wheeling_grx=format_grx(trade.wheeling_ugrx),
+        loss_grx=format_grx(trade.loss_ugrx),
+        buyer_zone=trade.buyer_zone,
+        seller_zone=trade.seller_zone,
+        segment=trade.segment,
+        rent_grx=format_grx(trade.rent_ugrx),
     )
 
 
 def open_order_view(order: RestingOrder, segment: str) -> OpenOrderView:
     return OpenOrderView(
-        client_id(order.key),
-        order.side,
-        format_grx(order.price_ugrx),
-        format_kwh(order.quantity_uwh),
-        format_kwh(order.remaining_uwh),
-        order.standing,
-        order.expires_ms,
-        segment,
+        order=client_id(order.key),
+        side=order.side,
+        price_grx_per_kwh=format_grx(order.price_ugrx),
+        quantity_kwh=format_kwh(order.quantity_uwh),
+        remaining_kwh=format_kwh(order.remaining_uwh),
+        standing=order.standing,
+        expires_ms=order.expires_ms,
+        segment=segment,
     )
 
 
@@ -289,34 +291,44 @@ InstructionView = (
 
 
 def instruction_view(outcome: Outcome, seq: int, at_ms: int) -> InstructionView:
-    """The answer to an instruction that became the journal's entry `seq`."""
+    """Return the answer to an instruction that became the journal's entry `seq`."""
     match outcome:
         case OrderAccepted():
             return OrderView(
-                client_id(outcome.key),
-                outcome.status,
-                format_kwh(outcome.filled_uwh),
-                format_kwh(outcome.remaining_uwh),
-                [trade_view(trade, seq, at_ms) for trade in outcome.trades],
-                seq,
+                order=client_id(outcome.key),
+                status=outcome.status,
+                filled_kwh=format_kwh(outcome.filled_uwh),
+                remaining_kwh=format_kwh(outcome.remaining_uwh),
+                trades=[trade_view(trade, seq, at_ms) for trade in outcome.trades],
+                journal_seq=seq,
             )
         case OrderCancelled():
             left = format_kwh(outcome.remaining_uwh)
-            return CancelView(client_id(outcome.key), "cancelled", left, seq)
+            return CancelView(
+                order=client_id(outcome.key),
+                status="cancelled",
+                remaining_kwh=left,
+                journal_seq=seq,
+            )
         case OrderAmended():
             return AmendView(
-                client_id(outcome.key),
-                outcome.status,
-                format_kwh(outcome.quantity_uwh),
-                format_grx(outcome.price_ugrx),
-                format_kwh(outcome.filled_uwh),
-                format_kwh(outcome.remaining_uwh),
-                outcome.number == outcome.former,
-                [trade_view(trade, seq, at_ms) for trade in outcome.trades],
-                seq,
+                order=client_id(outcome.key),
+                status=outcome.status,
+                quantity_kwh=format_kwh(outcome.quantity_uwh),
+                price_grx_per_kwh=format_grx(outcome.price_ugrx),
+                filled_kwh=format_kwh(outcome.filled_uwh),
+                remaining_kwh=format_kwh(outcome.remaining_uwh),
+                kept_priority=outcome.number == outcome.former,
+                trades=[trade_view(trade, seq, at_ms) for trade in outcome.trades],
+                journal_seq=seq,
             )
         case AllCancelled():
-            return CancelAllView(len(outcome.cancelled), seq)
+            return CancelAllView(cancelled_orders=len(outcome.cancelled), journal_seq=seq)
         case StandingAccepted():
-            return StandingView(outcome.side, outcome.active, len(outcome.cancelled), seq)
-    return settled_view(outcome, seq)
+            return StandingView(
+                side=outcome.side,
+                active=outcome.active,
+                cancelled_orders=len(outcome.cancelled),
+                journal_seq=seq,
+            )
+    return settlement_answer(outcome, seq)

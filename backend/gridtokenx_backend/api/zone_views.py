@@ -1,4 +1,4 @@
-"""What the API says of zones and links: who may trade there, at what price, and what fits."""
+"""What the API answers about zones and links: their state, prices and capacities."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from gridtokenx_backend.core.model.zones import LinkRules, ZoneRules
 from gridtokenx_wire.units import format_grx, format_kwh
 
 
-class ZoneView(msgspec.Struct, frozen=True):
-    """`status` is open, halted, cancel_only, or paused (by its breaker, until `paused_until_ms`).
+class ZoneView(msgspec.Struct, frozen=True, kw_only=True):
+    """A zone. `status` is open, halted, cancel_only, or paused (by its circuit breaker, until
+    `paused_until_ms`).
 
-    Prices are empty where there is none: no floor or ceiling, no trade yet.
+    A price is empty if there is none: no floor, no ceiling, or no trade yet.
     """
 
     zone: str
@@ -25,8 +26,8 @@ class ZoneView(msgspec.Struct, frozen=True):
     breaker_bps: int
 
 
-class LinkView(msgspec.Struct, frozen=True):
-    """`room_kwh` is what still fits in the interval that is running."""
+class LinkView(msgspec.Struct, frozen=True, kw_only=True):
+    """A link. `room_kwh` is what still fits through it in the current interval."""
 
     from_zone: str
     to_zone: str
@@ -36,12 +37,12 @@ class LinkView(msgspec.Struct, frozen=True):
     loss_grx_per_kwh: str
 
 
-class ZonesView(msgspec.Struct, frozen=True):
+class ZonesView(msgspec.Struct, frozen=True, kw_only=True):
     zones: list[ZoneView]
     links: list[LinkView]
 
 
-class MarketView(msgspec.Struct, frozen=True):
+class MarketView(msgspec.Struct, frozen=True, kw_only=True):
     zones: list[str]
     status: str
     journal_seq: int
@@ -54,23 +55,23 @@ def _price(price_ugrx: int) -> str:
 def zone_view(rules: ZoneRules, state: ZoneState, at_ms: int) -> ZoneView:
     is_paused = state.status == OPEN and at_ms < state.paused_until_ms
     return ZoneView(
-        rules.name,
-        "paused" if is_paused else state.status,
-        state.reason,
-        state.paused_until_ms if is_paused else 0,
-        _price(rules.floor_ugrx),
-        _price(rules.ceiling_ugrx),
-        _price(state.last_ugrx),
-        rules.breaker_bps,
+        zone=rules.name,
+        status="paused" if is_paused else state.status,
+        reason=state.reason,
+        paused_until_ms=state.paused_until_ms if is_paused else 0,
+        floor_grx_per_kwh=_price(rules.floor_ugrx),
+        ceiling_grx_per_kwh=_price(rules.ceiling_ugrx),
+        last_price_grx_per_kwh=_price(state.last_ugrx),
+        breaker_bps=rules.breaker_bps,
     )
 
 
 def link_view(rules: LinkRules, room_uwh: int) -> LinkView:
     return LinkView(
-        rules.from_zone,
-        rules.to_zone,
-        format_kwh(rules.capacity_uwh),
-        format_kwh(room_uwh),
-        format_grx(rules.wheeling_ugrx),
-        format_grx(rules.loss_ugrx),
+        from_zone=rules.from_zone,
+        to_zone=rules.to_zone,
+        capacity_kwh=format_kwh(rules.capacity_uwh),
+        room_kwh=format_kwh(room_uwh),
+        wheeling_grx_per_kwh=format_grx(rules.wheeling_ugrx),
+        loss_grx_per_kwh=format_grx(rules.loss_ugrx),
     )

@@ -24,12 +24,12 @@ def show(
 
     `key rotate` changes it.
     """
-    from gridtokenx_backend.config.data_folder import prepare  # noqa: PLC0415
+    from gridtokenx_backend.config.data_folder import prepare_data_folder  # noqa: PLC0415
 
     if context.invoked_subcommand:
         return
     settings = load_settings(config)
-    prepare(settings)
+    prepare_data_folder(settings)
     public = public_key_text(load_private_key(settings.ack_key).public_key())
     print_answer({"ack_key": public}, public, as_json=as_json)
 

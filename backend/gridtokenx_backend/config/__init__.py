@@ -1,1 +1,1 @@
-"""What an operator writes: `backend.toml` and `community.toml`, read and checked."""
+"""The operator's config files, `backend.toml` and `community.toml`, are read and checked here."""

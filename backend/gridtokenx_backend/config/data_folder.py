@@ -1,4 +1,4 @@
-"""The server's data folder: journal, keys, operator's token, and the lock of its one backend."""
+"""The server's data folder: the journal, keys, the operator's token, and a lock."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from gridtokenx_backend.errors import CannotStart
 from gridtokenx_wire.keys import create_private_key, write_secret
 
 
-def prepare(settings: Settings) -> None:
-    """Makes the data folder, the ack key and the operator's token, where they are missing."""
+def prepare_data_folder(settings: Settings) -> None:
+    """Make the data folder, the ack key and the operator's token, where they are missing.
+
+    Raises CannotStart.
+    """
     try:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -27,8 +30,8 @@ def prepare(settings: Settings) -> None:
 
 
 @contextmanager
-def only_one(data: Path) -> Iterator[None]:
-    """Keeps a second backend away from the same data."""
+def lock_data_folder(data: Path) -> Iterator[None]:
+    """Hold the lock of a data folder, so that no second backend runs on it. Raises CannotStart."""
     try:
         file = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

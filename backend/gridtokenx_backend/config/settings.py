@@ -1,4 +1,4 @@
-"""`backend.toml` and `community.toml`, strictly."""
+"""The config files `backend.toml` and `community.toml`; an unknown or bad value is an error."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from gridtokenx_wire.topics import COMMUNITY_RULE, is_community
 from gridtokenx_wire.units import MAX_AMOUNT, UWH_PER_KWH, format_grx
 
 LONGEST_DAYS = 7300
-"""The life of the community's CA; what it signs cannot last longer."""
+"""The lifetime of the community's CA; no certificate that it signs can last longer."""
 _LARGEST = 10**10
-"""Of seconds, ratios and epochs: the core keeps integers of 64 bits, and some in milliseconds."""
+"""The limit of seconds, ratios and epochs: the core keeps 64-bit integers, some in milliseconds."""
 _LONGEST_OVERLAP_HOURS = 8760
 _LONGEST_FINALITY_HOURS = 8760
 _LARGEST_TOLERANCE_S = 450
@@ -41,7 +41,11 @@ _CHAIN = re.compile(r"(?:[0-9a-f]{16})?", re.ASCII)
 
 
 class BackendSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`data` is the folder of journal, keys and token; both paths are relative to the file."""
+    """The server itself.
+
+    `data` is the folder of the journal, the keys and the operator's token. Both paths are relative
+    to the config file.
+    """
 
     community: str = "community.toml"
     data: str = "data"
@@ -50,10 +54,10 @@ class BackendSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """TLS with a client certificate, unless `insecure` says that plain text is meant.
+    """The connection to the broker: TLS with a client certificate, or plain text if `insecure`.
 
-    `access` is the folder that `broker-config` wrote; who is revoked is entered there, and then
-    the broker is told by SIGHUP to the process in `pid_file`, or by `reload_command`.
+    `access` is the folder that `broker-config` wrote. Revoked devices are entered there; then the
+    broker is made to read it by SIGHUP to the process in `pid_file`, or by `reload_command`.
     """
 
     host: str = "127.0.0.1"
@@ -69,7 +73,7 @@ class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ApiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Plain HTTP, or HTTPS if `cert` and `key` (files) are set."""
+    """The address of the API: HTTPS if `cert` and `key` (files) are set, else plain HTTP."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -78,7 +82,7 @@ class ApiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EnrolmentSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an enrolled gateway is told of the broker, by default what `[broker]` says."""
+    """The broker's address for gateways, by default that of `[broker]`, and their certificates."""
 
     broker_host: str = ""
     broker_port: int = 0
@@ -94,7 +98,7 @@ class BackendConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """The server's own config, and where everything is."""
+    """The server's own config, and the paths of its files."""
 
     backend: BackendConfig
     folder: Path
@@ -140,12 +144,12 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "operator.token"
 
     def path(self, name: str) -> Path:
-        """A path of the config, relative to its file."""
+        """Return the path that the config means by a name: relative to the config file."""
         return self.folder / name
 
 
 def load_settings(path: Path) -> Settings:
-    """The server's config. Raises ConfigError, a line for each finding."""
+    """Return the server's config. Raises ConfigError with a line for each finding."""
     backend = load_toml(path, BackendConfig)
     if lines := [finding(path, key, expected) for key, expected in _check_backend(backend)]:
         raise ConfigError(lines)
@@ -153,7 +157,7 @@ def load_settings(path: Path) -> Settings:
 
 
 def load_terms(path: Path) -> CommunityTerms:
-    """The community's terms. Raises ConfigError, a line for each finding."""
+    """Return the community's terms. Raises ConfigError with a line for each finding."""
     terms = load_toml(path, CommunityTerms)
     if lines := [finding(path, key, expected) for key, expected in check_terms(terms)]:
         raise ConfigError(lines)
@@ -161,20 +165,23 @@ def load_terms(path: Path) -> CommunityTerms:
 
 
 def terms_digest(path: Path) -> bytes:
-    """SHA-256 of the community's file, and of the tables that it names. Raises ConfigError."""
+    """Return the SHA-256 of the community's file and of the tables that it names.
+
+    Raises ConfigError.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     digest = hashlib.sha256(content)
-    if b"table" in content:  # else nobody has to read it as TOML to know that it names none
+    if b"table" in content:  # a file without the word names no table, and need not be parsed
         for key in load_terms(path).sharing.key:
             digest.update(key.of_table.source.encode() if key.of_table else b"")
     return digest.digest()
 
 
 def _with_tables(path: Path, terms: CommunityTerms) -> CommunityTerms:
-    """The terms with the shares of the files that their keys name. Raises ConfigError."""
+    """Return the terms with the shares of the files that keys name. Raises ConfigError."""
     if not any(key.table for key in terms.sharing.key):
         return terms
     names = names_of([(meter.id, meter.metering_point) for meter in terms.meter])
@@ -194,15 +201,15 @@ def _with_tables(path: Path, terms: CommunityTerms) -> CommunityTerms:
 
 
 def missing_files(settings: Settings, path: Path) -> list[str]:
-    """A line for each TLS file that the config names and that is not there."""
+    """Return a line for each TLS file that the config names and that does not exist."""
     sections = (("broker", settings.backend.broker), ("api", settings.backend.api))
     lines = []
-    for section, given in sections:
+    for name_of_section, section in sections:
         for name in ("ca", "cert", "key"):
-            file = getattr(given, name, "")
+            file = getattr(section, name, "")
             if file and not settings.path(file).is_file():
                 expected = f"expected a file, found none at {settings.path(file)}"
-                lines.append(finding(path, f"{section}.{name}", expected))
+                lines.append(finding(path, f"{name_of_section}.{name}", expected))
     return lines
 
 
@@ -230,7 +237,7 @@ def _check_backend(config: BackendConfig) -> Iterator[tuple[str, str]]:
 
 
 def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
-    """(key path, what was expected) for everything that the types alone do not say."""
+    """Yield (key path, what was expected) for each value that the types allow but that is wrong."""
     if not is_community(terms.community.name):
         yield "community.name", COMMUNITY_RULE
     if not 0 <= terms.rotation.overlap_hours <= _LONGEST_OVERLAP_HOURS:
@@ -349,5 +356,5 @@ def _check_meters(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
 
 
 def _is_meter_id(text: str) -> bool:
-    """Whether a frame could name it."""
+    """Return whether a frame can name a meter so."""
     return 1 <= len(text) <= MAX_METER_ID and text.isascii() and text.isprintable()

@@ -1,4 +1,4 @@
-"""What the types of the settlement's terms do not say by themselves."""
+"""Checks of the settlement's terms that their types cannot express."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from gridtokenx_backend.core.model.terms import CommunityTerms
 
 LONGEST_COVER_HOURS = 744
-"""A month: what is open is kept for every member."""
+"""A month: for every member, the intervals that may still be covered are kept in memory."""
 MAX_TECHNOLOGY = 40
 
 
 def check_settlement(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
-    """(key path, what was expected) for cover hours and what certificates name."""
+    """Yield (key path, what was expected) for bad cover hours and bad technologies."""
     if not 0 <= terms.settlement.cover_hours <= LONGEST_COVER_HOURS:
         yield "settlement.cover_hours", f"expected 0 to {LONGEST_COVER_HOURS}"
     for index, meter in enumerate(terms.meter):

@@ -1,4 +1,4 @@
-"""What the types alone do not say of `[sharing]`, its keys and who takes part."""
+"""Checks of `[sharing]`, its keys and its participants that their types cannot express."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_KEYS = 1000
 
 
 def check_sharing(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
-    """(key path, what was expected) for all that concerns sharing."""
+    """Yield (key path, what was expected) for each bad value that concerns sharing."""
     yield from _check_price(terms)
     yield from _check_points(terms)
     sharing, mode = terms.sharing, terms.community.mode

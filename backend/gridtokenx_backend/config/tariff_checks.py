@@ -1,4 +1,4 @@
-"""What the types of `[[tariff]]` and `[carbon]` do not say by themselves."""
+"""Checks of `[[tariff]]` and `[carbon]` that their types cannot express."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LARGEST_G_PER_KWH = 10_000
 
 
 def check_tariffs(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
-    """(key path, what was expected) for each finding."""
+    """Yield (key path, what was expected) for each bad value of tariffs and carbon."""
     known: set[tuple[str, object]] = set()
     for index, tariff in enumerate(terms.tariff):
         if not tariff.name:

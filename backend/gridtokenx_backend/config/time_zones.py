@@ -1,7 +1,7 @@
-"""Where the changes of a time zone's clock are looked up, for the core to keep.
+"""The changes of a time zone's clock, looked up for the core, which keeps them.
 
 They come from the system's tz database, or else from the package tzdata. What was journaled stays
-as it was: another machine's database changes nothing of it.
+as it was, whatever the database of another machine says.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from gridtokenx_backend.core.model.local_time import Zone
 
 FIRST_YEAR = 2020
 LAST_YEAR = 2100
-"""Later the last offset holds."""
+"""After this year the last offset is used."""
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 
 
 @lru_cache(maxsize=8)
 def look_up(name: str) -> Zone:
-    """The changes of the clock in the zone of this IANA name. Raises ValueError for no zone's."""
+    """Return the zone of an IANA name with its changes of the clock. Raises ValueError."""
     try:
         zone = ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -43,7 +43,7 @@ def look_up(name: str) -> Zone:
 
 
 def _change_between(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
-    """The minute in which the offset is no longer what it was at `before`."""
+    """Return the first minute in which the offset is no longer what it was at `before`."""
     former = _offset_s(zone, before)
     while after - before > _MINUTE:
         middle = before + (after - before) // _MINUTE // 2 * _MINUTE

@@ -1,4 +1,4 @@
-"""What the types alone do not say of `[[zone]]`, `[[link]]` and the zones of members."""
+"""Checks of `[[zone]]`, `[[link]]` and the zones of members that their types cannot express."""
 
 from __future__ import annotations
 

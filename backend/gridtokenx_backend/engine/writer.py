@@ -1,11 +1,11 @@
-"""The one writer: inputs in, one transaction a batch, results only after the commit.
+"""The one writer: it applies inputs in batches and gives results only after the commit.
 
     submit → (queue) → core.apply → journal.append → futures
 
-While one batch is being stored the next is applied, so the core may be ahead of the journal. A
-store that refuses (full, read-only) leaves the batch waiting and the writer retrying: nothing is
-answered, nothing is lost, and what was applied is stored when space returns. If the process dies
-first, nobody was told of it.
+A batch is one transaction. While one batch is being stored the next is applied, so the core may be
+ahead of the journal. If the store refuses (full, read-only), the batch waits and the writer tries
+again: nothing is answered, nothing is lost, and what was applied is stored when there is space
+again. If the process dies before, nobody has had an answer.
 """
 
 from __future__ import annotations
@@ -44,28 +44,34 @@ class Overloaded(Exception):
 
 
 class Committed(NamedTuple):
-    """What came of an input. `seq` is its journal entry's number, 0 if it changed nothing."""
+    """The durable result of an input.
+
+    `seq` is the number of its journal entry, 0 if the input changed nothing. `at_ms` is the time
+    at which the input was applied.
+    """
 
     result: Result
     seq: int
     at_ms: int
 
 
-class _Job:
-    __slots__ = ("done", "given", "settled")
+class _Submission:
+    """Inputs that were submitted together, and the future that gets their results."""
 
-    def __init__(self, given: Sequence[Input], done: asyncio.Future[list[Committed]]) -> None:
-        self.given = given
+    __slots__ = ("done", "inputs", "results")
+
+    def __init__(self, inputs: Sequence[Input], done: asyncio.Future[list[Committed]]) -> None:
+        self.inputs = inputs
         self.done = done
-        self.settled: list[Committed] = []
+        self.results: list[Committed] = []
 
 
 class Writer:
     """Owns the community while it runs.
 
     `degraded` says why nothing can be stored, or is empty. `durable_seq` is the number of the
-    newest entry that is stored. `followers` are told of every result once it is durable; they must
-    be quick and may not raise.
+    newest entry that is stored. `followers` are called with all results once they are durable;
+    they must be quick and may not raise.
     """
 
     def __init__(
@@ -79,30 +85,33 @@ class Writer:
         self._clock = clock
         self._snapshot_every = snapshot_every
         self._snapshot_seq = community.entries
-        self._jobs: deque[_Job] = deque()
+        self._queue: deque[_Submission] = deque()
         self._queued = 0
         self._wake = asyncio.Event()
         self._ahead = asyncio.Lock()  # held while the core is ahead of the journal
         self._readers = 0
         self._stopping = False
 
-    def enqueue(self, given: Sequence[Input]) -> asyncio.Future[list[Committed]]:
-        """The results of `given`, in order, once they are durable. Raises Overloaded at once."""
-        if self._queued + len(given) > MAX_QUEUED:
-            raise Overloaded("expected fewer inputs waiting")
-        job = _Job(given, asyncio.get_running_loop().create_future())
-        self._jobs.append(job)
-        self._queued += len(given)
-        self._wake.set()
-        return job.done
+    def enqueue(self, inputs: Sequence[Input]) -> asyncio.Future[list[Committed]]:
+        """Return a future with the results, in order, once they are durable.
 
-    async def submit(self, given: Sequence[Input]) -> list[Committed]:
-        """`enqueue`, and wait."""
-        return await self.enqueue(given)
+        Raises Overloaded if too many inputs are waiting already.
+        """
+        if self._queued + len(inputs) > MAX_QUEUED:
+            raise Overloaded("expected fewer inputs waiting")
+        submission = _Submission(inputs, asyncio.get_running_loop().create_future())
+        self._queue.append(submission)
+        self._queued += len(inputs)
+        self._wake.set()
+        return submission.done
+
+    async def submit(self, inputs: Sequence[Input]) -> list[Committed]:
+        """Return the results, in order, once they are durable. Raises Overloaded."""
+        return await self.enqueue(inputs)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Community]:
-        """The community as it is durable. Do not await inside. Raises Overloaded."""
+    async def durable_state(self) -> AsyncIterator[Community]:
+        """Yield the community as it is in the journal. Do not await inside. Raises Overloaded."""
         self._readers += 1
         try:
             async with asyncio.timeout(_READ_TIMEOUT_S):
@@ -117,13 +126,13 @@ class Writer:
             self._ahead.release()
 
     def stop(self) -> None:
-        """Lets `run` end once what was submitted is durable, or cannot become so."""
+        """Let `run` end once all that was submitted is durable, or cannot become durable."""
         self._stopping = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Works until it is stopped. A bug in the core ends the process, on purpose."""
-        while not (self._stopping and not self._jobs):
+        """Work until stopped. A bug in the core ends the process, on purpose."""
+        while not (self._stopping and not self._queue):
             await self._wake.wait()
             async with self._ahead:
                 if not await self._work():
@@ -137,76 +146,80 @@ class Writer:
         return self.community.entries - self._snapshot_seq >= self._snapshot_every
 
     async def _work(self) -> bool:
-        """Applies batch after batch, each while the one before it is being stored.
+        """Apply batch after batch, each while the one before it is being stored.
 
-        Returns with everything durable, as soon as there is nothing to do, somebody wants to read
-        or a snapshot is due; False if a stop came while the journal could not be written.
+        Return with everything durable as soon as there is nothing to do, somebody wants to read or
+        a snapshot is due. Return False if a stop came while the journal could not be written.
         """
         stored = True
         storing: asyncio.Task[bool] | None = None
-        while self._jobs and stored and not (storing and (self._readers or self._snapshot_due)):
-            jobs = self._take_jobs()
-            entries, trades = self._apply(jobs)
+        while self._queue and stored and not (storing and (self._readers or self._snapshot_due)):
+            batch = self._next_batch()
+            entries, trades = self._apply(batch)
             if storing:
                 stored = await storing
             if stored:
-                storing = asyncio.create_task(self._store(jobs, entries, trades))
+                storing = asyncio.create_task(self._store(batch, entries, trades))
                 await asyncio.sleep(0)  # lets it start
         if storing:
             stored = await storing
-        if not self._jobs and not self._stopping:
+        if not self._queue and not self._stopping:
             self._wake.clear()
         return stored
 
-    async def _store(self, jobs: list[_Job], entries: list[Entry], trades: list[TradeRow]) -> bool:
+    async def _store(
+        self, batch: list[_Submission], entries: list[Entry], trades: list[TradeRow]
+    ) -> bool:
+        """Store a batch and hand out its results; return False if it could not be stored."""
         if entries and not await self._commit(entries, trades):
             return False
         if entries:
             self.durable_seq = entries[-1].seq
-        for job in jobs:
+        for submission in batch:
             for follower in self.followers:
-                follower(job.settled)
-            if not job.done.done():
-                job.done.set_result(job.settled)
+                follower(submission.results)
+            if not submission.done.done():
+                submission.done.set_result(submission.results)
         return True
 
-    def _take_jobs(self) -> list[_Job]:
-        """Whole jobs from the queue, up to MAX_BATCH inputs, but at least one."""
-        jobs: list[_Job] = []
+    def _next_batch(self) -> list[_Submission]:
+        """Remove whole submissions from the queue: at least one, else up to MAX_BATCH inputs."""
+        batch: list[_Submission] = []
         size = 0
-        while self._jobs and (not jobs or size + len(self._jobs[0].given) <= MAX_BATCH):
-            job = self._jobs.popleft()
-            jobs.append(job)
-            size += len(job.given)
+        while self._queue and (not batch or size + len(self._queue[0].inputs) <= MAX_BATCH):
+            submission = self._queue.popleft()
+            batch.append(submission)
+            size += len(submission.inputs)
         self._queued -= size
-        return jobs
+        return batch
 
-    def _apply(self, jobs: list[_Job]) -> tuple[list[Entry], list[TradeRow]]:
+    def _apply(self, batch: list[_Submission]) -> tuple[list[Entry], list[TradeRow]]:
+        """Apply a batch to the core and note its results; return what is to be stored."""
         community = self.community
         at_ms = max(self._clock.now_ms(), community.at_ms)
-        salts = os.urandom(SALT_BYTES * (1 + sum(len(job.given) for job in jobs)))
+        salts = os.urandom(SALT_BYTES * (1 + sum(len(submission.inputs) for submission in batch)))
         entries: list[Entry] = []
         trades: list[TradeRow] = []
 
-        def apply(given: Input) -> Committed:
-            result = machine.apply(community, given, at_ms)
+        def apply(input_: Input) -> Committed:
+            result = machine.apply(community, input_, at_ms)
             if isinstance(result, NotJournaled):
-                return Committed(result, 0, at_ms)
+                return Committed(result=result, seq=0, at_ms=at_ms)
             seq = community.entries
             offset = len(entries) * SALT_BYTES
             salt = salts[offset : offset + SALT_BYTES]
-            entries.append(make_entry(seq, at_ms, given, result, salt))
+            entries.append(make_entry(seq, at_ms, input_, result, salt))
             trades.extend(trade_rows(seq, at_ms, result))
-            return Committed(result, seq, at_ms)
+            return Committed(result=result, seq=seq, at_ms=at_ms)
 
         if community.due_ms <= at_ms:  # before anything else, so that no order outlives its time
             apply(TickInput(DUE))
-        for job in jobs:
-            job.settled.extend(map(apply, job.given))
+        for submission in batch:
+            submission.results.extend(map(apply, submission.inputs))
         return entries, trades
 
     async def _commit(self, entries: list[Entry], trades: list[TradeRow]) -> bool:
-        """Stores the batch, however long it takes; False if it had to be given up for a stop."""
+        """Store the batch, however long it takes; return False if a stop came before."""
         retry_s = _FIRST_RETRY_S
         while True:
             try:
@@ -228,7 +241,7 @@ class Writer:
         return True
 
     async def save_snapshot(self) -> None:
-        """Stores the state, so that a start replays only what came after it."""
+        """Store the state, so that the next start replays only what came after it."""
         state = self.community.snapshot()
         snapshot = Snapshot(self.community.entries, state, digest(state))
         self._snapshot_seq = snapshot.seq

@@ -1,1 +1,1 @@
-"""The community's private certificate authority, and what the broker is told by it."""
+"""The certificate authority, the enrolment of gateways, and the access lists of the broker."""

@@ -1,10 +1,10 @@
-"""The CA at work: its key, and a file for every certificate that it gave to a gateway.
+"""The certificate authority (CA): its key, and a file for every certificate of a gateway.
 
     <data>/ca/ca.key                      mode 0600
     <data>/ca/ca.pem
     <data>/ca/issued/<device>-<serial>.pem
 
-A certificate is on disk before anyone gets it, so whatever is in use can be revoked.
+A certificate is on disk before anyone gets it, so every certificate in use can be revoked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from gridtokenx_backend.enrolment import tls_certificates
-from gridtokenx_backend.enrolment.key_files import PUBLIC, make_folder, replace
+from gridtokenx_backend.enrolment.atomic_files import PUBLIC, make_folder, replace
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_wire.enrolment import ca_fingerprint
 from gridtokenx_wire.keys import read_secret, write_secret
@@ -35,7 +35,10 @@ _SERIAL = re.compile(r"[a-z2-7]+-[0-9a-f]{1,40}").fullmatch
 
 
 class Authority:
-    """Issues, lists and revokes. Its methods touch the disk and may be called from any thread."""
+    """Issues and revokes certificates.
+
+    Its methods read and write files, and may be called from any thread.
+    """
 
     def __init__(
         self, folder: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
@@ -60,17 +63,27 @@ class Authority:
     def issue(
         self, key: ec.EllipticCurvePublicKey, name: str, hosts: list[str], days: int
     ) -> x509.Certificate:
-        """A fresh certificate that is nowhere written down."""
+        """Return a new certificate that is stored nowhere.
+
+        It is a server's if `hosts` names any, else a client's.
+        """
         serial = x509.random_serial_number()
         now = datetime.now(UTC)
         return tls_certificates.issue(
-            self.certificate, self._key, key, name, hosts, days, serial, now
+            self.certificate,
+            self._key,
+            public_key=key,
+            common_name=name,
+            hosts=hosts,
+            days=days,
+            serial=serial,
+            now=now,
         )
 
     def certify_device(self, device: str, key: ec.EllipticCurvePublicKey, days: int) -> str:
-        """The PEM certificate of a gateway for this TLS key: the one that it has, or a new one.
+        """Return a gateway's certificate for this TLS key as PEM: the one it has, or a new one.
 
-        One that has less than half of its days left is renewed.
+        A certificate that has less than half of its days left is replaced.
         """
         with self._busy:
             now = datetime.now(UTC)
@@ -86,19 +99,21 @@ class Authority:
             return pem.decode()
 
     def revocation_list(self, devices: list[str]) -> bytes:
-        """The PEM list of every certificate that these devices ever had."""
+        """Return the revocation list, as PEM, of every certificate that these devices ever had."""
         with self._busy:
             names = [file.stem for device in devices for file in self._files(device)]
-            # The names are enough: a file that was spoilt must not keep anyone in.
+            # The names are enough: a damaged file must not keep a device from being revoked.
             serials = [int(name.rpartition("-")[2], 16) for name in names if _SERIAL(name)]
         now = datetime.now(UTC)
         number = int(now.timestamp() * 1000)
-        return tls_certificates.revocation_list(self.certificate, self._key, serials, number, now)
+        return tls_certificates.revocation_list(
+            self.certificate, self._key, serials=serials, number=number, now=now
+        )
 
     def _issued(self, device: str) -> list[x509.Certificate]:
         found = []
         for file in self._files(device):
-            with suppress(ValueError):  # spoilt; another is issued in its place
+            with suppress(ValueError):  # a damaged file; another certificate is issued
                 found.append(x509.load_pem_x509_certificate(file.read_bytes()))
         return found
 
@@ -107,7 +122,7 @@ class Authority:
 
 
 def open_authority(folder: Path) -> Authority | None:
-    """The CA in `folder`, or None if none was made. Raises CannotStart, KeyFileError."""
+    """Return the CA in `folder`, or None if none was made. Raises CannotStart, KeyFileError."""
     if not (folder / "ca.pem").exists():
         return None
     key = load_tls_key(folder / "ca.key")
@@ -118,19 +133,22 @@ def open_authority(folder: Path) -> Authority | None:
 
 
 def create_authority(folder: Path, community: str) -> tuple[Authority, bool]:
-    """The CA in `folder`, made if there is none, and whether it was. Raises as above."""
+    """Return the CA in `folder`, and whether it was made now because there was none.
+
+    Raises CannotStart, KeyFileError.
+    """
     if known := open_authority(folder):
         return known, False
     make_folder(folder, 0o700)
     key = create_tls_key(folder / "ca.key")
     serial, now = x509.random_serial_number(), datetime.now(UTC)
     certificate = tls_certificates.make_ca(key, community, serial, now)
-    write(folder / "ca.pem", certificate.public_bytes(Encoding.PEM))
+    write_public_file(folder / "ca.pem", certificate.public_bytes(Encoding.PEM))
     return Authority(folder, certificate, key), True
 
 
 def create_tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The P-256 key in `path` (mode 0600), made if there is none. Raises KeyFileError."""
+    """Return the P-256 key in `path`; make it (mode 0600) if there is none. Raises KeyFileError."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
@@ -141,7 +159,10 @@ def create_tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def load_tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Raises KeyFileError (not there, or readable by others) and CannotStart (no such key)."""
+    """Return the ECDSA key in `path`.
+
+    Raises KeyFileError if it is missing or others may read it, CannotStart if it is no ECDSA key.
+    """
     try:
         key = load_pem_private_key(read_secret(path), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -152,7 +173,7 @@ def load_tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def load_certificate(path: Path) -> x509.Certificate:
-    """Raises CannotStart."""
+    """Return the certificate in `path`. Raises CannotStart."""
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:
@@ -161,8 +182,8 @@ def load_certificate(path: Path) -> x509.Certificate:
         raise CannotStart(f"{path}: expected a certificate in PEM") from None
 
 
-def write(path: Path, content: bytes) -> None:
-    """A public file. Raises CannotStart."""
+def write_public_file(path: Path, content: bytes) -> None:
+    """Write a file that everyone may read. Raises CannotStart."""
     try:
         replace(path, content, PUBLIC)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Who may do what at the broker: an ACL and a revocation list, and telling the broker of both.
+"""Who may do what at the broker: its access list (ACL) and its revocation list are kept up to date.
 
-Mosquitto asks the ACL at every publication and every delivery, and reads it again on SIGHUP: a
-connected gateway that is revoked is mute and deaf from then on. The revocation list keeps it from
-connecting again.
+Mosquitto looks into the ACL at every publication and every delivery, and reads it again on SIGHUP:
+from then on, a revoked gateway that is connected can neither send nor receive. The revocation list
+keeps it from connecting again.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import structlog
 
 from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.engine.writer import Overloaded, Writer
+from gridtokenx_backend.enrolment.atomic_files import PUBLIC, replace
 from gridtokenx_backend.enrolment.authority import Authority
-from gridtokenx_backend.enrolment.key_files import PUBLIC, replace
 from gridtokenx_backend.enrolment.preparation import BACKEND_NAME
 from gridtokenx_wire.keys import device_text
 from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
@@ -32,9 +32,9 @@ log = structlog.get_logger()
 
 
 def acl_text(community: str, revoked: Sequence[str]) -> str:
-    """Mosquitto's ACL, where a client's name is the CN of its certificate.
+    """Return Mosquitto's ACL, where a client's name is the CN of its certificate.
 
-    A gateway writes and reads on its own branch; one that was revoked, nowhere.
+    A gateway writes and reads on its own branch of topics only; a revoked one nowhere.
     """
     lines = [
         "# Written by gridtokenx-backend, anew whenever a gateway is revoked. Do not edit.",
@@ -54,7 +54,7 @@ def acl_text(community: str, revoked: Sequence[str]) -> str:
 def write_access(
     folder: Path, authority: Authority, community: str, revoked: Sequence[str]
 ) -> bool:
-    """Writes both files if the ACL changes; whether it did. Raises OSError."""
+    """Write both files if the ACL changes, and return whether it did. Raises OSError."""
     text = acl_text(community, revoked).encode()
     known = (folder / ACL).read_bytes() if (folder / ACL).exists() else b""
     if known == text and (folder / CRL).exists():
@@ -65,7 +65,7 @@ def write_access(
 
 
 class BrokerAccess:
-    """Keeps the broker's files in step with the registry."""
+    """Writes the broker's files whenever a device is revoked, and makes the broker read them."""
 
     def __init__(self, settings: Settings, authority: Authority, writer: Writer) -> None:
         self._broker = settings.backend.broker
@@ -75,16 +75,16 @@ class BrokerAccess:
         self._writer = writer
         self._changed = asyncio.Event()
         self._changed.set()  # something may have changed while the backend was away
-        # The files are newer than what the broker has read, or may be: what a backend wrote and did
-        # not live to tell is told by the next.
+        # Whether the files may be newer than what the broker has read. They may be at the start: an
+        # earlier backend may have ended between writing them and telling the broker.
         self._is_behind = True
 
     def changed(self) -> None:
-        """A device was revoked."""
+        """Note that a device was revoked; `run` writes the files soon."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Works until it is cancelled; what fails is tried again at growing intervals."""
+        """Work until cancelled; what fails is tried again at growing intervals."""
         retry_s = _RETRY_S
         while True:
             await self._changed.wait()
@@ -95,13 +95,13 @@ class BrokerAccess:
             except (OSError, ValueError, Overloaded) as error:
                 reason = getattr(error, "strerror", None) or str(error)
                 log.error("the broker was not told who is revoked; trying again", error=reason)
-                with suppress(TimeoutError):  # who is revoked meanwhile does not wait
+                with suppress(TimeoutError):  # a device that is revoked meanwhile does not wait
                     await asyncio.wait_for(self._changed.wait(), retry_s)
                 retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
                 self._changed.set()
 
     async def _publish(self) -> None:
-        async with self._writer.reading() as community:
+        async with self._writer.durable_state() as community:
             name = community.name
             revoked = [
                 device_text(device.id)
@@ -116,7 +116,7 @@ class BrokerAccess:
             log.info("the broker was told who is revoked", revoked=len(revoked))
 
     async def _reload(self) -> None:
-        """Raises OSError."""
+        """Make the broker read its files again. Raises OSError."""
         if self._broker.reload_command:
             await _run(self._broker.reload_command)
         elif self._pid_file is not None:

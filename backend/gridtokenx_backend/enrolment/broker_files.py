@@ -1,13 +1,13 @@
-"""What `gridtokenx-backend broker-config` writes: all that Mosquitto needs, in one folder."""
+"""The files that `gridtokenx-backend broker-config` writes: all that Mosquitto needs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from gridtokenx_backend.config.settings import Settings
+from gridtokenx_backend.enrolment.atomic_files import PRIVATE, PUBLIC, make_folder, replace
 from gridtokenx_backend.enrolment.authority import open_authority
 from gridtokenx_backend.enrolment.broker_access import ACL, CRL, write_access
-from gridtokenx_backend.enrolment.key_files import PRIVATE, PUBLIC, make_folder, replace
 from gridtokenx_backend.errors import CannotStart
 
 _CONF = """\
@@ -45,9 +45,10 @@ persistence false
 def write_broker_files(
     settings: Settings, community: str, folder: Path, port: int, address: str
 ) -> list[str]:
-    """Writes the folder anew, but for lists of revoked gateways that are there. The file names.
+    """Write the folder anew and return the names of its files.
 
-    Raises CannotStart if `init` was not run, or the folder cannot be written.
+    Lists of revoked gateways that are there already are kept. Raises CannotStart if `init` was not
+    run, or the folder cannot be written.
     """
     authority = open_authority(settings.ca)
     if authority is None:

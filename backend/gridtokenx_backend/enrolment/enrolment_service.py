@@ -1,4 +1,4 @@
-"""Where gateways are let in: checks a statement, asks the core, hands out the certificate."""
+"""The enrolment of gateways: a statement is checked, the core decides, a certificate is issued."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gridtokenx_backend.enrolment.authority import Authority
 from gridtokenx_backend.enrolment.tls_certificates import CsrError, requested_key
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.signatures.verifier import Verifier
-from gridtokenx_backend.signatures.verify_worker import Job
+from gridtokenx_backend.signatures.verify_worker import SignatureJob
 from gridtokenx_wire.enrolment import (
     EnrolmentAnswer,
     EnrolmentRequest,
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 
 class NotEnrolled(Exception):
-    """The answer is no, for this reason."""
+    """A gateway was refused, for this reason."""
 
     def __init__(self, reason: EnrolmentRefusal, detail: str = "") -> None:
         super().__init__(detail)
@@ -45,7 +45,10 @@ class NotEnrolled(Exception):
 
 
 class EnrolmentService:
-    """`ack_keys` are Base58, the one in use first."""
+    """Enrols gateways and changes their keys.
+
+    `ack_keys` are the keys that gateways pin, in Base58, the one in use first.
+    """
 
     def __init__(
         self,
@@ -55,54 +58,54 @@ class EnrolmentService:
         verifier: Verifier,
         ack_keys: list[str],
     ) -> None:
-        told, broker = settings.backend.enrolment, settings.backend.broker
+        enrolment, broker = settings.backend.enrolment, settings.backend.broker
         self.authority = authority
-        self._broker_host = told.broker_host or broker.host
-        self._broker_port = told.broker_port or broker.port
-        self._days = told.certificate_days
+        self._broker_host = enrolment.broker_host or broker.host
+        self._broker_port = enrolment.broker_port or broker.port
+        self._days = enrolment.certificate_days
         self._writer = writer
         self._verifier = verifier
         self._ack_keys = ack_keys
 
     async def enrol(self, request: EnrolmentRequest) -> EnrolmentAnswer:
-        """Lets the holder of a token in. Raises NotEnrolled, Overloaded."""
+        """Enrol the gateway that holds a one-time token. Raises NotEnrolled, Overloaded."""
         message = request.statement.encode()
         try:
-            given = parse_enrolment(message)
-            key = requested_key(given.statement.csr)
+            enrolment = parse_enrolment(message)
+            key = requested_key(enrolment.statement.csr)
         except (WireError, CsrError) as error:
             raise NotEnrolled(EnrolmentRefusal.MALFORMED, str(error)) from None
-        # The statement names the hash of the secret: it was made by one who knew it.
-        if Token(request.secret, "").digest != given.statement.token:
+        # The statement names the hash of the secret, so whoever signed it knew the secret.
+        if Token(request.secret, "").digest != enrolment.statement.token:
             raise NotEnrolled(
                 EnrolmentRefusal.MALFORMED, "expected the secret that the statement is about"
             )
-        await self._check(given.signed.job(given.public_key))
-        await self._put(EnrolInput(message, given))
-        return await self._answer(device_id(given.public_key), key)
+        await self._check(enrolment.signed.job(enrolment.public_key))
+        await self._submit(EnrolInput(message, enrolment))
+        return await self._answer(device_id(enrolment.public_key), key)
 
     async def rotate(self, message: bytes) -> EnrolmentAnswer:
-        """Lets a key follow the one in use. Raises NotEnrolled, Overloaded."""
+        """Let a new key follow the one that a gateway uses. Raises NotEnrolled, Overloaded."""
         try:
-            given = parse_rotation(message)
-            key = requested_key(given.statement.csr)
+            rotation = parse_rotation(message)
+            key = requested_key(rotation.statement.csr)
         except (WireError, CsrError) as error:
             raise NotEnrolled(EnrolmentRefusal.MALFORMED, str(error)) from None
-        async with self._writer.reading() as community:
-            former = community.devices.get(given.device)
+        async with self._writer.durable_state() as community:
+            former = community.devices.get(rotation.device)
         if former is None:
             raise NotEnrolled(EnrolmentRefusal.UNKNOWN_DEVICE)
-        await self._check(given.consent.job(former.public_key))
-        await self._check(given.signed.job(given.public_key))
-        await self._put(RotateInput(message, given))
-        return await self._answer(device_id(given.public_key), key)
+        await self._check(rotation.consent.job(former.public_key))
+        await self._check(rotation.signed.job(rotation.public_key))
+        await self._submit(RotateInput(message, rotation))
+        return await self._answer(device_id(rotation.public_key), key)
 
-    async def _check(self, job: Job) -> None:
+    async def _check(self, job: SignatureJob) -> None:
         if not await self._verifier.verify_one(job):
             raise NotEnrolled(EnrolmentRefusal.BAD_SIGNATURE)
 
-    async def _put(self, given: Input) -> None:
-        ((result, _, _),) = await self._writer.submit([given])
+    async def _submit(self, input_: Input) -> None:
+        ((result, _, _),) = await self._writer.submit([input_])
         if isinstance(result, EnrolmentRefused):
             raise NotEnrolled(result.reason, result.detail)
         assert isinstance(result, DeviceEnrolled | DeviceRotated | AlreadyEnrolled)
@@ -117,19 +120,19 @@ class EnrolmentService:
             reason = getattr(error, "strerror", None) or str(error)
             log.error("no certificate can be stored", device=name, error=reason)
             raise Overloaded("the certificate cannot be stored; ask again later") from None
-        async with self._writer.reading() as community:
+        async with self._writer.durable_state() as community:
             known = community.devices[device]
-            site, status, town = known.site, known.status, community.name
+            site, status, name_of_community = known.site, known.status, community.name
         if status == "revoked":  # meanwhile, and its list may have been made without this one
             raise NotEnrolled(EnrolmentRefusal.DEVICE_REVOKED)
         return EnrolmentAnswer(
-            name,
-            site,
-            status,
-            town,
-            self._ack_keys,
-            self._broker_host,
-            self._broker_port,
-            certificate,
-            self.authority.pem,
+            device=name,
+            site=site,
+            status=status,
+            community=name_of_community,
+            ack_keys=self._ack_keys,
+            broker_host=self._broker_host,
+            broker_port=self._broker_port,
+            certificate=certificate,
+            ca=self.authority.pem,
         )

@@ -1,10 +1,11 @@
-"""What `gridtokenx-backend init` makes: the CA, and certificates for this server's own programs."""
+"""What `gridtokenx-backend init` makes: keys, the CA, and certificates for the server."""
 
 from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from cryptography import x509
@@ -12,41 +13,41 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gridtokenx_backend.config.data_folder import prepare
+from gridtokenx_backend.config.data_folder import prepare_data_folder
 from gridtokenx_backend.config.settings import Settings
+from gridtokenx_backend.enrolment.atomic_files import make_folder
 from gridtokenx_backend.enrolment.authority import (
     Authority,
     create_authority,
     create_tls_key,
     load_certificate,
-    write,
+    write_public_file,
 )
-from gridtokenx_backend.enrolment.key_files import make_folder
 from gridtokenx_backend.enrolment.tls_certificates import hosts_of
 
 BACKEND_NAME = "backend"
-"""The CN of the backend's certificate; the broker's ACL goes by it."""
+"""The CN of the backend's certificate, by which the broker's ACL knows the backend."""
 _RENEW = timedelta(days=60)
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
-class Prepared(msgspec.Struct, frozen=True):
-    """`state` is made, kept or renewed; `note` says what it is."""
+class PreparedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was made, kept or renewed; `note` says what it is for."""
 
     file: str
-    state: str
+    state: Literal["made", "kept", "renewed"]
     note: str
 
 
-def initialise(settings: Settings, community: str, hosts: list[str]) -> list[Prepared]:
-    """Makes what is missing, renews what ends within 60 days or lacks a host, keeps the rest.
+def initialise(settings: Settings, community: str, hosts: list[str]) -> list[PreparedFile]:
+    """Make what is missing, renew what ends within 60 days or lacks a host, and keep the rest.
 
     Raises CannotStart, KeyFileError.
     """
     kept = {path: path.exists() for path in (settings.ack_key, settings.operator_token)}
-    prepare(settings)
+    prepare_data_folder(settings)
     done = [
-        Prepared(str(path), "kept" if existed else "made", note)
+        PreparedFile(file=str(path), state="kept" if existed else "made", note=note)
         for (path, existed), note in zip(
             kept.items(), ("signs acks; gateways pin it", "the operator's token"), strict=True
         )
@@ -54,7 +55,11 @@ def initialise(settings: Settings, community: str, hosts: list[str]) -> list[Pre
     authority, is_new = create_authority(settings.ca, community)
     until = authority.certificate.not_valid_after_utc.date().isoformat()
     note = f"the community's CA, until {until}; keep ca.key safe"
-    done.append(Prepared(str(settings.ca / "ca.pem"), "made" if is_new else "kept", note))
+    done.append(
+        PreparedFile(
+            file=str(settings.ca / "ca.pem"), state="made" if is_new else "kept", note=note
+        )
+    )
     make_folder(settings.tls, 0o700)
     named = {*hosts, *_LOCAL}
     days = settings.backend.enrolment.certificate_days
@@ -70,23 +75,23 @@ def initialise(settings: Settings, community: str, hosts: list[str]) -> list[Pre
 
 
 def _default_hosts(settings: Settings) -> list[str]:
-    told = settings.backend.enrolment.broker_host
-    return [told] if told else [socket.gethostname()]
+    configured = settings.backend.enrolment.broker_host
+    return [configured or socket.gethostname()]
 
 
 def _leaf(
     authority: Authority, path: Path, common_name: str, hosts: list[str], days: int
-) -> Prepared:
+) -> PreparedFile:
     key = create_tls_key(path.with_suffix(".key"))
     file = path.with_suffix(".pem")
     known = load_certificate(file) if file.exists() else None
     if known is not None and hosts:
         hosts = sorted({*hosts, *hosts_of(known)})
     if known is not None and _is_good(known, authority, key, hosts):
-        return Prepared(str(file), "kept", _note(known))
+        return PreparedFile(file=str(file), state="kept", note=_note(known))
     fresh = authority.issue(key.public_key(), common_name, hosts, days)
-    write(file, fresh.public_bytes(Encoding.PEM))
-    return Prepared(str(file), "renewed" if known else "made", _note(fresh))
+    write_public_file(file, fresh.public_bytes(Encoding.PEM))
+    return PreparedFile(file=str(file), state="renewed" if known else "made", note=_note(fresh))
 
 
 def _is_good(
@@ -101,7 +106,10 @@ def _is_good(
 
 
 def _is_by(authority: Authority, known: x509.Certificate) -> bool:
-    """The name of the issuer does not tell: a CA made anew has the same."""
+    """Return whether the CA has signed a certificate.
+
+    The issuer's name does not say so: a CA that was made anew has the same name.
+    """
     try:
         known.verify_directly_issued_by(authority.certificate)
     except (ValueError, TypeError, InvalidSignature):

@@ -1,8 +1,8 @@
 """X.509 (RFC 5280): the community's CA, what it signs, and its revocation list.
 
-All keys are ECDSA P-256, which every TLS stack takes. The CA has no name constraints: only this
-community's own programs trust it, and its server may be given another name. Time and serial numbers
-are handed in.
+All keys are ECDSA P-256, which every TLS library knows. The CA has no name constraints: only this
+community's own programs trust it, and its server may get another name later. Times and serial
+numbers are arguments.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _BEFORE = timedelta(days=1)
 
 
 class CsrError(Exception):
-    """A certificate request that cannot be granted. Its text says what was expected."""
+    """A certificate request cannot be granted. Its text says what was expected."""
 
 
 def make_ca(
     key: ec.EllipticCurvePrivateKey, community: str, serial: int, now: datetime
 ) -> x509.Certificate:
-    """The self-signed CA of a community: may sign leaves and revocation lists, nothing below."""
+    """Return the self-signed CA of a community; it may sign leaves and revocation lists only."""
     name = _name(f"GridTokenX {community}")
     skid = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     return (
@@ -51,6 +51,7 @@ def make_ca(
 def issue(
     ca: x509.Certificate,
     ca_key: ec.EllipticCurvePrivateKey,
+    *,
     public_key: ec.EllipticCurvePublicKey,
     common_name: str,
     hosts: Sequence[str],
@@ -58,7 +59,7 @@ def issue(
     serial: int,
     now: datetime,
 ) -> x509.Certificate:
-    """A leaf: a server's if it has `hosts` (names and addresses), else a client's."""
+    """Return a leaf: a server's if it has `hosts` (names and addresses), else a client's."""
     usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
     until = min(now + timedelta(days=days), ca.not_valid_after_utc)
     builder = (
@@ -80,14 +81,15 @@ def issue(
 def revocation_list(
     ca: x509.Certificate,
     ca_key: ec.EllipticCurvePrivateKey,
+    *,
     serials: Iterable[int],
     number: int,
     now: datetime,
 ) -> bytes:
-    """The CRL as PEM. It is good as long as the CA: a list that is out of date shuts all out.
+    """Return the revocation list (CRL) as PEM. `number` rises from list to list (RFC 5280 §5.2.3).
 
-    So does one of the future; it is dated back as certificates are, for a clock that is set back.
-    `number` rises from list to list (RFC 5280 §5.2.3).
+    A list that is out of date, or not valid yet, keeps all clients out. Therefore it is valid as
+    long as the CA, and from a day before `now`, in case a clock is set back.
     """
     builder = (
         x509.CertificateRevocationListBuilder()
@@ -104,7 +106,7 @@ def revocation_list(
 
 
 def requested_key(csr_pem: str) -> ec.EllipticCurvePublicKey:
-    """The key that a certificate request is for. Its names are not looked at. Raises CsrError."""
+    """Return the key that a certificate request is for; its names are ignored. Raises CsrError."""
     if len(csr_pem) > MAX_CSR_CHARS:
         raise CsrError(f"csr: expected at most {MAX_CSR_CHARS} characters")
     try:
@@ -121,7 +123,7 @@ def requested_key(csr_pem: str) -> ec.EllipticCurvePublicKey:
 
 
 def hosts_of(certificate: x509.Certificate) -> set[str]:
-    """The names and addresses that a server's certificate is good for."""
+    """Return the names and addresses that a server's certificate is valid for."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -13,7 +13,7 @@ from gridtokenx_backend.core.model.registry import Device
 from gridtokenx_backend.engine.writer import Committed, Writer
 from gridtokenx_backend.ingest.acks import AckSigner, acks_of
 from gridtokenx_backend.signatures.verifier import Verifier
-from gridtokenx_backend.signatures.verify_worker import Job
+from gridtokenx_backend.signatures.verify_worker import SignatureJob
 from gridtokenx_wire import cose
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import MAX_FRAME_BYTES, decode_frame
@@ -26,7 +26,7 @@ class _Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     device: bytes
     message: bytes
     payload: bytes
-    job: Job
+    job: SignatureJob
 
 
 class FrameIntake:

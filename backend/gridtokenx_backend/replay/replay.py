@@ -32,7 +32,7 @@ from gridtokenx_backend.journal.entry import (
 )
 from gridtokenx_backend.journal.port import Journal, Snapshot, trade_rows
 from gridtokenx_backend.replay.series_check import SeriesCheck
-from gridtokenx_backend.signatures.verify_worker import Job, check
+from gridtokenx_backend.signatures.verify_worker import SignatureJob, check
 from gridtokenx_wire import cose
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.order import parse_instruction
@@ -201,7 +201,7 @@ def _check_signature(community: Community, entry: Entry, given: Input) -> int:
     return len(jobs)
 
 
-def _signatures(community: Community, given: Input) -> list[Job]:
+def _signatures(community: Community, given: Input) -> list[SignatureJob]:
     match given:
         case FrameInput():
             signature, signed, _ = cose.split(given.raw)

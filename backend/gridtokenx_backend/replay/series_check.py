@@ -5,7 +5,7 @@ from __future__ import annotations
 from gridtokenx_backend.core.messages.outcomes import Outcome, intervals_of
 from gridtokenx_backend.errors import ReplayMismatch
 from gridtokenx_backend.series.day import DAY_MS
-from gridtokenx_backend.series.series_buffer import Gathered
+from gridtokenx_backend.series.series_buffer import SeriesBuffer
 from gridtokenx_backend.series.store import SeriesStore
 
 _GATHERED = 20_000
@@ -23,7 +23,7 @@ class SeriesCheck:
         self._stored = stored
         self._again = again
         self._applied = applied
-        self._gathered = Gathered(0)
+        self._gathered = SeriesBuffer(0)
 
     async def entry(self, seq: int, outcome: Outcome) -> None:
         """The replay has come to this entry. Raises ReplayMismatch at the last that is stored."""
@@ -32,7 +32,7 @@ class SeriesCheck:
         self._gathered.add(intervals_of(outcome))
         if self._gathered.rows > _GATHERED or seq == self._applied:
             await self._again.put(self._gathered.days, seq)
-            self._gathered = Gathered(seq)
+            self._gathered = SeriesBuffer(seq)
         if seq == self._applied:
             await self._compare()
 

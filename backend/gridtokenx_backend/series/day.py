@@ -1,4 +1,4 @@
-"""A meter's day in one value: 96 intervals in columns, about ten bytes for each."""
+"""A meter's day as one value: 96 intervals in columns, packed to about ten bytes each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LENGTH = 1 + SLOTS * (1 + _REVISION_BYTES + 2 * _ENERGY_BYTES)
 
 
 class MeterDay:
-    """The intervals of one meter and UTC day. A slot whose quality is 0 is missing."""
+    """The intervals of a meter on a UTC day. An interval whose quality is 0 is missing."""
 
     __slots__ = ("export_uwh", "import_uwh", "quality", "revision")
 
@@ -30,7 +30,7 @@ class MeterDay:
         self.export_uwh = array("q", bytes(_ENERGY_BYTES * SLOTS))
 
     def put(self, rows: Iterable[IntervalEnergy]) -> None:
-        """Later rows take the place of earlier ones."""
+        """Put rows in; a later row takes the place of an earlier one for the same interval."""
         for row in rows:
             slot = row.interval_ms % DAY_MS // INTERVAL_MS
             self.quality[slot] = row.quality
@@ -39,7 +39,7 @@ class MeterDay:
             self.export_uwh[slot] = row.export_uwh
 
     def rows(self, day: int) -> list[IntervalEnergy]:
-        """What is known of the day with this number since 1970, in order."""
+        """Return the known intervals in order; `day` is the day's number since 1970."""
         start_ms = day * DAY_MS
         columns = zip(self.import_uwh, self.export_uwh, self.quality, self.revision, strict=True)
         return [
@@ -49,9 +49,9 @@ class MeterDay:
         ]
 
     def pack(self) -> bytes:
-        """The day's bytes: columns, each by the significance of its bytes, deflated.
+        """Return the day as bytes: its columns, split by the significance of their bytes, deflated.
 
-        The high bytes of energies are mostly zero and lie together, which halves the size.
+        The high bytes of energies are mostly zero. Put together they halve the size.
         """
         planes = [bytes([_FORMAT]), bytes(self.quality)]
         for column, size in (
@@ -65,7 +65,7 @@ class MeterDay:
 
 
 def unpack(packed: bytes) -> MeterDay:
-    """The inverse of `pack`. Raises ValueError for bytes that no `pack` has made."""
+    """Return the day that `pack` made these bytes of. Raises ValueError for any other bytes."""
     try:
         raw = zlib.decompress(packed)
     except zlib.error as error:
@@ -90,7 +90,7 @@ def unpack(packed: bytes) -> MeterDay:
 
 
 def _little(column: array[int]) -> array[int]:
-    """A column with the bytes of its values in little-endian order, or back from it."""
+    """Return a column with little-endian values, or such a column with the machine's values."""
     if sys.byteorder == "little":
         return column
     swapped = array(column.typecode, column)

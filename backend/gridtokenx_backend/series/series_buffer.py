@@ -1,4 +1,4 @@
-"""New intervals on their way into the store."""
+"""New intervals that are not in the store yet."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.series.day import DAY_MS
 
 
-class Gathered:
-    """New intervals by day and meter, up to the journal's entry `seq`."""
+class SeriesBuffer:
+    """New intervals by day and meter, up to the journal's entry `seq`. `rows` is their number."""
 
     def __init__(self, seq: int) -> None:
         self.seq = seq
@@ -15,6 +15,7 @@ class Gathered:
         self.days: dict[tuple[int, str], list[IntervalEnergy]] = {}
 
     def add(self, closed: list[tuple[str, list[IntervalEnergy]]]) -> None:
+        """Add the intervals that a journal entry has closed, by meter."""
         for meter, rows in closed:
             self.rows += len(rows)
             for row in rows:

@@ -1,8 +1,8 @@
-"""The series in one SQLite file: a row for each meter and UTC day.
+"""The series of intervals in one SQLite file: a row for each meter and UTC day.
 
-It is a read model: everything in it follows from the journal up to `applied`, so it need not be
-synchronised with every write. After a crash it is behind, never wrong, and catches up; deleted, it
-is built anew.
+It is a read model: everything in it follows from the journal up to the entry `applied`, so it need
+not be synchronised with every write. After a crash it may lack the newest entries, but it is never
+wrong. If it is deleted, it is built again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gridtokenx_wire.sqlite_thread import SqliteThread, transaction
 T = TypeVar("T")
 
 _SCHEMA_VERSION = 1
-# Days come first in the key: what is written today lies together, whatever the meter.
+# Days come first in the key, so that rows which are written on one day are stored together.
 _SCHEMA = """
 CREATE TABLE meter (
   number INTEGER PRIMARY KEY,
@@ -40,11 +40,11 @@ _PAGE_BYTES = 8192
 _CACHE_KIB = 16 * 1024
 
 Days = Mapping[tuple[int, str], Sequence[IntervalEnergy]]
-"""New rows by day and meter, those of a later revision behind those of an earlier one."""
+"""New rows by day and meter; a later revision of an interval comes behind an earlier one."""
 
 
 class StoredDay(NamedTuple):
-    """`key` is the day's number since 1970, and the meter's number in this file."""
+    """A meter's day. `key` is the day's number since 1970 and the meter's number in this file."""
 
     key: tuple[int, int]
     meter: str
@@ -52,36 +52,36 @@ class StoredDay(NamedTuple):
 
 
 class SeriesStore:
-    """Made by `open_series` and the like; every method may raise JournalUnavailable."""
+    """The open series, made by `open_series`. Every method may raise JournalUnavailable."""
 
     def __init__(self, thread: SqliteThread) -> None:
         self._thread = thread
 
     async def applied(self) -> int:
-        """The number of the newest journal entry whose intervals are in it."""
+        """Return the number of the newest journal entry whose intervals are stored."""
         return await self._call(_applied)
 
     async def put(self, days: Days, applied: int) -> None:
-        """Stores rows, and that the journal is in it up to the entry `applied`; all or nothing."""
+        """Store rows and the number of the newest entry that is stored with them, or nothing."""
         await self._call(lambda db: _put(db, days, applied))
 
     async def clear(self) -> None:
-        """Forgets everything, to be built anew."""
+        """Delete everything."""
         await self._call(_clear)
 
     async def read(self, meter: str, from_ms: int, to_ms: int) -> list[IntervalEnergy]:
-        """The intervals of a meter that start in a span, in order."""
+        """Return the intervals of a meter that start in a span, in order."""
         return await self._call(lambda db: _read(db, meter, from_ms, to_ms))
 
     async def days(self, after: tuple[int, int], limit: int) -> list[StoredDay]:
-        """Whole days in the order of their keys, beginning behind the key `after`."""
+        """Return whole days in the order of their keys, beginning behind the key `after`."""
         return await self._call(lambda db: _days(db, after, limit))
 
     async def count_days(self) -> int:
         return await self._call(_count_days)
 
     async def hold(self) -> int:
-        """From here on shows the file as it is now, until it is closed. Returns `applied`."""
+        """Show the file as it is now until it is closed, and return `applied`."""
         return await self._call(_hold)
 
     async def close(self) -> None:
@@ -94,7 +94,10 @@ class SeriesStore:
 
 
 async def open_series(path: Path | str) -> SeriesStore:
-    """The series in `path`, made if it is new; "" is a file of its own that vanishes."""
+    """Open the series in `path`, made if it is new; "" is a file that is deleted at the end.
+
+    Raises JournalUnavailable.
+    """
     store = SeriesStore(SqliteThread(path))
     try:
         await store._call(_prepare)
@@ -107,7 +110,7 @@ async def open_series(path: Path | str) -> SeriesStore:
 
 
 async def open_series_readonly(path: Path) -> SeriesStore:
-    """The series in `path`, for reading beside a running backend."""
+    """Open the series in `path` for reading beside a running backend. Raises JournalUnavailable."""
     store = SeriesStore(SqliteThread(path, is_readonly=True))
     try:
         await store._call(_check_version)

@@ -1,1 +1,1 @@
-"""Signature checks in processes beside the event loop."""
+"""Signature checks in processes of their own, so that the event loop need not wait."""

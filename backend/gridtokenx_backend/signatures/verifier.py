@@ -1,7 +1,7 @@
-"""Signature checks beside the event loop: a few jobs at once, in other processes.
+"""Signature checks beside the event loop, in other processes.
 
-Small batches that arrive together are gathered for one turn of the loop. A worker that dies costs
-nothing but time: its jobs are checked in this process and the worker is started again.
+Single jobs that are asked for in the same turn of the loop are sent together. If a worker dies, its
+jobs are checked in this process and another worker is started, so no job is lost.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from gridtokenx_backend.signatures import verify_worker
-from gridtokenx_backend.signatures.verify_worker import LENGTH_BYTES, Job
+from gridtokenx_backend.signatures.verify_worker import LENGTH_BYTES, SignatureJob
 
 _CHUNK = 64
 _RESTART_S = 1.0
@@ -25,17 +25,17 @@ log = structlog.get_logger()
 
 
 class _Worker:
-    """One process, and the chunks that it owes an answer for, oldest first."""
+    """A process, and the chunks of jobs that it has not answered yet, oldest first."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
-        self.owed: deque[tuple[list[Job], asyncio.Future[list[bool]]]] = deque()
+        self.pending: deque[tuple[list[SignatureJob], asyncio.Future[list[bool]]]] = deque()
         self.backlog = 0
         self.alive = True
 
-    def send(self, jobs: list[Job]) -> asyncio.Future[list[bool]]:
+    def send(self, jobs: list[SignatureJob]) -> asyncio.Future[list[bool]]:
         answer: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
-        self.owed.append((jobs, answer))
+        self.pending.append((jobs, answer))
         self.backlog += len(jobs)
         message = _encode(jobs)
         assert self.process.stdin is not None
@@ -43,36 +43,36 @@ class _Worker:
         return answer
 
     async def receive(self) -> None:
-        """Hands out answers until the process ends; what is then owed is checked here."""
+        """Hand out answers until the process ends; check here what it has not answered then."""
         assert self.process.stdout is not None
         try:
             while True:
                 header = await self.process.stdout.readexactly(LENGTH_BYTES)
                 answer = await self.process.stdout.readexactly(int.from_bytes(header, "big"))
-                jobs, future = self.owed.popleft()
+                jobs, future = self.pending.popleft()
                 self.backlog -= len(jobs)
                 if not future.done():
                     future.set_result([valid == 1 for valid in answer])
         except (asyncio.IncompleteReadError, ConnectionError):
             self.alive = False
-            for jobs, future in self.owed:
+            for jobs, future in self.pending:
                 if not future.done():
                     future.set_result([verify_worker.check(job) for job in jobs])
-            self.owed.clear()
+            self.pending.clear()
 
 
 class Verifier:
-    """`workers` processes; with 0, everything is checked in this one."""
+    """Checks signatures in `workers` processes, or in this process if `workers` is 0."""
 
     def __init__(self, workers: int) -> None:
-        self._wanted = workers
+        self._worker_count = workers
         self._workers: list[_Worker] = []
         self._keepers: list[asyncio.Task[None]] = []
-        self._gathered: list[tuple[Job, asyncio.Future[bool]]] = []
-        self._flushing: set[asyncio.Task[None]] = set()
+        self._waiting: list[tuple[SignatureJob, asyncio.Future[bool]]] = []
+        self._answering: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        for _ in range(self._wanted):
+        for _ in range(self._worker_count):
             worker = await _spawn()
             self._workers.append(worker)
             self._keepers.append(asyncio.create_task(self._keep(worker)))
@@ -87,34 +87,34 @@ class Verifier:
             await worker.process.wait()
         self._workers.clear()
 
-    async def verify(self, jobs: Sequence[Job]) -> list[bool]:
-        """Whether each signature is valid, in order."""
+    async def verify(self, jobs: Sequence[SignatureJob]) -> list[bool]:
+        """Return whether each signature is valid, in order."""
         chunks = [list(jobs[start : start + _CHUNK]) for start in range(0, len(jobs), _CHUNK)]
         answers = await asyncio.gather(*(self._check(chunk) for chunk in chunks))
         return [valid for answer in answers for valid in answer]
 
-    async def verify_one(self, job: Job) -> bool:
-        """Like `verify`, gathered with others that are asked for in the same turn of the loop."""
+    async def verify_one(self, job: SignatureJob) -> bool:
+        """Return whether a signature is valid; jobs of one turn of the loop are sent together."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if not self._gathered:
+        if not self._waiting:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._gathered.append((job, future))
+        self._waiting.append((job, future))
         return await future
 
     def _flush(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        task = asyncio.ensure_future(self._answer(gathered))
-        self._flushing.add(task)
-        task.add_done_callback(self._flushing.discard)
+        waiting, self._waiting = self._waiting, []
+        task = asyncio.ensure_future(self._answer(waiting))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
-    async def _answer(self, gathered: list[tuple[Job, asyncio.Future[bool]]]) -> None:
+    async def _answer(self, waiting: list[tuple[SignatureJob, asyncio.Future[bool]]]) -> None:
         for (_, future), valid in zip(
-            gathered, await self.verify([job for job, _ in gathered]), strict=True
+            waiting, await self.verify([job for job, _ in waiting]), strict=True
         ):
             if not future.done():
                 future.set_result(valid)
 
-    async def _check(self, chunk: list[Job]) -> list[bool]:
+    async def _check(self, chunk: list[SignatureJob]) -> list[bool]:
         alive = [worker for worker in self._workers if worker.alive]
         if not alive:
             return [verify_worker.check(job) for job in chunk]
@@ -129,7 +129,7 @@ class Verifier:
             return [verify_worker.check(job) for job in chunk]
 
     async def _keep(self, worker: _Worker) -> None:
-        """Runs a worker, and another one in its place whenever it ends."""
+        """Let a worker answer, and start another one in its place whenever it ends."""
         while True:
             await worker.receive()
             await worker.process.wait()

@@ -1,7 +1,7 @@
-"""A process that checks Ed25519 signatures: batches in on stdin, one byte a signature out.
+"""A process that checks Ed25519 signatures: batches come on stdin, a byte for each goes to stdout.
 
-It is a process and not a thread because a checked signature would otherwise wait for the event
-loop to let go of the interpreter. It ends when its stdin does, so it never outlives the backend.
+It is a process and not a thread, because a thread would wait for the event loop to release the
+interpreter. It ends when its stdin ends, so it never outlives the backend.
 
     request   length as 4 bytes big-endian, then msgpack [[public key, signature, signed], ...]
     reply     length as 4 bytes big-endian, then 0x01 (valid) or 0x00 for each
@@ -17,15 +17,18 @@ import msgspec
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
-Job = tuple[bytes, bytes, bytes]
+SignatureJob = tuple[bytes, bytes, bytes]
 """Public key (32 bytes), signature (64 bytes), and the bytes that were signed."""
 
 LENGTH_BYTES = 4
-_decoder = msgspec.msgpack.Decoder(list[Job])
+_decoder = msgspec.msgpack.Decoder(list[SignatureJob])
 
 
-def check(job: Job) -> bool:
-    """RFC 8032 §5.1.7 by libsodium, which also refuses keys and signatures of small order."""
+def check(job: SignatureJob) -> bool:
+    """Return whether a signature is valid (RFC 8032 §5.1.7).
+
+    libsodium also refuses keys and signatures of small order.
+    """
     public_key, signature, signed = job
     try:
         crypto_sign_open(signature + signed, public_key)
@@ -35,7 +38,7 @@ def check(job: Job) -> bool:
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    """Answers requests until there are no more."""
+    """Answer requests until there are no more."""
     while header := requests.read(LENGTH_BYTES):
         jobs = _decoder.decode(requests.read(int.from_bytes(header, "big")))
         answer = bytes(map(check, jobs))

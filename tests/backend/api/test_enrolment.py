@@ -19,7 +19,7 @@ from tests.backend.parts import journal_at
 from tests.backend.serving import TOKEN, Api, api_on, problem
 from tests.backend.village import NAME, START_MS, Gateway, Village, reading
 
-from gridtokenx_backend.api.rate_limit import MAX_WRONG, Guesses
+from gridtokenx_backend.api.rate_limit import MAX_WRONG, WrongRequests
 from gridtokenx_backend.config.settings import Settings, load_settings
 from gridtokenx_backend.core.messages.inputs import ChangeDevice, change_device
 from gridtokenx_backend.enrolment.preparation import initialise
@@ -239,7 +239,7 @@ async def test_who_guesses_is_not_listened_to_for_a_minute(api: Api) -> None:
 
 
 def test_wrong_requests_are_counted_by_address_in_a_bounded_table() -> None:
-    guesses = Guesses()
+    guesses = WrongRequests()
     for _ in range(MAX_WRONG):
         assert guesses.is_allowed("a", 0)
         guesses.was_wrong("a", 0)

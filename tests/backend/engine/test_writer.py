@@ -60,7 +60,7 @@ async def test_nothing_is_answered_before_it_is_stored(journal: HeldJournal) -> 
         await turns()
         assert not answer.done()
         journal.open.set()
-        assert await answer == [Committed(Ticked(orders=[]), 1, START_MS)]
+        assert await answer == [Committed(result=Ticked(orders=[]), seq=1, at_ms=START_MS)]
         assert await journal.last_seq() == 1
 
 
@@ -108,13 +108,13 @@ async def test_a_refusal_alone_is_not_stored(journal: HeldJournal, lane: Village
 
 async def test_readers_see_only_what_is_durable(journal: HeldJournal, lane: Village) -> None:
     async with writer_on(journal, lane.community) as writer:
-        async with writer.reading() as community:
+        async with writer.durable_state() as community:
             assert community.book.orders == {}
         writer.enqueue([ask(lane, "a")])
         await journal.waiting.wait()
 
         async def look() -> tuple[int, int]:
-            async with writer.reading() as community:
+            async with writer.durable_state() as community:
                 return len(community.book.orders), await journal.last_seq()
 
         looking = asyncio.create_task(look())
@@ -132,7 +132,7 @@ async def test_readers_get_in_while_there_is_always_something_to_write(
         backlog = [writer.enqueue([TICK] * MAX_BATCH) for _ in range(30)]
         await backlog[0]
         for _ in range(3):
-            async with writer.reading() as community:
+            async with writer.durable_state() as community:
                 assert community.entries == sum(map(len, journal.batches))
                 assert not backlog[-1].done()
         await asyncio.gather(*backlog)
@@ -146,11 +146,11 @@ async def test_a_reader_is_told_when_the_journal_does_not_answer(
         writer.enqueue([TICK])
         await journal.waiting.wait()
         with pytest.raises(Overloaded, match="journal"):
-            async with writer.reading():
+            async with writer.durable_state():
                 pass
         journal.open.set()
         await writer.submit([TICK])
-        async with writer.reading() as community:
+        async with writer.durable_state() as community:
             assert community.entries == 2
 
 

@@ -174,7 +174,7 @@ async def test_duplicated_and_reordered_frames_are_settled_once(site: Site) -> N
         if next_seq or seq == 0:
             assert (await north.ack()).next_seq == next_seq, seq
     assert site.dropped() == {"gap": 2, "duplicate": 3}
-    async with site.backend.writer.reading() as community:
+    async with site.backend.writer.durable_state() as community:
         assert community.counters.frames == 4
         assert community.ledger.posted(village.anna.wallet, GRID) == 3000
 
@@ -316,7 +316,7 @@ async def test_many_frames_of_many_gateways_are_all_settled_once(site: Site) -> 
             await link.publish(gateway.next([at(0, meter="ABB-9")]))
     for link in links:
         await link.acked(30)
-    async with site.backend.writer.reading() as community:
+    async with site.backend.writer.durable_state() as community:
         assert community.counters.frames == 600
     assert site.dropped() == {}
 

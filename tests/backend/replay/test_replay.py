@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.backend.parts import journal_at, settle, writer_on
+from tests.backend.parts import journal_at, submit_each, writer_on
 from tests.backend.village import (
     HOUR_MS,
     KWH,
@@ -58,7 +58,7 @@ def life() -> list[Input]:
 async def write(path: Path, given: Sequence[Input], snapshot_every: int = 10**9) -> bytes:
     """Lets a writer journal them; the snapshot of where it ended."""
     async with journal_at(path) as journal, writer_on(journal, None, snapshot_every) as writer:
-        await settle(writer, given)
+        await submit_each(writer, given)
         return writer.community.snapshot()
 
 

@@ -217,7 +217,7 @@ async def test_an_operators_correction_is_in_it(lane: Lane) -> None:
 async def test_more_than_may_be_gathered_is_read_again(
     lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper_module, "MAX_GATHERED", 20)
+    monkeypatch.setattr(keeper_module, "MAX_BUFFERED", 20)
     async with lane.keeper() as keeper:
         assert await lane.count(keeper) == 0
         await lane.read(50)

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from tests.backend.village import Gateway, frame_input, reading
 
-from gridtokenx_backend.config.data_folder import prepare
+from gridtokenx_backend.config.data_folder import prepare_data_folder
 from gridtokenx_backend.config.settings import load_settings, load_terms
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.engine.writer import Writer
@@ -80,7 +80,7 @@ def make_community(folder: Path) -> None:
 
 async def _store(folder: Path, gateway: Gateway) -> None:
     settings = load_settings(folder / "backend.toml")
-    prepare(settings)
+    prepare_data_folder(settings)
     journal = await open_journal(settings.journal)
     clock: Clock = _Standing()
     writer = Writer(await rebuild(journal), journal, clock, 10**9)

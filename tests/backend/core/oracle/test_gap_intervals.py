@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.backend.parts import journal_at, settle, until, writer_on
+from tests.backend.parts import journal_at, submit_each, until, writer_on
 from tests.backend.village import (
     KWH,
     START_MS,
@@ -127,7 +127,7 @@ class Site:
         verdicts = []
         for message in self.recorded.messages[name]:
             frame = open_frame(message, key)
-            ((result, _, _),) = await settle(self.writer, [frame_input(message)])
+            ((result, _, _),) = await submit_each(self.writer, [frame_input(message)])
             assert isinstance(result, FrameAccepted), result
             refused = dict(result.verdicts)
             for index, reading in enumerate(frame.readings()):

@@ -14,7 +14,7 @@ from tests.backend.parts import StandingClock, writer_on
 
 from gridtokenx_backend.api.app import make_app
 from gridtokenx_backend.api.backend import Backend
-from gridtokenx_backend.config.data_folder import prepare
+from gridtokenx_backend.config.data_folder import prepare_data_folder
 from gridtokenx_backend.config.settings import BrokerSection, Settings, load_settings
 from gridtokenx_backend.ingest.acks import AckSigner
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
@@ -48,7 +48,7 @@ def config_in(folder: Path) -> Path:
     """A backend.toml; its journal is to be at data/journal.db."""
     path = folder / "backend.toml"
     path.write_text("[broker]\ninsecure = true\n[api]\nport = 0\n")
-    prepare(load_settings(path))
+    prepare_data_folder(load_settings(path))
     return path
 
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and may replace what was there."""
+"""Files that are replaced in one step: a reader sees the old file or the new one, whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PRIVATE = 0o600
 
 
 def replace(path: Path, content: bytes, mode: int) -> None:
-    """Writes a file durably, in one step, whatever the umask. Raises OSError."""
+    """Write a file durably and in one step; `mode` does not depend on the umask. Raises OSError."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -33,7 +33,7 @@ def replace(path: Path, content: bytes, mode: int) -> None:
 
 
 def make_folder(path: Path, mode: int) -> None:
-    """Raises CannotStart."""
+    """Make a folder and those above it, where they are missing. Raises CannotStart."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=mode)
     except OSError as error:
