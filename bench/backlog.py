@@ -80,7 +80,10 @@ async def _fill(site: Site, days: int) -> set[tuple[str, int]]:
     sealed = set()
     for at in range(rounds):
         time_ms = end_ms - (rounds - at) * EVERY_MS
-        batch = [Reading(meter, time_ms, 0, 0) for meter in site.plan.meters]
+        batch = [
+            Reading(meter=meter, time_ms=time_ms, import_uwh=0, export_uwh=0)
+            for meter in site.plan.meters
+        ]
         await outbox.append(batch, _CLOCK)
         sealed |= {(reading.meter, reading.time_ms) for reading in batch}
     await outbox.close()

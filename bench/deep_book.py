@@ -61,8 +61,17 @@ class _Source:
         self.made += 1
         wallet = self.wallets[self.chance.randrange(len(self.wallets))]
         kwh, grx = f"{quantity / 1000:.3f}", f"{price / 1000:.3f}"
-        head = (1, NAME, wallet, f"bench-{self.made}", self.now_ms)
-        return OrderInput(_RAW, Order(*head, side=side, quantity_kwh=kwh, price_grx_per_kwh=grx))  # type: ignore[arg-type]
+        order = Order(
+            v=1,
+            community=NAME,
+            wallet=wallet,
+            id=f"bench-{self.made}",
+            issued_ms=self.now_ms,
+            side="buy" if side == "buy" else "sell",
+            quantity_kwh=kwh,
+            price_grx_per_kwh=grx,
+        )
+        return OrderInput(_RAW, order)
 
     def deep_book(self) -> list[OrderInput]:
         """Half of it bids and half asks, on 100 prices each, apart from each other."""

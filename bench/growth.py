@@ -115,7 +115,12 @@ class _Gateways:
         seq, prev = self.chains.get(device, (0, GENESIS_PREV))
         time_ms = _NOW_MS - 86_400_000 + step * 1000
         energy = 10**10 + step * 10**6
-        readings = [Reading(meter, time_ms, energy, energy, -3000) for meter in meters]
+        readings = [
+            Reading(
+                meter=meter, time_ms=time_ms, import_uwh=energy, export_uwh=energy, power_w=-3000
+            )
+            for meter in meters
+        ]
         frame = build_frame(device, CHAIN, seq, prev, CLOCK, readings)
         message = cose.assemble(encode_frame(frame), bytes(64))
         self.chains[device] = (seq + 1, frame_hash(message))

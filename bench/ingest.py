@@ -78,7 +78,15 @@ def _backlog(gateway: Gateway, frames: int, readings: int) -> list[bytes]:
         for _ in range(readings):
             meter = gateway.meters[step % len(gateway.meters)]
             energy = 1_000_000 + step * 1_000
-            batch.append(Reading(meter, start_ms + step * _STEP_MS, energy, energy, -4000))
+            batch.append(
+                Reading(
+                    meter=meter,
+                    time_ms=start_ms + step * _STEP_MS,
+                    import_uwh=energy,
+                    export_uwh=energy,
+                    power_w=-4000,
+                )
+            )
             step += 1
         made.append(gateway.seal(batch))
     return made

@@ -163,7 +163,17 @@ async def _send_readings(sent: list[_Sent], start: float, seconds: float) -> Non
         gateway = each.gateway
         energy = 1_000_000 + number * 1_000
         now_ms = time.time_ns() // 1_000_000
-        frame = gateway.seal([Reading(gateway.meters[0], now_ms, energy, energy, -4000)])
+        frame = gateway.seal(
+            [
+                Reading(
+                    meter=gateway.meters[0],
+                    time_ms=now_ms,
+                    import_uwh=energy,
+                    export_uwh=energy,
+                    power_w=-4000,
+                )
+            ]
+        )
         each.due[gateway.seq - 1] = due
         packet = publish_packet(frames_topic(NAME, gateway.name), frame, 1, 1 + number % 65_535)
         each.writer.write(packet)

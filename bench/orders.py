@@ -47,7 +47,10 @@ def funding(gateway: Gateway, now_ms: int) -> list[bytes]:
     """Two frames that give every meter's owner a million kWh: a baseline, then the export."""
     frames = []
     for time_ms, export_uwh in ((now_ms - 3_600_000, 0), (now_ms - 1000, _ENERGY_UWH)):
-        readings = [Reading(meter, time_ms, 0, export_uwh) for meter in gateway.meters]
+        readings = [
+            Reading(meter=meter, time_ms=time_ms, import_uwh=0, export_uwh=export_uwh)
+            for meter in gateway.meters
+        ]
         frames.append(gateway.seal(readings))
     return frames
 

@@ -16,7 +16,7 @@ from gridtokenx_wire.reading import Reading
 
 NAME = "bench"
 CHAIN = bytes(8)
-CLOCK = ClockStatus(True, False, "ntp")
+CLOCK = ClockStatus(synchronised=True, stepped=False, source="ntp")
 
 
 @dataclass(slots=True)

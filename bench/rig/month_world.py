@@ -69,6 +69,12 @@ def build_world(scale: Scale) -> list[House]:
 def _readings(meter: str, element: MeterElement, midnight_ms: int) -> list[Reading]:
     shown = [element.at(midnight_ms + slot * SLOT_MS) for slot in range(SLOTS)]
     return [
-        Reading(meter, at.time_ms, at.import_uwh, at.export_uwh, at.power_mw // 1000)
+        Reading(
+            meter=meter,
+            time_ms=at.time_ms,
+            import_uwh=at.import_uwh,
+            export_uwh=at.export_uwh,
+            power_w=at.power_mw // 1000,
+        )
         for at in shown
     ]

@@ -161,7 +161,13 @@ class Wallet:
     def read_token(self, at: Health) -> str:
         """Good for five minutes, to read what is this wallet's."""
         expires_ms = at.time_ms + _READ_MS
-        token = ReadToken(1, at.community, self.address, at.time_ms, expires_ms)
+        token = ReadToken(
+            v=1,
+            community=at.community,
+            wallet=self.address,
+            issued_ms=at.time_ms,
+            expires_ms=expires_ms,
+        )
         return sign_read_token(token, self._key)
 
     def _common(self, at: Health, id_: str) -> dict[str, Any]:

@@ -42,14 +42,16 @@ def csr(key: ec.EllipticCurvePrivateKey | None = None) -> str:
 
 def enrolment(gateway: Gateway, token: Token, request: str = "csr") -> str:
     """The JWS by which a gateway asks to be let in."""
-    return sign_statement(Enrol(1, token.digest, gateway.public_key, request), gateway.key)
+    return sign_statement(
+        Enrol(v=1, token=token.digest, public_key=gateway.public_key, csr=request), gateway.key
+    )
 
 
 def rotation(former: Gateway, next_one: Gateway, request: str = "csr") -> str:
     """The JWS by which a gateway asks for its next key to be let in."""
-    statement = Succeed(1, former.name, next_one.public_key, request)
+    statement = Succeed(v=1, device=former.name, public_key=next_one.public_key, csr=request)
     signed = sign_statement(statement, next_one.key)
-    return sign_statement(Consent(1, former.name, signed), former.key)
+    return sign_statement(Consent(v=1, device=former.name, statement=signed), former.key)
 
 
 class Gate:

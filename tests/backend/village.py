@@ -178,7 +178,9 @@ def reading(
     import_uwh: int = 0,
     power_w: int = 0,
 ) -> Reading:
-    return Reading(meter, time_ms, import_uwh, export_uwh, power_w)
+    return Reading(
+        meter=meter, time_ms=time_ms, import_uwh=import_uwh, export_uwh=export_uwh, power_w=power_w
+    )
 
 
 class Village:

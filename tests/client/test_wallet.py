@@ -22,7 +22,15 @@ def test_a_wallet_is_the_same_after_it_was_loaded(tmp_path: Path) -> None:
 def test_an_order_says_what_was_asked_for(wallet: Wallet) -> None:
     order = open_instruction(wallet.order(AT, "buy", "0.75", "0.31", ioc=True, id_="b-1").encode())
     assert order == Order(
-        1, "sonnenweg", wallet.address, "b-1", AT.time_ms, "buy", "0.75", "0.31", "IOC"
+        v=1,
+        community="sonnenweg",
+        wallet=wallet.address,
+        id="b-1",
+        issued_ms=AT.time_ms,
+        side="buy",
+        quantity_kwh="0.75",
+        price_grx_per_kwh="0.31",
+        tif="IOC",
     )
 
 
@@ -34,7 +42,14 @@ def test_an_order_rests_unless_it_is_ioc(wallet: Wallet) -> None:
 
 def test_a_cancellation_names_the_order(wallet: Wallet) -> None:
     cancel = open_instruction(wallet.cancel(AT, "b-1", id_="c-1").encode())
-    assert cancel == Cancel(1, "sonnenweg", wallet.address, "c-1", AT.time_ms, "b-1")
+    assert cancel == Cancel(
+        v=1,
+        community="sonnenweg",
+        wallet=wallet.address,
+        id="c-1",
+        issued_ms=AT.time_ms,
+        order="b-1",
+    )
 
 
 def test_a_standing_order_says_what_to_keep(wallet: Wallet) -> None:

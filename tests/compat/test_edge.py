@@ -83,7 +83,10 @@ async def test_the_next_frame_is_linked_to_the_newest_stored_one(v1: Path) -> No
     public_key = load_private_key(v1 / "edge" / "edge-2.key").public_key()
     expected = EXPECTED["outbox"]
     async with opened(v1, "edge-2.key", "outbox-2.db") as outbox:
-        seq = await outbox.append([Reading("M-1", 1, 1, 1)], ClockStatus(True, False, "ntp"))
+        seq = await outbox.append(
+            [Reading(meter="M-1", time_ms=1, import_uwh=1, export_uwh=1)],
+            ClockStatus(synchronised=True, stepped=False, source="ntp"),
+        )
         (stored,) = await outbox.frames(seq, 1)
     frame = open_frame(stored.message, public_key)
     assert (frame.seq, frame.chain.hex()) == (expected["next_seq"], expected["chain"])

@@ -42,9 +42,13 @@ def inputs() -> list[Input]:
     """Terms, two frames of which the second mints 1.5 kWh, and an order."""
     first = open_frame(FRAME, GATEWAY.public_key())
     half_an_hour_later = Reading(
-        "EASTRON-12345678", 1782037800000, 1234567000000, 891620000000, -3000
+        meter="EASTRON-12345678",
+        time_ms=1782037800000,
+        import_uwh=1234567000000,
+        export_uwh=891620000000,
+        power_w=-3000,
     )
-    clock = ClockStatus(True, False, "ntp")
+    clock = ClockStatus(synchronised=True, stepped=False, source="ntp")
     second = build_frame(
         first.device, first.chain, 1, frame_hash(FRAME), clock, [half_an_hour_later]
     )

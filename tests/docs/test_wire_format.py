@@ -90,8 +90,21 @@ def test_the_frame_opens_and_is_written_again_byte_for_byte() -> None:
     assert seal_frame(frame, GATEWAY) == FRAME
     assert f"Two readings, {len(FRAME)} bytes." in PAGE
     assert frame.readings() == [
-        Reading("EASTRON-12345678", 1782036000000, 1234567000000, 890120000000, -2150),
-        Reading("ABB-4242", 1782036000250, 15500000000, 0, 310, 5),
+        Reading(
+            meter="EASTRON-12345678",
+            time_ms=1782036000000,
+            import_uwh=1234567000000,
+            export_uwh=890120000000,
+            power_w=-2150,
+        ),
+        Reading(
+            meter="ABB-4242",
+            time_ms=1782036000250,
+            import_uwh=15500000000,
+            export_uwh=0,
+            power_w=310,
+            flags=5,
+        ),
     ]
 
 
@@ -114,11 +127,11 @@ def test_the_summary_opens_and_is_what_thinning_makes_of_its_frames() -> None:
     prev = frame_hash(FRAME)
     for seq in (1, 2, 3):
         newer = Reading(
-            "EASTRON-12345678",
-            1782036000000 + seq * 300_000,
-            1234567000000,
-            890120000000 + seq * 180_000_000,
-            -2150,
+            meter="EASTRON-12345678",
+            time_ms=1782036000000 + seq * 300_000,
+            import_uwh=1234567000000,
+            export_uwh=890120000000 + seq * 180_000_000,
+            power_w=-2150,
         )
         frame = build_frame(first.device, first.chain, seq, prev, first.clock, [newer])
         stored.append((frame, sealed := seal_frame(frame, GATEWAY)))
@@ -131,7 +144,7 @@ def test_the_summary_opens_and_is_what_thinning_makes_of_its_frames() -> None:
 def test_the_file_begins_with_the_header_of_the_page() -> None:
     content = hex_of(block(PAGE, "hex file"))
     frame = open_frame(FRAME, GATEWAY.public_key())
-    header = Header(FRAMES, frame.device, frame.chain, 0, 4)
+    header = Header(type=FRAMES, device=frame.device, chain=frame.chain, first_seq=0, next_seq=4)
     assert read_header(io.BytesIO(content), FRAMES) == header
     assert encode_header(header) == content
 

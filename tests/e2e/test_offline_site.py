@@ -27,7 +27,7 @@ from gridtokenx_wire.reading import Reading
 
 ROUNDS = 400
 EVERY_MS = 60_000
-NTP = ClockStatus(True, False, "ntp")
+NTP = ClockStatus(synchronised=True, stepped=False, source="ntp")
 
 
 class Said(NamedTuple):
@@ -67,7 +67,11 @@ async def fill(site: Site) -> None:
         time_ms = start_ms + at * EVERY_MS
         energy_uwh = at * 1_000_000
         await outbox.append(
-            [Reading(meter, time_ms, 0, energy_uwh) for meter in site.plan.meters], NTP
+            [
+                Reading(meter=meter, time_ms=time_ms, import_uwh=0, export_uwh=energy_uwh)
+                for meter in site.plan.meters
+            ],
+            NTP,
         )
     await outbox.close()
 

@@ -186,7 +186,9 @@ def now(api: str) -> int:
 def fetched(api: str, who: Resident) -> Any:
     """The member's statement, with a token that they signed."""
     now_ms = now(api)
-    token = ReadToken(1, "lane", who.wallet, now_ms, now_ms + 600_000)
+    token = ReadToken(
+        v=1, community="lane", wallet=who.wallet, issued_ms=now_ms, expires_ms=now_ms + 600_000
+    )
     headers = {"Authorization": f"Bearer {sign_read_token(token, who.key)}"}
     response = httpx.get(
         f"{api}/v1/statements/{who.wallet}/{MONTH}.json", headers=headers, timeout=30

@@ -62,7 +62,7 @@ class Gateway:
         log = structlog.wrap_logger(
             structlog.testing.LogCapture(), processors=[self._kept], wrapper_class=None
         )
-        watch = ClockWatch(ClockConfig("scaled", speed=1.0))
+        watch = ClockWatch(ClockConfig(source="scaled", speed=1.0))
         uplink = UplinkConfig(max_readings_per_frame=50, seal_after_s=0)
         self.sealer = Sealer(self.outbox, uplink, clock, watch, log, lambda _: None, no_beat)
         around = surroundings(

@@ -32,7 +32,14 @@ PYTHON = HERE.parents[1] / ".venv-interop" / "bin" / "python"
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = raw_public_key(KEY.public_key())
 READINGS = [
-    Reading("EASTRON-12345678", 1_782_036_000_000 + 1000 * n, 10**12 + n, 7 * 10**11, -5 * n, 2)
+    Reading(
+        meter="EASTRON-12345678",
+        time_ms=1_782_036_000_000 + 1000 * n,
+        import_uwh=10**12 + n,
+        export_uwh=7 * 10**11,
+        power_w=-5 * n,
+        flags=2,
+    )
     for n in range(100)
 ]
 FRAME = build_frame(
@@ -43,7 +50,12 @@ FRAME = build_frame(
     ClockStatus(synchronised=True, stepped=False, source="ntp"),
     READINGS,
 )
-ACK = Ack(FRAME.device, FRAME.chain, 42, [Verdict(41, 99, Reason.STALE_TIME)])
+ACK = Ack(
+    device=FRAME.device,
+    chain=FRAME.chain,
+    next_seq=42,
+    verdicts=[Verdict(seq=41, index=99, reason=Reason.STALE_TIME)],
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,11 +100,20 @@ def test_cwt_opens_our_frame_and_reads_the_same_readings() -> None:
         column(fields["14"], 64, "B"),
         strict=True,
     )
-    assert [Reading(*row) for row in rows] == READINGS
+    assert [
+        Reading(**dict(zip(Reading.__struct_fields__, row, strict=True))) for row in rows
+    ] == READINGS
 
 
 def test_cwt_opens_our_summary_and_reads_what_it_says_is_missing() -> None:
-    gap = Gap(7, bytes(range(32)), (0,), (2**32 - 1,), (1_782_000_000_000,), (1_782_035_999_000,))
+    gap = Gap(
+        first_seq=7,
+        head=bytes(range(32)),
+        meter_index=(0,),
+        count=(2**32 - 1,),
+        first_ms=(1_782_000_000_000,),
+        last_ms=(1_782_035_999_000,),
+    )
     summary = msgspec.structs.replace(FRAME, gap=gap)
     fields = opened_by_cwt(seal_frame(summary, KEY))["payload"]
     assert (fields["1"], fields["5"], fields["15"]) == (3, 41, 7)

@@ -58,7 +58,14 @@ def test_joserfc_verifies_our_order_and_reads_its_json() -> None:
 
 def test_joserfc_refuses_our_order_with_another_payload() -> None:
     head, _, signature = sign_instruction(ORDER, KEY).split(".")
-    cancel = Cancel(1, ORDER.community, ORDER.wallet, "c-1", ORDER.issued_ms, order=ORDER.id)
+    cancel = Cancel(
+        v=1,
+        community=ORDER.community,
+        wallet=ORDER.wallet,
+        id="c-1",
+        issued_ms=ORDER.issued_ms,
+        order=ORDER.id,
+    )
     body = b64(msgspec.json.encode(cancel))
     with pytest.raises(BadSignatureError):
         jws.deserialize_compact(f"{head}.{body}.{signature}", jwk(private=False), [ALGORITHM])

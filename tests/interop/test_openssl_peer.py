@@ -73,6 +73,8 @@ def test_openssl_verifies_the_signature_of_a_frame(
 
 def frame_by(key: Ed25519PrivateKey) -> bytes:
     clock = ClockStatus(synchronised=True, stepped=False, source="ntp")
-    readings = [Reading("ABB-1", 1_782_036_000_000, 5, 7, -3)]
+    readings = [
+        Reading(meter="ABB-1", time_ms=1_782_036_000_000, import_uwh=5, export_uwh=7, power_w=-3)
+    ]
     device = device_id(key.public_key())
     return seal_frame(build_frame(device, bytes(8), 0, GENESIS_PREV, clock, readings), key)

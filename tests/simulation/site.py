@@ -65,7 +65,10 @@ class TrueMeter:
     def read(self, true_ms: int, shown_ms: int) -> Reading:
         self.by_time[true_ms] = (self.import_uwh, self.export_uwh)
         return Reading(
-            self.name, shown_ms, self.import_uwh % ROLLOVER_UWH, self.export_uwh % ROLLOVER_UWH
+            meter=self.name,
+            time_ms=shown_ms,
+            import_uwh=self.import_uwh % ROLLOVER_UWH,
+            export_uwh=self.export_uwh % ROLLOVER_UWH,
         )
 
 
@@ -151,7 +154,10 @@ class Backend:
                 if index not in refused:
                     self.accepted_at[reading.meter].append(reading.time_ms)
         (device,) = self.core.devices.values()
-        return seal_ack(Ack(device.id, device.chain, device.next_seq, []), self.key)
+        return seal_ack(
+            Ack(device=device.id, chain=device.chain, next_seq=device.next_seq, verdicts=[]),
+            self.key,
+        )
 
     def restart(self) -> None:
         self.core = restore(self.core.snapshot())
@@ -258,7 +264,7 @@ class Site:
 
     def _clock(self, run: Run) -> ClockStatus:
         is_news = run.stepped and run.number > self._told_step
-        return ClockStatus(run.synchronised, is_news, run.source)
+        return ClockStatus(synchronised=run.synchronised, stepped=is_news, source=run.source)
 
     async def _exchange(self) -> None:
         """Frames out and acks back, some of which are lost, doubled or late."""

@@ -17,21 +17,29 @@ from gridtokenx_wire.reading import Reading
 from gridtokenx_wire.verdict import Reason, Verdict
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-ACK = Ack(bytes(16), bytes(8), 3, [Verdict(1, 0, Reason.STALE_TIME)])
+ACK = Ack(
+    device=bytes(16),
+    chain=bytes(8),
+    next_seq=3,
+    verdicts=[Verdict(seq=1, index=0, reason=Reason.STALE_TIME)],
+)
 FIELDS: dict[int, Any] = cbor2.loads(encode_ack(ACK))
 
 verdicts = st.builds(
-    Verdict, st.integers(0, 2**63 - 1), st.integers(0, 999), st.sampled_from(Reason)
+    Verdict,
+    seq=st.integers(0, 2**63 - 1),
+    index=st.integers(0, 999),
+    reason=st.sampled_from(Reason),
 )
 
 
 @given(
     st.builds(
         Ack,
-        st.binary(min_size=16, max_size=16),
-        st.binary(min_size=8, max_size=8),
-        st.integers(0, 2**63 - 1),
-        st.lists(verdicts, max_size=20),
+        device=st.binary(min_size=16, max_size=16),
+        chain=st.binary(min_size=8, max_size=8),
+        next_seq=st.integers(0, 2**63 - 1),
+        verdicts=st.lists(verdicts, max_size=20),
     )
 )
 def test_an_ack_comes_back_as_it_was(ack: Ack) -> None:
@@ -45,7 +53,14 @@ def test_an_ack_by_another_key_is_refused() -> None:
 
 def test_a_frame_is_not_an_ack_though_the_same_key_signed_it() -> None:
     clock = ClockStatus(synchronised=True, stepped=False, source="ntp")
-    frame = build_frame(bytes(16), bytes(8), 0, GENESIS_PREV, clock, [Reading("A-1", 0, 0, 0)])
+    frame = build_frame(
+        bytes(16),
+        bytes(8),
+        0,
+        GENESIS_PREV,
+        clock,
+        [Reading(meter="A-1", time_ms=0, import_uwh=0, export_uwh=0)],
+    )
     with pytest.raises(WireError):
         open_ack(seal_frame(frame, KEY), KEY.public_key())
 
@@ -79,7 +94,9 @@ def test_a_well_formed_map_that_is_no_ack_is_refused(key: int, value: object) ->
 
 
 def test_an_ack_that_a_gateway_would_refuse_is_not_sealed() -> None:
-    too_many = Ack(bytes(16), bytes(8), 99, ACK.verdicts * (MAX_VERDICTS + 1))
+    too_many = Ack(
+        device=bytes(16), chain=bytes(8), next_seq=99, verdicts=ACK.verdicts * (MAX_VERDICTS + 1)
+    )
     with pytest.raises(WireError, match="at most 10000 verdicts"):
         seal_ack(too_many, KEY)
 

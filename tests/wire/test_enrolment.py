@@ -28,8 +28,8 @@ from gridtokenx_wire.keys import device_id, device_text, public_key_text, raw_pu
 KEY, NEXT = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
 PUBLIC = raw_public_key(KEY.public_key())
 DEVICE = device_text(device_id(KEY.public_key()))
-ENROL = Enrol(1, "aa", public_key_text(KEY.public_key()), "csr")
-SUCCEED = Succeed(1, DEVICE, public_key_text(NEXT.public_key()), "csr")
+ENROL = Enrol(v=1, token="aa", public_key=public_key_text(KEY.public_key()), csr="csr")
+SUCCEED = Succeed(v=1, device=DEVICE, public_key=public_key_text(NEXT.public_key()), csr="csr")
 
 
 def b64(value: Any) -> str:
@@ -74,7 +74,7 @@ def test_a_statement_is_read_as_it_was_signed() -> None:
 
 
 def test_a_consent_holds_a_statement_by_the_next_key() -> None:
-    consent = Consent(1, DEVICE, sign_statement(SUCCEED, NEXT))
+    consent = Consent(v=1, device=DEVICE, statement=sign_statement(SUCCEED, NEXT))
     rotation = parse_rotation(sign_statement(consent, KEY).encode())
     assert rotation.statement == SUCCEED
     jws.verify(rotation.consent, PUBLIC)
@@ -92,7 +92,7 @@ def made(header: Any = HEADER, payload: Any = PAYLOAD, signature: bytes = SIGNAT
 
 def consent_of(statement: Any, device: str = DEVICE) -> bytes:
     text = statement if isinstance(statement, str) else sign_statement(statement, NEXT)
-    return sign_statement(Consent(1, device, text), KEY).encode()
+    return sign_statement(Consent(v=1, device=device, statement=text), KEY).encode()
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,11 @@ def consent_of(statement: Any, device: str = DEVICE) -> bytes:
         (parse_rotation, sign_statement(ENROL, KEY).encode(), "expected a statement of kind"),
         (parse_rotation, consent_of(ENROL), "expected the consent to hold a statement"),
         (parse_rotation, consent_of(SUCCEED, "a" * 26), "expected the consent to hold a statem"),
-        (parse_rotation, consent_of(Succeed(1, "x", "y", "z"), "x"), "device: expected a device"),
+        (
+            parse_rotation,
+            consent_of(Succeed(v=1, device="x", public_key="y", csr="z"), "x"),
+            "device: expected a device",
+        ),
         (parse_rotation, consent_of("a.b.ü"), "expected Base64url"),
     ],
 )

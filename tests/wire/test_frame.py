@@ -33,20 +33,24 @@ from gridtokenx_wire.reading import Reading
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 NTP = ClockStatus(synchronised=True, stepped=False, source="ntp")
-GOOD = Reading("ABB-1", 1_782_036_000_000, 5, 7, -3, 0)
+GOOD = Reading(
+    meter="ABB-1", time_ms=1_782_036_000_000, import_uwh=5, export_uwh=7, power_w=-3, flags=0
+)
 
 meters = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=64)
 registers = st.integers(0, 2**63 - 1)
 readings = st.builds(
     Reading,
-    meters,
-    registers,
-    registers,
-    registers,
-    st.integers(-(2**31), 2**31 - 1),
-    st.integers(0, 255),
+    meter=meters,
+    time_ms=registers,
+    import_uwh=registers,
+    export_uwh=registers,
+    power_w=st.integers(-(2**31), 2**31 - 1),
+    flags=st.integers(0, 255),
 )
-clocks = st.builds(ClockStatus, st.booleans(), st.booleans(), st.text(max_size=32))
+clocks = st.builds(
+    ClockStatus, synchronised=st.booleans(), stepped=st.booleans(), source=st.text(max_size=32)
+)
 
 
 def frame_of(*entries: Reading, **changes: Any) -> Frame:
@@ -77,16 +81,18 @@ def test_a_frame_comes_back_as_it_was(
     st.lists(
         st.builds(
             Reading,
-            st.text(max_size=70),
-            st.integers(),
-            st.integers(),
-            st.integers(),
-            st.integers(),
-            st.integers(-1, 300),
+            meter=st.text(max_size=70),
+            time_ms=st.integers(),
+            import_uwh=st.integers(),
+            export_uwh=st.integers(),
+            power_w=st.integers(),
+            flags=st.integers(-1, 300),
         ),
         max_size=3,
     ),
-    st.builds(ClockStatus, st.booleans(), st.booleans(), st.text(max_size=40)),
+    st.builds(
+        ClockStatus, synchronised=st.booleans(), stepped=st.booleans(), source=st.text(max_size=40)
+    ),
     st.integers(),
 )
 def test_whatever_can_be_sealed_can_be_opened(
@@ -109,7 +115,10 @@ def test_whatever_can_be_sealed_can_be_opened(
         pytest.param(frame_of(prev=b""), id="no hash"),
         pytest.param(frame_of(seq=-1), id="negative seq"),
         pytest.param(frame_of(seq=2**63), id="seq beyond 63 bits"),
-        pytest.param(frame_of(clock=ClockStatus(True, False, 33 * "x")), id="long clock source"),
+        pytest.param(
+            frame_of(clock=ClockStatus(synchronised=True, stepped=False, source=33 * "x")),
+            id="long clock source",
+        ),
         pytest.param(frame_of(meters=[]), id="no meters"),
         pytest.param(frame_of(meters=[""]), id="empty meter id"),
         pytest.param(frame_of(meters=[65 * "x"]), id="long meter id"),
@@ -131,7 +140,14 @@ def test_what_a_reader_would_refuse_is_not_sealed(frame: Frame) -> None:
 
 
 def summary_of(**changes: Any) -> Frame:
-    gap = Gap(3, bytes(32), (0, 1), (5, 6), (1, 2), (10, 20))
+    gap = Gap(
+        first_seq=3,
+        head=bytes(32),
+        meter_index=(0, 1),
+        count=(5, 6),
+        first_ms=(1, 2),
+        last_ms=(10, 20),
+    )
     two = [GOOD, msgspec.structs.replace(GOOD, meter="ABB-2")]
     return frame_of(*two, seq=9, gap=msgspec.structs.replace(gap, **changes))
 

@@ -78,7 +78,12 @@ def test_the_golden_frame_is_read_as_its_content(
 def test_an_ack_is_written_and_read_as_the_golden_bytes(
     frame: Frame, backend_key: Ed25519PrivateKey
 ) -> None:
-    ack = Ack(frame.device, frame.chain, 1, [Verdict(0, 1, Reason.IMPLAUSIBLE_JUMP)])
+    ack = Ack(
+        device=frame.device,
+        chain=frame.chain,
+        next_seq=1,
+        verdicts=[Verdict(seq=0, index=1, reason=Reason.IMPLAUSIBLE_JUMP)],
+    )
     assert seal_ack(ack, backend_key) == _bytes(ACK)
     assert open_ack(_bytes(ACK), backend_key.public_key()) == ack
 

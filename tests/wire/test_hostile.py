@@ -41,7 +41,7 @@ FRAME = build_frame(
     0,
     GENESIS_PREV,
     ClockStatus(synchronised=True, stepped=False, source="ntp"),
-    [Reading("ABB-1", 1_782_036_000_000, 5, 7, -3)],
+    [Reading(meter="ABB-1", time_ms=1_782_036_000_000, import_uwh=5, export_uwh=7, power_w=-3)],
 )
 SUMMARY = build_frame(
     bytes(16),
@@ -49,10 +49,22 @@ SUMMARY = build_frame(
     300,
     bytes(32),
     ClockStatus(synchronised=True, stepped=False, source="ntp"),
-    [Reading("ABB-1", 1_782_036_000_000, 5, 7, -3)],
-    Gap(7, bytes(32), (0,), (293,), (1_782_033_070_000,), (1_782_035_990_000,)),
+    [Reading(meter="ABB-1", time_ms=1_782_036_000_000, import_uwh=5, export_uwh=7, power_w=-3)],
+    Gap(
+        first_seq=7,
+        head=bytes(32),
+        meter_index=(0,),
+        count=(293,),
+        first_ms=(1_782_033_070_000,),
+        last_ms=(1_782_035_990_000,),
+    ),
 )
-ACK = Ack(bytes(16), bytes(8), 1, [Verdict(0, 0, Reason.STALE_TIME)])
+ACK = Ack(
+    device=bytes(16),
+    chain=bytes(8),
+    next_seq=1,
+    verdicts=[Verdict(seq=0, index=0, reason=Reason.STALE_TIME)],
+)
 ORDER = Order(
     v=1,
     community="sonnenweg",

@@ -34,24 +34,39 @@ from gridtokenx_wire.verdict import Reason, Verdict
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 DEVICE, CHAIN = bytes(16), bytes(8)
-NTP = ClockStatus(True, False, "ntp")
+NTP = ClockStatus(synchronised=True, stepped=False, source="ntp")
 
 
 def chain(count: int) -> list[bytes]:
     prev, made = GENESIS_PREV, []
     for seq in range(count):
-        readings = [Reading("M-1", at, 0, 0) for at in range(1 + 20 * seq)]
+        readings = [
+            Reading(meter="M-1", time_ms=at, import_uwh=0, export_uwh=0)
+            for at in range(1 + 20 * seq)
+        ]
         made.append(seal_frame(build_frame(DEVICE, CHAIN, seq, prev, NTP, readings), KEY))
         prev = frame_hash(made[-1])
     return made
 
 
 MESSAGES = chain(6)
-UNLINKED = seal_frame(build_frame(DEVICE, CHAIN, 1, bytes(32), NTP, [Reading("M-1", 1, 0, 0)]), KEY)
+UNLINKED = seal_frame(
+    build_frame(
+        DEVICE,
+        CHAIN,
+        1,
+        bytes(32),
+        NTP,
+        [Reading(meter="M-1", time_ms=1, import_uwh=0, export_uwh=0)],
+    ),
+    KEY,
+)
 
 
 def file_of(messages: list[bytes], first_seq: int = 0, next_seq: int = 6) -> bytes:
-    return encode_header(Header(FRAMES, DEVICE, CHAIN, first_seq, next_seq)) + b"".join(messages)
+    return encode_header(
+        Header(type=FRAMES, device=DEVICE, chain=CHAIN, first_seq=first_seq, next_seq=next_seq)
+    ) + b"".join(messages)
 
 
 def read(content: bytes) -> list[bytes]:
@@ -61,16 +76,22 @@ def read(content: bytes) -> list[bytes]:
 
 def test_frames_come_back_as_they_were() -> None:
     header, _ = read_frames(io.BytesIO(file_of(MESSAGES)))
-    assert header == Header(FRAMES, DEVICE, CHAIN, 0, 6)
+    assert header == Header(type=FRAMES, device=DEVICE, chain=CHAIN, first_seq=0, next_seq=6)
     assert read(file_of(MESSAGES)) == MESSAGES
     assert read(file_of(MESSAGES[2:], 2)) == MESSAGES[2:]
     assert read(file_of([], 0, 0)) == []
 
 
 def test_a_summary_links_the_frames_around_it() -> None:
-    gap = Gap(1, frame_hash(MESSAGES[4]))
+    gap = Gap(first_seq=1, head=frame_hash(MESSAGES[4]))
     summary = build_frame(
-        DEVICE, CHAIN, 4, frame_hash(MESSAGES[0]), NTP, [Reading("M", 1, 0, 0)], gap
+        DEVICE,
+        CHAIN,
+        4,
+        frame_hash(MESSAGES[0]),
+        NTP,
+        [Reading(meter="M", time_ms=1, import_uwh=0, export_uwh=0)],
+        gap,
     )
     messages = [MESSAGES[0], seal_frame(summary, KEY), MESSAGES[5]]
     assert read(file_of(messages)) == messages
@@ -82,7 +103,9 @@ def test_a_summary_links_the_frames_around_it() -> None:
         pytest.param(b"", "a file of frames", id="nothing"),
         pytest.param(b"PK\x03\x04 a zip", "a file of frames", id="another file"),
         pytest.param(
-            encode_header(Header(ACKS, DEVICE, CHAIN, 0, 6)), "a file of frames", id="acks"
+            encode_header(Header(type=ACKS, device=DEVICE, chain=CHAIN, first_seq=0, next_seq=6)),
+            "a file of frames",
+            id="acks",
         ),
         pytest.param(
             file_of([]).replace(b"\x02\x01", b"\x02\x02", 1), "of version 1, got 2", id="version"
@@ -91,7 +114,10 @@ def test_a_summary_links_the_frames_around_it() -> None:
         pytest.param(file_of([MESSAGES[0], *MESSAGES[2:]]), "frame 1: missing", id="a gap"),
         pytest.param(file_of([*MESSAGES[:2], MESSAGES[1]]), "frame 2: missing", id="twice"),
         pytest.param(
-            encode_header(Header(FRAMES, b"x" * 16, CHAIN, 0, 6)) + MESSAGES[0],
+            encode_header(
+                Header(type=FRAMES, device=b"x" * 16, chain=CHAIN, first_seq=0, next_seq=6)
+            )
+            + MESSAGES[0],
             "this device and chain",
             id="another device",
         ),
@@ -126,10 +152,17 @@ def test_arbitrary_bytes_are_refused(content: bytes) -> None:
 
 
 def test_acks_come_back_as_they_were() -> None:
-    verdicts = [Verdict(2**62, 999, Reason.PRODUCTION_RATIO)] * 10_000
+    verdicts = [Verdict(seq=2**62, index=999, reason=Reason.PRODUCTION_RATIO)] * 10_000
     acks = [
-        seal_ack(Ack(DEVICE, CHAIN, seq, verdicts[: 10_000 * (seq == 2)]), KEY) for seq in (1, 2)
+        seal_ack(
+            Ack(device=DEVICE, chain=CHAIN, next_seq=seq, verdicts=verdicts[: 10_000 * (seq == 2)]),
+            KEY,
+        )
+        for seq in (1, 2)
     ]
-    stream = io.BytesIO(encode_header(Header(ACKS, DEVICE, CHAIN, 0, 2)) + b"".join(acks))
+    stream = io.BytesIO(
+        encode_header(Header(type=ACKS, device=DEVICE, chain=CHAIN, first_seq=0, next_seq=2))
+        + b"".join(acks)
+    )
     assert read_header(stream, ACKS).next_seq == 2
     assert list(read_messages(stream, MAX_ACK_BYTES)) == acks

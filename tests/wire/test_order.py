@@ -132,7 +132,15 @@ def test_an_order_signed_by_another_tool_is_read() -> None:
 
 
 def test_a_standing_order_keeps_nothing_unless_it_says_so() -> None:
-    standing = Standing(1, "sonnenweg", WALLET, "s", 0, side="sell", price_grx_per_kwh="0.2")
+    standing = Standing(
+        v=1,
+        community="sonnenweg",
+        wallet=WALLET,
+        id="s",
+        issued_ms=0,
+        side="sell",
+        price_grx_per_kwh="0.2",
+    )
     assert (standing.keep_uwh, standing.price_ugrx, standing.active) == (0, 200_000, True)
 
 

@@ -30,7 +30,9 @@ def signed(typ: str = "gridtokenx-read+jws", **other: Any) -> bytes:
 
 
 def test_a_token_is_read_as_it_was_signed() -> None:
-    token = ReadToken(1, "lane", SAID["wallet"], 1_000, 901_000)
+    token = ReadToken(
+        v=1, community="lane", wallet=SAID["wallet"], issued_ms=1_000, expires_ms=901_000
+    )
     parsed = parse_read_token(sign_read_token(token, KEY).encode())
     assert parsed.token == token == parse_read_token(signed()).token
     jws.verify(parsed.signed, parsed.public_key)

@@ -28,7 +28,7 @@ _HEAD = bytes((0xA0 | len(_KEYS), 1, _TYPE, 2, _VERSION))
 _REASONS = frozenset(map(int, Reason))
 
 
-class Ack(msgspec.Struct, frozen=True, gc=False):
+class Ack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Every frame of `chain` with a seq below `next_seq` is stored for good.
 
     `verdicts` speak of the frames that this ack is the first to cover.
@@ -64,14 +64,19 @@ def decode_ack(payload: bytes) -> Ack:
         raise WireError("expected a next_seq from 0 on")
     if type(verdicts) is not list or len(verdicts) > MAX_VERDICTS:
         raise WireError("expected a list of verdicts")
-    return Ack(device, chain, next_seq, [_verdict(entry) for entry in verdicts])
+    return Ack(
+        device=device,
+        chain=chain,
+        next_seq=next_seq,
+        verdicts=[_verdict(entry) for entry in verdicts],
+    )
 
 
 def _verdict(entry: Any) -> Verdict:
     match entry:
         case [seq, index, reason] if type(seq) is type(index) is type(reason) is int:
             if 0 <= seq < 2**63 and 0 <= index < MAX_READINGS_PER_FRAME and reason in _REASONS:
-                return Verdict(seq, index, Reason(reason))
+                return Verdict(seq=seq, index=index, reason=Reason(reason))
     raise WireError("expected verdicts [seq, index, reason]")
 
 

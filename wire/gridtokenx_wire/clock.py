@@ -20,7 +20,7 @@ _STEPPED_BYTES = 8
 _LOOK_AGAIN_S = 0.0005
 
 
-class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ClockConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[clock]`: absent means the system's clock.
 
     A scaled clock shows `community_ms` at the wall time `wall_ms` and runs `speed` times as fast.

@@ -31,7 +31,7 @@ _KIND = jws.Kind(typ="gridtokenx-enrolment+jws", max_bytes=MAX_STATEMENT_BYTES)
 _TOKEN = re.compile(r"([a-z2-7]{26})\.([0-9a-f]{32})", re.ASCII)
 
 
-class Token(msgspec.Struct, frozen=True):
+class Token(msgspec.Struct, frozen=True, kw_only=True):
     """A token's two halves, as text."""
 
     secret: str
@@ -50,7 +50,7 @@ class Token(msgspec.Struct, frozen=True):
 def make_token(entropy: bytes, ca_der: bytes) -> Token:
     """A token of 16 fresh random bytes, for the community of this CA."""
     secret = base64.b32encode(entropy).decode().rstrip("=").lower()
-    return Token(secret, ca_fingerprint(ca_der))
+    return Token(secret=secret, ca_fingerprint=ca_fingerprint(ca_der))
 
 
 def parse_token(text: str) -> Token:
@@ -58,7 +58,7 @@ def parse_token(text: str) -> Token:
     matched = _TOKEN.fullmatch(text.strip())
     if matched is None:
         raise WireError("expected a token: 26 letters and digits, a dot, 32 hex digits")
-    return Token(matched[1], matched[2])
+    return Token(secret=matched[1], ca_fingerprint=matched[2])
 
 
 def ca_fingerprint(ca_der: bytes) -> str:
@@ -67,12 +67,17 @@ def ca_fingerprint(ca_der: bytes) -> str:
 
 
 class _Statement(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", gc=False
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    gc=False,
 ):
     v: Literal[1]
 
 
-class Enrol(_Statement, frozen=True, tag="enrol", gc=False):
+class Enrol(_Statement, frozen=True, kw_only=True, tag="enrol", gc=False):
     """By the new key: `token` is the secret's SHA-256 in hex, `csr` PEM for the TLS key."""
 
     token: str
@@ -80,7 +85,7 @@ class Enrol(_Statement, frozen=True, tag="enrol", gc=False):
     csr: str
 
 
-class Succeed(_Statement, frozen=True, tag="succeed", gc=False):
+class Succeed(_Statement, frozen=True, kw_only=True, tag="succeed", gc=False):
     """By the new key: it shall follow that of `device`."""
 
     device: str
@@ -88,7 +93,7 @@ class Succeed(_Statement, frozen=True, tag="succeed", gc=False):
     csr: str
 
 
-class Consent(_Statement, frozen=True, tag="consent", gc=False):
+class Consent(_Statement, frozen=True, kw_only=True, tag="consent", gc=False):
     """By the key of `device`: `statement` is the JWS of the `Succeed` that it agrees to."""
 
     device: str
@@ -106,7 +111,7 @@ class Enrolment(msgspec.Struct, frozen=True, gc=False):
     signed: jws.Signed
 
 
-class Rotation(msgspec.Struct, frozen=True, gc=False):
+class Rotation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A parsed `Consent` by `device` and the `Succeed` in it by `public_key`.
 
     Not verified until `consent` was under the key of `device`, and `signed` under `public_key`.
@@ -144,7 +149,13 @@ def parse_rotation(message: bytes) -> Rotation:
     device = parse_device(consent.device) if len(consent.device) == DEVICE_TEXT_CHARS else b""
     if not device:
         raise WireError("device: expected a device id")
-    return Rotation(device, statement, _public_key(statement.public_key), signed, consented)
+    return Rotation(
+        device=device,
+        statement=statement,
+        public_key=_public_key(statement.public_key),
+        signed=signed,
+        consent=consented,
+    )
 
 
 def _parse(message: bytes) -> tuple[Enrol | Succeed | Consent, jws.Signed]:
@@ -162,14 +173,14 @@ def _public_key(text: str) -> bytes:
         raise WireError(f"payload: public_key: {error}") from None
 
 
-class EnrolmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EnrolmentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /v1/enrolments`: the token's secret and the JWS of an `Enrol`."""
 
     secret: str
     statement: str
 
 
-class EnrolmentAnswer(msgspec.Struct, frozen=True):
+class EnrolmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a gateway needs to go to work. `status` is active, or pending until approved.
 
     `certificate` and `ca` are PEM; `ack_keys` are Base58, the one in use first.

@@ -56,7 +56,7 @@ _SUMMARY_TYPE = 3
 _VERSION = 1
 
 
-class ClockStatus(msgspec.Struct, frozen=True, gc=False):
+class ClockStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the gateway knew of its own clock when it sealed the frame.
 
     `source` says who sets it, such as `ntp`, `rtc`, `scaled`, `none`.
@@ -67,7 +67,7 @@ class ClockStatus(msgspec.Struct, frozen=True, gc=False):
     source: str
 
 
-class Gap(msgspec.Struct, frozen=True, gc=False):
+class Gap(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a summary stands for: frames `first_seq` to its own seq, of which `head` is the hash.
 
     The last four fields are columns: of the frame's meter `meter_index[i]`, `count[i]` readings
@@ -86,7 +86,7 @@ class Gap(msgspec.Struct, frozen=True, gc=False):
         return (self.meter_index, self.count, self.first_ms, self.last_ms)
 
 
-class Frame(msgspec.Struct, frozen=True, gc=False):
+class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A frame's content. Fields from `meter_index` to `flags` are columns, a value a reading.
 
     `gap` makes it a summary.
@@ -119,8 +119,15 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     def readings(self) -> list[Reading]:
         """The frame as one value a reading, for whoever is not in a hurry."""
         return [
-            Reading(self.meters[meter], *columns)
-            for meter, *columns in zip(
+            Reading(
+                meter=self.meters[meter],
+                time_ms=time_ms,
+                import_uwh=import_uwh,
+                export_uwh=export_uwh,
+                power_w=power_w,
+                flags=flags,
+            )
+            for meter, time_ms, import_uwh, export_uwh, power_w, flags in zip(
                 self.meter_index,
                 self.time_ms,
                 self.import_uwh,
@@ -150,19 +157,19 @@ def build_frame(
     meters = list(dict.fromkeys(reading.meter for reading in readings))
     index = {meter: position for position, meter in enumerate(meters)}
     return Frame(
-        device,
-        chain,
-        seq,
-        prev,
-        clock,
-        meters,
-        tuple(index[reading.meter] for reading in readings),
-        tuple(reading.time_ms for reading in readings),
-        tuple(reading.import_uwh for reading in readings),
-        tuple(reading.export_uwh for reading in readings),
-        tuple(reading.power_w for reading in readings),
-        tuple(reading.flags for reading in readings),
-        gap,
+        device=device,
+        chain=chain,
+        seq=seq,
+        prev=prev,
+        clock=clock,
+        meters=meters,
+        meter_index=tuple(index[reading.meter] for reading in readings),
+        time_ms=tuple(reading.time_ms for reading in readings),
+        import_uwh=tuple(reading.import_uwh for reading in readings),
+        export_uwh=tuple(reading.export_uwh for reading in readings),
+        power_w=tuple(reading.power_w for reading in readings),
+        flags=tuple(reading.flags for reading in readings),
+        gap=gap,
     )
 
 
@@ -206,11 +213,37 @@ def decode_frame(payload: bytes) -> Frame:
     device, chain, seq, prev, synchronised, stepped, source, meters, columns, left_out = (
         frame_layout.read(payload, MAX_READINGS_PER_FRAME, 4 * MAX_CLOCK_SOURCE, MAX_METER_ID)
     )
-    clock = ClockStatus(synchronised, stepped, source)
-    gap = Gap(left_out[0], left_out[1], *left_out[2]) if left_out else None
-    frame = Frame(device, chain, seq, prev, clock, meters, *columns, gap=gap)
+    clock = ClockStatus(synchronised=synchronised, stepped=stepped, source=source)
+    meter_index, time_ms, import_uwh, export_uwh, power_w, flags = columns
+    frame = Frame(
+        device=device,
+        chain=chain,
+        seq=seq,
+        prev=prev,
+        clock=clock,
+        meters=meters,
+        meter_index=meter_index,
+        time_ms=time_ms,
+        import_uwh=import_uwh,
+        export_uwh=export_uwh,
+        power_w=power_w,
+        flags=flags,
+        gap=_gap(left_out) if left_out else None,
+    )
     _check(frame)
     return frame
+
+
+def _gap(fields: frame_layout.GapFields) -> Gap:
+    first_seq, head, (meter_index, count, first_ms, last_ms) = fields
+    return Gap(
+        first_seq=first_seq,
+        head=head,
+        meter_index=meter_index,
+        count=count,
+        first_ms=first_ms,
+        last_ms=last_ms,
+    )
 
 
 def _check(frame: Frame) -> None:

@@ -40,7 +40,7 @@ _LONGEST_HEADER = 64
 MAX_ACK_BYTES = 1 << 18
 
 
-class Header(msgspec.Struct, frozen=True):
+class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What the messages of a file speak of."""
 
     type: int
@@ -87,7 +87,9 @@ def _header(fields: dict[int, Any]) -> Header:
         raise WireError("expected a chain id in the header")
     if not type(first_seq) is type(next_seq) is int or not 0 <= first_seq <= next_seq < 2**63:
         raise WireError("expected first_seq and next_seq in the header")
-    return Header(fields[1], device, chain, first_seq, next_seq)
+    return Header(
+        type=fields[1], device=device, chain=chain, first_seq=first_seq, next_seq=next_seq
+    )
 
 
 def read_messages(stream: BinaryIO, longest: int) -> Iterator[bytes]:

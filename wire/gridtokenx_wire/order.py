@@ -28,7 +28,12 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 class _Instruction(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", gc=False
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    gc=False,
 ):
     """What all instructions say. `id` is the client's: a retry repeats it with the same content."""
 
@@ -39,7 +44,7 @@ class _Instruction(
     issued_ms: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Order(_Instruction, frozen=True, tag="order", gc=False, omit_defaults=True):
+class Order(_Instruction, frozen=True, kw_only=True, tag="order", gc=False, omit_defaults=True):
     """Buy or sell `quantity_kwh` at `price_grx_per_kwh` or better; a market order has no price.
 
     GTC rests until it is filled or cancelled, GTT until `expires_ms` at most; IOC trades what it
@@ -72,7 +77,7 @@ class Order(_Instruction, frozen=True, tag="order", gc=False, omit_defaults=True
         return parse_kwh(self.min_quantity_kwh) if self.min_quantity_kwh else 0
 
 
-class Amend(_Instruction, frozen=True, tag="amend", gc=False, omit_defaults=True):
+class Amend(_Instruction, frozen=True, kw_only=True, tag="amend", gc=False, omit_defaults=True):
     """Change the open order whose client id is `order`; what is empty stays.
 
     `quantity_kwh` is what it is for in all, with what it has traded. Less of it keeps its priority;
@@ -92,20 +97,22 @@ class Amend(_Instruction, frozen=True, tag="amend", gc=False, omit_defaults=True
         return parse_grx(self.price_grx_per_kwh)
 
 
-class Cancel(_Instruction, frozen=True, tag="cancel", gc=False):
+class Cancel(_Instruction, frozen=True, kw_only=True, tag="cancel", gc=False):
     """Withdraw what is left of the order whose client id is `order`."""
 
     order: str
 
 
-class CancelAll(_Instruction, frozen=True, tag="cancel_all", gc=False, omit_defaults=True):
+class CancelAll(
+    _Instruction, frozen=True, kw_only=True, tag="cancel_all", gc=False, omit_defaults=True
+):
     """Withdraw all open orders of the wallet, of one segment or side if it is named."""
 
     segment: Segment | Literal[""] = ""
     side: Side | Literal[""] = ""
 
 
-class Standing(_Instruction, frozen=True, tag="standing", gc=False):
+class Standing(_Instruction, frozen=True, kw_only=True, tag="standing", gc=False):
     """Trade without being asked, until `active` is false. One for each wallet and side.
 
     sell: whatever GRID is free, above `keep_kwh`, at the price or more.
@@ -137,7 +144,7 @@ class Standing(_Instruction, frozen=True, tag="standing", gc=False):
         return tuple((from_hour, parse_grx(price)) for from_hour, price in self.curve)
 
 
-class Withdraw(_Instruction, frozen=True, tag="withdraw", gc=False):
+class Withdraw(_Instruction, frozen=True, kw_only=True, tag="withdraw", gc=False):
     """Pay out `amount_grx`; `reference` says what for, and is told to the operator."""
 
     amount_grx: str
@@ -148,14 +155,14 @@ class Withdraw(_Instruction, frozen=True, tag="withdraw", gc=False):
         return parse_grx(self.amount_grx)
 
 
-class RecTransfer(_Instruction, frozen=True, tag="rec_transfer", gc=False):
+class RecTransfer(_Instruction, frozen=True, kw_only=True, tag="rec_transfer", gc=False):
     """Give the certificate with this serial number to the wallet `to`."""
 
     serial: str
     to: str
 
 
-class RecRetire(_Instruction, frozen=True, tag="rec_retire", gc=False):
+class RecRetire(_Instruction, frozen=True, kw_only=True, tag="rec_retire", gc=False):
     """Use the certificate with this serial number up, in the name of `beneficiary`."""
 
     serial: str

@@ -22,7 +22,13 @@ _Time = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class ReadToken(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="read", gc=False
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="read",
+    gc=False,
 ):
     """Whose `wallet` reads at which community, from `issued_ms` until `expires_ms`."""
 

@@ -26,7 +26,7 @@ class ReadingFlag(IntFlag):
     """Read afterwards from the meter's load profile; its time is the meter's own."""
 
 
-class Reading(msgspec.Struct, frozen=True, gc=False):
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One meter's registers, read together.
 
     `import_uwh` is OBIS 1.8.0 (A+) and `export_uwh` OBIS 2.8.0 (A−), both cumulative.

@@ -55,7 +55,7 @@ class Reason(IntEnum):
         return self >= 64
 
 
-class Verdict(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """`reason` for the reading at `index` (from 0) of the frame `seq`."""
 
     seq: int

@@ -155,5 +155,7 @@ def _batches(stream: BinaryIO) -> Iterator[tuple[list[bytes], int]]:
 
 
 def _write_acks(path: Path, header: Header, next_seq: int, receipts: Iterable[bytes]) -> None:
-    start = encode_header(Header(ACKS, header.device, header.chain, 0, next_seq))
+    start = encode_header(
+        Header(type=ACKS, device=header.device, chain=header.chain, first_seq=0, next_seq=next_seq)
+    )
     write_file(path, start + b"".join(receipts))

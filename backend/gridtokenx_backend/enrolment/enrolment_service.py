@@ -76,7 +76,7 @@ class EnrolmentService:
         except (WireError, CsrError) as error:
             raise NotEnrolled(EnrolmentRefusal.MALFORMED, str(error)) from None
         # The statement names the hash of the secret, so whoever signed it knew the secret.
-        if Token(request.secret, "").digest != enrolment.statement.token:
+        if Token(secret=request.secret, ca_fingerprint="").digest != enrolment.statement.token:
             raise NotEnrolled(
                 EnrolmentRefusal.MALFORMED, "expected the secret that the statement is about"
             )

@@ -33,16 +33,48 @@ def acks_of(results: Iterable[Result]) -> list[Ack]:
     for result in results:
         match result:
             case FrameAccepted():
-                said = [Verdict(result.seq, index, Reason(why)) for index, why in result.verdicts]
-                _extend(acks, full, Ack(result.device, result.chain, result.seq + 1, said))
+                said = [
+                    Verdict(seq=result.seq, index=index, reason=Reason(why))
+                    for index, why in result.verdicts
+                ]
+                _extend(
+                    acks,
+                    full,
+                    Ack(
+                        device=result.device,
+                        chain=result.chain,
+                        next_seq=result.seq + 1,
+                        verdicts=said,
+                    ),
+                )
             case FrameRefused() if result.reason in _ANSWERED and result.chain:
                 for seq, told in groupby(result.verdicts, key=itemgetter(0)):
                     if (result.device, seq) in repeated:
                         continue  # many duplicates come at once; one answer is enough
                     repeated.add((result.device, seq))
-                    said = [Verdict(seq, index, Reason(why)) for _, index, why in told]
-                    _extend(acks, full, Ack(result.device, result.chain, seq + 1, said))
-                _extend(acks, full, Ack(result.device, result.chain, result.next_seq, []))
+                    said = [
+                        Verdict(seq=seq, index=index, reason=Reason(why)) for _, index, why in told
+                    ]
+                    _extend(
+                        acks,
+                        full,
+                        Ack(
+                            device=result.device,
+                            chain=result.chain,
+                            next_seq=seq + 1,
+                            verdicts=said,
+                        ),
+                    )
+                _extend(
+                    acks,
+                    full,
+                    Ack(
+                        device=result.device,
+                        chain=result.chain,
+                        next_seq=result.next_seq,
+                        verdicts=[],
+                    ),
+                )
     return full + list(acks.values())
 
 
@@ -56,7 +88,9 @@ def _extend(acks: dict[bytes, Ack], full: list[Ack], ack: Ack) -> None:
     else:
         next_seq = max(known.next_seq, ack.next_seq)
         verdicts = known.verdicts + ack.verdicts
-        acks[ack.device] = Ack(ack.device, ack.chain, next_seq, verdicts)
+        acks[ack.device] = Ack(
+            device=ack.device, chain=ack.chain, next_seq=next_seq, verdicts=verdicts
+        )
 
 
 class AckSigner:

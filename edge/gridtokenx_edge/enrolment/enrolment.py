@@ -53,8 +53,13 @@ def enrol(url: SplitResult, token: Token, key: Path, tls_key: Path) -> Enrolment
     device = ensure_device_key(key)
     tls = ensure_tls_key(tls_key)
     ca = fetch_ca(url, token)
-    statement = Enrol(1, token.digest, public_key_text(device.public_key()), request_for(tls))
-    body = EnrolmentRequest(token.secret, sign_statement(statement, device))
+    statement = Enrol(
+        v=1,
+        token=token.digest,
+        public_key=public_key_text(device.public_key()),
+        csr=request_for(tls),
+    )
+    body = EnrolmentRequest(secret=token.secret, statement=sign_statement(statement, device))
     context = backend_call.trusting(ca)
     answer = _post(url, "/v1/enrolments", msgspec.json.encode(body), context)
     return _checked(answer, device, tls, ca)
@@ -65,8 +70,10 @@ def rotate(url: SplitResult, ca: str, present: Path, key: Path, tls_key: Path) -
     former, device = load_private_key(present), ensure_device_key(key)
     tls = ensure_tls_key(tls_key)
     name = device_text(device_id(former.public_key()))
-    statement = Succeed(1, name, public_key_text(device.public_key()), request_for(tls))
-    consent = Consent(1, name, sign_statement(statement, device))
+    statement = Succeed(
+        v=1, device=name, public_key=public_key_text(device.public_key()), csr=request_for(tls)
+    )
+    consent = Consent(v=1, device=name, statement=sign_statement(statement, device))
     body = sign_statement(consent, former).encode()
     context = backend_call.trusting(ca)
     answer = _post(url, "/v1/enrolments/rotation", body, context)

@@ -42,4 +42,11 @@ def site_reading(
         flags |= ReadingFlag.NO_EXPORT
     if power_w is None:
         flags |= ReadingFlag.NO_POWER
-    return Reading(meter, time_ms, import_uwh or 0, export_uwh or 0, power_w or 0, int(flags))
+    return Reading(
+        meter=meter,
+        time_ms=time_ms,
+        import_uwh=import_uwh or 0,
+        export_uwh=export_uwh or 0,
+        power_w=power_w or 0,
+        flags=int(flags),
+    )

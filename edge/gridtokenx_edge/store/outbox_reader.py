@@ -144,7 +144,13 @@ class OutboxSnapshot:
 
     @property
     def header(self) -> Header:
-        return Header(FRAMES, self.device, self.chain, self.first_seq, self.next_seq)
+        return Header(
+            type=FRAMES,
+            device=self.device,
+            chain=self.chain,
+            first_seq=self.first_seq,
+            next_seq=self.next_seq,
+        )
 
     def _opened(self, progress: Progress) -> Iterator[tuple[Frame, bytes]]:
         for done, (_, seq, message) in enumerate(self._frames(0), 1):

@@ -148,7 +148,7 @@ class Sealer:
             self._fill_batch()
             run = self._batch_run
             is_news = run.stepped and run.number > self._told_step
-            clock = ClockStatus(run.synchronised, is_news, run.source)
+            clock = ClockStatus(synchronised=run.synchronised, stepped=is_news, source=run.source)
             try:
                 seq = await self._outbox.append(self._batch, clock, self._watch.mark(run))
             except (OutboxUnavailableError, OutboxRefusedError) as fault:

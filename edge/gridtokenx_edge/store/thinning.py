@@ -116,11 +116,11 @@ def _summary(
     names = list(dict.fromkeys(reading.meter for reading in kept))
     gaps = [(index, missing[name]) for index, name in enumerate(names) if name in missing]
     gap = Gap(
-        first.first_seq,
-        head_after(last, message),
-        tuple(index for index, _ in gaps),
-        tuple(lost.count for _, lost in gaps),
-        tuple(lost.first_ms for _, lost in gaps),
-        tuple(lost.last_ms for _, lost in gaps),
+        first_seq=first.first_seq,
+        head=head_after(last, message),
+        meter_index=tuple(index for index, _ in gaps),
+        count=tuple(lost.count for _, lost in gaps),
+        first_ms=tuple(lost.first_ms for _, lost in gaps),
+        last_ms=tuple(lost.last_ms for _, lost in gaps),
     )
     return build_frame(first.device, first.chain, last.seq, first.prev, first.clock, kept, gap)

@@ -40,7 +40,7 @@ def anchor(folder: Folder, speed: float) -> ClockConfig:
     wall_ms = time.time_ns() // 1_000_000
     stamps = [*_stamps(folder)]
     community_ms = max(stamps) + _MARGIN_MS if stamps else town.START_MS
-    return ClockConfig("scaled", wall_ms, community_ms, speed)
+    return ClockConfig(source="scaled", wall_ms=wall_ms, community_ms=community_ms, speed=speed)
 
 
 def beat(folder: Folder, config: ClockConfig, *, last: bool = False) -> None:

@@ -191,7 +191,9 @@ async def test_what_is_no_request_is_refused_with_what_was_expected(api: Api) ->
     rsa_key: Any = rsa.generate_private_key(65537, 2048)
     good = enrolment(east, token, csr())
     unsigned = good.rpartition(".")[0] + "." + "A" * 86
-    by_another = sign_statement(Enrol(1, token.digest, east.public_key, csr()), Gateway("west").key)
+    by_another = sign_statement(
+        Enrol(v=1, token=token.digest, public_key=east.public_key, csr=csr()), Gateway("west").key
+    )
     cases: list[tuple[int, str, str, str, str]] = [
         (400, "malformed", "no JWS", "", "expected a compact JWS"),
         (400, "malformed", good + "x" * 9000, "", ""),
@@ -200,7 +202,13 @@ async def test_what_is_no_request_is_refused_with_what_was_expected(api: Api) ->
         (400, "malformed", good, "another secret", "expected the secret that the statement is"),
         (401, "bad_signature", unsigned, "", "expected a signature by the device's key"),
         (401, "bad_signature", by_another, "", "expected a signature by the device's key"),
-        (400, "malformed", sign_statement(Consent(1, "", ""), east.key), "", "expected a statem"),
+        (
+            400,
+            "malformed",
+            sign_statement(Consent(v=1, device="", statement=""), east.key),
+            "",
+            "expected a statem",
+        ),
     ]
     before = api.state()
     for status, reason, statement, secret, detail in cases:
@@ -230,7 +238,7 @@ async def test_a_request_is_refused_that_another_key_signed(api: Api) -> None:
 
 async def test_who_guesses_is_not_listened_to_for_a_minute(api: Api) -> None:
     token = await new_token(api)
-    guess = Token("a" * 26, token.ca_fingerprint)
+    guess = Token(secret="a" * 26, ca_fingerprint=token.ca_fingerprint)
     for _ in range(MAX_WRONG):
         problem(await ask(api, Gateway("east"), guess), 404, "unknown_token")
     response = await ask(api, Gateway("east"), token)

@@ -35,7 +35,14 @@ async def reported(journal: SqliteJournal, village: Village) -> AsyncIterator[Ap
                 [
                     reading("ABB-2", START_MS - 1000, KWH),
                     reading("ABB-1", START_MS - 1000, 500 * KWH),
-                    Reading("ABB-1", START_MS, 7, 20 * KWH, 0, ReadingFlag.NO_POWER),
+                    Reading(
+                        meter="ABB-1",
+                        time_ms=START_MS,
+                        import_uwh=7,
+                        export_uwh=20 * KWH,
+                        power_w=0,
+                        flags=ReadingFlag.NO_POWER,
+                    ),
                 ]
             )
         )

@@ -177,7 +177,10 @@ class CoreAgainstReference(RuleBasedStateMachine):
         if seq < 0:
             return
         clock = NTP if synchronised else NO_NTP
-        listed = [Reading(*reading) for reading in made]
+        listed = [
+            Reading(**dict(zip(Reading.__struct_fields__, reading, strict=False)))
+            for reading in made
+        ]
         frame = build_frame(DEVICES[device].device, chain, seq, prev, clock, listed)
         self.sealed += 1
         signature = self.sealed.to_bytes(64, "big")

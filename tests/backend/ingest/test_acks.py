@@ -50,31 +50,64 @@ ROLLBACK = Reason.REGISTER_ROLLBACK
     ("results", "acks"),
     [
         pytest.param([], [], id="nothing"),
-        pytest.param([stored(A, 0)], [Ack(A, CHAIN, 1, [])], id="a frame"),
         pytest.param(
-            [stored(A, 4, (2, 7))], [Ack(A, CHAIN, 5, [Verdict(4, 2, ROLLBACK)])], id="a verdict"
+            [stored(A, 0)], [Ack(device=A, chain=CHAIN, next_seq=1, verdicts=[])], id="a frame"
+        ),
+        pytest.param(
+            [stored(A, 4, (2, 7))],
+            [
+                Ack(
+                    device=A,
+                    chain=CHAIN,
+                    next_seq=5,
+                    verdicts=[Verdict(seq=4, index=2, reason=ROLLBACK)],
+                )
+            ],
+            id="a verdict",
         ),
         pytest.param(
             [stored(A, 4), stored(B, 7), stored(A, 5), stored(A, 6)],
-            [Ack(A, CHAIN, 7, []), Ack(B, CHAIN, 8, [])],
+            [
+                Ack(device=A, chain=CHAIN, next_seq=7, verdicts=[]),
+                Ack(device=B, chain=CHAIN, next_seq=8, verdicts=[]),
+            ],
             id="one ack a device",
         ),
         pytest.param(
             [stored(A, 4, (0, 7)), stored(A, 5, (1, 7))],
-            [Ack(A, CHAIN, 6, [Verdict(4, 0, ROLLBACK), Verdict(5, 1, ROLLBACK)])],
+            [
+                Ack(
+                    device=A,
+                    chain=CHAIN,
+                    next_seq=6,
+                    verdicts=[
+                        Verdict(seq=4, index=0, reason=ROLLBACK),
+                        Verdict(seq=5, index=1, reason=ROLLBACK),
+                    ],
+                )
+            ],
             id="with the verdicts of all its frames",
         ),
         pytest.param(
             [refused(DUPLICATE, A, 9, (3, 1, 7))],
-            [Ack(A, CHAIN, 9, [Verdict(3, 1, ROLLBACK)])],
+            [
+                Ack(
+                    device=A,
+                    chain=CHAIN,
+                    next_seq=9,
+                    verdicts=[Verdict(seq=3, index=1, reason=ROLLBACK)],
+                )
+            ],
             id="a duplicate is told again",
         ),
         pytest.param(
-            [refused(GAP, A, 3)], [Ack(A, CHAIN, 3, [])], id="a gap is told where to go on"
+            [refused(GAP, A, 3)],
+            [Ack(device=A, chain=CHAIN, next_seq=3, verdicts=[])],
+            id="a gap is told where to go on",
         ),
         pytest.param(
             [refused(DUPLICATE, A, 4), stored(A, 4), refused(GAP, A, 5)],
-            [Ack(A, CHAIN, 5, [])],
+            [Ack(device=A, chain=CHAIN, next_seq=5, verdicts=[])],
             id="the furthest counts",
         ),
         pytest.param(
@@ -128,7 +161,9 @@ def signer() -> AckSigner:
 
 
 def test_a_sealed_ack_opens_under_the_backends_key_alone() -> None:
-    ack = Ack(A, CHAIN, 5, [Verdict(4, 2, ROLLBACK)])
+    ack = Ack(
+        device=A, chain=CHAIN, next_seq=5, verdicts=[Verdict(seq=4, index=2, reason=ROLLBACK)]
+    )
     sealed = signer().seal(ack)
     assert open_ack(sealed, private_key("backend").public_key()) == ack
     with pytest.raises(WireError):

@@ -65,7 +65,9 @@ def _altered(village: Village) -> bytes:
 
 
 def _another_message(village: Village) -> bytes:
-    return seal_ack(Ack(village.north.device, CHAIN, 1, []), village.north.key)
+    return seal_ack(
+        Ack(device=village.north.device, chain=CHAIN, next_seq=1, verdicts=[]), village.north.key
+    )
 
 
 def _signed_cbor(content: dict[int, object]) -> Sealed:
@@ -114,7 +116,7 @@ async def test_a_bad_frame_is_counted_and_the_next_good_one_is_acked(
     await north.publish(make(village))
     await north.publish(village.north.next([at(1, KWH // 1000)]))
     ack = await north.ack()
-    assert ack == Ack(village.north.device, CHAIN, 2, [])
+    assert ack == Ack(device=village.north.device, chain=CHAIN, next_seq=2, verdicts=[])
     assert site.dropped() == {reason: 1}
     assert site.backend.writer.community.counters.frames == 2
 
@@ -187,7 +189,9 @@ async def test_a_gap_is_told_where_to_go_on(site: Site) -> None:
     await north.publish(frames[0])
     await north.acked(1)
     await north.publish(frames[2])
-    assert await north.ack() == Ack(village.north.device, CHAIN, 1, [])
+    assert await north.ack() == Ack(
+        device=village.north.device, chain=CHAIN, next_seq=1, verdicts=[]
+    )
 
 
 async def test_a_duplicate_is_acked_again_with_its_verdicts(site: Site) -> None:
@@ -195,10 +199,15 @@ async def test_a_duplicate_is_acked_again_with_its_verdicts(site: Site) -> None:
     village = site.village
     north = await site.link(village.north)
     frame = village.north.next([at(0), at(0, meter="ABB-2"), at(0)])
-    verdicts = [Verdict(0, 1, Reason.UNBOUND_METER), Verdict(0, 2, Reason.NOT_AFTER_LAST)]
+    verdicts = [
+        Verdict(seq=0, index=1, reason=Reason.UNBOUND_METER),
+        Verdict(seq=0, index=2, reason=Reason.NOT_AFTER_LAST),
+    ]
     for _ in range(2):
         await north.publish(frame)
-        assert await north.ack() == Ack(village.north.device, CHAIN, 1, verdicts)
+        assert await north.ack() == Ack(
+            device=village.north.device, chain=CHAIN, next_seq=1, verdicts=verdicts
+        )
 
 
 async def test_old_frames_are_known_after_a_restart(site: Site) -> None:

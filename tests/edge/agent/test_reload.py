@@ -44,7 +44,7 @@ change = msgspec.structs.replace
         ("site", SiteConfig("street")),
         ("device", DeviceConfig("other.key", "outbox.db")),
         ("device", DeviceConfig("edge.key", "other.db")),
-        ("clock", ClockConfig("scaled")),
+        ("clock", ClockConfig(source="scaled")),
     ],
 )
 def test_what_belongs_to_the_device_and_its_chain_wants_a_restart(section: str, value: Any) -> None:

@@ -30,7 +30,7 @@ from gridtokenx_wire.frame import ClockStatus
 from gridtokenx_wire.keys import raw_public_key
 from gridtokenx_wire.reading import Reading
 
-CLOCK = ClockStatus(True, False, "ntp")
+CLOCK = ClockStatus(synchronised=True, stepped=False, source="ntp")
 FRAMES = 40
 
 
@@ -51,7 +51,18 @@ async def site(
     await outbox.open()
     if outbox.next_seq == 0:
         for number in range(FRAMES):
-            await outbox.append([Reading("ABB-1", 1000 + number, number, 0, 0)], CLOCK)
+            await outbox.append(
+                [
+                    Reading(
+                        meter="ABB-1",
+                        time_ms=1000 + number,
+                        import_uwh=number,
+                        export_uwh=0,
+                        power_w=0,
+                    )
+                ],
+                CLOCK,
+            )
     await outbox.close()
     config = EdgeConfig(
         SiteConfig("lane"),

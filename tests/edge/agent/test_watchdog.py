@@ -192,7 +192,7 @@ async def test_a_full_disk_is_no_hang_but_one_that_does_not_answer_is(
     )
     task = asyncio.create_task(sealer.run())
     await asyncio.sleep(0)
-    sealer.add(Reading("ABB-1", 1, 1, 0))
+    sealer.add(Reading(meter="ABB-1", time_ms=1, import_uwh=1, export_uwh=0))
     await asyncio.sleep(0.1)
     now.s += 61
     if answers:

@@ -213,17 +213,23 @@ def visit_of(**more: Any) -> DlmsVisit:
         (visit_of(error="x", fault="MeterUntrusted"), ["not_let_in"], Severity.ERROR),
         (visit_of(error="x", fault="SecretError"), ["not_let_in"], Severity.ERROR),
         (
-            visit_of(reading=Reading(METER, 1, 2, 3), clock_drift_ms=900),
+            visit_of(
+                reading=Reading(meter=METER, time_ms=1, import_uwh=2, export_uwh=3),
+                clock_drift_ms=900,
+            ),
             ["identity", "meter_clock", "load_profile"],
             Severity.OK,
         ),
         (
-            visit_of(reading=Reading(METER, 1, 2, 3), clock_drift_ms=-500_000),
+            visit_of(
+                reading=Reading(meter=METER, time_ms=1, import_uwh=2, export_uwh=3),
+                clock_drift_ms=-500_000,
+            ),
             ["identity", "meter_clock", "load_profile"],
             Severity.WARNING,
         ),
         (
-            visit_of(reading=Reading(METER, 1, 2, 3)),
+            visit_of(reading=Reading(meter=METER, time_ms=1, import_uwh=2, export_uwh=3)),
             ["identity", "meter_clock", "load_profile"],
             Severity.WARNING,
         ),

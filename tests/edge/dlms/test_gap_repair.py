@@ -24,7 +24,7 @@ from gridtokenx_wire.reading import Reading, ReadingFlag
 
 
 def reading_at(time_ms: int, uwh: int = 0) -> Reading:
-    return Reading(METER, time_ms, uwh, 0)
+    return Reading(meter=METER, time_ms=time_ms, import_uwh=uwh, export_uwh=0)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,12 @@ def test_rows_fit_between_two_readings_or_are_left_out(tmp_path: Path) -> None:
         Capture(1400, 21, 1),  # beyond the live one
         Capture(2000, 20, 1),  # at its very time
     ]
-    found = fitting(rows, terms, Mark(1000, 10, 1), Reading(METER, 2000, 20, 2))
+    found = fitting(
+        rows,
+        terms,
+        Mark(1000, 10, 1),
+        Reading(meter=METER, time_ms=2000, import_uwh=20, export_uwh=2),
+    )
     assert [(one.time_ms, one.import_uwh) for one in found] == [(1200, 11), (1300, 11)]
 
 

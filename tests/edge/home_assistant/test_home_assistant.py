@@ -76,7 +76,14 @@ def test_each_value_is_a_sensor_as_home_assistant_wants_it() -> None:
 def test_a_state_has_exactly_the_values_that_the_meter_has(
     flags: int, values: dict[str, Any]
 ) -> None:
-    reading = Reading("ABB-1", 0, 1_234_000_000_001, 500_000_000, -7, int(flags))
+    reading = Reading(
+        meter="ABB-1",
+        time_ms=0,
+        import_uwh=1_234_000_000_001,
+        export_uwh=500_000_000,
+        power_w=-7,
+        flags=int(flags),
+    )
     assert state_message(reading) == values
     assert len(configs(set(values))) == len(values)
 

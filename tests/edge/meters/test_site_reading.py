@@ -36,7 +36,14 @@ def test_an_inverted_meter_imports_what_it_calls_export_and_what_is_missing_is_f
 ) -> None:
     quantities = Quantities(import_uwh=said[0], export_uwh=said[1], power_w=said[2])
     reading = site_reading("ABB-1", quantities, time_ms=7, invert=invert)
-    assert reading == Reading("ABB-1", 7, import_uwh, export_uwh, power_w, int(flags))
+    assert reading == Reading(
+        meter="ABB-1",
+        time_ms=7,
+        import_uwh=import_uwh,
+        export_uwh=export_uwh,
+        power_w=power_w,
+        flags=int(flags),
+    )
 
 
 def test_the_flags_of_the_driver_are_kept_beside_those_of_missing_values() -> None:

@@ -90,7 +90,7 @@ class DrumReader:
     async def poll(self) -> Reading:
         await self.contact()
         self._line.watch.asked(0.01, self._meter.beat)
-        return Reading(self._meter.id, CLOCK.now_ms(), 5, 3)
+        return Reading(meter=self._meter.id, time_ms=CLOCK.now_ms(), import_uwh=5, export_uwh=3)
 
 
 class DrumLine:
@@ -329,9 +329,12 @@ async def test_a_reload_touches_only_what_has_changed(wait_until: Any) -> None:
 
 async def test_a_meter_that_sends_by_itself_is_counted_by_the_same_statistics() -> None:
     async with site(DrumBus("band", [DrumMeter("D-3", 3, sends=True)])) as band:
-        band.world.sinks["D-3"].add(Reading("D-3", 1, 5, 3))
+        band.world.sinks["D-3"].add(Reading(meter="D-3", time_ms=1, import_uwh=5, export_uwh=3))
         (meter,) = band.buses.stats["band"].meters.values()
-        assert (meter.readings, meter.last) == (1, Reading("D-3", 1, 5, 3))
+        assert (meter.readings, meter.last) == (
+            1,
+            Reading(meter="D-3", time_ms=1, import_uwh=5, export_uwh=3),
+        )
         assert band.sink.count("D-3") == 1
 
 
@@ -349,7 +352,7 @@ async def test_a_meter_whose_config_cannot_be_used_is_told_of_and_the_others_are
 
 async def test_the_driver_learns_what_is_stored_and_when_all_is_done() -> None:
     async with site(DrumBus("band", [LEFT])) as band:
-        reading = Reading("D-1", 1, 5, 3)
+        reading = Reading(meter="D-1", time_ms=1, import_uwh=5, export_uwh=3)
         band.buses.stored([reading])
         assert band.world.stored == [reading]
     assert band.world.events[-1] == "close the driver"

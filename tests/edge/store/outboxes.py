@@ -15,11 +15,14 @@ from gridtokenx_wire.frame import GENESIS_PREV, ClockStatus, frame_hash, head_af
 from gridtokenx_wire.reading import Reading
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-CLOCK = ClockStatus(True, False, "ntp")
+CLOCK = ClockStatus(synchronised=True, stepped=False, source="ntp")
 
 
 def readings(number: int, count: int = 2) -> list[Reading]:
-    return [Reading(f"M-{meter}", number, number, 0) for meter in range(count)]
+    return [
+        Reading(meter=f"M-{meter}", time_ms=number, import_uwh=number, export_uwh=0)
+        for meter in range(count)
+    ]
 
 
 @asynccontextmanager

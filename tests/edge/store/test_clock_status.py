@@ -108,7 +108,9 @@ def test_a_step_while_no_agent_ran_is_told_by_the_next_on_the_same_boot(
 
 
 def reading(clocks: Clocks, meter: str = "M-1", flags: int = 0) -> Reading:
-    return Reading(meter, clocks.wall_ms, 1, 2, 3, flags)
+    return Reading(
+        meter=meter, time_ms=clocks.wall_ms, import_uwh=1, export_uwh=2, power_w=3, flags=flags
+    )
 
 
 def taken(held: HeldReadings) -> list[tuple[Run, list[Reading]]]:
@@ -144,7 +146,14 @@ def test_readings_from_before_the_clock_was_set_get_the_time_that_it_was() -> No
 def test_a_time_of_the_meters_own_is_left_as_it_is() -> None:
     clocks = Clocks(synchronised=False, wall_ms=0)
     watch, held = clocks.watch(), HeldReadings(LIMITS)
-    own = Reading("M-1", WALL_MS + 7, 1, 2, 3, ReadingFlag.METER_TIME)
+    own = Reading(
+        meter="M-1",
+        time_ms=WALL_MS + 7,
+        import_uwh=1,
+        export_uwh=2,
+        power_w=3,
+        flags=ReadingFlag.METER_TIME,
+    )
     held.add(own, watch.look(), 5.0)
     clocks.synchronised, clocks.wall_ms = True, WALL_MS
     held.retime(watch.look())

@@ -33,7 +33,12 @@ async def small(path: Path) -> AsyncIterator[Outbox]:
 
 
 def polled(at: int, every_ms: int = 10_000, meters: int = 8) -> list[Reading]:
-    return [Reading(f"EASTRON-1000000{n}", T0 + at * every_ms, at, at) for n in range(meters)]
+    return [
+        Reading(
+            meter=f"EASTRON-1000000{n}", time_ms=T0 + at * every_ms, import_uwh=at, export_uwh=at
+        )
+        for n in range(meters)
+    ]
 
 
 async def thin_all(outbox: Outbox, now_ms: int | None = None) -> int:

@@ -76,7 +76,7 @@ class Bench:
 
     def add(self, *meters: str) -> None:
         for meter in meters:
-            self.sealer.add(Reading(meter, 0, 0, 0))
+            self.sealer.add(Reading(meter=meter, time_ms=0, import_uwh=0, export_uwh=0))
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ from gridtokenx_wire.frame import (
 from gridtokenx_wire.reading import Reading
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-NTP = ClockStatus(True, False, "ntp")
+NTP = ClockStatus(synchronised=True, stepped=False, source="ntp")
 QUARTER_MS = 900_000
 T0 = 1_782_000_000_000 // DAY_MS * DAY_MS
 
@@ -47,7 +47,12 @@ def chain_of(batches: list[list[Reading]], clocks: list[ClockStatus] | None = No
 
 def rounds(count: int, every_ms: int, meters: int = 2, start_ms: int = T0) -> list[list[Reading]]:
     return [
-        [Reading(f"M-{meter}", start_ms + at * every_ms, at, at) for meter in range(meters)]
+        [
+            Reading(
+                meter=f"M-{meter}", time_ms=start_ms + at * every_ms, import_uwh=at, export_uwh=at
+            )
+            for meter in range(meters)
+        ]
         for at in range(count)
     ]
 
@@ -123,9 +128,9 @@ def test_frames_with_nothing_to_leave_out_are_joined() -> None:
     ("clock", "taken"),
     [
         (NTP, 4),
-        (ClockStatus(True, True, "ntp"), 2),
-        (ClockStatus(False, False, "none"), 2),
-        (ClockStatus(True, False, "scaled"), 2),
+        (ClockStatus(synchronised=True, stepped=True, source="ntp"), 2),
+        (ClockStatus(synchronised=False, stepped=False, source="none"), 2),
+        (ClockStatus(synchronised=True, stepped=False, source="scaled"), 2),
     ],
 )
 def test_readings_from_before_and_after_a_change_of_the_clock_are_not_mixed(
@@ -165,7 +170,15 @@ def test_every_reading_is_either_kept_or_counted_as_missing(
     seconds = iter(sorted(second for batch in batches for _, second in batch))
     stored = chain_of(
         [
-            [Reading(f"M-{meter}", T0 + next(seconds) * 1000, 0, 0) for meter, _ in batch]
+            [
+                Reading(
+                    meter=f"M-{meter}",
+                    time_ms=T0 + next(seconds) * 1000,
+                    import_uwh=0,
+                    export_uwh=0,
+                )
+                for meter, _ in batch
+            ]
             for batch in batches
         ]
     )

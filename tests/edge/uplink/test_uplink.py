@@ -38,7 +38,7 @@ from gridtokenx_wire.keys import device_text, raw_public_key
 from gridtokenx_wire.reading import Reading
 from gridtokenx_wire.verdict import Reason, Verdict
 
-CLOCK = ClockStatus(True, False, "ntp")
+CLOCK = ClockStatus(synchronised=True, stepped=False, source="ntp")
 
 
 class Log:
@@ -63,7 +63,8 @@ class Bench:
     async def seal(self, count: int) -> None:
         for _ in range(count):
             seq = self.outbox.next_seq
-            await self.outbox.append([Reading("M-1", seq, seq, 0)], CLOCK)
+            reading = Reading(meter="M-1", time_ms=seq, import_uwh=seq, export_uwh=0)
+            await self.outbox.append([reading], CLOCK)
             self.uplink.sealed(seq + 1)
 
     async def stored(self) -> list[int]:
@@ -241,7 +242,8 @@ async def test_refused_readings_are_counted_and_logged_by_reason(
     backend.is_mute = True
     async with sending(tmp_path, device_key, backend, plain, 3, ack_timeout_s=60) as bench:
         await wait_until(lambda: backend.received == 3)
-        verdicts = [Verdict(0, 0, Reason.REGISTER_ROLLBACK), Verdict(1, 0, Reason.UNBOUND_METER)]
+        reasons = [Reason.REGISTER_ROLLBACK, Reason.UNBOUND_METER]
+        verdicts = [Verdict(seq=n, index=0, reason=reason) for n, reason in enumerate(reasons)]
         for next_seq in (2, 3):
             backend.send_ack(next_seq, chain=bench.outbox.chain, verdicts=verdicts)
         await wait_until(lambda: bench.uplink.unacked == 0)

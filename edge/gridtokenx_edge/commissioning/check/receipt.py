@@ -82,7 +82,10 @@ async def send_reading(
     run = ClockWatch(config.clock).look()
     try:
         await outbox.open()
-        await outbox.append([reading], ClockStatus(run.synchronised, run.stepped, run.source))
+        await outbox.append(
+            [reading],
+            ClockStatus(synchronised=run.synchronised, stepped=run.stepped, source=run.source),
+        )
     except (OutboxRefusedError, OutboxUnavailableError) as fault:
         await outbox.close()
         return error("outbox", "", str(fault), "stop whatever uses it; is it this device's?")

@@ -291,10 +291,18 @@ def test_what_64_bits_do_not_hold_stays_due() -> None:
         ]
     )
     almost = MAX_AMOUNT - 5
-    village.send(village.north, Reading("ABB-1", NOON - HOUR_MS, 0, 0))
-    village.send(village.north, Reading("ABB-1", NOON, 0, almost))
-    village.send(village.south, Reading("ABB-2", NOON - HOUR_MS, 0, 0))
-    outcome = village.send(village.south, Reading("ABB-2", NOON - 1000, 0, 6))
+    village.send(
+        village.north, Reading(meter="ABB-1", time_ms=NOON - HOUR_MS, import_uwh=0, export_uwh=0)
+    )
+    village.send(
+        village.north, Reading(meter="ABB-1", time_ms=NOON, import_uwh=0, export_uwh=almost)
+    )
+    village.send(
+        village.south, Reading(meter="ABB-2", time_ms=NOON - HOUR_MS, import_uwh=0, export_uwh=0)
+    )
+    outcome = village.send(
+        village.south, Reading(meter="ABB-2", time_ms=NOON - 1000, import_uwh=0, export_uwh=6)
+    )
     assert accepted(outcome).verdicts == []
     assert accepted(outcome).movements == []
     assert village.grid(village.ben)[0] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.backend.village import (
     HOUR_MS,
@@ -40,24 +41,31 @@ def summary(village: Village, frames: list[bytes], **other: bytes) -> bytes:
     """One frame in the place of these: the last reading of them, and what is missing."""
     first, last = decoded(frames[0]), decoded(frames[-1])
     times = [decoded(frame).time_ms[0] for frame in frames[:-1]]
-    gap = Gap(first.seq, frame_hash(frames[-1]), (0,), (len(times),), (times[0],), (times[-1],))
+    gap = Gap(
+        first_seq=first.seq,
+        head=frame_hash(frames[-1]),
+        meter_index=(0,),
+        count=(len(times),),
+        first_ms=(times[0],),
+        last_ms=(times[-1],),
+    )
     given = {"prev": first.prev} | other
     if head := given.pop("head", b""):
-        gap = Gap(gap.first_seq, head, *gap.columns)
+        gap = msgspec.structs.replace(gap, head=head)
     made = Frame(
-        first.device,
-        first.chain,
-        last.seq,
-        given["prev"],
-        last.clock,
-        last.meters,
-        last.meter_index,
-        last.time_ms,
-        last.import_uwh,
-        last.export_uwh,
-        last.power_w,
-        last.flags,
-        gap,
+        device=first.device,
+        chain=first.chain,
+        seq=last.seq,
+        prev=given["prev"],
+        clock=last.clock,
+        meters=last.meters,
+        meter_index=last.meter_index,
+        time_ms=last.time_ms,
+        import_uwh=last.import_uwh,
+        export_uwh=last.export_uwh,
+        power_w=last.power_w,
+        flags=last.flags,
+        gap=gap,
     )
     return seal_frame(made, village.north.key)
 
@@ -101,7 +109,7 @@ def test_readings_that_were_stored_before_are_refused_as_not_after_the_last(
     send(village, frames[0])
     first = decoded(frames[0])
     both = first.readings() + decoded(frames[1]).readings()
-    gap = Gap(0, frame_hash(frames[1]))
+    gap = Gap(first_seq=0, head=frame_hash(frames[1]))
     message = village.north.seal(both, seq=1, prev=first.prev, gap=gap)
     outcome = send(village, message)
     assert isinstance(outcome, FrameAccepted)

@@ -44,7 +44,9 @@ def get(served: Served, path: str, **headers: str) -> httpx.Response:
 
 
 def read_token(who: Resident, at_ms: int) -> dict[str, str]:
-    token = ReadToken(1, "lane", who.wallet, at_ms, at_ms + 60_000)
+    token = ReadToken(
+        v=1, community="lane", wallet=who.wallet, issued_ms=at_ms, expires_ms=at_ms + 60_000
+    )
     return {"Authorization": f"Bearer {sign_read_token(token, who.key)}"}
 
 

@@ -27,7 +27,12 @@ HEAVY = {"annual_load_kwh": 60_000 * 10**9}
 @contextlib.asynccontextmanager
 async def running(*buses: Any) -> AsyncIterator[tuple[Running, ClockConfig]]:
     """The meters of a household in the evening, and the clock that they live by."""
-    clock = ClockConfig("scaled", time.time_ns() // 10**6, round(EVENING.timestamp() * 1000), SPEED)
+    clock = ClockConfig(
+        source="scaled",
+        wall_ms=time.time_ns() // 10**6,
+        community_ms=round(EVENING.timestamp() * 1000),
+        speed=SPEED,
+    )
     site = Site(latitude=48.2, longitude=16.37, start=EVENING)
     async with serve(SimConfig(site, buses, clock)) as served:
         yield served, clock

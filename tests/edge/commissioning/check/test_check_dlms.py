@@ -122,7 +122,9 @@ def _dlms_site(tmp_path: Path) -> Site:
     async def running(hours: int = 3, **more: Any) -> AsyncIterator[DlmsSite]:
         """Meters that have been there for some hours when the evening begins."""
         community_ms = round(EVENING.timestamp() * 1000)
-        clock = ClockConfig("scaled", time.time_ns() // 10**6, community_ms, SPEED)
+        clock = ClockConfig(
+            source="scaled", wall_ms=time.time_ns() // 10**6, community_ms=community_ms, speed=SPEED
+        )
         hall = {"name": "hall", "kind": "dlms_serial", "link": str(tmp_path / "tty")}
         mill = {"name": "mill", "kind": "dlms_tcp"}
         iskra = meter("iskraemeco_am550", "40012345", client=[PUBLIC, WITH_KEYS])

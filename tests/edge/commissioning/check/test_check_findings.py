@@ -207,7 +207,7 @@ def test_what_only_the_display_can_tell_is_a_note() -> None:
 def test_the_clock_must_be_kept() -> None:
     assert judge_clock(ClockConfig(), lambda: True).severity is Severity.OK
     assert "quarantined" in judge_clock(ClockConfig(), lambda: False).seen
-    assert judge_clock(ClockConfig("scaled"), lambda: False).severity is Severity.NOTE
+    assert judge_clock(ClockConfig(source="scaled"), lambda: False).severity is Severity.NOTE
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,9 @@ async def test_a_reading_that_the_oracle_refuses_is_told_with_its_reason(
     monkeypatch.setattr(
         backend,
         "send_ack",
-        lambda next_seq: plain(next_seq, verdicts=[Verdict(0, 0, Reason.UNBOUND_METER)]),
+        lambda next_seq: plain(
+            next_seq, verdicts=[Verdict(seq=0, index=0, reason=Reason.UNBOUND_METER)]
+        ),
     )
     bus = meters.serial(meters.meter("eastron_sdm120", 1, **HEAVY))
     async with running(bus) as (served, clock):

@@ -146,7 +146,7 @@ def test_the_first_clock_starts_in_the_morning(folder: Folder) -> None:
 
 
 def test_the_clock_goes_on_shortly_after_it_was_stopped(folder: Folder) -> None:
-    stopped = ClockConfig("system", offset_ms=0)
+    stopped = ClockConfig(source="system", offset_ms=0)
     clock_file.beat(folder, stopped, last=True)
     shown_ms = json.loads(folder.clock.read_text())["newest_ms"]
     assert clock_file.anchor(folder, 60.0).community_ms == shown_ms + 60_000
