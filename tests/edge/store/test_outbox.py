@@ -238,9 +238,9 @@ async def main():
     outbox = Outbox(Path(sys.argv[1]), Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
     await outbox.open()
     while True:
-        seq = await outbox.append(
-            [Reading("M-0", outbox.next_seq, 0, 0)], ClockStatus(True, False, "ntp")
-        )
+        reading = Reading(meter="M-0", time_ms=outbox.next_seq, import_uwh=0, export_uwh=0)
+        clock = ClockStatus(synchronised=True, stepped=False, source="ntp")
+        seq = await outbox.append([reading], clock)
         print(seq, flush=True)
         await outbox.discard_below(seq - 50)
 
@@ -281,9 +281,10 @@ async def main():
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     outbox = Outbox(Path(sys.argv[1]), Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
     await outbox.open()
-    clock = ClockStatus(True, False, "ntp")
+    clock = ClockStatus(synchronised=True, stepped=False, source="ntp")
     async def append():
-        return await outbox.append([Reading("M-0", outbox.next_seq, 0, 0)] * 20, clock)
+        reading = Reading(meter="M-0", time_ms=outbox.next_seq, import_uwh=0, export_uwh=0)
+        return await outbox.append([reading] * 20, clock)
     for _ in range(10):
         await append()
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, most))

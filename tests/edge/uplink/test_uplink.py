@@ -64,8 +64,7 @@ class Bench:
         for _ in range(count):
             seq = self.outbox.next_seq
             reading = Reading(meter="M-1", time_ms=seq, import_uwh=seq, export_uwh=0)
-            await self.outbox.append([reading], CLOCK)
-            self.uplink.sealed(seq + 1)
+            self.uplink.sealed(await self.outbox.append([reading], CLOCK) + 1)
 
     async def stored(self) -> list[int]:
         return [seq for _, seq, _ in await self.outbox.frames(0, 100_000)]
@@ -242,14 +241,14 @@ async def test_refused_readings_are_counted_and_logged_by_reason(
     backend.is_mute = True
     async with sending(tmp_path, device_key, backend, plain, 3, ack_timeout_s=60) as bench:
         await wait_until(lambda: backend.received == 3)
-        reasons = [Reason.REGISTER_ROLLBACK, Reason.UNBOUND_METER]
-        verdicts = [Verdict(seq=n, index=0, reason=reason) for n, reason in enumerate(reasons)]
+        refused = enumerate((Reason.REGISTER_ROLLBACK, Reason.UNBOUND_METER))
+        verdicts = [Verdict(seq=seq, index=0, reason=reason) for seq, reason in refused]
         for next_seq in (2, 3):
             backend.send_ack(next_seq, chain=bench.outbox.chain, verdicts=verdicts)
         await wait_until(lambda: bench.uplink.unacked == 0)
     assert bench.uplink.counts.verdicts == {"register_rollback": 2, "unbound_meter": 2}
-    reasons = [fields["reason"] for fields in bench.log.named("reading_refused")]
-    assert reasons == ["register_rollback", "unbound_meter"]
+    logged = [fields["reason"] for fields in bench.log.named("reading_refused")]
+    assert logged == list(bench.uplink.counts.verdicts)
 
 
 async def test_a_broker_that_is_killed_and_comes_back_loses_and_doubles_nothing(
