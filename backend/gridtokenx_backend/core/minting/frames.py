@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from gridtokenx_backend.core.messages.inputs import FrameInput
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefusal, FrameRefused
 from gridtokenx_backend.core.minting import minting
-from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.core.model.ledger import Movement
 from gridtokenx_backend.core.model.registry import Device, Meter
-from gridtokenx_backend.core.oracle import intervals, late_readings, validation
+from gridtokenx_backend.core.oracle import registers, validation
+from gridtokenx_backend.core.oracle.accepted_readings import AcceptedReadings
 from gridtokenx_backend.core.registration import enrolment
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.frame import Frame, head_after
@@ -36,20 +36,18 @@ def apply_frame(
     if device is None:
         return FrameRefused(reason=FrameRefusal.UNKNOWN_DEVICE, device=frame.device)
     if refusal := _chain_refusal(community, device, frame):
-        verdicts = _verdicts_from(device, frame.seq) if refusal is FrameRefusal.DUPLICATE else []
+        known = _verdicts_from(device, frame.seq) if refusal is FrameRefusal.DUPLICATE else []
         return FrameRefused(
             reason=refusal,
             device=frame.device,
             chain=device.chain,
             next_seq=device.next_seq,
-            verdicts=verdicts,
+            verdicts=known,
         )
-    read: dict[str, Meter] = {}
-    closed: dict[str, list[IntervalEnergy]] = {}
-    judged = _judge_readings(community, frame, at_ms, read, closed)
-    movements = _mint(community, read.values(), at_ms)
+    verdicts, accepted = _judge_readings(community, frame, at_ms)
+    movements = _mint(community, accepted.advanced.values(), at_ms)
     if community.active_terms.sharing.is_sharing:
-        for name, rows in closed.items():
+        for name, rows in accepted.intervals.items():
             community.sharing.note(name, rows)
     device.chain = frame.chain
     device.next_seq = frame.seq + 1
@@ -59,16 +57,16 @@ def apply_frame(
     previous, device.last_entry = device.last_entry, community.entries + 1
     if device.former:
         enrolment.begin_overlap(community, device, at_ms)
-    _count(community, device, frame.seq, len(frame.time_ms), judged)
+    _count(community, device, frame.seq, len(frame.time_ms), verdicts)
     return FrameAccepted(
         previous=previous,
         device=frame.device,
         chain=frame.chain,
         seq=frame.seq,
         readings=len(frame.time_ms),
-        verdicts=judged,
+        verdicts=verdicts,
         movements=movements,
-        intervals=list(closed.items()),
+        intervals=list(accepted.intervals.items()),
     )
 
 
@@ -101,23 +99,18 @@ def _verdicts_from(device: Device, seq: int) -> list[tuple[int, int, int]]:
 
 
 def _judge_readings(
-    community: Community,
-    frame: Frame,
-    at_ms: int,
-    read: dict[str, Meter],
-    closed: dict[str, list[IntervalEnergy]],
-) -> list[tuple[int, int]]:
-    """The verdicts that are not `accepted`, as (index, reason).
+    community: Community, frame: Frame, at_ms: int
+) -> tuple[list[tuple[int, int]], AcceptedReadings]:
+    """Judge the readings of a frame in their order, and take each one that is accepted.
 
-    Fills `read` with every meter whose registers moved on, and `closed` with the intervals of each
-    meter that were closed or revised.
+    Returns the verdicts that are not `accepted`, as (index, reason), and what was taken.
     """
     verdicts: list[tuple[int, int]] = []
-    limits = community.limits
-    synchronised = frame.clock.synchronised
-    sender = community.devices[frame.device]
+    accepted = AcceptedReadings(community.limits, at_ms)
+    judge, take = validation.judge, accepted.take
+    limits, synchronised = community.limits, frame.clock.synchronised
+    members, sender = community.members, community.devices[frame.device]
     meters = [_bound_meter(community, sender, name) for name in frame.meters]
-    reopened: dict[str, late_readings.ReopenedIntervals] = {}
     columns = zip(
         frame.meter_index,
         frame.time_ms,
@@ -131,65 +124,23 @@ def _judge_readings(
         if meter is None:
             verdicts.append((index, Reason.UNBOUND_METER))
             continue
-        reason = validation.judge(
-            meter, limits, at_ms, time_ms, import_uwh, export_uwh, power_w, synchronised
+        reason = judge(
+            meter,
+            limits,
+            at_ms,
+            time_ms,
+            import_uwh,
+            export_uwh,
+            power_w,
+            synchronised=synchronised,
         )
         if reason is not _ACCEPTED:
             verdicts.append((index, reason))
             continue
-        last_ms = meter.last_ms
-        if 0 <= last_ms < time_ms < meter.interval_end_ms:
-            imported_uwh = validation.accept(meter, limits, time_ms, import_uwh, export_uwh)
-        elif time_ms <= last_ms:  # its energy was settled when the reading after it came
-            if meter.id not in reopened:
-                assert meter.past is not None
-                reopened[meter.id] = late_readings.ReopenedIntervals(meter.past)
-            late = (time_ms, import_uwh, export_uwh)
-            late_readings.split(meter, limits, at_ms, reopened[meter.id], late)
-            continue
-        else:
-            _revise(community, meter, at_ms, reopened, closed)
-            before = intervals.state_of(meter)
-            imported_uwh = validation.accept(meter, limits, time_ms, import_uwh, export_uwh)
-            _close(community, meter, at_ms, before, closed)
-        community.members[meter.owner].imported_uwh += imported_uwh
-        read[meter.id] = meter
-    for name in list(reopened):
-        _revise(community, community.meters[name], at_ms, reopened, closed)
-    return verdicts
-
-
-def _close(
-    community: Community,
-    meter: Meter,
-    at_ms: int,
-    before: intervals.Before,
-    closed: dict[str, list[IntervalEnergy]],
-) -> None:
-    """Closes what ended since the reading before; the first reading of all is a baseline."""
-    if before.time_ms < 0:
-        rows = intervals.begin(meter, community.limits)
-        meter.settled_uwh = validation.surplus_uwh(meter)  # it mints nothing
-    else:
-        rows = intervals.close(meter, community.limits, at_ms, before)
-    if rows:
-        closed.setdefault(meter.id, []).extend(rows)
-
-
-def _revise(
-    community: Community,
-    meter: Meter,
-    at_ms: int,
-    reopened: dict[str, late_readings.ReopenedIntervals],
-    closed: dict[str, list[IntervalEnergy]],
-) -> None:
-    """Works out anew what late readings have opened again of a meter's intervals."""
-    opened = reopened.pop(meter.id, None)
-    if opened is None:
-        return
-    if rows := late_readings.revise(meter, community.limits, at_ms, opened):
-        intervals.replace_closed(meter, rows)
-        closed.setdefault(meter.id, []).extend(rows)
+        members[meter.owner].imported_uwh += take(meter, time_ms, import_uwh, export_uwh)
+    if accepted.reopened:
+        accepted.revise_reopened()
+    return verdicts, accepted
 
 
 def _bound_meter(community: Community, sender: Device, name: str) -> Meter | None:
@@ -202,14 +153,14 @@ def _bound_meter(community: Community, sender: Device, name: str) -> Meter | Non
     return meter if community.devices[meter.device].line == sender.line else None
 
 
-def _mint(community: Community, read: Iterable[Meter], at_ms: int) -> list[Movement]:
-    """Mints each meter's surplus beyond its settled mark to its owner, and moves the mark.
+def _mint(community: Community, meters: Iterable[Meter], at_ms: int) -> list[Movement]:
+    """Mint each meter's surplus beyond its settled mark to its owner, and move the mark.
 
     A mint that the ledger refuses (64 bits are full) leaves the mark, so the energy stays due.
     """
     movements: list[Movement] = []
-    for meter in read:
-        newest_uwh = validation.surplus_uwh(meter)
+    for meter in meters:
+        newest_uwh = registers.surplus_uwh(meter)
         minted_uwh = newest_uwh - meter.settled_uwh
         if minted_uwh <= 0:
             continue

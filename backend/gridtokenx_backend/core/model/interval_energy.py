@@ -33,6 +33,12 @@ class Quality(IntEnum):
         """The name in the API: `measured`."""
         return self.name.lower()
 
+    @staticmethod
+    def of_boundaries(start: BoundaryRegisters, end: BoundaryRegisters) -> Quality:
+        """Return the quality of an interval with these boundary registers."""
+        is_measured = start.is_measured and end.is_measured
+        return Quality.MEASURED if is_measured else Quality.INTERPOLATED
+
 
 class IntervalEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a meter counted in the interval that starts at `interval_ms`.
@@ -74,6 +80,16 @@ class EstimatedSpan(msgspec.Struct, frozen=True, array_like=True, gc=False):
     to_export_uwh: int
     base_import_uwh: int
     base_export_uwh: int
+
+    @property
+    def first_interval_ms(self) -> int:
+        """The start of the first interval that the span has a part in."""
+        return self.from_ms - self.from_ms % INTERVAL_MS
+
+    @property
+    def last_interval_end_ms(self) -> int:
+        """The end of the last interval that the span has a part in."""
+        return self.to_ms + -self.to_ms % INTERVAL_MS
 
     def holds(self, interval_end_ms: int) -> bool:
         """Whether the registers at that time are a matter of this span."""

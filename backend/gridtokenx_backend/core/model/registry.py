@@ -6,7 +6,12 @@ from typing import Literal
 
 import msgspec
 
-from gridtokenx_backend.core.model.interval_energy import IntervalEnergy, MeterPast
+from gridtokenx_backend.core.model.interval_energy import (
+    INTERVAL_MS,
+    BoundaryRegisters,
+    IntervalEnergy,
+    MeterPast,
+)
 from gridtokenx_wire.order import Segment
 
 DeviceStatus = Literal["active", "pending", "revoked"]
@@ -87,6 +92,25 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
     past: MeterPast | None = None
     certified: Certified | None = None
     metering_point: str = ""
+
+    @property
+    def interval_start_ms(self) -> int:
+        """The start of the open interval: the intervals up to here are closed."""
+        return self.interval_end_ms - INTERVAL_MS
+
+    @property
+    def interval_start(self) -> BoundaryRegisters:
+        """The boundary registers at the start of the open interval."""
+        return BoundaryRegisters(
+            import_uwh=self.interval_start_import_uwh,
+            export_uwh=self.interval_start_export_uwh,
+            is_measured=self.interval_start_is_measured,
+        )
+
+    def set_interval_start(self, registers: BoundaryRegisters) -> None:
+        self.interval_start_import_uwh = registers.import_uwh
+        self.interval_start_export_uwh = registers.export_uwh
+        self.interval_start_is_measured = registers.is_measured
 
 
 class Device(msgspec.Struct, array_like=True, gc=False):

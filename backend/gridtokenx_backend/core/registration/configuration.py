@@ -17,7 +17,7 @@ from gridtokenx_backend.core.model.terms import (
     ZoneTerms,
 )
 from gridtokenx_backend.core.model.zones import ONLY_ZONE, LinkRules, ZoneRules, loss_per_kwh_ugrx
-from gridtokenx_backend.core.oracle import validation
+from gridtokenx_backend.core.oracle import registers
 from gridtokenx_backend.core.orders import standing_orders
 from gridtokenx_backend.core.registration.enrolment import reset_chain
 from gridtokenx_backend.core.sharing import key_versions
@@ -218,10 +218,10 @@ def _meters(community: Community, terms: CommunityTerms) -> None:
         meter.device, meter.site, meter.owner, meter.rules = device, listed.site, owner, rules
         meter.metering_point = listed.metering_point
         if policy_changed:  # the mark counts what the former policy called surplus
-            meter.settled_uwh = validation.surplus_uwh(meter)
+            meter.settled_uwh = registers.surplus_uwh(meter)
         if meter.epoch != listed.epoch:
             meter.epoch = listed.epoch
-            validation.forget(meter)
+            registers.begin_anew(meter)
     for name, meter in community.meters.items():
         if name not in named:
             off = MeterRules(

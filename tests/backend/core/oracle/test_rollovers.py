@@ -13,7 +13,7 @@ from tests.backend.village import HOUR_MS, KWH, START_MS, Village, meter_terms, 
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted
 from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Meter, MeterRules
-from gridtokenx_backend.core.oracle import validation
+from gridtokenx_backend.core.oracle import registers, validation
 from gridtokenx_backend.core.state.community import restore
 from gridtokenx_wire.verdict import Reason
 
@@ -29,7 +29,7 @@ def meter(import_uwh: int, export_uwh: int, rollover_uwh: int = ROUND, **rules: 
     given = {"max_production_ratio": 0, **rules}
     terms = MeterRules("export", True, 10_000, 1000, STEP, given["max_production_ratio"])
     of = Meter("ABB-1", bytes(16), "owner", terms, 0)
-    validation.accept(of, LIMITS, START_MS - HOUR_MS, import_uwh, export_uwh)
+    registers.advance(of, LIMITS, START_MS - HOUR_MS, import_uwh, export_uwh)
     of.rules = msgspec.structs.replace(terms, rollover_uwh=rollover_uwh)
     return of
 
@@ -86,18 +86,18 @@ def test_the_ratio_of_production_is_that_of_what_was_counted() -> None:
     of.older_ms, of.older_import_uwh, of.older_export_uwh = 0, ROUND - KWH, ROUND - KWH
     assert judge(of, 0, KWH + 2 * STEP) is Reason.ACCEPTED
     assert judge(of, 0, KWH + 2 * STEP + 1) is Reason.PRODUCTION_RATIO
-    validation.accept(of, LIMITS, START_MS, 0, KWH)
+    registers.advance(of, LIMITS, START_MS, 0, KWH)
     assert judge(of, 0, KWH + 2 * STEP + 1, START_MS + HOUR_MS) is Reason.PRODUCTION_RATIO
 
 
 def test_a_forgotten_meter_has_forgotten_its_rollovers() -> None:
     of = meter(ROUND - KWH, ROUND - KWH)
-    validation.accept(of, LIMITS, START_MS, KWH, KWH)
-    assert validation.surplus_uwh(of) == ROUND + KWH
+    registers.advance(of, LIMITS, START_MS, KWH, KWH)
+    assert registers.surplus_uwh(of) == ROUND + KWH
     past = of.past
     assert past is not None
     assert (past.wrapped_import_uwh, past.wrapped_export_uwh) == (ROUND, ROUND)
-    validation.forget(of)
+    registers.begin_anew(of)
     assert (past.wrapped_import_uwh, past.wrapped_export_uwh) == (0, 0)
 
 

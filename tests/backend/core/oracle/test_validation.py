@@ -8,7 +8,7 @@ import pytest
 
 from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Meter, MeterRules
-from gridtokenx_backend.core.oracle import validation
+from gridtokenx_backend.core.oracle import registers, validation
 from gridtokenx_wire.units import UWH_PER_KWH
 from gridtokenx_wire.verdict import Reason
 
@@ -207,7 +207,7 @@ def test_the_ratio_is_judged_over_one_to_two_windows() -> None:
     of = Meter("ABB-1", bytes(16), "owner", MeterRules(**RULES), 0)
     marks = []
     for hour, export_uwh in ((0, 0), (1, 1), (23, 2), (24, 3), (47, 4), (48, 5), (71, 6), (96, 7)):
-        validation.accept(of, LIMITS, NOW_MS + hour * HOUR_MS, 10 * export_uwh, export_uwh)
+        registers.advance(of, LIMITS, NOW_MS + hour * HOUR_MS, 10 * export_uwh, export_uwh)
         older = None if of.older_ms < 0 else (of.older_ms - NOW_MS) // HOUR_MS
         marks.append((hour, older, of.older_import_uwh, of.older_export_uwh))
     assert marks == [
@@ -224,21 +224,21 @@ def test_the_ratio_is_judged_over_one_to_two_windows() -> None:
 
 @pytest.mark.parametrize(("policy", "surplus"), [("export", 2000 * KWH), ("net", 1000 * KWH)])
 def test_surplus_is_what_the_policy_says(policy: str, surplus: int) -> None:
-    assert validation.surplus_uwh(meter(policy=policy)) == surplus
+    assert registers.surplus_uwh(meter(policy=policy)) == surplus
 
 
 def test_a_net_surplus_may_be_below_zero() -> None:
     of = meter(policy="net")
     of.last_export_uwh = 0
-    assert validation.surplus_uwh(of) == -1000 * KWH
+    assert registers.surplus_uwh(of) == -1000 * KWH
 
 
 def test_a_forgotten_meter_begins_anew() -> None:
     of = meter()
     of.older_ms = LAST_MS
-    validation.forget(of)
+    registers.begin_anew(of)
     assert judge(of, import_uwh=0, export_uwh=0) is Reason.ACCEPTED
     fresh = Meter(of.id, of.device, of.owner, of.rules, of.epoch)
     for what in (of, fresh):
-        validation.accept(what, LIMITS, NOW_MS, 1, 2)
+        registers.advance(what, LIMITS, NOW_MS, 1, 2)
     assert (of.last_ms, of.mark_ms, of.older_ms) == (fresh.last_ms, fresh.mark_ms, fresh.older_ms)
