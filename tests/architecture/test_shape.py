@@ -96,7 +96,10 @@ def test_pinned_versions_name_no_place_to_download_from(name: str) -> None:
     ] == []
 
 
-@pytest.mark.parametrize("name", ["scripts/demo", "scripts/test", ".ci/run"])
+SCRIPTS = [f"scripts/{name}" for name in ("check", "lint", "test", "demo", "bench")]
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, ".ci/run"])
 def test_the_commands_are_executable_and_stop_at_the_first_fault(name: str) -> None:
     script = ROOT / name
     assert script.stat().st_mode & 0o111 == 0o111
@@ -113,3 +116,25 @@ def test_ci_does_what_a_developer_does() -> None:
     ]
     assert len(commands) == 1
     assert commands[0].endswith('scripts/test"')
+
+
+@pytest.mark.parametrize("name", ["scripts/check", "scripts/test"])
+def test_lint_and_types_are_the_same_steps_everywhere(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "\nscripts/lint\n" in text
+    assert re.search(r"\bruff\b|\bmypy\b", text) is None
+
+
+def test_the_quick_check_names_tests_that_exist() -> None:
+    text = (ROOT / "scripts/check").read_text()
+    named = re.findall(r"tests/[\w/.]+", text)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_hooks_are_local_and_call_what_the_checkout_has() -> None:
+    text = (ROOT / ".pre-commit-config.yaml").read_text()
+    assert set(re.findall(r"repo: (\S+)", text)) == {"local"}
+    assert set(re.findall(r"language: (\S+)", text)) == {"system"}
+    entries = re.findall(r"entry: (\S+)", text)
+    assert set(entries) == {".venv/bin/ruff", ".venv/bin/mypy", "scripts/check"}

@@ -221,9 +221,14 @@ def test_a_slip_is_one_line(stage: Stage, options: list[str], line: str) -> None
 def test_the_scripts_are_clean() -> None:
     shellcheck = shutil.which("shellcheck")
     assert shellcheck, "sudo apt-get install shellcheck"
-    scripts = list((ROOT / "deploy").rglob("*.sh"))
-    assert SCRIPT in scripts
+    scripts = [*(ROOT / "deploy").rglob("*.sh"), *(ROOT / "scripts").iterdir(), ROOT / ".ci/run"]
+    assert {SCRIPT, ROOT / "scripts/check"} <= set(scripts)
     done = subprocess.run(
-        [shellcheck, *map(str, scripts)], check=False, capture_output=True, text=True, timeout=60
+        [shellcheck, "-x", *map(str, scripts)],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (done.returncode, done.stdout) == (0, "")

@@ -41,7 +41,7 @@ _PACKAGES = [
     *(path.parent for path in ROOT.glob("*/gridtokenx_*/__init__.py")),
     ROOT / "docs",
 ]
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 @each_page
@@ -58,9 +58,10 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
             assert anchor in anchors(target.read_text()), link
 
 
-def test_the_index_names_every_page() -> None:
-    listed = {DOCS / link for link in links((DOCS / "README.md").read_text())}
-    assert set(DOCS.glob("*.md")) - {DOCS / "README.md"} <= listed
+@pytest.mark.parametrize("folder", [DOCS, DOCS / "decisions"], ids=lambda folder: folder.name)
+def test_the_index_names_every_page(folder: Path) -> None:
+    listed = {folder / link for link in links((folder / "README.md").read_text())}
+    assert set(folder.glob("*.md")) - {folder / "README.md"} <= listed
 
 
 @each_page

@@ -1,0 +1,59 @@
+"""Watch a community: python watch_community.py HOST PORT COMMUNITY BACKEND-KEY
+
+It subscribes to what is published over MQTT today: the state of every gateway (retained JSON) and
+the backend's signed acks. Topics under `feed/` are reserved and nothing is published there yet;
+trades, prices and clearings are read over HTTP. BACKEND-KEY is what `gridtokenx-backend key`
+prints: an ack that this key did not sign is shown as forged.
+It needs `pip install gridtokenx 'paho-mqtt>=2.1'`. The broker here speaks plain TCP; call
+`client.tls_set` for one that speaks TLS.
+"""
+
+import sys
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+from gridtokenx_wire import (
+    WireError,
+    acks_topic,
+    device_text,
+    open_ack,
+    parse_public_key,
+    status_topic,
+)
+
+
+def told(message: MQTTMessage, key: Ed25519PublicKey) -> str:
+    """Return what a message says, in one line."""
+    if message.topic.endswith("/status"):
+        return f"{message.topic}: {message.payload.decode()}"
+    try:
+        ack = open_ack(bytes(message.payload), key)
+    except WireError as error:
+        return f"{message.topic}: forged: {error}"
+    refused = [f"reading {v.index} of frame {v.seq}: {v.reason.name}" for v in ack.verdicts]
+    stored = f"every frame below {ack.next_seq} is stored"
+    return f"{device_text(ack.device)}: {'; '.join([stored, *refused])}"
+
+
+def main(host: str, port: str, community: str, backend_key: str) -> None:
+    key = Ed25519PublicKey.from_public_bytes(parse_public_key(backend_key))
+    client = Client(CallbackAPIVersion.VERSION2)
+
+    def subscribe(client: Client, *_: Any) -> None:
+        # Done at every connection, so that a lost one is made up for.
+        topics = [status_topic(community, "+"), acks_topic(community, "+")]
+        client.subscribe([(topic, 1) for topic in topics])
+
+    client.on_connect = subscribe
+    client.on_message = lambda _client, _data, message: print(told(message, key), flush=True)
+    client.connect(host, int(port))
+    client.loop_forever()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
