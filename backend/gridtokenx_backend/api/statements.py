@@ -165,7 +165,14 @@ async def _document(
         )
     jobs = _jobs(backend)
     sha256 = await _stored(backend, wallet, month, revision)
-    task = DocumentTask(str(jobs.journal), str(jobs.store), month, wallet, form, sha256)
+    task = DocumentTask(
+        journal=str(jobs.journal),
+        store=str(jobs.store),
+        month=month,
+        wallet=wallet,
+        form=form,
+        sha256=sha256,
+    )
     try:
         made = await jobs.make(task, reader or "")
     except NotMade as error:

@@ -20,7 +20,8 @@ from gridtokenx_backend.config.settings import Settings, load_settings
 from gridtokenx_backend.core.messages.period_records import ChangePeriod
 from gridtokenx_backend.core.model.billing_periods import PeriodStatus
 from gridtokenx_backend.statements.documents.books import Books, NoBooks
-from gridtokenx_backend.statements.documents.report import report_of, summary_of
+from gridtokenx_backend.statements.documents.report import report_of
+from gridtokenx_backend.statements.documents.report_totals import totals_of
 from gridtokenx_backend.statements.documents.statement import statement_of
 from gridtokenx_backend.statements.jobs.document_store import read_document
 from gridtokenx_backend.statements.jobs.month_close import MonthClosing
@@ -194,7 +195,7 @@ def _report(settings: Settings, books: Books, progress: Callable[[int, int], Non
     summaries = []
     for done, wallet in enumerate(books.wallets):
         progress(done, len(books.wallets))
-        summaries.append(summary_of(books.data(wallet)))
+        summaries.append(totals_of(books.data(wallet)))
     return canonical(report_of(books, summaries, "open", 0))
 
 

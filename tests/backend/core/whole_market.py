@@ -49,8 +49,16 @@ from gridtokenx_backend.journal.entry import Entry, decode_outcome, make_entry
 from gridtokenx_backend.replay.replay import replay_entry
 from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
 from gridtokenx_backend.statements.documents.statement import BilledMember, data_of
-from gridtokenx_backend.statements.fold.journal_rows import JournalRow
+from gridtokenx_backend.statements.fold.energy import MeteredSpan
+from gridtokenx_backend.statements.fold.findings import COMMUNITY
+from gridtokenx_backend.statements.fold.journal_rows import (
+    KINDS_WITH_INPUT,
+    DatedTerms,
+    JournalRow,
+    terms_of,
+)
 from gridtokenx_backend.statements.fold.month_fold import MonthFold
+from gridtokenx_backend.statements.fold.roster import Roster
 from gridtokenx_backend.statements.fold.spool import Spool
 from gridtokenx_backend.statements.model.months import month_of
 from gridtokenx_wire.order import Instruction
@@ -271,19 +279,32 @@ class WholeMarket:
 def assert_statements(market: WholeMarket) -> None:
     """Every month's statements, as made from the journal: their lines, and the ledger's state."""
     core = market.core
-    months = sorted({month_of(entry.at_ms, "UTC") for entry in market.entries})
+    found = {month_of(entry.at_ms, "UTC") for entry in market.entries}
+    months = sorted(found, key=lambda month: month.from_ms)
+    history = [
+        DatedTerms(entry.at_ms, terms_of(entry.input))
+        for entry in market.entries
+        if entry.kind == "configure"
+    ]
     for month in months[-2:]:
+        spans = Roster(history, month).spans
         with Spool() as spool:
             fold = MonthFold(month, spool)
             for entry in market.entries:
-                given = entry.input if entry.kind in ("configure", "period", "settlement") else b""
-                row = (entry.seq, entry.at_ms, entry.kind, entry.leaf, given, entry.outcome)
-                fold.add(JournalRow(*row))
-            assert set(fold.sums().values()) == {0}
+                row = JournalRow(
+                    seq=entry.seq,
+                    at_ms=entry.at_ms,
+                    kind=entry.kind,
+                    leaf=entry.leaf,
+                    input=entry.input if entry.kind in KINDS_WITH_INPUT else b"",
+                    outcome=entry.outcome,
+                )
+                fold.add(row)
+            assert set(fold.totals().values()) == {0}
             for address, member in core.members.items():
                 wallet = fold.wallet(address)
                 for asset in ASSETS:
-                    assert wallet.owned(asset) == core.ledger.posted(address, asset)
+                    assert wallet.balance(asset) == core.ledger.posted(address, asset)
                 free_uwh = core.ledger.posted(address, GRID) - member.bought_uwh
                 assert wallet.surplus_uwh == free_uwh, member.name
                 assert wallet.minted_uwh == member.minted_uwh
@@ -291,9 +312,14 @@ def assert_statements(market: WholeMarket) -> None:
                     marks = wallet.minted_by_end_uwh, fold.given_later_uwh(address)
                     unsold_uwh = unsold_uwh_of(core, member, *marks)
                     assert fold.unsold_uwh(address, wallet) == unsold_uwh
-                person = BilledMember(member.name, address, None, [])
-                data = data_of(fold, person, NAME, spool, PairSums(fold.shares))
+                meters = [
+                    MeteredSpan(span, fold.meters.get(span.meter))
+                    for span in spans.get(address, [])
+                ]
+                person = BilledMember(name=member.name, wallet=address, plan=None, meters=meters)
+                data = data_of(fold, person, NAME, spool, PairSums(fold.allocations))
                 assert all(check.holds for check in data.checks), data.checks
+            assert fold.findings.checks(COMMUNITY) == []
 
 
 def assert_books(market: WholeMarket) -> None:

@@ -17,7 +17,8 @@ from gridtokenx_backend.core.messages.grid_data import GridData, GridSeries, Qua
 from gridtokenx_backend.core.messages.outcomes import Configured, GridDataImported, IntervalCleared
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.statements.documents.books import Books
-from gridtokenx_backend.statements.documents.report import CommunityReport, report_of, summary_of
+from gridtokenx_backend.statements.documents.report import CommunityReport, report_of
+from gridtokenx_backend.statements.documents.report_totals import totals_of
 from gridtokenx_backend.statements.model.document import StatementData
 from gridtokenx_backend.statements.model.months import month_of
 
@@ -122,7 +123,7 @@ def statements(
         books.catch_up()
         people = {"anna": village.anna, "ben": village.ben, "cleo": village.cleo}
         found = {name: books.data(who.wallet) for name, who in people.items()}
-        report = report_of(books, map(summary_of, map(books.data, books.wallets)), "open", 0)
+        report = report_of(books, map(totals_of, map(books.data, books.wallets)), "open", 0)
     for data in found.values():
         assert [check for check in data.checks if not check.holds] == []
     assert [check for check in report.data.checks if not check.holds] == []

@@ -1,4 +1,8 @@
-"""Who served whom in a month: the pairs of its newest allocations, summed up by wallets."""
+"""Who gave energy to whom in a month: the pairs of its newest allocations, added up by wallets.
+
+Which producer served which consumer follows from an allocation's lines. It is computed here with
+`pair_up`, the core's own function, so a mistake of that function is not noticed.
+"""
 
 from __future__ import annotations
 
@@ -8,55 +12,60 @@ from gridtokenx_backend.statements.model.document import ServedEnergy
 from gridtokenx_wire.units import format_kwh
 
 MOST_PAIRS = 4_000_000
-"""In a month, over all intervals. Beyond them it would take too long, and is left out."""
+"""Of a month, over all intervals. More would take too long, and are left out."""
 
 
 class PairSums:
-    """Pairs follow from an allocation's lines alone, so what the fold keeps is enough.
+    """The sums by pairs of wallets; `allocations` must not change once they were asked for."""
 
-    They are made once, when they are first asked for; `shares` must not change after that.
-    """
-
-    def __init__(self, shares: MonthAllocations) -> None:
-        self._shares = shares
+    def __init__(self, allocations: MonthAllocations) -> None:
+        self._allocations = allocations
         self._sums: dict[tuple[str, str], int] | None = None
 
     def of(self, wallet: str) -> list[ServedEnergy]:
-        """From whom a wallet's energy came, and to whom it went; each by wallet."""
+        """Return from whom a wallet's energy came and then to whom it went, each by wallet."""
         if self._sums is None:
-            self._sums = _sums(self._shares)
+            self._sums = _sums(self._allocations)
         sums = sorted(self._sums.items())
-        got = [
-            ServedEnergy(giver, "from", format_kwh(energy_uwh))
+        received = [
+            ServedEnergy(wallet=giver, side="from", energy_kwh=format_kwh(energy_uwh))
             for (giver, taker), energy_uwh in sums
             if taker == wallet
         ]
-        gave = [
-            ServedEnergy(taker, "to", format_kwh(energy_uwh))
+        given = [
+            ServedEnergy(wallet=taker, side="to", energy_kwh=format_kwh(energy_uwh))
             for (giver, taker), energy_uwh in sums
             if giver == wallet
         ]
-        return got + gave
+        return received + given
 
 
-def _sums(shares: MonthAllocations) -> dict[tuple[str, str], int]:
-    """By the wallets of the producing and of the consuming meter; nothing if there are too many."""
-    makers = sorted((meter, wallet) for wallet, made in shares.given.items() for meter in made)
-    takers = sorted((meter, wallet) for wallet, used in shares.taken.items() for meter in used)
+def _sums(allocations: MonthAllocations) -> dict[tuple[str, str], int]:
+    """Return the energy by giving and taking wallet; nothing if there are too many pairs."""
+    producers = sorted(
+        (meter, wallet, month)
+        for wallet, meters in allocations.producers.items()
+        for meter, month in meters.items()
+    )
+    consumers = sorted(
+        (meter, wallet, month)
+        for wallet, meters in allocations.consumers.items()
+        for meter, month in meters.items()
+    )
     sums: dict[tuple[str, str], int] = {}
     left = MOST_PAIRS
-    for slot in shares.slots:
+    for slot in allocations.slots:
         given = [
             (wallet, energy_uwh)
-            for meter, wallet in makers
-            if (energy_uwh := shares.given[wallet][meter].given_uwh[slot])
+            for _, wallet, month in producers
+            if (energy_uwh := month.given_uwh[slot])
         ]
         if not given:
             continue
         received = [
             (wallet, energy_uwh)
-            for meter, wallet in takers
-            if (energy_uwh := shares.taken[wallet][meter].received_uwh[slot])
+            for _, wallet, month in consumers
+            if (energy_uwh := month.received_uwh[slot])
         ]
         left -= len(given) * len(received)
         if left < 0:

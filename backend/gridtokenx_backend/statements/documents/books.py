@@ -28,12 +28,13 @@ class NoBooks(OperatorError):
 
 
 class Books:
-    """Reads the journal at `path`; nothing that it does changes anything.
-
-    `only` are the wallets whose trades and postings are kept. Raises JournalUnavailable, NoBooks.
-    """
+    """The books of a month, made from the journal at `path` without changing anything."""
 
     def __init__(self, path: Path, month: str, only: Container[str] | None = None) -> None:
+        """Open the journal. Raises JournalUnavailable, and NoBooks.
+
+        `only` are the wallets whose trades and postings are kept; None keeps those of all.
+        """
         self._rows = JournalRows(path)
         history = self._rows.terms()
         if not history:
@@ -51,7 +52,7 @@ class Books:
         self.roster = Roster(history, self.month)
         self._spool = Spool()
         self.fold = MonthFold(self.month, self._spool, only)
-        self._serving = PairSums(self.fold.shares)
+        self._pairs = PairSums(self.fold.allocations)
 
     def __enter__(self) -> Self:
         return self
@@ -67,10 +68,11 @@ class Books:
 
     @property
     def community(self) -> str:
+        """The community's name."""
         return self.roster.newest.community.name
 
     def newest_step(self) -> ChangePeriod | None:
-        """The month's last step, whose documents are stored; None while the month is open."""
+        """Return the month's last step, whose documents are stored; None while it is open."""
         return self._rows.newest_step(self.month.name)
 
     @property
@@ -80,46 +82,49 @@ class Books:
 
     @property
     def wallets(self) -> list[str]:
-        """The members who get a statement."""
+        """The wallets of the members who get a statement."""
         return list(self.roster.names)
 
     def catch_up(self, progress: Callable[[int, int], None] = lambda *_: None) -> None:
-        """Takes all that is journaled by now; `progress` is told of (entries read, their number).
+        """Read all that is journaled by now, from where the last call stopped.
 
-        Done again, it goes on where it stopped; `fold.touched` names the wallets that moved.
+        `progress` is called with the number of entries that are read, and with their total.
+        Afterwards `fold.touched` names the accounts and meters that entries concerned.
         """
         last = self._rows.last_seq()
-        self._serving = PairSums(self.fold.shares)
-        self.fold.add_all(_told(self._rows.rows(self.fold.seq, last), last, progress))
+        self._pairs = PairSums(self.fold.allocations)
+        self.fold.add_all(_reporting(self._rows.rows(self.fold.seq, last), last, progress))
         progress(last, last)
 
     def data(self, wallet: str) -> StatementData:
-        """What the month was for a member. Raises KeyError for others."""
-        person = BilledMember(
-            self.roster.names[wallet],
-            wallet,
-            self.roster.plan(wallet),
-            self.metered(wallet),
-            self.feeds_in,
-            self.roster.newest.sharing,
+        """Return what the month was for a member. Raises KeyError for other wallets."""
+        member = BilledMember(
+            name=self.roster.names[wallet],
+            wallet=wallet,
+            plan=self.roster.plan(wallet),
+            meters=self.metered(wallet),
+            feeds_in=self.feeds_in,
+            sharing=self.roster.newest.sharing,
         )
-        return data_of(self.fold, person, self.community, self._spool, self._serving)
+        return data_of(self.fold, member, self.community, self._spool, self._pairs)
 
-    def concern(self, wallet: str) -> set[str]:
-        """What of `fold.touched` changes this member's statement: wallet, meters, key."""
-        return {wallet, EVERYBODY, *(span.meter for span in self.roster.spans.get(wallet, []))}
+    def dependencies(self, wallet: str) -> set[str]:
+        """Return what changes a member's statement if it is in `fold.touched`."""
+        meters = [span.meter for span in self.roster.spans.get(wallet, [])]
+        return {wallet, EVERYBODY, *meters}
 
     def metered(self, wallet: str) -> list[MeteredSpan]:
-        """The member's metering points with their intervals."""
+        """Return the member's metering points with their intervals."""
         meters = self.fold.meters
         return [
-            MeteredSpan(*span, meters.get(span.meter)) for span in self.roster.spans.get(wallet, [])
+            MeteredSpan(span, meters.get(span.meter)) for span in self.roster.spans.get(wallet, [])
         ]
 
 
-def _told(
+def _reporting(
     rows: Iterator[JournalRow], total: int, progress: Callable[[int, int], None]
 ) -> Iterator[JournalRow]:
+    """Yield the rows, and call `progress` from time to time."""
     for row in rows:
         if row.seq % PROGRESS_EVERY == 0:
             progress(row.seq, total)

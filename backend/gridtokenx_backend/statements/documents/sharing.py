@@ -1,8 +1,8 @@
 """A member's month by the community's key: energy, money, and the lines that say so.
 
-What is left of import is the utility's, and so is what of the export nobody of the community got.
-In the mode `imported` both begin with the grid operator's figures, for its allocation rests on
-them; otherwise with the gateways'.
+What is left of the import comes from the utility, and what of the export nobody of the community
+received goes to it. In the mode `imported` both begin with the grid operator's figures, because its
+allocation rests on them; otherwise with the gateways'.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from gridtokenx_wire.units import format_grx, format_kwh
 _NOTHING: array[int] = array("q")
 
 
-class EntryRange(msgspec.Struct, frozen=True):
+class EntryRange(msgspec.Struct, frozen=True, kw_only=True):
     """The first and the last journal entry behind a sum, and how many there are."""
 
     first: int = 0
@@ -47,8 +47,11 @@ class EntryRange(msgspec.Struct, frozen=True):
     count: int = 0
 
 
-class SharedEnergy(msgspec.Struct, frozen=True):
-    """`imports` and `exports` are by meter and interval of the month, `received` by interval."""
+class SharedEnergy(msgspec.Struct, frozen=True, kw_only=True):
+    """What a wallet's metering points received and gave by the key.
+
+    `imports` and `exports` are by meter and interval of the month, `received` by interval.
+    """
 
     imports: list[Sequence[int]]
     exports: list[Sequence[int]]
@@ -61,63 +64,68 @@ class SharedEnergy(msgspec.Struct, frozen=True):
     earned_ugrx: int
     paid_ugrx: int
     prices: list[int]
-    """Of the intervals in which anything was received or given, each once and ascending."""
-    taken: EntryRange
-    given: EntryRange
+    """The prices of the intervals with received or given energy, each once and ascending."""
+    received_in: EntryRange
+    given_in: EntryRange
 
 
-def shared_of(
-    shares: MonthAllocations,
+def shared_energy(
+    allocations: MonthAllocations,
     figures: OperatorFigures,
     wallet: str,
     meters: Sequence[MeteredSpan],
     terms: SharingTerms,
 ) -> SharedEnergy | None:
-    """None where nothing was shared in the month."""
-    if shares.is_empty:
+    """Return what the key did for a wallet; None where nothing was shared in the month."""
+    if allocations.is_empty:
         return None
-    month = shares.month
-    taken, given = shares.taken.get(wallet, {}), shares.given.get(wallet, {})
-    names = dict.fromkeys([*(metered.meter for metered in meters), *taken, *given])
+    month = allocations.month
+    consumers = allocations.consumers.get(wallet, {})
+    producers = allocations.producers.get(wallet, {})
+    names = dict.fromkeys([*(each.span.meter for each in meters), *consumers, *producers])
     imports: list[Sequence[int]] = []
     exports: list[Sequence[int]] = []
     surplus_uwh = 0
     for name in names:
-        spans = [metered for metered in meters if metered.meter == name]
-        imported, exported = _energies(month, name, spans, shares.slots, figures)
-        got = taken[name].received_uwh if name in taken else _NOTHING
+        spans = [metered for metered in meters if metered.span.meter == name]
+        imported, exported = _energies(month, name, spans, allocations.slots, figures)
+        got = consumers[name].received_uwh if name in consumers else _NOTHING
         imports.append([*map(max, imported, got)] if got else imported)
         exports.append(exported)
-        surplus_uwh += _surplus(month, name, exported, given.get(name), shares, terms)
+        surplus_uwh += _surplus_uwh(name, exported, allocations, producers.get(name), terms)
     received = array("q", bytes(8 * month.intervals))
-    for each in taken.values():
+    for each in consumers.values():
         received = array("q", map(int.__add__, received, each.received_uwh))
-    rows_in = [slot for slot in range(month.intervals) if received[slot]]
-    rows_out = sorted({slot for each in given.values() for slot in _filled(each.given_uwh)})
+    slots_in = [slot for slot in range(month.intervals) if received[slot]]
+    slots_out = sorted({slot for each in producers.values() for slot in _filled(each.given_uwh)})
     return SharedEnergy(
-        imports,
-        exports,
-        received,
-        sum(received),
-        sum(sum(each.given_uwh) for each in given.values()),
-        surplus_uwh,
-        sum(sum(each.held_uwh.values()) for each in given.values()),
-        sum(sum(each.cost_ugrx) for each in taken.values()),
-        sum(sum(each.earned_ugrx) for each in given.values()),
-        shares.allocated(wallet).paid_ugrx,
-        sorted({shares.slots[slot].price_ugrx for slot in {*rows_in, *rows_out}}),
-        _evidence(shares, rows_in),
-        _evidence(shares, rows_out),
+        imports=imports,
+        exports=exports,
+        received=received,
+        received_uwh=sum(received),
+        given_uwh=sum(sum(each.given_uwh) for each in producers.values()),
+        surplus_uwh=surplus_uwh,
+        held_uwh=sum(sum(each.held_uwh.values()) for each in producers.values()),
+        cost_ugrx=sum(sum(each.cost_ugrx) for each in consumers.values()),
+        earned_ugrx=sum(sum(each.earned_ugrx) for each in producers.values()),
+        paid_ugrx=allocations.allocated(wallet).paid_ugrx,
+        prices=sorted({allocations.slots[slot].price_ugrx for slot in {*slots_in, *slots_out}}),
+        received_in=_entries(allocations, slots_in),
+        given_in=_entries(allocations, slots_out),
     )
 
 
 def _filled(energies: Sequence[int]) -> list[int]:
+    """Return the intervals with energy."""
     return [slot for slot, energy in enumerate(energies) if energy]
 
 
-def _evidence(shares: MonthAllocations, slots: Iterable[int]) -> EntryRange:
-    entries = {shares.slots[slot].entry for slot in slots}
-    return EntryRange(min(entries), max(entries), len(entries)) if entries else EntryRange()
+def _entries(allocations: MonthAllocations, slots: Iterable[int]) -> EntryRange:
+    """Return the entries that allocated these intervals last."""
+    entries = {allocations.slots[slot].entry for slot in slots}
+    if not entries:
+        return EntryRange()
+    return EntryRange(first=min(entries), last=max(entries), count=len(entries))
 
 
 def _energies(
@@ -127,191 +135,213 @@ def _energies(
     slots: Mapping[int, AllocatedSlot],
     figures: OperatorFigures,
 ) -> tuple[array[int], array[int]]:
-    """A meter's import and export by interval of the month; zero where nothing is known."""
+    """Return a meter's import and export by interval of the month; zero where none is known."""
     imported = array("q", bytes(8 * month.intervals))
     exported = array("q", bytes(8 * month.intervals))
     for metered in spans:
-        if metered.of_month is not None:
-            within = slice(metered.first, metered.end)
-            imported[within] = metered.of_month.import_uwh[within]
-            exported[within] = metered.of_month.export_uwh[within]
-    said = figures.by_meter.get(meter, {})
+        if metered.month is not None:
+            within = slice(metered.span.first, metered.span.end)
+            imported[within] = metered.month.import_uwh[within]
+            exported[within] = metered.month.export_uwh[within]
+    by_quantity = figures.by_meter.get(meter, {})
     for energies, quantity in ((imported, "consumption"), (exported, "generation")):
-        theirs = said.get(quantity)
-        for slot, shared in slots.items() if theirs else ():
-            if shared.mode == "imported" and theirs and theirs[slot] != UNKNOWN:
-                energies[slot] = theirs[slot]
+        operators = by_quantity.get(quantity)
+        for slot, allocated in slots.items() if operators else ():
+            if allocated.mode == "imported" and operators and operators[slot] != UNKNOWN:
+                energies[slot] = operators[slot]
     return imported, exported
 
 
-def _surplus(
-    month: Month,
+def _surplus_uwh(
     meter: str,
     exported: Sequence[int],
-    given: ProducerMonth | None,
-    shares: MonthAllocations,
+    allocations: MonthAllocations,
+    producer: ProducerMonth | None,
     terms: SharingTerms,
 ) -> int:
-    """What of a meter's export is the utility's: nobody got it, here or in another community.
+    """Return what of a meter's export goes to the utility, because nobody received it.
 
-    Not what is held back for a missing meter, nor intervals that are still to be allocated.
+    That is nobody here or in another community. Energy that is held back for a missing meter, and
+    intervals that are still to be allocated, do not count.
     """
+    month = allocations.month
     elsewhere = [
-        Participation(each.meter, moment_ms(each.valid_from), int(each.elsewhere_percent))
+        Participation(
+            meter=each.meter,
+            valid_from_ms=moment_ms(each.valid_from),
+            factor_ppm=int(each.elsewhere_percent),
+        )
         for each in terms.participation
         if each.meter == meter
     ]
     elsewhere.sort(key=lambda each: each.valid_from_ms)
     surplus_uwh = 0
-    for slot in range(max(shares.slots) + 1):
+    for slot in range(max(allocations.slots) + 1):
         if energy_uwh := exported[slot]:
-            if given is not None:
-                energy_uwh -= given.given_uwh[slot] + given.held_uwh.get(slot, 0)
-            if elsewhere and elsewhere[0].valid_from_ms <= _start(month, slot):
-                factor_ppm = factor_at(elsewhere, _start(month, slot))
+            if producer is not None:
+                energy_uwh -= producer.given_uwh[slot] + producer.held_uwh.get(slot, 0)
+            if elsewhere and elsewhere[0].valid_from_ms <= _start_ms(month, slot):
+                factor_ppm = factor_at(elsewhere, _start_ms(month, slot))
                 energy_uwh -= part_of(exported[slot], factor_ppm)
             surplus_uwh += max(0, energy_uwh)
     return surplus_uwh
 
 
-def _start(month: Month, slot: int) -> int:
+def _start_ms(month: Month, slot: int) -> int:
     return month.from_ms + slot * INTERVAL_MS
 
 
-def allocation_of(
-    shares: MonthAllocations,
+def key_allocation(
+    allocations: MonthAllocations,
     wallet: str,
     shared: SharedEnergy,
     terms: SharingTerms,
-    serving: PairSums,
+    pairs: PairSums,
 ) -> KeyAllocation:
-    """The key's part of the document."""
-    taken, given = shares.taken.get(wallet, {}), shares.given.get(wallet, {})
-    unknown = {slot for got in taken.values() for slot in got.missing}
-    unknown |= {slot for made in given.values() for slot in made.missing}
-    worth = EnergyPrices()
-    worth.add_all(shares, [shared.received, *(made.given_uwh for made in given.values())])
+    """Return the part of the document that is about the key."""
+    consumers = allocations.consumers.get(wallet, {})
+    producers = allocations.producers.get(wallet, {})
+    unknown = {slot for each in consumers.values() for slot in each.missing}
+    unknown |= {slot for each in producers.values() for slot in each.missing}
+    energies = [shared.received, *(each.given_uwh for each in producers.values())]
+    prices = energy_prices(allocations, energies)
     return KeyAllocation(
-        keys_used(shares, terms),
-        slot_counts(shares),
-        len(unknown),
-        *worth.prices(),
-        format_kwh(shared.held_uwh),
-        format_kwh(shares.waiting_uwh),
-        format_grx(shared.cost_ugrx),
-        format_grx(shared.earned_ugrx),
-        format_grx(shared.paid_ugrx),
-        _lines(shares, taken, given),
-        serving.of(wallet),
+        keys=key_usages(allocations, terms),
+        slots=slot_counts(allocations),
+        unknown=len(unknown),
+        lowest_grx_per_kwh=prices.lowest,
+        mean_grx_per_kwh=prices.mean,
+        highest_grx_per_kwh=prices.highest,
+        held_kwh=format_kwh(shared.held_uwh),
+        waiting_kwh=format_kwh(allocations.waiting_uwh),
+        cost_grx=format_grx(shared.cost_ugrx),
+        earned_grx=format_grx(shared.earned_ugrx),
+        paid_grx=format_grx(shared.paid_ugrx),
+        lines=_lines(allocations, consumers, producers),
+        served=pairs.of(wallet),
     )
 
 
-class EnergyPrices(msgspec.Struct):
-    """Community prices, weighted by energy."""
+class EnergyPrices(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices of shared energy in GRX for a kWh; empty where there was no energy."""
 
-    energy_uwh: int = 0
-    weighted: int = 0
-    lowest_ugrx: int = 0
-    highest_ugrx: int = 0
-
-    def add_all(self, shares: MonthAllocations, energies: Iterable[Sequence[int]]) -> None:
-        """Takes energies by interval."""
-        for by_slot in energies:
-            for slot in _filled(by_slot):
-                price_ugrx, energy_uwh = shares.slots[slot].price_ugrx, by_slot[slot]
-                first = not self.energy_uwh
-                self.lowest_ugrx = price_ugrx if first else min(self.lowest_ugrx, price_ugrx)
-                self.highest_ugrx = max(self.highest_ugrx, price_ugrx)
-                self.energy_uwh += energy_uwh
-                self.weighted += energy_uwh * price_ugrx
-
-    def prices(self) -> tuple[str, str, str]:
-        """Lowest, mean and highest; empty where there was no energy."""
-        if not self.energy_uwh:
-            return "", "", ""
-        mean_ugrx = self.weighted // self.energy_uwh
-        low, mean, high = map(format_grx, (self.lowest_ugrx, mean_ugrx, self.highest_ugrx))
-        return low, mean, high
+    lowest: str = ""
+    mean: str = ""
+    highest: str = ""
 
 
-def community_prices(shares: MonthAllocations) -> tuple[str, str, str]:
-    """The lowest price of a shared kWh in the month, the mean by energy, and the highest."""
-    worth = EnergyPrices()
-    parts = shares.taken.values()
-    worth.add_all(shares, (taken.received_uwh for each in parts for taken in each.values()))
-    return worth.prices()
+def energy_prices(allocations: MonthAllocations, energies: Iterable[Sequence[int]]) -> EnergyPrices:
+    """Return the prices of energies by interval; the mean is weighted by energy, rounded down."""
+    energy_uwh = weighted = 0
+    prices_ugrx: set[int] = set()
+    for by_slot in energies:
+        for slot in _filled(by_slot):
+            price_ugrx = allocations.slots[slot].price_ugrx
+            prices_ugrx.add(price_ugrx)
+            energy_uwh += by_slot[slot]
+            weighted += by_slot[slot] * price_ugrx
+    if not energy_uwh:
+        return EnergyPrices()
+    return EnergyPrices(
+        lowest=format_grx(min(prices_ugrx)),
+        mean=format_grx(weighted // energy_uwh),
+        highest=format_grx(max(prices_ugrx)),
+    )
 
 
-def keys_used(shares: MonthAllocations, terms: SharingTerms) -> list[KeyUsage]:
-    """The versions of the key that allocated anything of the month."""
+def community_prices(allocations: MonthAllocations) -> EnergyPrices:
+    """Return the prices of all energy that was received by the key in the month."""
+    wallets = allocations.consumers.values()
+    return energy_prices(
+        allocations, (each.received_uwh for meters in wallets for each in meters.values())
+    )
+
+
+def key_usages(allocations: MonthAllocations, terms: SharingTerms) -> list[KeyUsage]:
+    """Return the versions of the key that allocated anything of the month."""
     agreed = {key.version: key for key in terms.key}
     counts: dict[tuple[int, str], int] = {}
-    for slot in shares.slots.values():
+    for slot in allocations.slots.values():
         counts[slot.key, slot.mode] = counts.get((slot.key, slot.mode), 0) + 1
-    found = []
+    usages = []
     for (version, mode), count in sorted(counts.items()):
         key = agreed.get(version)
         table = key.of_table if key else None
-        source = table.source if table else ""
-        found.append(KeyUsage(version, mode, key.valid_from if key else "", count, source))
-    return found
+        usage = KeyUsage(
+            version=version,
+            mode=mode,
+            valid_from=key.valid_from if key else "",
+            intervals=count,
+            table_sha256=table.source if table else "",
+        )
+        usages.append(usage)
+    return usages
 
 
-def slot_counts(shares: MonthAllocations) -> QualityCounts:
-    """How well the month is allocated."""
-    slots = shares.slots.values()
+def slot_counts(allocations: MonthAllocations) -> QualityCounts:
+    """Return how many intervals of the month are allocated with which quality."""
+    slots = allocations.slots.values()
     counts = {quality.label: 0 for quality in Quality}
     for slot in slots:
         counts[Quality(slot.quality).label] += 1
-    counts[Quality.MISSING.label] = shares.month.intervals - len(slots)
+    intervals = allocations.month.intervals
+    counts[Quality.MISSING.label] = intervals - len(slots)
     revised = sum(1 for slot in slots if slot.revision)
-    return QualityCounts(shares.month.intervals, revised=revised, **counts)
+    return QualityCounts(expected=intervals, revised=revised, **counts)
 
 
 def _lines(
-    shares: MonthAllocations, taken: Mapping[str, ConsumerMonth], given: Mapping[str, ProducerMonth]
+    allocations: MonthAllocations,
+    consumers: Mapping[str, ConsumerMonth],
+    producers: Mapping[str, ProducerMonth],
 ) -> list[SharedLine]:
-    """In the order of the intervals. Where nothing is missing, and no energy is or ever was, there
-    is no line.
+    """Return the lines in the order of the intervals.
+
+    There is a line where energy is, is held back, is missing, or was in an earlier allocation.
     """
-    found = []
-    for slot in sorted(shares.slots):
-        of_slot = shares.slots[slot]
-        for meter, got in taken.items():
-            energy_uwh, held_uwh = got.received_uwh[slot], got.held_uwh.get(slot, 0)
-            is_missing = slot in got.missing
-            if energy_uwh or held_uwh or is_missing or slot in got.was:
-                amounts = (energy_uwh, got.cost_ugrx[slot], held_uwh, is_missing)
-                found.append(_line(shares.month, slot, of_slot, meter, "received", amounts))
-        for meter, made in given.items():
-            energy_uwh, held_uwh = made.given_uwh[slot], made.held_uwh.get(slot, 0)
-            is_missing = slot in made.missing
-            if energy_uwh or held_uwh or is_missing or slot in made.was:
-                amounts = (energy_uwh, -made.earned_ugrx[slot], held_uwh, is_missing)
-                found.append(_line(shares.month, slot, of_slot, meter, "given", amounts))
-    return found
+    lines: list[SharedLine] = []
+    month = allocations.month
+    for slot in sorted(allocations.slots):
+        allocated = allocations.slots[slot]
+        for meter, consumer in consumers.items():
+            amounts = consumer.received_uwh[slot], consumer.cost_ugrx[slot]
+            lines += _line(month, slot, allocated, meter, "received", consumer, amounts)
+        for meter, producer in producers.items():
+            amounts = producer.given_uwh[slot], -producer.earned_ugrx[slot]
+            lines += _line(month, slot, allocated, meter, "given", producer, amounts)
+    return lines
 
 
 def _line(
     month: Month,
     slot: int,
-    shared: AllocatedSlot,
+    allocated: AllocatedSlot,
     meter: str,
     side: Literal["received", "given"],
-    amounts: tuple[int, int, int, bool],
-) -> SharedLine:
-    energy_uwh, amount_ugrx, held_uwh, is_missing = amounts
-    return SharedLine(
-        shared.entry,
-        _start(month, slot),
-        meter,
-        side,
-        shared.key,
-        Quality(shared.quality).label,
-        format_grx(shared.price_ugrx),
-        "" if is_missing else format_kwh(energy_uwh),
-        "" if is_missing else format_grx(amount_ugrx),
-        format_kwh(held_uwh) if held_uwh else "",
-        shared.revision,
-        shared.corrects,
+    of_meter: ConsumerMonth | ProducerMonth,
+    amounts: tuple[int, int],
+) -> list[SharedLine]:
+    """Return the line of a metering point in an interval, if there is one.
+
+    `amounts` are its energy in µWh and what it owes for it in µGRX.
+    """
+    energy_uwh, amount_ugrx = amounts
+    held_uwh = of_meter.held_uwh.get(slot, 0)
+    is_missing = slot in of_meter.missing
+    if not (energy_uwh or held_uwh or is_missing or slot in of_meter.formerly_filled):
+        return []
+    line = SharedLine(
+        entry=allocated.entry,
+        time_ms=_start_ms(month, slot),
+        meter=meter,
+        side=side,
+        key=allocated.key,
+        quality=Quality(allocated.quality).label,
+        price_grx_per_kwh=format_grx(allocated.price_ugrx),
+        energy_kwh="" if is_missing else format_kwh(energy_uwh),
+        amount_grx="" if is_missing else format_grx(amount_ugrx),
+        held_kwh=format_kwh(held_uwh) if held_uwh else "",
+        revision=allocated.revision,
+        corrects=allocated.corrects,
     )
+    return [line]

@@ -1,4 +1,4 @@
-"""A member's month: from the fold, the meters' intervals and the tariff to the document's data."""
+"""Makes a member's statement of the fold, the meters' intervals and the tariff."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from gridtokenx_backend.core.model.ledger import ASSETS, GRID, GRX
 from gridtokenx_backend.core.model.sharing_terms import SharingTerms
 from gridtokenx_backend.statements.documents import bill as billing
 from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
-from gridtokenx_backend.statements.documents.sharing import SharedEnergy, allocation_of, shared_of
-from gridtokenx_backend.statements.fold.allocations import MonthAllocations, SharedAmounts
+from gridtokenx_backend.statements.documents.sharing import (
+    SharedEnergy,
+    key_allocation,
+    shared_energy,
+)
+from gridtokenx_backend.statements.documents.statement_checks import statement_checks
 from gridtokenx_backend.statements.fold.energy import MeteredSpan
 from gridtokenx_backend.statements.fold.month_fold import MonthFold
-from gridtokenx_backend.statements.fold.operator_figures import reconciled
+from gridtokenx_backend.statements.fold.operator_figures import reconcile
 from gridtokenx_backend.statements.fold.posting_kinds import spell
 from gridtokenx_backend.statements.fold.spool import Spool, SpoolPart
 from gridtokenx_backend.statements.fold.tariffs import ROUNDING, TariffPlan
@@ -24,8 +28,6 @@ from gridtokenx_backend.statements.fold.wallet import WalletMonth
 from gridtokenx_backend.statements.model.document import (
     FORMAT,
     Account,
-    Bill,
-    Check,
     CorrectedDocument,
     CorrectionNote,
     EnergySummary,
@@ -41,7 +43,7 @@ from gridtokenx_backend.statements.model.document import (
 )
 from gridtokenx_backend.statements.model.months import INTERVAL_MS, Month
 from gridtokenx_wire.config import encode_hook
-from gridtokenx_wire.units import format_grx, format_kwh, parse_grx
+from gridtokenx_wire.units import format_kwh
 
 SHARED_FORMULAS = [
     "received and given = the newest allocation that the journal has of each interval",
@@ -67,7 +69,7 @@ FORMULAS = [
 ]
 
 
-class BilledMember(msgspec.Struct, frozen=True):
+class BilledMember(msgspec.Struct, frozen=True, kw_only=True):
     """Whose statement it is, on which tariff, with which metering points."""
 
     name: str
@@ -80,40 +82,42 @@ class BilledMember(msgspec.Struct, frozen=True):
 
 
 def data_of(
-    fold: MonthFold, person: BilledMember, community: str, spool: Spool, serving: PairSums
+    fold: MonthFold, member: BilledMember, community: str, spool: Spool, pairs: PairSums
 ) -> StatementData:
-    """What the month was for this member."""
-    month = fold.month
-    wallet = fold.wallets.get(person.wallet) or WalletMonth()
-    meters, terms = person.meters, person.sharing
-    shared = shared_of(fold.shares, fold.operator, person.wallet, meters, terms)
-    usage = billing.usage(month, person.plan, meters, wallet.retired, shared)
-    unsold_uwh = fold.unsold_uwh(person.wallet, wallet)
+    """Return what the month was for this member."""
+    month, allocations = fold.month, fold.allocations
+    wallet = fold.wallets.get(member.wallet) or WalletMonth()
+    meters, terms, plan = member.meters, member.sharing, member.plan
+    shared = shared_energy(allocations, fold.operator, member.wallet, meters, terms)
+    usage = billing.usage_of(month, plan, meters, wallet.retired, shared)
+    unsold_uwh = fold.unsold_uwh(member.wallet, wallet)
     surplus_uwh = unsold_uwh if shared is None else shared.surplus_uwh
-    fed_in_uwh = surplus_uwh if person.feeds_in else 0
-    bill = billing.bill_of(wallet, usage, person.plan, fed_in_uwh, shared)
-    accounts = [_account(asset, wallet, spool, person.wallet) for asset in ASSETS]
+    fed_in_uwh = surplus_uwh if member.feeds_in else 0
+    bill = billing.bill_of(wallet, usage, plan, fed_in_uwh, shared)
+    allocation = None
+    if shared is not None:
+        allocation = key_allocation(allocations, member.wallet, shared, terms, pairs)
     return StatementData(
-        community,
-        month.name,
-        month.zone,
-        month.from_ms,
-        month.to_ms,
-        month.days,
-        person.name,
-        person.wallet,
-        _energy(wallet, usage, unsold_uwh, shared),
-        bill,
-        billing.alone(bill, usage, person.plan),
-        [_block(month, person.plan, metered) for metered in person.meters],
-        spool.lines(person.wallet, "trade"),
-        accounts,
-        _snapshot(person.plan),
-        allocation_of(fold.shares, person.wallet, shared, terms, serving) if shared else None,
-        ROUNDING,
-        [*FORMULAS, *SHARED_FORMULAS] if shared else FORMULAS,
-        checks(wallet, bill, usage, fold.shares, person.wallet),
-        [each for metered in meters for each in reconciled(metered, fold.operator)],
+        community=community,
+        month=month.name,
+        time_zone=month.zone,
+        from_ms=month.from_ms,
+        to_ms=month.to_ms,
+        days=month.days,
+        member=member.name,
+        wallet=member.wallet,
+        energy=_energy_summary(wallet, usage, unsold_uwh, shared),
+        bill=bill,
+        alone=billing.without_community(bill, usage, plan),
+        meters=[_metering_point(month, plan, metered) for metered in meters],
+        trades=spool.lines(member.wallet, "trade"),
+        accounts=[_account(asset, wallet, spool, member.wallet) for asset in ASSETS],
+        tariff=_tariff_terms(plan),
+        allocation=allocation,
+        rounding=ROUNDING,
+        formulas=[*FORMULAS, *SHARED_FORMULAS] if shared else FORMULAS,
+        checks=statement_checks(fold, member.wallet, meters, bill, usage),
+        reconciliation=[each for metered in meters for each in reconcile(metered, fold.operator)],
     )
 
 
@@ -124,146 +128,93 @@ def statement_of(
     corrects: CorrectedDocument | None = None,
     notes: Sequence[CorrectionNote] = (),
 ) -> Statement:
-    """The document around the data."""
-    found = sha256(canonical(data))
-    return Statement(FORMAT, status, revision, corrects, list(notes), data, found)
+    """Return the document around the data."""
+    return Statement(
+        format=FORMAT,
+        status=status,
+        revision=revision,
+        corrects=corrects,
+        notes=list(notes),
+        data=data,
+        data_sha256=sha256(canonical(data)),
+    )
 
 
-def _snapshot(plan: TariffPlan | None) -> Any:
+def _tariff_terms(plan: TariffPlan | None) -> Any:
+    """Return the terms of the tariff as JSON has them."""
     if plan is None:
         return None
     return msgspec.json.decode(msgspec.json.encode(plan.terms, enc_hook=encode_hook))
 
 
-def _energy(
+def _energy_summary(
     wallet: WalletMonth, usage: billing.EnergyUsage, unsold_uwh: int, shared: SharedEnergy | None
 ) -> EnergySummary:
-    known = usage.known
-    minted = wallet.tallies.get((GRID, "minted"))
+    minted = wallet.sums.get((GRID, "minted"))
     return EnergySummary(
-        format_kwh(usage.import_uwh) if known else "",
-        format_kwh(usage.retired_uwh),
-        format_kwh(usage.import_uwh - usage.retired_uwh - usage.received_uwh) if known else "",
-        format_kwh(usage.export_uwh) if known else "",
-        format_kwh(minted.amount if minted else 0),
-        format_kwh(wallet.bought.quantity_uwh),
-        format_kwh(wallet.sold.quantity_uwh),
-        format_kwh(unsold_uwh),
-        "",
-        format_kwh(usage.received_uwh),
-        format_kwh(shared.given_uwh if shared else 0),
-        format_kwh(shared.surplus_uwh if shared else unsold_uwh),
+        import_kwh=format_kwh(usage.import_uwh) if usage.is_known else "",
+        covered_kwh=format_kwh(usage.retired_uwh),
+        residual_kwh=format_kwh(usage.residual_uwh) if usage.is_known else "",
+        export_kwh=format_kwh(usage.export_uwh) if usage.is_known else "",
+        minted_kwh=format_kwh(minted.amount if minted else 0),
+        bought_kwh=format_kwh(wallet.bought.quantity_uwh),
+        sold_kwh=format_kwh(wallet.sold.quantity_uwh),
+        unsold_kwh=format_kwh(unsold_uwh),
+        received_kwh=format_kwh(usage.received_uwh),
+        given_kwh=format_kwh(shared.given_uwh if shared else 0),
+        surplus_kwh=format_kwh(shared.surplus_uwh if shared else unsold_uwh),
     )
 
 
-def _block(month: Month, plan: TariffPlan | None, metered: MeteredSpan) -> MeteringPoint:
-    known = metered.known
+def _metering_point(month: Month, plan: TariffPlan | None, metered: MeteredSpan) -> MeteringPoint:
+    is_known, span = metered.is_known, metered.span
     windows = []
-    if plan is not None and known:
+    if plan is not None and is_known:
         sums = [0] * len(plan.bands)
-        bands = plan.band_of[metered.first : metered.end]
+        bands = plan.band_of[span.first : span.end]
         for band_index, import_uwh in zip(bands, metered.imports, strict=False):
             sums[band_index] += import_uwh
         windows = [
-            WindowEnergy(band.window, format_kwh(amount))
+            WindowEnergy(window=band.window, import_kwh=format_kwh(amount))
             for band, amount in zip(plan.bands, sums, strict=True)
         ]
     return MeteringPoint(
-        metered.meter,
-        metered.policy,
-        month.from_ms + metered.first * INTERVAL_MS,
-        month.from_ms + metered.end * INTERVAL_MS,
-        format_kwh(metered.import_uwh) if known else "",
-        format_kwh(metered.export_uwh) if known else "",
-        windows,
-        quality_of(metered),
+        meter=span.meter,
+        policy=span.policy,
+        from_ms=month.from_ms + span.first * INTERVAL_MS,
+        to_ms=month.from_ms + span.end * INTERVAL_MS,
+        import_kwh=format_kwh(metered.import_uwh) if is_known else "",
+        export_kwh=format_kwh(metered.export_uwh) if is_known else "",
+        windows=windows,
+        quality=quality_counts(metered),
     )
 
 
-def quality_of(metered: MeteredSpan) -> QualityCounts:
-    """How well the intervals are known."""
+def quality_counts(metered: MeteredSpan) -> QualityCounts:
+    """Return how many intervals of a metering point have which quality."""
     qualities = metered.qualities
     counts = {quality.label: qualities.count(quality) for quality in Quality}
-    return QualityCounts(metered.expected, revised=metered.revised, **counts)
+    return QualityCounts(expected=metered.expected, revised=metered.revised, **counts)
 
 
 def _account(asset: str, wallet: WalletMonth, spool: Spool, address: str) -> Account:
     part: SpoolPart = "GRX" if asset == GRX else "GRID" if asset == GRID else "REC"
     opening = wallet.before[asset]
+    sums = [
+        PostingSum(
+            kind=kind,
+            amount=spell(asset, moved.amount),
+            count=moved.count,
+            first_entry=moved.first_entry,
+            last_entry=moved.last_entry,
+        )
+        for (of, kind), moved in sorted(wallet.sums.items())
+        if of == asset
+    ]
     return Account(
-        asset,
-        spell(asset, opening),
-        [
-            PostingSum(
-                kind, spell(asset, tally.amount), tally.count, tally.first_entry, tally.last_entry
-            )
-            for (of, kind), tally in sorted(wallet.tallies.items())
-            if of == asset
-        ],
-        spell(asset, opening + wallet.within[asset]),
-        spool.lines(address, part),
+        asset=asset,
+        opening=spell(asset, opening),
+        sums=sums,
+        closing=spell(asset, opening + wallet.within[asset]),
+        postings=spool.lines(address, part),
     )
-
-
-def checks(
-    wallet: WalletMonth,
-    bill: Bill,
-    usage: billing.EnergyUsage,
-    shares: MonthAllocations,
-    address: str,
-) -> list[Check]:
-    """What must agree: the lines with the ledger, the total with its lines."""
-    found = []
-    for asset in ASSETS:
-        lines = sum(tally.amount for (of, _), tally in wallet.tallies.items() if of == asset)
-        found.append(
-            _check(
-                f"{asset}: the lines of this statement = the ledger's movements",
-                spell(asset, lines),
-                spell(asset, wallet.within[asset]),
-            )
-        )
-    settled = wallet.bought.amount_ugrx + wallet.sold.amount_ugrx
-    found.append(
-        _check(
-            "community lines of the bill = GRX that trades moved",
-            bill.settled_grx,
-            format_grx(-settled),
-        )
-    )
-    total = sum(parse_grx(line.amount_grx) for line in bill.lines)
-    found.append(_check("total = sum of the bill's lines", format_grx(total), bill.total_grx))
-    if usage.known:
-        by_band = sum(usage.residual_uwh)
-        covered_uwh = usage.retired_uwh + usage.received_uwh
-        found.append(
-            _check(
-                "residual import by time of use = import − retired − received by the key",
-                format_kwh(by_band),
-                format_kwh(usage.import_uwh - covered_uwh),
-            )
-        )
-    return [*found, *_shared_checks(shares, address)]
-
-
-def _shared_checks(shares: MonthAllocations, address: str) -> list[Check]:
-    """The key's lines against the ledger; not energy while some of it waits to be minted."""
-    if shares.is_empty:
-        return []
-    said = shares.allocated(address)
-    moved = shares.moved.get(address, SharedAmounts())
-    found = []
-    if shares.comparable and not shares.waiting_uwh:
-        for text, left_uwh, right_uwh in (
-            ("received by the key = GRID retired for it", said.took_uwh, moved.took_uwh),
-            ("given by the key = GRID that left for it", said.gave_uwh, moved.gave_uwh),
-        ):
-            found.append(_check(text, format_kwh(left_uwh), format_kwh(right_uwh)))
-    if shares.comparable:
-        paid, on_ledger = format_grx(said.paid_ugrx), format_grx(moved.paid_ugrx)
-        found.append(_check("paid for shared energy = GRX that clearings moved", paid, on_ledger))
-    return found
-
-
-def _check(text: str, left: str, right: str) -> Check:
-    return Check(text, left, right, left == right)

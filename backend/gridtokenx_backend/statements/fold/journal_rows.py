@@ -3,55 +3,88 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import msgspec
 
 from gridtokenx_backend.core.messages.inputs import ConfigureInput, PeriodInput, parse
+from gridtokenx_backend.core.messages.outcomes import Outcome, Trade, trades_of
 from gridtokenx_backend.core.messages.period_records import ChangePeriod
+from gridtokenx_backend.core.model.ledger import Movement
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.errors import JournalUnavailable
+from gridtokenx_backend.journal.entry import decode_leaf, decode_outcome
 from gridtokenx_backend.journal.sqlite_journal import check_schema
 
-_READ = 1000
-_WITH_INPUT = ("configure", "period", "settlement", "grid_data")
-"""Kinds whose input says what their outcome does not."""
+_ROWS_AT_ONCE = 1000
+KINDS_WITH_INPUT = ("configure", "period", "settlement", "grid_data")
+"""Kinds of entries whose input says what their outcome does not."""
 
 
-class JournalRow(NamedTuple):
-    """`given` is empty for kinds whose input is not needed; both are None where erased."""
+class JournalRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An entry as it is stored.
+
+    `input` is empty for kinds whose input is not needed; it and `outcome` are None where the
+    private part was erased.
+    """
 
     seq: int
     at_ms: int
     kind: str
     leaf: bytes
-    given: bytes | None
+    input: bytes | None
     outcome: bytes | None
 
 
-class DatedTerms(NamedTuple):
+class DecodedRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The same entry with the movements of its leaf, and its outcome and trades if not erased."""
+
+    seq: int
+    at_ms: int
+    kind: str
+    movements: Sequence[Movement]
+    input: bytes | None
+    outcome: Outcome | None
+    trades: Sequence[Trade]
+
+
+class DatedTerms(msgspec.Struct, frozen=True):
     """Terms and the time from which they are in force."""
 
     at_ms: int
     terms: CommunityTerms
 
 
-def terms_of(given: bytes) -> CommunityTerms:
-    """The terms that an entry put into force."""
-    configured = parse("configure", given)
+def decode_row(row: JournalRow) -> DecodedRow:
+    """Return the content of an entry."""
+    outcome = decode_outcome(row.outcome) if row.outcome is not None else None
+    return DecodedRow(
+        seq=row.seq,
+        at_ms=row.at_ms,
+        kind=row.kind,
+        movements=decode_leaf(row.leaf).movements,
+        input=row.input,
+        outcome=outcome,
+        trades=trades_of(outcome) if outcome is not None else (),
+    )
+
+
+def terms_of(configuration: bytes) -> CommunityTerms:
+    """Return the terms that the input of a `configure` entry put into force."""
+    configured = parse("configure", configuration)
     assert isinstance(configured, ConfigureInput)
     return configured.terms
 
 
 class JournalRows:
-    """A connection of its own; only what is committed is seen."""
+    """A connection of its own, which sees only what is committed."""
 
     def __init__(self, path: Path) -> None:
-        """Raises JournalUnavailable."""
+        """Open the journal for reading. Raises JournalUnavailable."""
         self._path = path
         try:
             self._db = sqlite3.connect(
@@ -77,42 +110,46 @@ class JournalRows:
         self._db.close()
 
     def last_seq(self) -> int:
+        """Return the number of the newest entry; 0 without one."""
         (newest,) = self._db.execute("SELECT max(seq) FROM journal").fetchone()
         return newest or 0
 
     def last_at_ms(self) -> int:
-        """The time of the newest entry; 0 without one."""
-        found = self._read("SELECT at_ms FROM journal ORDER BY seq DESC LIMIT 1", ())
-        return int(found[0][0]) if found else 0
+        """Return the time of the newest entry; 0 without one."""
+        newest = self._read("SELECT at_ms FROM journal ORDER BY seq DESC LIMIT 1", ())
+        return int(newest[0][0]) if newest else 0
 
     def terms(self) -> list[DatedTerms]:
-        """All terms that were ever in force, oldest first."""
+        """Return all terms that were ever in force, oldest first."""
         query = "SELECT at_ms, input FROM journal WHERE kind = 'configure' ORDER BY seq"
-        found = []
-        for at_ms, given in self._read(query, ()):
-            if given is not None:
-                found.append(DatedTerms(at_ms, terms_of(given)))
-        return found
+        return [
+            DatedTerms(at_ms, terms_of(configuration))
+            for at_ms, configuration in self._read(query, ())
+            if configuration is not None
+        ]
 
     def newest_step(self, month: str) -> ChangePeriod | None:
-        """The month's last step; None while it is open."""
+        """Return the month's last step; None while the month is open."""
         query = "SELECT input FROM journal WHERE kind = 'period' ORDER BY seq DESC"
-        for (given,) in self._read(query, ()):
-            step = parse("period", given)
+        for (command,) in self._read(query, ()):
+            step = parse("period", command)
             assert isinstance(step, PeriodInput)
             if step.command.month == month:
                 return step.command
         return None
 
     def rows(self, after: int, until: int) -> Iterator[JournalRow]:
-        """The entries with numbers in (after, until], in order."""
-        wanted = ",".join(f"'{kind}'" for kind in _WITH_INPUT)
+        """Yield the entries with numbers in (after, until], in order."""
+        kinds = ",".join(f"'{kind}'" for kind in KINDS_WITH_INPUT)
         query = (
-            f"SELECT seq, at_ms, kind, leaf, CASE WHEN kind IN ({wanted}) THEN input ELSE x'' END,"  # noqa: S608
+            f"SELECT seq, at_ms, kind, leaf, CASE WHEN kind IN ({kinds}) THEN input ELSE x'' END,"  # noqa: S608
             " outcome FROM journal WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
         )
-        while rows := self._read(query, (after, until, _READ)):
-            yield from (JournalRow(*row) for row in rows)
+        while rows := self._read(query, (after, until, _ROWS_AT_ONCE)):
+            for seq, at_ms, kind, leaf, command, outcome in rows:
+                yield JournalRow(
+                    seq=seq, at_ms=at_ms, kind=kind, leaf=leaf, input=command, outcome=outcome
+                )
             after = rows[-1][0]
 
     def _read(self, query: str, values: tuple[int, ...]) -> list[tuple[Any, ...]]:

@@ -1,10 +1,16 @@
-"""What the grid operator's files say of a month, beside what the gateways measured."""
+"""What the grid operator's files say of a month, beside what the gateways measured.
+
+The core uses only what these files say of shared energy; consumption and generation are compared
+here alone.
+"""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from gridtokenx_backend.core.messages.grid_data import GridData
 from gridtokenx_backend.core.model.interval_energy import Quality
@@ -15,14 +21,15 @@ from gridtokenx_backend.statements.model.months import Month
 from gridtokenx_wire.units import format_kwh
 
 UNKNOWN = -1
-_DIRECTIONS: tuple[tuple[str, Literal["import", "export"]], ...] = (
+ComparedQuantity = Literal["consumption", "generation"]
+_DIRECTIONS: tuple[tuple[ComparedQuantity, Literal["import", "export"]], ...] = (
     ("consumption", "import"),
     ("generation", "export"),
 )
 
 
-class OperatorFile(NamedTuple):
-    """A file that says something of the month, by the journal's entry that took it."""
+class OperatorFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that says something of the month. `source` is its SHA-256, `entry` the journal's."""
 
     entry: int
     source: str
@@ -30,31 +37,32 @@ class OperatorFile(NamedTuple):
 
 
 class OperatorFigures:
-    """The state of the fold: of what several files say, the newest holds."""
+    """The figures of all files so far; where several say something, the newest holds."""
 
     def __init__(self, month: Month) -> None:
         self.month = month
         self.by_meter: dict[str, dict[str, array[int]]] = {}
-        """By meter and quantity: the energy of each interval of the month, or UNKNOWN."""
+        """By meter and quantity: the energy of each interval of the month in µWh, or UNKNOWN."""
         self.files: dict[str, list[OperatorFile]] = {}
-        """By meter, those that say something of it."""
+        """By meter, the files that say something of it."""
 
     def add(self, entry: int, data: GridData, terms: CommunityTerms) -> set[str]:
-        """Takes a file's whole consumption and generation; the meters that it concerns."""
-        names = {meter.metering_point or meter.id: meter.id for meter in terms.meter}
-        names |= {meter.id: meter.id for meter in terms.meter}
+        """Take a file's consumption and generation; return the meters that it concerns."""
+        ids = {meter.metering_point or meter.id: meter.id for meter in terms.meter}
+        ids |= {meter.id: meter.id for meter in terms.meter}
         concerned: set[str] = set()
         for series in data.series:
-            meter = names.get(series.meter)
+            meter = ids.get(series.meter)
             if meter is None or series.quantity not in ("consumption", "generation"):
                 continue
             for interval_ms, energy_uwh, _ in series.rows():
-                if energy_uwh is None or not self._is_inside(interval_ms):
+                if energy_uwh is None or not self.month.has(interval_ms):
                     continue
                 self._figures(meter, series.quantity)[slot_of(self.month, interval_ms)] = energy_uwh
                 concerned.add(meter)
+        file = OperatorFile(entry=entry, source=data.source, name=data.name)
         for meter in concerned:
-            self.files.setdefault(meter, []).append(OperatorFile(entry, data.source, data.name))
+            self.files.setdefault(meter, []).append(file)
         return concerned
 
     def _figures(self, meter: str, quantity: str) -> array[int]:
@@ -63,52 +71,51 @@ class OperatorFigures:
             of_meter[quantity] = array("q", [UNKNOWN]) * self.month.intervals
         return of_meter[quantity]
 
-    def _is_inside(self, interval_ms: int) -> bool:
-        return self.month.from_ms <= interval_ms < self.month.to_ms
 
+def reconcile(metered: MeteredSpan, figures: OperatorFigures) -> list[Reconciliation]:
+    """Return the gateway's energy of a metering point beside the grid operator's, by direction.
 
-def reconciled(metered: MeteredSpan, figures: OperatorFigures) -> list[Reconciliation]:
-    """The gateway's energy of a metering point beside the grid operator's, for each direction.
-
-    Only intervals that both know are summed up; what one of them lacks is counted.
+    Only intervals that both know are added up; what one of them lacks is counted.
     """
-    found = []
-    said = figures.by_meter.get(metered.meter, {})
-    files = figures.files.get(metered.meter, [])
+    span = metered.span
+    by_quantity = figures.by_meter.get(span.meter, {})
+    files = figures.files.get(span.meter, [])
+    compared = []
     for quantity, direction in _DIRECTIONS:
-        if quantity in said:
-            theirs = said[quantity][metered.first : metered.end]
-            ours = _ours(metered, quantity)
-            both = [slot for slot in ours if theirs[slot] != UNKNOWN]
-            known = len(theirs) - theirs.count(UNKNOWN)
-            ours_uwh = sum(ours[slot] for slot in both)
-            theirs_uwh = sum(theirs[slot] for slot in both)
-            found.append(
-                Reconciliation(
-                    metered.meter,
-                    direction,
-                    len(both),
-                    format_kwh(ours_uwh),
-                    format_kwh(theirs_uwh),
-                    format_kwh(ours_uwh - theirs_uwh),
-                    len(ours) - len(both),
-                    known - len(both),
-                    files[0].entry,
-                    files[-1].entry,
-                    [file.source for file in files],
-                )
+        if quantity not in by_quantity:
+            continue
+        operators = by_quantity[quantity][span.first : span.end]
+        gateways = _gateway_energies(metered, quantity)
+        both = [slot for slot in gateways if operators[slot] != UNKNOWN]
+        known = len(operators) - operators.count(UNKNOWN)
+        gateway_uwh = sum(gateways[slot] for slot in both)
+        operator_uwh = sum(operators[slot] for slot in both)
+        compared.append(
+            Reconciliation(
+                meter=span.meter,
+                direction=direction,
+                intervals=len(both),
+                gateway_kwh=format_kwh(gateway_uwh),
+                operator_kwh=format_kwh(operator_uwh),
+                difference_kwh=format_kwh(gateway_uwh - operator_uwh),
+                only_gateway=len(gateways) - len(both),
+                only_operator=known - len(both),
+                first_entry=files[0].entry,
+                last_entry=files[-1].entry,
+                files=[file.source for file in files],
             )
-    return found
+        )
+    return compared
 
 
-def _ours(metered: MeteredSpan, quantity: str) -> Mapping[int, int]:
-    """The gateway's energy of the intervals that it knows, counted from the span's begin."""
-    month = metered.of_month
+def _gateway_energies(metered: MeteredSpan, quantity: ComparedQuantity) -> Mapping[int, int]:
+    """Return the energy of the intervals that the gateway knows, counted from the span's begin."""
+    month = metered.month
     if month is None:
         return {}
     energies = month.import_uwh if quantity == "consumption" else month.export_uwh
     return {
-        slot: energies[metered.first + slot]
+        slot: energies[metered.span.first + slot]
         for slot, quality in enumerate(metered.qualities)
         if quality != Quality.MISSING
     }

@@ -1,22 +1,15 @@
-"""Volumes and prices of a month's trades, by zone and segment."""
+"""Volumes and prices of a month's trades, by zone and segment. They only add up the journal."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from gridtokenx_backend.core.messages.outcomes import Trade
-from gridtokenx_backend.core.model.ledger import CONGESTION, FEES, GRX, LOSSES, WHEELING
 from gridtokenx_wire.units import format_grx, format_kwh
 
-if TYPE_CHECKING:
-    from gridtokenx_backend.statements.fold.wallet import WalletMonth
 
-
-class ZonePrices(msgspec.Struct, frozen=True):
-    """Of the trades whose seller is in the zone. `mean` is weighted by volume."""
+class ZonePrices(msgspec.Struct, frozen=True, kw_only=True):
+    """The trades whose seller is in the zone. The mean price is weighted by volume."""
 
     zone: str
     segment: str
@@ -27,7 +20,9 @@ class ZonePrices(msgspec.Struct, frozen=True):
     highest_grx_per_kwh: str
 
 
-class _Traded(msgspec.Struct, gc=False):
+class TradedVolume(msgspec.Struct, gc=False):
+    """The trades of one zone and segment. `weighted` is the sum of quantity × price."""
+
     trades: int = 0
     quantity_uwh: int = 0
     weighted: int = 0
@@ -35,6 +30,7 @@ class _Traded(msgspec.Struct, gc=False):
     highest_ugrx: int = 0
 
     def add(self, trade: Trade) -> None:
+        """Count a trade."""
         price_ugrx = trade.price_ugrx
         self.lowest_ugrx = min(self.lowest_ugrx, price_ugrx) if self.trades else price_ugrx
         self.highest_ugrx = max(self.highest_ugrx, price_ugrx)
@@ -44,41 +40,40 @@ class _Traded(msgspec.Struct, gc=False):
 
 
 class TradedVolumes:
-    """What was traded in the month."""
+    """All trades of the month. `charges_ugrx` are fees, wheeling, losses and congestion rent."""
 
     def __init__(self) -> None:
         self.welfare_ugrx = 0
-        """Of the auctions."""
-        self._traded: dict[tuple[str, str], _Traded] = {}
+        """What bids exceeded asks by, of all that the auctions traded."""
+        self.charges_ugrx = [0, 0, 0, 0]
+        self._volumes: dict[tuple[str, str], TradedVolume] = {}
 
     @property
     def quantity_uwh(self) -> int:
-        return sum(each.quantity_uwh for each in self._traded.values())
+        return sum(each.quantity_uwh for each in self._volumes.values())
 
     def add(self, trade: Trade) -> None:
+        """Count a trade in the zone of its seller."""
         key = (trade.seller_zone, trade.segment)
-        found = self._traded.get(key)
-        if found is None:
-            found = self._traded[key] = _Traded()
-        found.add(trade)
+        volume = self._volumes.get(key)
+        if volume is None:
+            volume = self._volumes[key] = TradedVolume()
+        volume.add(trade)
+        charges = trade.fee_ugrx, trade.wheeling_ugrx, trade.loss_ugrx, trade.rent_ugrx
+        for index, amount_ugrx in enumerate(charges):
+            self.charges_ugrx[index] += amount_ugrx
 
     def prices(self) -> list[ZonePrices]:
-        """By zone, then segment."""
+        """Return the prices by zone, then by segment."""
         return [
             ZonePrices(
-                zone,
-                segment,
-                each.trades,
-                format_kwh(each.quantity_uwh),
-                format_grx(each.lowest_ugrx),
-                format_grx(each.weighted // each.quantity_uwh),
-                format_grx(each.highest_ugrx),
+                zone=zone,
+                segment=segment,
+                trades=each.trades,
+                quantity_kwh=format_kwh(each.quantity_uwh),
+                lowest_grx_per_kwh=format_grx(each.lowest_ugrx),
+                mean_grx_per_kwh=format_grx(each.weighted // each.quantity_uwh),
+                highest_grx_per_kwh=format_grx(each.highest_ugrx),
             )
-            for (zone, segment), each in sorted(self._traded.items())
+            for (zone, segment), each in sorted(self._volumes.items())
         ]
-
-    @staticmethod
-    def charges(wallets: Mapping[str, WalletMonth]) -> list[int]:
-        """What the month brought to fees, wheeling, losses and congestion, in µGRX."""
-        accounts = (FEES, WHEELING, LOSSES, CONGESTION)
-        return [wallets[each].within[GRX] if each in wallets else 0 for each in accounts]

@@ -1,25 +1,22 @@
-"""Who had which metering point when, and under which tariff, as the journaled terms say."""
+"""Who had which metering point when, and under which tariff, as the journaled terms say.
+
+The terms are read here independently of the core's registry. If the core took a meter's energy for
+another member's, the member's import and the bought GRID that was retired against it no longer fit
+together, and `retirement_checks` or `allocation_checks` notice that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from gridtokenx_backend.core.model.terms import CommunityTerms
-from gridtokenx_backend.statements.fold.energy import slot_of
+from gridtokenx_backend.statements.fold.energy import MeterSpan, slot_of
 from gridtokenx_backend.statements.fold.journal_rows import DatedTerms
-from gridtokenx_backend.statements.fold.tariffs import TariffPlan, plan, tariff_of
+from gridtokenx_backend.statements.fold.tariffs import TariffPlan, plan_of, tariff_of
 from gridtokenx_backend.statements.model.months import Month
 from gridtokenx_wire.keys import public_key_text
-
-
-class MeterSpan(NamedTuple):
-    """The intervals [first, end) of the month in which a meter was one member's."""
-
-    meter: str
-    policy: str
-    first: int
-    end: int
 
 
 class Roster:
@@ -29,31 +26,33 @@ class Roster:
     """
 
     def __init__(self, history: Sequence[DatedTerms], month: Month) -> None:
-        """`history` has at least one element, oldest first."""
+        """Read the terms; `history` has at least one element, oldest first."""
         self.month = month
         self.newest: CommunityTerms = history[-1].terms
         self.names: dict[str, str] = {}
-        self._chosen: dict[str, str] = {}
-        self._plans: dict[str, TariffPlan | None] = {}
+        """The members' names by wallet."""
         self.spans: dict[str, list[MeterSpan]] = {}
-        for index, (_, terms) in enumerate(history):
+        """The metering points of each wallet."""
+        self._tariff_names: dict[str, str] = {}
+        self._plans: dict[str, TariffPlan | None] = {}
+        for index, dated in enumerate(history):
             first, end = _validity(history, index, month)
             if first >= month.intervals:
                 break
-            for member in terms.member:
+            for member in dated.terms.member:
                 wallet = public_key_text(bytes(member.wallet))
                 self.names[wallet] = member.name
-                self._chosen[wallet] = member.tariff
+                self._tariff_names[wallet] = member.tariff
             if first < end:
-                self._add_spans(terms, first, end)
+                self._add_spans(dated.terms, first, end)
 
     def plan(self, wallet: str) -> TariffPlan | None:
-        """The member's tariff over the month, if one holds."""
-        chosen = self._chosen.get(wallet, "")
-        if chosen not in self._plans:
-            terms = tariff_of(self.newest, chosen, self.month)
-            self._plans[chosen] = plan(terms, self.month) if terms else None
-        return self._plans[chosen]
+        """Return the member's tariff over the month, if one holds."""
+        name = self._tariff_names.get(wallet, "")
+        if name not in self._plans:
+            terms = tariff_of(self.newest, name, self.month)
+            self._plans[name] = plan_of(terms, self.month) if terms else None
+        return self._plans[name]
 
     def _add_spans(self, terms: CommunityTerms, first: int, end: int) -> None:
         wallets = {member.name: public_key_text(bytes(member.wallet)) for member in terms.member}
@@ -61,13 +60,14 @@ class Roster:
             spans = self.spans.setdefault(wallets[meter.owner], [])
             last = next((span for span in reversed(spans) if span.meter == meter.id), None)
             if last is not None and last.end == first and last.policy == meter.policy:
-                spans[spans.index(last)] = last._replace(end=end)
+                spans[spans.index(last)] = msgspec.structs.replace(last, end=end)
             else:
-                spans.append(MeterSpan(meter.id, meter.policy, first, end))
+                span = MeterSpan(meter=meter.id, policy=meter.policy, first=first, end=end)
+                spans.append(span)
 
 
 def _validity(history: Sequence[DatedTerms], index: int, month: Month) -> tuple[int, int]:
-    """The intervals [first, end) of the month in which terms were in force.
+    """Return the intervals [first, end) of the month in which terms were in force.
 
     An interval in which they changed is under the latter terms, so that none is split or counted
     twice. The first terms hold from the beginning: readings may be older than the community.

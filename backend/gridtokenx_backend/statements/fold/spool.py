@@ -1,4 +1,4 @@
-"""Lines of many members, kept on disk between the journal's pass and their documents.
+"""Keeps the lines of many members on disk, from the pass over the journal to their documents.
 
 A month of a large community has more trades than memory should hold at once.
 """
@@ -16,7 +16,7 @@ _BATCH = 5_000
 
 
 class Spool:
-    """A private temporary database, which is gone when it is closed."""
+    """A private temporary database, which disappears when it is closed."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -43,14 +43,14 @@ class Spool:
         self._db.close()
 
     def add(self, wallet: str, part: SpoolPart, line: bytes) -> None:
-        """Keeps a line behind the others of this part."""
+        """Keep a line behind the others of this part."""
         self._n += 1
         self._waiting.append((wallet, part, self._n, line))
         if len(self._waiting) >= _BATCH:
             self._flush()
 
     def lines(self, wallet: str, part: SpoolPart) -> list[msgspec.Raw]:
-        """The lines of a part, in the order in which they came."""
+        """Return the lines of a part, in the order in which they came."""
         self._flush()
         query = "SELECT line FROM line WHERE wallet = ? AND part = ? ORDER BY n"
         return [msgspec.Raw(line) for (line,) in self._db.execute(query, (wallet, part))]

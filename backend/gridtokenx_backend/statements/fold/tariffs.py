@@ -1,6 +1,7 @@
 """Which price of a utility tariff holds in which interval of a month.
 
-Money is µGRX. A line is energy × price, rounded once: to the nearest µGRX, a half away from zero.
+The core knows nothing of tariffs beyond their terms. Money is µGRX. A line is energy × price,
+rounded once: to the nearest µGRX, a half away from zero.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ ANY_TIME = "any time"
 
 
 class TariffBand(NamedTuple):
-    """A price of energy, and the name of the window in which it holds."""
+    """A price of energy in µGRX for a kWh, and the name of the window in which it holds."""
 
     window: str
     price_ugrx: int
@@ -34,22 +35,25 @@ class TariffPlan(msgspec.Struct, frozen=True):
 
 
 def worth_ugrx(quantity_uwh: int, price_ugrx: int) -> int:
-    """Energy × price, to the nearest µGRX, a half away from zero."""
+    """Return energy × price to the nearest µGRX, a half away from zero."""
     twice = 2 * quantity_uwh * price_ugrx
     sign = -1 if twice < 0 else 1
     return sign * ((abs(twice) + UWH_PER_KWH) // (2 * UWH_PER_KWH))
 
 
-def tariff_of(terms: CommunityTerms, chosen: str, month: Month) -> TariffTerms | None:
-    """The tariff of that name (empty: the first) that holds in the month, if any does."""
-    name = chosen or (terms.tariff[0].name if terms.tariff else "")
+def tariff_of(terms: CommunityTerms, name: str, month: Month) -> TariffTerms | None:
+    """Return the tariff of that name that holds in the month, if one does.
+
+    An empty name is that of the first tariff.
+    """
+    name = name or (terms.tariff[0].name if terms.tariff else "")
     first_day = month.local(month.from_ms).date()
     valid = [each for each in terms.tariff if each.name == name and each.valid_from <= first_day]
     return max(valid, key=lambda each: each.valid_from, default=None)
 
 
-def plan(tariff: TariffTerms, month: Month) -> TariffPlan:
-    """The tariff laid out over the month; of windows that overlap, the first holds."""
+def plan_of(tariff: TariffTerms, month: Month) -> TariffPlan:
+    """Return the tariff's prices over the month; of windows that overlap, the first holds."""
     base = "other times" if tariff.window else ANY_TIME
     bands = [TariffBand(base, int(tariff.energy_grx_per_kwh))]
     bands += [TariffBand(each.name, int(each.energy_grx_per_kwh)) for each in tariff.window]

@@ -1,12 +1,13 @@
 """What a trade was for one of its two sides.
 
-The energy's value is quantity × price. What the buyer pays above it, and what the seller gets
-below it, are the charges that each of them bore.
+The energy's value is quantity × price, computed here again. What the buyer pays above it, and what
+the seller gets below it, are the charges that each of them bore. A statement checks that value and
+charges of all its trades come to what the core let them pay and get.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -15,9 +16,12 @@ from gridtokenx_backend.core.model.terms import CommunityTerms, MarketTerms
 from gridtokenx_backend.statements.model.document import TradeLine
 from gridtokenx_wire.units import UWH_PER_KWH, format_grx, format_kwh
 
+Payer = Literal["buyer", "seller"]
+TradeKind = Literal["bought", "sold"]
 
-class TradeSide(NamedTuple):
-    """`amount_ugrx` is what came into the wallet: below zero for a buyer."""
+
+class TradeSide(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A trade as one side sees it. `amount_ugrx` came into the wallet: below zero for a buyer."""
 
     quantity_uwh: int
     value_ugrx: int
@@ -43,6 +47,7 @@ class TradeSums(msgspec.Struct, gc=False):
     last_entry: int = 0
 
     def add(self, side: TradeSide, entry: int) -> None:
+        """Add a trade that the journal's entry `entry` has."""
         self.quantity_uwh += side.quantity_uwh
         self.value_ugrx += side.value_ugrx
         self.fee_ugrx += side.fee_ugrx
@@ -55,45 +60,48 @@ class TradeSums(msgspec.Struct, gc=False):
         self.last_entry = entry
 
 
-def side_of(trade: Trade, terms: CommunityTerms | None, *, bought: bool) -> TradeSide:
-    """One side's part. `terms` are those in force: they say who pays which charge.
+def payer_of(trade: Trade, payer: Payer) -> str:
+    """Return the wallet of the side that pays a charge."""
+    return trade.buyer if payer == "buyer" else trade.seller
 
-    The rent of full links is the buyer's, beside the gross amount.
+
+def side_of(trade: Trade, terms: CommunityTerms | None, kind: TradeKind) -> TradeSide:
+    """Return the buyer's or the seller's part of a trade.
+
+    `terms` are those in force: they say who pays which charge. The rent of full links is the
+    buyer's, beside the gross amount.
     """
-    value_ugrx = trade.price_ugrx * trade.quantity_uwh // UWH_PER_KWH
-    payer = "buyer" if bought else "seller"
+    is_buyer = kind == "bought"
+    payer: Payer = "buyer" if is_buyer else "seller"
     market = terms.market if terms is not None else MarketTerms()
-    fee_ugrx = trade.fee_ugrx if market.fee_payer == payer else 0
-    wheeling_ugrx = trade.wheeling_ugrx if market.network_payer == payer else 0
-    loss_ugrx = trade.loss_ugrx if market.network_payer == payer else 0
-    rent_ugrx = trade.rent_ugrx if bought else 0
-    amount_ugrx = -trade.gross_ugrx - rent_ugrx if bought else trade.net_ugrx
+    pays_network = market.network_payer == payer
     return TradeSide(
-        trade.quantity_uwh, value_ugrx, fee_ugrx, wheeling_ugrx, loss_ugrx, rent_ugrx, amount_ugrx
+        quantity_uwh=trade.quantity_uwh,
+        value_ugrx=trade.price_ugrx * trade.quantity_uwh // UWH_PER_KWH,
+        fee_ugrx=trade.fee_ugrx if market.fee_payer == payer else 0,
+        wheeling_ugrx=trade.wheeling_ugrx if pays_network else 0,
+        loss_ugrx=trade.loss_ugrx if pays_network else 0,
+        rent_ugrx=trade.rent_ugrx if is_buyer else 0,
+        amount_ugrx=-trade.gross_ugrx - trade.rent_ugrx if is_buyer else trade.net_ugrx,
     )
 
 
 def trade_line(
-    trade: Trade,
-    side: TradeSide,
-    kind: Literal["bought", "sold"],
-    entry: int,
-    n: int,
-    at_ms: int,
+    trade: Trade, side: TradeSide, *, kind: TradeKind, entry: int, number: int, at_ms: int
 ) -> TradeLine:
-    """The trade as a line of the document."""
+    """Return the document's line of a trade, which is the `number`-th of its entry."""
     return TradeLine(
-        entry,
-        n,
-        at_ms,
-        kind,
-        trade.segment,
-        format_kwh(side.quantity_uwh),
-        format_grx(trade.price_ugrx),
-        format_grx(side.value_ugrx),
-        format_grx(side.fee_ugrx),
-        format_grx(side.wheeling_ugrx),
-        format_grx(side.loss_ugrx),
-        format_grx(side.rent_ugrx),
-        format_grx(side.amount_ugrx),
+        entry=entry,
+        n=number,
+        time_ms=at_ms,
+        side=kind,
+        segment=trade.segment,
+        quantity_kwh=format_kwh(side.quantity_uwh),
+        price_grx_per_kwh=format_grx(trade.price_ugrx),
+        value_grx=format_grx(side.value_ugrx),
+        fee_grx=format_grx(side.fee_ugrx),
+        wheeling_grx=format_grx(side.wheeling_ugrx),
+        loss_grx=format_grx(side.loss_ugrx),
+        rent_grx=format_grx(side.rent_ugrx),
+        amount_grx=format_grx(side.amount_ugrx),
     )

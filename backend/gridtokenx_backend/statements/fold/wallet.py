@@ -1,4 +1,10 @@
-"""What a month did to one wallet."""
+"""What a month did to one wallet: balances from the public leaves, lines from the outcomes.
+
+How much of a wallet's GRID was bought is computed here again, as the core does it and without its
+queues: whatever leaves a wallet was minted, as long as it has minted GRID; only what covers import
+was bought. When a month becomes final, the core compares the surplus that follows from this with
+its own and refuses the step where they differ.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +17,7 @@ from gridtokenx_backend.statements.fold.trade_lines import TradeSums
 
 
 class MovementSum(msgspec.Struct, gc=False):
-    """The movements of one kind in one asset."""
+    """The movements of one kind in one asset, added up."""
 
     amount: int = 0
     count: int = 0
@@ -19,6 +25,7 @@ class MovementSum(msgspec.Struct, gc=False):
     last_entry: int = 0
 
     def add(self, amount: int, entry: int) -> None:
+        """Add a movement that the journal's entry `entry` has."""
         self.amount += amount
         self.count += 1
         self.first_entry = self.first_entry or entry
@@ -26,11 +33,11 @@ class MovementSum(msgspec.Struct, gc=False):
 
 
 class WalletMonth:
-    """What the fold knows of one wallet. `within` is what the leaves moved in the month.
+    """What the fold knows of one wallet or account.
 
-    `bought_uwh` is GRID that was bought and is still there: a sale takes what was minted before it.
-    `retired` is by interval of the month, `fed_in_uwh` what left for the utility when this month
-    became final.
+    `before`, `within` and `later` are what the leaves moved before, in and after the month, by
+    asset. `bought_uwh` is GRID that was bought and is still there. `retired` is by interval of the
+    month; `fed_in_uwh` left for the utility when this month became final.
     """
 
     __slots__ = (
@@ -42,9 +49,8 @@ class WalletMonth:
         "minted_later_uwh",
         "minted_uwh",
         "retired",
-        "retired_tally",
         "sold",
-        "tallies",
+        "sums",
         "within",
     )
 
@@ -52,33 +58,32 @@ class WalletMonth:
         self.before = dict.fromkeys(ASSETS, 0)
         self.within = dict.fromkeys(ASSETS, 0)
         self.later = dict.fromkeys(ASSETS, 0)
-        self.tallies: dict[tuple[str, str], MovementSum] = {}
+        self.sums: dict[tuple[str, str], MovementSum] = {}
         self.bought_uwh = 0
         self.minted_uwh = 0
         self.minted_later_uwh = 0
         self.bought = TradeSums()
         self.sold = TradeSums()
         self.retired: array[int] | None = None
-        self.retired_tally = MovementSum()
         self.fed_in_uwh = 0
 
     @property
     def minted_by_end_uwh(self) -> int:
-        """What was ever minted to it by the month's end."""
+        """What was ever minted to the wallet by the month's end."""
         return self.minted_uwh - self.minted_later_uwh
 
-    def owned(self, asset: str) -> int:
-        """At the end of what was read."""
+    def balance(self, asset: str) -> int:
+        """Return what the wallet has at the end of what was read."""
         return self.before[asset] + self.within[asset] + self.later[asset]
 
-    def tally(self, asset: str, kind: str) -> MovementSum:
-        """The sum of this kind, from now on there."""
-        found = self.tallies.get((asset, kind))
-        if found is None:
-            found = self.tallies[asset, kind] = MovementSum()
-        return found
+    def sum_of(self, asset: str, kind: str) -> MovementSum:
+        """Return the sum of the movements of a kind; a new one is kept."""
+        known = self.sums.get((asset, kind))
+        if known is None:
+            known = self.sums[asset, kind] = MovementSum()
+        return known
 
     @property
     def surplus_uwh(self) -> int:
-        """GRID that was minted and is still there."""
-        return self.owned(GRID) - self.bought_uwh
+        """GRID that was minted to the wallet and is still there."""
+        return self.balance(GRID) - self.bought_uwh

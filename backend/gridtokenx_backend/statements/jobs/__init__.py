@@ -1,1 +1,1 @@
-"""Making statements beside the event loop, and keeping the documents."""
+"""Makes documents in processes of their own, closes months, and stores the documents."""

@@ -1,7 +1,7 @@
-"""Where documents are kept: by their hash, so that none is ever overwritten.
+"""Stores documents under their hash, so that none is ever overwritten.
 
 The journal's entry of a period's step names the hashes. A document that no entry names was made
-by a run that did not come to its end; it harms nobody.
+by a run that did not come to its end; it does no harm.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ CREATE TABLE IF NOT EXISTS document (
 """
 
 
-class Documents:
-    """The store in one SQLite file, made if it is new. Raises CannotStart saying why not."""
+class DocumentStore:
+    """The store for writing, in one SQLite file. Within `with`, all documents are kept or none."""
 
     def __init__(self, path: Path) -> None:
+        """Open the file, or make it. Raises CannotStart."""
         self._path = path
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -57,7 +58,7 @@ class Documents:
         self._db.close()
 
     def put(self, document: bytes) -> str:
-        """Keeps a document; its SHA-256 in hex. Within `with`, all are kept or none."""
+        """Store a document and return its SHA-256 in hex. Raises CannotStart."""
         name = sha256(document)
         packed = zlib.compress(document, 6)
         try:
@@ -77,7 +78,10 @@ def _check_version(path: Path, db: sqlite3.Connection) -> None:
 
 
 def read_document(path: Path, name: str) -> bytes | None:
-    """The document of that hash, if it is kept here and whole. Raises CannotStart."""
+    """Return the document of that hash, or None if it is not stored here.
+
+    Raises CannotStart if the store cannot be read, or if the document was changed.
+    """
     if not path.exists():
         return None
     try:

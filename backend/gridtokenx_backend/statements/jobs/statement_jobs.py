@@ -1,4 +1,4 @@
-"""Asks for documents on behalf of the API: one process each, few at a time, each with an end."""
+"""Makes documents for the API: each in a process of its own, few at a time, within a time limit."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MOST_OF_A_MEMBER = 2
 
 
 class NotMade(OperatorError):
-    """The document could not be made; the text is what was expected."""
+    """The document could not be made; the text says what was expected."""
 
 
 class StatementJobs:
-    """Makes documents out of the journal and the store of this folder."""
+    """Makes documents of a journal and a store of documents."""
 
     def __init__(self, journal: Path, store: Path) -> None:
         self.journal = journal
@@ -34,10 +34,10 @@ class StatementJobs:
         self._waiting: Counter[str] = Counter()
 
     async def make(self, task: DocumentTask, reader: str = "") -> bytes:
-        """The document. Raises NotMade, and Overloaded if too many are waited for.
+        """Return the document. Raises NotMade, and Overloaded if too many are waited for.
 
-        `reader` is the wallet that asks, empty for the operator: of one member only so many wait,
-        so that there is room for the others.
+        `reader` is the wallet that asks; it is empty for the operator. One member cannot wait for
+        many documents, so that there is room for the others.
         """
         is_too_many = reader and self._waiting[reader] >= MOST_OF_A_MEMBER
         if is_too_many or self._waiting.total() >= MOST_WAITING:
@@ -48,7 +48,7 @@ class StatementJobs:
                 return await _run(task)
         finally:
             self._waiting[reader] -= 1
-            self._waiting += Counter()  # forgets who waits for nothing
+            self._waiting += Counter()  # drops readers who wait for nothing
 
 
 async def _run(task: DocumentTask) -> bytes:
@@ -60,7 +60,7 @@ async def _run(task: DocumentTask) -> bytes:
     )
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            made, told = await process.communicate(msgspec.json.encode(task))
+            made, errors = await process.communicate(msgspec.json.encode(task))
     except TimeoutError:
         raise Overloaded(f"expected a document within {TIMEOUT_S:.0f} s") from None
     finally:
@@ -69,6 +69,6 @@ async def _run(task: DocumentTask) -> bytes:
                 process.kill()
             await process.wait()
     if process.returncode:
-        lines = told.decode(errors="replace").strip().splitlines()
+        lines = errors.decode(errors="replace").strip().splitlines()
         raise NotMade(lines[-1] if lines else "the process that makes documents ended early")
     return made

@@ -1,8 +1,8 @@
-"""Makes one document in a process of its own, so that neither a pass over the journal nor the
-layout of a PDF keeps the backend waiting: `python -m gridtokenx_backend.statements.jobs.worker`.
+"""The process that makes one document: `python -m gridtokenx_backend.statements.jobs.worker`.
 
-The task comes as JSON on stdin, the document goes to stdout. Exit codes: 0 done, 2 with one line
-on stderr.
+It is a process of its own, so that the backend does not have to wait while it reads the journal or
+lays out a PDF. The task comes as JSON on stdin, the document goes to stdout. The exit code is 0, or
+2 with one line on stderr.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import msgspec
 
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.statements.documents.books import Books, NoBooks
-from gridtokenx_backend.statements.documents.report import report_of, summary_of
+from gridtokenx_backend.statements.documents.report import report_of
+from gridtokenx_backend.statements.documents.report_totals import totals_of
 from gridtokenx_backend.statements.documents.statement import statement_of
 from gridtokenx_backend.statements.jobs.document_store import read_document
 from gridtokenx_backend.statements.model.document import canonical, encode
@@ -25,10 +26,11 @@ MISTAKE = 2
 _LESS_URGENT = 5
 
 
-class DocumentTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`sha256` names a stored document; empty asks for a preview.
+class DocumentTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which document is asked for, in which form.
 
-    Without a wallet it is about the community's report.
+    `journal` and `store` are the paths of files. `sha256` names a stored document; if it is empty,
+    a preview is asked for. Without a wallet it is the community's report.
     """
 
     journal: str
@@ -40,7 +42,7 @@ class DocumentTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def carry_out(task: DocumentTask) -> bytes:
-    """The document in its form. Raises OperatorError."""
+    """Return the document in its form. Raises OperatorError."""
     as_form = statement_as if task.wallet else report_as
     if not task.sha256:
         return as_form(task.form, preview(Path(task.journal), task.month, task.wallet))
@@ -51,12 +53,12 @@ def carry_out(task: DocumentTask) -> bytes:
 
 
 def preview(journal: Path, month: str, wallet: str) -> bytes:
-    """What the document would be if the month became final now. Raises NoBooks."""
+    """Return the document as it would be if the month became final now. Raises NoBooks."""
     with Books(journal, month, {wallet}) as books:
         if not wallet:
             books.catch_up()
-            summaries = (summary_of(books.data(each)) for each in books.wallets)
-            return canonical(report_of(books, summaries, "open", 0))
+            statements = (totals_of(books.data(each)) for each in books.wallets)
+            return canonical(report_of(books, statements, "open", 0))
         if wallet not in books.roster.names:
             raise NoBooks(f"expected the wallet of a member of {month}, got {wallet}")
         books.catch_up()
@@ -64,7 +66,7 @@ def preview(journal: Path, month: str, wallet: str) -> bytes:
 
 
 def main() -> int:
-    """What the process does."""
+    """Carry out the task on stdin; return the exit code."""
     os.nice(_LESS_URGENT)
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=DocumentTask)
     try:

@@ -1,1 +1,1 @@
-"""The values of a statement, and the months that it is about."""
+"""What a statement consists of, and the months that statements are about."""

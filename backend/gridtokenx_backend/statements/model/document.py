@@ -1,8 +1,9 @@
 """The statement as a document. Amounts are decimal strings in kWh and GRX, times Unix ms UTC.
 
-Its canonical form is JSON in UTF-8 with sorted keys and no blanks; the data's hash is SHA-256 of
-the canonical form of `data`, the document's that of all of it. On a bill an amount above zero is
-what the member pays; in an account it is what comes in. An empty amount is one that is not known.
+Its canonical form is JSON in UTF-8 with sorted keys and no blanks. The hash of the data is the
+SHA-256 of the canonical form of `data`; that of the document is the SHA-256 of all of it. On a bill
+an amount above zero is what the member pays; in an account it is what comes in. An empty amount is
+one that is not known.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ FORMAT = "gridtokenx-statement-1"
 Status = Literal["open", "provisional", "final", "revised"]
 
 
-class BillLine(msgspec.Struct, frozen=True):
-    """`entries` are the first and the last journal entry behind it, and how many there are."""
+class BillLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the bill, with the first and the last journal entry behind it, and their number."""
 
     group: Literal["community", "sharing", "utility", "feed_in"]
     text: str
@@ -30,13 +31,15 @@ class BillLine(msgspec.Struct, frozen=True):
     last_entry: int = 0
     entries: int = 0
     basis: str = ""
-    """What the quantity rests on, where it is not entries alone."""
+    """What the quantity was taken from, where it is not from entries alone."""
 
 
-class Bill(msgspec.Struct, frozen=True):
-    """`settled_grx` has changed wallets already, `shared_grx` is between members by the key.
+class Bill(msgspec.Struct, frozen=True, kw_only=True):
+    """What a member pays for the month.
 
-    Of the latter `shared_paid_grx` has changed wallets. The rest is between member and utility.
+    `settled_grx` went from wallet to wallet already. `shared_grx` is owed between members by the
+    key; of it, `shared_paid_grx` went from wallet to wallet already. The rest is between the member
+    and the utility.
     """
 
     lines: list[BillLine]
@@ -48,7 +51,7 @@ class Bill(msgspec.Struct, frozen=True):
     shared_paid_grx: str = "0.000000"
 
 
-class WithoutCommunity(msgspec.Struct, frozen=True):
+class WithoutCommunity(msgspec.Struct, frozen=True, kw_only=True):
     """What the same energy would have cost without the community."""
 
     lines: list[BillLine]
@@ -56,10 +59,11 @@ class WithoutCommunity(msgspec.Struct, frozen=True):
     saved_grx: str
 
 
-class TradeLine(msgspec.Struct, frozen=True):
-    """`value_grx` is quantity × price; the charges are those that this member bore.
+class TradeLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade: the `n`-th of the journal's entry `entry`, counted from 0.
 
-    `amount_grx` is what came into the wallet (below zero: went out).
+    `value_grx` is quantity × price; the charges are those that this member bore. `amount_grx` came
+    into the wallet; below zero, it went out.
     """
 
     entry: int
@@ -77,8 +81,8 @@ class TradeLine(msgspec.Struct, frozen=True):
     amount_grx: str
 
 
-class Posting(msgspec.Struct, frozen=True):
-    """A movement of an account that no trade made."""
+class Posting(msgspec.Struct, frozen=True, kw_only=True):
+    """A movement on an account that no trade made. `about` is the operator's reason for it."""
 
     entry: int
     time_ms: int
@@ -87,8 +91,8 @@ class Posting(msgspec.Struct, frozen=True):
     about: str = ""
 
 
-class PostingSum(msgspec.Struct, frozen=True):
-    """All movements of a kind."""
+class PostingSum(msgspec.Struct, frozen=True, kw_only=True):
+    """All movements of a kind, added up."""
 
     kind: str
     amount: str
@@ -97,7 +101,9 @@ class PostingSum(msgspec.Struct, frozen=True):
     last_entry: int
 
 
-class Account(msgspec.Struct, frozen=True):
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """The member's account of one asset: balances, sums by kind of movement, and each posting."""
+
     asset: str
     opening: str
     sums: list[PostingSum]
@@ -105,8 +111,8 @@ class Account(msgspec.Struct, frozen=True):
     postings: list[msgspec.Raw] = []
 
 
-class QualityCounts(msgspec.Struct, frozen=True):
-    """15-minute intervals of the month."""
+class QualityCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many 15-minute intervals of the month have which quality."""
 
     expected: int
     measured: int = 0
@@ -115,16 +121,18 @@ class QualityCounts(msgspec.Struct, frozen=True):
     provisional: int = 0
     missing: int = 0
     revised: int = 0
-    """Of those that are there, how many were corrected since they were first known."""
+    """How many of those that are known were changed since they were first known."""
 
 
-class WindowEnergy(msgspec.Struct, frozen=True):
+class WindowEnergy(msgspec.Struct, frozen=True, kw_only=True):
+    """The import in the hours of one of the tariff's windows."""
+
     window: str
     import_kwh: str
 
 
-class MeteringPoint(msgspec.Struct, frozen=True):
-    """A metering point. Energy is empty if nothing is known of it: missing is not zero."""
+class MeteringPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A metering point. Its energy is empty if none is known: missing is not zero."""
 
     meter: str
     policy: str
@@ -136,12 +144,13 @@ class MeteringPoint(msgspec.Struct, frozen=True):
     quality: QualityCounts
 
 
-class EnergySummary(msgspec.Struct, frozen=True):
-    """The member's energy at a glance, over all metering points.
+class EnergySummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The member's energy over all metering points.
 
-    `covered_kwh` was bought in the community and retired against import, `self_used_kwh` is own
-    production used on site, empty because a meter at the connection does not see it. By a key the
-    member got `received_kwh` and gave `given_kwh`; `surplus_kwh` is what went to the utility.
+    `covered_kwh` was bought in the community and retired against import. `self_used_kwh` is own
+    production that was used on site; it is empty, because a meter at the connection does not
+    measure it. By the key the member received `received_kwh` and gave `given_kwh`. `surplus_kwh`
+    went to the utility.
     """
 
     import_kwh: str
@@ -158,7 +167,7 @@ class EnergySummary(msgspec.Struct, frozen=True):
     surplus_kwh: str = "0.000000000"
 
 
-class KeyUsage(msgspec.Struct, frozen=True):
+class KeyUsage(msgspec.Struct, frozen=True, kw_only=True):
     """A version of the community's key, and how many intervals of the month it allocated."""
 
     version: int
@@ -166,14 +175,14 @@ class KeyUsage(msgspec.Struct, frozen=True):
     valid_from: str
     intervals: int
     table_sha256: str = ""
-    """Of the file with its shares, if they came from one."""
+    """The hash of the file with its shares, if they came from one."""
 
 
-class SharedLine(msgspec.Struct, frozen=True):
+class SharedLine(msgspec.Struct, frozen=True, kw_only=True):
     """One metering point in one interval, as the journal's `entry` allocated it last.
 
-    A `revision` above 0 corrects what the entry `corrects` said. Energy is empty where it is not
-    known; `held_kwh` is set aside until it is.
+    A `revision` above 0 corrects what the entry `corrects` said. The energy is empty as long as it
+    is not known; `held_kwh` is set aside for it meanwhile.
     """
 
     entry: int
@@ -190,26 +199,26 @@ class SharedLine(msgspec.Struct, frozen=True):
     corrects: int = 0
 
 
-class ServedEnergy(msgspec.Struct, frozen=True):
-    """Energy of the month that another wallet gave to this one, or got from it."""
+class ServedEnergy(msgspec.Struct, frozen=True, kw_only=True):
+    """Energy of the month that this wallet got from another one, or gave to it, by the key."""
 
     wallet: str
     side: Literal["from", "to"]
     energy_kwh: str
 
 
-class KeyAllocation(msgspec.Struct, frozen=True):
-    """What the community's key gave and took, in a community without a price market.
+class KeyAllocation(msgspec.Struct, frozen=True, kw_only=True):
+    """What this member received and gave by the community's key.
 
-    `slots` counts the intervals of the month by the quality of their allocation; missing are those
-    that are not allocated. `waiting_kwh` is what of all members is allocated and not minted yet.
-    `cost_grx` less `earned_grx` is what this member owes; `paid_grx` of it the ledger has moved.
+    `slots` counts the intervals of the month by the quality of their allocation; those that are not
+    allocated are missing. `waiting_kwh` is energy of all members that is allocated and not minted
+    yet. This member owes `cost_grx` less `earned_grx`, of which the ledger has moved `paid_grx`.
     """
 
     keys: list[KeyUsage]
     slots: QualityCounts
     unknown: int
-    """In how many intervals a metering point of this member was missing."""
+    """The number of intervals in which a metering point of this member was missing."""
     lowest_grx_per_kwh: str
     mean_grx_per_kwh: str
     highest_grx_per_kwh: str
@@ -222,8 +231,11 @@ class KeyAllocation(msgspec.Struct, frozen=True):
     served: list[ServedEnergy]
 
 
-class Reconciliation(msgspec.Struct, frozen=True):
-    """A metering point by its gateway and by the grid operator, over the intervals both know."""
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
+    """The energy of a metering point by its gateway and by the grid operator's files.
+
+    Both are of the intervals that both know.
+    """
 
     meter: str
     direction: Literal["import", "export"]
@@ -236,11 +248,11 @@ class Reconciliation(msgspec.Struct, frozen=True):
     first_entry: int
     last_entry: int
     files: list[str]
-    """SHA-256 of each file of the operator's."""
+    """The SHA-256 of each of the operator's files."""
 
 
-class Check(msgspec.Struct, frozen=True):
-    """Two ways to the same amount."""
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """An amount that was computed in two ways, which must agree."""
 
     text: str
     left: str
@@ -248,8 +260,8 @@ class Check(msgspec.Struct, frozen=True):
     holds: bool
 
 
-class StatementData(msgspec.Struct, frozen=True):
-    """All but where the document stands in its period."""
+class StatementData(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a statement says, except for its status and revision."""
 
     community: str
     month: str
@@ -266,7 +278,7 @@ class StatementData(msgspec.Struct, frozen=True):
     trades: list[msgspec.Raw]
     accounts: list[Account]
     tariff: Any
-    """The terms of the utility tariff as they were used, or null."""
+    """The terms of the utility tariff that was applied, or null."""
     allocation: KeyAllocation | None
     rounding: str
     formulas: list[str]
@@ -281,8 +293,8 @@ class CorrectedDocument(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class CorrectionNote(msgspec.Struct, frozen=True):
-    """A credit or debit note: by how much a line of the corrected document was wrong."""
+class CorrectionNote(msgspec.Struct, frozen=True, kw_only=True):
+    """A credit or debit note: by how much a line of the corrected document changes."""
 
     kind: Literal["credit", "debit"]
     text: str
@@ -290,7 +302,9 @@ class CorrectionNote(msgspec.Struct, frozen=True):
     corrects_sha256: str
 
 
-class Statement(msgspec.Struct, frozen=True):
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """A member's statement of a month, in one of its revisions."""
+
     format: str
     status: Status
     revision: int
@@ -310,27 +324,31 @@ _decoder = msgspec.json.Decoder(Statement)
 
 
 def canonical(value: Any) -> bytes:
-    """JSON with sorted keys and no blanks, in UTF-8."""
+    """Return a value as JSON with sorted keys and no blanks, in UTF-8."""
     return _encoder.encode(value)
 
 
 def sha256(content: bytes) -> str:
+    """Return the SHA-256 of bytes in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
 def encode(statement: Statement) -> bytes:
-    """The document's bytes, whose hash the journal keeps."""
+    """Return the bytes of a statement; the journal keeps their hash."""
     return canonical(statement)
 
 
 def decode(stored: bytes) -> Statement:
-    """Return the document of its bytes. Raises ValueError, and OtherVersion for another format."""
+    """Return the statement of stored bytes.
+
+    Raises ValueError if they are no document, and OtherVersion for one of another format.
+    """
     check_format(stored, FORMAT)
     return _decoder.decode(stored)
 
 
 def check_format(stored: bytes, expected: str) -> None:
-    """Raise OtherVersion for a document that says another format, ValueError for none at all."""
+    """Raise OtherVersion for a document of another format, and ValueError if it is none at all."""
     found = _formats.decode(stored).format
     if found != expected:
         raise OtherVersion(

@@ -22,7 +22,8 @@ from gridtokenx_backend.core.messages.outcomes import IntervalCleared, OrderAcce
 from gridtokenx_backend.core.model.zones import INTERVAL_MS
 from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.statements.documents.books import Books
-from gridtokenx_backend.statements.documents.report import report_of, summary_of
+from gridtokenx_backend.statements.documents.report import report_of
+from gridtokenx_backend.statements.documents.report_totals import totals_of
 from gridtokenx_backend.statements.documents.statement import statement_of
 from gridtokenx_backend.statements.model.document import TradeLine
 from gridtokenx_backend.statements.model.months import month_of
@@ -119,7 +120,7 @@ def test_statements_and_report_are_what_the_leaves_moved(
         (account,) = [each for each in data.accounts if each.asset == "GRX"]
         moved = Moved(village.entries, who.wallet, MAY)
         assert money(account.closing) == grx(moved.before["GRX"] + moved.within["GRX"])
-    report = report_of(books, map(summary_of, map(books.data, books.wallets)), "open", 0)
+    report = report_of(books, map(totals_of, map(books.data, books.wallets)), "open", 0)
     rents = [
         amount
         for entry in village.entries

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from gridtokenx_backend.core.model.tariff_terms import TariffTerms, WindowTerms
-from gridtokenx_backend.statements.fold.tariffs import plan, worth_ugrx
+from gridtokenx_backend.statements.fold.tariffs import plan_of, worth_ugrx
 from gridtokenx_backend.statements.model.months import Month, parse_month
 from gridtokenx_wire.config import Grx
 
@@ -20,7 +20,7 @@ def tariff(*windows: WindowTerms) -> TariffTerms:
 
 def hours_of(month: Month, *windows: WindowTerms) -> dict[str, float]:
     """Hours of the month by window."""
-    laid = plan(tariff(*windows), month)
+    laid = plan_of(tariff(*windows), month)
     assert len(laid.band_of) == month.intervals
     return {band.window: laid.band_of.count(index) / 4 for index, band in enumerate(laid.bands)}
 

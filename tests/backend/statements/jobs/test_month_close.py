@@ -20,7 +20,7 @@ from gridtokenx_backend.core.model.ledger import FED_IN, GRID
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.statement import statement_of
-from gridtokenx_backend.statements.jobs.document_store import Documents, read_document
+from gridtokenx_backend.statements.jobs.document_store import DocumentStore, read_document
 from gridtokenx_backend.statements.jobs.month_close import MonthClosing
 from gridtokenx_backend.statements.model.document import Statement, canonical, encode, sha256
 
@@ -143,7 +143,7 @@ def test_unsold_surplus_stays_where_the_terms_say_so(path: Path) -> None:
 
 def test_a_stored_document_that_was_changed_is_not_given_out(tmp_path: Path) -> None:
     path = tmp_path / "documents.db"
-    with Documents(path) as documents:
+    with DocumentStore(path) as documents:
         name = documents.put(b"a document")
     assert path.stat().st_mode & 0o777 == 0o600
     assert read_document(path, name) == b"a document"
@@ -160,7 +160,7 @@ def test_documents_of_a_step_that_failed_are_not_kept(tmp_path: Path) -> None:
     names = []
 
     def fail() -> None:
-        with Documents(path) as documents:
+        with DocumentStore(path) as documents:
             names.append(documents.put(b"a document"))
             raise KeyError
 

@@ -16,7 +16,7 @@ from gridtokenx_backend.statements.jobs.statement_jobs import (
 )
 from gridtokenx_backend.statements.jobs.worker import DocumentTask
 
-TASK = DocumentTask("journal", "store", "2026-06", "wallet", "json")
+TASK = DocumentTask(journal="journal", store="store", month="2026-06", wallet="wallet", form="json")
 
 
 @pytest.mark.asyncio

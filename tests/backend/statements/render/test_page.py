@@ -16,7 +16,8 @@ from tests.backend.statements.june import JUNE, June
 from tests.backend.statements.naive import money
 
 from gridtokenx_backend.statements.documents.books import Books
-from gridtokenx_backend.statements.documents.report import CommunityReport, report_of, summary_of
+from gridtokenx_backend.statements.documents.report import CommunityReport, report_of
+from gridtokenx_backend.statements.documents.report_totals import totals_of
 from gridtokenx_backend.statements.documents.statement import statement_of
 from gridtokenx_backend.statements.model.document import Statement, canonical, encode, sha256
 from gridtokenx_backend.statements.render import format_quantity
@@ -80,7 +81,7 @@ def anna(books: Books, june: June) -> Statement:
 
 @pytest.fixture
 def report(books: Books) -> CommunityReport:
-    summaries = [summary_of(books.data(wallet)) for wallet in books.wallets]
+    summaries = [totals_of(books.data(wallet)) for wallet in books.wallets]
     return report_of(books, summaries, "final", 3)
 
 

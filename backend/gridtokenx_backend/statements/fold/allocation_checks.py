@@ -1,0 +1,239 @@
+"""An independent check of what the community's key allocated in an interval.
+
+An allocation must follow from its own lines, from the key and from the meters:
+
+- Each metering point stands under its owner. Where its interval was never revised, what it offered
+  or consumed is the part of its metered energy that takes part.
+- What a producer offered is given, held back or surplus. What consumers received, as far as known
+  producers cover it, is what producers gave. Nobody received more than they consumed.
+- By a key of shares, a share is that part of the offer, to less than 1 µWh, and what is received is
+  the share or the consumption, whichever is less. By the key `dynamic`, the smaller of offer and
+  consumption is divided in proportion to consumption, to less than 1 µWh.
+- A kWh has the price of the terms, what is received costs that price, rounded down, and what
+  producers earned is what consumers owe. Nobody pays more at the first time than they owe.
+
+These functions of the core are shared, so a mistake in them is not noticed: those that read keys,
+participation and prices from the terms (`key_versions`, `sharing_keys`, `sharing_price`), and
+`covered_of`. Also not noticed are: how rounding gives the last µWh or µGRX to one of several; how
+much is held back for missing metering points, and `dynamic` allocations while one is missing; what
+the grid operator's file says in the mode `imported`; and that an interval is not allocated at all,
+or not again after a change. What an allocation moves on the ledger is compared by the statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gridtokenx_backend.core.messages.sharing_outcomes import (
+    Allocation,
+    ConsumerAllocation,
+    ProducerAllocation,
+)
+from gridtokenx_backend.core.model import sharing_price
+from gridtokenx_backend.core.model.interval_energy import Quality
+from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM, factor_at, shares_of
+from gridtokenx_backend.core.model.sharing_state import SharingState
+from gridtokenx_backend.core.model.terms import CommunityTerms
+from gridtokenx_backend.core.sharing import key_versions
+from gridtokenx_backend.core.sharing.allocation_pairs import covered_of
+from gridtokenx_backend.statements.fold.energy import MeterMonth, slot_of
+from gridtokenx_backend.statements.fold.findings import COMMUNITY, Finding
+from gridtokenx_backend.statements.model.months import Month
+from gridtokenx_wire.keys import public_key_text
+from gridtokenx_wire.units import UWH_PER_KWH, format_grx, format_kwh
+
+
+class SharingAgreement:
+    """What the terms so far say of sharing: versions of the key, participation, price, owners."""
+
+    def __init__(self) -> None:
+        self._state = SharingState()
+        self._owners: dict[str, str] = {}
+        self._price = sharing_price.CommunityPrice()
+
+    def apply_terms(self, terms: CommunityTerms) -> None:
+        """Take terms that come into force; versions of the key that are known stay."""
+        key_versions.add(self._state, terms)
+        self._price = key_versions.rules_of(terms).price
+        wallets = {member.name: public_key_text(bytes(member.wallet)) for member in terms.member}
+        self._owners = {meter.id: wallets[meter.owner] for meter in terms.meter}
+
+    def owner(self, meter: str) -> str:
+        """Return the wallet of a meter's owner; empty if no meter has that id."""
+        return self._owners.get(meter, "")
+
+    def factor_ppm(self, meter: str, interval_ms: int) -> int:
+        """Return which part of a meter's energy takes part, in millionths."""
+        versions = [each for each in self._state.participation if each.meter == meter]
+        return factor_at(versions, interval_ms)
+
+    def price_ugrx(self, offered_uwh: int, consumed_uwh: int) -> int:
+        """Return the price of a kWh where so much was offered and consumed."""
+        return sharing_price.of_interval(self._price, offered_uwh, consumed_uwh)
+
+    def shares_ppm(self, version: int, interval_ms: int, local_ms: int) -> Mapping[str, int]:
+        """Return the shares of an interval by a version of the key; none if it is not known."""
+        key = next((each for each in self._state.keys if each.version == version), None)
+        return shares_of(key, interval_ms, local_ms) if key else {}
+
+
+class AllocationCheck:
+    """The check of one allocation, which the journal's entry `entry` has."""
+
+    def __init__(
+        self,
+        *,
+        entry: int,
+        allocation: Allocation,
+        agreement: SharingAgreement,
+        meters: Mapping[str, MeterMonth],
+        month: Month,
+    ) -> None:
+        self._entry = entry
+        self._allocation = allocation
+        self._agreement = agreement
+        self._meters = meters
+        self._month = month
+        self._offered_uwh = sum(out.offered_uwh or 0 for out in allocation.producers)
+        self._consumed_uwh = sum(line.consumed_uwh or 0 for line in allocation.consumers)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what the allocation ought to say and does not."""
+        yield from self._sums()
+        covered = covered_of(self._allocation)
+        for out in self._allocation.producers:
+            yield from self._producer(out)
+        for line in self._allocation.consumers:
+            yield from self._consumer(line, covered.get(line.meter, 0))
+        yield from self._payments()
+        match self._allocation.mode:
+            case "static" | "time_varying":
+                yield from self._by_shares()
+            case "dynamic":
+                yield from self._by_consumption()
+
+    def _sums(self) -> Iterator[Finding]:
+        allocation = self._allocation
+        received_uwh = sum(line.received_uwh or 0 for line in allocation.consumers)
+        given_uwh = sum(out.given_uwh for out in allocation.producers)
+        covered_uwh = received_uwh - allocation.uncovered_uwh
+        text = "received by the key in an interval, as far as producers cover it = given"
+        yield from self._energy(COMMUNITY, text, covered_uwh, given_uwh)
+        cost_ugrx = sum(line.cost_ugrx for line in allocation.consumers)
+        earned_ugrx = sum(out.earned_ugrx for out in allocation.producers)
+        text = "earned by sharing in an interval = cost of what was received"
+        yield from self._money(COMMUNITY, text, earned_ugrx, cost_ugrx)
+        if not allocation.revision:  # the price stays when an interval is allocated again
+            price_ugrx = self._agreement.price_ugrx(self._offered_uwh, self._consumed_uwh)
+            text = "price of a shared kWh in an interval = the price by the terms"
+            yield from self._money(COMMUNITY, text, allocation.price_ugrx, price_ugrx)
+
+    def _producer(self, out: ProducerAllocation) -> Iterator[Finding]:
+        yield from self._owner(out.meter, out.wallet, out.given_uwh)
+        text = f"{out.meter}: offered in an interval = given + held back + surplus"
+        parts_uwh = out.given_uwh + out.held_uwh + out.surplus_uwh
+        yield from self._energy(out.wallet, text, out.offered_uwh or 0, parts_uwh)
+        metered_uwh = self._metered_uwh(out.meter, is_consumer=False)
+        if out.offered_uwh is not None and metered_uwh is not None:
+            text = f"{out.meter}: offered in an interval = the part of its export that takes part"
+            yield from self._energy(out.wallet, text, out.offered_uwh, metered_uwh)
+
+    def _consumer(self, line: ConsumerAllocation, covered_uwh: int) -> Iterator[Finding]:
+        yield from self._owner(line.meter, line.wallet, line.received_uwh or 0)
+        cost_ugrx = covered_uwh * self._allocation.price_ugrx // UWH_PER_KWH
+        text = f"{line.meter}: cost in an interval = received × price"
+        yield from self._money(line.wallet, text, line.cost_ugrx, cost_ugrx)
+        if line.consumed_uwh is None:
+            return
+        received_uwh = line.received_uwh or 0
+        text = f"{line.meter}: received in an interval, at most what was consumed"
+        yield from self._energy(
+            line.wallet, text, received_uwh, min(received_uwh, line.consumed_uwh)
+        )
+        metered_uwh = self._metered_uwh(line.meter, is_consumer=True)
+        if metered_uwh is not None:
+            text = f"{line.meter}: consumed in an interval = the part of its import that takes part"
+            yield from self._energy(line.wallet, text, line.consumed_uwh, metered_uwh)
+
+    def _metered_uwh(self, meter: str, *, is_consumer: bool) -> int | None:
+        """Return the part of a meter's energy that takes part; None where that is not certain.
+
+        Of an interval that was revised, the core may have seen another value at this entry.
+        """
+        months, interval_ms = self._meters.get(meter), self._allocation.interval_ms
+        slot = slot_of(self._month, interval_ms)
+        if self._allocation.mode == "imported" or months is None:
+            return None
+        if months.revision[slot] or months.quality[slot] == Quality.MISSING:
+            return None
+        energy_uwh = (months.import_uwh if is_consumer else months.export_uwh)[slot]
+        return energy_uwh * self._agreement.factor_ppm(meter, interval_ms) // WHOLE_PPM
+
+    def _by_shares(self) -> Iterator[Finding]:
+        """A consumer gets its share of the offer, or what it consumed if that is less."""
+        allocation = self._allocation
+        offset = self._month.local(allocation.interval_ms).utcoffset()
+        assert offset is not None
+        local_ms = allocation.interval_ms + int(offset.total_seconds()) * 1000
+        shares = self._agreement.shares_ppm(allocation.key, allocation.interval_ms, local_ms)
+        for line in allocation.consumers:
+            exact = self._offered_uwh * shares.get(line.meter, 0)
+            share_uwh = line.share_uwh or 0
+            if abs(share_uwh * WHOLE_PPM - exact) >= WHOLE_PPM:
+                text = f"{line.meter}: share of an interval's offer = the share by the key"
+                yield from self._energy(line.wallet, text, share_uwh, exact // WHOLE_PPM)
+            if line.consumed_uwh is not None:
+                text = f"{line.meter}: received in an interval = its share, or what it consumed"
+                received_uwh = min(share_uwh, line.consumed_uwh)
+                yield from self._energy(line.wallet, text, line.received_uwh or 0, received_uwh)
+
+    def _by_consumption(self) -> Iterator[Finding]:
+        """Each consumer gets the same part of its consumption; not while one is missing."""
+        lines, consumed_uwh = self._allocation.consumers, self._consumed_uwh
+        if any(line.consumed_uwh is None for line in lines):
+            return
+        allocated_uwh = min(self._offered_uwh, consumed_uwh)
+        received_uwh = sum(line.received_uwh or 0 for line in lines)
+        text = "received by the key in an interval = offered or consumed, whichever is less"
+        yield from self._energy(COMMUNITY, text, received_uwh, allocated_uwh)
+        for line in lines:
+            exact = allocated_uwh * (line.consumed_uwh or 0)
+            if abs((line.received_uwh or 0) * consumed_uwh - exact) >= max(1, consumed_uwh):
+                text = f"{line.meter}: received in an interval = its part by consumption"
+                part_uwh = exact // max(1, consumed_uwh)
+                yield from self._energy(line.wallet, text, line.received_uwh or 0, part_uwh)
+
+    def _payments(self) -> Iterator[Finding]:
+        """Nobody pays, or is paid, more than the first allocation of an interval says."""
+        if self._allocation.revision:
+            return
+        owed: dict[str, int] = {}
+        for line in self._allocation.consumers:
+            owed[line.wallet] = owed.get(line.wallet, 0) + line.cost_ugrx
+        for out in self._allocation.producers:
+            owed[out.wallet] = owed.get(out.wallet, 0) - out.earned_ugrx
+        for wallet, paid_ugrx in self._allocation.paid_ugrx.items():
+            owed_ugrx = owed.get(wallet, 0)
+            if not min(0, owed_ugrx) <= paid_ugrx <= max(0, owed_ugrx):
+                text = "paid for shared energy of an interval, at most what is owed"
+                yield from self._money(wallet, text, paid_ugrx, owed_ugrx)
+
+    def _owner(self, meter: str, wallet: str, energy_uwh: int) -> Iterator[Finding]:
+        if self._agreement.owner(meter) != wallet:
+            text = f"{meter}: shared energy of an interval under another wallet than its owner's"
+            yield self._finding(wallet, text, format_kwh(energy_uwh), format_kwh(0))
+
+    def _energy(
+        self, wallet: str, text: str, found_uwh: int, expected_uwh: int
+    ) -> Iterator[Finding]:
+        if found_uwh != expected_uwh:
+            yield self._finding(wallet, text, format_kwh(found_uwh), format_kwh(expected_uwh))
+
+    def _money(
+        self, wallet: str, text: str, found_ugrx: int, expected_ugrx: int
+    ) -> Iterator[Finding]:
+        if found_ugrx != expected_ugrx:
+            yield self._finding(wallet, text, format_grx(found_ugrx), format_grx(expected_ugrx))
+
+    def _finding(self, wallet: str, text: str, found: str, expected: str) -> Finding:
+        return Finding(wallet=wallet, entry=self._entry, text=text, found=found, expected=expected)
