@@ -109,11 +109,16 @@ def _enrolment(settings: Settings, resources: Resources, writer: Writer) -> Enro
     if resources.authority is None:
         return None
     ack_keys = [public_key_text(key.public_key()) for key in resources.ack_keys]
-    return EnrolmentService(settings, resources.authority, writer, resources.verifier, ack_keys)
+    return EnrolmentService(
+        settings, resources.authority, writer, resources.verifier, ack_keys=ack_keys
+    )
 
 
 def _broker_access(settings: Settings, resources: Resources, writer: Writer) -> BrokerAccess | None:
-    """Return what tells the broker of revocations; None if the config names no folder for it."""
+    """Return what keeps the broker's access lists; None if the config names no folder for them.
+
+    Raises CannotStart.
+    """
     if not settings.backend.broker.access:
         return None
     folder = settings.path(settings.backend.broker.access)

@@ -82,7 +82,9 @@ async def api_on(
         if settings is not None:
             authority = open_authority(settings.ca)
             assert authority is not None
-            enrolment = EnrolmentService(settings, authority, writer, verifier, ["the ack key"])
+            enrolment = EnrolmentService(
+                settings, authority, writer, verifier, ack_keys=["the ack key"]
+            )
         stored = await open_series("")
         series = SeriesKeeper(stored, journal, writer)
         following = asyncio.create_task(series.run())

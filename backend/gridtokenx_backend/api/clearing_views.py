@@ -118,17 +118,17 @@ class ClearingsView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clearing_view(
-    community: str, seq: int, cleared: IntervalCleared, zone: ZoneClearing
+    community: str, seq: int, outcome: IntervalCleared, zone: ZoneClearing
 ) -> ClearingView:
     """Return all that the journal's entry `seq` says about one zone."""
     numbers = {order.number for order in zone.book}
     return ClearingView(
         community=community,
         zone=zone.zone,
-        interval_ms=cleared.interval_ms,
+        interval_ms=outcome.interval_ms,
         journal_seq=seq,
         rules=RULES,
-        tick_grx_per_kwh=format_grx(cleared.tick_ugrx),
+        tick_grx_per_kwh=format_grx(outcome.tick_ugrx),
         book=[
             BookOrderView(
                 number=order.number,
@@ -152,17 +152,17 @@ def clearing_view(
         coupling_low_grx_per_kwh=_price(zone.coupling_low_ugrx),
         coupling_high_grx_per_kwh=_price(zone.coupling_high_ugrx),
         coupling_price_grx_per_kwh=_price(zone.coupling_price_ugrx),
-        trades=[_trade(trade) for trade in cleared.trades if numbers & {trade.maker, trade.taker}],
-        links=[_link(link) for link in cleared.links],
+        trades=[_trade(trade) for trade in outcome.trades if numbers & {trade.maker, trade.taker}],
+        links=[_link(link) for link in outcome.links],
     )
 
 
-def clearing_summaries(seq: int, cleared: IntervalCleared) -> list[ClearingSummaryView]:
+def clearing_summaries(seq: int, outcome: IntervalCleared) -> list[ClearingSummaryView]:
     """Return the summary of each zone in a clearing."""
     return [
         ClearingSummaryView(
             zone=zone.zone,
-            interval_ms=cleared.interval_ms,
+            interval_ms=outcome.interval_ms,
             journal_seq=seq,
             orders=len(zone.book),
             price_grx_per_kwh=_price(zone.price_ugrx),
@@ -173,7 +173,7 @@ def clearing_summaries(seq: int, cleared: IntervalCleared) -> list[ClearingSumma
             coupling_price_grx_per_kwh=_price(zone.coupling_price_ugrx),
             book_hash=zone.digest,
         )
-        for zone in cleared.zones
+        for zone in outcome.zones
     ]
 
 

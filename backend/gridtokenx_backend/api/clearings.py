@@ -31,9 +31,9 @@ async def clearings(
 ) -> ClearingsView:
     """Return the auctions of the newest intervals, or of the newest before `before_ms`."""
     entries = await backend.journal.clearings(limit, before_ms)
-    found = [(entry.seq, _cleared(entry)) for entry in entries]
+    found = [(entry.seq, _outcome(entry)) for entry in entries]
     more = found[-1][1].interval_ms if len(found) == limit else None
-    lines = [line for seq, cleared in found for line in clearing_summaries(seq, cleared)]
+    lines = [line for seq, outcome in found for line in clearing_summaries(seq, outcome)]
     return ClearingsView(clearings=lines, before_ms=more)
 
 
@@ -44,16 +44,16 @@ async def clearing(
     """Return one zone's auction with its whole book."""
     entries = await backend.journal.clearings(1, interval_ms + 1)
     for entry in entries:
-        cleared = _cleared(entry)
-        for each in cleared.zones:
-            if cleared.interval_ms == interval_ms and each.zone == zone:
+        outcome = _outcome(entry)
+        for each in outcome.zones:
+            if outcome.interval_ms == interval_ms and each.zone == zone:
                 name = backend.writer.community.name
-                return clearing_view(name, entry.seq, cleared, each)
+                return clearing_view(name, entry.seq, outcome, each)
     detail = "expected a zone and the start of an interval that was cleared, in Unix ms"
     raise Problem(status=404, title="No such clearing", detail=detail, reason="unknown_clearing")
 
 
-def _cleared(entry: Entry) -> IntervalCleared:
+def _outcome(entry: Entry) -> IntervalCleared:
     outcome = decode_outcome(entry.outcome)
     assert isinstance(outcome, IntervalCleared)
     return outcome

@@ -23,11 +23,11 @@ from gridtokenx_backend.api.settlement_views import (
     DepositView,
     IssuedView,
     OpenWithdrawalView,
-    SettlementAnswer,
+    SettlementView,
     WithdrawalView,
     certificate_view,
     open_withdrawal_view,
-    settlement_answer,
+    settlement_view,
 )
 from gridtokenx_backend.core.messages.inputs import settle
 from gridtokenx_backend.core.messages.outcomes import NotJournaled, Repeated
@@ -246,7 +246,7 @@ async def _revision(backend: Backend, data: CorrectionBody) -> int:
         return corrections.revision_of(meter, data.from_ms, data.to_ms)
 
 
-async def operate(backend: Backend, command: SettlementCommand) -> SettlementAnswer:
+async def operate(backend: Backend, command: SettlementCommand) -> SettlementView:
     """Return the answer to a command, or the one that the same command got before.
 
     Raises Problem.
@@ -255,9 +255,9 @@ async def operate(backend: Backend, command: SettlementCommand) -> SettlementAns
     if isinstance(result, Repeated):
         entry = await backend.journal.entry(result.entry)
         assert entry is not None
-        return settlement_answer(decode_outcome(entry.outcome), entry.seq)
+        return settlement_view(decode_outcome(entry.outcome), entry.seq)
     assert not isinstance(result, NotJournaled)
-    return settlement_answer(result, seq)
+    return settlement_view(result, seq)
 
 
 async def submit(backend: Backend, command: SettlementCommand) -> Committed:

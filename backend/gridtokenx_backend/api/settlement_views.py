@@ -128,7 +128,7 @@ class CertificateChangeView(msgspec.Struct, frozen=True, kw_only=True):
     journal_seq: int
 
 
-SettlementAnswer = DepositView | WithdrawalView | CorrectionView | CertificateChangeView
+SettlementView = DepositView | WithdrawalView | CorrectionView | CertificateChangeView
 
 
 def certificate_view(certificate: Certificate) -> CertificateView:
@@ -173,7 +173,7 @@ def open_withdrawal_view(withdrawal: Withdrawal, name: str) -> OpenWithdrawalVie
     )
 
 
-def settlement_answer(outcome: Outcome, seq: int) -> SettlementAnswer:
+def settlement_view(outcome: Outcome, seq: int) -> SettlementView:
     """Return the answer to a command that became the journal's entry `seq`."""
     match outcome:
         case Deposited():

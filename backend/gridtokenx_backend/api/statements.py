@@ -124,7 +124,7 @@ async def statement(
             raise Problem(
                 status=404, title="No such wallet", detail=detail, reason="unknown_wallet"
             )
-    return await _document(backend, reader, wallet, document, revision)
+    return await _document(backend, document, revision, reader=reader, wallet=wallet)
 
 
 @get("/v1/reports/{document:str}")
@@ -147,12 +147,13 @@ async def report(
                 detail="expected a member's wallet",
                 reason="unknown_wallet",
             )
-    return await _document(backend, reader, "", document, revision)
+    return await _document(backend, document, revision, reader=reader, wallet="")
 
 
 async def _document(
-    backend: Backend, reader: str | None, wallet: str, name: str, revision: int
+    backend: Backend, name: str, revision: int, *, reader: str | None, wallet: str
 ) -> Response[bytes]:
+    """Return a wallet's statement, or the report if `wallet` is empty. Raises Problem."""
     month, _, suffix = name.partition(".")
     form = next((each for each in FORMS if each == suffix), None)
     if form is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from gridtokenx_backend.api.settlement_views import (
-    SettlementAnswer,
+    SettlementView,
     StandingOrderView,
-    settlement_answer,
+    settlement_view,
 )
 from gridtokenx_backend.core.market.book import RestingOrder
 from gridtokenx_backend.core.messages.outcomes import (
@@ -285,9 +285,7 @@ def open_order_view(order: RestingOrder, segment: str) -> OpenOrderView:
     )
 
 
-InstructionView = (
-    OrderView | CancelView | AmendView | CancelAllView | StandingView | SettlementAnswer
-)
+InstructionView = OrderView | CancelView | AmendView | CancelAllView | StandingView | SettlementView
 
 
 def instruction_view(outcome: Outcome, seq: int, at_ms: int) -> InstructionView:
@@ -331,4 +329,4 @@ def instruction_view(outcome: Outcome, seq: int, at_ms: int) -> InstructionView:
                 cancelled_orders=len(outcome.cancelled),
                 journal_seq=seq,
             )
-    return settlement_answer(outcome, seq)
+    return settlement_view(outcome, seq)

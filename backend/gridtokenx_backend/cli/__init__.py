@@ -1,1 +1,1 @@
-"""The commands of `gridtokenx-backend` beside running it."""
+"""The commands of `gridtokenx-backend`."""

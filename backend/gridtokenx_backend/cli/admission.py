@@ -32,7 +32,7 @@ def create_token(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a token with which one gateway may enrol, once. It is shown here and nowhere else."""
+    """Make a token with which one gateway may enrol once. It is shown only here."""
     body = {"site": site, "valid_hours": valid_hours}
     made = operator_api(config, url).post("/v1/tokens", body)
     if as_json:
@@ -47,7 +47,7 @@ def create_token(
 def list_tokens(
     config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
 ) -> None:
-    """Show all tokens that are remembered, by id: open, used, withdrawn or expired."""
+    """Show all tokens that are stored, by id: open, used, withdrawn or expired."""
     found = operator_api(config, url).get("/v1/tokens")
     if as_json:
         print_json(found)
@@ -67,7 +67,7 @@ def withdraw_token(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a token worthless that nobody has used."""
+    """Withdraw a token that nobody has used, so that nobody can use it."""
     path = f"/v1/tokens/{identifier}/withdraw"
     withdrawn = operator_api(config, url).post(path)
     text = f"token {withdrawn['id']} for {withdrawn['site']}: {withdrawn['status']}"
@@ -132,7 +132,7 @@ def revoke_device(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Shut a gateway out for good: its key and its certificates. Effective within seconds."""
+    """Revoke a gateway's key and certificates for ever; it takes a few seconds."""
     path = f"/v1/devices/{identifier}/revoke"
     done = operator_api(config, url).post(path, {"reason": reason})
     if as_json:

@@ -9,7 +9,7 @@ from gridtokenx_wire.errors import ConfigError
 
 
 def check_config(config: ConfigOption = CONFIG, *, as_json: JsonOption = False) -> None:
-    """Check both config files and say what they describe; starts nothing."""
+    """Check both config files and say what they describe; nothing is started."""
     settings = load_settings(config)
     terms = load_terms(settings.community)
     if lines := missing_files(settings, config):

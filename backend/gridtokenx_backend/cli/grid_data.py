@@ -84,7 +84,7 @@ def export_file(
     url: UrlOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Write what was allocated: a line for each meter, quantity and interval."""
+    """Write the allocations: a line for each meter, quantity and interval."""
     if file.suffix not in (".csv", ".xlsx"):
         raise BadOption(f"{file}: expected a name that ends with .csv or .xlsx")
     settings = load_settings(config)
@@ -126,7 +126,7 @@ def _allocations(api: OperatorApi, from_ms: int, to_ms: int) -> list[Allocation]
 
 @grid.command("show", epilog=example("grid show march.xml"))
 def show_file(file: FileArgument, *, zone: ZoneOption = "", as_json: JsonOption = False) -> None:
-    """Say what a file has, and change nothing."""
+    """Show what a file contains, and change nothing."""
     report = _report(read_file(file, zone))
     if as_json:
         print_json(report)

@@ -23,7 +23,7 @@ _BATCH_FRAMES = 256
 
 
 class ImportRefused(OperatorError):
-    """The file or one of its frames is not as it must be."""
+    """The file, or one of its frames, cannot be imported. Its text says why."""
 
 
 class ImportReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,7 +45,7 @@ def rotate(
 ) -> None:
     """Make the next key that signs acks, for gateways to pin beside the present one.
 
-    New gateways are told of both from the next start on. When all have both: --finish.
+    From the next start on, new gateways get both. When all gateways have both, use --finish.
     """
     settings = load_settings(config)
     following = settings.ack_key_next
@@ -57,7 +57,7 @@ def rotate(
         load_private_key(following)
         former = settings.ack_key.with_name("ack-former.key")
         former.unlink(missing_ok=True)
-        former.hardlink_to(settings.ack_key)  # so that at no time there is no key
+        former.hardlink_to(settings.ack_key)  # a link, so that there is a key at every moment
         following.replace(settings.ack_key)
         public = public_key_text(load_private_key(settings.ack_key).public_key())
         meaning = "signs acks from the next start on; then gateways may drop the former key"

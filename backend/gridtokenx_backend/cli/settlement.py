@@ -41,7 +41,7 @@ def deposit(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Credit a payment that came in. Once: the same reference never credits again."""
+    """Credit a payment that came in. A reference that was used is never credited again."""
     body = {"wallet": wallet, "amount_grx": amount, "reference": reference}
     done = operator_api(config, url).post("/v1/operator/deposits", body)
     entry = done["journal_seq"]
@@ -69,7 +69,7 @@ def correct(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Put right what was counted of a meter: the difference is minted or clawed back."""
+    """Correct what a meter counted: the difference is minted or clawed back."""
     body: dict[str, str | int] = {"meter": meter}
     body |= {"import_kwh": imported, "export_kwh": exported, "reason": reason}
     body |= {"from_ms": _moment("--from", since), "to_ms": _moment("--to", until)}
@@ -100,7 +100,7 @@ def _moment(option: str, text: str) -> int:
 def list_withdrawals(
     config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
 ) -> None:
-    """Show what waits to be paid out."""
+    """Show the withdrawals that wait to be paid out."""
     found = operator_api(config, url).get("/v1/operator/withdrawals")
     if as_json:
         print_json(found)

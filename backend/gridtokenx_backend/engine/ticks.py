@@ -28,7 +28,7 @@ async def tick_when_due(
     while True:
         await _sleep_until_due(writer, clock, period_ms)
         reached = clock.now_ms() // period_ms
-        with suppress(Overloaded):  # the next one does as well
+        with suppress(Overloaded):  # the next tick does the same
             if reached != passed:
                 passed = reached
                 ((result, _, _),) = await writer.submit([TickInput()])

@@ -139,7 +139,7 @@ class Writer:
                     return
                 if self._snapshot_due:
                     await self.save_snapshot()
-            await asyncio.sleep(0)  # lets the readers in
+            await asyncio.sleep(0)  # lets readers have the community
 
     @property
     def _snapshot_due(self) -> bool:
@@ -160,7 +160,7 @@ class Writer:
                 stored = await storing
             if stored:
                 storing = asyncio.create_task(self._store(batch, entries, trades))
-                await asyncio.sleep(0)  # lets it start
+                await asyncio.sleep(0)  # lets the task start
         if storing:
             stored = await storing
         if not self._queue and not self._stopping:
@@ -212,7 +212,7 @@ class Writer:
             trades.extend(trade_rows(seq, at_ms, result))
             return Committed(result=result, seq=seq, at_ms=at_ms)
 
-        if community.due_ms <= at_ms:  # before anything else, so that no order outlives its time
+        if community.due_ms <= at_ms:  # first of all, so that no order outlives its time
             apply(TickInput(DUE))
         for submission in batch:
             submission.results.extend(map(apply, submission.inputs))
@@ -224,7 +224,7 @@ class Writer:
         while True:
             try:
                 if self.degraded and await self._journal.entry(entries[-1].seq) == entries[-1]:
-                    break  # the commit that seemed to fail had happened
+                    break  # the commit seemed to fail, but had happened
                 await self._journal.append(entries, trades)
                 break
             except JournalUnavailable as error:

@@ -56,6 +56,7 @@ class EnrolmentService:
         authority: Authority,
         writer: Writer,
         verifier: Verifier,
+        *,
         ack_keys: list[str],
     ) -> None:
         enrolment, broker = settings.backend.enrolment, settings.backend.broker
@@ -123,7 +124,7 @@ class EnrolmentService:
         async with self._writer.durable_state() as community:
             known = community.devices[device]
             site, status, name_of_community = known.site, known.status, community.name
-        if status == "revoked":  # meanwhile, and its list may have been made without this one
+        if status == "revoked":  # meanwhile; the revocation list may lack this certificate
             raise NotEnrolled(EnrolmentRefusal.DEVICE_REVOKED)
         return EnrolmentAnswer(
             device=name,

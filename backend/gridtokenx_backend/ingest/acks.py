@@ -1,4 +1,4 @@
-"""Receipts: what a batch of frames has settled, device by device."""
+"""Acks, the receipts of a batch of frames: one for each device."""
 
 from __future__ import annotations
 
@@ -19,82 +19,70 @@ from gridtokenx_wire.cose import assemble, to_be_signed
 from gridtokenx_wire.verdict import Reason, Verdict
 
 _ANSWERED = frozenset({FrameRefusal.DUPLICATE, FrameRefusal.GAP})
-"""Refused frames that are answered with where the chain stands, so that the gateway follows."""
+"""Refused frames that are answered with the end of the chain, so that the gateway goes on there."""
 
 
 def acks_of(results: Iterable[Result]) -> list[Ack]:
-    """The acks that these results call for, in order: one for each device, with its verdicts.
+    """Return the acks that these results call for, in order: one for each device.
 
-    Verdicts that no single ack may carry go into the next one, frame by frame.
+    Verdicts that do not fit into one ack go into another one, frame by frame.
     """
-    full: list[Ack] = []
-    acks: dict[bytes, Ack] = {}
-    repeated: set[tuple[bytes, int]] = set()
+    acks = _Acks()
     for result in results:
         match result:
             case FrameAccepted():
-                said = [
-                    Verdict(seq=result.seq, index=index, reason=Reason(why))
-                    for index, why in result.verdicts
-                ]
-                _extend(
-                    acks,
-                    full,
-                    Ack(
-                        device=result.device,
-                        chain=result.chain,
-                        next_seq=result.seq + 1,
-                        verdicts=said,
-                    ),
-                )
+                acks.accept(result)
             case FrameRefused() if result.reason in _ANSWERED and result.chain:
-                for seq, told in groupby(result.verdicts, key=itemgetter(0)):
-                    if (result.device, seq) in repeated:
-                        continue  # many duplicates come at once; one answer is enough
-                    repeated.add((result.device, seq))
-                    said = [
-                        Verdict(seq=seq, index=index, reason=Reason(why)) for _, index, why in told
-                    ]
-                    _extend(
-                        acks,
-                        full,
-                        Ack(
-                            device=result.device,
-                            chain=result.chain,
-                            next_seq=seq + 1,
-                            verdicts=said,
-                        ),
-                    )
-                _extend(
-                    acks,
-                    full,
-                    Ack(
-                        device=result.device,
-                        chain=result.chain,
-                        next_seq=result.next_seq,
-                        verdicts=[],
-                    ),
-                )
-    return full + list(acks.values())
+                acks.repeat(result)
+    return acks.all()
 
 
-def _extend(acks: dict[bytes, Ack], full: list[Ack], ack: Ack) -> None:
-    known = acks.get(ack.device)
-    if known is None:
-        acks[ack.device] = ack
-    elif len(known.verdicts) + len(ack.verdicts) > MAX_VERDICTS:
-        full.append(known)
-        acks[ack.device] = ack
-    else:
-        next_seq = max(known.next_seq, ack.next_seq)
-        verdicts = known.verdicts + ack.verdicts
-        acks[ack.device] = Ack(
-            device=ack.device, chain=ack.chain, next_seq=next_seq, verdicts=verdicts
-        )
+class _Acks:
+    """The acks of a batch of frames: those that are full, and the last one of each device."""
+
+    def __init__(self) -> None:
+        self._full: list[Ack] = []
+        self._last: dict[bytes, Ack] = {}
+        self._repeated: set[tuple[bytes, int]] = set()
+
+    def all(self) -> list[Ack]:
+        return self._full + list(self._last.values())
+
+    def accept(self, frame: FrameAccepted) -> None:
+        """Add the verdicts of a frame that is stored now."""
+        verdicts = [
+            Verdict(seq=frame.seq, index=index, reason=Reason(why)) for index, why in frame.verdicts
+        ]
+        self._add(frame.device, frame.chain, frame.seq + 1, verdicts)
+
+    def repeat(self, frame: FrameRefused) -> None:
+        """Add the verdicts that are known of earlier frames, and where the chain ends.
+
+        Many duplicates come at once; the verdicts of a frame are repeated once.
+        """
+        for seq, known in groupby(frame.verdicts, key=itemgetter(0)):
+            if (frame.device, seq) not in self._repeated:
+                self._repeated.add((frame.device, seq))
+                verdicts = [
+                    Verdict(seq=seq, index=index, reason=Reason(why)) for _, index, why in known
+                ]
+                self._add(frame.device, frame.chain, seq + 1, verdicts)
+        self._add(frame.device, frame.chain, frame.next_seq, [])
+
+    def _add(self, device: bytes, chain: bytes, next_seq: int, verdicts: list[Verdict]) -> None:
+        """Add to the device's last ack, or begin another one if the verdicts do not fit."""
+        last = self._last.get(device)
+        if last is not None and len(last.verdicts) + len(verdicts) > MAX_VERDICTS:
+            self._full.append(last)
+        elif last is not None:
+            next_seq = max(last.next_seq, next_seq)
+            verdicts = last.verdicts + verdicts
+        ack = Ack(device=device, chain=chain, next_seq=next_seq, verdicts=verdicts)
+        self._last[device] = ack
 
 
 class AckSigner:
-    """Seals acks with libsodium, at half the cost of `gridtokenx_wire.ack.seal_ack`."""
+    """Signs acks with libsodium, at half the cost of `gridtokenx_wire.ack.seal_ack`."""
 
     def __init__(self, seed: bytes, public_key: bytes) -> None:
         self._secret = seed + public_key

@@ -1,6 +1,7 @@
 """The packets of the hot path (MQTT 3.1.1): PUBLISH in and out, PUBACK out.
 
-paho keeps the connection; these three are too many to each pass through it (docs/benchmarks.md).
+paho keeps the connection. These packets do not pass through it, because it takes too long for each
+of so many (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ class Publication(msgspec.Struct, frozen=True, gc=False):
 
 
 def packet_size(buffer: bytes, start: int) -> tuple[int, int]:
-    """(where the body starts, where the packet ends) of the packet at `start`; §2.2.3.
+    """Return where the body of the packet at `start` begins, and where the packet ends; §2.2.3.
 
-    (0, 0) if the fixed header is not complete. Raises ValueError for a length of over four bytes.
+    Both are 0 if the fixed header is not complete. Raises ValueError for a length of over four
+    bytes.
     """
     size = shift = 0
     position = start + 1
@@ -40,7 +42,10 @@ def packet_size(buffer: bytes, start: int) -> tuple[int, int]:
 
 
 def decode_publish(first: int, body: bytes) -> Publication:
-    """§3.3. Raises ValueError if the body is too short or the topic is not UTF-8."""
+    """Return the publication in the body of a packet with this first byte; §3.3.
+
+    Raises ValueError if the body is too short or the topic is not UTF-8.
+    """
     topic_end = 2 + int.from_bytes(body[:2], "big")
     qos = (first >> 1) & 3
     payload_start = topic_end + 2 if qos else topic_end
@@ -51,19 +56,19 @@ def decode_publish(first: int, body: bytes) -> Publication:
 
 
 def encode_publish(topic: str, payload: bytes) -> bytes:
-    """A PUBLISH of QoS 0; §3.3."""
+    """Return a PUBLISH of QoS 0; §3.3."""
     name = topic.encode()
     body = len(name).to_bytes(2, "big") + name + payload
     return bytes((PUBLISH,)) + encode_length(len(body)) + body
 
 
 def encode_puback(mid: int) -> bytes:
-    """§3.4."""
+    """Return the PUBACK of a packet identifier; §3.4."""
     return _PUBACK + mid.to_bytes(2, "big")
 
 
 def encode_length(size: int) -> bytes:
-    """The remaining length; §2.2.3."""
+    """Return the bytes of a remaining length; §2.2.3."""
     digits = bytearray()
     while True:
         size, digit = divmod(size, 128)

@@ -1,8 +1,9 @@
-"""A socket under paho that takes the hot path's packets out before paho sees them.
+"""A socket between paho and the broker, which handles publications without paho.
 
-paho reads a packet in pieces, a system call each, and spends 35 µs on a message. Here bytes come
-in by the quarter megabyte; publications are cut out of them, and every other packet is left for
-paho to read, one at a time. What is sent is gathered and written once a turn of the loop.
+paho reads a packet in pieces, with a system call for each, and needs 35 µs for a message. Here up
+to a quarter of a megabyte is read at once; publications are cut out of it, and paho gets every
+other packet, one at a time. What is sent is collected and written once in a turn of the event
+loop.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from collections.abc import Callable
 from gridtokenx_backend.ingest.mqtt_packets import PUBLISH, Publication, decode_publish, packet_size
 
 _RECEIVE_BYTES = 1 << 18
-# Over twice the largest frame. Of a larger packet only so much is kept, and the rest passed over.
+# Over twice the largest frame. Of a larger packet only this much is kept; the rest is skipped.
 _LARGEST_PACKET = 1 << 17
 CONNECT_TIMEOUT_S = 5.0
 
 
 class BufferedSocket:
-    """What paho uses of a socket, and `receive`. `on_error` is called when sending fails."""
+    """The part of a socket that paho uses, and `receive`. `on_error` is called if sending fails."""
 
     def __init__(self, sock: socket.socket, on_error: Callable[[], None]) -> None:
         self._sock = sock
@@ -36,10 +37,11 @@ class BufferedSocket:
         sock.setblocking(False)
 
     def receive(self, publications: list[Publication], others: Callable[[], object]) -> bool:
-        """Reads once; appends the publications, and calls `others` for each other packet.
+        """Read once, append publications, and call `others` for each packet of another kind.
 
-        False when there was nothing to read. Raises ConnectionError when the peer has closed,
-        OSError when the connection broke, ValueError for bytes that are not MQTT.
+        `others` must read that packet with `recv`. Return False if there was nothing to read.
+        Raises ConnectionError when the peer has closed, OSError when the connection broke,
+        ValueError for bytes that are not MQTT.
         """
         try:
             data = self._sock.recv(_RECEIVE_BYTES)
@@ -54,7 +56,7 @@ class BufferedSocket:
         while start < len(buffer):
             body, end = packet_size(buffer, start)
             if end > len(buffer) > start + _LARGEST_PACKET:
-                self._skip = end - len(buffer)  # its start is enough to see that it is too large
+                self._skip = end - len(buffer)  # its beginning is enough to refuse it as too large
                 end = len(buffer)
             if not end or end > len(buffer):
                 break
@@ -68,14 +70,14 @@ class BufferedSocket:
         return True
 
     def recv(self, size: int) -> bytes:
-        """For paho: bytes of the one packet that it is to read now."""
+        """Return bytes of the one packet that paho is to read now."""
         if not self._for_paho:
             raise BlockingIOError
         piece, self._for_paho = self._for_paho[:size], self._for_paho[size:]
         return piece
 
     def send(self, data: bytes | bytearray) -> int:
-        """Takes everything; it is written at the end of this turn of the loop."""
+        """Take all of `data`; it is written at the end of this turn of the event loop."""
         self._outgoing += data
         if not self._flush_scheduled:
             self._flush_scheduled = True
@@ -106,10 +108,10 @@ class BufferedSocket:
         return self._sock.fileno()
 
     def setblocking(self, flag: bool) -> None:  # noqa: FBT001
-        """paho sets its socket non-blocking; this one always is."""
+        """Do nothing: paho wants its socket non-blocking, and this one always is."""
 
     def close(self) -> None:
-        """Sends what still fits, such as a DISCONNECT, and closes."""
+        """Send what can be sent at once, such as a DISCONNECT, and close."""
         if self._closed:
             return
         if self._outgoing:
@@ -121,7 +123,10 @@ class BufferedSocket:
 
 
 def open_socket(host: str, port: int, tls: ssl.SSLContext | None) -> socket.socket:
-    """A connected socket, TLS shaken hands. Blocks up to CONNECT_TIMEOUT_S; raises OSError."""
+    """Return a connected socket, after the TLS handshake if `tls` is not None.
+
+    Blocks up to CONNECT_TIMEOUT_S. Raises OSError.
+    """
     sock = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if tls is None:

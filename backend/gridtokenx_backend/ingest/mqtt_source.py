@@ -1,8 +1,8 @@
-"""Signed frames from an MQTT broker: the `FrameSource` port and its paho form.
+"""The port `FrameSource`, and the source that takes signed frames from an MQTT broker with paho.
 
-Messages are handed out in batches and acknowledged to the broker (PUBACK) when they are settled,
-that is after the commit. While too many wait, the socket is not read: TCP holds the broker back,
-the broker's own limit decides what it drops, and the gateways' signed acks repair it.
+Messages are handed out in batches and acknowledged to the broker (PUBACK) when they are released,
+that is after the commit. While too many wait, the socket is not read, so TCP holds the broker back.
+If the broker then drops messages, gateways send them again, because no signed ack covers them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gridtokenx_backend.ingest.mqtt_socket import BufferedSocket, open_socket
 from gridtokenx_wire.topics import acks_topic, frames_topic
 
 MAX_BATCH = 512
-# About 16,000 readings: what the core takes 50 ms for, in which nobody else is answered.
+# About 16,000 readings, which keep the core busy for 50 ms; nobody else is answered meanwhile.
 _MAX_BATCH_BYTES = 1 << 19
 _PAUSE_ABOVE, _PAUSE_ABOVE_BYTES = 8_192, 64 << 20
 _FIRST_RETRY_S = 0.2
@@ -34,21 +34,23 @@ log = structlog.get_logger()
 
 
 class FrameSource(Protocol):
-    """Where frames come from and acks go to."""
+    """Where frames come from and acks go to: a broker, or a test's stand-in."""
 
     async def batch(self) -> Sequence[Publication]:
-        """The messages that wait, at least one, in the order of arrival."""
+        """Wait for messages, and return at least one, in the order of arrival."""
         ...
 
     def release(self, messages: Sequence[Publication]) -> None:
         """Tell the source that these messages need not be delivered again."""
         ...
 
-    def send_ack(self, device: str, ack: bytes) -> None: ...
+    def send_ack(self, device: str, ack: bytes) -> None:
+        """Send a signed ack to a device; it may be lost."""
+        ...
 
 
 class _Client(mqtt.Client):
-    """paho with a socket that was opened beforehand, off the event loop."""
+    """paho's client on a socket that was opened beforehand, outside the event loop."""
 
     opened: BufferedSocket | None = None
 
@@ -58,7 +60,7 @@ class _Client(mqtt.Client):
 
 
 class MqttSource:
-    """Frames of one community. `run` keeps the connection; the rest is the port."""
+    """The frames of one community. `run` keeps the connection; the rest is the port."""
 
     def __init__(self, broker: BrokerSection, community: str, tls: ssl.SSLContext | None) -> None:
         self._broker = broker
@@ -87,7 +89,7 @@ class MqttSource:
         return client
 
     async def run(self) -> None:
-        """Connects, and connects again after every loss, with backoff, until cancelled."""
+        """Connect, and connect again after every loss, with growing pauses, until cancelled."""
         retry_s = _FIRST_RETRY_S
         try:
             while True:
@@ -120,7 +122,7 @@ class MqttSource:
         return True
 
     async def _stay_connected(self) -> None:
-        """Returns when the connection is lost, or was never accepted."""
+        """Return when the connection is lost, or was not accepted in time."""
         deadline = asyncio.get_running_loop().time() + _CONNACK_TIMEOUT_S
         while not self._lost.is_set():
             with suppress(TimeoutError):
@@ -178,9 +180,9 @@ class MqttSource:
     async def batch(self) -> Sequence[Publication]:
         await self._arrived.wait()
         size = _batch_size(self._inbox)
-        taken, self._inbox = self._inbox[:size], self._inbox[size:]
+        batch, self._inbox = self._inbox[:size], self._inbox[size:]
         self._counted = len(self._inbox)
-        self._waiting_bytes -= sum(len(message.payload) for message in taken)
+        self._waiting_bytes -= sum(len(message.payload) for message in batch)
         if not self._inbox:
             self._arrived.clear()
         may_resume = (
@@ -189,12 +191,12 @@ class MqttSource:
         if self._paused and may_resume and self._socket is not None:
             self._paused = False
             asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
-            # TLS may hold decrypted bytes that no selector will report.
+            # TLS may hold bytes that are decrypted already; no selector reports them.
             asyncio.get_running_loop().call_soon(self._readable)
-        return taken
+        return batch
 
     def release(self, messages: Sequence[Publication]) -> None:
-        if self._socket is not None:  # else the broker delivers them again, and `seq` tells
+        if self._socket is not None:  # else the broker delivers them again, as duplicates
             self._socket.send(b"".join(encode_puback(each.mid) for each in messages if each.mid))
 
     def send_ack(self, device: str, ack: bytes) -> None:
@@ -203,7 +205,7 @@ class MqttSource:
 
 
 def _batch_size(inbox: Sequence[Publication]) -> int:
-    """How many of the first messages make a batch, at least one."""
+    """Return how many of the first messages make a batch, at least one."""
     size = 0
     for count, message in enumerate(inbox[:MAX_BATCH], start=1):
         size += len(message.payload)
