@@ -17,7 +17,6 @@ from tests.docs.markdown import (
     block,
     blocks,
     links,
-    prose,
     section,
     table,
 )
@@ -36,11 +35,6 @@ _COMMANDS = {
     "gridtokenx-edge": edge_app,
     "gridtokenx-sim": sim_app,
 }
-_PACKAGES = [
-    ROOT,
-    *(path.parent for path in ROOT.glob("*/gridtokenx_*/__init__.py")),
-    ROOT / "docs",
-]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
@@ -62,22 +56,6 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 def test_the_index_names_every_page(folder: Path) -> None:
     listed = {folder / link for link in links((folder / "README.md").read_text())}
     assert set(folder.glob("*.md")) - {folder / "README.md"} <= listed
-
-
-@each_page
-def test_every_test_that_is_named_exists(page: Path) -> None:
-    for folder, name in re.findall(r"`(\w+/test_\w+)::(\w+)`", page.read_text()):
-        source = (ROOT / "tests" / f"{folder}.py").read_text()
-        assert re.search(rf"def {name}\(", source), f"{folder}::{name}"
-
-
-@each_page
-def test_every_file_that_is_named_exists(page: Path) -> None:
-    for name in re.findall(
-        r"`([\w./-]+/[\w-]+\.(?:py|toml|conf|acl|md))`", prose(page.read_text())
-    ):
-        if not name.startswith("/"):
-            assert any((base / name).exists() for base in _PACKAGES), name
 
 
 def typed_lines(page: Path) -> Iterator[list[str]]:
