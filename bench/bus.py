@@ -28,7 +28,7 @@ from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_edge.polling.driver import PolledMeter
 from gridtokenx_edge.polling.poller import MeterPoller
 from gridtokenx_wire.clock import ClockConfig, make_clock
@@ -99,7 +99,7 @@ async def _measure(port: Path, baud: int, seconds: float) -> dict[str, object]:
     sink = _Sink()
     tasks = [asyncio.create_task(line.keep_up())]
     for meter in meters:
-        reader = MeterReader(line, meter, load_profile(meter.profile), clock)
+        reader = RegisterReader(line, meter, load_profile(meter.profile), clock)
         polled = PolledMeter(
             line=line,
             reader=reader,

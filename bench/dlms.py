@@ -27,7 +27,7 @@ from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_edge.agent import loop
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.line import DlmsLine
-from gridtokenx_edge.dlms.meter_access import Setting, terms_of
+from gridtokenx_edge.dlms.meter_access import DlmsFiles, access_of
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_wire.clock import SystemClock
 
@@ -108,7 +108,7 @@ async def _measure(folder: Path, tcp_port: int, seconds: float) -> dict[str, obj
 
 @asynccontextmanager
 async def _reader(line: CountingLine, folder: Path) -> AsyncIterator[DlmsReader]:
-    terms = terms_of(line.config.meter[0], Setting(folder, folder))
+    terms = access_of(line.config.meter[0], DlmsFiles(folder=folder, state=folder))
     reader = DlmsReader(line, terms, SystemClock())
     await reader.poll()
     try:

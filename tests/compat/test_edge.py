@@ -11,10 +11,11 @@ import pytest
 from tests.compat.stored import EXPECTED, V1, told
 
 from gridtokenx_edge.agent.retired_keys import mark_of
+from gridtokenx_edge.agent.stored_readings import stored_readings
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import resolve_paths
-from gridtokenx_edge.dlms.last_readings import Marks
-from gridtokenx_edge.dlms.meter_access import Setting, terms_of
+from gridtokenx_edge.dlms.last_readings import LastReadings
+from gridtokenx_edge.dlms.meter_access import DlmsFiles, access_of
 from gridtokenx_edge.log import start_logging
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_wire.frame import ClockStatus, frame_hash, open_frame
@@ -121,9 +122,9 @@ def test_the_config_has_no_findings(v1: Path) -> None:
 def test_no_invocation_counter_is_used_a_second_time(v1: Path) -> None:
     config = load_config(v1 / "edge" / "edge.toml")
     (meter,) = config.dlms[0].meter
-    counters = terms_of(meter, Setting(v1 / "edge", v1 / "edge")).counters
+    counters = access_of(meter, DlmsFiles(folder=v1 / "edge", state=v1 / "edge")).counters
     assert counters is not None
-    assert counters.heard() == EXPECTED["edge"]["counters_heard"]
+    assert counters.newest_received() == EXPECTED["edge"]["counters_heard"]
     assert counters.reserve().start == EXPECTED["edge"]["counters_next"]
     assert [file.name for file in (v1 / "edge").glob("*.counters")] == [
         EXPECTED["edge"]["counters_file"]
@@ -133,11 +134,11 @@ def test_no_invocation_counter_is_used_a_second_time(v1: Path) -> None:
 async def test_the_last_reading_of_each_dlms_meter_is_known(v1: Path, tmp_path: Path) -> None:
     expected = EXPECTED["edge"]["marks"]
     key = load_private_key(v1 / "edge" / "edge-2.key")
-    marks = Marks(v1 / "edge" / "dlms.marks", list(expected), start_logging())
+    readings = LastReadings(v1 / "edge" / "dlms.marks", start_logging())
     empty = Outbox(tmp_path / "empty.db", key)
-    await marks.load(empty, key.public_key())
+    await readings.follow(set(expected), lambda: stored_readings(empty, key.public_key()))
     await empty.close()
-    found = {name: mark.time_ms for name in expected if (mark := marks.last(name))}
+    found = {name: last.time_ms for name in expected if (last := readings.last(name))}
     assert found == expected
 
 

@@ -112,8 +112,8 @@ class Gateway:
 
 
 def tcp_bus(port: int, **more: Any) -> DlmsTcp:
-    terms: Any = {"authentication": "none", "protection": "none", **more}
-    meter = DlmsMeter(METER, "iskraemeco_am550", poll_every_s=0.1, **terms)
+    access: Any = {"authentication": "none", "protection": "none", **more}
+    meter = DlmsMeter(METER, "iskraemeco_am550", poll_every_s=0.1, **access)
     return DlmsTcp("tcp", "127.0.0.1", [meter], port=port, timeout_ms=500, retries=0)
 
 

@@ -56,7 +56,7 @@ class TestedMeter:
 
     __test__ = False
 
-    def __init__(self, now_ms: Callable[[], int], **terms: Any) -> None:
+    def __init__(self, now_ms: Callable[[], int], **access: Any) -> None:
         self.true_ms = now_ms
         self.ahead_ms = 0
         self.import_w, self.export_w = 3600, 360
@@ -64,7 +64,7 @@ class TestedMeter:
         self.conduct = Conduct()
         self.requests: list[str] = []
         self.row_status: Callable[[int], int] = lambda _: 0
-        self.terms = ClientTerms(**terms)
+        self.access = ClientTerms(**access)
         self.counter = itertools.count(1)
         self.newest_heard = 0
         self.associations: list[ServerAssociation] = []
@@ -128,9 +128,9 @@ class TestedMeter:
     def associate(self, client: int, server: int) -> ServerAssociation | None:
         if server != 1:
             return None
-        terms = self.terms if client != 16 else ClientTerms()
+        access = self.access if client != 16 else ClientTerms()
         association = ServerAssociation(
-            client, terms, self, METER_TITLE, lambda: next(self.counter), secrets.token_bytes
+            client, access, self, METER_TITLE, lambda: next(self.counter), secrets.token_bytes
         )
         association._newest_counter = self.newest_heard - 1
         self.associations.append(association)

@@ -22,7 +22,7 @@ from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_edge.polling.faults import MeterSilent
 from gridtokenx_sim.line.line import Line as SimulatedLine
 from gridtokenx_wire.clock import ClockConfig, make_clock
@@ -117,7 +117,7 @@ async def test_a_meter_served_by_libmodbus_is_read(
     clock = make_clock(ClockConfig())
     async with serve(tmp_path, registers, baud) as line:
         config = MeterConfig(meter_id, profile, 1)
-        reader = MeterReader(line, config, load_profile(profile), clock)
+        reader = RegisterReader(line, config, load_profile(profile), clock)
         for _ in range(3):
             reading = await reader.poll()
             seen = (reading.import_uwh // 10**6, reading.export_uwh // 10**6, reading.power_w)
@@ -128,8 +128,8 @@ async def test_a_meter_served_by_libmodbus_is_read(
 async def test_libmodbus_refuses_what_it_has_not_and_goes_on(tmp_path: Path) -> None:
     async with on_serial(tmp_path, SDM630, 38_400) as line:
         with pytest.raises(MeterRefused, match="illegal data address"):
-            await line.read(1, Block(4, 0x1000, 2))
+            await line.read(1, Block(fc=4, address=0x1000, count=2))
         with pytest.raises(MeterSilent):
             # Another address: libmodbus listens for that one's reply, half a second long.
-            await line.read(2, Block(3, 0xFC00, 2), 0.8)
-        assert await line.read(1, Block(3, 0xFC00, 2)) == [0x00BC, 0x614E]
+            await line.read(2, Block(fc=3, address=0xFC00, count=2), 0.8)
+        assert await line.read(1, Block(fc=3, address=0xFC00, count=2)) == [0x00BC, 0x614E]

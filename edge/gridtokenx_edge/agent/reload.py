@@ -12,7 +12,7 @@ _UPLINK = ("backend", "broker", "uplink")
 _REPLACEABLE = {*_UPLINK, *DRIVERS, "status", "home_assistant"}
 
 
-class ReloadPlan(msgspec.Struct, frozen=True):
+class ReloadPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Either what has to be restarted, or why the whole process has to.
 
     `refused` are lines for a person. `sections` are the sections that differ.
@@ -42,8 +42,8 @@ def plan_reload(
         if name not in _REPLACEABLE
     )
     return ReloadPlan(
-        refused,
-        tuple(differ),
+        refused=refused,
+        sections=tuple(differ),
         uplink=tls_files or any(name in differ for name in _UPLINK),
         status="status" in differ,
         home_assistant=house_files or "home_assistant" in differ,

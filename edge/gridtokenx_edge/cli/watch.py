@@ -17,13 +17,13 @@ from rich.text import Text
 from gridtokenx_edge.cli.terminal import FINDING, ConfigOption, JsonOption, fail, load, print_json
 from gridtokenx_edge.commissioning.check import format_quantity
 from gridtokenx_edge.commissioning.check.dlms_as_bus import as_bus, as_meter
-from gridtokenx_edge.commissioning.check.dlms_visit import setting_of
+from gridtokenx_edge.commissioning.check.dlms_visit import dlms_files_of
 from gridtokenx_edge.commissioning.check.meter_session import AskingDlms, AskingModbus
 from gridtokenx_edge.commissioning.check.ports import agent_has, agent_runs
 from gridtokenx_edge.commissioning.check.watch import Watch, WatchedMeter
 from gridtokenx_edge.config.dlms_config import DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.edge_config import BusConfig, SerialBus, resolve_paths
-from gridtokenx_edge.dlms.meter_access import Setting
+from gridtokenx_edge.dlms.meter_access import DlmsFiles
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.reading import ReadingFlag
 
@@ -48,7 +48,7 @@ def watch(
         fail(agent_has(", ".join(serial), "watch"))
     clock = make_clock(loaded.clock)
     watches = [
-        _watch(each, setting_of(paths), clock, every)
+        _watch(each, dlms_files_of(paths), clock, every)
         for each in chosen
         if not isinstance(each, DlmsPush)
     ]
@@ -60,10 +60,10 @@ def watch(
 
 
 def _watch(
-    bus: BusConfig | DlmsSerial | DlmsTcp, setting: Setting, clock: Clock, every_s: float
+    bus: BusConfig | DlmsSerial | DlmsTcp, files: DlmsFiles, clock: Clock, every_s: float
 ) -> Watch:
     if isinstance(bus, DlmsSerial | DlmsTcp):
-        asking = AskingDlms(bus, bus.meter, setting, clock)
+        asking = AskingDlms(bus, bus.meter, files, clock)
         return Watch(as_bus(bus), [as_meter(meter) for meter in bus.meter], asking, every_s)
     return Watch(bus, bus.meter, AskingModbus(bus, bus.meter, clock), every_s)
 

@@ -29,7 +29,7 @@ from gridtokenx_edge.config.dlms_config import DlmsSerial
 from gridtokenx_edge.dlms.counters import DurableCiphering
 from gridtokenx_edge.dlms.faults import fault_of
 from gridtokenx_edge.dlms.line import DlmsLine, MeterView
-from gridtokenx_edge.dlms.meter_access import Terms, is_wrapped
+from gridtokenx_edge.dlms.meter_access import MeterAccess, is_wrapped
 from gridtokenx_edge.polling.faults import LineDown
 
 T = TypeVar("T")
@@ -43,15 +43,15 @@ _COUNTER_MARGIN = 1
 class MeterAssociation:
     """Asks one meter. Call everything in the line's turn; all raise BusFault."""
 
-    def __init__(self, line: DlmsLine, terms: Terms) -> None:
+    def __init__(self, line: DlmsLine, access: MeterAccess) -> None:
         self._line = line
-        self._terms = terms
+        self._access = access
         self._transport: Transport | None = None
         self._association: ClientAssociation | None = None
         self._ciphering: DurableCiphering | None = None
         self._generation = 0
         self._used_at_s = 0.0
-        self._heard = -1
+        self._received = -1
         self._needs_opening = False
         self.openings = 0
         """Counts associations: after a new one, the meter may have been exchanged."""
@@ -64,7 +64,7 @@ class MeterAssociation:
             self._association is not None
             and self._generation == self._line.generation
             and self._line.is_up
-            and idle_s < self._terms.profile.link.idle_s
+            and idle_s < self._access.profile.link.idle_s
         )
 
     @property
@@ -74,7 +74,7 @@ class MeterAssociation:
         return (
             negotiated is not None
             and bool(negotiated.conformance & Conformance.MULTIPLE_REFERENCES)
-            and not self._terms.profile.quirks.no_get_list
+            and not self._access.profile.quirks.no_get_list
         )
 
     @property
@@ -112,15 +112,15 @@ class MeterAssociation:
                 await run_service(self._association.release(), self._transport)
             with suppress(DlmsError):
                 await self._transport.close()
-        self._keep_heard()
+        self._keep_newest_received()
         self._forget()
 
     async def _open(self) -> None:
         await self._line.connect()
         self._generation = self._line.generation
         self._needs_opening = self._opens_in_mode_e
-        if self._ciphering is None and self._terms.keys:
-            self._ciphering = self._terms.ciphering()
+        if self._ciphering is None and self._access.keys:
+            self._ciphering = self._access.ciphering()
             await self._ask_counter()
         try:
             await self._associate()
@@ -131,12 +131,12 @@ class MeterAssociation:
             await self._associate()
         self.openings += 1
         self._line.settled()
-        self._keep_heard()
+        self._keep_newest_received()
 
     @property
     def _opens_in_mode_e(self) -> bool:
         config = self._line.config
-        link = self._terms.profile.link
+        link = self._access.profile.link
         return isinstance(config, DlmsSerial) and (config.opening or link.opening) == "mode_e"
 
     async def _open_link(self, transport: Transport) -> None:
@@ -145,7 +145,7 @@ class MeterAssociation:
         if not needs_opening:
             await transport.open()
             return
-        limit = getattr(self._line.config, "baud", None) or self._terms.profile.link.baud
+        limit = getattr(self._line.config, "baud", None) or self._access.profile.link.baud
         try:
             await open_in_mode_e(MeterView(self._line), baud_limit=limit)
         except (LinkError, MalformedError) as error:
@@ -158,25 +158,25 @@ class MeterAssociation:
         await transport.open()
 
     async def _associate(self) -> None:
-        terms = self._terms
+        access = self._access
         challenge = b""
-        if terms.mechanism is Mechanism.HIGH_GMAC:
+        if access.mechanism is Mechanism.HIGH_GMAC:
             challenge = secrets.token_bytes(_CHALLENGE_BYTES)
-        authentication = Authentication(terms.mechanism, terms.password, challenge)
-        max_pdu_bytes = terms.profile.association.max_pdu_bytes
+        authentication = Authentication(access.mechanism, access.password, challenge)
+        max_pdu_bytes = access.profile.association.max_pdu_bytes
         association = ClientAssociation(
             authentication, self._ciphering, max_pdu_bytes=max_pdu_bytes
         )
-        self._transport = self._make_transport(terms.client)
+        self._transport = self._make_transport(access.client)
         await self._open_link(self._transport)
-        with self._line.unheard(is_secret=terms.mechanism is Mechanism.LOW):
+        with self._line.hide_bytes(is_secret=access.mechanism is Mechanism.LOW):
             await run_service(association.open(), self._transport)
         self._association = association
         self._used()
 
     async def _ask_counter(self) -> bool:
         """Goes on beyond the newest counter that the meter has seen, where it tells which."""
-        code = self._terms.profile.association.counter
+        code = self._access.profile.association.counter
         if not code or self._ciphering is None:
             return False
         transport = self._make_transport(PUBLIC_CLIENT)
@@ -199,7 +199,7 @@ class MeterAssociation:
         return True
 
     def _make_transport(self, client: int) -> Transport:
-        terms, config = self._terms, self._line.config
+        access, config = self._access, self._line.config
         timing = Timing(
             reply_s=config.timeout_ms / 1000,
             gap_s=_GAP_S,
@@ -208,10 +208,10 @@ class MeterAssociation:
         )
         view = MeterView(self._line)
         if is_wrapped(config):
-            return WrapperTransport(view, client, terms.logical_device, timing)
-        size = terms.profile.association.address_bytes
-        server = HdlcAddress.server(terms.logical_device, terms.physical_address, size)
-        length = terms.profile.link.information_bytes
+            return WrapperTransport(view, client, access.logical_device, timing)
+        size = access.profile.association.address_bytes
+        server = HdlcAddress.server(access.logical_device, access.physical_address, size)
+        length = access.profile.link.information_bytes
         link = ClientLink(HdlcAddress.client(client), server, LinkParameters(length, length))
         return HdlcTransport(view, link, timing)
 
@@ -240,9 +240,9 @@ class MeterAssociation:
     def _used(self) -> None:
         self._used_at_s = time.monotonic()
 
-    def _keep_heard(self) -> None:
+    def _keep_newest_received(self) -> None:
         """The meter's newest counter is kept once an association: older messages are replays."""
         ciphering = self._ciphering
-        if ciphering and ciphering.counters and ciphering.guard.newest > self._heard:
-            self._heard = ciphering.guard.newest
-            ciphering.counters.keep_heard(self._heard)
+        if ciphering and ciphering.counters and ciphering.guard.newest > self._received:
+            self._received = ciphering.guard.newest
+            ciphering.counters.keep_newest_received(self._received)

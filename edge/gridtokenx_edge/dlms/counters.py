@@ -51,11 +51,11 @@ class CounterFile:
             self._store(_Kept(last, self._with_heard(kept, heard)))
             return range(first, last)
 
-    def heard(self) -> int:
+    def newest_received(self) -> int:
         """The newest counter of the meter that is known."""
         return self._load().heard.get(self._meter, -1)
 
-    def keep_heard(self, heard: int) -> None:
+    def keep_newest_received(self, heard: int) -> None:
         """Keeps the newest counter of the meter, against replays after a restart."""
         with self._locked():
             kept = self._load()

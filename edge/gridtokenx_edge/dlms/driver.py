@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
-from gridtokenx_edge.dlms.last_readings import Marks
+from gridtokenx_edge.dlms.last_readings import LastReadings
 from gridtokenx_edge.dlms.line import line_baud
-from gridtokenx_edge.dlms.meter_access import Setting, logical_device_of
+from gridtokenx_edge.dlms.meter_access import DlmsFiles, logical_device_of
 from gridtokenx_edge.dlms.polled_bus import PolledBus
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.polling.driver import Bus, BusFacts, MeterModel, Surroundings
@@ -27,8 +27,10 @@ class DlmsDriver:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
-        self._setting = Setting(surroundings.folder, surroundings.state, surroundings.device)
-        self._marks = Marks(surroundings.state / "dlms.marks", surroundings.log)
+        self._files = DlmsFiles(
+            folder=surroundings.folder, state=surroundings.state, seed=surroundings.device
+        )
+        self._last_readings = LastReadings(surroundings.state / "dlms.marks", surroundings.log)
 
     def facts(self, bus: DlmsBus) -> BusFacts:
         return BusFacts(
@@ -41,22 +43,22 @@ class DlmsDriver:
 
     async def prepare(self, buses: Sequence[DlmsBus]) -> None:
         meters = {meter.id for bus in buses for meter in bus.meter}
-        await self._marks.follow(meters, self._surroundings.stored_readings)
+        await self._last_readings.follow(meters, self._surroundings.stored_readings)
 
     def open_bus(self, bus: DlmsBus, watch: LineWatch) -> Bus[DlmsMeter]:
         if not isinstance(bus, DlmsPush):
-            return PolledBus(bus, self._setting, self._marks, self._surroundings, watch)
+            return PolledBus(bus, self._files, self._last_readings, self._surroundings, watch)
         # Imported where it is wanted: memory is dear on a Pi.
         from gridtokenx_edge.dlms.listener import Listener  # noqa: PLC0415
 
         around = self._surroundings
-        return Listener(bus, self._setting, around.clock, around.log, around.is_synchronised)
+        return Listener(bus, self._files, around.clock, around.log, around.is_synchronised)
 
     def stored(self, readings: Sequence[Reading]) -> None:
-        self._marks.stored(readings)
+        self._last_readings.stored(readings)
 
     def close(self) -> None:
-        self._marks.save()
+        self._last_readings.save()
 
 
 def _where(bus: DlmsBus) -> str:

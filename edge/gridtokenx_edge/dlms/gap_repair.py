@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from gridtokenx_edge.backoff import Backoff
-from gridtokenx_edge.dlms.last_readings import Mark, mark_of
-from gridtokenx_edge.dlms.meter_access import Terms
+from gridtokenx_edge.dlms.last_readings import LastReading, last_reading_of
+from gridtokenx_edge.dlms.meter_access import MeterAccess
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.meters.load_profile import Capture, Columns
@@ -39,11 +39,11 @@ _MOST_HELD = 1000
 class Gap(msgspec.Struct, frozen=True):
     """Between the last reading that was sealed and the first live one after it."""
 
-    before: Mark
+    before: LastReading
     after: Reading
 
 
-def find_gap(before: Mark | None, after: Reading, every_ms: int) -> Gap | None:
+def find_gap(before: LastReading | None, after: Reading, every_ms: int) -> Gap | None:
     """The gap before a live reading, if there is one."""
     if before is None:
         return None
@@ -64,7 +64,9 @@ def chunks(gap: Gap, period_ms: int, rows: int, limit_ms: int) -> Iterator[tuple
         first_ms = end_ms + period_ms
 
 
-def fitting(rows: Iterable[Capture], terms: Terms, before: Mark, after: Reading) -> list[Reading]:
+def fitting(
+    rows: Iterable[Capture], access: MeterAccess, before: LastReading, after: Reading
+) -> list[Reading]:
     """The rows as readings that fit between two others, in their order.
 
     Registers only grow. Where the meter's clock is off from the gateway's, a row near an end of
@@ -73,19 +75,19 @@ def fitting(rows: Iterable[Capture], terms: Terms, before: Mark, after: Reading)
     found = []
     for row in rows:
         reading = site_reading(
-            terms.meter.id,
+            access.meter.id,
             Quantities(import_uwh=row.import_uwh, export_uwh=row.export_uwh),
             time_ms=row.time_ms,
-            invert=terms.meter.invert,
+            invert=access.meter.invert,
             flags=ReadingFlag.BACKFILLED,
         )
         if _is_between(before, reading, after):
             found.append(reading)
-            before = mark_of(reading)
+            before = last_reading_of(reading)
     return found
 
 
-def _is_between(before: Mark, reading: Reading, after: Reading) -> bool:
+def _is_between(before: LastReading, reading: Reading, after: Reading) -> bool:
     return (
         before.time_ms < reading.time_ms < after.time_ms
         and before.import_uwh <= reading.import_uwh <= after.import_uwh
@@ -103,13 +105,13 @@ class GapRepair:
     def __init__(
         self,
         reader: DlmsReader,
-        terms: Terms,
+        access: MeterAccess,
         sink: ReadingSink,
-        last: Mark | None,
+        last: LastReading | None,
         log: Logger,
     ) -> None:
         self._reader = reader
-        self._terms = terms
+        self._access = access
         self._sink = sink
         self._last = last
         self._log = log
@@ -128,7 +130,7 @@ class GapRepair:
     def add(self, reading: Reading) -> None:
         """Pass a live reading on: at once, or after the gap before it."""
         if self._gap is None and self._can_repair:
-            self._gap = find_gap(self._last, reading, self._terms.meter.every_ms)
+            self._gap = find_gap(self._last, reading, self._access.meter.every_ms)
         if self._gap:
             self._held.append(reading)
             self._found.set()
@@ -161,11 +163,11 @@ class GapRepair:
 
     @property
     def _can_repair(self) -> bool:
-        return self._terms.profile.load_profile is not None and self._terms.meter.repair_hours > 0
+        return self._access.profile.load_profile is not None and self._access.meter.repair_hours > 0
 
     def _pass_on(self, reading: Reading) -> None:
         if self._last is None or reading.time_ms > self._last.time_ms:
-            self._last = mark_of(reading)
+            self._last = last_reading_of(reading)
         self._sink.add(reading)
 
     async def _fill(self, gap: Gap) -> None:
@@ -175,15 +177,15 @@ class GapRepair:
         columns = await self._patiently(self._reader.columns)
         if columns is None:
             raise MeterDenied("its load profile does not hold the registers")
-        load_profile = self._terms.profile.load_profile
+        load_profile = self._access.profile.load_profile
         assert load_profile
-        limit_ms = round(self._terms.meter.repair_hours * 3_600_000)
+        limit_ms = round(self._access.meter.repair_hours * 3_600_000)
         for first_ms, last_ms in chunks(
             gap, columns.period_ms, load_profile.rows_per_request, limit_ms
         ):
             rows = await self._patiently(self._reader.captures, columns, first_ms, last_ms)
             assert self._last
-            for reading in fitting(rows, self._terms, self._last, gap.after):
+            for reading in fitting(rows, self._access, self._last, gap.after):
                 self.repaired += 1
                 self._pass_on(reading)
 
@@ -203,7 +205,7 @@ class GapRepair:
 
     def _about(self, gap: Gap) -> dict[str, Any]:
         hours = (gap.after.time_ms - gap.before.time_ms) / 3_600_000
-        return {"meter": self._terms.meter.id, "hours": round(hours, 2)}
+        return {"meter": self._access.meter.id, "hours": round(hours, 2)}
 
 
 def _drift_text(drift_ms: int | None) -> str:

@@ -19,7 +19,7 @@ from gridtokenx_wire.reading import Reading
 _SAVE_EVERY_S = 60.0
 
 
-class Mark(msgspec.Struct, frozen=True):
+class LastReading(msgspec.Struct, frozen=True, kw_only=True):
     """The registers of a meter's last reading, as the site sees them."""
 
     time_ms: int
@@ -27,23 +27,25 @@ class Mark(msgspec.Struct, frozen=True):
     export_uwh: int
 
 
-def mark_of(reading: Reading) -> Mark:
-    return Mark(reading.time_ms, reading.import_uwh, reading.export_uwh)
+def last_reading_of(reading: Reading) -> LastReading:
+    return LastReading(
+        time_ms=reading.time_ms, import_uwh=reading.import_uwh, export_uwh=reading.export_uwh
+    )
 
 
-class Marks:
+class LastReadings:
     """The marks of the meters that are followed."""
 
     def __init__(self, path: Path, log: Logger) -> None:
         self._path = path
         self._meters: Set[str] = frozenset()
         self._log = log
-        self._marks: dict[str, Mark] = {}
+        self._last_readings: dict[str, LastReading] = {}
         self._saved_at_s = float("-inf")
         self._is_changed = False
 
-    def last(self, meter: str) -> Mark | None:
-        return self._marks.get(meter)
+    def last(self, meter: str) -> LastReading | None:
+        return self._last_readings.get(meter)
 
     def stored(self, readings: Iterable[Reading]) -> None:
         """Take note that readings have become a frame on the disk."""
@@ -72,9 +74,9 @@ class Marks:
         except StoredReadingsError as error:
             self._log.warning("marks_unreadable", path="outbox", reason=str(error))
 
-    def _load(self) -> dict[str, Mark]:
+    def _load(self) -> dict[str, LastReading]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Mark])
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, LastReading])
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError) as error:
@@ -87,7 +89,7 @@ class Marks:
         fresh = self._path.with_name(f"{self._path.name}.new")
         try:
             with fresh.open("wb") as file:
-                file.write(msgspec.json.encode(self._marks))
+                file.write(msgspec.json.encode(self._last_readings))
                 file.flush()
                 os.fsync(file.fileno())
             fresh.rename(self._path)
@@ -97,13 +99,13 @@ class Marks:
             self._is_changed = False
 
     def _read(self, reading: Reading) -> None:
-        if reading.meter in self._meters and self._take(reading.meter, mark_of(reading)):
+        if reading.meter in self._meters and self._take(reading.meter, last_reading_of(reading)):
             self._is_changed = True
 
-    def _take(self, meter: str, mark: Mark) -> bool:
+    def _take(self, meter: str, mark: LastReading) -> bool:
         """Keep a mark if it is newer than the one before. Return whether it is."""
-        known = self._marks.get(meter)
+        known = self._last_readings.get(meter)
         is_newer = known is None or mark.time_ms > known.time_ms
         if is_newer:
-            self._marks[meter] = mark
+            self._last_readings[meter] = mark
         return is_newer

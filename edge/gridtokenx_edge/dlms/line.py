@@ -1,4 +1,4 @@
-"""One line to DLMS meters: a serial port or a connection that meters take turns on.
+"""One line to DLMS meters: a serial port or a connection that meters take lock on.
 
 It is opened when it is wanted, and closed when it fails. Who asks too soon after a failure is
 told so at once instead of trying again.
@@ -38,7 +38,7 @@ class DlmsLine:
         self.generation = 0
         """Counts connections: links and associations do not outlive one."""
         self._baud = baud
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._line: ByteLine | None = None
         self._backoff = Backoff(_RECONNECT_BASE_S, _RECONNECT_CAP_S, random.random)
         self._not_before_s = float("-inf")
@@ -46,9 +46,9 @@ class DlmsLine:
         self._has_answered = False
         self.asked: Callable[[float], None] = lambda _: None
         """Told how long each turn held the line, in seconds."""
-        self.hear: Callable[[bool, bytes], None] | None = None
+        self.on_bytes: Callable[[bool, bytes], None] | None = None
         """Told what is sent (true) and what comes."""
-        self._is_unheard = False
+        self._is_hidden = False
 
     opens_on_demand = True
     silent_meters = None
@@ -57,9 +57,9 @@ class DlmsLine:
         """Return at once: a contact opens the line."""
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def hold(self) -> AsyncIterator[None]:
         """The line to oneself, in the order of asking."""
-        async with self._turn:
+        async with self._lock:
             began_s = time.monotonic()
             try:
                 yield
@@ -94,13 +94,13 @@ class DlmsLine:
         self._backoff.reset()
 
     @contextmanager
-    def unheard(self, *, is_secret: bool) -> Iterator[None]:
+    def hide_bytes(self, *, is_secret: bool) -> Iterator[None]:
         """Nobody hears what passes meanwhile, if it is secret: a password goes in the open."""
-        self._is_unheard = is_secret
+        self._is_hidden = is_secret
         try:
             yield
         finally:
-            self._is_unheard = False
+            self._is_hidden = False
 
     def close(self) -> None:
         line, self._line = self._line, None
@@ -115,14 +115,14 @@ class DlmsLine:
         except LinkError as error:
             self._lost(error)
             raise
-        if self.hear and not self._is_unheard:
-            self.hear(False, data)
+        if self.on_bytes and not self._is_hidden:
+            self.on_bytes(False, data)
         return data
 
     async def write(self, data: bytes) -> None:
         try:
-            if self.hear and not self._is_unheard:
-                self.hear(True, data)
+            if self.on_bytes and not self._is_hidden:
+                self.on_bytes(True, data)
             await self._open_line().write(data)
         except LinkError as error:
             self._lost(error)

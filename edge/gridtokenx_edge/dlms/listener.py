@@ -21,7 +21,7 @@ from gridtokenx_dlms.xdlms.general_block import BlockAssembler
 from gridtokenx_dlms.xdlms.notification import parse_data_notification
 from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.config.dlms_config import UDP, DlmsMeter, DlmsPush
-from gridtokenx_edge.dlms.meter_access import Setting, Terms, usable_terms
+from gridtokenx_edge.dlms.meter_access import DlmsFiles, MeterAccess, usable_access
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.meters.dlms_push import Pushed, decode_push
 from gridtokenx_edge.meters.mbus import MbusReader
@@ -44,37 +44,37 @@ class PushedMeter:
     """One meter's messages: opened with its keys, decoded by its template, thinned out."""
 
     def __init__(
-        self, terms: Terms, clock: Clock, is_synchronised: Callable[[], bool] = lambda: True
+        self, access: MeterAccess, clock: Clock, is_synchronised: Callable[[], bool] = lambda: True
     ) -> None:
-        self.id = terms.meter.id
-        self._terms = terms
+        self.id = access.meter.id
+        self._access = access
         self._clock = clock
         self._is_synchronised = is_synchronised
-        self._guard = ReplayGuard(terms.counters.heard() if terms.counters else -1)
+        self._guard = ReplayGuard(access.counters.newest_received() if access.counters else -1)
         self._kept_at_s = time.monotonic()
         self._last_slot = -1
 
     def open(self, message: bytes) -> bytes:
         """The plain message. Raises DlmsError, above all where it is another meter's."""
-        terms = self._terms
+        access = self._access
         if not is_ciphered(message):
-            if terms.protection is not Protection.NONE:
+            if access.protection is not Protection.NONE:
                 raise SecurityError("expected a ciphered message, got one in the open")
             return message
-        if terms.keys is None:
+        if access.keys is None:
             raise SecurityError("expected keys for a ciphered message")
         ciphered = parse_ciphered(message)
-        opened = unprotect(ciphered.protected, terms.keys, ciphered.title)
-        if opened.protection.value & terms.protection.value != terms.protection.value:
-            raise SecurityError(f"expected a message {terms.protection.name.lower()}")
-        if opened.protection is Protection.ENCRYPTED and terms.meter.protection != "encrypted":
+        opened = unprotect(ciphered.protected, access.keys, ciphered.title)
+        if opened.protection.value & access.protection.value != access.protection.value:
+            raise SecurityError(f"expected a message {access.protection.name.lower()}")
+        if opened.protection is Protection.ENCRYPTED and access.meter.protection != "encrypted":
             raise SecurityError(
                 "expected a message that proves its sender; the config's"
                 ' protection = "encrypted" takes those that do not'
             )
         parse_data_notification(opened.plaintext)  # without a tag, only its shape proves the key
         self._guard.check(opened.counter)
-        self._keep_heard()
+        self._keep_newest_received()
         return opened.plaintext
 
     def reading(self, message: bytes) -> Reading | None:
@@ -83,13 +83,13 @@ class PushedMeter:
         Raises DlmsError.
         """
         notification = parse_data_notification(message)
-        pushed = decode_push(notification, self._terms.profile, self._terms.zone)
+        pushed = decode_push(notification, self._access.profile, self._access.zone)
         if pushed.meter not in (None, self.id):
             raise MalformedError(f"expected {self.id}, but the meter says it is {pushed.meter}")
         if pushed.import_uwh is None:
             return None
         time_ms, flags = self._stamp(pushed)
-        slot = time_ms // self._terms.meter.every_ms
+        slot = time_ms // self._access.meter.every_ms
         if slot == self._last_slot:
             return None
         self._last_slot = slot
@@ -98,7 +98,7 @@ class PushedMeter:
         said = Quantities(
             import_uwh=pushed.import_uwh, export_uwh=pushed.export_uwh, power_w=pushed.power_w
         )
-        invert = self._terms.meter.invert
+        invert = self._access.meter.invert
         return site_reading(self.id, said, time_ms=time_ms, invert=invert, flags=flags)
 
     def _stamp(self, pushed: Pushed) -> tuple[int, ReadingFlag]:
@@ -112,11 +112,11 @@ class PushedMeter:
             raise MalformedError(f"expected values of now, got some {apart_s:.0f} s off")
         return now_ms, ReadingFlag(0)
 
-    def _keep_heard(self) -> None:
+    def _keep_newest_received(self) -> None:
         now_s = time.monotonic()
-        if self._terms.counters and now_s - self._kept_at_s >= _KEEP_HEARD_S:
+        if self._access.counters and now_s - self._kept_at_s >= _KEEP_HEARD_S:
             self._kept_at_s = now_s
-            self._terms.counters.keep_heard(self._guard.newest)
+            self._access.counters.keep_newest_received(self._guard.newest)
 
 
 class Listener:
@@ -125,13 +125,13 @@ class Listener:
     def __init__(
         self,
         config: DlmsPush,
-        setting: Setting,
+        files: DlmsFiles,
         clock: Clock,
         log: Logger,
         is_synchronised: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
-        self._setting = setting
+        self._files = files
         self._clock = clock
         self._is_synchronised = is_synchronised
         self._meters: dict[str, tuple[PushedMeter, ReadingSink]] = {}
@@ -142,8 +142,8 @@ class Listener:
 
     def open_meter(self, meter: DlmsMeter, sink: ReadingSink) -> None:
         """Take the messages of this meter from now on. Raises MeterUnusableError."""
-        terms = usable_terms(meter, self._setting)
-        self._meters[meter.id] = PushedMeter(terms, self._clock, self._is_synchronised), sink
+        access = usable_access(meter, self._files)
+        self._meters[meter.id] = PushedMeter(access, self._clock, self._is_synchronised), sink
 
     async def close_meter(self, meter: str) -> None:
         """Take no more messages of this meter."""

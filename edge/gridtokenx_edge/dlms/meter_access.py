@@ -33,8 +33,8 @@ _PROTECTIONS = {
 _TITLE_MAKER = b"GTX"
 
 
-class Terms(msgspec.Struct, frozen=True):
-    """One meter's terms. `ciphering` makes the ciphering of this process; None: in the open."""
+class MeterAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """One meter's access. `ciphering` makes the ciphering of this process; None: in the open."""
 
     meter: DlmsMeter
     profile: DlmsProfile
@@ -50,7 +50,7 @@ class Terms(msgspec.Struct, frozen=True):
     counters: CounterFile | None
 
     def __repr__(self) -> str:
-        return f"Terms({self.meter.id})"
+        return f"MeterAccess({self.meter.id})"
 
     def ciphering(self) -> DurableCiphering | None:
         """With counters from a fresh range. Raises SecurityError where the disk keeps none."""
@@ -65,11 +65,11 @@ class Terms(msgspec.Struct, frozen=True):
             counters=self.counters,
             end=reserved.stop,
         )
-        ciphering.guard.newest = self.counters.heard()
+        ciphering.guard.newest = self.counters.newest_received()
         return ciphering
 
 
-class Setting(msgspec.Struct, frozen=True):
+class DlmsFiles(msgspec.Struct, frozen=True, kw_only=True):
     """Where secrets and counters are, and what this gateway's system titles are derived from."""
 
     folder: Path
@@ -77,7 +77,7 @@ class Setting(msgspec.Struct, frozen=True):
     seed: bytes = b""
 
 
-def terms_of(meter: DlmsMeter, setting: Setting) -> Terms:
+def access_of(meter: DlmsMeter, files: DlmsFiles) -> MeterAccess:
     """Raises SecretError, ConfigError (the profile)."""
     profile = load_dlms(meter.profile)
     defaults = profile.association
@@ -85,33 +85,35 @@ def terms_of(meter: DlmsMeter, setting: Setting) -> Terms:
     protection = _PROTECTIONS[meter.protection or defaults.protection]
     password = b""
     if mechanism is Mechanism.LOW:
-        password = password_bytes("password", _secret(meter.password, "password", setting))
+        password = password_bytes("password", _secret(meter.password, "password", files))
     keys = None
-    title = system_title(meter, setting.seed)
+    title = system_title(meter, files.seed)
     if needs_keys(
         meter.authentication or defaults.authentication,
         meter.protection or defaults.protection,
     ):
         # Without authentication nothing depends on its key.
         is_unneeded = protection is Protection.ENCRYPTED and not meter.authentication_key
-        encryption = _key(meter, "encryption_key", setting)
+        encryption = _key(meter, "encryption_key", files)
         authentication = bytes(KEY_BYTES)
         if mechanism is Mechanism.HIGH_GMAC or not is_unneeded:
-            authentication = _key(meter, "authentication_key", setting)
+            authentication = _key(meter, "authentication_key", files)
         keys = Keys(encryption, authentication)
-    return Terms(
-        meter,
-        profile,
-        _first(meter.client, defaults.client),
-        logical_device_of(meter, profile),
-        defaults.physical_address if meter.physical_address is None else meter.physical_address,
-        mechanism,
-        protection,
-        password,
-        keys,
-        title,
-        MeterZone(profile.quirks.reversed_deviation, meter.zone),
-        CounterFile(setting.state, meter.id, keys, title) if keys else None,
+    return MeterAccess(
+        meter=meter,
+        profile=profile,
+        client=_first(meter.client, defaults.client),
+        logical_device=logical_device_of(meter, profile),
+        physical_address=defaults.physical_address
+        if meter.physical_address is None
+        else meter.physical_address,
+        mechanism=mechanism,
+        protection=protection,
+        password=password,
+        keys=keys,
+        title=title,
+        zone=MeterZone(profile.quirks.reversed_deviation, meter.zone),
+        counters=CounterFile(files.state, meter.id, keys, title) if keys else None,
     )
 
 
@@ -127,10 +129,10 @@ def is_wrapped(config: DlmsBus) -> bool:
     return isinstance(config, DlmsTcp) and config.framing == "wrapper"
 
 
-def usable_terms(meter: DlmsMeter, setting: Setting) -> Terms:
-    """Return the terms of a meter that the agent is to read. Raises MeterUnusableError."""
+def usable_access(meter: DlmsMeter, files: DlmsFiles) -> MeterAccess:
+    """Return the access of a meter that the agent is to read. Raises MeterUnusableError."""
     try:
-        return terms_of(meter, setting)
+        return access_of(meter, files)
     except SecretError as error:
         raise MeterUnusableError(str(error)) from None
 
@@ -144,11 +146,11 @@ def _first(chosen: int | None, default: int) -> int:
     return default if chosen is None else chosen
 
 
-def _key(meter: DlmsMeter, name: str, setting: Setting) -> bytes:
-    return key_bytes(name, _secret(getattr(meter, name), name, setting))
+def _key(meter: DlmsMeter, name: str, files: DlmsFiles) -> bytes:
+    return key_bytes(name, _secret(getattr(meter, name), name, files))
 
 
-def _secret(name: str, key: str, setting: Setting) -> str:
+def _secret(name: str, key: str, files: DlmsFiles) -> str:
     if not name:
         raise SecretError(f"{key}: expected a file, env:NAME or credential:NAME")
-    return read_secret(name, setting.folder)
+    return read_secret(name, files.folder)

@@ -8,9 +8,9 @@ from contextlib import suppress
 from gridtokenx_dlms.errors import DlmsError
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.gap_repair import GapRepair
-from gridtokenx_edge.dlms.last_readings import Marks
+from gridtokenx_edge.dlms.last_readings import LastReadings
 from gridtokenx_edge.dlms.line import DlmsLine, line_baud
-from gridtokenx_edge.dlms.meter_access import Setting, usable_terms
+from gridtokenx_edge.dlms.meter_access import DlmsFiles, usable_access
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.polling.driver import PolledMeter, Surroundings
 from gridtokenx_edge.polling.reading_sink import ReadingSink
@@ -23,13 +23,13 @@ class PolledBus:
     def __init__(
         self,
         config: DlmsSerial | DlmsTcp,
-        setting: Setting,
-        marks: Marks,
+        files: DlmsFiles,
+        last_readings: LastReadings,
         surroundings: Surroundings,
         watch: LineWatch,
     ) -> None:
-        self._setting = setting
-        self._marks = marks
+        self._files = files
+        self._last_readings = last_readings
         self._surroundings = surroundings
         self._line = DlmsLine(config, line_baud(config))
         self._line.asked = watch.asked
@@ -48,9 +48,9 @@ class PolledBus:
 
     def open_meter(self, meter: DlmsMeter, sink: ReadingSink) -> PolledMeter:
         around = self._surroundings
-        terms = usable_terms(meter, self._setting)
-        reader = DlmsReader(self._line, terms, around.clock, around.is_synchronised)
-        repair = GapRepair(reader, terms, sink, self._marks.last(meter.id), around.log)
+        access = usable_access(meter, self._files)
+        reader = DlmsReader(self._line, access, around.clock, around.is_synchronised)
+        repair = GapRepair(reader, access, sink, self._last_readings.last(meter.id), around.log)
         self._readers[meter.id] = reader
         return PolledMeter(line=self._line, reader=reader, sink=repair, beside=repair.run)
 

@@ -13,7 +13,7 @@ from gridtokenx_dlms.objects.selection import CaptureObject, by_time
 from gridtokenx_dlms.xdlms.attribute import Attribute, result_text
 from gridtokenx_edge.dlms.association import MeterAssociation
 from gridtokenx_edge.dlms.line import DlmsLine
-from gridtokenx_edge.dlms.meter_access import Terms
+from gridtokenx_edge.dlms.meter_access import MeterAccess
 from gridtokenx_edge.meters.dlms_values import ScalerUnit, energy_uwh, name_text, power_w
 from gridtokenx_edge.meters.identity import meter_id
 from gridtokenx_edge.meters.load_profile import (
@@ -57,15 +57,15 @@ class DlmsReader:
     def __init__(
         self,
         line: DlmsLine,
-        terms: Terms,
+        access: MeterAccess,
         clock: Clock,
         is_synchronised: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.association = MeterAssociation(line, terms)
+        self.association = MeterAssociation(line, access)
         self.retries = 0  # the link repeats by itself
         self._line = line
-        self._terms = terms
-        self._profile = terms.profile
+        self._access = access
+        self._profile = access.profile
         self._clock = clock
         self._is_synchronised = is_synchronised
         self._identified = 0
@@ -99,15 +99,15 @@ class DlmsReader:
 
     async def contact(self) -> None:
         """Makes sure that the meter is there and is the configured one. Raises BusFault."""
-        await self._in_turn(self._identify)
+        await self._holding_line(self._identify)
 
     async def poll(self) -> Reading:
         """A reading, timed when it was asked for. Raises BusFault."""
-        return await self._in_turn(self._poll)
+        return await self._holding_line(self._poll)
 
     async def close(self) -> None:
         """Ends the association in good order."""
-        async with self._line.turn():
+        async with self._line.hold():
             await self.association.close()
 
     async def connected(self) -> MeterAssociation:
@@ -117,15 +117,15 @@ class DlmsReader:
 
     async def columns(self) -> Columns | None:
         """The load profile's columns; None if this meter's are of no use. Raises BusFault."""
-        return await self._in_turn(self._read_columns)
+        return await self._holding_line(self._read_columns)
 
     async def captures(self, columns: Columns, first_ms: int, last_ms: int) -> list[Capture]:
         """The load profile's rows between two times, both included. Raises BusFault."""
-        return await self._in_turn(lambda: self._read_rows(columns, first_ms, last_ms))
+        return await self._holding_line(lambda: self._read_rows(columns, first_ms, last_ms))
 
-    async def _in_turn(self, contact: Callable[[], Awaitable[T]]) -> T:
+    async def _holding_line(self, contact: Callable[[], Awaitable[T]]) -> T:
         """An association may have ended without a word: then it is opened again, once."""
-        async with self._line.turn():
+        async with self._line.hold():
             was_open = self.association.is_open
             try:
                 return await self._once(contact)
@@ -150,8 +150,8 @@ class DlmsReader:
             return
         name = await self._get(Attribute(_DATA_CLASS, Obis.parse(self._profile.identity.obis), 2))
         found = meter_id(self._profile.maker, name_text(name))
-        if found != self._terms.meter.id:
-            raise MeterStrange.of_id(self._terms.meter.id, found)
+        if found != self._access.meter.id:
+            raise MeterStrange.of_id(self._access.meter.id, found)
         self._missing.clear()
         self._scales = await self._read_scales()
         self._columns = None
@@ -168,7 +168,7 @@ class DlmsReader:
                 continue
             scale = ScalerUnit.from_data(answer)
             fixed = self._profile.quirks.scalers.get(code)
-            scales[code] = scale if fixed is None else ScalerUnit(fixed, scale.unit)
+            scales[code] = scale if fixed is None else ScalerUnit(scaler=fixed, unit=scale.unit)
         return scales
 
     def _registers(self) -> list[str]:
@@ -190,8 +190,10 @@ class DlmsReader:
 
     def _look_at_clock(self, answers: Answers, asked_ms: int, asked_s: float) -> None:
         told = answers.pop(self._profile.clock, None)
-        seen = self._terms.zone.read(told.moment()) if told else None
-        self._meter_clock = MeterClock(seen.time_ms, asked_s, asked_ms) if seen else None
+        seen = self._access.zone.read(told.moment()) if told else None
+        self._meter_clock = (
+            MeterClock(meter_ms=seen.time_ms, at_s=asked_s, gateway_ms=asked_ms) if seen else None
+        )
         self._deviation_min = seen.deviation_min if seen else None
 
     def _reading(self, time_ms: int, answers: Answers, flags: ReadingFlag) -> Reading:
@@ -203,7 +205,7 @@ class DlmsReader:
         if exported is None and profile.energy_export not in ("", *self._missing):
             raise ValueMissing("the export register holds no value")
         said = Quantities(import_uwh=imported, export_uwh=exported, power_w=self._power(answers))
-        meter = self._terms.meter
+        meter = self._access.meter
         return site_reading(meter.id, said, time_ms=time_ms, invert=meter.invert, flags=flags)
 
     def _energy(self, answers: Answers, code: str) -> int | None:
@@ -237,7 +239,7 @@ class DlmsReader:
 
     async def _read_rows(self, columns: Columns, first_ms: int, last_ms: int) -> list[Capture]:
         assert self._profile.load_profile
-        zone = self._terms.zone
+        zone = self._access.zone
         first, last = (zone.write(at_ms, self._deviation_min) for at_ms in (first_ms, last_ms))
         obis = Obis.parse(self._profile.load_profile.obis)
         selection = by_time(columns.clock_object, first, last)

@@ -30,7 +30,7 @@ _ELECTRICITY = (0, 1)
 _F_IS_ANY = 255
 
 
-class Pushed(msgspec.Struct, frozen=True):
+class Pushed(msgspec.Struct, frozen=True, kw_only=True):
     """What a notification says; None where it does not say it."""
 
     meter: str | None = None
@@ -61,25 +61,25 @@ def decode_push(notification: DataNotification, profile: DlmsProfile, zone: Mete
     name = found.get("identity")
     text = name_text(name.value) if name else ""
     return Pushed(
-        meter_id(profile.maker, text) if text else None,
-        seen.time_ms if seen else None,
-        _energy(found.get("energy_import"), template.energy_scaler),
-        _energy(found.get("energy_export"), template.energy_scaler),
-        _power(found, template.power_scaler),
+        meter=meter_id(profile.maker, text) if text else None,
+        time_ms=seen.time_ms if seen else None,
+        import_uwh=_energy(found.get("energy_import"), template.energy_scaler),
+        export_uwh=_energy(found.get("energy_export"), template.energy_scaler),
+        power_w=_power(found, template.power_scaler),
     )
 
 
 def _energy(found: Valued | None, scaler: int) -> int | None:
     if found is None:
         return None
-    return energy_uwh(found.value, found.scale or ScalerUnit(scaler, UNIT_WH))
+    return energy_uwh(found.value, found.scale or ScalerUnit(scaler=scaler, unit=UNIT_WH))
 
 
 def _power(found: Mapping[str, Valued], scaler: int) -> int | None:
     values = []
     for name in ("power_import", "power_export"):
         told = found.get(name)
-        scale = told.scale if told and told.scale else ScalerUnit(scaler, UNIT_W)
+        scale = told.scale if told and told.scale else ScalerUnit(scaler=scaler, unit=UNIT_W)
         values.append(power_w(told.value, scale) if told else None)
     if values == [None, None]:
         return None

@@ -14,7 +14,7 @@ _DAYLIGHT_SAVING = 0x80
 _OLDEST_MS = 1_704_067_200_000
 
 
-class ClockReading(msgspec.Struct, frozen=True):
+class ClockReading(msgspec.Struct, frozen=True, kw_only=True):
     """A moment (Unix milliseconds, UTC) and the deviation that it was written with, if any."""
 
     time_ms: int
@@ -40,7 +40,7 @@ class MeterZone(msgspec.Struct, frozen=True):
             time_ms = self._in_zone(moment)
         if time_ms is None or time_ms < _OLDEST_MS:
             return None
-        return ClockReading(time_ms, deviation)
+        return ClockReading(time_ms=time_ms, deviation_min=deviation)
 
     def write(self, time_ms: int, deviation_min: int | None) -> CosemDateTime:
         """The moment in the meter's own writing; `deviation_min` as its clock had it."""

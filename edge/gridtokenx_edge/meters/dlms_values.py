@@ -17,7 +17,7 @@ _UWH_EXPONENT = 6  # 1 Wh = 10^6 µWh
 _HIGHEST_POWER_W = 2**31 - 1
 
 
-class ScalerUnit(msgspec.Struct, frozen=True):
+class ScalerUnit(msgspec.Struct, frozen=True, kw_only=True):
     """A value is its integer × 10^scaler, in this unit (class 3, attribute 3)."""
 
     scaler: int
@@ -29,7 +29,7 @@ class ScalerUnit(msgspec.Struct, frozen=True):
         items = value.items()
         if len(items) != 2:
             raise MalformedError("expected a scaler and a unit")
-        return cls(items[0].integer(), items[1].integer())
+        return cls(scaler=items[0].integer(), unit=items[1].integer())
 
 
 def energy_uwh(value: Data, scale: ScalerUnit) -> int | None:

@@ -22,7 +22,7 @@ CLOCK_CLASS, PROFILE_CLASS = 8, 7
 _VALUE = 2
 
 
-class Capture(msgspec.Struct, frozen=True):
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
     """One row: the registers in µWh at a time of the meter's clock; None: it has no such one."""
 
     time_ms: int
@@ -30,7 +30,7 @@ class Capture(msgspec.Struct, frozen=True):
     export_uwh: int | None
 
 
-class Columns(msgspec.Struct, frozen=True):
+class Columns(msgspec.Struct, frozen=True, kw_only=True):
     """Where the wanted objects stand among a load profile's captured ones."""
 
     captured: tuple[CaptureObject, ...]
@@ -68,7 +68,14 @@ def find_columns(
         return None
     if profile.energy_export and exported is None and not profile.export_optional:
         return None
-    return Columns(tuple(captured), clock, imported, exported, status, period_s * 1000)
+    return Columns(
+        captured=tuple(captured),
+        clock=clock,
+        energy_import=imported,
+        energy_export=exported,
+        status=status,
+        period_ms=period_s * 1000,
+    )
 
 
 class RowReader:
@@ -120,7 +127,7 @@ class RowReader:
             exported = self._energy(values, columns.energy_export, self._profile.energy_export)
             if exported is None:
                 return None
-        return Capture(self._time_ms, imported, exported)
+        return Capture(time_ms=self._time_ms, import_uwh=imported, export_uwh=exported)
 
     def _time(self, value: Data) -> int | None:
         if value.type is DataType.NULL:

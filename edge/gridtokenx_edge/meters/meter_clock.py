@@ -36,7 +36,7 @@ def decode_time(words: Sequence[int]) -> int | None:
     return round(minute.timestamp()) * 1000 + ms
 
 
-class MeterClock(msgspec.Struct, frozen=True):
+class MeterClock(msgspec.Struct, frozen=True, kw_only=True):
     """A look at a meter's clock: it showed `meter_ms` (UTC) at `at_s` of the monotonic clock, when
     the gateway's own showed `gateway_ms`."""
 

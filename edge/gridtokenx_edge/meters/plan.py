@@ -11,7 +11,7 @@ from gridtokenx_edge.meters.profile import ClockRegister, Identity, ModelRegiste
 from gridtokenx_edge.meters.site_reading import Quantities
 
 
-class Block(msgspec.Struct, frozen=True):
+class Block(msgspec.Struct, frozen=True, kw_only=True):
     """One read request: `count` registers from `address` with function code `fc`."""
 
     fc: int
@@ -45,7 +45,13 @@ def plan_blocks(
         if name in unsupported:
             continue
         refusable = point.optional and not point.invalid_raw
-        block = Block(point.fc, point.address, point.count, (name,), refusable)
+        block = Block(
+            fc=point.fc,
+            address=point.address,
+            count=point.count,
+            points=(name,),
+            optional=refusable,
+        )
         joined = _join(blocks[-1], block, profile.max_registers, widest) if blocks else None
         if joined:
             blocks[-1] = joined
@@ -62,7 +68,7 @@ def _join(left: Block, right: Block, max_registers: int, widest: int) -> Block |
         return None
     if not 0 <= hole <= widest or count > max_registers:
         return None
-    return Block(left.fc, first.address, count, left.points + right.points)
+    return Block(fc=left.fc, address=first.address, count=count, points=left.points + right.points)
 
 
 def decode_points(
@@ -89,7 +95,7 @@ def quantities(values: Mapping[str, int | None]) -> Quantities:
 
 def register_block(register: Identity | ModelRegister | ClockRegister) -> Block:
     """The request for an identity register or a clock."""
-    return Block(register.fc, register.address, register.count)
+    return Block(fc=register.fc, address=register.address, count=register.count)
 
 
 def resync_block(candidates: Sequence[Block], owed: Sequence[Block]) -> Block:
@@ -106,5 +112,5 @@ def resync_block(candidates: Sequence[Block], owed: Sequence[Block]) -> Block:
             return block
     last = owed[-1]
     counts = (*range(last.count - 1, 0, -1), *range(last.count + 1, 126))
-    others = (Block(last.fc, last.address, count) for count in counts)
+    others = (Block(fc=last.fc, address=last.address, count=count) for count in counts)
     return next(block for block in others if block.shape not in shapes)

@@ -22,7 +22,7 @@ _MAKER = re.compile(r"[A-Z0-9]+(?:-[A-Z0-9]+)*", re.ASCII)
 _FOLDER = Path(__file__).parent.parent / "profiles"
 
 
-class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where a fact was read: a public repository, its commit, the file, what it says."""
 
     repo: str

@@ -33,7 +33,7 @@ class Port(Protocol):
     def close(self) -> None: ...
 
 
-class Wire:
+class ByteStream:
     """Calls `received` with bytes as they come, and `lost` once when the port has gone."""
 
     def __init__(

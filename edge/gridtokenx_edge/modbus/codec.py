@@ -42,7 +42,7 @@ class Refusal(msgspec.Struct, frozen=True):
 Answer = Words | Refusal
 
 
-class Heard(msgspec.Struct, frozen=True):
+class NonAnswer(msgspec.Struct, frozen=True):
     """What came instead of an answer. `is_reply`: a sound reply of this meter, but to something
     else."""
 
@@ -66,7 +66,7 @@ class Codec(Protocol):
     def feed(self, data: bytes) -> Answer | None:
         """The answer, once the bytes up to `data` hold it. May raise NotModbus."""
 
-    def give_up(self) -> Heard:
+    def give_up(self) -> NonAnswer:
         """Ends the request; what was heard instead of an answer, an empty text if nothing was."""
 
 
@@ -80,15 +80,15 @@ class RtuCodec:
     def __init__(self) -> None:
         self.is_echoed = False
         self._request = b""
-        self._block = Block(3, 0, 1)
-        self._heard = bytearray()
+        self._block = Block(fc=3, address=0, count=1)
+        self._received = bytearray()
         self._dropped = 0
 
     def ask(self, address: int, block: Block) -> bytes:
         body = struct.pack(">BBHH", address, block.fc, block.address, block.count)
         self._request = body + crc16(body)
         self._block = block
-        self._heard.clear()
+        self._received.clear()
         self._dropped = 0
         self.is_echoed = False
         return self._request
@@ -96,32 +96,32 @@ class RtuCodec:
     def feed(self, data: bytes) -> Answer | None:
         if not self._request:
             return None
-        self._heard += data
+        self._received += data
         self._drop_echo()
-        if self._request.startswith(self._heard):
+        if self._request.startswith(self._received):
             return None  # nothing yet, or half an echo
         if answer := self._find():
             self._request = b""
             return answer
-        if (excess := len(self._heard) - _LONGEST_HEARD) > 0:
+        if (excess := len(self._received) - _LONGEST_HEARD) > 0:
             self._dropped += excess
-            del self._heard[:excess]
+            del self._received[:excess]
         return None
 
-    def give_up(self) -> Heard:
+    def give_up(self) -> NonAnswer:
         request, self._request = self._request, b""
-        if not self._heard:
-            return Heard("only the echo of the request" if self.is_echoed else "")
-        return _what_is(bytes(self._heard), request, self._dropped)
+        if not self._received:
+            return NonAnswer("only the echo of the request" if self.is_echoed else "")
+        return _what_is(bytes(self._received), request, self._dropped)
 
     def _drop_echo(self) -> None:
         """Adapters with local echo hear themselves."""
-        if not self.is_echoed and self._heard.startswith(self._request):
+        if not self.is_echoed and self._received.startswith(self._request):
             self.is_echoed = True
-            del self._heard[: len(self._request)]
+            del self._received[: len(self._request)]
 
     def _find(self) -> Answer | None:
-        data, address, count = self._heard, self._request[0], self._block.count
+        data, address, count = self._received, self._request[0], self._block.count
         fc = self._block.fc
         good = bytes((address, fc, 2 * count))
         refused = bytes((address, fc | _EXCEPTION))
@@ -140,15 +140,15 @@ class MbapCodec:
         self._number = 0
         self._is_asking = False
         self._address = 0
-        self._block = Block(3, 0, 1)
+        self._block = Block(fc=3, address=0, count=1)
         self._buffer = bytearray()
-        self._heard = Heard()
+        self._received = NonAnswer()
 
     def ask(self, address: int, block: Block) -> bytes:
         self._number = self._number % 0xFFFF + 1
         self._is_asking = True
         self._address, self._block = address, block
-        self._heard = Heard()
+        self._received = NonAnswer()
         pdu = struct.pack(">BHH", block.fc, block.address, block.count)
         return _MBAP.pack(self._number, 0, len(pdu) + 1, address) + pdu
 
@@ -169,14 +169,14 @@ class MbapCodec:
                 answer = self._judge(address, pdu)
         return answer
 
-    def give_up(self) -> Heard:
+    def give_up(self) -> NonAnswer:
         self._is_asking = False
-        return self._heard
+        return self._received
 
     def _judge(self, address: int, pdu: bytes) -> Answer | None:
         fc, count = self._block.shape
         if address != self._address:
-            self._heard = Heard(f"a reply of address {address}")
+            self._received = NonAnswer(f"a reply of address {address}")
         elif pdu[0] == fc | _EXCEPTION and len(pdu) == 2:
             self._is_asking = False
             return Refusal(pdu[1])
@@ -184,7 +184,7 @@ class MbapCodec:
             self._is_asking = False
             return Words(list(struct.unpack_from(f">{count}H", pdu, 2)))
         else:
-            self._heard = _other_reply(pdu[0], pdu[1])
+            self._received = _other_reply(pdu[0], pdu[1])
         return None
 
 
@@ -199,28 +199,28 @@ def _framed(data: bytearray, head: bytes, length: int) -> bytes | None:
     return None
 
 
-def _what_is(heard: bytes, request: bytes, dropped: int) -> Heard:
+def _what_is(heard: bytes, request: bytes, dropped: int) -> NonAnswer:
     """What bytes without an answer look like, for the person who has to mend the wire."""
     for at in range(len(heard) - _REFUSAL_BYTES + 1):
         length = _REFUSAL_BYTES + (heard[at + 2] if heard[at + 1] in _READS else 0)
         frame = heard[at : at + length]
         if len(frame) == length and crc16(frame[:-2]) == frame[-2:]:
             if frame[0] != request[0]:
-                return Heard(f"a reply of address {frame[0]}")
+                return NonAnswer(f"a reply of address {frame[0]}")
             return _other_reply(frame[1], frame[2])
     expected = _REFUSAL_BYTES + 2 * int.from_bytes(request[4:6], "big")
     count = len(heard) + dropped
     if heard[:3] != request[:2] + bytes((expected - _REFUSAL_BYTES,)):
-        return Heard(f"{count} bytes that are no reply")
+        return NonAnswer(f"{count} bytes that are no reply")
     if count < expected:
-        return Heard(f"only {count} bytes of a reply of {expected}")
-    return Heard("a reply with a wrong checksum")
+        return NonAnswer(f"only {count} bytes of a reply of {expected}")
+    return NonAnswer("a reply with a wrong checksum")
 
 
-def _other_reply(fc: int, byte_count: int) -> Heard:
+def _other_reply(fc: int, byte_count: int) -> NonAnswer:
     if fc in _READS:
-        return Heard(f"{byte_count // 2} with function code {fc}", is_reply=True)
-    return Heard(f"a reply with function code {fc:#04x}", is_reply=True)
+        return NonAnswer(f"{byte_count // 2} with function code {fc}", is_reply=True)
+    return NonAnswer(f"a reply with function code {fc:#04x}", is_reply=True)
 
 
 def _table() -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus
 from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.plan import Block
-from gridtokenx_edge.modbus.byte_stream import Wire, open_serial, open_tcp
+from gridtokenx_edge.modbus.byte_stream import ByteStream, open_serial, open_tcp
 from gridtokenx_edge.modbus.codec import Answer, MbapCodec, NotModbus, Refusal, RtuCodec, Words
 from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.late_replies import LateReplies
@@ -51,9 +51,9 @@ class Line:
         config: BusConfig,
         faults: FaultLog,
         watch: LineWatch = NOBODY,
-        hear: Callable[[bool, bytes], None] | None = None,
+        on_bytes: Callable[[bool, bytes], None] | None = None,
     ) -> None:
-        """`hear` gets the bytes as they pass, and whether they are sent."""
+        """`on_bytes` gets the bytes as they pass, and whether they are sent."""
         self.name = config.name
         self.timeout_s = config.timeout_ms / 1000
         self.retries = config.retries
@@ -63,16 +63,16 @@ class Line:
         """Counts connections: after a new one, meters may have been exchanged."""
         self.opens_on_demand = False
         self.silent_meters = SilentMeterBudget(config.silent_share_percent)
-        self.late = LateReplies()
+        self.late_replies = LateReplies()
         """What may still come; nothing where replies are numbered."""
         self.round_trip_s = 0.0
         """From the last request to its answer."""
         self._config = config
         self._faults = faults
         self._watch = watch
-        self._hear = hear
-        self._turns = LineLock()
-        self._wire: Wire | None = None
+        self._on_bytes = on_bytes
+        self._lock = LineLock()
+        self._stream: ByteStream | None = None
         self._codec: RtuCodec | MbapCodec = RtuCodec()
         self._answer: asyncio.Future[Answer | None] | None = None
         self._is_up = asyncio.Event()
@@ -81,15 +81,15 @@ class Line:
         self._why_down = ""
         self._silent = 0
         self._has_answered = False
-        self._heard_at_s = 0.0
+        self._last_byte_at_s = 0.0
         self._is_echo_told = False
         self._is_serial = isinstance(config, SerialBus)
         self._byte_s, self._silence_s = _pace(config)
 
     @asynccontextmanager
-    async def turn(self, *, is_urgent: bool = False) -> AsyncIterator[None]:
+    async def hold(self, *, is_urgent: bool = False) -> AsyncIterator[None]:
         """The line to oneself, in the order of asking; the urgent ones go first."""
-        async with self._turns.turn(is_urgent=is_urgent):
+        async with self._lock.hold(is_urgent=is_urgent):
             yield
 
     async def connect(self) -> None:
@@ -97,9 +97,9 @@ class Line:
         self.close()
         config = self._config
         if isinstance(config, SerialBus):
-            self._wire = Wire(open_serial(config), self._received, self._lost)
+            self._stream = ByteStream(open_serial(config), self._received, self._lost)
         else:
-            self._wire = Wire(
+            self._stream = ByteStream(
                 await open_tcp(config, _CONNECT_TIMEOUT_S), self._received, self._lost
             )
         self._codec = MbapCodec() if self.is_numbered else RtuCodec()
@@ -111,9 +111,9 @@ class Line:
         self._is_up.set()
 
     def close(self) -> None:
-        wire, self._wire = self._wire, None
-        if wire:
-            wire.close()
+        stream, self._stream = self._stream, None
+        if stream:
+            stream.close()
         self._is_up.clear()
         self._is_down.set()
         if self._answer and not self._answer.done():
@@ -169,7 +169,7 @@ class Line:
         Waits for `timeout_s`, or as long as the bus's config says. Raises BusFault. After
         MeterSilent or MeterGarbled, and if cancelled, a late reply may still come: it is owed.
         """
-        self._require_wire()
+        self._require_stream()
         if timeout_s is None:
             timeout_s = self.timeout_s
             await self._settle(address)
@@ -181,26 +181,26 @@ class Line:
             return answer.words
         raise MeterRefused(answer.code)
 
-    def _require_wire(self) -> Wire:
-        if self._wire is None:
+    def _require_stream(self) -> ByteStream:
+        if self._stream is None:
             raise LineDown(self._why_down or "the line is down")
-        return self._wire
+        return self._stream
 
     async def _exchange(self, address: int, block: Block, timeout_s: float) -> Answer | None:
         """The answer to one request, None if there is none in time."""
-        wire = self._require_wire()
+        stream = self._require_stream()
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Answer | None] = loop.create_future()
         self._answer = waiting
         giving_up = loop.call_later(timeout_s, _give_up, waiting)
         asked_at_s = time.monotonic()
         if not self.is_numbered:
-            self.late.asked(address, block, asked_at_s)
+            self.late_replies.asked(address, block, asked_at_s)
         answer: Answer | None = None
         request = self._codec.ask(address, block)
-        if self._hear:
-            self._hear(True, request)
-        wire.write(request)
+        if self._on_bytes:
+            self._on_bytes(True, request)
+        stream.write(request)
         try:
             answer = await waiting
         finally:
@@ -214,14 +214,14 @@ class Line:
             self._has_answered = True
             self.round_trip_s = spent_s
             if not self.is_numbered:
-                self.late.answered(address, is_refusal=isinstance(answer, Refusal))
+                self.late_replies.answered(address, is_refusal=isinstance(answer, Refusal))
             self._tell_echo()
         return answer
 
     def _raise_silence(self, block: Block, timeout_s: float) -> NoReturn:
         """Raises what a request without an answer means."""
         heard = self._codec.give_up()
-        self._heard_at_s = time.monotonic()
+        self._last_byte_at_s = time.monotonic()
         self._silent += 1
         if self._silent >= _SILENT_BEFORE_REOPEN:
             self.close()
@@ -234,9 +234,9 @@ class Line:
         raise MeterSilent(f"no reply within {timeout_s * 1000:.0f} ms{what}")
 
     def _received(self, data: bytes) -> None:
-        self._heard_at_s = time.monotonic()
-        if self._hear:
-            self._hear(False, data)
+        self._last_byte_at_s = time.monotonic()
+        if self._on_bytes:
+            self._on_bytes(False, data)
         try:
             answer = self._codec.feed(data)
         except NotModbus as fault:
@@ -255,7 +255,7 @@ class Line:
 
     async def _settle(self, address: int) -> None:
         """Lets a late reply of this meter pass; who can wait outside the turn does so before."""
-        if owed := self.late.of(address, time.monotonic()):
+        if owed := self.late_replies.of(address, time.monotonic()):
             await asyncio.sleep(owed.asked_at_s + self.timeout_s - time.monotonic())
 
     async def _silence(self) -> None:
@@ -263,9 +263,9 @@ class Line:
         until_s = time.monotonic() + self.timeout_s
         while True:
             now_s = time.monotonic()
-            if self._require_wire().discard():
-                self._heard_at_s = now_s
-            wait_s = self._heard_at_s + self._silence_s - now_s
+            if self._require_stream().discard():
+                self._last_byte_at_s = now_s
+            wait_s = self._last_byte_at_s + self._silence_s - now_s
             if wait_s <= 0:
                 return
             if now_s > until_s:

@@ -17,7 +17,7 @@ class LineLock:
         self._urgent: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
-    async def turn(self, *, is_urgent: bool = False) -> AsyncIterator[None]:
+    async def hold(self, *, is_urgent: bool = False) -> AsyncIterator[None]:
         await self._take(self._urgent if is_urgent else self._queue)
         try:
             yield

@@ -8,7 +8,7 @@ from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.profile import Profile, load_profile
 from gridtokenx_edge.meters.sunspec.profile import SunSpecProfile, load_sunspec, sunspec_names
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_edge.modbus.sunspec_reader import SunSpecReader
 from gridtokenx_edge.modbus.sunspec_unit import SunSpecUnit
 from gridtokenx_edge.polling.driver import Reader
@@ -35,7 +35,7 @@ class Readers:
         """The reader of a meter; those of one SunSpec unit share it."""
         if meter.profile not in sunspec_names():
             profile = load_profile(meter.profile)
-            return MeterReader(self._line, meter, profile, self._clock, self._is_synchronised)
+            return RegisterReader(self._line, meter, profile, self._clock, self._is_synchronised)
         unit = SunSpecUnit(self._line, meter, self._clock)
         unit = self._units.setdefault(meter.address, unit)
         return SunSpecReader(unit, meter, load_sunspec(meter.profile))

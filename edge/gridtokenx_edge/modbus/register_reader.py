@@ -32,7 +32,7 @@ Stamp = tuple[int, ReadingFlag]
 Replies = list[tuple[Block, list[int]]]
 
 
-class MeterReader:
+class RegisterReader:
     """Reads a meter. Every value comes from the poll that reports it; nothing is kept."""
 
     def __init__(
@@ -105,7 +105,13 @@ class MeterReader:
         if len(block.points) == 1:
             return []
         alone = [
-            Block(points[name].fc, points[name].address, points[name].count, (name,), optional=True)
+            Block(
+                fc=points[name].fc,
+                address=points[name].address,
+                count=points[name].count,
+                points=(name,),
+                optional=True,
+            )
             for name in block.points
         ]
         return (await self._ask_all(alone))[1]
@@ -154,7 +160,7 @@ class MeterReader:
         if self._unit.needs_rest:
             answers = [await self._ask(block, is_urgent=block != blocks[0]) for block in blocks]
         else:
-            async with self._line.turn():
+            async with self._line.hold():
                 answers = [await self._read(block) for block in blocks]
         replies = [
             (block, words)
@@ -167,7 +173,7 @@ class MeterReader:
         self, block: Block, *, is_urgent: bool = False
     ) -> tuple[Stamp, list[int] | None]:
         await self._unit.rest()
-        async with self._line.turn(is_urgent=is_urgent):
+        async with self._line.hold(is_urgent=is_urgent):
             return await self._read(block)
 
     async def _read(self, block: Block) -> tuple[Stamp, list[int] | None]:
@@ -207,7 +213,7 @@ class MeterReader:
             return None
         utc_ms = shown_ms - (self._config.clock_utc_offset_min or 0) * 60_000
         gateway_ms = self._clock.now_ms() - round(half_s * 1000)
-        return MeterClock(utc_ms, time.monotonic() - half_s, gateway_ms)
+        return MeterClock(meter_ms=utc_ms, at_s=time.monotonic() - half_s, gateway_ms=gateway_ms)
 
     async def _identify(self) -> None:
         generation = self._line.generation
@@ -218,7 +224,7 @@ class MeterReader:
         if identity:
             block = register_block(identity)
             if identity.optional:
-                block = Block(block.fc, block.address, block.count, optional=True)
+                block = Block(fc=block.fc, address=block.address, count=block.count, optional=True)
             _, words = await self._ask(block)
             serial = decode_serial(identity, words) if words else ""
             self._has_identity = bool(serial)

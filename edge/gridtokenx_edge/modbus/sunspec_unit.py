@@ -68,7 +68,7 @@ class SunSpecUnit:
         while True:
             await self._unit.resync(())
             await self._unit.rest()
-            async with self._line.turn():
+            async with self._line.hold():
                 if self._unit.is_in_step:  # another reader of this unit may just have lost a reply
                     time_ms = self._clock.now_ms()
                     return time_ms, [await self._ask(block) for block in blocks]

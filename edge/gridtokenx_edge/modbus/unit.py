@@ -23,7 +23,7 @@ class Unit:
         self._address = config.address
         self._gap_s = (min_gap_ms if config.gap_ms is None else config.gap_ms) / 1000
         self._timeout_s = (config.timeout_ms or line.timeout_s * 1000) / 1000
-        self._patience = AdaptiveTimeout(self._timeout_s)
+        self._adaptive_timeout = AdaptiveTimeout(self._timeout_s)
         self._asked_at_s = float("-inf")
 
     @property
@@ -43,15 +43,17 @@ class Unit:
         """The registers of a block; call it in one's turn. Raises BusFault."""
         wire_s = self.line.wire_s(block)
         try:
-            words = await self.line.read(self._address, block, self._patience.wait_s(wire_s))
+            words = await self.line.read(
+                self._address, block, self._adaptive_timeout.wait_s(wire_s)
+            )
         except MeterSilent:
-            self._patience.silent()
+            self._adaptive_timeout.silent()
             raise
         except MeterRefused:
-            self._patience.answered(self.line.round_trip_s, wire_s)
+            self._adaptive_timeout.answered(self.line.round_trip_s, wire_s)
             raise
         else:
-            self._patience.answered(self.line.round_trip_s, wire_s)
+            self._adaptive_timeout.answered(self.line.round_trip_s, wire_s)
             return words
         finally:
             self._asked_at_s = time.monotonic()
@@ -71,15 +73,15 @@ class Unit:
         block = resync_block(candidates, owed.blocks)
         await self.rest()
         try:
-            async with self.line.turn():
+            async with self.line.hold():
                 await self.read(block)
         except MeterRefused:
             if any(is_alike(block, other, is_refusal=True) for other in owed.blocks):
                 await self._let_pass(Owed((block,), time.monotonic()))
-        self.line.late.forgive(self._address)
+        self.line.late_replies.forgive(self._address)
 
     def _owed(self) -> Owed | None:
-        return self.line.late.of(self._address, time.monotonic())
+        return self.line.late_replies.of(self._address, time.monotonic())
 
     async def _let_pass(self, owed: Owed) -> None:
         await asyncio.sleep(max(0.0, owed.asked_at_s + self._timeout_s - time.monotonic()))

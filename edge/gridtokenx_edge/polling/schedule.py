@@ -12,7 +12,7 @@ import msgspec
 _APART_MS = 2000
 
 
-class Due(msgspec.Struct, frozen=True):
+class Due(msgspec.Struct, frozen=True, kw_only=True):
     """The next grid point, and how many were passed without a poll."""
 
     at_ms: int
@@ -39,7 +39,7 @@ def next_due(last_ms: int, now_ms: int, every_ms: int) -> Due:
     """
     at_ms = grid_after(now_ms, every_ms)
     missed = max(0, (at_ms - last_ms) // every_ms - 1)
-    return Due(at_ms, missed)
+    return Due(at_ms=at_ms, missed=missed)
 
 
 def is_stranded(due_ms: int, now_ms: int, every_ms: int) -> bool:

@@ -28,7 +28,7 @@ from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsPush
 from gridtokenx_edge.config.dlms_secrets import SecretError, read_secret
 from gridtokenx_edge.dlms.listener import Listener, PushedFrames, PushedMeter
-from gridtokenx_edge.dlms.meter_access import Setting, Terms, terms_of
+from gridtokenx_edge.dlms.meter_access import DlmsFiles, MeterAccess, access_of
 from gridtokenx_wire.clock import SystemClock
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.reading import Reading, ReadingFlag
@@ -38,17 +38,17 @@ AUTHENTICATED = Protection.AUTHENTICATED_ENCRYPTED
 TITLE = b"SAG\x59\x05\xe6\xd9\xfd"
 
 
-def setting(tmp_path: Path) -> Setting:
+def setting(tmp_path: Path) -> DlmsFiles:
     for name, key in (("ek", KEYS.encryption), ("ak", KEYS.authentication)):
         (tmp_path / name).touch(0o600)
         (tmp_path / name).write_text(key.hex())
-    return Setting(tmp_path, tmp_path)
+    return DlmsFiles(folder=tmp_path, state=tmp_path)
 
 
-def t210d(tmp_path: Path, **more: Any) -> Terms:
+def t210d(tmp_path: Path, **more: Any) -> MeterAccess:
     given = {"encryption_key": "ek", "protection": "encrypted"} | more
     config = DlmsMeter("SAGEMCOM-178210015165", "sagemcom_t210d", **given)
-    return terms_of(config, setting(tmp_path))
+    return access_of(config, setting(tmp_path))
 
 
 def pushed_now(late_ms: int = 0) -> bytes:
@@ -247,10 +247,10 @@ class Sink:
     def end(self) -> None: ...
 
 
-def listener_of(folder: Path, port: str, terms: Terms, sink: Sink) -> Listener:
-    config = DlmsPush("push", port, [terms.meter])
+def listener_of(folder: Path, port: str, access: MeterAccess, sink: Sink) -> Listener:
+    config = DlmsPush("push", port, [access.meter])
     listener = Listener(config, setting(folder), SystemClock(), structlog.get_logger())
-    assert listener.open_meter(terms.meter, sink) is None, "nobody polls it"
+    assert listener.open_meter(access.meter, sink) is None, "nobody polls it"
     return listener
 
 

@@ -24,7 +24,7 @@ from gridtokenx_dlms.aio.mode_e_opening import OpeningTiming, open_in_mode_e
 from gridtokenx_dlms.aio.server import Conduct
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.dlms.line import DlmsLine
-from gridtokenx_edge.dlms.meter_access import Setting, terms_of
+from gridtokenx_edge.dlms.meter_access import DlmsFiles, access_of
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.polling.faults import (
     BusFault,
@@ -45,7 +45,7 @@ def now_ms() -> int:
 
 
 @pytest.fixture(name="setting")
-def _setting(tmp_path: Path) -> Setting:
+def _setting(tmp_path: Path) -> DlmsFiles:
     for name, text in (
         ("password", PASSWORD.decode()),
         ("ek", KEYS.encryption.hex()),
@@ -54,7 +54,7 @@ def _setting(tmp_path: Path) -> Setting:
         file = tmp_path / name
         file.touch(0o600)
         file.write_text(f"{text}\n")
-    return Setting(tmp_path, tmp_path, b"gateway")
+    return DlmsFiles(folder=tmp_path, state=tmp_path, seed=b"gateway")
 
 
 def meter_config(**more: Any) -> DlmsMeter:
@@ -67,7 +67,7 @@ ReaderOn = Callable[..., DlmsReader]
 
 
 @pytest.fixture(name="reader_on")
-async def _reader_on(setting: Setting) -> AsyncIterator[ReaderOn]:
+async def _reader_on(setting: DlmsFiles) -> AsyncIterator[ReaderOn]:
     lines: list[DlmsLine] = []
 
     def make(
@@ -80,12 +80,12 @@ async def _reader_on(setting: Setting) -> AsyncIterator[ReaderOn]:
         else:
             line = DlmsLine(DlmsTcp("tcp", "127.0.0.1", [meter], port=port, **quick))
         lines.append(line)
-        return DlmsReader(line, terms_of(meter, setting), SystemClock(), lambda: synchronised)
+        return DlmsReader(line, access_of(meter, setting), SystemClock(), lambda: synchronised)
 
     yield make
     for line in lines:
         line.close()
-    await asyncio.sleep(0.01)  # transports close in the loop's next turns
+    await asyncio.sleep(0.01)  # transports close in the loop's next lock
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ async def test_another_meter_than_the_configs_is_refused(reader_on: ReaderOn) ->
 
 async def test_a_wrong_key_and_a_wrong_password_are_told_apart_from_silence(
     reader_on: ReaderOn,
-    setting: Setting,
+    setting: DlmsFiles,
 ) -> None:
     meter = TestedMeter(now_ms, mechanism=Mechanism.LOW, secret=b"another")
     async with meter.on_tcp() as port:

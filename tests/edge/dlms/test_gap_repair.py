@@ -16,8 +16,8 @@ from gridtokenx_dlms.aio.server import Conduct
 from gridtokenx_edge.agent.stored_readings import stored_readings
 from gridtokenx_edge.config.dlms_config import DlmsMeter
 from gridtokenx_edge.dlms.gap_repair import Gap, chunks, find_gap, fitting
-from gridtokenx_edge.dlms.last_readings import Mark, Marks
-from gridtokenx_edge.dlms.meter_access import Setting, terms_of
+from gridtokenx_edge.dlms.last_readings import LastReading, LastReadings
+from gridtokenx_edge.dlms.meter_access import DlmsFiles, access_of
 from gridtokenx_edge.meters.load_profile import Capture
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_wire.reading import Reading, ReadingFlag
@@ -40,7 +40,9 @@ def reading_at(time_ms: int, uwh: int = 0) -> Reading:
 def test_a_gap_is_more_than_a_few_missed_polls(
     before_ms: int | None, after_ms: int, is_gap: bool
 ) -> None:
-    before = None if before_ms is None else Mark(before_ms, 0, 0)
+    before = (
+        None if before_ms is None else LastReading(time_ms=before_ms, import_uwh=0, export_uwh=0)
+    )
     assert (find_gap(before, reading_at(after_ms), 10_000) is not None) is is_gap
 
 
@@ -59,7 +61,7 @@ def test_a_gap_is_more_than_a_few_missed_polls(
 def test_a_gap_is_asked_for_in_chunks_oldest_first(
     gap_ms: tuple[int, int], limit_ms: int, expected: list[tuple[int, int]]
 ) -> None:
-    gap = Gap(Mark(gap_ms[0], 0, 0), reading_at(gap_ms[1]))
+    gap = Gap(LastReading(time_ms=gap_ms[0], import_uwh=0, export_uwh=0), reading_at(gap_ms[1]))
     assert list(chunks(gap, PERIOD_MS, 2, limit_ms)) == expected
 
 
@@ -185,21 +187,21 @@ async def test_rows_that_the_meter_calls_invalid_are_no_evidence(
 
 def test_rows_fit_between_two_readings_or_are_left_out(tmp_path: Path) -> None:
     meter = DlmsMeter(METER, "iskraemeco_am550", authentication="none", protection="none")
-    terms = terms_of(meter, Setting(tmp_path, tmp_path))
+    access = access_of(meter, DlmsFiles(folder=tmp_path, state=tmp_path))
     rows = [
-        Capture(900, 10, 1),  # before the last reading
-        Capture(1000, 10, 1),  # at its very time
-        Capture(1100, 9, 1),  # below it: the meter's clock is off
-        Capture(1200, 11, 1),
-        Capture(1300, 11, 1),
-        Capture(1300, 12, 1),  # the same time twice, as in autumn
-        Capture(1400, 21, 1),  # beyond the live one
-        Capture(2000, 20, 1),  # at its very time
+        Capture(time_ms=900, import_uwh=10, export_uwh=1),  # before the last reading
+        Capture(time_ms=1000, import_uwh=10, export_uwh=1),  # at its very time
+        Capture(time_ms=1100, import_uwh=9, export_uwh=1),  # below it: the meter's clock is off
+        Capture(time_ms=1200, import_uwh=11, export_uwh=1),
+        Capture(time_ms=1300, import_uwh=11, export_uwh=1),
+        Capture(time_ms=1300, import_uwh=12, export_uwh=1),  # the same time twice, as in autumn
+        Capture(time_ms=1400, import_uwh=21, export_uwh=1),  # beyond the live one
+        Capture(time_ms=2000, import_uwh=20, export_uwh=1),  # at its very time
     ]
     found = fitting(
         rows,
-        terms,
-        Mark(1000, 10, 1),
+        access,
+        LastReading(time_ms=1000, import_uwh=10, export_uwh=1),
         Reading(meter=METER, time_ms=2000, import_uwh=20, export_uwh=2),
     )
     assert [(one.time_ms, one.import_uwh) for one in found] == [(1200, 11), (1300, 11)]
@@ -216,14 +218,21 @@ async def test_the_last_reading_is_known_after_a_crash_from_the_outbox(
             await gateway.kill()
             last = (await gateway.readings())[-1]
         (tmp_path / "dlms.marks").write_bytes(
-            msgspec.json.encode({METER: Mark(START_MS - HOUR_MS, 1, 1), "X-1": Mark(5, 1, 1)})
+            msgspec.json.encode(
+                {
+                    METER: LastReading(time_ms=START_MS - HOUR_MS, import_uwh=1, export_uwh=1),
+                    "X-1": LastReading(time_ms=5, import_uwh=1, export_uwh=1),
+                }
+            )
         )
         outbox = Outbox(tmp_path / "outbox.db", gateway.key)
         await outbox.open()
-        marks = Marks(tmp_path / "dlms.marks", structlog.get_logger())
-        await marks.follow(
+        last_readings = LastReadings(tmp_path / "dlms.marks", structlog.get_logger())
+        await last_readings.follow(
             {METER, "X-1"}, lambda: stored_readings(outbox, gateway.key.public_key())
         )
         await outbox.close()
-    assert marks.last(METER) == Mark(last.time_ms, last.import_uwh, last.export_uwh)
-    assert marks.last("X-1") == Mark(5, 1, 1)
+    assert last_readings.last(METER) == LastReading(
+        time_ms=last.time_ms, import_uwh=last.import_uwh, export_uwh=last.export_uwh
+    )
+    assert last_readings.last("X-1") == LastReading(time_ms=5, import_uwh=1, export_uwh=1)

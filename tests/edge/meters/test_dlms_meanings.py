@@ -35,8 +35,8 @@ COLUMNS = (
     CaptureObject(3, EXPORT, 2),
 )
 SCALES = {
-    PROFILE.energy_import: ScalerUnit(0, UNIT_WH),
-    PROFILE.energy_export: ScalerUnit(0, UNIT_WH),
+    PROFILE.energy_import: ScalerUnit(scaler=0, unit=UNIT_WH),
+    PROFILE.energy_export: ScalerUnit(scaler=0, unit=UNIT_WH),
 }
 
 
@@ -53,15 +53,15 @@ SCALES = {
     ],
 )
 def test_energies_are_scaled_exactly(raw: data.Data, scaler: int, expected: int | None) -> None:
-    assert energy_uwh(raw, ScalerUnit(scaler, UNIT_WH)) == expected
+    assert energy_uwh(raw, ScalerUnit(scaler=scaler, unit=UNIT_WH)) == expected
 
 
 @pytest.mark.parametrize(
     ("raw", "scale"),
     [
-        (data.double_long_unsigned(1), ScalerUnit(0, UNIT_W)),
-        (data.double_long_unsigned(1), ScalerUnit(-7, UNIT_WH)),
-        (data.octet_string(b"1"), ScalerUnit(0, UNIT_WH)),
+        (data.double_long_unsigned(1), ScalerUnit(scaler=0, unit=UNIT_W)),
+        (data.double_long_unsigned(1), ScalerUnit(scaler=-7, unit=UNIT_WH)),
+        (data.octet_string(b"1"), ScalerUnit(scaler=0, unit=UNIT_WH)),
     ],
 )
 def test_what_is_no_energy_is_refused(raw: data.Data, scale: ScalerUnit) -> None:
@@ -70,8 +70,8 @@ def test_what_is_no_energy_is_refused(raw: data.Data, scale: ScalerUnit) -> None
 
 
 def test_powers_are_rounded_to_the_watt() -> None:
-    assert power_w(data.double_long(-1235), ScalerUnit(-1, UNIT_W)) == -124
-    assert power_w(data.double_long(2), ScalerUnit(3, UNIT_W)) == 2000
+    assert power_w(data.double_long(-1235), ScalerUnit(scaler=-1, unit=UNIT_W)) == -124
+    assert power_w(data.double_long(2), ScalerUnit(scaler=3, unit=UNIT_W)) == 2000
 
 
 @pytest.mark.parametrize(
@@ -184,10 +184,10 @@ def test_what_a_row_leaves_out_is_in_the_row_before() -> None:
     )
     reader = RowReader(PROFILE, columns, SCALES, MeterZone())
     assert list(reader.read(rows)) == [
-        Capture(start_ms, 100 * 10**6, 5 * 10**6),
-        Capture(start_ms + 900_000, 110 * 10**6, 5 * 10**6),
-        Capture(start_ms + 1_800_000, 110 * 10**6, 5 * 10**6),
-        Capture(start_ms + 3_600_000, 140 * 10**6, 7 * 10**6),
+        Capture(time_ms=start_ms, import_uwh=100 * 10**6, export_uwh=5 * 10**6),
+        Capture(time_ms=start_ms + 900_000, import_uwh=110 * 10**6, export_uwh=5 * 10**6),
+        Capture(time_ms=start_ms + 1_800_000, import_uwh=110 * 10**6, export_uwh=5 * 10**6),
+        Capture(time_ms=start_ms + 3_600_000, import_uwh=140 * 10**6, export_uwh=7 * 10**6),
     ]
 
 
@@ -216,10 +216,10 @@ def test_invocation_counters_are_reserved_once_for_a_key(tmp_path: Path) -> None
 
 
 def test_the_newest_counter_of_each_meter_is_kept(tmp_path: Path) -> None:
-    counters_of(tmp_path).keep_heard(7)
-    counters_of(tmp_path).keep_heard(5)
-    assert counters_of(tmp_path).heard() == 7
-    assert counters_of(tmp_path, "M-2").heard() == -1
+    counters_of(tmp_path).keep_newest_received(7)
+    counters_of(tmp_path).keep_newest_received(5)
+    assert counters_of(tmp_path).newest_received() == 7
+    assert counters_of(tmp_path, "M-2").newest_received() == -1
 
 
 def test_counters_that_cannot_be_known_or_are_used_up_are_not_guessed(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from gridtokenx_dlms.objects.selection import CaptureObject
 from gridtokenx_dlms.xdlms.notification import DataNotification, parse_data_notification
 from gridtokenx_edge.config.dlms_config import DlmsMeter
 from gridtokenx_edge.dlms.listener import PushedFrames, PushedMeter
-from gridtokenx_edge.dlms.meter_access import Setting, terms_of
+from gridtokenx_edge.dlms.meter_access import DlmsFiles, access_of
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.meters.dlms_push import decode_push
 from gridtokenx_edge.meters.dlms_time import MeterZone
@@ -47,7 +47,9 @@ def test_a_grid_operators_example_telegram_is_opened_with_its_example_key(tmp_pa
         "KAIFA-181220000009", "kaifa_ma309m", encryption_key="ek", protection="encrypted"
     )
     (message,) = PushedFrames().feed(MA309M)
-    meter = PushedMeter(terms_of(config, Setting(tmp_path, tmp_path)), SystemClock())
+    meter = PushedMeter(
+        access_of(config, DlmsFiles(folder=tmp_path, state=tmp_path)), SystemClock()
+    )
     notification = parse_data_notification(meter.open(message))
     pushed = decode_push(notification, load_dlms("kaifa_ma309m"), MeterZone())
     assert (pushed.meter, pushed.power_w) == (None, 0)  # its number has no code

@@ -28,7 +28,7 @@ from gridtokenx_edge.meters.plan import Block, decode_points, plan_blocks, regis
 from gridtokenx_edge.meters.point import Point, WordOrder, join_words
 from gridtokenx_edge.meters.profile import load_profile, profile_names
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.reading import ReadingFlag
@@ -185,7 +185,7 @@ async def test_a_meter_that_holds_these_registers_is_read_as_they_say(
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         try:
-            reading = await MeterReader(line, meter, profile, make_clock(ClockConfig())).poll()
+            reading = await RegisterReader(line, meter, profile, make_clock(ClockConfig())).poll()
         finally:
             line.close()
     expected = golden.expected

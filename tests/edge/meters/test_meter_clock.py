@@ -15,7 +15,7 @@ from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.meter_clock import MeterClock, decode_time
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_sim.config.faults import ClockOff
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.reading import ReadingFlag
@@ -68,12 +68,12 @@ class Gateway:
 @asynccontextmanager
 async def read_by(
     meters: Any, gateway: Gateway, model: str = MODEL, **more: Any
-) -> AsyncIterator[tuple[MeterReader, Any]]:
+) -> AsyncIterator[tuple[RegisterReader, Any]]:
     async with meters.serve(meters.serial(meters.meter(model, 1))) as running:
         (meter,) = running.meters
         line = Line(SerialBus("roof", str(running.buses[0].path), []), FaultLog(start_logging()))
         await line.connect()
-        reader = MeterReader(
+        reader = RegisterReader(
             line,
             MeterConfig(meter.id, model, 1, **more),
             load_profile(model),

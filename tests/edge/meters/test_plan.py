@@ -75,11 +75,27 @@ def test_the_quantities_of_a_reading_are_taken_from_the_points_and_may_be_missin
 @pytest.mark.parametrize(
     ("others", "lost", "asked"),
     [
-        ([Block(3, 0xFC00, 2)], Block(4, 0x34, 24), Block(3, 0xFC00, 2)),
-        ([Block(4, 0, 2), Block(4, 8, 4)], Block(4, 0x40, 2), Block(4, 8, 4)),
-        ([Block(3, 0x5B14, 2), Block(3, 0x5000, 8)], Block(3, 0x8900, 2), Block(3, 0x5000, 8)),
-        ([Block(4, 0, 2)], Block(4, 0x40, 2), Block(4, 0x40, 1)),
-        ([], Block(4, 0x40, 1), Block(4, 0x40, 2)),
+        (
+            [Block(fc=3, address=0xFC00, count=2)],
+            Block(fc=4, address=0x34, count=24),
+            Block(fc=3, address=0xFC00, count=2),
+        ),
+        (
+            [Block(fc=4, address=0, count=2), Block(fc=4, address=8, count=4)],
+            Block(fc=4, address=0x40, count=2),
+            Block(fc=4, address=8, count=4),
+        ),
+        (
+            [Block(fc=3, address=0x5B14, count=2), Block(fc=3, address=0x5000, count=8)],
+            Block(fc=3, address=0x8900, count=2),
+            Block(fc=3, address=0x5000, count=8),
+        ),
+        (
+            [Block(fc=4, address=0, count=2)],
+            Block(fc=4, address=0x40, count=2),
+            Block(fc=4, address=0x40, count=1),
+        ),
+        ([], Block(fc=4, address=0x40, count=1), Block(fc=4, address=0x40, count=2)),
     ],
 )
 def test_after_a_lost_reply_the_next_request_cannot_be_answered_by_it(

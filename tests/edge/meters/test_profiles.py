@@ -18,7 +18,7 @@ from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import plan_blocks
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.errors import ConfigError
@@ -251,7 +251,7 @@ async def test_raw_frames_of_a_model_become_the_reading_that_its_documents_promi
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         clock = make_clock(ClockConfig())
-        reader = MeterReader(line, meter, load_profile(model), clock)
+        reader = RegisterReader(line, meter, load_profile(model), clock)
         before_ms = clock.now_ms()
         reading = await reader.poll()
         line.close()

@@ -134,8 +134,14 @@ def test_a_devices_registers_become_values(
 
 def test_texts_of_the_common_model_are_told_as_they_are() -> None:
     words = registers(SOLAREDGE)
-    common = nameplate_of(words, ModelAt(1, 40_002, 65))
-    assert common == Nameplate("SOLAREDGE", "SE3000H-RW000BNN4", "", "0004.0006.0024", "731A2B70")
+    common = nameplate_of(words, ModelAt(id=1, address=40_002, length=65))
+    assert common == Nameplate(
+        maker="SOLAREDGE",
+        model="SE3000H-RW000BNN4",
+        options="",
+        version="0004.0006.0024",
+        serial="731A2B70",
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,7 +188,7 @@ def test_an_id_is_made_of_letters_and_digits(
 def test_what_is_not_implemented_is_no_value_whatever_its_scale(
     kind: str, words: list[int], scale: int
 ) -> None:
-    point = SunSpecPoint(2, kind, "Wh", 9)  # type: ignore[arg-type]
+    point = SunSpecPoint(offset=2, type=kind, unit="Wh", scale=9)  # type: ignore[arg-type]
     assert point.decode(words, scale) is None
 
 
@@ -215,7 +221,7 @@ def test_what_is_not_implemented_is_no_value_whatever_its_scale(
 def test_raw_registers_are_scaled_exactly(
     kind: str, unit: str, words: list[int], scale: int | None, value: int | None
 ) -> None:
-    assert SunSpecPoint(2, kind, unit, 9).decode(words, scale) == value  # type: ignore[arg-type]
+    assert SunSpecPoint(offset=2, type=kind, unit=unit, scale=9).decode(words, scale) == value  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -240,17 +246,17 @@ def test_a_value_without_a_proper_scale_factor_is_a_fault(scale: int, text: str)
 @pytest.mark.parametrize("kind", OF_KIND)
 def test_a_reading_takes_one_request_but_for_the_longest_model(kind: Kind) -> None:
     for number in OF_KIND[kind]:
-        plan = plan_model(ModelAt(number, 40_069, MODELS[number].length), 100)
+        plan = plan_model(ModelAt(id=number, address=40_069, length=MODELS[number].length), 100)
         assert len(plan.blocks) == (3 if number == 701 else 1)
         assert all(block.count <= 100 for block in plan.blocks)
         assert all(block.fc == 3 for block in plan.blocks)
 
 
 def test_a_model_that_is_too_short_is_not_complete() -> None:
-    assert is_complete(ModelAt(103, 40_069, 25))
-    assert not is_complete(ModelAt(103, 40_069, 24))
-    assert is_complete(ModelAt(203, 40_069, 53))
-    assert not is_complete(ModelAt(203, 40_069, 52))
+    assert is_complete(ModelAt(id=103, address=40_069, length=25))
+    assert not is_complete(ModelAt(id=103, address=40_069, length=24))
+    assert is_complete(ModelAt(id=203, address=40_069, length=53))
+    assert not is_complete(ModelAt(id=203, address=40_069, length=52))
 
 
 def test_model_701_tells_both_energies_and_the_phases() -> None:
@@ -265,7 +271,7 @@ def test_model_701_tells_both_energies_and_the_phases() -> None:
         (116, [2, 0, 0, 0, 1]),  # power × 100, energy × 10
     ):
         words = changed(words, 40_069 + offset, new)
-    values = values_of(words, ModelAt(701, 40_069, 153))
+    values = values_of(words, ModelAt(id=701, address=40_069, length=153))
     assert values["active_power"] == 100
     assert values["power_l3"] == -700
     assert values["energy_export"] == 655_360 * 10**6
@@ -274,7 +280,7 @@ def test_model_701_tells_both_energies_and_the_phases() -> None:
 
 
 def test_scale_factors_that_change_between_two_requests_are_a_fault() -> None:
-    plan = plan_model(ModelAt(701, 40_069, 153), 100)
+    plan = plan_model(ModelAt(id=701, address=40_069, length=153), 100)
     factors, values = [0] * 5, [701, 153, *[0] * 25]
     with pytest.raises(MovedError, match="changed while they were read"):
         decode_model(plan, [factors, values, [0, 0, 0, 0, 1]])
@@ -282,7 +288,7 @@ def test_scale_factors_that_change_between_two_requests_are_a_fault() -> None:
 
 
 def test_another_model_in_the_place_is_a_fault() -> None:
-    plan = plan_model(ModelAt(103, 40_069, 50), 100)
+    plan = plan_model(ModelAt(id=103, address=40_069, length=50), 100)
     with pytest.raises(MovedError, match="expected model 103 at register 40069, found 203"):
         decode_model(plan, [[203, 105, *[0] * 25]])
 

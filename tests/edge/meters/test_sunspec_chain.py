@@ -89,7 +89,9 @@ def test_a_known_base_is_tried_first() -> None:
 
 def test_of_models_that_say_the_same_one_is_chosen() -> None:
     def chain(*ids: int) -> Chain:
-        return Chain(40_000, tuple(ModelAt(number, 40_002, 200) for number in ids))
+        return Chain(
+            40_000, tuple(ModelAt(id=number, address=40_002, length=200) for number in ids)
+        )
 
     def chosen(kind: Kind, *ids: int) -> list[tuple[int, str]]:
         return [(of.model.id, of.suffix) for of in instances(chain(*ids), kind)]

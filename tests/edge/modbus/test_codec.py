@@ -12,8 +12,8 @@ from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.codec import (
     Answer,
     Codec,
-    Heard,
     MbapCodec,
+    NonAnswer,
     NotModbus,
     Refusal,
     RtuCodec,
@@ -21,9 +21,9 @@ from gridtokenx_edge.modbus.codec import (
     crc16,
 )
 
-BLOCK = Block(4, 0x0034, 2)
+BLOCK = Block(fc=4, address=0x0034, count=2)
 # Printed in Eastron's manual: the request for 0x0156, and a reply of 230.2 kWh.
-PRINTED = Block(4, 0x0156, 2)
+PRINTED = Block(fc=4, address=0x0156, count=2)
 PRINTED_REQUEST = "01 04 01 56 00 02 90 27"
 PRINTED_REPLY = "01 04 04 43 66 33 33 5a fa"
 
@@ -84,7 +84,7 @@ def test_an_answer_is_found_behind_noise_and_behind_an_echo(
 def test_an_echo_that_holds_the_head_of_a_reply_is_no_reply(rtu: Frame) -> None:
     """Two registers from 0x0434: the echo begins as a reply of two registers would."""
     codec = RtuCodec()
-    echo = codec.ask(1, Block(4, 0x0434, 2))
+    echo = codec.ask(1, Block(fc=4, address=0x0434, count=2))
     assert echo[:3] == bytes.fromhex("01 04 04")
     assert fed(codec, echo + rtu("01 04 04 00 01 00 02")) == Words([1, 2])
 
@@ -102,18 +102,18 @@ def test_what_is_left_of_one_request_answers_no_other(rtu: Frame) -> None:
 @pytest.mark.parametrize(
     ("bytes_", "heard"),
     [
-        ("", Heard()),
-        ("echo", Heard("only the echo of the request")),
-        ("02 04 04 44 9a 52 25 +", Heard("a reply of address 2")),
-        ("01 04 02 44 9a +", Heard("1 with function code 4", is_reply=True)),
-        ("01 03 04 44 9a 52 25 +", Heard("2 with function code 3", is_reply=True)),
-        ("01 83 02 +", Heard("a reply with function code 0x83", is_reply=True)),
-        ("01 04 04 44 9a 52 25 00 00", Heard("a reply with a wrong checksum")),
-        ("01 04 04 44 9a 52", Heard("only 6 bytes of a reply of 9")),
-        ("00 00 00 00 00 00 00 00 00", Heard("9 bytes that are no reply")),
+        ("", NonAnswer()),
+        ("echo", NonAnswer("only the echo of the request")),
+        ("02 04 04 44 9a 52 25 +", NonAnswer("a reply of address 2")),
+        ("01 04 02 44 9a +", NonAnswer("1 with function code 4", is_reply=True)),
+        ("01 03 04 44 9a 52 25 +", NonAnswer("2 with function code 3", is_reply=True)),
+        ("01 83 02 +", NonAnswer("a reply with function code 0x83", is_reply=True)),
+        ("01 04 04 44 9a 52 25 00 00", NonAnswer("a reply with a wrong checksum")),
+        ("01 04 04 44 9a 52", NonAnswer("only 6 bytes of a reply of 9")),
+        ("00 00 00 00 00 00 00 00 00", NonAnswer("9 bytes that are no reply")),
     ],
 )
-def test_what_was_heard_instead_is_named(rtu: Frame, bytes_: str, heard: Heard) -> None:
+def test_what_was_heard_instead_is_named(rtu: Frame, bytes_: str, heard: NonAnswer) -> None:
     codec = RtuCodec()
     request = codec.ask(1, BLOCK)
     data = request if bytes_ == "echo" else bytes.fromhex(bytes_.rstrip("+"))
@@ -162,7 +162,7 @@ def test_every_reply_is_read_however_it_is_cut(
     data: st.DataObject,
 ) -> None:
     codec = RtuCodec()
-    request = codec.ask(unit, Block(fc, start, len(words)))
+    request = codec.ask(unit, Block(fc=fc, address=start, count=len(words)))
     body = bytes([unit, fc, 2 * len(words)]) + b"".join(word.to_bytes(2, "big") for word in words)
     stream = request * bool(echoes) + noise * (echoes != 1) + body + crc16(body)
     answers = []
@@ -213,15 +213,15 @@ def test_a_late_tcp_reply_may_end_in_the_next_request() -> None:
 @pytest.mark.parametrize(
     ("address", "pdu", "heard"),
     [
-        (2, "04 04 00 00 00 01", Heard("a reply of address 2")),
-        (1, "04 02 00 01", Heard("1 with function code 4", is_reply=True)),
-        (1, "04 04 00 01", Heard("2 with function code 4", is_reply=True)),
-        (1, "03 04 00 00 00 01", Heard("2 with function code 3", is_reply=True)),
-        (1, "83 02", Heard("a reply with function code 0x83", is_reply=True)),
+        (2, "04 04 00 00 00 01", NonAnswer("a reply of address 2")),
+        (1, "04 02 00 01", NonAnswer("1 with function code 4", is_reply=True)),
+        (1, "04 04 00 01", NonAnswer("2 with function code 4", is_reply=True)),
+        (1, "03 04 00 00 00 01", NonAnswer("2 with function code 3", is_reply=True)),
+        (1, "83 02", NonAnswer("a reply with function code 0x83", is_reply=True)),
     ],
 )
 def test_a_tcp_reply_that_answers_something_else_is_named(
-    address: int, pdu: str, heard: Heard
+    address: int, pdu: str, heard: NonAnswer
 ) -> None:
     codec = MbapCodec()
     codec.ask(1, BLOCK)

@@ -18,7 +18,7 @@ from gridtokenx_edge.config.edge_config import MeterConfig, SerialBus
 from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_edge.polling.driver import PolledMeter
 from gridtokenx_edge.polling.poller import MeterPoller
 from gridtokenx_sim.config.amounts import Kwh
@@ -93,7 +93,7 @@ async def poll(path: str, meters: list[SimMeter], sink: Readings) -> None:
         tasks.create_task(line.keep_up())
         for meter in meters:
             config = MeterConfig(meter.id, meter.model, meter.address, EVERY_MS / 1000)
-            reader = MeterReader(line, config, load_profile(meter.model), clock)
+            reader = RegisterReader(line, config, load_profile(meter.model), clock)
             polled = PolledMeter(
                 line=line,
                 reader=reader,

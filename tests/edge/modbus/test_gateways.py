@@ -18,7 +18,7 @@ from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_wire.clock import ClockConfig, make_clock
 
 CLOCK = make_clock(ClockConfig())
@@ -67,9 +67,9 @@ async def gateway(framer: FramerType, *devices: SimDevice) -> AsyncIterator[Line
         await server.shutdown()
 
 
-def reader_of(line: Line, unit: int) -> MeterReader:
+def reader_of(line: Line, unit: int) -> RegisterReader:
     config = MeterConfig(f"EASTRON-{7000 + unit}", "eastron_sdm630", unit)
-    return MeterReader(line, config, load_profile("eastron_sdm630"), CLOCK)
+    return RegisterReader(line, config, load_profile("eastron_sdm630"), CLOCK)
 
 
 @pytest.mark.parametrize("framer", [FramerType.SOCKET, FramerType.RTU])

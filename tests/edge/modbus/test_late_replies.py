@@ -15,7 +15,7 @@ from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_edge.polling.faults import BusFault, LineDown
 from gridtokenx_wire.clock import ClockConfig, make_clock
 
@@ -95,7 +95,7 @@ async def test_readings_are_right_or_none_whatever_the_meters_mutter(
 
         async def poll(unit: int) -> None:
             config = MeterConfig(f"CARLO-GAVAZZI-K{unit}", MODEL, unit)
-            reader = MeterReader(line, config, load_profile(MODEL), CLOCK)
+            reader = RegisterReader(line, config, load_profile(MODEL), CLOCK)
             for _ in range(40):
                 await line.until_up()
                 with contextlib.suppress(BusFault):
@@ -126,8 +126,8 @@ async def test_a_request_that_is_cancelled_is_owed_its_reply(rtu_server: Any, rt
         await line.connect()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await line.read(1, Block(4, 0x3E, 2))
-        assert await line.read(1, Block(4, 0x5C, 2)) == [2, 0]
+                await line.read(1, Block(fc=4, address=0x3E, count=2))
+        assert await line.read(1, Block(fc=4, address=0x5C, count=2)) == [2, 0]
         line.close()
 
 
@@ -163,7 +163,7 @@ async def test_a_late_refusal_is_not_taken_for_the_resyncs(rtu_server: Any, rtu:
         bus = TcpBus("x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True, timeout_ms=80)
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
-        reader = MeterReader(
+        reader = RegisterReader(
             line, MeterConfig("ABB-1234", "abb_b23", 1), load_profile("abb_b23"), CLOCK
         )
         first = await reader.poll()
@@ -188,12 +188,12 @@ async def test_a_second_connection_owes_what_the_first_did(
         bus = TcpBus("x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True, timeout_ms=5000)
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
-        reading = asyncio.create_task(line.read(1, Block(4, 0x3E, 2)))
+        reading = asyncio.create_task(line.read(1, Block(fc=4, address=0x3E, count=2)))
         await wait_until(lambda: asked)
         await line.connect()
         with pytest.raises(LineDown):
             await reading
-        owed = line.late.of(1, asyncio.get_running_loop().time())
+        owed = line.late_replies.of(1, asyncio.get_running_loop().time())
         assert owed
-        assert owed.blocks == (Block(4, 0x3E, 2),)
+        assert owed.blocks == (Block(fc=4, address=0x3E, count=2),)
         line.close()

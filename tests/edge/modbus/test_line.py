@@ -20,7 +20,7 @@ from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterSilent
 
-BLOCK = Block(4, 0x0034, 2)
+BLOCK = Block(fc=4, address=0x0034, count=2)
 ASKED = "01 04 00 34 00 02"
 GOOD = "01 04 04 44 9a 52 25"
 Frame = Callable[[str], bytes]
@@ -163,7 +163,7 @@ async def test_a_line_has_one_user_at_a_time_in_the_order_of_asking(rtu_server: 
         order = []
 
         async def use(name: int) -> None:
-            async with line.turn():
+            async with line.hold():
                 order.append(name)
                 await asyncio.sleep(0)
                 order.append(name)

@@ -18,7 +18,7 @@ from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.polling.faults import LineDown, MeterSilent
 
-BLOCK = Block(4, 0x0034, 2)
+BLOCK = Block(fc=4, address=0x0034, count=2)
 GOOD = "01 04 04 44 9a 52 25"
 WORDS = [0x449A, 0x5225]
 Frame = Callable[[str], bytes]
@@ -100,7 +100,7 @@ async def test_bytes_thrown_away_while_the_loop_was_told_of_them_are_no_end(
             loop = asyncio.get_running_loop()
             for _ in range(20):
                 os.write(wire.near, b"\0")
-                loop.call_soon(line._wire.discard)  # before the loop's own reader
+                loop.call_soon(line._stream.discard)  # before the loop's own reader
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
             assert line.is_up

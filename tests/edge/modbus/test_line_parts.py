@@ -34,43 +34,47 @@ WAITS = [
 def test_the_wait_follows_the_round_trips(
     round_trips_ms: list[float | None], wait_ms: float
 ) -> None:
-    patience = AdaptiveTimeout(0.5, 0.1)
+    timeout = AdaptiveTimeout(0.5, 0.1)
     for ms in round_trips_ms:
         if ms is None:
-            patience.silent()
+            timeout.silent()
         else:
-            patience.answered(ms / 1000)
-    assert patience.wait_s() * 1000 == pytest.approx(wait_ms, abs=0.1)
+            timeout.answered(ms / 1000)
+    assert timeout.wait_s() * 1000 == pytest.approx(wait_ms, abs=0.1)
 
 
 def test_a_long_reply_is_given_the_time_of_its_bytes() -> None:
-    patience = AdaptiveTimeout(0.5, 0.1)
+    timeout = AdaptiveTimeout(0.5, 0.1)
     for _ in range(20):
-        patience.answered(0.02 + 0.05, 0.05)  # 20 ms of thought, 50 ms of bytes
-    assert patience.wait_s(0.05) == pytest.approx(0.15)
-    assert patience.wait_s(0.25) == pytest.approx(0.35), "another length, the same thought"
+        timeout.answered(0.02 + 0.05, 0.05)  # 20 ms of thought, 50 ms of bytes
+    assert timeout.wait_s(0.05) == pytest.approx(0.15)
+    assert timeout.wait_s(0.25) == pytest.approx(0.35), "another length, the same thought"
 
 
 def test_a_ceiling_below_the_floor_is_kept() -> None:
-    patience = AdaptiveTimeout(0.05, 0.1)
-    patience.answered(0.001)
-    assert patience.wait_s() == 0.05
+    timeout = AdaptiveTimeout(0.05, 0.1)
+    timeout.answered(0.001)
+    assert timeout.wait_s() == 0.05
 
 
 @given(st.lists(st.none() | st.floats(0, 2), max_size=50), st.floats(0.01, 60), st.floats(0, 1))
 def test_the_wait_is_always_between_floor_and_ceiling(
     round_trips_s: list[float | None], ceiling_s: float, wire_s: float
 ) -> None:
-    patience = AdaptiveTimeout(ceiling_s)
+    timeout = AdaptiveTimeout(ceiling_s)
     for round_trip_s in round_trips_s:
         if round_trip_s is None:
-            patience.silent()
+            timeout.silent()
         else:
-            patience.answered(round_trip_s, wire_s)
-        assert min(0.1, ceiling_s) <= patience.wait_s(wire_s) <= ceiling_s
+            timeout.answered(round_trip_s, wire_s)
+        assert min(0.1, ceiling_s) <= timeout.wait_s(wire_s) <= ceiling_s
 
 
-A, B, C = Block(4, 0x34, 2), Block(4, 0x48, 2), Block(3, 0xFC00, 4)
+A, B, C = (
+    Block(fc=4, address=0x34, count=2),
+    Block(fc=4, address=0x48, count=2),
+    Block(fc=3, address=0xFC00, count=4),
+)
 
 
 def test_what_is_answered_is_owed_no_more() -> None:
@@ -87,8 +91,8 @@ def test_what_is_answered_is_owed_no_more() -> None:
         (C, False, True),
         (B, True, False),
         (C, True, True),  # an exception reply to another function code
-        (Block(4, 0, 9), True, False),
-        (Block(4, 0, 9), False, True),
+        (Block(fc=4, address=0, count=9), True, False),
+        (Block(fc=4, address=0, count=9), False, True),
     ],
 )
 def test_only_an_answer_of_another_shape_proves_that_nothing_is_under_way(
@@ -116,13 +120,13 @@ def test_meters_owe_each_for_itself_and_not_for_ever() -> None:
 
 
 async def test_the_midst_of_a_reading_goes_before_those_who_came_first() -> None:
-    turns, order = LineLock(), []
+    lock, order = LineLock(), []
 
     async def use(name: str, *, is_urgent: bool = False) -> None:
-        async with turns.turn(is_urgent=is_urgent):
+        async with lock.hold(is_urgent=is_urgent):
             order.append(name)
 
-    async with asyncio.TaskGroup() as tasks, turns.turn():
+    async with asyncio.TaskGroup() as tasks, lock.hold():
         for name in "abc":
             tasks.create_task(use(name))
         tasks.create_task(use("urgent", is_urgent=True))
@@ -132,14 +136,14 @@ async def test_the_midst_of_a_reading_goes_before_those_who_came_first() -> None
 
 @pytest.mark.parametrize("when", ["waiting", "called"])
 async def test_who_leaves_the_queue_stops_nobody(when: str) -> None:
-    turns = LineLock()
+    lock = LineLock()
     done = asyncio.Event()
 
     async def use() -> None:
-        async with turns.turn():
+        async with lock.hold():
             done.set()
 
-    async with turns.turn():
+    async with lock.hold():
         leaver, stayer = asyncio.create_task(use()), asyncio.create_task(use())
         await asyncio.sleep(0)
         if when == "waiting":
@@ -150,5 +154,5 @@ async def test_who_leaves_the_queue_stops_nobody(when: str) -> None:
     await asyncio.wait([leaver])
     assert leaver.cancelled()
     assert done.is_set()
-    async with asyncio.timeout(1), turns.turn():
+    async with asyncio.timeout(1), lock.hold():
         pass

@@ -13,7 +13,7 @@ from gridtokenx_edge.config.edge_config import MeterConfig, SerialBus, TcpBus
 from gridtokenx_edge.log import FaultLog
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_edge.polling.driver import PolledMeter
 from gridtokenx_edge.polling.poller import MeterPoller
 from gridtokenx_sim.config.faults import Crc, ExceptionReply, Silence, Slow
@@ -84,7 +84,7 @@ class Bus:
     def _poller(self, line: Line, meter: Any) -> MeterPoller:
         meter_id = self._ids.get(meter.id, meter.id)
         config = MeterConfig(meter_id, meter.model, meter.address, EVERY_MS / 1000)
-        reader = MeterReader(line, config, load_profile(meter.model), self.clock)
+        reader = RegisterReader(line, config, load_profile(meter.model), self.clock)
         polled = PolledMeter(
             line=line,
             reader=reader,

@@ -14,7 +14,7 @@ from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_edge.polling.faults import MeterSilent, MeterStrange, ValueMissing
 from gridtokenx_sim.config.faults import Crc, ExceptionReply, Frozen, Silence, Slow, Undefined
 from gridtokenx_wire.clock import ClockConfig, make_clock
@@ -34,12 +34,12 @@ def bus_of(running_bus: Any, timeout_ms: int = 300) -> BusConfig:
 @asynccontextmanager
 async def reader_of(
     bus: BusConfig, meter_id: str, model: str, address: int, **more: Any
-) -> AsyncIterator[MeterReader]:
+) -> AsyncIterator[RegisterReader]:
     line = Line(bus, FaultLog(start_logging()))
     await line.connect()
     config = MeterConfig(meter_id, model, address, **more)
     try:
-        yield MeterReader(line, config, load_profile(model), CLOCK)
+        yield RegisterReader(line, config, load_profile(model), CLOCK)
     finally:
         line.close()
 
@@ -47,7 +47,7 @@ async def reader_of(
 @asynccontextmanager
 async def simulated(
     meters: Any, model: str, *, kind: str = "serial", timeout_ms: int = 300, **more: Any
-) -> AsyncIterator[tuple[MeterReader, Any]]:
+) -> AsyncIterator[tuple[RegisterReader, Any]]:
     """A reader and the simulated meter that it reads, alone on a bus."""
     config = {key: more.pop(key) for key in ("invert",) if key in more}
     bus = getattr(meters, kind)(meters.meter(model, 1, **more))
@@ -145,7 +145,7 @@ async def test_the_identity_is_read_again_after_a_reconnection(meters: Any) -> N
         line = Line(bus_of(running_bus), FaultLog(start_logging()))
         await line.connect()
         config = MeterConfig("EASTRON-12345678", "eastron_sdm630", 1)
-        reader = MeterReader(line, config, load_profile("eastron_sdm630"), CLOCK)
+        reader = RegisterReader(line, config, load_profile("eastron_sdm630"), CLOCK)
         await reader.poll()
         port = running_bus.port
     other = meters.tcp(meters.meter("eastron_sdm630", 1, "99"))
@@ -304,7 +304,7 @@ async def test_a_meter_that_wants_a_rest_gets_it_while_others_are_read(
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         readers = [
-            MeterReader(line, MeterConfig("EASTRON-1", model, at), load_profile(model), CLOCK)
+            RegisterReader(line, MeterConfig("EASTRON-1", model, at), load_profile(model), CLOCK)
             for at, model in ((1, "eastron_sdm72d_m"), (2, "eastron_sdm630"))
         ]
         await asyncio.gather(*(reader.poll() for reader in readers))

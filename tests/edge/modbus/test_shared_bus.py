@@ -13,7 +13,7 @@ from gridtokenx_edge.config.edge_config import MeterConfig, TcpBus
 from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_edge.modbus.line import Line
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_edge.polling.faults import MeterSilent
 from gridtokenx_wire.clock import ClockConfig, make_clock
 
@@ -29,7 +29,7 @@ SDM120 = {
 @asynccontextmanager
 async def sdm120s(
     rtu_server: Any, rtu: Callable[[str], bytes], *configs: MeterConfig
-) -> AsyncIterator[tuple[Line, list[MeterReader], list[tuple[int, bytes, float]]]]:
+) -> AsyncIterator[tuple[Line, list[RegisterReader], list[tuple[int, bytes, float]]]]:
     """A bus of these meters, each of which takes 3 ms to answer; and who was asked what when."""
     asked: list[tuple[int, bytes, float]] = []
 
@@ -42,7 +42,7 @@ async def sdm120s(
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         profile = load_profile("eastron_sdm120")
-        yield line, [MeterReader(line, config, profile, CLOCK) for config in configs], asked
+        yield line, [RegisterReader(line, config, profile, CLOCK) for config in configs], asked
         line.close()
 
 
@@ -56,7 +56,7 @@ async def test_the_requests_of_a_reading_follow_each_other_on_a_busy_bus(
         asked.clear()
         rounds = 5
 
-        async def poll(reader: MeterReader) -> list[int]:
+        async def poll(reader: RegisterReader) -> list[int]:
             return [(await reader.poll()).time_ms for _ in range(rounds)]
 
         times = await asyncio.gather(*(poll(reader) for reader in readers))
@@ -86,7 +86,7 @@ async def test_a_meter_that_rests_between_its_requests_goes_first_after_it(
         asked.clear()
         is_over = asyncio.Event()
 
-        async def keep_busy(reader: MeterReader) -> None:
+        async def keep_busy(reader: RegisterReader) -> None:
             while not is_over.is_set():
                 await reader.poll()
 
@@ -121,7 +121,9 @@ async def test_two_models_on_one_bus_each_have_their_own_limits(
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         readers = [
-            MeterReader(line, MeterConfig(f"EASTRON-{at}", model, at), load_profile(model), CLOCK)
+            RegisterReader(
+                line, MeterConfig(f"EASTRON-{at}", model, at), load_profile(model), CLOCK
+            )
             for at, model in ((1, "eastron_sdm630"), (2, "eastron_sdm120"))
         ]
         for _ in range(2):
@@ -143,7 +145,7 @@ async def test_a_meters_own_time_out_and_retries_replace_the_buss(
             MeterConfig("EASTRON-1", "eastron_sdm120", 1, **more),
             MeterConfig("EASTRON-2", "eastron_sdm120", 2),
         ]
-        reader = MeterReader(line, configs[0], load_profile("eastron_sdm120"), CLOCK)
+        reader = RegisterReader(line, configs[0], load_profile("eastron_sdm120"), CLOCK)
         with pytest.raises(MeterSilent, match="no reply within 40 ms"):
             await reader.poll()
         assert [line.retries_of(config) for config in configs] == [3, bus.retries]

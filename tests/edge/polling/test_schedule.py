@@ -38,11 +38,11 @@ def test_the_first_poll_does_not_wait_for_the_grid_unless_it_is_near(
 @pytest.mark.parametrize(
     ("last_ms", "now_ms", "due"),
     [
-        (100, 103, Due(110)),
-        (100, 109, Due(110)),
-        (100, 110, Due(120, 1)),  # the poll took as long as the period
-        (100, 147, Due(150, 4)),
-        (100, 31, Due(40)),  # the clock was set back
+        (100, 103, Due(at_ms=110)),
+        (100, 109, Due(at_ms=110)),
+        (100, 110, Due(at_ms=120, missed=1)),  # the poll took as long as the period
+        (100, 147, Due(at_ms=150, missed=4)),
+        (100, 31, Due(at_ms=40)),  # the clock was set back
     ],
 )
 def test_missed_points_are_counted_and_not_made_up_for(last_ms: int, now_ms: int, due: Due) -> None:

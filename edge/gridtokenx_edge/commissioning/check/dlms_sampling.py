@@ -15,7 +15,7 @@ from gridtokenx_edge.commissioning.check.meter_session import AskingDlms
 from gridtokenx_edge.commissioning.check.sampling import BusSamples, MeterSamples, Pace
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.dlms_secrets import SecretError
-from gridtokenx_edge.dlms.meter_access import Setting
+from gridtokenx_edge.dlms.meter_access import DlmsFiles
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterGarbled, MeterSilent
@@ -36,13 +36,13 @@ class DlmsSamples(msgspec.Struct):
 async def sample_dlms(
     bus: DlmsSerial | DlmsTcp,
     meters: Sequence[DlmsMeter],
-    setting: Setting,
+    files: DlmsFiles,
     clock: Clock,
     pace: Pace,
     on_round: Callable[[], None],
 ) -> DlmsSamples:
     """Polls for the pace's duration. Never raises BusFault: what fails is told."""
-    asking = AskingDlms(bus, meters, setting, clock)
+    asking = AskingDlms(bus, meters, files, clock)
     sampled = DlmsSamples(BusSamples(as_bus(bus), []), [])
     try:
         polled = []
@@ -76,7 +76,14 @@ async def _visit(
     except BusFault as error:
         return failed_visit(bus, meter, error)
     drift_ms = reader.clock_drift_ms
-    return DlmsVisit(bus.name, meter, reading, drift_ms, says=meter.id, load_profile=seen)
+    return DlmsVisit(
+        bus=bus.name,
+        meter=meter,
+        reading=reading,
+        clock_drift_ms=drift_ms,
+        says=meter.id,
+        load_profile=seen,
+    )
 
 
 async def _poll_all(

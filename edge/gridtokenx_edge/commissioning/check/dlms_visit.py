@@ -15,7 +15,7 @@ from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, Dlm
 from gridtokenx_edge.config.dlms_secrets import SecretError
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
 from gridtokenx_edge.dlms.line import DlmsLine, line_baud
-from gridtokenx_edge.dlms.meter_access import Setting, terms_of
+from gridtokenx_edge.dlms.meter_access import DlmsFiles, access_of
 from gridtokenx_edge.dlms.reader import DlmsReader, Told
 from gridtokenx_edge.meters.load_profile import Capture
 from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterStrange
@@ -30,7 +30,7 @@ _MS_AN_HOUR = 3_600_000
 _ROWS_AT_ONCE_MS = 24 * _MS_AN_HOUR
 
 
-class ProfileSeen(msgspec.Struct, frozen=True):
+class ProfileSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What a load profile holds of the last hours: its rows, or why it is of no use."""
 
     hours: int
@@ -39,14 +39,14 @@ class ProfileSeen(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class Exchanged(msgspec.Struct):
+class Exchanged(msgspec.Struct, kw_only=True):
     """What was sent, and what came before the next was sent."""
 
     sent: bytes
     received: bytes = b""
 
 
-class DlmsVisit(msgspec.Struct, frozen=True):
+class DlmsVisit(msgspec.Struct, frozen=True, kw_only=True):
     """What came of asking a meter: a reading and its clock's drift, or why not.
 
     `fault` is the name of what went wrong (`MeterSilent`), for a program; `says` is who the meter
@@ -67,7 +67,7 @@ class DlmsVisit(msgspec.Struct, frozen=True):
     exchanged: tuple[Exchanged, ...] = ()
 
 
-class ListedObject(msgspec.Struct, frozen=True, order=True):
+class ListedObject(msgspec.Struct, frozen=True, order=True, kw_only=True):
     """One of the objects that a meter lets this client see."""
 
     obis: str
@@ -78,13 +78,13 @@ class ListedObject(msgspec.Struct, frozen=True, order=True):
 Asked = Callable[[DlmsReader], Awaitable[T]]
 
 
-def setting_of(paths: Paths) -> Setting:
+def dlms_files_of(paths: Paths) -> DlmsFiles:
     """Where secrets and counters are. Without a device's key, titles are derived without it."""
     try:
         seed = device_id(load_private_key(paths.key).public_key())
     except KeyFileError:
         seed = b""
-    return Setting(paths.folder, paths.outbox.parent, seed)
+    return DlmsFiles(folder=paths.folder, state=paths.outbox.parent, seed=seed)
 
 
 async def visit_dlms(
@@ -99,20 +99,28 @@ async def visit_dlms(
 async def _visit(bus: DlmsBus, meter: DlmsMeter, paths: Paths, clock: Clock) -> DlmsVisit:
     async def read(reader: DlmsReader) -> DlmsVisit:
         reading = await reader.poll()
-        return DlmsVisit(bus.name, meter, reading, reader.clock_drift_ms, told=tuple(reader.told))
+        return DlmsVisit(
+            bus=bus.name,
+            meter=meter,
+            reading=reading,
+            clock_drift_ms=reader.clock_drift_ms,
+            told=tuple(reader.told),
+        )
 
     if isinstance(bus, DlmsPush):
-        return DlmsVisit(bus.name, meter, error="sends by itself; the agent listens", fault="Push")
+        return DlmsVisit(
+            bus=bus.name, meter=meter, error="sends by itself; the agent listens", fault="Push"
+        )
     heard: list[Exchanged] = []
 
-    def hear(is_sending: bool, data: bytes) -> None:  # noqa: FBT001 (the line calls it)
+    def on_bytes(is_sending: bool, data: bytes) -> None:  # noqa: FBT001 (the line calls it)
         if is_sending:
-            heard.append(Exchanged(data))
+            heard.append(Exchanged(sent=data))
         elif heard:
             heard[-1].received += data
 
     try:
-        visit = await ask_meter(bus, meter, paths, clock, read, hear)
+        visit = await ask_meter(bus, meter, paths, clock, read, on_bytes)
     except (BusFault, SecretError) as error:
         visit = failed_visit(bus, meter, error)
     return msgspec.structs.replace(visit, exchanged=tuple(heard))
@@ -121,7 +129,9 @@ async def _visit(bus: DlmsBus, meter: DlmsMeter, paths: Paths, clock: Clock) -> 
 def failed_visit(bus: DlmsBus, meter: DlmsMeter, error: BusFault | SecretError) -> DlmsVisit:
     """Why there is no reading."""
     says = error.says if isinstance(error, MeterStrange) else ""
-    return DlmsVisit(bus.name, meter, error=str(error), fault=type(error).__name__, says=says)
+    return DlmsVisit(
+        bus=bus.name, meter=meter, error=str(error), fault=type(error).__name__, says=says
+    )
 
 
 async def ask_meter(
@@ -130,13 +140,13 @@ async def ask_meter(
     paths: Paths,
     clock: Clock,
     ask: Asked[T],
-    hear: Callable[[bool, bytes], None] | None = None,
+    on_bytes: Callable[[bool, bytes], None] | None = None,
 ) -> T:
     """What `ask` makes of a reader of this meter. Raises BusFault, SecretError."""
-    terms = terms_of(meter, setting_of(paths))
+    access = access_of(meter, dlms_files_of(paths))
     line = DlmsLine(bus, line_baud(bus))
-    line.hear = hear
-    reader = DlmsReader(line, terms, clock)
+    line.on_bytes = on_bytes
+    reader = DlmsReader(line, access, clock)
     try:
         return await ask(reader)
     finally:
@@ -159,7 +169,11 @@ async def list_objects(reader: DlmsReader) -> list[ListedObject]:
         if len(octets) != 6:
             raise MalformedError("expected a logical name of 6 bytes")
         found.append(
-            ListedObject(str(Obis.from_bytes(octets)), class_id.integer(), version.integer())
+            ListedObject(
+                obis=str(Obis.from_bytes(octets)),
+                class_id=class_id.integer(),
+                version=version.integer(),
+            )
         )
     return sorted(found)
 
@@ -171,13 +185,13 @@ async def look_at_profile(reader: DlmsReader, now_ms: int, hours: int) -> Profil
     try:
         columns = await reader.columns()
         if columns is None:
-            return ProfileSeen(hours, error="it does not capture the clock and the registers")
+            return ProfileSeen(hours=hours, error="it does not capture the clock and the registers")
         rows = await reader.captures(columns, now_ms - hours * _MS_AN_HOUR, now_ms)
     except LineDown:
         raise
     except BusFault as error:
-        return ProfileSeen(hours, error=str(error))
-    return ProfileSeen(hours, columns.period_ms, tuple(rows))
+        return ProfileSeen(hours=hours, error=str(error))
+    return ProfileSeen(hours=hours, period_ms=columns.period_ms, rows=tuple(rows))
 
 
 async def read_rows(reader: DlmsReader, first_ms: int, last_ms: int) -> list[Capture] | None:

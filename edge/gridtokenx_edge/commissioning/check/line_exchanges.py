@@ -51,7 +51,7 @@ class ListeningLine(Line):
     """A line whose exchanges are kept until they are taken."""
 
     def __init__(self, config: BusConfig, clock: Clock) -> None:
-        super().__init__(config, FaultLog(start_logging()), hear=self._pass)
+        super().__init__(config, FaultLog(start_logging()), on_bytes=self._pass)
         self._community = clock
         self._exchanges: deque[LineExchange] = deque(maxlen=_MOST_KEPT)
         self._sent_bytes = b""

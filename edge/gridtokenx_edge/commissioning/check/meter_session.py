@@ -11,7 +11,7 @@ from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.dlms_secrets import SecretError
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig
 from gridtokenx_edge.dlms.line import DlmsLine, line_baud
-from gridtokenx_edge.dlms.meter_access import Setting, terms_of
+from gridtokenx_edge.dlms.meter_access import DlmsFiles, access_of
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.modbus.readers import Readers
 from gridtokenx_edge.polling.faults import MeterDenied
@@ -76,12 +76,12 @@ class AskingDlms:
         self,
         bus: DlmsSerial | DlmsTcp,
         meters: Sequence[DlmsMeter],
-        setting: Setting,
+        files: DlmsFiles,
         clock: Clock,
     ) -> None:
         self._line = DlmsLine(bus, line_baud(bus))
         self._line.asked = self._asked
-        self._readers = [_reader(self._line, meter, setting, clock) for meter in meters]
+        self._readers = [_reader(self._line, meter, files, clock) for meter in meters]
         self._took_us: deque[int] = deque(maxlen=_MOST_KEPT)
 
     @property
@@ -119,9 +119,9 @@ class AskingDlms:
 
 
 def _reader(
-    line: DlmsLine, meter: DlmsMeter, setting: Setting, clock: Clock
+    line: DlmsLine, meter: DlmsMeter, files: DlmsFiles, clock: Clock
 ) -> DlmsReader | SecretError:
     try:
-        return DlmsReader(line, terms_of(meter, setting), clock)
+        return DlmsReader(line, access_of(meter, files), clock)
     except SecretError as error:
         return error

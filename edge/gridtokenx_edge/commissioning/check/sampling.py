@@ -256,7 +256,7 @@ async def _answer(
     """The words of a block, asked for once; none if the meter refuses or is silent."""
     if _place(block) not in answers:
         try:
-            async with line.turn():
+            async with line.hold():
                 answers[_place(block)] = await line.read(found.meter.address, block)
         except LineDown:
             raise

@@ -18,7 +18,7 @@ from gridtokenx_edge.commissioning.check.counter_findings import Flow, judge_cou
 from gridtokenx_edge.commissioning.check.dlms_as_bus import as_bus
 from gridtokenx_edge.commissioning.check.dlms_findings import judge_dlms, judge_pushed
 from gridtokenx_edge.commissioning.check.dlms_sampling import sample_dlms
-from gridtokenx_edge.commissioning.check.dlms_visit import setting_of
+from gridtokenx_edge.commissioning.check.dlms_visit import dlms_files_of
 from gridtokenx_edge.commissioning.check.finding import Finding, Severity, note, ok
 from gridtokenx_edge.commissioning.check.format_quantity import kwh
 from gridtokenx_edge.commissioning.check.host import (
@@ -119,10 +119,10 @@ class Check:
                 self._say(judge_pushed(meter) for meter in meters)
             elif self._say(judge_port(as_bus(bus, line_baud(bus)), agent_runs=self._agent_runs)):
                 usable.append((bus, meters))
-        setting = setting_of(self._paths)
+        files = dlms_files_of(self._paths)
         sampled = await asyncio.gather(
             *(
-                sample_dlms(bus, meters, setting, self._clock, self._pace, self._count_round)
+                sample_dlms(bus, meters, files, self._clock, self._pace, self._count_round)
                 for bus, meters in usable
             )
         )

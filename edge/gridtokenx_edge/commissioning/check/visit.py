@@ -11,7 +11,7 @@ from gridtokenx_edge.commissioning.check.line_exchanges import LineExchange, Lis
 from gridtokenx_edge.config.edge_config import BusConfig, EdgeConfig, MeterConfig
 from gridtokenx_edge.meters.sunspec.models import READING_POINTS
 from gridtokenx_edge.modbus.readers import Readers
-from gridtokenx_edge.modbus.register_reader import MeterReader
+from gridtokenx_edge.modbus.register_reader import RegisterReader
 from gridtokenx_edge.modbus.sunspec_reader import SunSpecReader
 from gridtokenx_edge.polling.driver import Reader
 from gridtokenx_edge.polling.faults import BusFault, MeterGarbled, MeterSilent
@@ -76,7 +76,7 @@ async def _visit_meter(
 
 async def values_beside(reader: Reader) -> dict[str, int | None]:
     """What a meter tells beside its reading, in base units. Raises BusFault."""
-    if isinstance(reader, MeterReader):
+    if isinstance(reader, RegisterReader):
         return await reader.read_values()
     if isinstance(reader, SunSpecReader):
         values = await reader.values()

@@ -50,15 +50,15 @@ async def survey(
 
 async def _chunk(asker: Asker, fc: int, start: int) -> dict[tuple[int, int], int]:
     """A chunk at once; where that is refused in pairs, and beside those in single registers."""
-    if whole := await asker.registers(Block(fc, start, CHUNK)):
+    if whole := await asker.registers(Block(fc=fc, address=start, count=CHUNK)):
         return _by_place(fc, start, whole)
     found: dict[tuple[int, int], int] = {}
     for at in range(start, start + CHUNK, 2):
-        if pair := await asker.registers(Block(fc, at, 2)):
+        if pair := await asker.registers(Block(fc=fc, address=at, count=2)):
             found |= _by_place(fc, at, pair)
     missing = [at for at in range(start, start + CHUNK) if (fc, at) not in found]
     for at in missing if found else ():
-        if single := await asker.registers(Block(fc, at, 1)):
+        if single := await asker.registers(Block(fc=fc, address=at, count=1)):
             found |= _by_place(fc, at, single)
     return found
 

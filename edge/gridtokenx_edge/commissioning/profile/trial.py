@@ -90,7 +90,9 @@ async def try_profile(asker: Asker, profile: Profile) -> Trial:
     rows = []
     for name, point in profile.all_points().items():
         refusals = sum(asker.refusals.values())
-        words = await asker.ask(Block(point.fc, point.address, point.count), rest_s)
+        words = await asker.ask(
+            Block(fc=point.fc, address=point.address, count=point.count), rest_s
+        )
         value = point.decode(words) if words else None
         is_refused = sum(asker.refusals.values()) > refusals
         rows.append(Row(name, point, tuple(words) if words else None, value, is_refused))

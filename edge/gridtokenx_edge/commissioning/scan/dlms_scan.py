@@ -34,7 +34,7 @@ _TCP_TIMING = Timing(reply_s=3.0, exchange_s=10.0, retries=0)
 _OPENING = OpeningTiming(reply_s=1.6, gap_s=1.0, confirmation_s=0.6, retries=0)
 
 
-class FoundDlms(msgspec.Struct, frozen=True):
+class FoundDlms(msgspec.Struct, frozen=True, kw_only=True):
     """A meter that answered. `name` is its logical device name, "" where it does not tell;
     `identification` is what it says in mode E."""
 
@@ -68,7 +68,15 @@ async def scan_serial(
                 progress(f"HDLC at {baud} baud, physical address {_shown(address)}")
                 if told := await _at_address(line, address):
                     name, remark = told
-                    at_rate.append(FoundDlms("hdlc", baud, address, name, remark=remark))
+                    at_rate.append(
+                        FoundDlms(
+                            opening="hdlc",
+                            baud=baud,
+                            physical_address=address,
+                            name=name,
+                            remark=remark,
+                        )
+                    )
             if at_rate:
                 return _distinct(at_rate)
     finally:
@@ -87,7 +95,7 @@ async def scan_tcp(host: str, port: int, progress: Progress) -> list[FoundDlms]:
         return []
     finally:
         line.close()
-    return [FoundDlms("wrapper", 0, None, name, remark=remark)]
+    return [FoundDlms(opening="wrapper", baud=0, physical_address=None, name=name, remark=remark)]
 
 
 def _shown(address: int | None) -> str:
@@ -102,8 +110,22 @@ async def _in_mode_e(line: ByteLine) -> FoundDlms | None:
     text = f"{told.maker}{told.name}"
     for address in FIRST_ADDRESSES:
         if name := await _at_address(line, address):
-            return FoundDlms("mode_e", told.baud, address, name[0], text, name[1])
-    return FoundDlms("mode_e", told.baud, None, "", text, "no answer to the public client")
+            return FoundDlms(
+                opening="mode_e",
+                baud=told.baud,
+                physical_address=address,
+                name=name[0],
+                identification=text,
+                remark=name[1],
+            )
+    return FoundDlms(
+        opening="mode_e",
+        baud=told.baud,
+        physical_address=None,
+        name="",
+        identification=text,
+        remark="no answer to the public client",
+    )
 
 
 async def _at_address(line: ByteLine, address: int | None) -> tuple[str, str] | None:

@@ -123,7 +123,7 @@ async def read_points(
             continue
         for name in block.points if len(block.points) > 1 else ():
             point = every[name]
-            alone = Block(point.fc, point.address, point.count, (name,))
+            alone = Block(fc=point.fc, address=point.address, count=point.count, points=(name,))
             if (words := await asker.registers(alone, rest_s)) is not None:
                 values |= decode_points(profile, [(alone, words)])
     return values

@@ -49,7 +49,7 @@ def is_reply(data: bytes) -> bool:
 
 
 class ByteRecorder:
-    """Collects what a line hears since the last request; a `hear` for a Line."""
+    """Collects what a line hears since the last request; an `on_bytes` of a Line."""
 
     def __init__(self) -> None:
         self.request = b""

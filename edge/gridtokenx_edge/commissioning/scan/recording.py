@@ -41,7 +41,9 @@ class RecordedExchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def block(self) -> Block:
         request = bytes.fromhex(self.request)
         return Block(
-            request[0], int.from_bytes(request[1:3], "big"), int.from_bytes(request[3:], "big")
+            fc=request[0],
+            address=int.from_bytes(request[1:3], "big"),
+            count=int.from_bytes(request[3:], "big"),
         )
 
     @property

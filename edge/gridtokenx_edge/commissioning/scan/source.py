@@ -50,7 +50,7 @@ class LineSource:
 
 async def read_in_turn(line: Line, address: int, block: Block) -> list[int]:
     """One request on a line that reopens itself after much silence. Raises BusFault."""
-    async with line.turn():
+    async with line.hold():
         if not line.is_up:
             await line.connect()
         try:

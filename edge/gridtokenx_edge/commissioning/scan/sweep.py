@@ -28,7 +28,7 @@ from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.polling.faults import LineDown, LineUnfit, MeterGarbled, MeterSilent
 
 # Almost every meter answers one of these, if only with an exception.
-_PROBES = (Block(4, 0, 2), Block(3, 0, 2))
+_PROBES = (Block(fc=4, address=0, count=2), Block(fc=3, address=0, count=2))
 # A gateway's "nobody there" (Modbus Application Protocol V1.1b3, 7).
 _NO_TARGET = {10, 11}
 _TRIES_WHEN_GARBLED = 3
@@ -260,4 +260,4 @@ class Scan:
 
     def _line(self, settings: LineSettings | None, timeout_s: float) -> Line:
         bus = self._target.bus(settings, timeout_s)
-        return Line(bus, FaultLog(start_logging()), hear=self._ear)
+        return Line(bus, FaultLog(start_logging()), on_bytes=self._ear)

@@ -30,7 +30,7 @@ Walk = Generator[Block, Sequence[int] | None, "Chain | None"]
 """Yields what to read; takes its registers, or None where they were refused."""
 
 
-class ModelAt(msgspec.Struct, frozen=True):
+class ModelAt(msgspec.Struct, frozen=True, kw_only=True):
     """A model in a device's registers: its id stands at `address`, its length after it."""
 
     id: int
@@ -50,7 +50,7 @@ class Chain(msgspec.Struct, frozen=True):
     broken: str = ""
 
 
-class Instance(msgspec.Struct, frozen=True):
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """A meter or inverter of a unit: its model, and the common model that names its device.
 
     `suffix` tells apart what shares one common model, and so one serial number.
@@ -64,7 +64,7 @@ class Instance(msgspec.Struct, frozen=True):
 def walk(bases: Sequence[int] = BASES) -> Walk:
     """Finds the marker and the models behind it; None where there is no marker."""
     for base in bases:
-        words = yield Block(3, base, len(_MARKER))
+        words = yield Block(fc=3, address=base, count=len(_MARKER))
         if words is not None and list(words) == _MARKER:
             return (yield from _walk_models(base))
     return None
@@ -90,17 +90,17 @@ def _header_at(address: int) -> Generator[Block, Sequence[int] | None, ModelAt |
     """The model at `address`, or the chain's end; a text where there is neither."""
     if address + _HEADER - 1 > _LAST_REGISTER:
         return "expected the chain of models to end within the registers"
-    words = yield Block(3, address, _HEADER)
+    words = yield Block(fc=3, address=address, count=_HEADER)
     if words is None:
         return f"expected a model at register {address}, which was refused"
     number, length = words
     if number == _END:
-        return ModelAt(number, address, 0)
+        return ModelAt(id=number, address=address, length=0)
     if not length or not any(number in ids for ids in _IDS):
         return f"expected a model at register {address}, found id {number} and length {length}"
     if address + _HEADER + length > _LAST_REGISTER:
         return f"expected model {number} at register {address} to end, but it is {length} long"
-    return ModelAt(number, address, length)
+    return ModelAt(id=number, address=address, length=length)
 
 
 def _header_elsewhere(last: ModelAt) -> Generator[Block, Sequence[int] | None, ModelAt | None]:
@@ -128,7 +128,7 @@ def instances(chain: Chain, kind: Kind) -> list[Instance]:
         for place, model in enumerate(same, start=1):
             number = str(place) if place > 1 else ""
             suffix = f"-{kind.upper()}{number}" if shared or number else ""
-            found.append(Instance(device[0], model, suffix))
+            found.append(Instance(common=device[0], model=model, suffix=suffix))
     return found
 
 

@@ -40,7 +40,9 @@ def _run(
 ) -> dict[str, SunSpecPoint]:
     """Points that stand `step` registers apart."""
     return {
-        name: SunSpecPoint(offset + step * place, kind, unit, scale, negated)
+        name: SunSpecPoint(
+            offset=offset + step * place, type=kind, unit=unit, scale=scale, negated=negated
+        )
         for place, name in enumerate(names)
     }
 
@@ -57,27 +59,27 @@ def _with_total(name: str, phase_name: str) -> tuple[str, ...]:
 _INVERTER = ModelMap(
     50,
     {
-        "energy_export": SunSpecPoint(24, "acc32", "Wh", 26),
-        "active_power": SunSpecPoint(14, "int16", "W", 15, negated=True),
+        "energy_export": SunSpecPoint(offset=24, type="acc32", unit="Wh", scale=26),
+        "active_power": SunSpecPoint(offset=14, type="int16", unit="W", scale=15, negated=True),
         **_run(_each("current"), 3, "uint16", "A", 6),
         **_run(_each("voltage"), 10, "uint16", "V", 13),
-        "frequency": SunSpecPoint(16, "uint16", "Hz", 17),
-        "apparent_power": SunSpecPoint(18, "int16", "VA", 19),
-        "reactive_power": SunSpecPoint(20, "int16", "var", 21),
-        "power_factor": SunSpecPoint(22, "int16", "Pct", 23),
+        "frequency": SunSpecPoint(offset=16, type="uint16", unit="Hz", scale=17),
+        "apparent_power": SunSpecPoint(offset=18, type="int16", unit="VA", scale=19),
+        "reactive_power": SunSpecPoint(offset=20, type="int16", unit="var", scale=21),
+        "power_factor": SunSpecPoint(offset=22, type="int16", unit="Pct", scale=23),
     },
 )
 _INVERTER_FLOAT = ModelMap(
     60,
     {
-        "energy_export": SunSpecPoint(32, "float32", "Wh"),
-        "active_power": SunSpecPoint(22, "float32", "W", negated=True),
+        "energy_export": SunSpecPoint(offset=32, type="float32", unit="Wh"),
+        "active_power": SunSpecPoint(offset=22, type="float32", unit="W", negated=True),
         **_run(_each("current"), 4, "float32", "A", step=2),
         **_run(_each("voltage"), 16, "float32", "V", step=2),
-        "frequency": SunSpecPoint(24, "float32", "Hz"),
-        "apparent_power": SunSpecPoint(26, "float32", "VA"),
-        "reactive_power": SunSpecPoint(28, "float32", "var"),
-        "power_factor": SunSpecPoint(30, "float32", "Pct"),
+        "frequency": SunSpecPoint(offset=24, type="float32", unit="Hz"),
+        "apparent_power": SunSpecPoint(offset=26, type="float32", unit="VA"),
+        "reactive_power": SunSpecPoint(offset=28, type="float32", unit="var"),
+        "power_factor": SunSpecPoint(offset=30, type="float32", unit="Pct"),
     },
 )
 _METER = ModelMap(
@@ -88,10 +90,10 @@ _METER = ModelMap(
         **_run(_with_total("active_power", "power"), 18, "int16", "W", 22),
         **_run(_each("current"), 3, "int16", "A", 6),
         **_run(_each("voltage"), 8, "int16", "V", 15),
-        "frequency": SunSpecPoint(16, "int16", "Hz", 17),
-        "apparent_power": SunSpecPoint(23, "int16", "VA", 27),
-        "reactive_power": SunSpecPoint(28, "int16", "var", 32),
-        "power_factor": SunSpecPoint(33, "int16", "Pct", 37),
+        "frequency": SunSpecPoint(offset=16, type="int16", unit="Hz", scale=17),
+        "apparent_power": SunSpecPoint(offset=23, type="int16", unit="VA", scale=27),
+        "reactive_power": SunSpecPoint(offset=28, type="int16", unit="var", scale=32),
+        "power_factor": SunSpecPoint(offset=33, type="int16", unit="Pct", scale=37),
     },
 )
 _METER_FLOAT = ModelMap(
@@ -102,26 +104,26 @@ _METER_FLOAT = ModelMap(
         **_run(_with_total("active_power", "power"), 28, "float32", "W", step=2),
         **_run(_each("current"), 4, "float32", "A", step=2),
         **_run(_each("voltage"), 12, "float32", "V", step=2),
-        "frequency": SunSpecPoint(26, "float32", "Hz"),
-        "apparent_power": SunSpecPoint(36, "float32", "VA"),
-        "reactive_power": SunSpecPoint(44, "float32", "var"),
+        "frequency": SunSpecPoint(offset=26, type="float32", unit="Hz"),
+        "apparent_power": SunSpecPoint(offset=36, type="float32", unit="VA"),
+        "reactive_power": SunSpecPoint(offset=44, type="float32", unit="var"),
     },
 )
 # Model 701: what is injected is the export, what is absorbed the import.
 _DER = ModelMap(
     153,
     {
-        "energy_import": SunSpecPoint(23, "uint64", "Wh", 120),
-        "energy_export": SunSpecPoint(19, "uint64", "Wh", 120),
-        "active_power": SunSpecPoint(10, "int16", "W", 116, negated=True),
+        "energy_import": SunSpecPoint(offset=23, type="uint64", unit="Wh", scale=120),
+        "energy_export": SunSpecPoint(offset=19, type="uint64", unit="Wh", scale=120),
+        "active_power": SunSpecPoint(offset=10, type="int16", unit="W", scale=116, negated=True),
         **_run(_each("power"), 41, "int16", "W", 116, 23, negated=True),
         **_run(_each("current"), 45, "int16", "A", 113, 23),
         **_run(_each("voltage"), 47, "uint16", "V", 114, 23),
         **_run(_each("energy_import"), 52, "uint64", "Wh", 120, 23),
         **_run(_each("energy_export"), 48, "uint64", "Wh", 120, 23),
-        "frequency": SunSpecPoint(17, "uint32", "Hz", 115),
-        "apparent_power": SunSpecPoint(11, "int16", "VA", 118),
-        "reactive_power": SunSpecPoint(12, "int16", "var", 119),
+        "frequency": SunSpecPoint(offset=17, type="uint32", unit="Hz", scale=115),
+        "apparent_power": SunSpecPoint(offset=11, type="int16", unit="VA", scale=118),
+        "reactive_power": SunSpecPoint(offset=12, type="int16", unit="var", scale=119),
     },
 )
 

@@ -27,7 +27,7 @@ _NOT_IN_SERIAL = re.compile(r"[^A-Za-z0-9._/-]+", re.ASCII)
 _NO_SERIAL = re.compile(r"[0.-]*", re.ASCII)
 
 
-class Nameplate(msgspec.Struct, frozen=True):
+class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
     """What a device says of itself; "" where it says nothing."""
 
     maker: str
@@ -49,7 +49,7 @@ class Nameplate(msgspec.Struct, frozen=True):
 
 def nameplate_block(common: ModelAt) -> Block:
     """The request for a common model, its header included."""
-    return Block(3, common.address, _COMMON_REGISTERS)
+    return Block(fc=3, address=common.address, count=_COMMON_REGISTERS)
 
 
 def decode_nameplate(words: Sequence[int]) -> Nameplate:
@@ -59,7 +59,9 @@ def decode_nameplate(words: Sequence[int]) -> Nameplate:
     # Meters without one say "0", or as many zeros as it has digits.
     serial = "" if _NO_SERIAL.fullmatch(serial) else serial
     others = [_text(words, place) for place in (_MODEL, _OPTIONS, _VERSION)]
-    return Nameplate(maker, others[0], others[1], others[2], serial)
+    return Nameplate(
+        maker=maker, model=others[0], options=others[1], version=others[2], serial=serial
+    )
 
 
 def _text(words: Sequence[int], place: tuple[int, int]) -> str:

@@ -36,12 +36,12 @@ def plan_model(
     points = {name: at for name, at in MODELS[model.id].points.items() if name in names}
     last = max(max(point.end, point.scale + 1) for point in points.values())
     if last <= max_registers:
-        return ModelPlan(model, points, (Block(3, model.address, last),))
+        return ModelPlan(model, points, (Block(fc=3, address=model.address, count=last),))
     scales = [point.scale for point in points.values() if point.scale]
     first, count = min(scales, default=0), max(scales, default=0) + 1
-    factors = Block(3, model.address + first, count - first)
+    factors = Block(fc=3, address=model.address + first, count=count - first)
     values = [
-        Block(3, model.address + start, end - start)
+        Block(fc=3, address=model.address + start, count=end - start)
         for start, end in _spans(points.values(), max_registers)
     ]
     return ModelPlan(model, points, (factors, *values, factors))

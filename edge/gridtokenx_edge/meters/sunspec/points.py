@@ -58,7 +58,7 @@ class ScaleError(ValueError):
     """A value whose scale factor is not implemented or outside -10 to 10."""
 
 
-class SunSpecPoint(msgspec.Struct, frozen=True):
+class SunSpecPoint(msgspec.Struct, frozen=True, kw_only=True):
     """Registers from `offset`, counted from the model's id. `scale` is its scale factor's offset.
 
     `scale` 0: there is none. `negated`: counted the other way round than a meter of the grid does.

@@ -33,7 +33,7 @@ from gridtokenx_wire.clock import ClockConfig
 
 CABINET = SerialBus("cabinet", "/dev/ttyUSB0", [])
 HALL = TcpBus("hall", "10.0.0.9", [])
-BLOCK = Block(4, 0, 2)
+BLOCK = Block(fc=4, address=0, count=2)
 
 
 def tally(answered: int = 0, silent: int = 0, noise: int = 0, took_us: int = 9_000) -> Tally:

@@ -202,7 +202,11 @@ async def test_a_recording_answers_as_the_meter_did() -> None:
             return [block.address + offset for offset in range(block.count)]
 
     recorder = Recorder(Meter())
-    blocks = [Block(4, 16, 4), Block(3, 8, 2), Block(3, 9, 2)]
+    blocks = [
+        Block(fc=4, address=16, count=4),
+        Block(fc=3, address=8, count=2),
+        Block(fc=3, address=9, count=2),
+    ]
     await recorder.read(blocks[0])
     for block in blocks[1:]:
         with pytest.raises((MeterRefused, MeterSilent)):
@@ -212,13 +216,13 @@ async def test_a_recording_answers_as_the_meter_did() -> None:
     )
     replay = Replay(RecordedMeter(1, tuple(recorder.exchanges)))
     assert await replay.read(blocks[0]) == [16, 17, 18, 19]
-    assert await replay.read(Block(4, 17, 2)) == [17, 18]  # a part of it
+    assert await replay.read(Block(fc=4, address=17, count=2)) == [17, 18]  # a part of it
     with pytest.raises(MeterRefused, match="exception 2"):
         await replay.read(blocks[1])
     with pytest.raises(MeterSilent):
         await replay.read(blocks[2])
     with pytest.raises(MeterRefused):
-        await replay.read(Block(4, 19, 2))
+        await replay.read(Block(fc=4, address=19, count=2))
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,9 @@ async def test_beside_modbus_meters_dlms_ones_are_looked_for_if_wanted(tmp_path:
 
 
 FOUND = [
-    FoundDlms("hdlc", 9600, 17, "ISK40012345"),
-    FoundDlms("hdlc", 9600, 18, "LGZ1030655933"),
-    FoundDlms("hdlc", 9600, None, "XYZ 1/2"),
+    FoundDlms(opening="hdlc", baud=9600, physical_address=17, name="ISK40012345"),
+    FoundDlms(opening="hdlc", baud=9600, physical_address=18, name="LGZ1030655933"),
+    FoundDlms(opening="hdlc", baud=9600, physical_address=None, name="XYZ 1/2"),
 ]
 
 
@@ -79,8 +79,22 @@ FOUND = [
     ("target", "found"),
     [
         (SerialTarget("/dev/ttyUSB0"), FOUND),
-        (SerialTarget("/dev/ttyUSB0"), [FoundDlms("mode_e", 9600, None, "", "LGZ4E450")]),
-        (TcpTarget("192.0.2.7"), [FoundDlms("wrapper", 0, None, "EDM252730415")]),
+        (
+            SerialTarget("/dev/ttyUSB0"),
+            [
+                FoundDlms(
+                    opening="mode_e",
+                    baud=9600,
+                    physical_address=None,
+                    name="",
+                    identification="LGZ4E450",
+                )
+            ],
+        ),
+        (
+            TcpTarget("192.0.2.7"),
+            [FoundDlms(opening="wrapper", baud=0, physical_address=None, name="EDM252730415")],
+        ),
     ],
 )
 def test_what_is_written_for_the_config_is_taken_by_it(
