@@ -1,0 +1,214 @@
+"""A core that shares energy wrongly by the community's key is noticed, in a line that says where.
+
+Each case changes an interval's allocation as the core would have journaled it; the last test holds
+what the module docstrings say is not noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.backend.statements.shared_month import FLAT_B, FLAT_C, WH, SharedMonth, key, local_ms
+from tests.backend.statements.wrong_core import (
+    REPORT,
+    Change,
+    FailedCheck,
+    failed_checks,
+    go_wrong,
+    moved_more,
+)
+from tests.backend.village import Resident
+
+from gridtokenx_backend.core.messages.outcomes import IntervalCleared
+from gridtokenx_backend.core.model.ledger import GRID, RETIRED
+
+replace = msgspec.structs.replace
+EVENING_MS = local_ms("2026-06-15T21:00")
+ANNA, BEN = Resident("anna").wallet, Resident("ben").wallet
+STATIC = key("static", shares_percent={FLAT_B: "40", FLAT_C: "45"})
+
+
+def village(mode: str, **sharing: str) -> SharedMonth:
+    """Two intervals: of 600 Wh the flats used 300 and 900, of 1000 Wh 100 and 100."""
+    made = SharedMonth(EVENING_MS, [STATIC if mode == "static" else key(mode)], **sharing)
+    made.quarter(600, 300, 900)
+    made.quarter(1000, 100, 100)
+    return made
+
+
+def allocation(change: Callable[[Any], Any]) -> Change:
+    """Return the change of a clearing in which the first interval's allocation is changed."""
+
+    def changed(outcome: Any) -> Any:
+        if not isinstance(outcome, IntervalCleared) or outcome.interval_ms != EVENING_MS:
+            return outcome
+        (shared,) = outcome.shared
+        return replace(outcome, shared=[change(shared)])
+
+    return changed
+
+
+def consumers(change: Callable[[Any, Any], tuple[Any, Any]]) -> Change:
+    """Return the change of the lines of flat-b and flat-c."""
+    return allocation(lambda shared: replace(shared, consumers=[*change(*shared.consumers)]))
+
+
+def producer(**changed: Any) -> Change:
+    """Return the change of the plant's line; a callable gets the value that stood there."""
+
+    def other(shared: Any) -> Any:
+        (line,) = shared.producers
+        values = {
+            name: value(getattr(line, name)) if callable(value) else value
+            for name, value in changed.items()
+        }
+        return replace(shared, producers=[replace(line, **values)])
+
+    return allocation(other)
+
+
+def swapped(flat_b: Any, flat_c: Any) -> tuple[Any, Any]:
+    """Flat-b gets 100 Wh of flat-c's, and pays for it."""
+    more_uwh = 100 * WH
+    more_ugrx = 12_000
+    return (
+        replace(
+            flat_b,
+            received_uwh=flat_b.received_uwh + more_uwh,
+            cost_ugrx=flat_b.cost_ugrx + more_ugrx,
+        ),
+        replace(
+            flat_c,
+            received_uwh=flat_c.received_uwh - more_uwh,
+            cost_ugrx=flat_c.cost_ugrx - more_ugrx,
+        ),
+    )
+
+
+def another_share(flat_b: Any, flat_c: Any) -> tuple[Any, Any]:
+    return replace(flat_b, share_uwh=flat_b.share_uwh + WH), flat_c
+
+
+def consumed_more(flat_b: Any, flat_c: Any) -> tuple[Any, Any]:
+    return replace(flat_b, consumed_uwh=flat_b.consumed_uwh + WH), flat_c
+
+
+def received_too_much(flat_b: Any, flat_c: Any) -> tuple[Any, Any]:
+    return replace(flat_b, received_uwh=flat_b.consumed_uwh + WH), flat_c
+
+
+def costs_more(flat_b: Any, flat_c: Any) -> tuple[Any, Any]:
+    return replace(flat_b, cost_ugrx=flat_b.cost_ugrx + 1), flat_c
+
+
+def under_another_wallet(flat_b: Any, flat_c: Any) -> tuple[Any, Any]:
+    return flat_b, replace(flat_c, wallet=BEN)
+
+
+def dearer(shared: Any) -> Any:
+    return replace(shared, price_ugrx=shared.price_ugrx + 1000)
+
+
+def paid_twice(shared: Any) -> Any:
+    return replace(shared, paid_ugrx={name: 2 * paid for name, paid in shared.paid_ugrx.items()})
+
+
+def less_retired(outcome: Any) -> Any:
+    """The ledger moves less than was allocated."""
+    if not isinstance(outcome, IntervalCleared) or outcome.interval_ms != EVENING_MS:
+        return outcome
+    return replace(outcome, movements=moved_more(outcome.movements, GRID, (BEN, RETIRED), -WH))
+
+
+def less_given(outcome: Any) -> Any:
+    if not isinstance(outcome, IntervalCleared) or outcome.interval_ms != EVENING_MS:
+        return outcome
+    return replace(outcome, movements=moved_more(outcome.movements, GRID, (ANNA, BEN), -WH))
+
+
+@pytest.mark.parametrize(
+    ("mode", "change", "whose", "text"),
+    [
+        ("dynamic", consumers(swapped), "ben", f"{FLAT_B}: received in an interval = its part"),
+        ("static", consumers(swapped), "ben", f"{FLAT_B}: received in an interval = its share"),
+        ("static", consumers(another_share), "ben", f"{FLAT_B}: share of an interval's offer"),
+        ("dynamic", consumers(consumed_more), "ben", f"{FLAT_B}: consumed in an interval = the"),
+        ("static", consumers(received_too_much), "ben", f"{FLAT_B}: received in an interval, at"),
+        (
+            "dynamic",
+            consumers(received_too_much),
+            REPORT,
+            "received by the key, as far as known producers cover it = given",
+        ),
+        ("dynamic", consumers(costs_more), "ben", f"{FLAT_B}: cost in an interval = received"),
+        ("dynamic", consumers(costs_more), REPORT, "cost of shared energy = what producers earned"),
+        ("dynamic", consumers(under_another_wallet), "ben", f"{FLAT_C}: shared energy of an"),
+        ("dynamic", producer(surplus_uwh=WH), "anna", "plant: offered in an interval = given +"),
+        (
+            "dynamic",
+            producer(offered_uwh=601 * WH, surplus_uwh=WH),
+            "anna",
+            "plant: offered in an interval = the part of its export",
+        ),
+        (
+            "dynamic",
+            producer(earned_ugrx=lambda earned: earned + 1),
+            REPORT,
+            "earned by sharing in an interval = cost of what was received",
+        ),
+        ("dynamic", allocation(dearer), REPORT, "price of a shared kWh in an interval = the price"),
+        ("dynamic", less_retired, "ben", "received by the key = GRID retired for it"),
+        ("dynamic", less_given, "anna", "given by the key = GRID that left for it"),
+    ],
+)
+def test_a_wrong_allocation_fails_a_check_of_whom_it_concerns(
+    mode: str, change: Change, whose: str, text: str, tmp_path: Path
+) -> None:
+    made = village(mode)
+    entry = go_wrong(made, change)
+    failed = failed_checks(made, tmp_path / "journal.db", made.month.name)
+    (line,) = [line for line, _, _ in failed[whose] if line.startswith(text)]
+    assert f"(entry {entry})" in line or "(" not in line
+
+
+def test_money_that_moves_twice_for_shared_energy_fails_a_check(tmp_path: Path) -> None:
+    made = village("dynamic", settle="grx")
+    entry = go_wrong(made, allocation(paid_twice))
+    failed = failed_checks(made, tmp_path / "journal.db", made.month.name)
+    for name in ("anna", "ben", "cleo"):
+        texts = [text for text, _, _ in failed[name]]
+        assert "paid for shared energy = GRX that clearings moved" in texts
+        text = "paid for shared energy of an interval, at most what is owed"
+        assert f"{text} (entry {entry})" in texts
+
+
+def test_a_failed_check_has_what_was_allocated_and_what_the_key_says(tmp_path: Path) -> None:
+    made = village("dynamic")
+    entry = go_wrong(made, consumers(swapped))
+    failed = failed_checks(made, tmp_path / "journal.db", made.month.name)
+    expected: list[FailedCheck] = [
+        (
+            f"{FLAT_B}: received in an interval = its part by consumption (entry {entry})",
+            "0.250000000",
+            "0.150000000",
+        )
+    ]
+    assert [line for line in failed["ben"] if line[0].startswith(FLAT_B)] == expected
+
+
+def test_what_the_docstrings_call_unnoticed_passes_every_check(tmp_path: Path) -> None:
+    """An interval that should have been allocated and was not."""
+    made = village("dynamic")
+
+    def left_out(outcome: Any) -> Any:
+        if not isinstance(outcome, IntervalCleared) or outcome.interval_ms != EVENING_MS:
+            return outcome
+        return replace(outcome, shared=[], movements=[])
+
+    go_wrong(made, left_out)
+    failed = failed_checks(made, tmp_path / "journal.db", made.month.name)
+    assert failed == {"anna": [], "ben": [], "cleo": [], REPORT: []}
