@@ -85,7 +85,7 @@ async def _rebuild_writer(settings: Settings, resources: Resources) -> Writer:
 def _assemble(settings: Settings, resources: Resources, writer: Writer) -> Backend:
     """Return the parts of a backend, joined together. Raises CannotStart."""
     key = resources.ack_keys[0]
-    signer = AckSigner(raw_private_seed(key), raw_public_key(key.public_key()))
+    signer = AckSigner(seed=raw_private_seed(key), public_key=raw_public_key(key.public_key()))
     intake = FrameIntake(writer, resources.verifier, signer)
     community = writer.community.active_terms.name
     source = MqttSource(settings.backend.broker, community, resources.tls)

@@ -77,7 +77,7 @@ async def api_on(
             await writer.submit([terms])
         verifier = Verifier(0)
         source = MqttSource(BrokerSection(), NAME, None)
-        intake = FrameIntake(writer, verifier, AckSigner(bytes(32), bytes(32)))
+        intake = FrameIntake(writer, verifier, AckSigner(seed=bytes(32), public_key=bytes(32)))
         enrolment = None
         if settings is not None:
             authority = open_authority(settings.ca)

@@ -106,7 +106,7 @@ async def test_frames_from_a_file_lead_to_the_same_state_and_the_same_acks(
 
 def signer_of(key_file: Path) -> AckSigner:
     key = load_private_key(key_file)
-    return AckSigner(raw_private_seed(key), raw_public_key(key.public_key()))
+    return AckSigner(seed=raw_private_seed(key), public_key=raw_public_key(key.public_key()))
 
 
 def _sealed(stored: FileOutcome, key_file: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 import msgspec
 from litestar import get, post
@@ -29,7 +30,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     EnrolmentRefused,
     Result,
 )
-from gridtokenx_backend.core.model.registry import Token
+from gridtokenx_backend.core.model.registry import Token, TokenStatus
 from gridtokenx_backend.core.registration.enrolment import active_followers
 from gridtokenx_wire.enrolment import SECRET_BYTES, make_token
 from gridtokenx_wire.keys import device_text
@@ -69,7 +70,7 @@ async def tokens(backend: NamedDependency[Backend]) -> list[TokenView]:
         ]
 
 
-def _status(token: Token, now_ms: int) -> str:
+def _status(token: Token, now_ms: int) -> TokenStatus | Literal["expired"]:
     return "expired" if token.status == "open" and token.expires_ms <= now_ms else token.status
 
 

@@ -14,13 +14,14 @@ from gridtokenx_backend.core.auction.orders import (
 )
 from gridtokenx_backend.core.messages.clearing_records import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.messages.outcomes import IntervalCleared, Trade
+from gridtokenx_wire.order import Side
 from gridtokenx_wire.units import format_grx, format_kwh
 
 
 class BookOrderView(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     wallet: str
-    side: str
+    side: Side
     price_grx_per_kwh: str
     quantity_kwh: str
 

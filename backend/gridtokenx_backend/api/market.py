@@ -22,14 +22,13 @@ from gridtokenx_backend.api.views import (
     trade_view,
 )
 from gridtokenx_backend.api.zone_views import ZonesView, link_view, zone_view
-from gridtokenx_backend.core.market.book import BUY, SELL
-from gridtokenx_backend.core.market.interval_market import INTERVAL
+from gridtokenx_backend.core.market.book import BUY, SELL, Book
 from gridtokenx_backend.core.model.ledger import GRID, GRX, REC
-from gridtokenx_backend.core.model.registry import Member
+from gridtokenx_backend.core.model.registry import Member, StandingOrder
+from gridtokenx_wire.order import Segment, Side
 from gridtokenx_wire.units import format_grx, format_kwh
 from gridtokenx_wire.verdict import Reason
 
-REALTIME = "realtime"
 _DEPTH = 50
 
 
@@ -97,18 +96,20 @@ async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) 
     """Return a wallet's open orders in both segments, oldest first, and its standing orders."""
     async with backend.writer.durable_state() as community:
         member = _member(community.members, wallet)
+        books: dict[Segment, Book] = {
+            "realtime": community.book,
+            "interval": community.interval.book,
+        }
         found = [
             (order.number, open_order_view(order, segment))
-            for segment, book in (
-                (REALTIME, community.book),
-                (INTERVAL, community.interval.book),
-            )
+            for segment, book in books.items()
             for order in book.of_wallet(wallet)
         ]
         orders = [view for _, view in sorted(found, key=lambda each: each[0])]
+        standing_orders: dict[Side, StandingOrder | None] = {SELL: member.sell, BUY: member.buy}
         standing = [
             standing_order_view(side, order)
-            for side, order in ((SELL, member.sell), (BUY, member.buy))
+            for side, order in standing_orders.items()
             if order is not None
         ]
         return OrdersView(orders=orders, standing=standing)

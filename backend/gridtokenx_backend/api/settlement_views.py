@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from gridtokenx_backend.core.messages.outcomes import Outcome
@@ -17,16 +19,19 @@ from gridtokenx_backend.core.messages.settlement_outcomes import (
 from gridtokenx_backend.core.model.local_time import month_text
 from gridtokenx_backend.core.model.registry import StandingOrder
 from gridtokenx_backend.core.model.settlement import Certificate, Withdrawal
+from gridtokenx_wire.order import Segment, Side
 from gridtokenx_wire.units import format_grx, format_kwh
+
+WithdrawalStatus = Literal["asked", "paid", "refused"]
 
 
 class StandingOrderView(msgspec.Struct, frozen=True, kw_only=True):
     """A standing order. `curve` has pairs [from_hour, price] if the price changes by hour."""
 
-    side: str
+    side: Side
     price_grx_per_kwh: str
     keep_kwh: str
-    segment: str
+    segment: Segment
     curve: list[tuple[int, str]]
     paused: bool
 
@@ -43,7 +48,7 @@ class WithdrawalView(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     wallet: str
     amount_grx: str
-    status: str
+    status: WithdrawalStatus
     journal_seq: int
 
 
@@ -122,7 +127,7 @@ class CertificateChangeView(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     serial: str
-    status: str
+    status: Literal["transferred", "retired"]
     owner: str
     beneficiary: str
     journal_seq: int
@@ -151,7 +156,7 @@ def certificate_view(certificate: Certificate) -> CertificateView:
     )
 
 
-def standing_order_view(side: str, order: StandingOrder) -> StandingOrderView:
+def standing_order_view(side: Side, order: StandingOrder) -> StandingOrderView:
     return StandingOrderView(
         side=side,
         price_grx_per_kwh=format_grx(order.price_ugrx),
@@ -217,7 +222,9 @@ def settlement_view(outcome: Outcome, seq: int) -> SettlementView:
 
 
 def _withdrawal(
-    outcome: WithdrawalRequested | WithdrawalPaid | WithdrawalRefused, status: str, seq: int
+    outcome: WithdrawalRequested | WithdrawalPaid | WithdrawalRefused,
+    status: WithdrawalStatus,
+    seq: int,
 ) -> WithdrawalView:
     amount = format_grx(outcome.amount_ugrx)
     return WithdrawalView(

@@ -20,7 +20,7 @@ from gridtokenx_backend.core.messages.period_records import (
     PeriodRefusal,
     PeriodRefused,
 )
-from gridtokenx_backend.core.model.billing_periods import Period
+from gridtokenx_backend.core.model.billing_periods import Period, PeriodStatus
 from gridtokenx_backend.core.model.local_time import parse_month
 from gridtokenx_backend.statements.jobs.statement_jobs import NotMade, StatementJobs
 from gridtokenx_backend.statements.jobs.worker import DocumentTask
@@ -40,7 +40,7 @@ class PeriodView(msgspec.Struct, frozen=True, kw_only=True):
     """A month. `entries` are the numbers of its steps in the journal, one for each revision."""
 
     month: str
-    status: str
+    status: PeriodStatus
     revision: int
     from_ms: int
     to_ms: int
@@ -51,7 +51,7 @@ class PeriodStepView(msgspec.Struct, frozen=True, kw_only=True):
     """A step. `fed_in_uwh` is the energy that it moved to the utility out of `wallets` wallets."""
 
     month: str
-    status: str
+    status: PeriodStatus
     revision: int
     journal_seq: int
     wallets: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from gridtokenx_backend.api.settlement_views import (
@@ -15,11 +17,14 @@ from gridtokenx_backend.core.messages.outcomes import (
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
+    OrderStatus,
     Outcome,
     StandingAccepted,
     Trade,
 )
+from gridtokenx_backend.core.model.registry import DeviceStatus, TokenStatus
 from gridtokenx_backend.journal.port import TradeRow
+from gridtokenx_wire.order import Segment, Side
 from gridtokenx_wire.units import format_grx, format_kwh
 
 
@@ -47,7 +52,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     """An order. `status` is resting, partly_filled (the rest of it rests), filled or cancelled."""
 
     order: str
-    status: str
+    status: OrderStatus
     filled_kwh: str
     remaining_kwh: str
     trades: list[TradeView]
@@ -56,13 +61,13 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
 
 class CancelView(msgspec.Struct, frozen=True, kw_only=True):
     order: str
-    status: str
+    status: Literal["cancelled"]
     remaining_kwh: str
     journal_seq: int
 
 
 class StandingView(msgspec.Struct, frozen=True, kw_only=True):
-    side: str
+    side: Side
     active: bool
     cancelled_orders: int
     journal_seq: int
@@ -70,20 +75,20 @@ class StandingView(msgspec.Struct, frozen=True, kw_only=True):
 
 class OpenOrderView(msgspec.Struct, frozen=True, kw_only=True):
     order: str
-    side: str
+    side: Side
     price_grx_per_kwh: str
     quantity_kwh: str
     remaining_kwh: str
     standing: bool
     expires_ms: int
-    segment: str
+    segment: Segment
 
 
 class AmendView(msgspec.Struct, frozen=True, kw_only=True):
     """An amended order. `kept_priority` is false if it has lost its place in the book."""
 
     order: str
-    status: str
+    status: OrderStatus
     quantity_kwh: str
     price_grx_per_kwh: str
     filled_kwh: str
@@ -142,13 +147,13 @@ class TradesView(msgspec.Struct, frozen=True):
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the backend. `status` is ok, or degraded, and then `detail` says why."""
 
-    status: str
+    status: Literal["ok", "degraded"]
     detail: str
     community: str
     time_ms: int
     journal_seq: int
-    oracle: str
-    broker: str
+    oracle: Literal["running", "paused"]
+    broker: Literal["connected", "disconnected"]
 
 
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +181,7 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
 
     device: str
     site: str
-    status: str
+    status: DeviceStatus
     origin: str
     follows: str
     retire_ms: int
@@ -208,7 +213,7 @@ class TokenView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     site: str
-    status: str
+    status: TokenStatus | Literal["expired"]
     expires_ms: int
     device: str
 
@@ -226,7 +231,7 @@ class AdmissionView(msgspec.Struct, frozen=True, kw_only=True):
     """The new status of a device, which ones it replaced, and which active ones follow its key."""
 
     device: str
-    status: str
+    status: DeviceStatus
     replaced: list[str]
     followed_by: list[str]
 
@@ -272,7 +277,7 @@ def trade_view(trade: TradeRow | Trade, seq: int, at_ms: int) -> TradeView:
     )
 
 
-def open_order_view(order: RestingOrder, segment: str) -> OpenOrderView:
+def open_order_view(order: RestingOrder, segment: Segment) -> OpenOrderView:
     return OpenOrderView(
         order=client_id(order.key),
         side=order.side,

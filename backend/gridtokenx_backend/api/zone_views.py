@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from gridtokenx_backend.core.market.trading_state import OPEN, ZoneState
+from gridtokenx_backend.core.messages.outcomes import ZoneStatus
 from gridtokenx_backend.core.model.zones import LinkRules, ZoneRules
 from gridtokenx_wire.units import format_grx, format_kwh
 
@@ -17,7 +20,7 @@ class ZoneView(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     zone: str
-    status: str
+    status: ZoneStatus | Literal["paused"]
     reason: str
     paused_until_ms: int
     floor_grx_per_kwh: str
@@ -44,7 +47,7 @@ class ZonesView(msgspec.Struct, frozen=True, kw_only=True):
 
 class MarketView(msgspec.Struct, frozen=True, kw_only=True):
     zones: list[str]
-    status: str
+    status: ZoneStatus
     journal_seq: int
 
 

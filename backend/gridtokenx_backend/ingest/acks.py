@@ -84,7 +84,7 @@ class _Acks:
 class AckSigner:
     """Signs acks with libsodium, at half the cost of `gridtokenx_wire.ack.seal_ack`."""
 
-    def __init__(self, seed: bytes, public_key: bytes) -> None:
+    def __init__(self, *, seed: bytes, public_key: bytes) -> None:
         self._secret = seed + public_key
 
     def seal(self, ack: Ack) -> bytes:

@@ -157,7 +157,7 @@ def test_many_duplicates_are_told_their_verdicts_once() -> None:
 
 def signer() -> AckSigner:
     key = private_key("backend")
-    return AckSigner(raw_private_seed(key), raw_public_key(key.public_key()))
+    return AckSigner(seed=raw_private_seed(key), public_key=raw_public_key(key.public_key()))
 
 
 def test_a_sealed_ack_opens_under_the_backends_key_alone() -> None:

@@ -83,7 +83,7 @@ async def _serve(
     async with writer_on(journal) as writer:
         verifier = Verifier(0)
         source = MqttSource(BrokerSection(), "lane", None)
-        intake = FrameIntake(writer, verifier, AckSigner(bytes(32), bytes(32)))
+        intake = FrameIntake(writer, verifier, AckSigner(seed=bytes(32), public_key=bytes(32)))
         stored = await open_series("")
         series = SeriesKeeper(stored, journal, writer)
         backend = Backend(
