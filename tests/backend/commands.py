@@ -1,4 +1,4 @@
-"""Runs `gridtokenx-backend` as its console script does, in this process."""
+"""`gridtokenx-backend`, run in this process as its console script runs it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from gridtokenx_backend.__main__ import main
 
 
 class Ran(NamedTuple):
+    """How a command ended, and what it wrote."""
+
     status: int
     out: str
     err: str
@@ -21,7 +23,7 @@ class Ran(NamedTuple):
 
 
 class Command:
-    """Calls the command with arguments and says how it ended and what it wrote."""
+    """Runs the command with arguments."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
@@ -36,4 +38,4 @@ class Command:
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else int(bool(ended.code))
         out, err = self._capsys.readouterr()
-        return Ran(status, out, err)
+        return Ran(status=status, out=out, err=err)

@@ -27,5 +27,5 @@ def village() -> Village:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The console script."""
+    """The console script of the backend."""
     return Command(monkeypatch, capsys)

@@ -1,4 +1,4 @@
-"""A gateway's connection to the broker, by hand: it may send whatever bytes a test wants."""
+"""A gateway's connection to the broker, made by hand, so that a test can send any bytes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Link:
         self._mid = 0
 
     async def publish(self, frame: bytes, topic: str = "", *, retain: bool = False) -> None:
-        """Sends a frame, by default on the gateway's own topic, and waits for the broker."""
+        """Send a frame, by default on the gateway's own topic, and wait for the broker's PUBACK."""
         self._mid += 1
         topic = topic or frames_topic(NAME, self._gateway.name)
         packet = bytearray(publish_packet(topic, frame, 1, self._mid))
@@ -42,7 +42,7 @@ class Link:
         await self._next(_PUBACK)
 
     async def ack(self) -> Ack:
-        """The next ack."""
+        """Wait for the next ack."""
         body = await self._next(_PUBLISH)
         size = int.from_bytes(body[:2], "big")
         assert body[2 : 2 + size].decode() == acks_topic(NAME, self._gateway.name)
@@ -51,14 +51,14 @@ class Link:
         return ack
 
     async def acked(self, next_seq: int) -> Ack:
-        """The ack that says so; those before it must say less."""
+        """Wait for the ack with this `next_seq`; those before it must have a lower one."""
         while (ack := await self.ack()).next_seq < next_seq:
             pass
         assert ack.next_seq == next_seq
         return ack
 
     def no_ack(self) -> bool:
-        """Whether no ack has come with what was received so far."""
+        """Return whether no ack is among what was received so far."""
         return all(kind & 0xF0 != _PUBLISH for kind, _ in self._packets)
 
     async def subscribe(self, topic: str) -> None:
@@ -80,7 +80,7 @@ class Link:
 
 @asynccontextmanager
 async def linked(gateway: Gateway, port: int, key: Ed25519PublicKey) -> AsyncIterator[Link]:
-    """A gateway that is connected and subscribed to its acks."""
+    """Connect a gateway and subscribe it to its acks."""
     streams = await asyncio.open_connection("127.0.0.1", port)
     try:
         link = Link(streams, gateway, key)

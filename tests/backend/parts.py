@@ -1,4 +1,4 @@
-"""The backend's parts in one process: a clock that stands, a journal on disk, a running writer."""
+"""The backend's parts in one process: a clock that a test moves, a journal, a running writer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gridtokenx_backend.replay.replay import rebuild
 
 
 class StandingClock:
-    """Community time that moves when a test moves it."""
+    """The community's time; it moves only when a test moves it."""
 
     def __init__(self, at_ms: int = START_MS) -> None:
         self.at_ms = at_ms
@@ -44,7 +44,7 @@ async def journal_at(path: Path) -> AsyncIterator[SqliteJournal]:
 async def writer_on(
     journal: Journal, community: Community | None = None, snapshot_every: int = 10**9
 ) -> AsyncIterator[Writer]:
-    """A writer at work on a community, by default the one that the journal holds; drained."""
+    """Run a writer on a community, by default the one in the journal; drain it at the end."""
     if community is None:
         community = await rebuild(journal)
     writer = Writer(community, journal, StandingClock(), snapshot_every)
@@ -60,13 +60,13 @@ async def writer_on(
 
 
 async def turns(count: int = 20) -> None:
-    """Lets everything that is ready to run do so."""
+    """Let all tasks that are ready run, for some turns of the event loop."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 async def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
-    """Returns when `condition` holds; fails the test if it does not in time."""
+    """Wait until `condition` holds; fail the test if that takes too long."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 (another process cannot set an event)
             await asyncio.sleep(0.002)

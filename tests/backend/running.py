@@ -1,4 +1,4 @@
-"""A whole backend in this process, but for its HTTP server, beside a real Mosquitto."""
+"""A whole backend in this process, without its HTTP server, and a real Mosquitto."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gridtokenx_wire.keys import load_private_key
 def write_configs(
     folder: Path, document: dict[str, Any], port: int, backend: str = "", *, qos: int = 1
 ) -> Path:
-    """backend.toml and community.toml; the path of the first."""
+    """Write backend.toml and community.toml, and return the path of the first."""
     (folder / "community.toml").write_text(toml_of(document))
     path = folder / "backend.toml"
     path.write_text(
@@ -53,7 +53,7 @@ class Site:
         return settings
 
     async def start(self, backend: str = "", *, qos: int = 1) -> Backend:
-        """Returns when it has subscribed."""
+        """Start a backend, and return it when it is connected to the broker."""
         settings = self.settings(backend, qos=qos)
         self.key: Ed25519PublicKey = load_private_key(settings.ack_key).public_key()
         self.backend = await self._running.enter_async_context(server.start(settings))
@@ -61,7 +61,7 @@ class Site:
         return self.backend
 
     async def stop(self) -> None:
-        """Stops the backend; the broker and the links stay."""
+        """Stop the backend; the broker and the links stay."""
         await self._running.aclose()
 
     async def link(self, gateway: Gateway) -> Link:
@@ -79,7 +79,7 @@ class Site:
 
 @asynccontextmanager
 async def site_in(folder: Path) -> AsyncIterator[Site]:
-    """A broker without a backend; whatever was started in it is stopped."""
+    """Run a broker without a backend; stop all that a test has started in it at the end."""
     with Broker(folder) as broker:
         assert isinstance(broker, Broker)
         site = Site(folder, broker)

@@ -1,4 +1,4 @@
-"""The HTTP API in this process, on a real writer and journal, asked without a socket."""
+"""The HTTP API in this process, on a real writer and journal, called without a socket."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TOKEN = "a token of the operator's"
 
 
 class Api:
-    """Asks a backend over HTTP. The village's gateways and members are those of the backend."""
+    """A client of a backend's API. The village's gateways and members are those of the backend."""
 
     def __init__(self, backend: Backend, client: httpx.AsyncClient, village: Village) -> None:
         self.backend = backend
@@ -45,7 +45,7 @@ class Api:
         return await self.client.get(path, **how)
 
     async def ask(self, path: str, token: str = TOKEN) -> httpx.Response:
-        """Like `get`, as the operator."""
+        """Send a GET as the operator, or with another token."""
         return await self.client.get(path, headers={"Authorization": f"Bearer {token}"})
 
     async def post(self, path: str, content: bytes, token: str = "") -> httpx.Response:
@@ -59,7 +59,7 @@ class Api:
         return await self.post(path, who.sign(instruction))
 
     async def send(self, message: bytes) -> None:
-        """A gateway's frame, as if it had come from the broker."""
+        """Submit a gateway's frame, as if it had come from the broker."""
         await self.writer.submit([frame_input(message)])
 
     def state(self) -> bytes:
@@ -70,7 +70,7 @@ class Api:
 async def api_on(
     journal: Journal, village: Village, settings: Settings | None = None
 ) -> AsyncIterator[Api]:
-    """With `settings`, gateways may enrol: `init` was run on them."""
+    """Run the API of a village on a journal. With `settings` (after `init`), gateways may enrol."""
     async with writer_on(journal) as writer:
         terms = inputs.configure(convert_terms(village.document), b"source")
         if not writer.community.entries:
@@ -109,7 +109,7 @@ async def api_on(
 
 
 def problem(response: httpx.Response, status: int, reason: str) -> str:
-    """The detail of a problem document (RFC 9457), after a look at the rest of it."""
+    """Return the detail of a problem document (RFC 9457), after a check of its other members."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     body = response.json()
