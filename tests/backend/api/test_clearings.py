@@ -1,4 +1,4 @@
-"""Clearings over HTTP: the list with its pages, one zone's document, and what is not there."""
+"""Clearings over HTTP: pages of the list, the document of a zone, and unknown clearings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def _cleared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ap
 
 
 async def clear_up_to(api: Api, at_ms: int) -> None:
-    """Lets the server's clock task find it `at_ms`."""
+    """Let the server's task clear everything that is due at `at_ms`."""
     import asyncio
 
     clock = api.writer._clock

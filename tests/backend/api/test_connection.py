@@ -1,4 +1,4 @@
-"""Slow HTTP at a real socket: who does not finish a request is hung up on, and nobody else."""
+"""Slow HTTP at a real socket: a connection is closed if its request does not end, else never."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIMEOUT_S = 0.2
 
 
 async def app(_scope: Any, receive: Any, send: Any) -> None:
-    """Answers when it has the whole request, and slower than a request may be."""
+    """Answer after the whole request, and more slowly than a request may arrive."""
     while (await receive()).get("more_body"):
         pass
     await asyncio.sleep(2 * TIMEOUT_S)
@@ -43,7 +43,7 @@ async def _port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
 
 
 async def talk(port: int, *parts: bytes) -> bytes:
-    """All that is answered until the server hangs up."""
+    """Return all that the server sends until it closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         answer = b""

@@ -71,7 +71,7 @@ def tls_key() -> ec.EllipticCurvePrivateKey:
 
 
 def leaf(answer: dict[str, Any]) -> x509.Certificate:
-    """The certificate of an answer, after a look that the CA of the answer signed it."""
+    """Return the certificate of an answer, after a check that the answer's CA has signed it."""
     certificate = x509.load_pem_x509_certificate(answer["certificate"].encode())
     ca = x509.load_pem_x509_certificate(answer["ca"].encode())
     certificate.verify_directly_issued_by(ca)
@@ -224,7 +224,7 @@ async def test_what_is_no_request_is_refused_with_what_was_expected(api: Api) ->
 
 
 async def test_a_request_is_refused_that_another_key_signed(api: Api) -> None:
-    """The CSR proves that whoever asks holds the TLS key."""
+    """The CSR proves that the TLS key belongs to the one who asks."""
     key, other = (tls_key() for _ in range(2))
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     der = builder.sign(key, SHA256()).public_bytes(Encoding.DER)
@@ -302,7 +302,7 @@ async def test_a_next_key_without_both_signatures_is_refused(api: Api) -> None:
     stolen = rotation(north, later, csr()).rpartition(".")[0] + "." + "A" * 86
     problem(await api.post("/v1/enrolments/rotation", stolen.encode()), 401, "bad_signature")
     posing = Gateway("posing")
-    posing.public_key = later.public_key  # of which it does not hold the private half
+    posing.public_key = later.public_key  # the private key is another one
     inner = rotation(north, posing, csr()).encode()
     problem(await api.post("/v1/enrolments/rotation", inner), 401, "bad_signature")
     no_consent = enrolment(later, await new_token(api), csr()).encode()

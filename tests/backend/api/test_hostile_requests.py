@@ -1,4 +1,4 @@
-"""What somebody might ask of the API: a problem document each time, and nothing is journaled."""
+"""Hostile requests to the API: each is answered with a problem, and nothing is journaled."""
 
 from __future__ import annotations
 

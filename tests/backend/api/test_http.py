@@ -1,4 +1,4 @@
-"""Hostile HTTP at a real socket: a 4xx or a closed connection, never a 5xx, never a traceback."""
+"""Hostile HTTP at a real socket: the answer is a 4xx or a closed connection, never a traceback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
 @pytest.fixture(scope="module", name="api")
 def _api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.URL]:
-    """The address of a backend that all of these ask; its log must stay clean."""
+    """The address of a backend that all these tests ask; its log must be free of tracebacks."""
     folder = tmp_path_factory.mktemp("http")
     config = write_configs(folder, Village().document, free_port())
     with BackendProcess(folder, config) as backend:
@@ -39,12 +39,12 @@ def _log(backend: BackendProcess) -> str:
 
 
 def talk(api: httpx.URL, request: bytes, *, answered: bool) -> bytes:
-    """The answer; or, to what is not a whole request, whatever comes when nothing follows."""
+    """Return the answer, or what the server sends if the request is not complete."""
     where = urlsplit(str(api))
     address = (where.hostname or "", where.port or 0)
     with socket.create_connection(address, timeout=10) as connection:
         answer = b""
-        with suppress(ConnectionResetError, BrokenPipeError):  # it does not read all of it
+        with suppress(ConnectionResetError, BrokenPipeError):  # the server does not read all of it
             connection.sendall(request)
         if not answered:
             connection.shutdown(socket.SHUT_WR)
@@ -55,7 +55,7 @@ def talk(api: httpx.URL, request: bytes, *, answered: bool) -> bytes:
 
 
 def is_whole(answer: bytes) -> bool:
-    """Whether an answer has all the content that its head promises."""
+    """Return whether an answer has all the content that its header announces."""
     head, end, content = answer.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)content-length: (\d+)", head)
     return bool(end and length and len(content) >= int(length[1]))

@@ -1,4 +1,4 @@
-"""GET /v1/meters/{id}/intervals: who may ask, for what, and what is said."""
+"""GET /v1/meters/{id}/intervals: who may ask, for what, and what the answer is."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def bearer(text: str, **more: str) -> dict[str, str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", name="api")
 async def _api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    """ABB-1 was read at two bounds, an hour was interpolated, and it goes on."""
+    """ABB-1 was read at two boundaries: the hour between is interpolated, the next is open."""
     path = tmp_path_factory.mktemp("intervals") / "journal.db"
     village = Village()
     async with journal_at(path) as journal, api_on(journal, village) as api:

@@ -176,7 +176,7 @@ def _jws(header: bytes, payload: bytes, signature: bytes = bytes(64)) -> Body:
 
 
 def _payload(**changed: Any) -> Body:
-    """A payload that says something else, under a signature that does not matter yet."""
+    """Return an order's JWS with a changed payload; its signature is not checked yet."""
 
     def make(api: Api) -> bytes:
         _, payload, signature = api.anna.sign(api.anna.order("a", "sell", "1", "0.2")).split(b".")

@@ -1,4 +1,4 @@
-"""Money, corrections and certificates over HTTP: who may, and what a mistake is told."""
+"""Money, corrections and certificates over HTTP: who may do it, and how mistakes are answered."""
 
 from __future__ import annotations
 

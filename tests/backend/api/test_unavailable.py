@@ -1,4 +1,4 @@
-"""What the API says while nothing can be stored, or nothing read."""
+"""What the API answers while nothing can be stored, or nothing can be read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def _api(journal: SqliteJournal, village: Village) -> AsyncIterator[Api]:
 async def _stuck(
     api: Api, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Api]:
-    """A tick waits to be stored."""
+    """An API whose journal does not store the tick that waits."""
     monkeypatch.setattr(writer_module, "_READ_TIMEOUT_S", 0.01)
     store, free = journal.append, asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""What everyone may read, and what only the operator may."""
+"""What everyone may read, and what only the operator may read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def _journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
 
 @asynccontextmanager
 async def reported(journal: SqliteJournal, village: Village) -> AsyncIterator[Api]:
-    """Two frames of the north's: four readings, of which two are refused; 20 GRID minted."""
+    """Send two frames of the north gateway: four readings, two of them refused; 20 GRID minted."""
     async with api_on(journal, village) as api:
         north = village.north
         await api.send(north.next([reading("ABB-1", START_MS - 2 * HOUR_MS)]))
@@ -193,7 +193,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
             for verb in ("confirm", "refuse")
         ),
     }
-    # No parameter is one that only the server can give.
+    # No value that only the server has is a parameter.
     names = {
         parameter["name"]
         for methods in document["paths"].values()

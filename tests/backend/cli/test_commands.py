@@ -27,7 +27,7 @@ from gridtokenx_wire.keys import load_private_key, parse_public_key, public_key_
 
 @pytest.fixture(name="config")
 def _config(tmp_path: Path) -> Path:
-    """A backend whose broker is not there."""
+    """The config of a backend without a broker."""
     return write_configs(tmp_path, Village().document, free_port())
 
 
@@ -93,7 +93,7 @@ def test_a_data_folder_that_is_a_file_is_refused(
 
 @pytest.fixture(name="journal")
 def _journal(tmp_path: Path) -> Path:
-    """The journal of a short life: eight entries, five of them signed."""
+    """A short journal: eight entries, five of them signed."""
     (tmp_path / "data").mkdir(mode=0o700)
     path = tmp_path / "data" / "journal.db"
     asyncio.run(write(path, life(), snapshot_every=5))
@@ -161,7 +161,7 @@ def test_without_a_journal_there_is_nothing_to_replay(
 
 
 def run_in_vain(config: Path) -> tuple[int, str]:
-    """(exit code, stderr without the log) of a backend that cannot start."""
+    """Start a backend that cannot start; return its exit code, and stderr without the log."""
     ran = subprocess.run(
         python("gridtokenx_backend", "run", "--config", str(config)),
         capture_output=True,

@@ -1,4 +1,4 @@
-"""`gridtokenx-backend grid` and `reconcile` against a backend that runs."""
+"""`gridtokenx-backend grid` and `reconcile` against a running backend."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def at(number: int) -> str:
 
 @pytest.fixture(scope="module", name="site")
 def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """Two hours of two meters are journaled; the folder's config, and the API's address."""
+    """The config and the API's address of a backend that has journaled two hours of two meters."""
     folder = tmp_path_factory.mktemp("grid")
     village = Village(
         meter=[],
@@ -64,7 +64,7 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
 
 @pytest.fixture(name="file")
 def _file(tmp_path: Path) -> Path:
-    """The grid operator's hour: it measured the plant otherwise, and lacks a quarter."""
+    """The grid operator's file of an hour: other values for the plant, and a quarter is missing."""
     lines = [HEADING]
     lines += [f"{POINT},consumption,{at(n)},0.25,L1" for n in range(4)]
     lines += [f"plant,generation,{at(n)},0.{5 if n else 9},L1" for n in range(3)]

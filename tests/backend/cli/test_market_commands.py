@@ -1,4 +1,4 @@
-"""`gridtokenx-backend market` against a backend that runs, with two zones and a link."""
+"""`gridtokenx-backend market` against a running backend with two zones and a link."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LINK = {
 
 @pytest.fixture(scope="module", name="site")
 def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The config, and the API's address."""
+    """The config and the API's address of a running backend."""
     folder = tmp_path_factory.mktemp("zones")
     config = write_configs(folder, Village(zone=ZONES, link=[LINK]).document, free_port())
     (folder / "data").mkdir(mode=0o700)
@@ -61,7 +61,7 @@ class Operator:
 def _operator(
     site: tuple[str, str], command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Operator]:
-    """Everything trades again afterwards."""
+    """The command of the operator; after the test all zones trade again."""
     monkeypatch.setenv("COLUMNS", "120")
     operator = Operator(site, command)
     yield operator

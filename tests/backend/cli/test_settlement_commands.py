@@ -40,7 +40,7 @@ Run = Callable[..., Ran]
 
 
 def write_config(folder: Path, community_ms: int) -> Path:
-    """The community's clock stands at that time, and goes on from there."""
+    """Write a config with a clock that starts at that time; return its path."""
     path = folder / "backend.toml"
     now_ms = time.time_ns() // 1_000_000
     path.write_text(
@@ -53,7 +53,7 @@ def write_config(folder: Path, community_ms: int) -> Path:
 
 @contextmanager
 def backend(folder: Path, community_ms: int) -> Iterator[str]:
-    """The address of a backend that runs."""
+    """Run a backend and yield the address of its API."""
     config = write_config(folder, community_ms)
     command = python("gridtokenx_backend", "run", "--config", str(config))
     with Process("backend", command, folder) as process:
@@ -74,7 +74,7 @@ def _village(tmp_path: Path) -> Village:
 
 
 def bring(folder: Path, api: str, gateway: Gateway, *readings: Any) -> None:
-    """A frame of a gateway's, as `import` brings it."""
+    """Put a frame of a gateway to the backend, as `import` does."""
     settings = load_settings(folder / "backend.toml")
     path = f"/v1/devices/{gateway.name}/frames"
     assert OperatorApi(settings, api).post_frames(path, gateway.next(readings))["accepted"] == 1
@@ -84,7 +84,7 @@ def bring(folder: Path, api: str, gateway: Gateway, *readings: Any) -> None:
 def _member(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
-    """`gridtokenx` as the member whose name comes first, in this process."""
+    """Run `gridtokenx` in this process as the member whose name comes first."""
 
     def run(name: str, api: str, *words: str) -> Ran:
         monkeypatch.setenv("GRIDTOKENX_API", api)
@@ -104,7 +104,7 @@ def _member(
 
 @pytest.fixture(name="operator")
 def _operator(tmp_path: Path, command: Command) -> Run:
-    """`gridtokenx-backend` with the config and the API's address behind the words."""
+    """Run `gridtokenx-backend`, with the config and the API's address behind the arguments."""
 
     def run(api: str, *words: str) -> Ran:
         return command(*words, "--config", str(tmp_path / "backend.toml"), "--api", api)
@@ -118,7 +118,7 @@ def done(ran: Ran, out: str = "") -> str:
 
 
 def refused(ran: Ran, status: int, detail: str) -> None:
-    """In one line."""
+    """Return the one line with which a command was refused."""
     assert (ran.status, ran.out, len(ran.lines)) == (status, "", 1), ran
     assert detail in ran.err
 
@@ -243,7 +243,7 @@ def _export(folder: Path, api: str, serials: tuple[str, str], operator: Run) -> 
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["serial_number"] for row in rows] == list(serials)
-    assert rows[0]["beneficiary"] == "'=Bakery"  # no spreadsheet computes it
+    assert rows[0]["beneficiary"] == "'=Bakery"  # so that no spreadsheet takes it for a formula
     assert (rows[1]["energy_mwh"], rows[1]["technology"]) == ("1", "solar")
     assert (rows[1]["surplus_from_kwh"], rows[1]["surplus_to_kwh"]) == ("1000", "2000")
     assert rows[0]["issued_at"].startswith("2026-07-11T")

@@ -235,7 +235,7 @@ BACKEND_MISTAKES: list[tuple[str, str, str, str]] = [
 
 
 def _line_of(text: str, changed: str) -> int:
-    """The first line on which the two differ."""
+    """Return the number of the first line on which two texts differ."""
     pairs = enumerate(zip(text.splitlines(), changed.splitlines(), strict=False), start=1)
     return next(number for number, (old, new) in pairs if old != new)
 

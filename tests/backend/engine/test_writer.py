@@ -1,4 +1,4 @@
-"""The one writer: nothing is said before it is durable, whatever the store does."""
+"""The one writer: nothing is answered before it is durable, whatever the store does."""
 
 from __future__ import annotations
 

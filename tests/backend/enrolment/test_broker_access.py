@@ -1,6 +1,8 @@
-"""Mosquitto on what `init` and `broker-config` made: who gets in, who may say what, who is cut off.
+"""Mosquitto with the files of `init` and `broker-config`: who may connect, send and receive.
 
-Messages of one client keep their order: what comes first and is refused is never seen."""
+Messages of one client keep their order, so a message that was refused is never seen after the
+next one has arrived.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +125,7 @@ def test_nobody_gets_in_without_a_certificate_of_this_ca(server: Server, tmp_pat
 
 
 def _handshake(port: int, context: ssl.SSLContext) -> None:
-    """TLS 1.3 tells the client of its certificate's refusal with the first byte that it reads."""
+    """Read a byte: in TLS 1.3 the first read raises if the server has refused the certificate."""
     with (
         socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as tls,
@@ -180,7 +182,7 @@ def _connect(server: Server) -> tuple[Client, Client, Client]:
 
 
 def _until_mute(clients: tuple[Client, Client, Client]) -> None:
-    """East goes on publishing; West's message, sent after it, shows whether it was heard."""
+    """Publish as East until a message does not arrive; West's message after it shows that."""
     backend, east, west = clients
     while True:
         east.publish(frames_topic(NAME, EAST.name), "revoked")

@@ -1,4 +1,4 @@
-"""Receipts: one a device for a batch of results, and what the gateway reads in it."""
+"""Acks: one for each device of a batch of results, and what a gateway reads in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the broker to an ack: bad frames are counted and dropped, good ones settled once."""
+"""From the broker to an ack: bad frames are counted and dropped, good ones are stored once."""
 
 from __future__ import annotations
 
@@ -240,7 +240,9 @@ async def test_the_most_refused_readings_that_fit_are_acked_and_again(site: Site
         await north.publish(frame)
     await north.acked(16)
     await north.publish(frames[0])
-    assert {verdict.seq for verdict in (await north.ack()).verdicts} == {15}  # the newest thousand
+    assert {verdict.seq for verdict in (await north.ack()).verdicts} == {
+        15
+    }  # only the newest thousand verdicts are kept
     await north.publish(village.north.next([at(0)]))
     assert (await north.acked(17)).verdicts == []
 
@@ -258,7 +260,7 @@ async def test_a_paused_oracle_acks_nothing_until_it_is_resumed(site: Site) -> N
     await until(lambda: site.dropped() == {"oracle_paused": 1})
     await site.pause(False)
     assert north.no_ack()
-    await north.publish(frame)  # as a gateway does that has waited long enough
+    await north.publish(frame)  # a gateway sends it again after a while
     assert (await north.ack()).next_seq == 1
 
 
@@ -275,14 +277,14 @@ async def test_a_broker_that_is_back_is_found_again(site: Site) -> None:
     await until(lambda: site.backend.source.connected)
     again = await site.link(village.north)
     frame = village.north.next([at(1)])
-    # The backend's subscription may be a moment younger than its connection.
+    # The backend subscribes a moment after it has connected.
     for _ in range(3):
         await again.publish(frame)
     await again.acked(2)
 
 
 async def test_what_was_sent_while_the_backend_was_away_is_settled(site: Site) -> None:
-    """The broker keeps it for the backend's session; gateways would send it again, too."""
+    """The broker keeps the frames for the backend; gateways would also send them again."""
     await site.start()
     village = site.village
     north = await site.link(village.north)

@@ -1,4 +1,4 @@
-"""The stored series: packed days, a store that is never wrong, a keeper that catches up."""
+"""The stored series: packed days, a store that is never wrong, and how it follows the journal."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Lane:
         await self.read(1)
 
     async def read(self, count: int) -> None:
-        """So many frames, a quarter of an hour apart, each with a reading of ABB-1."""
+        """Submit frames a quarter of an hour apart, each with a reading of ABB-1."""
         village = self.village
         given = []
         for step in range(self.steps, self.steps + count):
@@ -163,7 +163,7 @@ class Lane:
         return len(rows)
 
     async def verified(self) -> int:
-        """How many stored intervals `replay --verify` compares."""
+        """Return how many stored intervals `replay --verify` compares."""
         stored = await open_series_readonly(self.path)
         try:
             async with store_in() as again:
@@ -214,7 +214,7 @@ async def test_an_operators_correction_is_in_it(lane: Lane) -> None:
     assert await lane.verified() == 5
 
 
-async def test_more_than_may_be_gathered_is_read_again(
+async def test_more_than_may_be_buffered_is_read_again(
     lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeper_module, "MAX_BUFFERED", 20)
@@ -230,7 +230,7 @@ async def test_a_crash_between_two_writes_leaves_it_behind_and_not_wrong(lane: L
     async with lane.keeper() as keeper:
         await lane.read(10)
         assert await lane.count(keeper) == 10
-    with sqlite3.connect(lane.path) as database:  # rows are there, their number is not
+    with sqlite3.connect(lane.path) as database:  # rows, but not their number
         database.execute("UPDATE applied SET seq = 3")
     database.close()
     await lane.read(3)
