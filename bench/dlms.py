@@ -139,7 +139,11 @@ async def _profile(reader: DlmsReader) -> tuple[float, int]:
     first, last = (
         CosemDateTime.from_unix_ms(at_ms) for at_ms in (last_ms - (_ROWS - 1) * _PERIOD_MS, last_ms)
     )
-    columns = [CLOCK_COLUMN, CaptureObject(3, _IMPORT, 2), CaptureObject(3, _EXPORT, 2)]
+    columns = [
+        CLOCK_COLUMN,
+        CaptureObject(class_id=3, obis=_IMPORT, attribute=2),
+        CaptureObject(class_id=3, obis=_EXPORT, attribute=2),
+    ]
     selection = by_time(CLOCK_COLUMN, first, last, columns)
     cpu_s, rows = time.process_time(), 0
     for _ in range(_PROFILES):

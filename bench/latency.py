@@ -47,7 +47,7 @@ _HTTP_CONNECTIONS = 8
 _GRACE_S = 5.0
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Sent:
     """A gateway's frames in flight: seq → intended time, and the latencies that came of them."""
 
@@ -136,7 +136,7 @@ async def _connect(gateway: Gateway, port: int) -> tuple[_Sent, asyncio.StreamRe
     await reader.readexactly(4)
     writer.write(subscribe_packet(acks_topic(NAME, gateway.name)))
     await reader.readexactly(5)
-    return _Sent(gateway, writer), reader
+    return _Sent(gateway=gateway, writer=writer), reader
 
 
 async def _listen(sent: _Sent, reader: asyncio.StreamReader) -> None:

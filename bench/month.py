@@ -46,7 +46,7 @@ _LOT_UWH = 1_000_000
 _QOS = 1
 
 
-@dataclass(slots=True)
+@dataclass(kw_only=True, slots=True)
 class Town:
     """The houses with their owners and gateways, and the way to the backend."""
 
@@ -59,7 +59,7 @@ class Town:
     chance: random.Random
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(kw_only=True, frozen=True, slots=True)
 class Lived:
     """A month that is over: what it left in its folder, and what it took."""
 
@@ -118,7 +118,15 @@ def live(scale: Scale, folder: Path) -> Lived:
             address = backend.api()
             loads = [prepare(gateway, [], broker.port, _QOS) for gateway in gateways]
             chance = random.Random(_SEED)
-            town = Town(scale, houses, members, gateways, loads, _connect(address), chance)
+            town = Town(
+                scale=scale,
+                houses=houses,
+                members=members,
+                gateways=gateways,
+                loads=loads,
+                api=_connect(address),
+                chance=chance,
+            )
             started = time.perf_counter()
             refused = _live(town, clock, folder / "data" / "journal.db")
             live_s = time.perf_counter() - started
@@ -126,11 +134,11 @@ def live(scale: Scale, folder: Path) -> Lived:
             documents = _close_the_month(config, address, folder / "statements")
             wall_s = time.perf_counter() - started
     month = Month(folder, houses, members, gateways, documents, config)
-    return Lived(month, wall_s, live_s, refused)
+    return Lived(month=month, wall_s=wall_s, live_s=live_s, refused=refused)
 
 
 def _gateway(house: House, member: Member) -> Gateway:
-    return Gateway(Ed25519PrivateKey.generate(), [house.meter], [member.name])
+    return Gateway(key=Ed25519PrivateKey.generate(), meters=[house.meter], owners=[member.name])
 
 
 def _community(houses: list[House], members: list[Member], gateways: list[Gateway]) -> str:

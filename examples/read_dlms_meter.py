@@ -30,7 +30,9 @@ LOGICAL_DEVICE = 1
 async def main(host: str, port: str, password: str, client: str = "2") -> None:
     line = await StreamLine.connect(host, int(port))
     transport = WrapperTransport(line, int(client), LOGICAL_DEVICE)
-    association = ClientAssociation(Authentication(Mechanism.LOW, password.encode()))
+    association = ClientAssociation(
+        Authentication(mechanism=Mechanism.LOW, secret=password.encode())
+    )
 
     async def get(class_id: int, obis: str, attribute: int) -> Data:
         wanted = Attribute(class_id, Obis.parse(obis), attribute)

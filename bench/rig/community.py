@@ -19,7 +19,7 @@ CHAIN = bytes(8)
 CLOCK = ClockStatus(synchronised=True, stepped=False, source="ntp")
 
 
-@dataclass(slots=True)
+@dataclass(kw_only=True, slots=True)
 class Gateway:
     """A device with its chain, as far as it was signed."""
 
@@ -69,7 +69,7 @@ def make_gateways(count: int, meters_each: int, members: list[Member]) -> list[G
             members[(index * meters_each + meter) % len(members)].name
             for meter in range(meters_each)
         ]
-        gateways.append(Gateway(Ed25519PrivateKey.generate(), meters, owners))
+        gateways.append(Gateway(key=Ed25519PrivateKey.generate(), meters=meters, owners=owners))
     return gateways
 
 

@@ -61,19 +61,21 @@ from gridtokenx_dlms.xdlms import set as set_service
 from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_dlms.xdlms.initiate import parse_initiate_request, parse_initiate_response
 
-KEYS = Keys(bytes(range(16)), bytes(range(0xD0, 0xE0)))
+KEYS = Keys(encryption=bytes(range(16)), authentication=bytes(range(0xD0, 0xE0)))
 CLIENT, SERVER = HdlcAddress.client(16), HdlcAddress.server(1, 17)
 CLIENT_TITLE, METER_TITLE = b"FUZ\0\0\0\0\1", b"SIM\0\0\0\0\2"
 IMPORT = Attribute(3, Obis(1, 0, 1, 8, 0), 2)
 TERMS = [
-    ClientTerms(mechanism, b"12345678", KEYS, protection, 512)
+    ClientTerms(
+        mechanism=mechanism, secret=b"12345678", keys=KEYS, protection=protection, max_pdu_bytes=512
+    )
     for mechanism in (Mechanism.NONE, Mechanism.LOW, Mechanism.HIGH_GMAC)
     for protection in Protection
 ]
 
 
 def _model() -> ObjectModel:
-    column = CaptureObject(3, IMPORT.obis, 2)
+    column = CaptureObject(class_id=3, obis=IMPORT.obis, attribute=2)
     rows = [Row(900_000 * n, (clock_value(900_000 * n, 0), data.unsigned(n))) for n in range(8)]
     model = ObjectModel(
         [
@@ -107,8 +109,10 @@ def _server(terms: ClientTerms) -> ServerAssociation:
 
 
 def _client(terms: ClientTerms) -> tuple[ClientAssociation, Ciphering]:
-    ciphering = Ciphering(KEYS, CLIENT_TITLE, terms.protection, 1)
-    proof = Authentication(terms.mechanism, terms.secret, b"challenge of ours")
+    ciphering = Ciphering(keys=KEYS, title=CLIENT_TITLE, protection=terms.protection, counter=1)
+    proof = Authentication(
+        mechanism=terms.mechanism, secret=terms.secret, challenge=b"challenge of ours"
+    )
     return ClientAssociation(proof, ciphering, max_pdu_bytes=256), ciphering
 
 
@@ -155,14 +159,14 @@ def _frames(content: bytes, source: HdlcAddress, target: HdlcAddress) -> list[Hd
     """Right frames of any kind with any content."""
     return [
         HdlcFrame(
-            target,
-            source,
-            _KINDS[piece[0] % len(_KINDS)],
-            bool(piece[0] & 0x80),
-            piece[1] & 7,
-            piece[1] >> 3 & 7,
-            piece[2:],
-            bool(piece[1] & 0x80),
+            destination=target,
+            source=source,
+            kind=_KINDS[piece[0] % len(_KINDS)],
+            poll=bool(piece[0] & 0x80),
+            send_seq=piece[1] & 7,
+            receive_seq=piece[1] >> 3 & 7,
+            information=piece[2:],
+            segmented=bool(piece[1] & 0x80),
         )
         for piece in _cut(content)
         if len(piece) >= 2
@@ -170,7 +174,11 @@ def _frames(content: bytes, source: HdlcAddress, target: HdlcAddress) -> list[Hd
 
 
 def server_frames(content: bytes) -> None:
-    station = Station(17, lambda *_: _server(TERMS[0]), LinkParameters(64, 64, 3, 3))
+    station = Station(
+        17,
+        lambda *_: _server(TERMS[0]),
+        LinkParameters(transmit_length=64, receive_length=64, transmit_window=3, receive_window=3),
+    )
     link = ServerLink(SERVER, CLIENT)
     for frame in _frames(content, CLIENT, SERVER):
         station.receive(next(FrameReader().feed(frame.to_bytes())))
@@ -182,7 +190,11 @@ def server_frames(content: bytes) -> None:
 
 
 def client_frames(content: bytes) -> None:
-    link = ClientLink(CLIENT, SERVER, LinkParameters(64, 64, 3, 3))
+    link = ClientLink(
+        CLIENT,
+        SERVER,
+        LinkParameters(transmit_length=64, receive_length=64, transmit_window=3, receive_window=3),
+    )
     link.connect()
     for frame in _frames(content, SERVER, CLIENT):
         with suppress(DlmsError):
@@ -272,7 +284,13 @@ def client(content: bytes) -> None:
         return
     terms = TERMS[content[0] % len(TERMS)]
     association, _ = _client(terms)
-    peer = Ciphering(KEYS, METER_TITLE, terms.protection, 1000, CLIENT_TITLE)
+    peer = Ciphering(
+        keys=KEYS,
+        title=METER_TITLE,
+        protection=terms.protection,
+        counter=1000,
+        peer_title=CLIENT_TITLE,
+    )
     if content[1] & 1:
         _drive(association.open(), _server(terms))
     else:

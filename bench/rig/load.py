@@ -48,7 +48,7 @@ def publish_packet(topic: str, payload: bytes, qos: int, mid: int) -> bytes:
     return _packet(_PUBLISH | qos << 1, _string(topic) + number + payload)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LoadedGateway:
     """One connection: frames still to send, and when those in flight were sent."""
 
@@ -75,7 +75,7 @@ def prepare(gateway: Gateway, frames: list[bytes], port: int, qos: int) -> Loade
     sock.sendall(subscribe_packet(acks_topic(NAME, gateway.name)))
     _expect(sock, 0x90, 5)
     sock.setblocking(False)
-    return LoadedGateway(gateway, packets, sock)
+    return LoadedGateway(gateway=gateway, packets=packets, sock=sock)
 
 
 def _expect(sock: socket.socket, kind: int, size: int) -> None:

@@ -25,14 +25,14 @@ _ENTRIES = (
 )
 
 
-class Movement(NamedTuple):
+class Movement(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
     asset: str
     debit: str
     credit: str
     amount: int
 
 
-class Trade(NamedTuple):
+class Trade(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
     maker: int
     taker: int
     buyer: str
@@ -50,7 +50,7 @@ class Trade(NamedTuple):
     rent_ugrx: int
 
 
-class Auction(NamedTuple):
+class Auction(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
     """A zone's clearing. `book` has [number, wallet, side, price_ugrx, quantity_uwh]."""
 
     zone: str
@@ -63,13 +63,13 @@ class Auction(NamedTuple):
     welfare_ugrx: int
 
 
-class Clearing(NamedTuple):
+class Clearing(msgspec.Struct, frozen=True, kw_only=True):
     interval_ms: int
     auctions: list[Auction]
     trades: list[Trade]
 
 
-@dataclass(slots=True)
+@dataclass(kw_only=True, slots=True)
 class Entry:
     seq: int
     at_ms: int
@@ -100,15 +100,15 @@ class Entry:
     def trades(self) -> list[Trade]:
         """Those of its orders, or of its auctions."""
         if self.tag == "clear":
-            return [Trade(*trade) for trade in self.outcome[6]]
-        return [Trade(*trade) for order in self.placed for trade in order[5]]
+            return [msgspec.convert(trade, Trade) for trade in self.outcome[6]]
+        return [msgspec.convert(trade, Trade) for order in self.placed for trade in order[5]]
 
     @property
     def movements(self) -> list[Movement]:
-        found = [Movement(*each) for order in self.placed for each in order[6]]
+        found = [msgspec.convert(each, Movement) for order in self.placed for each in order[6]]
         place = _MOVEMENTS.get(self.tag)
         if place is not None and self.tag != "order":
-            found += [Movement(*each) for each in self.outcome[place]]
+            found += [msgspec.convert(each, Movement) for each in self.outcome[place]]
         return found
 
     @property
@@ -166,7 +166,12 @@ class Month:
     @cached_property
     def clearings(self) -> list[tuple[Entry, Clearing]]:
         return [
-            (entry, Clearing(entry.outcome[1], _auctions(entry), entry.trades))
+            (
+                entry,
+                Clearing(
+                    interval_ms=entry.outcome[1], auctions=_auctions(entry), trades=entry.trades
+                ),
+            )
             for entry in self.entries
             if entry.kind == "clear"
         ]
@@ -206,13 +211,22 @@ class Month:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    seq, at_ms, kind, leaf, leaf_hash, salt, given, outcome = row
-    read = msgspec.msgpack.decode(outcome)
-    return Entry(seq, at_ms, kind, leaf, leaf_hash, salt, given, outcome, read)
+    seq, at_ms, kind, leaf, leaf_hash, salt, input_, outcome = row
+    return Entry(
+        seq=seq,
+        at_ms=at_ms,
+        kind=kind,
+        raw_leaf=leaf,
+        leaf_hash=leaf_hash,
+        salt=salt,
+        input=input_,
+        raw_outcome=outcome,
+        outcome=msgspec.msgpack.decode(outcome),
+    )
 
 
 def _auctions(entry: Entry) -> list[Auction]:
-    return [Auction(*zone[:8]) for zone in entry.outcome[3]]
+    return [msgspec.convert(zone[:8], Auction) for zone in entry.outcome[3]]
 
 
 def run_checks(month: Month, checks: tuple[Callable[[Month], str], ...]) -> list[Check]:

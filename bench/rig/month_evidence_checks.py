@@ -6,6 +6,8 @@ import hashlib
 import json
 import subprocess
 
+import msgspec
+
 from bench.rig.month_audit import Month
 from bench.rig.processes import python
 from gridtokenx_sim.demo.audit.finding import Violation
@@ -37,7 +39,7 @@ def leaf_hashes_hold(month: Month) -> str:
 def leaves_tell_what_happened(month: Month) -> str:
     """Each public leaf has its entry's movements."""
     for entry in month.entries:
-        if json.loads(entry.raw_leaf)["movements"] != [list(each) for each in entry.movements]:
+        if json.loads(entry.raw_leaf)["movements"] != msgspec.to_builtins(entry.movements):
             raise Violation(f"entry {entry.seq}: its leaf moves other amounts")
     return f"{sum(1 for _ in month.movements())} movements"
 

@@ -166,9 +166,9 @@ def _trades(month: Month) -> Iterable[Trade]:
 
 def _settlement(trade: Trade) -> list[Movement]:
     movements = [
-        Movement("GRX", trade.buyer, trade.seller, trade.net_ugrx),
-        Movement("GRX", trade.buyer, "community:fees", trade.fee_ugrx),
-        Movement("GRID", trade.seller, trade.buyer, trade.quantity_uwh),
+        Movement(asset="GRX", debit=trade.buyer, credit=trade.seller, amount=trade.net_ugrx),
+        Movement(asset="GRX", debit=trade.buyer, credit="community:fees", amount=trade.fee_ugrx),
+        Movement(asset="GRID", debit=trade.seller, credit=trade.buyer, amount=trade.quantity_uwh),
     ]
     return [movement for movement in movements if movement.amount]
 

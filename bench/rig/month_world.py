@@ -21,7 +21,7 @@ _LEAST_KWP, _MOST_KWP = 8, 20
 _LEAST_WH, _MOST_WH = 1_800_000, 5_200_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(kw_only=True, frozen=True, slots=True)
 class Scale:
     """How many houses, and how many days at the end of June."""
 
@@ -34,7 +34,7 @@ class Scale:
         return END_MS - self.days * DAY_MS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(kw_only=True, frozen=True, slots=True)
 class House:
     """A meter's name and its readings, day by day: 96 of them, at the start of each interval."""
 
@@ -53,12 +53,13 @@ def build_world(scale: Scale) -> list[House]:
             Household(chance.randint(_LEAST_WH, _MOST_WH), _LATITUDE, _LONGITUDE, index),
             chance.randint(_LEAST_KWP, _MOST_KWP) * 1000 if index < scale.prosumers else 0,
             scale.start_ms,
-            Counted(0, 0),
+            Counted(imported_mw_ms=0, exported_mw_ms=0),
         )
         for index in range(scale.prosumers + scale.consumers)
     ]
     houses = [
-        House(f"HOUSE-{index:02}", index < scale.prosumers, []) for index in range(len(elements))
+        House(meter=f"HOUSE-{index:02}", is_prosumer=index < scale.prosumers, days=[])
+        for index in range(len(elements))
     ]
     for day in range(scale.days):  # all houses of a day together: the sky keeps few days
         for house, element in zip(houses, elements, strict=True):

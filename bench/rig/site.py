@@ -22,7 +22,7 @@ speed = {speed}
 """
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SitePlan:
     """Lines of SDM630 meters with 6 kWp each; `clock` is a [clock] section or empty.
 

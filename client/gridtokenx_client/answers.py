@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Health(msgspec.Struct, frozen=True):
+class Health(msgspec.Struct, frozen=True, kw_only=True):
     """`status` is ok or degraded; `oracle` running or paused."""
 
     status: str
@@ -20,7 +20,7 @@ class Health(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class Summary(msgspec.Struct, frozen=True):
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Totals since the community began."""
 
     time_ms: int
@@ -35,7 +35,7 @@ class Summary(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class Balance(msgspec.Struct, frozen=True):
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """What a wallet owns; `_held` is the part of it that its open orders hold."""
 
     wallet: str
@@ -48,7 +48,7 @@ class Balance(msgspec.Struct, frozen=True):
     grid_owed: str = "0"
 
 
-class Trade(msgspec.Struct, frozen=True):
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """A trade: the buyer pays `gross_grx`, and `fee_grx` of it is the community's."""
 
     journal_seq: int
@@ -67,21 +67,21 @@ class Trades(msgspec.Struct, frozen=True):
     trades: list[Trade]
 
 
-class Level(msgspec.Struct, frozen=True):
+class Level(msgspec.Struct, frozen=True, kw_only=True):
     """All that rests at one price."""
 
     price_grx_per_kwh: str
     quantity_kwh: str
 
 
-class Book(msgspec.Struct, frozen=True):
+class Book(msgspec.Struct, frozen=True, kw_only=True):
     """Best price first."""
 
     bids: list[Level]
     asks: list[Level]
 
 
-class Placed(msgspec.Struct, frozen=True):
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
     """`status` is resting, partly_filled, filled or cancelled."""
 
     order: str
@@ -92,7 +92,7 @@ class Placed(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class Amended(msgspec.Struct, frozen=True):
+class Amended(msgspec.Struct, frozen=True, kw_only=True):
     """Without `kept_priority` it is a new order in the former one's place."""
 
     order: str
@@ -106,14 +106,14 @@ class Amended(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class AllCancelled(msgspec.Struct, frozen=True):
+class AllCancelled(msgspec.Struct, frozen=True, kw_only=True):
     """How many orders a cancellation of all orders has ended."""
 
     cancelled_orders: int
     journal_seq: int
 
 
-class Cancelled(msgspec.Struct, frozen=True):
+class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
     """The order that was cancelled, and what of it had not been traded."""
 
     order: str
@@ -122,7 +122,7 @@ class Cancelled(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class StandingSet(msgspec.Struct, frozen=True):
+class StandingSet(msgspec.Struct, frozen=True, kw_only=True):
     """`cancelled_orders` that the standing order before this one had placed."""
 
     side: str
@@ -131,7 +131,7 @@ class StandingSet(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class OpenOrder(msgspec.Struct, frozen=True):
+class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
     """`standing`: placed by a standing order."""
 
     order: str
@@ -144,7 +144,7 @@ class OpenOrder(msgspec.Struct, frozen=True):
     segment: str = "realtime"
 
 
-class StandingOrder(msgspec.Struct, frozen=True):
+class StandingOrder(msgspec.Struct, frozen=True, kw_only=True):
     """`curve` has [from_hour, price] where the price changes by hour."""
 
     side: str
@@ -162,7 +162,7 @@ class Orders(msgspec.Struct, frozen=True):
     standing: list[StandingOrder]
 
 
-class Withdrawal(msgspec.Struct, frozen=True):
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     """`status` is asked (the amount is in escrow), paid or refused."""
 
     number: int
@@ -172,7 +172,7 @@ class Withdrawal(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class Certificate(msgspec.Struct, frozen=True):
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """One MWh that a renewable meter minted; `status` is issued or retired."""
 
     serial: str
@@ -199,7 +199,7 @@ class Certificates(msgspec.Struct, frozen=True):
     next: str
 
 
-class CertificateChange(msgspec.Struct, frozen=True):
+class CertificateChange(msgspec.Struct, frozen=True, kw_only=True):
     """`status` is transferred or retired."""
 
     serial: str
@@ -209,7 +209,7 @@ class CertificateChange(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class Device(msgspec.Struct, frozen=True):
+class Device(msgspec.Struct, frozen=True, kw_only=True):
     """A gateway as the operator sees it."""
 
     device: str
@@ -223,7 +223,7 @@ class Device(msgspec.Struct, frozen=True):
     readings_thinned: int = 0
 
 
-class MeterReading(msgspec.Struct, frozen=True):
+class MeterReading(msgspec.Struct, frozen=True, kw_only=True):
     """`power_w` is None where the meter gave none."""
 
     time_ms: int
@@ -241,7 +241,7 @@ class MeterReadings(msgspec.Struct, frozen=True):
     readings: list[MeterReading]
 
 
-class Interval(msgspec.Struct, frozen=True):
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
     """A meter's energy of 15 minutes; None where `quality` is missing."""
 
     start_ms: int
@@ -251,7 +251,7 @@ class Interval(msgspec.Struct, frozen=True):
     revision: int
 
 
-class MeterIntervals(msgspec.Struct, frozen=True):
+class MeterIntervals(msgspec.Struct, frozen=True, kw_only=True):
     """Every interval that starts in [from_ms, to_ms) and has begun; totals of those known."""
 
     meter: str

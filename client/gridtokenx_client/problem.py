@@ -24,7 +24,7 @@ class Mistake(ValueError):
     """What was asked for cannot be sent; its text is one line that says what was expected."""
 
 
-class _Document(msgspec.Struct, frozen=True):
+class _Document(msgspec.Struct, frozen=True, kw_only=True):
     """RFC 9457, with the API's `reason` beside its members."""
 
     title: str = ""

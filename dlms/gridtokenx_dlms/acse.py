@@ -69,7 +69,7 @@ class Diagnostic(Enum):
 _DIAGNOSTICS = {diagnostic.value: diagnostic for diagnostic in Diagnostic}
 
 
-class Aarq(msgspec.Struct, frozen=True):
+class Aarq(msgspec.Struct, frozen=True, kw_only=True):
     """A request for an association. `user_information` holds an InitiateRequest."""
 
     context: ContextName
@@ -95,7 +95,7 @@ class Aarq(msgspec.Struct, frozen=True):
         return tlv(AARQ_TAG, b"".join(parts))
 
 
-class Aare(msgspec.Struct, frozen=True):
+class Aare(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. `user_information` holds an InitiateResponse, or says why there is none."""
 
     context: ContextName
@@ -131,11 +131,11 @@ def parse_aarq(message: bytes) -> Aarq:
     """Raises MalformedError, UnsupportedError (an unknown context or mechanism)."""
     fields = parse_fields(parse_one(message, AARQ_TAG))
     return Aarq(
-        _context(fields),
-        _user_information(fields),
-        _mechanism(fields.get(0x8B)),
-        _authentication(fields.get(0xAC)),
-        _title(fields.get(0xA6)),
+        context=_context(fields),
+        user_information=_user_information(fields),
+        mechanism=_mechanism(fields.get(0x8B)),
+        authentication=_authentication(fields.get(0xAC)),
+        calling_title=_title(fields.get(0xA6)),
     )
 
 
@@ -146,13 +146,13 @@ def parse_aare(message: bytes) -> Aare:
     if result not in set(AssociationResult):
         raise MalformedError(f"expected an association result of 0 to 2, got {result}")
     return Aare(
-        _context(fields),
-        AssociationResult(result),
-        _diagnostic(_required(fields, 0xA3)),
-        _user_information(fields),
-        _mechanism(fields.get(0x89)),
-        _authentication(fields.get(0xAA)),
-        _title(fields.get(0xA4)),
+        context=_context(fields),
+        result=AssociationResult(result),
+        diagnostic=_diagnostic(_required(fields, 0xA3)),
+        user_information=_user_information(fields),
+        mechanism=_mechanism(fields.get(0x89)),
+        authentication=_authentication(fields.get(0xAA)),
+        responding_title=_title(fields.get(0xA4)),
     )
 
 

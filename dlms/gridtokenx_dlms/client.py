@@ -74,7 +74,7 @@ _INVOKE = 0xC0
 MAX_VALUE_BYTES = 16 << 20
 
 
-class Authentication(msgspec.Struct, frozen=True):
+class Authentication(msgspec.Struct, frozen=True, kw_only=True):
     """Who we say we are. `secret` is the password of low level security.
 
     `challenge` (8 to 64 random bytes) is ours for high level security.
@@ -191,7 +191,9 @@ class ClientAssociation:
     def set(self, attribute: Attribute, value: Data) -> Exchange[None]:
         """Writes an attribute. Raises AccessRefusedError and other DlmsErrors."""
         invoke = self._next_invoke()
-        reply = yield from self._ask(SetRequest(invoke, attribute, value).to_bytes())
+        reply = yield from self._ask(
+            SetRequest(invoke=invoke, attribute=attribute, value=value).to_bytes()
+        )
         response = parse_set_response(reply)
         self._check_invoke(response.invoke, invoke)
         if response.result:
@@ -227,11 +229,19 @@ class ClientAssociation:
         }[self._authentication.mechanism]
         title = self._ciphering.title if self._ciphering else b""
         mechanism = self._authentication.mechanism
-        return Aarq(context, self._initiate_request(), mechanism, given, title).to_bytes()
+        return Aarq(
+            context=context,
+            user_information=self._initiate_request(),
+            mechanism=mechanism,
+            authentication=given,
+            calling_title=title,
+        ).to_bytes()
 
     def _initiate_request(self) -> bytes:
         key = self._ciphering.dedicated_key if self._ciphering else b""
-        plain = InitiateRequest(self._conformance, self._max_pdu_bytes, key).to_bytes()
+        plain = InitiateRequest(
+            conformance=self._conformance, max_pdu_bytes=self._max_pdu_bytes, dedicated_key=key
+        ).to_bytes()
         if self._ciphering and self._is_ciphered:
             return self._ciphering.cipher(plain, is_global=True)
         return plain
@@ -295,7 +305,7 @@ class ClientAssociation:
                 return bytes(content)
             if not response.content:  # such blocks could go on for ever
                 raise MalformedError("expected a block with a part of the value")
-            request = get_service.GetNextRequest(invoke, expected).to_bytes()
+            request = get_service.GetNextRequest(invoke=invoke, block=expected).to_bytes()
             reply = get_service.parse_get_response((yield from self._ask(request)))
             if isinstance(reply, get_service.GetResponse) and isinstance(reply.value, int):
                 raise _refused(reply.value, what)

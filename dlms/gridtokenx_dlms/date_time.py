@@ -38,7 +38,7 @@ class ClockStatusFlag(IntFlag):
     DAYLIGHT_SAVING = 0x80
 
 
-class CosemDate(msgspec.Struct, frozen=True, gc=False):
+class CosemDate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A date; the weekday is 1 for Monday."""
 
     year: int = UNSPECIFIED_YEAR
@@ -52,13 +52,13 @@ class CosemDate(msgspec.Struct, frozen=True, gc=False):
         _expect_length(data, DATE_BYTES, "date")
         year, month, day, weekday = _DATE.unpack(data)
         _check_date(year, month, day, weekday)
-        return cls(year, month, day, weekday)
+        return cls(year=year, month=month, day=day, weekday=weekday)
 
     def to_bytes(self) -> bytes:
         return _DATE.pack(self.year, self.month, self.day, self.weekday)
 
 
-class CosemTime(msgspec.Struct, frozen=True, gc=False):
+class CosemTime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A time of day, to a hundredth of a second."""
 
     hour: int = UNSPECIFIED
@@ -72,13 +72,13 @@ class CosemTime(msgspec.Struct, frozen=True, gc=False):
         _expect_length(data, TIME_BYTES, "time")
         hour, minute, second, hundredths = _TIME.unpack(data)
         _check_time(hour, minute, second, hundredths)
-        return cls(hour, minute, second, hundredths)
+        return cls(hour=hour, minute=minute, second=second, hundredths=hundredths)
 
     def to_bytes(self) -> bytes:
         return _TIME.pack(self.hour, self.minute, self.second, self.hundredths)
 
 
-class CosemDateTime(msgspec.Struct, frozen=True, gc=False):
+class CosemDateTime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A local date and time, and its distance from UTC.
 
     `deviation_min` is what is added to local time to get UTC, in minutes: -60 in Vienna's winter.
@@ -99,27 +99,28 @@ class CosemDateTime(msgspec.Struct, frozen=True, gc=False):
     def from_bytes(cls, data: bytes) -> Self:
         """Twelve bytes. Raises MalformedError."""
         _expect_length(data, DATE_TIME_BYTES, "date-time")
-        fields = _DATE_TIME.unpack(data)
-        year, month, day, weekday, hour, minute, second, hundredths, deviation, _ = fields
+        year, month, day, weekday, hour, minute, second, hundredths, deviation, status = (
+            _DATE_TIME.unpack(data)
+        )
         _check_date(year, month, day, weekday)
         _check_time(hour, minute, second, hundredths)
         if deviation != UNSPECIFIED_DEVIATION and abs(deviation) > _WIDEST_DEVIATION_MIN:
             raise MalformedError(f"expected a deviation of -840 to 840 minutes, got {deviation}")
-        return cls(*fields)
+        return cls(
+            year=year,
+            month=month,
+            day=day,
+            weekday=weekday,
+            hour=hour,
+            minute=minute,
+            second=second,
+            hundredths=hundredths,
+            deviation_min=deviation,
+            status=status,
+        )
 
     def to_bytes(self) -> bytes:
-        return _DATE_TIME.pack(
-            self.year,
-            self.month,
-            self.day,
-            self.weekday,
-            self.hour,
-            self.minute,
-            self.second,
-            self.hundredths,
-            self.deviation_min,
-            self.status,
-        )
+        return _DATE_TIME.pack(*msgspec.structs.astuple(self))  # the fields are in its order
 
     @classmethod
     def from_unix_ms(cls, time_ms: int, deviation_min: int = 0, status: int = 0) -> Self:
@@ -127,16 +128,16 @@ class CosemDateTime(msgspec.Struct, frozen=True, gc=False):
         local_ms = time_ms - deviation_min * 60_000
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=local_ms)
         return cls(
-            moment.year,
-            moment.month,
-            moment.day,
-            moment.isoweekday(),
-            moment.hour,
-            moment.minute,
-            moment.second,
-            moment.microsecond // 10_000,
-            deviation_min,
-            status,
+            year=moment.year,
+            month=moment.month,
+            day=moment.day,
+            weekday=moment.isoweekday(),
+            hour=moment.hour,
+            minute=moment.minute,
+            second=moment.second,
+            hundredths=moment.microsecond // 10_000,
+            deviation_min=deviation_min,
+            status=status,
         )
 
     def unix_ms(self, deviation_min: int | None = None) -> int | None:

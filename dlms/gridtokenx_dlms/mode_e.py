@@ -26,7 +26,7 @@ _HDLC_OPTION = b"\\2"
 _ACK = b"\x06"
 
 
-class Identification(msgspec.Struct, frozen=True):
+class Identification(msgspec.Struct, frozen=True, kw_only=True):
     """What a meter says of itself. `speaks_hdlc` is what mode E needs."""
 
     maker: str
@@ -73,7 +73,10 @@ def parse_identification(received: bytes) -> Identification:
         raise MalformedError("expected an identification such as /ISK5\\2M550T")
     maker, baud, options, name = matched.groups()
     return Identification(
-        maker.decode(), baud.decode(), name.decode("ascii", "replace"), _HDLC_OPTION in options
+        maker=maker.decode(),
+        baud_code=baud.decode(),
+        name=name.decode("ascii", "replace"),
+        speaks_hdlc=_HDLC_OPTION in options,
     )
 
 

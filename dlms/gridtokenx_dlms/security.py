@@ -39,7 +39,7 @@ class Protection(Enum):
     AUTHENTICATED_ENCRYPTED = _AUTHENTICATED | _ENCRYPTED
 
 
-class Keys(msgspec.Struct, frozen=True):
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
     """The global keys of one client at one meter, 16 bytes each. Never printed."""
 
     encryption: bytes

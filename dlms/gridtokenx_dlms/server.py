@@ -44,9 +44,9 @@ _SERVICES = {
 # A block response's own bytes, and those of its protection.
 _BLOCK_OVERHEAD = 48
 _SMALLEST_PDU = 64
-_OPERATION_NOT_POSSIBLE = refusal.ExceptionResponse(1, 1)
-_SERVICE_NOT_SUPPORTED = refusal.ExceptionResponse(2, 2)
-_DECIPHERING_ERROR = refusal.ExceptionResponse(1, 5)
+_OPERATION_NOT_POSSIBLE = refusal.ExceptionResponse(state=1, service=1)
+_SERVICE_NOT_SUPPORTED = refusal.ExceptionResponse(state=2, service=2)
+_DECIPHERING_ERROR = refusal.ExceptionResponse(state=1, service=5)
 
 
 class LogicalDevice(Protocol):
@@ -63,7 +63,7 @@ class LogicalDevice(Protocol):
     ) -> tuple[AccessResult, Data | None]: ...
 
 
-class ClientTerms(msgspec.Struct, frozen=True):
+class ClientTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What a client must show, and how its messages must be protected at least."""
 
     mechanism: Mechanism = Mechanism.NONE
@@ -151,7 +151,11 @@ class ServerAssociation:
             return self._refuse(aarq.context, refused)
         if aarq.calling_title and self._terms.keys:
             self._ciphering = Ciphering(
-                self._terms.keys, self._title, self._terms.protection, 0, aarq.calling_title
+                keys=self._terms.keys,
+                title=self._title,
+                protection=self._terms.protection,
+                counter=0,
+                peer_title=aarq.calling_title,
             )
             self._ciphering.guard = self._guard
         self._is_ciphered = aarq.context is ContextName.LOGICAL_NAMES_CIPHERED
@@ -203,7 +207,7 @@ class ServerAssociation:
         self._max_pdu = max(_SMALLEST_PDU, min(taken, self._terms.max_pdu_bytes))
         self._conformance = request.conformance & SPOKEN
         response = initiate.InitiateResponse(
-            self._conformance, self._terms.max_pdu_bytes
+            conformance=self._conformance, max_pdu_bytes=self._terms.max_pdu_bytes
         ).to_bytes()
         if self._is_ciphered:
             response = self._cipher(response, is_global=True)
@@ -219,13 +223,13 @@ class ServerAssociation:
             diagnostic = Diagnostic.AUTHENTICATION_REQUIRED
         self.is_open = self._challenges is None
         return Aare(
-            aarq.context,
-            AssociationResult.ACCEPTED,
-            diagnostic,
-            response,
-            aarq.mechanism,
-            challenge,
-            self._title if self._ciphering else b"",
+            context=aarq.context,
+            result=AssociationResult.ACCEPTED,
+            diagnostic=diagnostic,
+            user_information=response,
+            mechanism=aarq.mechanism,
+            authentication=challenge,
+            responding_title=self._title if self._ciphering else b"",
         ).to_bytes()
 
     @staticmethod
@@ -233,8 +237,15 @@ class ServerAssociation:
         context: ContextName, diagnostic: Diagnostic, code: InitiateError = InitiateError.OTHER
     ) -> bytes:
         service, kind = refusal.INITIATE_SERVICE, refusal.INITIATE_CLASS
-        error = refusal.ConfirmedServiceError(service, kind, code).to_bytes()
-        return Aare(context, AssociationResult.REJECTED_PERMANENT, diagnostic, error).to_bytes()
+        error = refusal.ConfirmedServiceError(
+            service=service, error_class=kind, code=code
+        ).to_bytes()
+        return Aare(
+            context=context,
+            result=AssociationResult.REJECTED_PERMANENT,
+            diagnostic=diagnostic,
+            user_information=error,
+        ).to_bytes()
 
     def _release(self, message: bytes) -> bytes:
         acse.parse_release(message, acse.RLRQ_TAG)
@@ -273,10 +284,12 @@ class ServerAssociation:
         if tag == set_service.SET_REQUEST_TAG:
             write = set_service.parse_set_request(message)
             result = self._device.set(self._client, write.attribute, write.value)
-            return set_service.SetResponse(write.invoke, result).to_bytes()
+            return set_service.SetResponse(invoke=write.invoke, result=result).to_bytes()
         call = action_service.parse_action_request(message)
         result, returned = self._device.act(self._client, call.method, call.parameters)
-        return action_service.ActionResponse(call.invoke, result, returned).to_bytes()
+        return action_service.ActionResponse(
+            invoke=call.invoke, result=result, returned=returned
+        ).to_bytes()
 
     def _prove(self, message: bytes) -> bytes:
         """The client's answer to our challenge, and ours to its."""
@@ -295,12 +308,16 @@ class ServerAssociation:
                 ciphering.guard.check(counter)
         except DlmsError:
             self._challenges = None  # and no association; the refusal is still ciphered
-            denied = action_service.ActionResponse(call.invoke, AccessResult.READ_WRITE_DENIED)
+            denied = action_service.ActionResponse(
+                invoke=call.invoke, result=AccessResult.READ_WRITE_DENIED
+            )
             return denied.to_bytes()
         self._challenges = None
         self.is_open = True
         answer = security.gmac(theirs, ciphering.keys, self._title, self._counters())
-        return action_service.ActionResponse(call.invoke, 0, octet_string(answer)).to_bytes()
+        return action_service.ActionResponse(
+            invoke=call.invoke, result=0, returned=octet_string(answer)
+        ).to_bytes()
 
     def _get(self, request: get_service.AnyGetRequest) -> bytes:
         match request:
@@ -331,11 +348,15 @@ class ServerAssociation:
     def _next_block(self, request: get_service.GetNextRequest) -> bytes:
         if self._rest is None:
             code = AccessResult.NO_LONG_GET_IN_PROGRESS
-            return get_service.GetBlockResponse(request.invoke, True, 0, code).to_bytes()
+            return get_service.GetBlockResponse(
+                invoke=request.invoke, is_last=True, block=0, content=code
+            ).to_bytes()
         if request.block != self._block:
             self._rest = None
             code = AccessResult.DATA_BLOCK_NUMBER_INVALID
-            return get_service.GetBlockResponse(request.invoke, True, 0, code).to_bytes()
+            return get_service.GetBlockResponse(
+                invoke=request.invoke, is_last=True, block=0, content=code
+            ).to_bytes()
         return self._cut(request.invoke)
 
     def _cut(self, invoke: int) -> bytes:
@@ -344,7 +365,9 @@ class ServerAssociation:
         part, rest = bytes(self._rest[:size]), self._rest[size:]
         self._block += 1
         self._rest = rest or None
-        return get_service.GetBlockResponse(invoke, not rest, self._block, part).to_bytes()
+        return get_service.GetBlockResponse(
+            invoke=invoke, is_last=not rest, block=self._block, content=part
+        ).to_bytes()
 
     # --- protection -----------------------------------------------------------------------------
 

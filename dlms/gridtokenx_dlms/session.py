@@ -20,7 +20,7 @@ from gridtokenx_dlms.xdlms.ciphered import (
 from gridtokenx_dlms.xdlms.refusal import EXCEPTION_RESPONSE_TAG
 
 
-class Ciphering(msgspec.Struct):
+class Ciphering(msgspec.Struct, kw_only=True):
     """The keys and counters of one end. `counter` is the next that this end uses.
 
     Who makes it keeps `counter` and the guard's newest over restarts: a counter that is used
@@ -53,8 +53,10 @@ class Ciphering(msgspec.Struct):
         content = security.protect(plain, keys, self.title, self.take_counter(), self.protection)
         if self.is_general and not is_global:
             tag = GENERAL_DED_TAG if dedicated else GENERAL_GLO_TAG
-            return Ciphered(tag, content, self.title).to_bytes()
-        return Ciphered(ciphered_tag(plain[0], dedicated=dedicated), content).to_bytes()
+            return Ciphered(tag=tag, protected=content, title=self.title).to_bytes()
+        return Ciphered(
+            tag=ciphered_tag(plain[0], dedicated=dedicated), protected=content
+        ).to_bytes()
 
     def decipher(self, message: bytes) -> bytes:
         """The plain message. Raises SecurityError, MalformedError, UnsupportedError.
@@ -87,7 +89,7 @@ class Ciphering(msgspec.Struct):
             return self.keys, False
         if not self.dedicated_key:
             raise SecurityError("expected a message under the global key")
-        return Keys(self.dedicated_key, self.keys.authentication), True
+        return Keys(encryption=self.dedicated_key, authentication=self.keys.authentication), True
 
 
 def is_refusal_in_the_open(message: bytes) -> bool:

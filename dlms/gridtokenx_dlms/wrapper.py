@@ -20,7 +20,7 @@ MAX_MESSAGE = 0xFFFF
 _HEADER = struct.Struct(">HHHH")
 
 
-class WrapperMessage(msgspec.Struct, frozen=True, gc=False):
+class WrapperMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message between two wrapper ports, each 0 to 65535."""
 
     source: int
@@ -61,4 +61,4 @@ class WrapperReader:
                 return
             message = bytes(self._buffer[HEADER_BYTES:end])
             del self._buffer[:end]
-            yield WrapperMessage(source, destination, message)
+            yield WrapperMessage(source=source, destination=destination, message=message)

@@ -16,7 +16,7 @@ from gridtokenx_sim.physics.site import Sky
 _UWH_PER_WH = 10**6
 
 
-class Installation(msgspec.Struct, frozen=True):
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
     """What stands behind a meter, and what it had counted before the start."""
 
     solar_kwp: Kilowatt
@@ -92,7 +92,10 @@ def _element(installation: Installation, site: Site, sky: Sky, seed: int) -> Met
     household = Household(
         installation.annual_load_kwh // _UWH_PER_WH, site.latitude, site.longitude, seed
     )
-    opening = Counted(_mw_ms(installation.import_kwh), _mw_ms(installation.export_kwh))
+    opening = Counted(
+        imported_mw_ms=_mw_ms(installation.import_kwh),
+        exported_mw_ms=_mw_ms(installation.export_kwh),
+    )
     return MeterElement(sky, household, installation.solar_kwp, site.start_ms, opening)
 
 

@@ -11,7 +11,9 @@ from gridtokenx_client.problem import Mistake
 from gridtokenx_client.wallet import Wallet, check_amounts, new_id
 from gridtokenx_wire.order import Cancel, Order, Standing, open_instruction
 
-AT = Health("ok", "sonnenweg", 1_782_036_000_000, 7, "running")
+AT = Health(
+    status="ok", community="sonnenweg", time_ms=1_782_036_000_000, journal_seq=7, oracle="running"
+)
 
 
 def test_a_wallet_is_the_same_after_it_was_loaded(tmp_path: Path) -> None:

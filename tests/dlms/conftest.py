@@ -101,7 +101,13 @@ class Bench:
         self.pushed: list[bytes] = []
         self.station = Station(17, self._associate, parameters)
         self.server = HdlcServer(
-            far, [Device(self.station, lambda: self.conduct, opening, "1234")], idle_s=5
+            far,
+            [
+                Device(
+                    station=self.station, conduct=lambda: self.conduct, opening=opening, name="1234"
+                )
+            ],
+            idle_s=5,
         )
         self.line = SerialLine(far.path)
         link = ClientLink(HdlcAddress.client(16), HdlcAddress.server(1, 17), parameters)
@@ -120,7 +126,14 @@ def bench() -> Callable[..., Any]:
         parameters: LinkParameters | None = None, opening: Identification | None = None
     ) -> AsyncIterator[Bench]:
         far = FarEnd()
-        found = Bench(far, parameters or LinkParameters(64, 64, 1, 1), opening)
+        found = Bench(
+            far,
+            parameters
+            or LinkParameters(
+                transmit_length=64, receive_length=64, transmit_window=1, receive_window=1
+            ),
+            opening,
+        )
         task = asyncio.create_task(found.server.run())
         try:
             yield found

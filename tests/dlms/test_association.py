@@ -35,8 +35,8 @@ from gridtokenx_dlms.xdlms.refusal import parse_confirmed_service_error
 
 T = TypeVar("T")
 
-KEYS = Keys(bytes(range(16)), bytes(range(0xD0, 0xE0)))
-OTHER_KEYS = Keys(bytes(16), bytes(range(0xD0, 0xE0)))
+KEYS = Keys(encryption=bytes(range(16)), authentication=bytes(range(0xD0, 0xE0)))
+OTHER_KEYS = Keys(encryption=bytes(16), authentication=bytes(range(0xD0, 0xE0)))
 CLIENT_TITLE = b"GTX\0\0\0\0\1"
 METER_TITLE = b"SIM\0\0\0\0\2"
 IMPORT = Attribute(3, Obis(1, 0, 1, 8, 0), 2)
@@ -90,7 +90,8 @@ def run(exchange: Generator[bytes, bytes, T], server: ServerAssociation) -> T:
 
 
 def terms(mechanism: Mechanism, protection: Protection) -> ClientTerms:
-    return ClientTerms(mechanism, b"12345678", KEYS, protection, 512)
+    terms = ClientTerms(secret=b"12345678", keys=KEYS, max_pdu_bytes=512)
+    return msgspec.structs.replace(terms, mechanism=mechanism, protection=protection)
 
 
 def serve(of: ClientTerms, meter: Meter | None = None) -> ServerAssociation:
@@ -107,13 +108,15 @@ def client(
     secret: bytes = b"12345678",
     **more: object,
 ) -> ClientAssociation:
-    ciphering = Ciphering(keys, CLIENT_TITLE, protection, 1)
+    ciphering = Ciphering(keys=keys, title=CLIENT_TITLE, protection=protection, counter=1)
     for name, value in more.items():
         setattr(ciphering, name, value)
-    authentication = Authentication(mechanism, secret, b"challenge of ours")
+    ours = b"challenge of ours"
+    authentication = Authentication(mechanism=mechanism, secret=secret, challenge=ours)
     return ClientAssociation(authentication, ciphering, max_pdu_bytes=256)
 
 
+AUTH, NO = Protection.AUTHENTICATED_ENCRYPTED, Protection.NONE
 MECHANISMS = [Mechanism.NONE, Mechanism.LOW, Mechanism.HIGH_GMAC]
 
 
@@ -159,9 +162,6 @@ def test_general_ciphering_and_a_dedicated_key_are_spoken(
     reader = client(Mechanism.HIGH_GMAC, protection, **more)
     run(reader.open(), server)
     assert run(reader.get(LONG), server) == ROWS
-
-
-AUTH, NO = Protection.AUTHENTICATED_ENCRYPTED, Protection.NONE
 
 
 def test_counters_under_a_dedicated_key_may_begin_anew_and_come_once() -> None:
@@ -215,8 +215,9 @@ def test_who_does_not_show_what_is_asked_for_gets_no_association(
 def test_ends_that_have_nothing_in_common_part_with_a_reason(
     changes: dict[str, int], reason: str
 ) -> None:
-    asked = msgspec.structs.replace(InitiateRequest(SPOKEN, 256), **changes)
-    aarq = Aarq(ContextName.LOGICAL_NAMES, asked.to_bytes())
+    request = InitiateRequest(conformance=SPOKEN, max_pdu_bytes=256)
+    asked = msgspec.structs.replace(request, **changes)
+    aarq = Aarq(context=ContextName.LOGICAL_NAMES, user_information=asked.to_bytes())
     server = serve(ClientTerms())
     aare = parse_aare(server.handle(aarq.to_bytes()))
     assert aare.result is AssociationResult.REJECTED_PERMANENT

@@ -16,7 +16,18 @@ from gridtokenx_dlms.data import Data, DataType, encode
 from gridtokenx_dlms.date_time import CosemDate, CosemDateTime, CosemTime
 from gridtokenx_dlms.errors import MalformedError, TruncatedError
 
-MOMENT = CosemDateTime(2026, 6, 21, 7, 12, 30, 15, 0, -120, 0x80)
+MOMENT = CosemDateTime(
+    year=2026,
+    month=6,
+    day=21,
+    weekday=7,
+    hour=12,
+    minute=30,
+    second=15,
+    hundredths=0,
+    deviation_min=-120,
+    status=0x80,
+)
 
 # hex, value
 TABLE: list[tuple[str, Data]] = [
@@ -39,8 +50,8 @@ TABLE: list[tuple[str, Data]] = [
     ("17 3f 80 00 00", Data(DataType.FLOAT32, 1.0)),
     ("18 3f f0 00 00 00 00 00 00", Data(DataType.FLOAT64, 1.0)),
     ("19 07 ea 06 15 07 0c 1e 0f 00 ff 88 80", Data(DataType.DATE_TIME, MOMENT)),
-    ("1a 07 ea 06 15 07", Data(DataType.DATE, CosemDate(2026, 6, 21, 7))),
-    ("1b 0c 1e 0f 00", Data(DataType.TIME, CosemTime(12, 30, 15, 0))),
+    ("1a 07 ea 06 15 07", Data(DataType.DATE, CosemDate(year=2026, month=6, day=21, weekday=7))),
+    ("1b 0c 1e 0f 00", Data(DataType.TIME, CosemTime(hour=12, minute=30, second=15, hundredths=0))),
     ("ff", Data(DataType.DONT_CARE)),
     # a scaler and unit: 10^-3, Wh
     ("02 02 0f fd 16 1e", data.structure(data.integer(-3), data.enum(30))),
@@ -131,16 +142,16 @@ def integers(kind: DataType, bits: int, *, signed: bool) -> st.SearchStrategy[Da
 
 MOMENTS = st.builds(
     CosemDateTime,
-    st.integers(1, 9999) | st.just(0xFFFF),
-    st.integers(1, 12) | st.sampled_from([0xFD, 0xFE, 0xFF]),
-    st.integers(1, 31) | st.sampled_from([0xFD, 0xFE, 0xFF]),
-    st.integers(1, 7) | st.just(0xFF),
-    st.integers(0, 23) | st.just(0xFF),
-    st.integers(0, 59) | st.just(0xFF),
-    st.integers(0, 59) | st.just(0xFF),
-    st.integers(0, 99) | st.just(0xFF),
-    st.integers(-840, 840) | st.just(-0x8000),
-    st.integers(0, 255),
+    year=st.integers(1, 9999) | st.just(0xFFFF),
+    month=st.integers(1, 12) | st.sampled_from([0xFD, 0xFE, 0xFF]),
+    day=st.integers(1, 31) | st.sampled_from([0xFD, 0xFE, 0xFF]),
+    weekday=st.integers(1, 7) | st.just(0xFF),
+    hour=st.integers(0, 23) | st.just(0xFF),
+    minute=st.integers(0, 59) | st.just(0xFF),
+    second=st.integers(0, 59) | st.just(0xFF),
+    hundredths=st.integers(0, 99) | st.just(0xFF),
+    deviation_min=st.integers(-840, 840) | st.just(-0x8000),
+    status=st.integers(0, 255),
 )
 SIMPLE = st.one_of(
     st.just(data.NULL),

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from gridtokenx_dlms.date_time import UNSPECIFIED_DEVIATION, CosemDateTime
 
-NOON = CosemDateTime(2026, 6, 21, 7, 12, 0, 0, 0, -120, 0x80)
+NOON = CosemDateTime(
+    year=2026,
+    month=6,
+    day=21,
+    weekday=7,
+    hour=12,
+    minute=0,
+    second=0,
+    hundredths=0,
+    deviation_min=-120,
+    status=0x80,
+)
 NOON_MS = 1_782_036_000_000  # 2026-06-21T10:00:00Z
 
 

@@ -21,10 +21,22 @@ def test_a_request_asks_for_anyone_or_for_one() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        (b"/ISK5\\2M550T-1012\r\n", Identification("ISK", "5", "M550T-1012", True)),
-        (b"/LGZ4\\2ZMF100AC.M23\r\n", Identification("LGZ", "4", "ZMF100AC.M23", True)),
-        (b"\x00\xff/?!\r\n/EMH5\\@01LZQJL0013F\r\n", Identification("EMH", "5", "", False)),
-        (b"/ESY5Q3DA1004 V3.03\r\n", Identification("ESY", "5", "Q3DA1004 V3.03", False)),
+        (
+            b"/ISK5\\2M550T-1012\r\n",
+            Identification(maker="ISK", baud_code="5", name="M550T-1012", speaks_hdlc=True),
+        ),
+        (
+            b"/LGZ4\\2ZMF100AC.M23\r\n",
+            Identification(maker="LGZ", baud_code="4", name="ZMF100AC.M23", speaks_hdlc=True),
+        ),
+        (
+            b"\x00\xff/?!\r\n/EMH5\\@01LZQJL0013F\r\n",
+            Identification(maker="EMH", baud_code="5", name="", speaks_hdlc=False),
+        ),
+        (
+            b"/ESY5Q3DA1004 V3.03\r\n",
+            Identification(maker="ESY", baud_code="5", name="Q3DA1004 V3.03", speaks_hdlc=False),
+        ),
     ],
 )
 def test_an_identification_is_found(line: bytes, expected: Identification) -> None:

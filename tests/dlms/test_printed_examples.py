@@ -24,8 +24,8 @@ from gridtokenx_dlms.xdlms.initiate import (
 
 # Green Book (DLMS UA 1000-2), the example of "Application layer security": keys, titles, counters.
 KEYS = Keys(
-    bytes.fromhex("000102030405060708090A0B0C0D0E0F"),
-    bytes.fromhex("D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF"),
+    encryption=bytes.fromhex("000102030405060708090A0B0C0D0E0F"),
+    authentication=bytes.fromhex("D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF"),
 )
 TITLE = bytes.fromhex("4D4D4D0000BC614E")
 COUNTER = 0x01234567
@@ -57,7 +57,7 @@ def test_a_request_is_protected_as_the_green_book_prints_it(
 
 def test_a_request_is_protected_as_a_tool_for_the_same_prints_it() -> None:
     # github.com/ric-geek/dlms-encrypt-decrypt-cli, README.md; it prints all 16 bytes of the tag.
-    keys = Keys(b"ENCRYPTIONKEYKEY", b"AUTHENTICATIONKE")
+    keys = Keys(encryption=b"ENCRYPTIONKEYKEY", authentication=b"AUTHENTICATIONKE")
     printed = bytes.fromhex("3080000001 0DE63F2331A09AA85E8830F5F3 610D47E1E24B14E8A022AEFC")
     asked = bytes.fromhex("C001810001000060010AFF0200")
     how = Protection.AUTHENTICATED_ENCRYPTED
@@ -103,7 +103,10 @@ def test_the_request_with_a_password_is_read_and_written() -> None:
     aarq = parse_aarq(bytes.fromhex(LOW_AARQ))
     assert (aarq.mechanism, aarq.authentication) == (Mechanism.LOW, b"12345678")
     assert aarq == Aarq(
-        ContextName.LOGICAL_NAMES, aarq.user_information, Mechanism.LOW, b"12345678"
+        context=ContextName.LOGICAL_NAMES,
+        user_information=aarq.user_information,
+        mechanism=Mechanism.LOW,
+        authentication=b"12345678",
     )
     assert aarq.to_bytes().hex().upper() == LOW_AARQ
     assert "12345678" not in repr(aarq)
@@ -112,10 +115,10 @@ def test_the_request_with_a_password_is_read_and_written() -> None:
 def test_the_answer_is_read_and_written() -> None:
     aare = parse_aare(bytes.fromhex(AARE))
     assert aare == Aare(
-        ContextName.LOGICAL_NAMES,
-        AssociationResult.ACCEPTED,
-        Diagnostic.NULL,
-        aare.user_information,
+        context=ContextName.LOGICAL_NAMES,
+        result=AssociationResult.ACCEPTED,
+        diagnostic=Diagnostic.NULL,
+        user_information=aare.user_information,
     )
     response = parse_initiate_response(aare.user_information)
     assert (response.max_pdu_bytes, response.vaa) == (500, 7)

@@ -9,7 +9,7 @@ from gridtokenx_dlms import security
 from gridtokenx_dlms.errors import MalformedError, SecurityError, UnsupportedError
 from gridtokenx_dlms.security import Keys, Protection, ReplayGuard, Unprotected
 
-KEYS = Keys(bytes(range(16)), bytes(range(0xD0, 0xE0)))
+KEYS = Keys(encryption=bytes(range(16)), authentication=bytes(range(0xD0, 0xE0)))
 TITLE = b"KFM\x10\x20\x02\x98\x02"
 PLAIN = bytes.fromhex("0F000000010000")
 COUNTER = 0x0A28

@@ -80,10 +80,13 @@ def opened(message: bytes, entry: dict[str, Any]) -> bytes:
     if "encryption_key" not in entry:
         return message
     authentication = entry.get("authentication_key", bytes(16).hex())
-    keys = Keys(bytes.fromhex(entry["encryption_key"]), bytes.fromhex(authentication))
+    keys = Keys(
+        encryption=bytes.fromhex(entry["encryption_key"]),
+        authentication=bytes.fromhex(authentication),
+    )
     is_proven = "authentication_key" in entry
     protection = Protection.AUTHENTICATED_ENCRYPTED if is_proven else Protection.ENCRYPTED
-    return Ciphering(keys, bytes(8), protection, 0).decipher(message)
+    return Ciphering(keys=keys, title=bytes(8), protection=protection, counter=0).decipher(message)
 
 
 def local(moment: CosemDateTime) -> datetime:

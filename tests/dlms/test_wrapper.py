@@ -10,11 +10,13 @@ from gridtokenx_dlms.errors import MalformedError
 from gridtokenx_dlms.wrapper import WrapperMessage, WrapperReader, parse_datagram
 
 PORTS = st.integers(0, 0xFFFF)
-MESSAGES = st.builds(WrapperMessage, PORTS, PORTS, st.binary(max_size=60))
+MESSAGES = st.builds(
+    WrapperMessage, source=PORTS, destination=PORTS, message=st.binary(max_size=60)
+)
 
 
 def test_a_message_has_eight_bytes_before_it() -> None:
-    message = WrapperMessage(16, 1, bytes.fromhex("c001c1"))
+    message = WrapperMessage(source=16, destination=1, message=bytes.fromhex("c001c1"))
     assert message.to_bytes().hex() == "0001001000010003c001c1"
     assert parse_datagram(message.to_bytes()) == message
 
@@ -40,4 +42,4 @@ def test_a_datagram_holds_one_whole_message(text: str) -> None:
 
 def test_a_message_too_long_is_the_callers_mistake() -> None:
     with pytest.raises(ValueError, match="at most 65535"):
-        WrapperMessage(1, 1, bytes(65_536)).to_bytes()
+        WrapperMessage(source=1, destination=1, message=bytes(65_536)).to_bytes()

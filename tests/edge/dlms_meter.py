@@ -41,7 +41,7 @@ SERIAL, STATUS = Obis(0, 0, 96, 1, 0), Obis(0, 0, 96, 10, 1)
 COUNTER = Obis(0, 0, 43, 1, 0)
 METER_TITLE = b"ISK\0\0\0\0\7"
 PERIOD_MS = 900_000
-KEYS = Keys(bytes(range(16)), bytes(range(0xD0, 0xE0)))
+KEYS = Keys(encryption=bytes(range(16)), authentication=bytes(range(0xD0, 0xE0)))
 PASSWORD = b"12345678"
 SERIAL_NUMBER = "40012345"
 METER = f"ISKRAEMECO-{SERIAL_NUMBER}"
@@ -71,9 +71,9 @@ class TestedMeter:
         clock = ClockObject(self.now_ms, self._move, -60)
         columns = [
             CLOCK_COLUMN,
-            CaptureObject(1, STATUS, 2),
-            CaptureObject(3, IMPORT, 2),
-            CaptureObject(3, EXPORT, 2),
+            CaptureObject(class_id=1, obis=STATUS, attribute=2),
+            CaptureObject(class_id=3, obis=IMPORT, attribute=2),
+            CaptureObject(class_id=3, obis=EXPORT, attribute=2),
         ]
         self.model = ObjectModel(
             [
@@ -168,10 +168,16 @@ class TestedMeter:
 
     @asynccontextmanager
     async def on_serial(self, link: Path, *, mode_e: bool = False) -> AsyncIterator[Path]:
-        opening = Identification("ISK", "5", "AM550", True) if mode_e else None
+        opening = (
+            Identification(maker="ISK", baud_code="5", name="AM550", speaks_hdlc=True)
+            if mode_e
+            else None
+        )
         self.station = Station(None, self.associate)
         with_pty = PtyLine(link)
-        server = HdlcServer(with_pty, [Device(self.station, lambda: self.conduct, opening)])
+        server = HdlcServer(
+            with_pty, [Device(station=self.station, conduct=lambda: self.conduct, opening=opening)]
+        )
         serving = asyncio.create_task(server.run())
         try:
             yield link

@@ -187,13 +187,19 @@ async def test_dlms_cosem_is_refused_what_it_may_not_have(
 def other_association() -> ClientAssociation:
     """As the environment says that the other server wants it."""
     if password := os.environ.get("DLMS_PASSWORD"):
-        return ClientAssociation(Authentication(Mechanism.LOW, password.encode()))
+        return ClientAssociation(Authentication(mechanism=Mechanism.LOW, secret=password.encode()))
     if not (both := os.environ.get("DLMS_KEYS")):
         return ClientAssociation()
-    keys = Keys(*(bytes.fromhex(key) for key in both.split(":")))
+    encryption, authentication = (bytes.fromhex(key) for key in both.split(":"))
+    keys = Keys(encryption=encryption, authentication=authentication)
     counter = int(time.time())  # higher than in the run before
-    ciphering = Ciphering(keys, b"GTX\0\0\0\0\1", Protection.AUTHENTICATED_ENCRYPTED, counter)
-    proof = Authentication(Mechanism.HIGH_GMAC, challenge=secrets.token_bytes(16))
+    ciphering = Ciphering(
+        keys=keys,
+        title=b"GTX\0\0\0\0\1",
+        protection=Protection.AUTHENTICATED_ENCRYPTED,
+        counter=counter,
+    )
+    proof = Authentication(mechanism=Mechanism.HIGH_GMAC, challenge=secrets.token_bytes(16))
     return ClientAssociation(proof, ciphering, max_pdu_bytes=256)
 
 

@@ -22,7 +22,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 _MISSING = "missing"
 
 
-class Bucket(msgspec.Struct):
+class Bucket(msgspec.Struct, kw_only=True):
     """An hour of a day, or a day of a month. `worst` is the least of its qualities."""
 
     label: str
@@ -80,7 +80,7 @@ def buckets(intervals: Iterable[Interval], label: Callable[[int], str]) -> list[
     for each in intervals:
         name = label(each.start_ms)
         if not found or found[-1].label != name:
-            found.append(Bucket(name))
+            found.append(Bucket(label=name))
         bucket = found[-1]
         bucket.worst = min(bucket.worst, each.quality, key=_ORDER.index)
         if each.import_kwh is None or each.export_kwh is None:

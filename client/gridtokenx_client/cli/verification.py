@@ -110,7 +110,7 @@ def _show(comparisons: Sequence[Comparison], *, as_json: bool) -> None:
     if as_json:
         report = {
             "holds": all(each.holds for each in comparisons),
-            "verdicts": [each._asdict() for each in comparisons],
+            "verdicts": [msgspec.structs.asdict(each) for each in comparisons],
         }
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
         return

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from gridtokenx_client.verification.clearing_document import Clearing, Plain, Step, plain, price_of
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx, parse_kwh
@@ -17,7 +18,7 @@ RULES = "gridtokenx-auction/1"
 UWH_PER_KWH = 10**9
 
 
-class Comparison(NamedTuple):
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """One thing compared. `holds` says whether what is published is what comes out."""
 
     zone: str
@@ -59,7 +60,13 @@ def check_auction(clearing: Clearing) -> Iterator[Comparison]:
 
 
 def comparison(zone: str, check: str, published: object, computed: object) -> Comparison:
-    return Comparison(zone, check, str(published), str(computed), published == computed)
+    return Comparison(
+        zone=zone,
+        check=check,
+        published=str(published),
+        computed=str(computed),
+        holds=published == computed,
+    )
 
 
 def spell(price: int | None) -> str:
@@ -85,9 +92,12 @@ def spell_fills(filled: dict[int, int]) -> str:
 
 
 def book_hash(clearing: Clearing, orders: Iterable[Plain]) -> str:
+    """Return the SHA-256 of the book in its published form: a line for each order, by number."""
     lines = [RULES, f"zone {clearing.zone}", f"interval {clearing.interval_ms}"]
-    for number, wallet, side, price, quantity in sorted(orders):
-        lines.append(f"{number} {wallet} {side} {price} {quantity}")
+    lines += [
+        f"{order.number} {order.wallet} {order.side} {order.price} {order.quantity}"
+        for order in sorted(orders, key=lambda order: order.number)
+    ]
     text = "\n".join(lines) + "\n"
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -11,7 +10,7 @@ from gridtokenx_client.problem import Mistake
 from gridtokenx_wire.units import parse_grx, parse_kwh
 
 
-class BookOrder(msgspec.Struct, frozen=True):
+class BookOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order as the auction found it. Of the same price, the lower number is older."""
 
     number: int
@@ -21,14 +20,14 @@ class BookOrder(msgspec.Struct, frozen=True):
     quantity_kwh: str
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """All that is bid or asked at this price or a better one."""
 
     price_grx_per_kwh: str
     quantity_kwh: str
 
 
-class ClearingTrade(msgspec.Struct, frozen=True):
+class ClearingTrade(msgspec.Struct, frozen=True, kw_only=True):
     """Between two orders, by number. The zones differ where it came about by the coupling.
 
     The buyer pays `gross_grx`, and `rent_grx` for links that are full.
@@ -48,7 +47,7 @@ class ClearingTrade(msgspec.Struct, frozen=True):
     seller_zone: str
 
 
-class ClearingLink(msgspec.Struct, frozen=True):
+class ClearingLink(msgspec.Struct, frozen=True, kw_only=True):
     """A link between zones: `capacity_kwh` is what it had left for the coupling."""
 
     from_zone: str
@@ -61,7 +60,7 @@ class ClearingLink(msgspec.Struct, frozen=True):
     rent_grx: str
 
 
-class Clearing(msgspec.Struct, frozen=True):
+class Clearing(msgspec.Struct, frozen=True, kw_only=True):
     """One zone's auction of one interval, and its part in the coupling.
 
     A price is None where nothing trades, an end of an interval where there is none. `trades` are
@@ -92,7 +91,7 @@ class Clearing(msgspec.Struct, frozen=True):
     links: list[ClearingLink]
 
 
-class ClearingSummary(msgspec.Struct, frozen=True):
+class ClearingSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One zone's result in the list of clearings."""
 
     zone: str
@@ -115,7 +114,7 @@ class Clearings(msgspec.Struct, frozen=True):
     before_ms: int | None
 
 
-class Plain(NamedTuple):
+class Plain(msgspec.Struct, frozen=True, kw_only=True):
     """An order in whole µGRX a kWh and µWh."""
 
     number: int
@@ -128,7 +127,9 @@ class Plain(NamedTuple):
 def plain(order: BookOrder) -> Plain:
     """Raises ValueError for amounts that are none."""
     price, quantity = parse_grx(order.price_grx_per_kwh), parse_kwh(order.quantity_kwh)
-    return Plain(order.number, order.wallet, order.side, price, quantity)
+    return Plain(
+        number=order.number, wallet=order.wallet, side=order.side, price=price, quantity=quantity
+    )
 
 
 def price_of(text: str | None) -> int | None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from gridtokenx_client.verification.auction_check import (
     UWH_PER_KWH,
     Comparison,
@@ -42,7 +44,13 @@ def check_coupling(clearings: Sequence[Clearing]) -> Iterator[Comparison]:
     for clearing in clearings:
         is_same = clearing.links == links
         said = f"{len(links)}, the same as in {clearings[0].zone}"
-        yield Comparison(clearing.zone, "links", said if is_same else "others", said, is_same)
+        yield Comparison(
+            zone=clearing.zone,
+            check="links",
+            published=said if is_same else "others",
+            computed=said,
+            holds=is_same,
+        )
     names = {clearing.zone for clearing in clearings}
     for link in links:
         missing = {link.from_zone, link.to_zone} - names
@@ -69,7 +77,10 @@ def offered(clearing: Clearing, side: str) -> list[Offer]:
     """
     orders = [plain(order) for order in clearing.book]
     done = traded(clearing)
-    left = [order._replace(quantity=order.quantity - done.get(order.number, 0)) for order in orders]
+    left = [
+        msgspec.structs.replace(order, quantity=order.quantity - done.get(order.number, 0))
+        for order in orders
+    ]
     left = [order for order in left if order.quantity]
     best_bid = max((order.price for order in left if order.side == "buy"), default=None)
     best_ask = min((order.price for order in left if order.side == "sell"), default=None)

@@ -28,7 +28,7 @@ from gridtokenx_dlms.xdlms.notification import DATA_NOTIFICATION_TAG
 T = TypeVar("T")
 
 
-class Timing(msgspec.Struct, frozen=True):
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """`reply_s` is for the first byte of a reply, `gap_s` between two bytes of one.
 
     A request is repeated `retries` times (TCP does that itself, and is waited for as long);
@@ -200,7 +200,7 @@ class WrapperTransport:
         if self._is_broken:
             raise LinkError("the connection has failed before")
         self._is_broken = True
-        wrapped = WrapperMessage(self._client, self._server, message)
+        wrapped = WrapperMessage(source=self._client, destination=self._server, message=message)
         try:
             async with asyncio.timeout(self._timing.exchange_s):
                 await self._line.write(wrapped.to_bytes())

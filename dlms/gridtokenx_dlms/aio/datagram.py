@@ -151,7 +151,11 @@ class UdpTransport:
         wait_s = min(timing.reply_s * (1 + timing.retries), timing.exchange_s)
         try:
             async with asyncio.timeout(wait_s):
-                self._datagrams.send(WrapperMessage(self._client, self._server, message).to_bytes())
+                self._datagrams.send(
+                    WrapperMessage(
+                        source=self._client, destination=self._server, message=message
+                    ).to_bytes()
+                )
                 reply = await self._reply()
         except TimeoutError:
             raise LinkError(f"no reply within {wait_s * 1000:.0f} ms") from None
@@ -218,7 +222,9 @@ class UdpServer:
         reply = conversation.handle(asked.message)
         if 0 < len(reply) <= LONGEST_MESSAGE:
             await asyncio.sleep(conduct.delay_s)
-            wrapped = WrapperMessage(asked.destination, asked.source, reply)
+            wrapped = WrapperMessage(
+                source=asked.destination, destination=asked.source, message=reply
+            )
             self._datagrams.send(wrapped.to_bytes(), address)
 
     def _conversation(self, address: Address, asked: WrapperMessage) -> Conversation | None:

@@ -27,7 +27,7 @@ _LINE_END = with_parity(b"\n")
 _SLASH = with_parity(b"/")  # what comes before it is noise, whose parity may be wrong
 
 
-class OpeningTiming(msgspec.Struct, frozen=True):
+class OpeningTiming(msgspec.Struct, frozen=True, kw_only=True):
     """IEC 62056-21, 5: a meter answers within 1.5 s, and leaves 1.5 s at most between characters.
 
     `confirmation_s` is how long its confirmation at the new rate is waited for; a meter that does

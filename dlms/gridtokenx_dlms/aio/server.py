@@ -31,7 +31,7 @@ _GAP_S = 0.2
 _LINE_END = with_parity(b"\n")
 
 
-class Conduct(msgspec.Struct, frozen=True):
+class Conduct(msgspec.Struct, frozen=True, kw_only=True):
     """How a meter behaves at this moment: late by so much, silent, or busy (RNR)."""
 
     delay_s: float = 0.0
@@ -42,7 +42,7 @@ class Conduct(msgspec.Struct, frozen=True):
 PROMPT = Conduct()
 
 
-class Device(msgspec.Struct, frozen=True):
+class Device(msgspec.Struct, frozen=True, kw_only=True):
     """A physical device on a line. `opening` is what it says of itself in mode E at 300 baud.
 
     `name` is the device address of a request message that chooses among several.
@@ -255,5 +255,5 @@ async def _reply(
     reply = conversation.handle(asked.message)
     if reply:
         await asyncio.sleep(conduct.delay_s)
-        wrapped = WrapperMessage(asked.destination, asked.source, reply)
+        wrapped = WrapperMessage(source=asked.destination, destination=asked.source, message=reply)
         await line.write(wrapped.to_bytes())

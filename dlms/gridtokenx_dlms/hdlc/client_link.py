@@ -204,13 +204,13 @@ class ClientLink:
         segmented: bool = False,
     ) -> bytes:
         frame = HdlcFrame(
-            self._server,
-            self._client,
-            kind,
-            poll,
-            send_seq,
-            self._segments.expected,
-            information,
-            segmented,
+            destination=self._server,
+            source=self._client,
+            kind=kind,
+            poll=poll,
+            send_seq=send_seq,
+            receive_seq=self._segments.expected,
+            information=information,
+            segmented=segmented,
         )
         return frame.to_bytes()

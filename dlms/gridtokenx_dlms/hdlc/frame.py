@@ -45,7 +45,7 @@ _UNNUMBERED = {kind.value: kind for kind in FrameKind if isinstance(kind.value, 
 _POLL_FINAL = 0x10
 
 
-class HdlcFrame(msgspec.Struct, frozen=True, gc=False):
+class HdlcFrame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A frame. `poll` is the P/F bit; `send_seq` and `receive_seq` are N(S) and N(R)."""
 
     destination: HdlcAddress
@@ -103,14 +103,14 @@ def parse_frame(frame: bytes) -> HdlcFrame:
         information = frame[control_at + 3 : -2]
     kind, poll, send_seq, receive_seq = _read_control(frame[control_at])
     return HdlcFrame(
-        HdlcAddress.from_bytes(frame[2:source_at]),
-        HdlcAddress.from_bytes(frame[source_at:control_at]),
-        kind,
-        poll,
-        send_seq,
-        receive_seq,
-        information,
-        bool(frame[0] & _SEGMENTED >> 8),
+        destination=HdlcAddress.from_bytes(frame[2:source_at]),
+        source=HdlcAddress.from_bytes(frame[source_at:control_at]),
+        kind=kind,
+        poll=poll,
+        send_seq=send_seq,
+        receive_seq=receive_seq,
+        information=information,
+        segmented=bool(frame[0] & _SEGMENTED >> 8),
     )
 
 

@@ -18,7 +18,7 @@ _WIDEST_WINDOW = 7
 _TRANSMIT_LENGTH, _RECEIVE_LENGTH, _TRANSMIT_WINDOW, _RECEIVE_WINDOW = 5, 6, 7, 8
 
 
-class LinkParameters(msgspec.Struct, frozen=True, gc=False):
+class LinkParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """As one end sees them: what it sends at most, and what it takes."""
 
     transmit_length: int = DEFAULT_INFORMATION
@@ -51,10 +51,10 @@ class LinkParameters(msgspec.Struct, frozen=True, gc=False):
     def meet(self, offered: LinkParameters) -> LinkParameters:
         """What both ends can do, seen from this end; `offered` is how the other sees it."""
         return LinkParameters(
-            min(self.transmit_length, offered.receive_length),
-            min(self.receive_length, offered.transmit_length),
-            min(self.transmit_window, offered.receive_window),
-            min(self.receive_window, offered.transmit_window),
+            transmit_length=min(self.transmit_length, offered.receive_length),
+            receive_length=min(self.receive_length, offered.transmit_length),
+            transmit_window=min(self.transmit_window, offered.receive_window),
+            receive_window=min(self.receive_window, offered.transmit_window),
         )
 
 
@@ -86,10 +86,10 @@ def parse_parameters(information: bytes) -> LinkParameters:
         found[identifier] = int.from_bytes(value, "big")
         at += 2 + size
     return LinkParameters(
-        _length(found.get(_TRANSMIT_LENGTH, DEFAULT_INFORMATION)),
-        _length(found.get(_RECEIVE_LENGTH, DEFAULT_INFORMATION)),
-        _window(found.get(_TRANSMIT_WINDOW, DEFAULT_WINDOW)),
-        _window(found.get(_RECEIVE_WINDOW, DEFAULT_WINDOW)),
+        transmit_length=_length(found.get(_TRANSMIT_LENGTH, DEFAULT_INFORMATION)),
+        receive_length=_length(found.get(_RECEIVE_LENGTH, DEFAULT_INFORMATION)),
+        transmit_window=_window(found.get(_TRANSMIT_WINDOW, DEFAULT_WINDOW)),
+        receive_window=_window(found.get(_RECEIVE_WINDOW, DEFAULT_WINDOW)),
     )
 
 

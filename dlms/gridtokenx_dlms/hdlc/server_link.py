@@ -127,14 +127,14 @@ class ServerLink:
         segmented: bool = False,
     ) -> None:
         frame = HdlcFrame(
-            self._client,
-            self._server,
-            kind,
-            poll,
-            send_seq,
-            self._segments.expected,
-            information,
-            segmented,
+            destination=self._client,
+            source=self._server,
+            kind=kind,
+            poll=poll,
+            send_seq=send_seq,
+            receive_seq=self._segments.expected,
+            information=information,
+            segmented=segmented,
         )
         self._out += frame.to_bytes()
         self._has_turn = self._has_turn and not poll

@@ -73,7 +73,13 @@ class Station:
     def notify(self, client: HdlcAddress, server: HdlcAddress, message: bytes) -> bytes:
         """The frame that brings a message unasked (UI). Raises ValueError if it is too long."""
         information = LLC_RESPONSE + message
-        frame = HdlcFrame(client, server, FrameKind.UI, poll=False, information=information)
+        frame = HdlcFrame(
+            destination=client,
+            source=server,
+            kind=FrameKind.UI,
+            poll=False,
+            information=information,
+        )
         return frame.to_bytes()
 
     def close(self) -> None:
@@ -97,7 +103,9 @@ class Station:
         """Disconnected mode, to whoever gave us the turn."""
         if not frame.poll:
             return b""
-        return HdlcFrame(frame.source, frame.destination, FrameKind.DM).to_bytes()
+        return HdlcFrame(
+            destination=frame.source, source=frame.destination, kind=FrameKind.DM
+        ).to_bytes()
 
 
 def _pass_on(event: LinkEvent, link: ServerLink, conversation: Conversation) -> None:

@@ -23,7 +23,7 @@ from gridtokenx_dlms.xdlms.attribute import AccessResult, Selection
 
 LOAD_PROFILE = Obis(1, 0, 99, 1, 0)
 CAPTURE = 2
-CLOCK_COLUMN = CaptureObject(8, CLOCK, 2)
+CLOCK_COLUMN = CaptureObject(class_id=8, obis=CLOCK, attribute=2)
 _FIFO = 1
 
 

@@ -20,7 +20,7 @@ from gridtokenx_dlms.xdlms.attribute import Selection
 BY_RANGE, BY_ENTRY = 1, 2
 
 
-class CaptureObject(msgspec.Struct, frozen=True):
+class CaptureObject(msgspec.Struct, frozen=True, kw_only=True):
     """A column: which attribute it captures; `index` is 0 for the whole of it."""
 
     class_id: int
@@ -46,7 +46,10 @@ class CaptureObject(msgspec.Struct, frozen=True):
         if len(name) != 6:
             raise MalformedError("expected a logical name of 6 bytes")
         return cls(
-            items[0].integer(), Obis.from_bytes(name), items[2].integer(), items[3].integer()
+            class_id=items[0].integer(),
+            obis=Obis.from_bytes(name),
+            attribute=items[2].integer(),
+            index=items[3].integer(),
         )
 
 
@@ -82,7 +85,7 @@ def by_entry(first: int, last: int = 0, first_column: int = 1, last_column: int 
     )
 
 
-class RangeDescriptor(msgspec.Struct, frozen=True):
+class RangeDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     """What selector 1 asks for."""
 
     column: CaptureObject
@@ -91,7 +94,7 @@ class RangeDescriptor(msgspec.Struct, frozen=True):
     columns: tuple[CaptureObject, ...]
 
 
-class EntryDescriptor(msgspec.Struct, frozen=True):
+class EntryDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     """What selector 2 asks for."""
 
     first: int
@@ -107,7 +110,12 @@ def parse_selection(selection: Selection) -> RangeDescriptor | EntryDescriptor:
         raise MalformedError(f"expected a selection of 4 elements, got {len(items)}")
     if selection.selector == BY_RANGE:
         columns = tuple(CaptureObject.from_data(item) for item in items[3].items())
-        return RangeDescriptor(CaptureObject.from_data(items[0]), items[1], items[2], columns)
+        return RangeDescriptor(
+            column=CaptureObject.from_data(items[0]), first=items[1], last=items[2], columns=columns
+        )
     if selection.selector == BY_ENTRY:
-        return EntryDescriptor(*(item.integer() for item in items))
+        first, last, first_column, last_column = (item.integer() for item in items)
+        return EntryDescriptor(
+            first=first, last=last, first_column=first_column, last_column=last_column
+        )
     raise MalformedError(f"expected selector 1 or 2, got {selection.selector}")

@@ -26,7 +26,7 @@ class ActionRequest(msgspec.Struct, frozen=True):
         return head + (b"\x00" if self.parameters is None else b"\x01" + encode(self.parameters))
 
 
-class ActionResponse(msgspec.Struct, frozen=True):
+class ActionResponse(msgspec.Struct, frozen=True, kw_only=True):
     """`result` is an action's, `returned` a value, the code of a data access result, or None."""
 
     invoke: int
@@ -55,7 +55,7 @@ def parse_action_response(message: bytes) -> ActionResponse:
     if parse_presence(reader):
         returned = reader.byte() if parse_presence(reader) else reader.data()
     reader.end()
-    return ActionResponse(invoke, result, returned)
+    return ActionResponse(invoke=invoke, result=result, returned=returned)
 
 
 def _head(reader: Reader, tag: int) -> int:

@@ -31,7 +31,7 @@ GLOBAL_TAGS = {glo: plain for plain, (glo, _) in _CIPHERED.items()}
 DEDICATED_TAGS = {ded: plain for plain, (_, ded) in _CIPHERED.items() if ded >= 0x40}
 
 
-class Ciphered(msgspec.Struct, frozen=True):
+class Ciphered(msgspec.Struct, frozen=True, kw_only=True):
     """`tag` is the ciphered one; `title` is the sender's where the general form tells it."""
 
     tag: int
@@ -69,6 +69,6 @@ def parse_ciphered(message: bytes) -> Ciphered:
     if tag not in GLOBAL_TAGS and tag not in DEDICATED_TAGS and tag not in _GENERAL:
         raise MalformedError(f"expected the tag of a ciphered message, got 0x{tag:02X}")
     title = reader.octets() if tag in _GENERAL else b""
-    ciphered = Ciphered(tag, reader.octets(), title)
+    ciphered = Ciphered(tag=tag, protected=reader.octets(), title=title)
     reader.end()
     return ciphered

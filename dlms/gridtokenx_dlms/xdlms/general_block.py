@@ -17,7 +17,7 @@ MAX_MESSAGE = 1 << 16
 _LAST, _STREAMING, _WINDOW = 0x80, 0x40, 0x3F
 
 
-class GeneralBlock(msgspec.Struct, frozen=True):
+class GeneralBlock(msgspec.Struct, frozen=True, kw_only=True):
     """One block. `number` counts from 1, `acknowledged` is the newest the sender has heard."""
 
     number: int
@@ -46,12 +46,12 @@ def parse_general_block(message: bytes) -> GeneralBlock:
     part = reader.octets()
     reader.end()
     return GeneralBlock(
-        number,
-        part,
-        bool(control & _LAST),
-        bool(control & _STREAMING),
-        control & _WINDOW,
-        acknowledged,
+        number=number,
+        part=part,
+        is_last=bool(control & _LAST),
+        is_streaming=bool(control & _STREAMING),
+        window=control & _WINDOW,
+        acknowledged=acknowledged,
     )
 
 

@@ -31,7 +31,7 @@ class GetRequest(msgspec.Struct, frozen=True):
         return head + self.attribute.to_bytes() + encode_selection(self.selection)
 
 
-class GetNextRequest(msgspec.Struct, frozen=True):
+class GetNextRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Acknowledges the block of this number and asks for the next one."""
 
     invoke: int
@@ -67,7 +67,7 @@ class GetResponse(msgspec.Struct, frozen=True):
         return bytes((GET_RESPONSE_TAG, _NORMAL, self.invoke)) + encode_result(self.value)
 
 
-class GetBlockResponse(msgspec.Struct, frozen=True):
+class GetBlockResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a value's A-XDR, or the code of a data access result."""
 
     invoke: int
@@ -123,7 +123,7 @@ def parse_get_request(message: bytes) -> AnyGetRequest:
     if kind == _NORMAL:
         request = GetRequest(invoke, parse_attribute(reader), parse_selection(reader))
     elif kind == _BLOCK:
-        request = GetNextRequest(invoke, int.from_bytes(reader.take(4), "big"))
+        request = GetNextRequest(invoke=invoke, block=int.from_bytes(reader.take(4), "big"))
     else:
         count = _count(reader)
         items = [(parse_attribute(reader), parse_selection(reader)) for _ in range(count)]
@@ -143,7 +143,7 @@ def parse_get_response(message: bytes) -> AnyGetResponse:
         is_last = bool(reader.byte())
         block = int.from_bytes(reader.take(4), "big")
         content = reader.byte() if _choice(reader) else reader.octets()
-        response = GetBlockResponse(invoke, is_last, block, content)
+        response = GetBlockResponse(invoke=invoke, is_last=is_last, block=block, content=content)
     else:
         response = GetListResponse(invoke, _values(reader))
     reader.end()

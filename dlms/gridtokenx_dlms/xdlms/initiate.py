@@ -58,7 +58,7 @@ SPOKEN = (
 """What this library does, as a client and as a server."""
 
 
-class InitiateRequest(msgspec.Struct, frozen=True):
+class InitiateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """`max_pdu_bytes` is what the client can receive; 0 sets no limit."""
 
     conformance: Conformance
@@ -88,7 +88,7 @@ class InitiateRequest(msgspec.Struct, frozen=True):
         )
 
 
-class InitiateResponse(msgspec.Struct, frozen=True):
+class InitiateResponse(msgspec.Struct, frozen=True, kw_only=True):
     """`max_pdu_bytes` is what the server can receive; `vaa` tells logical from short names."""
 
     conformance: Conformance
@@ -123,7 +123,14 @@ def parse_initiate_request(message: bytes) -> InitiateRequest:
     conformance = _conformance(reader)
     size = int.from_bytes(reader.take(2), "big")
     reader.end()
-    return InitiateRequest(conformance, size, key, allowed, quality, version)
+    return InitiateRequest(
+        conformance=conformance,
+        max_pdu_bytes=size,
+        dedicated_key=key,
+        response_allowed=allowed,
+        quality_of_service=quality,
+        version=version,
+    )
 
 
 def parse_initiate_response(message: bytes) -> InitiateResponse:
@@ -136,7 +143,13 @@ def parse_initiate_response(message: bytes) -> InitiateResponse:
     size = int.from_bytes(reader.take(2), "big")
     vaa = int.from_bytes(reader.take(2), "big")
     reader.end()
-    return InitiateResponse(conformance, size, vaa, quality, version)
+    return InitiateResponse(
+        conformance=conformance,
+        max_pdu_bytes=size,
+        vaa=vaa,
+        quality_of_service=quality,
+        version=version,
+    )
 
 
 def _expect_tag(reader: Reader, tag: int) -> None:

@@ -51,7 +51,7 @@ class InitiateError(IntEnum):
     PDU_SIZE_TOO_SHORT = 3
 
 
-class ExceptionResponse(msgspec.Struct, frozen=True):
+class ExceptionResponse(msgspec.Struct, frozen=True, kw_only=True):
     """`counter` is the lowest invocation counter that the server would take, where it says so."""
 
     state: int
@@ -67,7 +67,7 @@ class ExceptionResponse(msgspec.Struct, frozen=True):
         return f"{state}, {_SERVICE_ERRORS.get(self.service, f'service error {self.service}')}"
 
 
-class ConfirmedServiceError(msgspec.Struct, frozen=True):
+class ConfirmedServiceError(msgspec.Struct, frozen=True, kw_only=True):
     """An error of a service, by class and code."""
 
     service: int
@@ -95,7 +95,7 @@ def parse_exception_response(message: bytes) -> ExceptionResponse:
     if service == INVOCATION_COUNTER_ERROR and reader.left:
         counter = int.from_bytes(reader.take(4), "big")
     reader.end()
-    return ExceptionResponse(state, service, counter)
+    return ExceptionResponse(state=state, service=service, counter=counter)
 
 
 def parse_confirmed_service_error(message: bytes) -> ConfirmedServiceError:
@@ -105,4 +105,4 @@ def parse_confirmed_service_error(message: bytes) -> ConfirmedServiceError:
     reader.end()
     if tag != CONFIRMED_SERVICE_ERROR_TAG:
         raise MalformedError("expected the tag of a confirmed service error")
-    return ConfirmedServiceError(service, error_class, code)
+    return ConfirmedServiceError(service=service, error_class=error_class, code=code)

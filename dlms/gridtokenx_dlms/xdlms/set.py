@@ -19,7 +19,7 @@ SET_REQUEST_TAG, SET_RESPONSE_TAG = 0xC1, 0xC5
 _NORMAL = 1
 
 
-class SetRequest(msgspec.Struct, frozen=True):
+class SetRequest(msgspec.Struct, frozen=True, kw_only=True):
     invoke: int
     attribute: Attribute
     value: Data
@@ -30,7 +30,7 @@ class SetRequest(msgspec.Struct, frozen=True):
         return head + encode_selection(self.selection) + encode(self.value)
 
 
-class SetResponse(msgspec.Struct, frozen=True):
+class SetResponse(msgspec.Struct, frozen=True, kw_only=True):
     """`result` is the code of a data access result."""
 
     invoke: int
@@ -45,7 +45,9 @@ def parse_set_request(message: bytes) -> SetRequest:
     reader = Reader(message)
     invoke = _head(reader, SET_REQUEST_TAG)
     attribute, selection = parse_attribute(reader), parse_selection(reader)
-    request = SetRequest(invoke, attribute, reader.data(), selection)
+    request = SetRequest(
+        invoke=invoke, attribute=attribute, value=reader.data(), selection=selection
+    )
     reader.end()
     return request
 
@@ -53,7 +55,7 @@ def parse_set_request(message: bytes) -> SetRequest:
 def parse_set_response(message: bytes) -> SetResponse:
     """Raises MalformedError, UnsupportedError (blocks and lists)."""
     reader = Reader(message)
-    response = SetResponse(_head(reader, SET_RESPONSE_TAG), reader.byte())
+    response = SetResponse(invoke=_head(reader, SET_RESPONSE_TAG), result=reader.byte())
     reader.end()
     return response
 

@@ -162,7 +162,9 @@ class MeterAssociation:
         challenge = b""
         if access.mechanism is Mechanism.HIGH_GMAC:
             challenge = secrets.token_bytes(_CHALLENGE_BYTES)
-        authentication = Authentication(access.mechanism, access.password, challenge)
+        authentication = Authentication(
+            mechanism=access.mechanism, secret=access.password, challenge=challenge
+        )
         max_pdu_bytes = access.profile.association.max_pdu_bytes
         association = ClientAssociation(
             authentication, self._ciphering, max_pdu_bytes=max_pdu_bytes
@@ -212,7 +214,11 @@ class MeterAssociation:
         size = access.profile.association.address_bytes
         server = HdlcAddress.server(access.logical_device, access.physical_address, size)
         length = access.profile.link.information_bytes
-        link = ClientLink(HdlcAddress.client(client), server, LinkParameters(length, length))
+        link = ClientLink(
+            HdlcAddress.client(client),
+            server,
+            LinkParameters(transmit_length=length, receive_length=length),
+        )
         return HdlcTransport(view, link, timing)
 
     async def _drop(self, error: DlmsError) -> None:

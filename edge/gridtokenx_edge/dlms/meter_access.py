@@ -58,10 +58,10 @@ class MeterAccess(msgspec.Struct, frozen=True, kw_only=True):
             return None
         reserved = self.counters.reserve()
         ciphering = DurableCiphering(
-            self.keys,
-            self.title,
-            self.protection,
-            reserved.start,
+            keys=self.keys,
+            title=self.title,
+            protection=self.protection,
+            counter=reserved.start,
             counters=self.counters,
             end=reserved.stop,
         )
@@ -98,7 +98,7 @@ def access_of(meter: DlmsMeter, files: DlmsFiles) -> MeterAccess:
         authentication = bytes(KEY_BYTES)
         if mechanism is Mechanism.HIGH_GMAC or not is_unneeded:
             authentication = _key(meter, "authentication_key", files)
-        keys = Keys(encryption, authentication)
+        keys = Keys(encryption=encryption, authentication=authentication)
     return MeterAccess(
         meter=meter,
         profile=profile,

@@ -15,7 +15,7 @@ Mechanism = Literal["none", "low", "gmac"]
 ProtectionName = Literal["none", "authenticated", "encrypted", "authenticated_encrypted"]
 
 
-class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may read a meter, by its client address, and what it must show.
 
     `reads`: all objects, or only what identifies the meter (name, clock, invocation counters).
@@ -31,10 +31,10 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     may_write: bool = False
 
 
-PUBLIC_CLIENT = ClientConfig(16, reads="identity")
+PUBLIC_CLIENT = ClientConfig(address=16, reads="identity")
 
 
-class PushConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PushConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a meter tells unasked, every `every_s` of community time.
 
     On a serial bus in UI frames to `client`; on TCP to a listener at `host` and `port`, within the
@@ -47,7 +47,7 @@ class PushConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
 
 
-class DlmsMeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DlmsMeterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A DLMS meter at a household's grid connection.
 
     `address` is the HDLC address of the physical device. `zone_min` is the deviation of its local
@@ -67,13 +67,21 @@ class DlmsMeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clock_offset_s: int = 0
     profile_days: Annotated[int, msgspec.Meta(ge=1, le=400)] = 60
     max_pdu_bytes: Annotated[int, msgspec.Meta(ge=64, le=65_535)] = 1024
-    client: tuple[ClientConfig, ...] = (PUBLIC_CLIENT, ClientConfig(1, "low", "12345678"))
+    client: tuple[ClientConfig, ...] = (
+        PUBLIC_CLIENT,
+        ClientConfig(address=1, mechanism="low", password="12345678"),  # noqa: S106 (simulated)
+    )
     push: PushConfig | None = None
     fault: tuple[DlmsFault, ...] = ()
 
 
 class DlmsSerialBus(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="dlms_serial"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="dlms_serial",
 ):
     """HDLC on a serial line; the gateway opens `link`.
 
@@ -93,7 +101,12 @@ class DlmsSerialBus(
 
 
 class DlmsTcpBus(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="dlms_tcp"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="dlms_tcp",
 ):
     """Port 0: take a free one. `framing`: the wrapper (one meter), or HDLC as a device server."""
 

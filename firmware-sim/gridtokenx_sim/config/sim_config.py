@@ -18,7 +18,7 @@ from gridtokenx_wire.clock import ClockConfig
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
-class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the meters stand, and when their counters start (`start`, with a time zone)."""
 
     latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
@@ -31,7 +31,7 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return round(self.start.timestamp() * 1000)
 
 
-class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MeterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A meter at a household's grid connection. `solar_kwp` 0: a consumer without panels.
 
     Panels without a load are an inverter's. `sunspec_base` is where a SunSpec model begins.
@@ -51,7 +51,12 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SerialBus(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="serial"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="serial",
 ):
     """A serial line; the gateway opens `link`."""
 
@@ -63,7 +68,14 @@ class SerialBus(
     fault: tuple[BusFault, ...] = ()
 
 
-class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="tcp"):
+class TcpBus(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="tcp",
+):
     """A Modbus TCP server. Port 0: take a free one."""
 
     name: _Name

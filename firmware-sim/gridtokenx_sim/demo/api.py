@@ -20,12 +20,12 @@ class ApiSilent(Exception):
     """The backend does not answer now, or not as expected."""
 
 
-class Level(msgspec.Struct, frozen=True):
+class Level(msgspec.Struct, frozen=True, kw_only=True):
     price_ugrx: int
     quantity_uwh: int
 
 
-class Trade(msgspec.Struct, frozen=True):
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """`segment` is the market it came of: realtime, or interval for an auction."""
 
     time_ms: int
@@ -36,7 +36,7 @@ class Trade(msgspec.Struct, frozen=True):
     segment: str
 
 
-class Clearing(msgspec.Struct, frozen=True):
+class Clearing(msgspec.Struct, frozen=True, kw_only=True):
     """The auction of the 15 minutes from `interval_ms`; no price where nothing traded."""
 
     interval_ms: int
@@ -44,17 +44,17 @@ class Clearing(msgspec.Struct, frozen=True):
     volume_uwh: int
 
 
-class _Level(msgspec.Struct):
+class _Level(msgspec.Struct, kw_only=True):
     price_grx_per_kwh: str
     quantity_kwh: str
 
 
-class _Book(msgspec.Struct):
+class _Book(msgspec.Struct, kw_only=True):
     bids: list[_Level]
     asks: list[_Level]
 
 
-class _Trade(msgspec.Struct):
+class _Trade(msgspec.Struct, kw_only=True):
     time_ms: int
     price_grx_per_kwh: str
     quantity_kwh: str
@@ -77,7 +77,7 @@ class _Clearings(msgspec.Struct):
     clearings: list[_Clearing]
 
 
-class _Balance(msgspec.Struct):
+class _Balance(msgspec.Struct, kw_only=True):
     grid: str
     grid_held: str
     grx: str
@@ -89,7 +89,7 @@ class _Device(msgspec.Struct):
     next_seq: int
 
 
-class _Standing(msgspec.Struct):
+class _Standing(msgspec.Struct, kw_only=True):
     side: str
     price_grx_per_kwh: str
 
@@ -115,10 +115,10 @@ class Api:
     async def balance(self, wallet: str) -> Balance:
         said = await self._get(f"/v1/balances/{wallet}", _Balance)
         return Balance(
-            parse_kwh(said.grid),
-            parse_kwh(said.grid_held),
-            parse_grx(said.grx),
-            parse_grx(said.grx_held),
+            grid_uwh=parse_kwh(said.grid),
+            grid_held_uwh=parse_kwh(said.grid_held),
+            grx_ugrx=parse_grx(said.grx),
+            grx_held_ugrx=parse_grx(said.grx_held),
         )
 
     async def book(self) -> tuple[list[Level], list[Level]]:
@@ -131,12 +131,12 @@ class Api:
         said = await self._get(f"/v1/trades?limit={limit}", _Trades)
         return [
             Trade(
-                trade.time_ms,
-                parse_grx(trade.price_grx_per_kwh),
-                parse_kwh(trade.quantity_kwh),
-                trade.buyer,
-                trade.seller,
-                trade.segment,
+                time_ms=trade.time_ms,
+                price_ugrx=parse_grx(trade.price_grx_per_kwh),
+                quantity_uwh=parse_kwh(trade.quantity_kwh),
+                buyer=trade.buyer,
+                seller=trade.seller,
+                segment=trade.segment,
             )
             for trade in said.trades
         ]
@@ -147,9 +147,9 @@ class Api:
         for found in said.clearings:
             price = found.price_grx_per_kwh
             return Clearing(
-                found.interval_ms,
-                None if price is None else parse_grx(price),
-                parse_kwh(found.volume_kwh),
+                interval_ms=found.interval_ms,
+                price_ugrx=None if price is None else parse_grx(price),
+                volume_uwh=parse_kwh(found.volume_kwh),
             )
         return None
 
@@ -179,5 +179,9 @@ class Api:
 
 def _levels(said: list[_Level]) -> list[Level]:
     return [
-        Level(parse_grx(level.price_grx_per_kwh), parse_kwh(level.quantity_kwh)) for level in said
+        Level(
+            price_ugrx=parse_grx(level.price_grx_per_kwh),
+            quantity_uwh=parse_kwh(level.quantity_kwh),
+        )
+        for level in said
     ]

@@ -26,7 +26,7 @@ _UNSEEN_MS = 3000
 """Real time that may have passed after the last heartbeat of a demo that was killed."""
 
 
-class ClockFile(msgspec.Struct, frozen=True):
+class ClockFile(msgspec.Struct, frozen=True, kw_only=True):
     """The anchor, and the newest community time that the clock can have shown."""
 
     wall_ms: int
@@ -47,7 +47,13 @@ def beat(folder: Folder, config: ClockConfig, *, last: bool = False) -> None:
     """Writes down what the clock can show until the next beat, if there is one. Raises OSError."""
     newest_ms = make_clock(config).now_ms() + (0 if last else round(_UNSEEN_MS * config.speed))
     write_json(
-        folder.clock, ClockFile(config.wall_ms, config.community_ms, config.speed, newest_ms)
+        folder.clock,
+        ClockFile(
+            wall_ms=config.wall_ms,
+            community_ms=config.community_ms,
+            speed=config.speed,
+            newest_ms=newest_ms,
+        ),
     )
 
 

@@ -38,5 +38,7 @@ def demo(
     # Rich and an HTTP client, which `gridtokenx-sim run` does not need.
     from gridtokenx_sim.demo.program import Options, run_demo  # noqa: PLC0415
 
-    options = Options(speed, broker, fresh, until_settled, as_json)
+    options = Options(
+        speed=speed, broker=broker, fresh=fresh, until_settled=until_settled, as_json=as_json
+    )
     raise typer.Exit(run_demo(options))

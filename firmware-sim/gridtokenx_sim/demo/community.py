@@ -107,7 +107,9 @@ class Running:
         devices = await together(
             *(identities.device_key(commands, config_file(folder, name)) for name in names)
         )
-        who = Identities(ack_key, dict(zip(names, devices, strict=True)), wallets)
+        who = Identities(
+            ack_key=ack_key, gateways=dict(zip(names, devices, strict=True)), wallets=wallets
+        )
         write_json(folder.identities, who)
         return who
 

@@ -31,7 +31,7 @@ async def backend_key(commands: Commands, config: Path) -> str:
 async def device_key(commands: Commands, config: Path) -> Device:
     """A gateway's id and public key. Raises CommandFailed."""
     answer = await commands.answer("gridtokenx_edge", "key", "--config", str(config))
-    return Device(str(answer["device"]), str(answer["public_key"]))
+    return Device(device=str(answer["device"]), public_key=str(answer["public_key"]))
 
 
 async def wallet_addresses(commands: Commands, folder: Folder) -> dict[str, str]:

@@ -25,7 +25,7 @@ INTERRUPTED = 130
 _FASTEST = 3600
 
 
-class Options(msgspec.Struct, frozen=True):
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says."""
 
     speed: float
@@ -61,7 +61,7 @@ def _run(folder: Folder, options: Options) -> str:
     """Runs the community; its last state in one line."""
     broker = choose_broker(options.broker)
     screen = sys.stdout.isatty() and not options.until_settled
-    mode = Mode(options.until_settled, screen)
+    mode = Mode(until_settled=options.until_settled, screen=screen)
     return progress_line(asyncio.run(Session(folder, broker, options.speed, mode).run()))
 
 

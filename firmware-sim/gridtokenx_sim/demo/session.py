@@ -42,7 +42,7 @@ class Interrupted(Exception):
     """Ctrl-C or SIGTERM came before the run's end."""
 
 
-class Mode(msgspec.Struct, frozen=True):
+class Mode(msgspec.Struct, frozen=True, kw_only=True):
     """`until_settled` ends the run once both markets have traded.
 
     Otherwise `screen` says how it shows itself.

@@ -65,7 +65,7 @@ class MeterPlan(msgspec.Struct, frozen=True, kw_only=True):
         return "0.1" if self.model.startswith("carlo_gavazzi") else "0.01"
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A person with a wallet, a meter and a standing order, for one of the two markets."""
 
     name: str
@@ -80,7 +80,7 @@ class Member(msgspec.Struct, frozen=True):
         return self.name.lower().replace(" ", "-")
 
 
-class Bus(msgspec.Struct, frozen=True):
+class Bus(msgspec.Struct, frozen=True, kw_only=True):
     """A line with its members' meters, which all speak one protocol. `baud` 0: over TCP.
 
     `opening` is how a DLMS meter on a serial line is spoken to at first.
@@ -96,7 +96,7 @@ class Bus(msgspec.Struct, frozen=True):
         return self.members[0].meter.is_dlms
 
 
-class Gateway(msgspec.Struct, frozen=True):
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     site: str
     buses: tuple[Bus, ...]
@@ -227,49 +227,97 @@ _SAWMILL = MeterPlan(
 
 GATEWAYS = (
     Gateway(
-        "north",
-        "Sonnenweg 1 to 9",
-        (
+        name="north",
+        site="Sonnenweg 1 to 9",
+        buses=(
             Bus(
-                "cabinet",
-                9600,
-                (
-                    Member("Berger", "sell", "0.118", _BERGER),
-                    Member("Huber", "sell", "0.105", _HUBER, "interval"),
-                    Member("Kaya", "buy", "0.135", _KAYA),
+                name="cabinet",
+                baud=9600,
+                members=(
+                    Member(name="Berger", side="sell", price_grx_per_kwh="0.118", meter=_BERGER),
+                    Member(
+                        name="Huber",
+                        side="sell",
+                        price_grx_per_kwh="0.105",
+                        meter=_HUBER,
+                        segment="interval",
+                    ),
+                    Member(name="Kaya", side="buy", price_grx_per_kwh="0.135", meter=_KAYA),
                 ),
             ),
             Bus(
-                "cellar",
-                19200,
-                (Member("Moser", "buy", "0.160", _MOSER), Member("Novak", "sell", "0.124", _NOVAK)),
+                name="cellar",
+                baud=19200,
+                members=(
+                    Member(name="Moser", side="buy", price_grx_per_kwh="0.160", meter=_MOSER),
+                    Member(name="Novak", side="sell", price_grx_per_kwh="0.124", meter=_NOVAK),
+                ),
             ),
             Bus(
-                "hall",
-                9600,
-                (
-                    Member("Gruber", "sell", "0.112", _GRUBER, "interval"),
-                    Member("Leitner", "buy", "0.148", _LEITNER, "interval"),
+                name="hall",
+                baud=9600,
+                members=(
+                    Member(
+                        name="Gruber",
+                        side="sell",
+                        price_grx_per_kwh="0.112",
+                        meter=_GRUBER,
+                        segment="interval",
+                    ),
+                    Member(
+                        name="Leitner",
+                        side="buy",
+                        price_grx_per_kwh="0.148",
+                        meter=_LEITNER,
+                        segment="interval",
+                    ),
                 ),
             ),
         ),
     ),
     Gateway(
-        "south",
-        "Sonnenweg 2 to 8",
-        (
+        name="south",
+        site="Sonnenweg 2 to 8",
+        buses=(
             Bus(
-                "garage",
-                9600,
-                (
-                    Member("Steiner", "sell", "0.098", _STEINER),
-                    Member("Wagner", "sell", "0.132", _WAGNER),
-                    Member("School", "buy", "0.122", _SCHOOL, "interval"),
+                name="garage",
+                baud=9600,
+                members=(
+                    Member(name="Steiner", side="sell", price_grx_per_kwh="0.098", meter=_STEINER),
+                    Member(name="Wagner", side="sell", price_grx_per_kwh="0.132", meter=_WAGNER),
+                    Member(
+                        name="School",
+                        side="buy",
+                        price_grx_per_kwh="0.122",
+                        meter=_SCHOOL,
+                        segment="interval",
+                    ),
                 ),
             ),
-            Bus("bakery", 0, (Member("Bakery Lang", "buy", "0.210", _BAKERY),)),
-            Bus("porch", 9600, (Member("Weiss", "buy", "0.142", _WEISS),), "mode_e"),
-            Bus("mill", 0, (Member("Sawmill", "sell", "0.128", _SAWMILL),)),
+            Bus(
+                name="bakery",
+                baud=0,
+                members=(
+                    Member(
+                        name="Bakery Lang", side="buy", price_grx_per_kwh="0.210", meter=_BAKERY
+                    ),
+                ),
+            ),
+            Bus(
+                name="porch",
+                baud=9600,
+                members=(
+                    Member(name="Weiss", side="buy", price_grx_per_kwh="0.142", meter=_WEISS),
+                ),
+                opening="mode_e",
+            ),
+            Bus(
+                name="mill",
+                baud=0,
+                members=(
+                    Member(name="Sawmill", side="sell", price_grx_per_kwh="0.128", meter=_SAWMILL),
+                ),
+            ),
         ),
     ),
 )

@@ -90,13 +90,16 @@ class RunningDlmsSerialBus:
         opening = None
         if config.opening == "mode_e":
             opening = Identification(
-                meter.kind.letters, _CODES[config.baud], meter.config.serial, True
+                maker=meter.kind.letters,
+                baud_code=_CODES[config.baud],
+                name=meter.config.serial,
+                speaks_hdlc=True,
             )
         return Device(
-            _station(config, meter),
-            partial(self._conduct, meter),
-            opening,
-            meter.config.serial,
+            station=_station(config, meter),
+            conduct=partial(self._conduct, meter),
+            opening=opening,
+            name=meter.config.serial,
         )
 
     def _conduct(self, meter: DlmsMeter) -> Conduct:
@@ -186,7 +189,10 @@ class RunningDlmsTcpBus:
     async def _talk(self, line: StreamLine) -> None:
         config = self._config
         if config.framing == "hdlc":
-            devices = [Device(_station(config, meter), meter.conduct) for meter in self.meters]
+            devices = [
+                Device(station=_station(config, meter), conduct=meter.conduct)
+                for meter in self.meters
+            ]
             await talk_hdlc(line, devices, config.idle_s)
         else:
             (meter,) = self.meters
@@ -214,7 +220,13 @@ RunningDlmsBus = RunningDlmsSerialBus | RunningDlmsTcpBus
 
 def _station(config: DlmsSerialBus | DlmsTcpBus, meter: DlmsMeter) -> Station:
     size, window = config.information_bytes, config.window
-    return Station(meter.address, meter.associate, LinkParameters(size, size, window, window))
+    return Station(
+        meter.address,
+        meter.associate,
+        LinkParameters(
+            transmit_length=size, receive_length=size, transmit_window=window, receive_window=window
+        ),
+    )
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

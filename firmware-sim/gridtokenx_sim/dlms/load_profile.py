@@ -20,7 +20,7 @@ _CLOCK_ADJUSTED = 0x20
 _UWH_PER_WH = 10**6
 
 
-class Capture(msgspec.Struct, frozen=True):
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
     """One row, as integers."""
 
     shown_ms: int
@@ -52,10 +52,10 @@ class LoadProfile:
             shown = self._registers(tick.time_ms)
             self._rows.append(
                 Capture(
-                    tick.shown_ms,
-                    _CLOCK_ADJUSTED if tick.is_adjusted else 0,
-                    shown.import_uwh // _UWH_PER_WH,
-                    shown.export_uwh // _UWH_PER_WH,
+                    shown_ms=tick.shown_ms,
+                    status=_CLOCK_ADJUSTED if tick.is_adjusted else 0,
+                    import_wh=shown.import_uwh // _UWH_PER_WH,
+                    export_wh=shown.export_uwh // _UWH_PER_WH,
                 )
             )
         self._until_ms = max(self._until_ms, now_ms)

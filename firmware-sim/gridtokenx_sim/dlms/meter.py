@@ -53,7 +53,10 @@ class DlmsMeter:
         self._clock = clock
         self._seed = seed_for(site.seed, self.id)
         installation = Installation(
-            config.solar_kwp, config.annual_load_kwh, config.import_kwh, config.export_kwh
+            solar_kwp=config.solar_kwp,
+            annual_load_kwh=config.annual_load_kwh,
+            import_kwh=config.import_kwh,
+            export_kwh=config.export_kwh,
         )
         scheduled: list[Scheduled[AnyMeterFault]] = [
             faults.schedule(fault) for fault in config.fault
@@ -131,7 +134,7 @@ class DlmsMeter:
                     busy = times
         # Then it takes two frames: the client's question whether it is ready, and its request.
         self._put_off = (self._put_off + 1) % (busy + 2)
-        return Conduct(delay_s, is_silent, 0 < self._put_off <= busy)
+        return Conduct(delay_s=delay_s, is_silent=is_silent, is_busy=0 < self._put_off <= busy)
 
     def associate(self, client: int, server: int) -> Conversation | None:
         """A conversation with one of its clients; None for strangers."""
@@ -170,13 +173,13 @@ class DlmsMeter:
             profile_rows=self._profile.capacity,
         )
         view = ClientView(
-            config.address,
-            _MECHANISMS[config.mechanism],
-            Protection[config.protection.upper()],
-            config.reads == "all",
-            config.may_write,
-            self.config.max_pdu_bytes,
-            self.title,
+            address=config.address,
+            mechanism=_MECHANISMS[config.mechanism],
+            protection=Protection[config.protection.upper()],
+            reads_all=config.reads == "all",
+            may_write=config.may_write,
+            max_pdu_bytes=self.config.max_pdu_bytes,
+            title=self.title,
         )
         return logical_device(source, view)
 
@@ -226,9 +229,9 @@ class _Conversation:
         active = self._active()
         if message[:1] == bytes((AARQ_TAG,)) and _has(active, faults.Refused):
             return Aare(
-                ContextName.LOGICAL_NAMES,
-                AssociationResult.REJECTED_TRANSIENT,
-                Diagnostic.NO_REASON,
+                context=ContextName.LOGICAL_NAMES,
+                result=AssociationResult.REJECTED_TRANSIENT,
+                diagnostic=Diagnostic.NO_REASON,
             ).to_bytes()
         if self._association.is_sending_blocks and _has(active, faults.BlocksInterrupted):
             self._association.abort_long_get()
@@ -249,16 +252,19 @@ def has_keys(client: ClientConfig) -> bool:
 def client_keys(client: ClientConfig) -> Keys | None:
     if client.encryption_key is None or client.authentication_key is None:
         return None
-    return Keys(bytes.fromhex(client.encryption_key), bytes.fromhex(client.authentication_key))
+    return Keys(
+        encryption=bytes.fromhex(client.encryption_key),
+        authentication=bytes.fromhex(client.authentication_key),
+    )
 
 
 def _terms(client: ClientConfig, max_pdu_bytes: int) -> ClientTerms:
     return ClientTerms(
-        _MECHANISMS[client.mechanism],
-        client.password.encode(),
-        client_keys(client),
-        Protection[client.protection.upper()],
-        max_pdu_bytes,
+        mechanism=_MECHANISMS[client.mechanism],
+        secret=client.password.encode(),
+        keys=client_keys(client),
+        protection=Protection[client.protection.upper()],
+        max_pdu_bytes=max_pdu_bytes,
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 _PPM = 1_000_000
 
 
-class Tick(msgspec.Struct, frozen=True):
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """A mark of the meter's clock, and the community time at which it was passed."""
 
     shown_ms: int
@@ -55,7 +55,7 @@ class MeterClock:
             adjusted = adjusted or is_jump
             mark = next_shown // period_ms * period_ms
             if mark > shown and not is_jump:
-                yield Tick(mark, next_ms, adjusted)
+                yield Tick(shown_ms=mark, time_ms=next_ms, is_adjusted=adjusted)
                 adjusted = False
             at_ms = next_ms
         self._was_moved = self._was_moved or adjusted

@@ -55,7 +55,7 @@ def invocation_counter(place: int) -> Obis:
     return Obis(0, 0, 43, 1, place)
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where the objects take their values from, at the moment that somebody asks."""
 
     snapshot: Callable[[], Snapshot]
@@ -139,17 +139,17 @@ def _current(source: Source, phase: int) -> Callable[[], Data]:
 def _profile(source: Source) -> ProfileGeneric:
     columns = [
         CLOCK_COLUMN,
-        CaptureObject(1, PROFILE_STATUS, 2),
-        CaptureObject(3, IMPORT, 2),
+        CaptureObject(class_id=1, obis=PROFILE_STATUS, attribute=2),
+        CaptureObject(class_id=3, obis=IMPORT, attribute=2),
     ]
     if source.has_export:
-        columns.append(CaptureObject(3, EXPORT, 2))
+        columns.append(CaptureObject(class_id=3, obis=EXPORT, attribute=2))
     return ProfileGeneric(
         LOAD_PROFILE, columns, PERIOD_S, source.profile_rows, source.rows, source.zone_min
     )
 
 
-class ClientView(msgspec.Struct, frozen=True):
+class ClientView(msgspec.Struct, frozen=True, kw_only=True):
     """How one client sees the logical device."""
 
     address: int

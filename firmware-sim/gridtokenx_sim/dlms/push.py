@@ -58,7 +58,13 @@ def _protected(plain: bytes, meter: DlmsMeter, client: ClientConfig) -> bytes:
     keys, protection = client_keys(client), Protection[client.protection.upper()]
     if keys is None or protection is Protection.NONE:
         return plain
-    ciphering = Ciphering(keys, meter.title, protection, meter.take_counter(), is_general=True)
+    ciphering = Ciphering(
+        keys=keys,
+        title=meter.title,
+        protection=protection,
+        counter=meter.take_counter(),
+        is_general=True,
+    )
     return ciphering.cipher(plain)
 
 
@@ -90,6 +96,10 @@ async def send_over_tcp(config: PushConfig, message: bytes) -> None:
     """One connection for one message. Raises LinkError."""
     line = await StreamLine.connect(config.host, config.port)
     try:
-        await line.write(WrapperMessage(LOGICAL_DEVICE, config.client, message).to_bytes())
+        await line.write(
+            WrapperMessage(
+                source=LOGICAL_DEVICE, destination=config.client, message=message
+            ).to_bytes()
+        )
     finally:
         line.close()

@@ -17,7 +17,7 @@ from gridtokenx_sim.physics.noise import seed_for
 from gridtokenx_sim.physics.site import Sky
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A reply: the registers, or (where they are None) an exception code; `delay_ms` late."""
 
     registers: list[int] | None
@@ -39,7 +39,10 @@ class SimMeter:
         self._layout = MODELS[config.model].at(config.sunspec_base)
         self._seed = seed_for(site.seed, self.id)
         installation = Installation(
-            config.solar_kwp, config.annual_load_kwh, config.import_kwh, config.export_kwh
+            solar_kwp=config.solar_kwp,
+            annual_load_kwh=config.annual_load_kwh,
+            import_kwh=config.import_kwh,
+            export_kwh=config.export_kwh,
         )
         scheduled: list[Scheduled[AnyMeterFault]] = [
             faults.schedule(fault) for fault in config.fault
@@ -83,12 +86,12 @@ class SimMeter:
                 case faults.Undefined():
                     is_undefined = True
         if exception:
-            return Answer(None, exception, delay_ms)
+            return Answer(registers=None, exception=exception, delay_ms=delay_ms)
         snapshot = self._snapshot(elapsed_ms, is_undefined=is_undefined)
         result = self._layout.read(snapshot, function, address, count)
         if isinstance(result, int):
-            return Answer(None, result, delay_ms)
-        return Answer(result, 0, delay_ms)
+            return Answer(registers=None, exception=result, delay_ms=delay_ms)
+        return Answer(registers=result, exception=0, delay_ms=delay_ms)
 
     def pass_wire(self, reply: bytes) -> bytes:
         """A reply of this meter after its way over the wire."""
@@ -97,7 +100,12 @@ class SimMeter:
     def _snapshot(self, elapsed_ms: int, *, is_undefined: bool) -> Snapshot:
         shown = self._measuring.shown(elapsed_ms)
         if self._config.inverted:
-            shown = Registers(shown.time_ms, shown.export_uwh, shown.import_uwh, -shown.power_mw)
+            shown = Registers(
+                time_ms=shown.time_ms,
+                import_uwh=shown.export_uwh,
+                export_uwh=shown.import_uwh,
+                power_mw=-shown.power_mw,
+            )
         snapshot = take_snapshot(
             shown, serial=self._config.serial, phases=self._layout.phases, seed=self._seed
         )

@@ -51,7 +51,7 @@ class Room:
     def reply(self, unit: int, function: int, address: int, count: int) -> Answer | None:
         meter = self._meters.get(unit)
         if meter is None:
-            return Answer(None, _NO_TARGET) if self._unknown_answers else None
+            return Answer(registers=None, exception=_NO_TARGET) if self._unknown_answers else None
         return meter.answer(function, address, count)
 
     def speaks(self, unit: int) -> None:

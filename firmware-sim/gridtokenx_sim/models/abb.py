@@ -21,30 +21,58 @@ _NO_U16 = 0xFFFF
 
 
 def _energy(address: int, quantity: of.Quantity) -> Register:
-    return Register(address, "uint64", quantity, _CENTI_KWH, invalid=_NO_U64, counter=True)
+    return Register(
+        address=address,
+        kind="uint64",
+        quantity=quantity,
+        per_count=_CENTI_KWH,
+        invalid=_NO_U64,
+        counter=True,
+    )
 
 
 def _power(address: int, quantity: of.Quantity) -> Register:
-    return Register(address, "int32", quantity, 10, invalid=_NO_I32)
+    return Register(address=address, kind="int32", quantity=quantity, per_count=10, invalid=_NO_I32)
 
 
 _REGISTERS = [
     _energy(0x5000, of.import_uwh),
     _energy(0x5004, of.export_uwh),
-    Register(0x5008, "int64", of.net_uwh, _CENTI_KWH, invalid=_NO_I64, counter=True),
+    Register(
+        address=0x5008,
+        kind="int64",
+        quantity=of.net_uwh,
+        per_count=_CENTI_KWH,
+        invalid=_NO_I64,
+        counter=True,
+    ),
     *[
-        Register(0x5B00 + 2 * phase, "uint32", of.voltage_mv(phase), 100, invalid=_NO_U32)
+        Register(
+            address=0x5B00 + 2 * phase,
+            kind="uint32",
+            quantity=of.voltage_mv(phase),
+            per_count=100,
+            invalid=_NO_U32,
+        )
         for phase in range(3)
     ],
     *[
-        Register(0x5B0C + 2 * phase, "uint32", of.current_ma(phase), 10, invalid=_NO_U32)
+        Register(
+            address=0x5B0C + 2 * phase,
+            kind="uint32",
+            quantity=of.current_ma(phase),
+            per_count=10,
+            invalid=_NO_U32,
+        )
         for phase in range(3)
     ],
     _power(0x5B14, of.power_mw),
     *[_power(0x5B16 + 2 * phase, of.phase_mw(phase)) for phase in range(3)],
-    Register(0x5B2C, "uint16", of.frequency_mhz, 10, invalid=_NO_U16),
-    Register(0x8900, "uint32", of.serial_number),
-    Register(0x8960, "ascii", of.constant("B23 "), length=2),
+    Register(
+        address=0x5B2C, kind="uint16", quantity=of.frequency_mhz, per_count=10, invalid=_NO_U16
+    ),
+    Register(address=0x8900, kind="uint32", quantity=of.serial_number),
+    Register(address=0x8960, kind="ascii", quantity=of.constant("B23 "), length=2),
 ]
 
 ABB_B23 = Layout(

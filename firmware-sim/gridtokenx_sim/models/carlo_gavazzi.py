@@ -20,19 +20,28 @@ _SERIAL_LENGTH = 7
 
 
 def _energy(address: int, quantity: of.Quantity) -> Register:
-    return Register(address, "int32", quantity, _DECI_KWH, lsw_first=True, counter=True)
+    return Register(
+        address=address,
+        kind="int32",
+        quantity=quantity,
+        per_count=_DECI_KWH,
+        lsw_first=True,
+        counter=True,
+    )
 
 
 def _int32(address: int, quantity: of.Quantity, per_count: int) -> Register:
-    return Register(address, "int32", quantity, per_count, lsw_first=True)
+    return Register(
+        address=address, kind="int32", quantity=quantity, per_count=per_count, lsw_first=True
+    )
 
 
 def _identification(code: int) -> Register:
-    return Register(0x000B, "uint16", of.constant(code), alone=True)
+    return Register(address=0x000B, kind="uint16", quantity=of.constant(code), alone=True)
 
 
 def _serial(address: int) -> Register:
-    return Register(address, "ascii", of.serial_text, length=_SERIAL_LENGTH)
+    return Register(address=address, kind="ascii", quantity=of.serial_text, length=_SERIAL_LENGTH)
 
 
 def _electrical() -> list[Register]:
@@ -78,7 +87,7 @@ EM24_RS485 = _layout(
     "Carlo Gavazzi EM24-DIN",
     [
         *_electrical(),
-        Register(0x0037, "int16", of.frequency_mhz, 100),
+        Register(address=0x0037, kind="int16", quantity=of.frequency_mhz, per_count=100),
         _energy(0x003E, of.import_uwh),  # kWh(+) total
         _energy(0x0042, of.import_uwh),  # kWh(+) partial, never reset here: what others read
         _energy(0x005C, of.export_uwh),  # refused where the application does not count it
@@ -95,7 +104,7 @@ EM24_RS485 = _layout(
 
 def _em300_energies() -> list[Register]:
     return [
-        Register(0x0033, "int16", of.frequency_mhz, 100),
+        Register(address=0x0033, kind="int16", quantity=of.frequency_mhz, per_count=100),
         _energy(0x0034, of.import_uwh),
         _energy(0x003C, of.import_uwh),  # partial, never reset here
         _energy(0x004E, of.export_uwh),
@@ -110,8 +119,10 @@ EM24_E1 = _layout(
         *_electrical(),
         *_em300_energies(),
         _identification(1648),
-        Register(0x1002, "uint16", of.constant(0)),  # measuring system 3P.n
-        Register(0xA000, "uint16", of.constant(7)),  # application H: counts both directions
+        Register(address=0x1002, kind="uint16", quantity=of.constant(0)),  # measuring system 3P.n
+        Register(
+            address=0xA000, kind="uint16", quantity=of.constant(7)
+        ),  # application H: counts both directions
     ],
     block=range(0x0080),
     max_registers=50,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class DlmsModel(msgspec.Struct, frozen=True):
+class DlmsModel(msgspec.Struct, frozen=True, kw_only=True):
     """`maker` begins a meter's id; `letters` (FLAG) begin its logical device name, system title
     and identification. `is_named_by_device`: its id ends with the logical device name, not with
     the serial number alone.
@@ -24,11 +24,17 @@ class DlmsModel(msgspec.Struct, frozen=True):
 
 
 DLMS_MODELS = {
-    "dlms_single_phase": DlmsModel("DLMS single phase", 1),
-    "dlms_three_phase": DlmsModel("DLMS three phases", 3),
-    "edmi_mk10": DlmsModel("EDMI Mk10", 3, "EDMI", "EDM", is_named_by_device=True),
-    "iskraemeco_am550": DlmsModel("Iskraemeco AM550", 3, "ISKRAEMECO", "ISK"),
-    "landisgyr_e450": DlmsModel("Landis+Gyr E450", 3, "LANDISGYR", "LGZ", is_named_by_device=True),
+    "dlms_single_phase": DlmsModel(name="DLMS single phase", phases=1),
+    "dlms_three_phase": DlmsModel(name="DLMS three phases", phases=3),
+    "edmi_mk10": DlmsModel(
+        name="EDMI Mk10", phases=3, maker="EDMI", letters="EDM", is_named_by_device=True
+    ),
+    "iskraemeco_am550": DlmsModel(
+        name="Iskraemeco AM550", phases=3, maker="ISKRAEMECO", letters="ISK"
+    ),
+    "landisgyr_e450": DlmsModel(
+        name="Landis+Gyr E450", phases=3, maker="LANDISGYR", letters="LGZ", is_named_by_device=True
+    ),
 }
 
 

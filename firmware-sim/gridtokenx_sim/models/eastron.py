@@ -21,12 +21,12 @@ _INPUT_BLOCK = range(0x0180)
 
 
 def _float(address: int, quantity: of.Quantity, per_count: int = 1000) -> Register:
-    return Register(address, "float32", quantity, per_count)
+    return Register(address=address, kind="float32", quantity=quantity, per_count=per_count)
 
 
 def _energies() -> list[Register]:
     return [
-        Register(address, "float32", quantity, _KWH, step=_WH)
+        Register(address=address, kind="float32", quantity=quantity, per_count=_KWH, step=_WH)
         for address, quantity in (
             (0x0048, of.import_uwh),
             (0x004A, of.export_uwh),
@@ -58,7 +58,7 @@ def _layout(
         phases=1 if phases == 1 else 3,
         serial="uint32",
         tables={
-            3: Table([Register(0xFC00, "uint32", of.serial_number)]),
+            3: Table([Register(address=0xFC00, kind="uint32", quantity=of.serial_number)]),
             4: Table(inputs, filled=[_INPUT_BLOCK]),
         },
         max_registers=max_registers,

@@ -70,7 +70,7 @@ class Table:
         return words
 
 
-class Layout(msgspec.Struct, frozen=True):
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """What distinguishes a model on the wire.
 
     `serial`: whether the serial number is a 32-bit number or a text of at most 13 letters.

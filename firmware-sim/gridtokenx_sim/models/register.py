@@ -33,7 +33,7 @@ _INTEGERS: dict[str, tuple[int, bool]] = {
 }
 
 
-class Register(msgspec.Struct, frozen=True):
+class Register(msgspec.Struct, frozen=True, kw_only=True):
     """`raw = quantity(snapshot) / per_count`, at the zero-based address `address`.
 
     `quantity` answers an integer in the simulator's base unit (µWh, mW, mV, mA, mHz) or a text;

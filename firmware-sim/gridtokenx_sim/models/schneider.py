@@ -17,18 +17,20 @@ _KW = 10**6  # mW
 
 
 def _float(number: int, quantity: of.Quantity, per_count: int = 1000) -> Register:
-    return Register(number - 1, "float32", quantity, per_count)
+    return Register(address=number - 1, kind="float32", quantity=quantity, per_count=per_count)
 
 
 def _energy(number: int, quantity: of.Quantity) -> Register:
-    return Register(number - 1, "int64", quantity, _WH, counter=True)
+    return Register(
+        address=number - 1, kind="int64", quantity=quantity, per_count=_WH, counter=True
+    )
 
 
 _REGISTERS = [
-    Register(50 - 1, "ascii", of.constant("iEM3155"), length=20),
-    Register(70 - 1, "ascii", of.constant("Schneider Electric"), length=20),
-    Register(130 - 1, "uint32", of.serial_number),
-    Register(1845 - 1, "datetime", of.time_ms),
+    Register(address=50 - 1, kind="ascii", quantity=of.constant("iEM3155"), length=20),
+    Register(address=70 - 1, kind="ascii", quantity=of.constant("Schneider Electric"), length=20),
+    Register(address=130 - 1, kind="uint32", quantity=of.serial_number),
+    Register(address=1845 - 1, kind="datetime", quantity=of.time_ms),
     *[_float(3000 + 2 * phase, of.current_ma(phase)) for phase in range(3)],
     *[_float(3028 + 2 * phase, of.voltage_mv(phase)) for phase in range(3)],
     *[_float(3054 + 2 * phase, of.phase_mw(phase), _KW) for phase in range(3)],
@@ -36,8 +38,8 @@ _REGISTERS = [
     _float(3110, of.frequency_mhz),
     _energy(3204, of.import_uwh),
     _energy(3208, of.export_uwh),
-    Register(45100 - 1, "float32", of.import_uwh, _WH, step=_WH),
-    Register(45102 - 1, "float32", of.export_uwh, _WH, step=_WH),
+    Register(address=45100 - 1, kind="float32", quantity=of.import_uwh, per_count=_WH, step=_WH),
+    Register(address=45102 - 1, kind="float32", quantity=of.export_uwh, per_count=_WH, step=_WH),
 ]
 
 IEM3155 = Layout(

@@ -15,7 +15,7 @@ _SWING_MHZ = 60
 _PHASE_SHARES_PERCENT = (45, 30)  # the last phase takes the rest
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A meter's quantities at one time. None: this meter has no such value (now)."""
 
     serial: str

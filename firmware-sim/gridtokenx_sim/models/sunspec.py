@@ -41,17 +41,19 @@ class _Model:
         self._points: list[Register] = []
 
     def text(self, quantity: of.Quantity, length: int = _TEXT) -> None:
-        self._points.append(Register(self._next, "ascii", quantity, length=length))
+        self._points.append(
+            Register(address=self._next, kind="ascii", quantity=quantity, length=length)
+        )
         self._next += length
 
     def point(self, kind: str, quantity: of.Quantity | None = None, per_count: int = 1) -> None:
         """One value; without a quantity, or where it has none, it is not implemented."""
         self._points.append(
             Register(
-                self._next,
-                _KINDS.get(kind, kind),  # type: ignore[arg-type]
-                quantity or _nothing,
-                per_count,
+                address=self._next,
+                kind=_KINDS.get(kind, kind),  # type: ignore[arg-type]
+                quantity=quantity or _nothing,
+                per_count=per_count,
                 invalid=_INVALID[kind],
                 counter=kind == "acc32",
             )
@@ -73,8 +75,8 @@ class _Model:
     def registers(self) -> list[Register]:
         length = self._next - self._start - 2
         header = [
-            Register(self._start, "uint16", of.constant(self._number)),
-            Register(self._start + 1, "uint16", of.constant(length)),
+            Register(address=self._start, kind="uint16", quantity=of.constant(self._number)),
+            Register(address=self._start + 1, kind="uint16", quantity=of.constant(length)),
         ]
         return header + self._points
 
@@ -227,12 +229,12 @@ def _meter_float(address: int) -> _Model:
 
 
 def _layout(model: str, name: str, build: Callable[[int], _Model]) -> Layout:
-    marker = Register(BASE, "ascii", of.constant("SunS"), length=2)
+    marker = Register(address=BASE, kind="ascii", quantity=of.constant("SunS"), length=2)
     common = _common(BASE + marker.words, name)
     measures = build(common.end)
     end = [
-        Register(measures.end, "uint16", of.constant(0xFFFF)),
-        Register(measures.end + 1, "uint16", of.constant(0)),
+        Register(address=measures.end, kind="uint16", quantity=of.constant(0xFFFF)),
+        Register(address=measures.end + 1, kind="uint16", quantity=of.constant(0)),
     ]
     return Layout(
         model=model,

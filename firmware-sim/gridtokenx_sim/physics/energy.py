@@ -7,7 +7,6 @@ Power is constant within each minute of community time, so the integral is a sum
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import NamedTuple
 
 import msgspec
 
@@ -19,7 +18,7 @@ _PERFORMANCE_PERCENT = 80  # of a photovoltaic system between its panels' rating
 _KEPT_DAYS = 3
 
 
-class Registers(msgspec.Struct, frozen=True):
+class Registers(msgspec.Struct, frozen=True, kw_only=True):
     """What a meter has counted at a time. Power: positive draws from the grid, negative feeds."""
 
     time_ms: int
@@ -28,7 +27,7 @@ class Registers(msgspec.Struct, frozen=True):
     power_mw: int
 
 
-class _Day(NamedTuple):
+class _Day(msgspec.Struct, frozen=True, kw_only=True):
     """A day's power by minute, and the energy counted before each minute, in mW·ms."""
 
     power_mw: list[int]
@@ -36,7 +35,9 @@ class _Day(NamedTuple):
     exported: list[int]
 
 
-class Counted(NamedTuple):
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """The energy that a meter has counted in both directions, in mW·ms."""
+
     imported_mw_ms: int
     exported_mw_ms: int
 
@@ -59,8 +60,8 @@ class MeterElement:
         within = self._within(start_ms)
         self._openings = [
             Counted(
-                opening.imported_mw_ms - within.imported_mw_ms,
-                opening.exported_mw_ms - within.exported_mw_ms,
+                imported_mw_ms=opening.imported_mw_ms - within.imported_mw_ms,
+                exported_mw_ms=opening.exported_mw_ms - within.exported_mw_ms,
             )
         ]
 
@@ -86,8 +87,8 @@ class MeterElement:
         minute, rest_ms = divmod(time_ms % DAY_MS, MINUTE_MS)
         power_mw = day.power_mw[minute]
         return Counted(
-            day.imported[minute] + max(power_mw, 0) * rest_ms,
-            day.exported[minute] + max(-power_mw, 0) * rest_ms,
+            imported_mw_ms=day.imported[minute] + max(power_mw, 0) * rest_ms,
+            exported_mw_ms=day.exported[minute] + max(-power_mw, 0) * rest_ms,
         )
 
     def _opening(self, day: int) -> Counted:
@@ -98,8 +99,8 @@ class MeterElement:
             passed = self._day(first + len(self._openings) - 1)
             self._openings.append(
                 Counted(
-                    before.imported_mw_ms + passed.imported[-1],
-                    before.exported_mw_ms + passed.exported[-1],
+                    imported_mw_ms=before.imported_mw_ms + passed.imported[-1],
+                    exported_mw_ms=before.exported_mw_ms + passed.exported[-1],
                 )
             )
         return self._openings[day - first]
@@ -122,9 +123,9 @@ class MeterElement:
             ]
         steps = [power * MINUTE_MS for power in power_mw]
         return _Day(
-            power_mw,
-            list(accumulate((max(step, 0) for step in steps), initial=0)),
-            list(accumulate((max(-step, 0) for step in steps), initial=0)),
+            power_mw=power_mw,
+            imported=list(accumulate((max(step, 0) for step in steps), initial=0)),
+            exported=list(accumulate((max(-step, 0) for step in steps), initial=0)),
         )
 
 

@@ -50,11 +50,10 @@ def test_a_day_is_as_long_as_its_clocks_say(text: str, hours: int) -> None:
     from_ms, to_ms = day_span(text, VIENNA)
     assert to_ms - from_ms == hours * HOUR_MS
     starts = range(from_ms, to_ms, QUARTER_MS)
-    rows = buckets([Interval(at, "0.1", "0", "measured", 0) for at in starts], hour_label(VIENNA))
+    rows = buckets([interval(at, "0.1", "0", "measured") for at in starts], hour_label(VIENNA))
     assert len(rows) == hours  # the doubled hour is two rows
     assert (
-        len(buckets([Interval(at, "0", "0", "measured", 0) for at in starts], day_label(VIENNA)))
-        == 1
+        len(buckets([interval(at, "0", "0", "measured") for at in starts], day_label(VIENNA))) == 1
     )
 
 
@@ -78,24 +77,44 @@ def test_a_slip_is_told_with_what_was_expected(read: Callable[[], object], said:
         read()
 
 
+def interval(
+    start_ms: int, import_kwh: str | None, export_kwh: str | None, quality: str
+) -> Interval:
+    return Interval(
+        start_ms=start_ms,
+        import_kwh=import_kwh,
+        export_kwh=export_kwh,
+        quality=quality,
+        revision=0,
+    )
+
+
 def hours(*rows: tuple[str | None, str | None, str]) -> list[Interval]:
     """Four quarters of each row."""
     return [
-        Interval(number * QUARTER_MS, *row, 0)
+        interval(number * QUARTER_MS, *row)
         for number, row in enumerate(r for r in rows for _ in range(4))
     ]
 
 
 def test_what_is_missing_is_neither_zero_nor_hidden() -> None:
     given = hours(("0.25", "0", "measured"), (None, None, "missing"), ("0", "1.5", "interpolated"))
-    given[0] = Interval(0, None, None, "missing", 0)
+    given[0] = Interval(start_ms=0, import_kwh=None, export_kwh=None, quality="missing", revision=0)
     rows = buckets(given, hour_label(ZoneInfo("UTC")))
     assert [(row.import_uwh, row.known, row.missing) for row in rows] == [
         (750_000_000, 3, 1),
         (0, 0, 4),
         (0, 4, 0),
     ]
-    found = MeterIntervals("M-1", 0, 0, "0.750000000", "6.000000000", 5, given)
+    found = MeterIntervals(
+        meter="M-1",
+        from_ms=0,
+        to_ms=0,
+        import_kwh="0.750000000",
+        export_kwh="6.000000000",
+        missing=5,
+        intervals=given,
+    )
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(energy_table(found, rows, "2026-06-21"))
     text = console.export_text()
@@ -120,8 +139,19 @@ def test_a_bar_is_as_long_as_its_share(value: int, most: int, expected: str) -> 
 
 
 def test_csv_leaves_empty_what_is_missing() -> None:
-    given = [Interval(0, "0.1", "0.2", "measured", 3), Interval(1, None, None, "missing", 0)]
-    found = MeterIntervals("M-1", 0, 1, "0.1", "0.2", 1, given)
+    given = [
+        Interval(start_ms=0, import_kwh="0.1", export_kwh="0.2", quality="measured", revision=3),
+        Interval(start_ms=1, import_kwh=None, export_kwh=None, quality="missing", revision=0),
+    ]
+    found = MeterIntervals(
+        meter="M-1",
+        from_ms=0,
+        to_ms=1,
+        import_kwh="0.1",
+        export_kwh="0.2",
+        missing=1,
+        intervals=given,
+    )
     assert list(csv.reader(io.StringIO(as_csv(found)))) == [
         ["meter", "start_ms", "import_kwh", "export_kwh", "quality", "revision"],
         ["M-1", "0", "0.1", "0.2", "measured", "3"],
@@ -146,12 +176,24 @@ class Asked:
         pass
 
     def health(self) -> Health:
-        return Health("ok", "lane", 1_000_000, 1, "running")
+        return Health(
+            status="ok", community="lane", time_ms=1_000_000, journal_seq=1, oracle="running"
+        )
 
     def intervals(self, meter: str, from_ms: int, to_ms: int, token: str | None) -> MeterIntervals:
         self.said |= {"meter": meter, "span": to_ms - from_ms, "token": token}
-        row = Interval(from_ms, "0.1", "0.2", "measured", 0)
-        return MeterIntervals(meter, from_ms, to_ms, "0.100000000", "0.200000000", 0, [row])
+        row = Interval(
+            start_ms=from_ms, import_kwh="0.1", export_kwh="0.2", quality="measured", revision=0
+        )
+        return MeterIntervals(
+            meter=meter,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            import_kwh="0.100000000",
+            export_kwh="0.200000000",
+            missing=0,
+            intervals=[row],
+        )
 
 
 @pytest.fixture(name="run")

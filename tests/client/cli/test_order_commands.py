@@ -113,25 +113,66 @@ def test_a_refusal_is_one_line(order: Run, words: tuple[str, ...], code: int, sa
 
 
 def trade(kwh: str, price: str, gross: str) -> Trade:
-    return Trade(7, 0, price, kwh, gross, "0", "anna", "ben")
+    return Trade(
+        journal_seq=7,
+        time_ms=0,
+        price_grx_per_kwh=price,
+        quantity_kwh=kwh,
+        gross_grx=gross,
+        fee_grx="0",
+        buyer="anna",
+        seller="ben",
+    )
 
 
 @pytest.mark.parametrize(
     ("placed", "segment", "title"),
     [
-        (Placed("o", "resting", "0", "1", [], 7), "realtime", "order o: resting"),
         (
-            Placed("o", "resting", "0", "1", [], 7),
+            Placed(
+                order="o",
+                status="resting",
+                filled_kwh="0",
+                remaining_kwh="1",
+                trades=[],
+                journal_seq=7,
+            ),
+            "realtime",
+            "order o: resting",
+        ),
+        (
+            Placed(
+                order="o",
+                status="resting",
+                filled_kwh="0",
+                remaining_kwh="1",
+                trades=[],
+                journal_seq=7,
+            ),
             "interval",
             "order o: waits for the next auction",
         ),
         (
-            Placed("o", "cancelled", "0", "1", [], 7),
+            Placed(
+                order="o",
+                status="cancelled",
+                filled_kwh="0",
+                remaining_kwh="1",
+                trades=[],
+                journal_seq=7,
+            ),
             "realtime",
             "order o: cancelled, nothing traded",
         ),
         (
-            Placed("o", "cancelled", "1", "1", [trade("1", "0.1", "0.1")], 7),
+            Placed(
+                order="o",
+                status="cancelled",
+                filled_kwh="1",
+                remaining_kwh="1",
+                trades=[trade("1", "0.1", "0.1")],
+                journal_seq=7,
+            ),
             "realtime",
             "order o: partly filled, the rest cancelled",
         ),
@@ -143,7 +184,17 @@ def test_what_became_of_an_order_is_said_in_words(placed: Placed, segment: str, 
 
 def test_trades_are_summed_up_by_price_and_in_all_at_their_mean_price() -> None:
     trades = [trade("1", "0.1", "0.1"), trade("1", "0.2", "0.2"), trade("2", "0.2", "0.4")]
-    lines = drawn(Placed("o", "filled", "4", "0", trades, 7), "realtime")
+    lines = drawn(
+        Placed(
+            order="o",
+            status="filled",
+            filled_kwh="4",
+            remaining_kwh="0",
+            trades=trades,
+            journal_seq=7,
+        ),
+        "realtime",
+    )
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if "│" in line]
     assert rows == [
         ["traded, entry 7", "1", "0.1", "0.1"],

@@ -23,14 +23,18 @@ from gridtokenx_dlms.hdlc.client_link import ClientLink
 from gridtokenx_dlms.hdlc.parameters import LinkParameters
 from gridtokenx_dlms.mode_e import Identification, with_parity
 
-OPENING = Identification("SIM", "5", "1234", speaks_hdlc=True)
+OPENING = Identification(maker="SIM", baud_code="5", name="1234", speaks_hdlc=True)
 HASTY = OpeningTiming(reply_s=0.3, gap_s=0.05, confirmation_s=0.3, retries=1)
 SIZES = (0, 1, 63, 64, 65, 1000)
 
 
 @pytest.mark.parametrize("window", [1, 3])
 async def test_messages_of_all_lengths_come_back(bench: Callable[..., Any], window: int) -> None:
-    async with bench(LinkParameters(64, 64, window, window)) as b:
+    async with bench(
+        LinkParameters(
+            transmit_length=64, receive_length=64, transmit_window=window, receive_window=window
+        )
+    ) as b:
         await b.transport.open()
         for size in SIZES:
             assert await b.transport.exchange(b"x" * size) == b"=" + b"x" * size
@@ -59,7 +63,9 @@ async def test_messages_come_back_once_over_a_line_that_loses_and_damages(
 
     async with bench() as b:
         b.far.damage = damage
-        b.transport._timing = Timing(0.06, 0.02, 5.0, 0.01, 8)
+        b.transport._timing = Timing(
+            reply_s=0.06, gap_s=0.02, exchange_s=5.0, busy_s=0.01, retries=8
+        )
         await b.transport.open()
         messages = [bytes((n,)) * 20 for n in range(12)]
         for message in messages:

@@ -67,9 +67,15 @@ async def test_messages_of_all_lengths_come_back_through_the_wrapper() -> None:
 async def test_two_clients_talk_at_once_on_one_connection() -> None:
     async with wrapped() as port:
         line = await StreamLine.connect(HOST, port)
-        asked = [WrapperMessage(16, 1, b"a"), WrapperMessage(1, 1, b"b")]
+        asked = [
+            WrapperMessage(source=16, destination=1, message=b"a"),
+            WrapperMessage(source=1, destination=1, message=b"b"),
+        ]
         await line.write(b"".join(message.to_bytes() for message in asked))
-        answers = [WrapperMessage(1, 16, b"=a"), WrapperMessage(1, 1, b"=b")]
+        answers = [
+            WrapperMessage(source=1, destination=16, message=b"=a"),
+            WrapperMessage(source=1, destination=1, message=b"=b"),
+        ]
         whole = b"".join(message.to_bytes() for message in answers)
         received = b""
         async with asyncio.timeout(2):
@@ -112,7 +118,7 @@ async def test_what_is_pushed_before_the_reply_is_passed_on() -> None:
     async def pushing(line: StreamLine) -> None:
         await line.read()
         for message in (notice, b"=?"):
-            await line.write(WrapperMessage(1, 16, message).to_bytes())
+            await line.write(WrapperMessage(source=1, destination=16, message=message).to_bytes())
         await line.read()
 
     listener = TcpListener(pushing, HOST)
@@ -159,7 +165,7 @@ async def test_only_so_many_connections_are_held() -> None:
     async with wrapped() as port:
         lines = [await StreamLine.connect(HOST, port) for _ in range(MAX_CONNECTIONS)]
         for line in lines:  # answered, so they are all accepted
-            await line.write(WrapperMessage(16, 1, b"?").to_bytes())
+            await line.write(WrapperMessage(source=16, destination=1, message=b"?").to_bytes())
             assert await line.read()
         one_more = await StreamLine.connect(HOST, port)
         with pytest.raises(LinkError, match="the connection ended"):
@@ -171,7 +177,7 @@ async def test_only_so_many_connections_are_held() -> None:
 
 @pytest.mark.parametrize("size", [2, 4])
 async def test_hdlc_passes_through_a_device_server(size: int) -> None:
-    stations = [Device(Station(address, associate)) for address in (17, 18)]
+    stations = [Device(station=Station(address, associate)) for address in (17, 18)]
     listener = TcpListener(lambda line: talk_hdlc(line, stations), HOST)
     await listener.start()
     for address in (17, 18):

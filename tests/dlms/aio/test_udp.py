@@ -150,9 +150,11 @@ async def test_what_is_pushed_before_the_reply_is_passed_on() -> None:
     async with client(meter.port, unasked=pushed) as transport:
         asking = asyncio.create_task(transport.exchange(b"?"))
         asked, address = await meter.receive()
-        assert asked == WrapperMessage(16, 1, b"?").to_bytes()
+        assert asked == WrapperMessage(source=16, destination=1, message=b"?").to_bytes()
         for message in (notice, b"=?"):
-            meter.send(WrapperMessage(1, 16, message).to_bytes(), address)
+            meter.send(
+                WrapperMessage(source=1, destination=16, message=message).to_bytes(), address
+            )
         assert await asking == b"=?"
         assert pushed == [notice]
     meter.close()

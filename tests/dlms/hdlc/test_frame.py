@@ -36,7 +36,7 @@ def test_the_check_sequence_is_that_of_rfc_1662() -> None:
 
 def test_the_associations_example_of_connecting_is_read_and_written() -> None:
     (snrm,) = frames(SNRM)
-    assert snrm == HdlcFrame(SERVER, CLIENT, FrameKind.SNRM)
+    assert snrm == HdlcFrame(destination=SERVER, source=CLIENT, kind=FrameKind.SNRM)
     assert snrm.to_bytes() == SNRM
     (ua,) = frames(UA)
     assert (ua.kind, ua.destination, ua.source) == (FrameKind.UA, CLIENT, SERVER)
@@ -107,9 +107,17 @@ def test_parameters_that_are_no_parameters_are_malformed(text: str, expected: st
     ("text", "expected"),
     [
         ("", LinkParameters()),
-        ("81 80 06 05 01 40 06 01 40", LinkParameters(64, 64)),
-        ("81 80 08 05 02 ff ff 06 02 00 00", LinkParameters(2030, 128)),
-        ("81 80 06 07 01 09 08 01 00", LinkParameters(128, 128, 7, 1)),
+        ("81 80 06 05 01 40 06 01 40", LinkParameters(transmit_length=64, receive_length=64)),
+        (
+            "81 80 08 05 02 ff ff 06 02 00 00",
+            LinkParameters(transmit_length=2030, receive_length=128),
+        ),
+        (
+            "81 80 06 07 01 09 08 01 00",
+            LinkParameters(
+                transmit_length=128, receive_length=128, transmit_window=7, receive_window=1
+            ),
+        ),
         ("81 80 03 42 01 09", LinkParameters()),  # unknown ones are passed over
     ],
 )
@@ -120,9 +128,20 @@ def test_parameters_have_defaults_and_stay_in_their_range(
 
 
 def test_two_ends_agree_on_what_both_can_do() -> None:
-    client, server = LinkParameters(1024, 512, 7, 3), LinkParameters(128, 2030, 2, 7)
-    assert client.meet(server) == LinkParameters(1024, 128, 7, 2)
-    assert server.meet(client) == LinkParameters(128, 1024, 2, 7)
+    client, server = (
+        LinkParameters(
+            transmit_length=1024, receive_length=512, transmit_window=7, receive_window=3
+        ),
+        LinkParameters(
+            transmit_length=128, receive_length=2030, transmit_window=2, receive_window=7
+        ),
+    )
+    assert client.meet(server) == LinkParameters(
+        transmit_length=1024, receive_length=128, transmit_window=7, receive_window=2
+    )
+    assert server.meet(client) == LinkParameters(
+        transmit_length=128, receive_length=1024, transmit_window=2, receive_window=7
+    )
     assert parse_parameters(client.to_bytes()) == client
 
 
@@ -139,14 +158,14 @@ def any_frame(draw: st.DrawFn) -> HdlcFrame:
     seq = st.integers(0, 7)
     has_receive_seq = isinstance(kind.value, str)
     return HdlcFrame(
-        draw(ADDRESSES),
-        draw(ADDRESSES),
-        kind,
-        draw(st.booleans()),
-        draw(seq) if kind is FrameKind.INFORMATION else 0,
-        draw(seq) if has_receive_seq else 0,
-        draw(st.binary(max_size=200) | st.just(b"\x7e" * 50)),
-        draw(st.booleans()),
+        destination=draw(ADDRESSES),
+        source=draw(ADDRESSES),
+        kind=kind,
+        poll=draw(st.booleans()),
+        send_seq=draw(seq) if kind is FrameKind.INFORMATION else 0,
+        receive_seq=draw(seq) if has_receive_seq else 0,
+        information=draw(st.binary(max_size=200) | st.just(b"\x7e" * 50)),
+        segmented=draw(st.booleans()),
     )
 
 
@@ -205,4 +224,6 @@ def test_any_bytes_are_frames_or_skipped(noise: bytes) -> None:
 
 def test_a_frame_too_long_for_its_length_field_is_the_callers_mistake() -> None:
     with pytest.raises(ValueError, match="at most 2047"):
-        HdlcFrame(SERVER, CLIENT, FrameKind.INFORMATION, information=bytes(2040)).to_bytes()
+        HdlcFrame(
+            destination=SERVER, source=CLIENT, kind=FrameKind.INFORMATION, information=bytes(2040)
+        ).to_bytes()

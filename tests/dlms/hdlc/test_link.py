@@ -19,8 +19,8 @@ from gridtokenx_dlms.hdlc.server_link import ServerLink
 
 CLIENT = HdlcAddress.client(0x10)
 SERVER = HdlcAddress.server(1, 17)
-SMALL = LinkParameters(32, 32, 1, 1)
-WIDE = LinkParameters(32, 32, 3, 3)
+SMALL = LinkParameters(transmit_length=32, receive_length=32, transmit_window=1, receive_window=1)
+WIDE = LinkParameters(transmit_length=32, receive_length=32, transmit_window=3, receive_window=3)
 Line = Callable[[bytes], bytes]
 
 
@@ -56,7 +56,16 @@ class Pair:
         assert isinstance(self.exchange()[0], Connected)
 
 
-@pytest.mark.parametrize("parameters", [SMALL, WIDE, LinkParameters(2030, 2030, 7, 7)])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        SMALL,
+        WIDE,
+        LinkParameters(
+            transmit_length=2030, receive_length=2030, transmit_window=7, receive_window=7
+        ),
+    ],
+)
 @pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 64, 97, 1000])
 def test_a_message_goes_there_and_its_reply_comes_back(
     parameters: LinkParameters, size: int
@@ -71,11 +80,22 @@ def test_a_message_goes_there_and_its_reply_comes_back(
 
 
 def test_the_smaller_of_two_lengths_is_used() -> None:
-    pair = Pair(LinkParameters(1024, 64, 1, 1), LinkParameters(128, 256, 1, 1))
+    pair = Pair(
+        LinkParameters(
+            transmit_length=1024, receive_length=64, transmit_window=1, receive_window=1
+        ),
+        LinkParameters(
+            transmit_length=128, receive_length=256, transmit_window=1, receive_window=1
+        ),
+    )
     pair.client.connect()
     (connected,) = pair.exchange()
-    assert connected == Connected(LinkParameters(256, 64, 1, 1))
-    assert pair.server.parameters == LinkParameters(64, 256, 1, 1)
+    assert connected == Connected(
+        LinkParameters(transmit_length=256, receive_length=64, transmit_window=1, receive_window=1)
+    )
+    assert pair.server.parameters == LinkParameters(
+        transmit_length=64, receive_length=256, transmit_window=1, receive_window=1
+    )
 
 
 def test_a_link_is_closed_by_disc_and_once_closed_answers_dm() -> None:
@@ -137,7 +157,7 @@ def test_an_unnumbered_message_comes_between_others() -> None:
 def test_a_rejected_frame_ends_the_link() -> None:
     pair = Pair()
     pair.connect()
-    frame = HdlcFrame(CLIENT, SERVER, FrameKind.FRMR)
+    frame = HdlcFrame(destination=CLIENT, source=SERVER, kind=FrameKind.FRMR)
     with pytest.raises(LinkError, match="FRMR"):
         list(pair.client.receive(frame.to_bytes()))
     assert pair.client.state is LinkState.CLOSED
@@ -149,7 +169,12 @@ def test_what_is_meant_for_others_is_passed_over() -> None:
     pair.client.send(b"question")
     own = pair.client.data_to_send()
     assert list(pair.client.receive(own)) == [], "the echo of an optical head"
-    stranger = HdlcFrame(HdlcAddress.client(0x11), SERVER, FrameKind.INFORMATION, information=b"x")
+    stranger = HdlcFrame(
+        destination=HdlcAddress.client(0x11),
+        source=SERVER,
+        kind=FrameKind.INFORMATION,
+        information=b"x",
+    )
     assert list(pair.client.receive(stranger.to_bytes())) == []
 
 

@@ -36,7 +36,7 @@ from gridtokenx_dlms.xdlms.attribute import AccessResult, Attribute, Selection
 NOW_MS = 1_782_000_000_000  # 2026-06-21T00:00:00Z, a Sunday
 QUARTER_MS = 900_000
 IMPORT, SERIAL, MAXIMUM = Obis(1, 0, 1, 8, 0), Obis(0, 0, 96, 1, 0), Obis(1, 0, 1, 6, 0)
-IMPORT_COLUMN = CaptureObject(3, IMPORT, 2)
+IMPORT_COLUMN = CaptureObject(class_id=3, obis=IMPORT, attribute=2)
 CAPTURED = CosemDateTime.from_unix_ms(NOW_MS, -60)
 NOW = data.octet_string(bytes.fromhex("07EA0615 07 01000000 FFC4 00"))
 NEVER = data.octet_string(bytes.fromhex("FFFF FFFF FF FFFFFFFF 8000 FF"))
@@ -277,7 +277,7 @@ def undated(moment: CosemDateTime) -> Data:
     return data.octet_string(unspecified.to_bytes())
 
 
-WRONG_COLUMN = CaptureObject(3, MAXIMUM, 2)
+WRONG_COLUMN = CaptureObject(class_id=3, obis=MAXIMUM, attribute=2)
 SELECTIONS: list[tuple[Selection | None, Data | AccessResult]] = [
     (None, table(1, 2, 3, 4, 5, 6)),
     (by_time(CLOCK_COLUMN, at(2), at(4)), table(2, 3, 4)),

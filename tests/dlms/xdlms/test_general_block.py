@@ -18,7 +18,9 @@ from gridtokenx_dlms.xdlms.general_block import (
 def blocks(message: bytes, size: int) -> list[bytes]:
     parts = [message[at : at + size] for at in range(0, len(message), size)] or [b""]
     return [
-        GeneralBlock(number, part, number == len(parts), is_streaming=True, window=5).to_bytes()
+        GeneralBlock(
+            number=number, part=part, is_last=number == len(parts), is_streaming=True, window=5
+        ).to_bytes()
         for number, part in enumerate(parts, start=1)
     ]
 
@@ -49,9 +51,9 @@ def test_a_message_without_an_end_is_given_up() -> None:
     assembler = BlockAssembler()
     last_number = MAX_MESSAGE // 1024 + 1
     for number in range(1, last_number):
-        assembler.receive(GeneralBlock(number, bytes(1024), is_last=False).to_bytes())
+        assembler.receive(GeneralBlock(number=number, part=bytes(1024), is_last=False).to_bytes())
     with pytest.raises(MalformedError, match="at most"):
-        assembler.receive(GeneralBlock(last_number, b"x", is_last=False).to_bytes())
+        assembler.receive(GeneralBlock(number=last_number, part=b"x", is_last=False).to_bytes())
 
 
 @given(message=st.binary(max_size=30))

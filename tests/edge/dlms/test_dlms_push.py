@@ -60,7 +60,7 @@ def pushed_now(late_ms: int = 0) -> bytes:
 
 def ciphered(message: bytes, counter: int = 5, how: Protection = Protection.ENCRYPTED) -> bytes:
     content = security.protect(message, KEYS, TITLE, counter, how)
-    return Ciphered(GENERAL_GLO_TAG, content, TITLE).to_bytes()
+    return Ciphered(tag=GENERAL_GLO_TAG, protected=content, title=TITLE).to_bytes()
 
 
 def mbus(message: bytes) -> bytes:
@@ -80,9 +80,9 @@ def hdlc(message: bytes, size: int = 2000) -> bytes:
     parts = [content[at : at + size] for at in range(0, len(content), size)]
     return b"".join(
         HdlcFrame(
-            HdlcAddress.client(16),
-            HdlcAddress.server(1, 17),
-            FrameKind.UI,
+            destination=HdlcAddress.client(16),
+            source=HdlcAddress.server(1, 17),
+            kind=FrameKind.UI,
             poll=False,
             information=part,
             segmented=part is not parts[-1],
@@ -279,8 +279,11 @@ async def test_pushes_arrive_over_tcp(tmp_path: Path, wait_until: WaitUntil) -> 
     try:
         await wait_until(lambda: listener.port)
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        garbage = WrapperMessage(1, 16, b"\x0f\x00").to_bytes()
-        writer.write(garbage + WrapperMessage(1, 16, ciphered(pushed_now())).to_bytes())
+        garbage = WrapperMessage(source=1, destination=16, message=b"\x0f\x00").to_bytes()
+        writer.write(
+            garbage
+            + WrapperMessage(source=1, destination=16, message=ciphered(pushed_now())).to_bytes()
+        )
         await wait_until(lambda: sink.readings)
         writer.close()
         await writer.wait_closed()
@@ -300,17 +303,29 @@ async def test_pushes_arrive_over_udp_from_senders_who_do_not_disturb_each_other
     listening = asyncio.create_task(listener.run())
     message = ciphered(pushed_now())
     halves = [
-        GeneralBlock(number, part, is_last=number == 2).to_bytes()
+        GeneralBlock(number=number, part=part, is_last=number == 2).to_bytes()
         for number, part in enumerate((message[:100], message[100:]), 1)
     ]
     meter, stranger = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
     try:
         await wait_until(lambda: listener.is_up)
-        meter.sendto(WrapperMessage(1, 16, halves[0]).to_bytes(), ("127.0.0.1", port))
-        stranger.sendto(WrapperMessage(1, 16, halves[0]).to_bytes(), ("127.0.0.1", port))
+        meter.sendto(
+            WrapperMessage(source=1, destination=16, message=halves[0]).to_bytes(),
+            ("127.0.0.1", port),
+        )
+        stranger.sendto(
+            WrapperMessage(source=1, destination=16, message=halves[0]).to_bytes(),
+            ("127.0.0.1", port),
+        )
         stranger.sendto(b"\x00\x01 is no message", ("127.0.0.1", port))
-        stranger.sendto(WrapperMessage(1, 16, b"\x0f\x00").to_bytes(), ("127.0.0.1", port))
-        meter.sendto(WrapperMessage(1, 16, halves[1]).to_bytes(), ("127.0.0.1", port))
+        stranger.sendto(
+            WrapperMessage(source=1, destination=16, message=b"\x0f\x00").to_bytes(),
+            ("127.0.0.1", port),
+        )
+        meter.sendto(
+            WrapperMessage(source=1, destination=16, message=halves[1]).to_bytes(),
+            ("127.0.0.1", port),
+        )
         await wait_until(lambda: sink.readings)
         assert len(sink.readings) == 1
     finally:

@@ -30,9 +30,9 @@ from gridtokenx_edge.meters.load_profile import Capture, RowReader, find_columns
 PROFILE = load_dlms("iskraemeco_am550")
 COLUMNS = (
     CLOCK_COLUMN,
-    CaptureObject(1, STATUS, 2),
-    CaptureObject(3, IMPORT, 2),
-    CaptureObject(3, EXPORT, 2),
+    CaptureObject(class_id=1, obis=STATUS, attribute=2),
+    CaptureObject(class_id=3, obis=IMPORT, attribute=2),
+    CaptureObject(class_id=3, obis=EXPORT, attribute=2),
 )
 SCALES = {
     PROFILE.energy_import: ScalerUnit(scaler=0, unit=UNIT_WH),
@@ -101,42 +101,122 @@ VIENNA = MeterZone(zone="Europe/Vienna")
     [
         pytest.param(
             MeterZone(),
-            CosemDateTime(2026, 7, 1, 3, 14, 0, 0, 0, -120, 0),
+            CosemDateTime(
+                year=2026,
+                month=7,
+                day=1,
+                weekday=3,
+                hour=14,
+                minute=0,
+                second=0,
+                hundredths=0,
+                deviation_min=-120,
+                status=0,
+            ),
             at(2026, 7, 1, 12),
             id="book",
         ),
         pytest.param(
             MeterZone(is_reversed=True),
-            CosemDateTime(2026, 7, 1, 3, 14, 0, 0, 0, 120, 0),
+            CosemDateTime(
+                year=2026,
+                month=7,
+                day=1,
+                weekday=3,
+                hour=14,
+                minute=0,
+                second=0,
+                hundredths=0,
+                deviation_min=120,
+                status=0,
+            ),
             at(2026, 7, 1, 12),
             id="reversed",
         ),
         pytest.param(
             MeterZone(),
-            CosemDateTime(2026, 7, 1, 3, 14, 0, 0, 0, UNSPECIFIED_DEVIATION, 0),
+            CosemDateTime(
+                year=2026,
+                month=7,
+                day=1,
+                weekday=3,
+                hour=14,
+                minute=0,
+                second=0,
+                hundredths=0,
+                deviation_min=UNSPECIFIED_DEVIATION,
+                status=0,
+            ),
             None,
             id="no zone",
         ),
         pytest.param(
             VIENNA,
-            CosemDateTime(2026, 1, 1, 4, 14, 0, 0, 0, UNSPECIFIED_DEVIATION, 0),
+            CosemDateTime(
+                year=2026,
+                month=1,
+                day=1,
+                weekday=4,
+                hour=14,
+                minute=0,
+                second=0,
+                hundredths=0,
+                deviation_min=UNSPECIFIED_DEVIATION,
+                status=0,
+            ),
             at(2026, 1, 1, 13),
             id="winter",
         ),
         pytest.param(
             VIENNA,
-            CosemDateTime(2026, 10, 25, 7, 2, 30, 0, 0, UNSPECIFIED_DEVIATION, 0x80),
+            CosemDateTime(
+                year=2026,
+                month=10,
+                day=25,
+                weekday=7,
+                hour=2,
+                minute=30,
+                second=0,
+                hundredths=0,
+                deviation_min=UNSPECIFIED_DEVIATION,
+                status=0x80,
+            ),
             at(2026, 10, 25, 0, 30),
             id="the first 02:30 of the night that has two",
         ),
         pytest.param(
             VIENNA,
-            CosemDateTime(2026, 10, 25, 7, 2, 30, 0, 0, UNSPECIFIED_DEVIATION, 0),
+            CosemDateTime(
+                year=2026,
+                month=10,
+                day=25,
+                weekday=7,
+                hour=2,
+                minute=30,
+                second=0,
+                hundredths=0,
+                deviation_min=UNSPECIFIED_DEVIATION,
+                status=0,
+            ),
             at(2026, 10, 25, 1, 30),
             id="the second",
         ),
         pytest.param(
-            VIENNA, CosemDateTime(2000, 1, 1, 6, 0, 0, 0, 0, -60, 0), None, id="never set"
+            VIENNA,
+            CosemDateTime(
+                year=2000,
+                month=1,
+                day=1,
+                weekday=6,
+                hour=0,
+                minute=0,
+                second=0,
+                hundredths=0,
+                deviation_min=-60,
+                status=0,
+            ),
+            None,
+            id="never set",
         ),
         pytest.param(VIENNA, CosemDateTime(), None, id="unspecified"),
     ],
@@ -200,7 +280,12 @@ def test_a_row_of_another_shape_is_malformed() -> None:
 
 
 def counters_of(folder: Path, meter: str = "M-1", key: int = 0) -> CounterFile:
-    return CounterFile(folder, meter, Keys(bytes([key] * 16), bytes(16)), b"GTX\0\0\0\0\1")
+    return CounterFile(
+        folder,
+        meter,
+        Keys(encryption=bytes([key] * 16), authentication=bytes(16)),
+        b"GTX\0\0\0\0\1",
+    )
 
 
 def test_invocation_counters_are_reserved_once_for_a_key(tmp_path: Path) -> None:

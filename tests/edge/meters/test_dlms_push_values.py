@@ -58,7 +58,16 @@ def test_a_grid_operators_example_telegram_is_opened_with_its_example_key(tmp_pa
 
 def test_a_list_without_codes_is_read_by_its_length() -> None:
     profile = load_dlms("kaifa_ma304")
-    clock = CosemDateTime(2021, 3, 23, 2, 19, 0, 10, deviation_min=UNSPECIFIED_DEVIATION)
+    clock = CosemDateTime(
+        year=2021,
+        month=3,
+        day=23,
+        weekday=2,
+        hour=19,
+        minute=0,
+        second=10,
+        deviation_min=UNSPECIFIED_DEVIATION,
+    )
     number = [data.double_long_unsigned(n) for n in range(18)]
     texts = [data.octet_string(text) for text in (b"KFM_001", b"6970631401534493", b"MA304H4")]
     listed = [*texts, *number[3:13], data.octet_string(clock.to_bytes()), *number[14:]]
@@ -73,12 +82,12 @@ def test_a_list_that_comes_with_its_own_columns_is_read_by_them() -> None:
     # The shape of github.com/UtilitechAS/amsreader-firmware, frames/lng.raw (a88a0beb).
     pushed_list, model = Obis.parse("0-8:25.9.0.255"), Obis.parse("0-0:96.1.1.255")
     columns = [
-        CaptureObject(40, pushed_list, 2),
-        CaptureObject(40, pushed_list, 1),
-        CaptureObject(1, model, 2),
-        CaptureObject(3, Obis(1, 0, 1, 7, 0), 2),
-        CaptureObject(3, Obis(1, 0, 2, 7, 0), 2),
-        CaptureObject(3, Obis(1, 0, 1, 8, 0), 2),
+        CaptureObject(class_id=40, obis=pushed_list, attribute=2),
+        CaptureObject(class_id=40, obis=pushed_list, attribute=1),
+        CaptureObject(class_id=1, obis=model, attribute=2),
+        CaptureObject(class_id=3, obis=Obis(1, 0, 1, 7, 0), attribute=2),
+        CaptureObject(class_id=3, obis=Obis(1, 0, 2, 7, 0), attribute=2),
+        CaptureObject(class_id=3, obis=Obis(1, 0, 1, 8, 0), attribute=2),
     ]
     value = data.structure(
         data.array(column.to_data() for column in columns),

@@ -36,7 +36,10 @@ KEYS = {
     "encryption_key": "000102030405060708090A0B0C0D0E0F",
     "authentication_key": "D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF",
 }
-OUR_KEYS = Keys(*(bytes.fromhex(text) for text in KEYS.values()))
+OUR_KEYS = Keys(
+    encryption=bytes.fromhex(KEYS["encryption_key"]),
+    authentication=bytes.fromhex(KEYS["authentication_key"]),
+)
 CIPHERED = "authenticated_encrypted"
 METER: dict[str, Any] = {
     "model": "dlms_three_phase",
@@ -68,8 +71,12 @@ class Reader:
     def __init__(self, transport: Any, client: int, protection: Protection) -> None:
         self.transport = transport
         mechanism = {16: Mechanism.NONE, 2: Mechanism.LOW, 1: Mechanism.HIGH_GMAC}[client]
-        ciphering = Ciphering(OUR_KEYS, b"GTX\0\0\0\0\1", protection, next(counters))
-        proof = Authentication(mechanism, b"12345678", b"challenge of ours")
+        ciphering = Ciphering(
+            keys=OUR_KEYS, title=b"GTX\0\0\0\0\1", protection=protection, counter=next(counters)
+        )
+        proof = Authentication(
+            mechanism=mechanism, secret=b"12345678", challenge=b"challenge of ours"
+        )
         self.association = ClientAssociation(proof, ciphering if client == 1 else None)
 
     async def open(self) -> None:
@@ -103,7 +110,11 @@ async def reading(
 ) -> AsyncIterator[Reader]:
     bus = running.buses[0]
     link = ClientLink(
-        HdlcAddress.client(client), HdlcAddress.server(1, 17), LinkParameters(size, size, 1, 1)
+        HdlcAddress.client(client),
+        HdlcAddress.server(1, 17),
+        LinkParameters(
+            transmit_length=size, receive_length=size, transmit_window=1, receive_window=1
+        ),
     )
     transport: Any
     if bus.kind == "dlms_serial":

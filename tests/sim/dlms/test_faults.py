@@ -185,11 +185,11 @@ async def test_a_meter_pushes_over_tcp_under_its_clients_keys(
         async with asyncio.timeout(5):
             message = await heard.get()
         ciphering = Ciphering(
-            OUR_KEYS,
-            b"GTX\0\0\0\0\1",
-            Protection.AUTHENTICATED_ENCRYPTED,
-            1,
-            only(running).title,
+            keys=OUR_KEYS,
+            title=b"GTX\0\0\0\0\1",
+            protection=Protection.AUTHENTICATED_ENCRYPTED,
+            counter=1,
+            peer_title=only(running).title,
         )
         notice = parse_data_notification(ciphering.decipher(message))
         assert notice.time

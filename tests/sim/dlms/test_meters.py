@@ -157,7 +157,7 @@ async def test_a_profile_is_read_by_range_entries_and_columns(
             for n, zone in ((5, -60), (9, 0))
         )
         assert await meter.rows(by_time(CLOCK_COLUMN, first, last)) == every[4:9]
-        column = CaptureObject(3, IMPORT.obis, 2)
+        column = CaptureObject(class_id=3, obis=IMPORT.obis, attribute=2)
         chosen = await meter.rows(by_time(CLOCK_COLUMN, first, last, [column, CLOCK_COLUMN]))
         assert chosen == [[row[2], row[0]] for row in every[4:9]]
         assert await meter.rows(by_entry(3, 5)) == every[2:5]

@@ -222,7 +222,7 @@ def test_a_full_counter_sticks_at_its_end() -> None:
 
 @pytest.mark.parametrize("power_mw", [-9_999_999, -1, 0, 1, 123_456_789])
 def test_the_phases_add_up_and_currents_follow_power(power_mw: int) -> None:
-    registers = Registers(0, 1, 2, power_mw)
+    registers = Registers(time_ms=0, import_uwh=1, export_uwh=2, power_mw=power_mw)
     snapshot = take_snapshot(registers, serial="1", phases=3, seed=4)
     assert sum(snapshot.phase_mw) == power_mw
     for phase in range(3):

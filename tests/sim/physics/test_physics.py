@@ -20,7 +20,9 @@ SKY = Sky(48.2, 16.37, seed=7)
 
 def element(seed: int = 1, solar_w: int = 6500, start_ms: int = START_MS) -> MeterElement:
     household = Household(3_800_000, 48.2, 16.37, seed)
-    return MeterElement(SKY, household, solar_w, start_ms, Counted(0, 0))
+    return MeterElement(
+        SKY, household, solar_w, start_ms, Counted(imported_mw_ms=0, exported_mw_ms=0)
+    )
 
 
 def test_clouds_never_jump_between_neighbouring_minutes() -> None:
@@ -101,7 +103,11 @@ def test_a_year_of_sun_yields_what_roofs_yield_in_vienna() -> None:
 
 def test_before_the_start_the_counters_stand_at_their_opening() -> None:
     meter = MeterElement(
-        SKY, Household(3_800_000, 48.2, 16.37, 1), 0, START_MS, Counted(7 * 3600, 9 * 3600)
+        SKY,
+        Household(3_800_000, 48.2, 16.37, 1),
+        0,
+        START_MS,
+        Counted(imported_mw_ms=7 * 3600, exported_mw_ms=9 * 3600),
     )
     for time_ms in (START_MS - DAY_MS, START_MS):
         registers = meter.at(time_ms)

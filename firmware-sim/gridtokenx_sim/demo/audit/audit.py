@@ -37,7 +37,7 @@ class Finding(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Totals(msgspec.Struct, frozen=True):
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """Counted from the journal's entries, not from what the backend says.
 
     `auction_trades` are those of `trades` that an interval's auction made, the others are realtime.
@@ -124,10 +124,24 @@ def _totals(evidence: Evidence) -> Totals:
         trades = [trade for entry in evidence.entries for trade in entry.trades]
         deliveries = [m for e in evidence.entries for m in e.movements if _is_delivery(m)]
     except (Violation, EvidenceError):
-        return Totals(0, 0, 0, 0, 0, 0, 0)
+        return Totals(
+            readings_accepted=0,
+            readings_rejected=0,
+            minted_uwh=0,
+            orders=0,
+            trades=0,
+            auction_trades=0,
+            settlements=0,
+        )
     auctioned = sum(trade.segment == "interval" for trade in trades)
     return Totals(
-        accepted, rejected, sum(minted), len(orders), len(trades), auctioned, len(deliveries)
+        readings_accepted=accepted,
+        readings_rejected=rejected,
+        minted_uwh=sum(minted),
+        orders=len(orders),
+        trades=len(trades),
+        auction_trades=auctioned,
+        settlements=len(deliveries),
     )
 
 

@@ -24,8 +24,8 @@ from gridtokenx_wire.units import parse_grx, parse_kwh
 T = TypeVar("T")
 
 _ENTRIES = (
-    "SELECT seq, at_ms, kind, previous, leaf, leaf_hash, salt, input, outcome"
-    " FROM journal ORDER BY seq"
+    "SELECT seq, at_ms, kind, previous, leaf AS raw_leaf, leaf_hash, salt, input,"
+    " outcome AS raw_outcome FROM journal ORDER BY seq"
 )
 _TRADES = (
     "SELECT seq, n, at_ms, price_ugrx, quantity_uwh, gross_ugrx, fee_ugrx, buyer, seller"
@@ -33,7 +33,7 @@ _TRADES = (
 )
 
 
-class MeterTerms(msgspec.Struct, frozen=True):
+class MeterTerms(msgspec.Struct, frozen=True, kw_only=True):
     """A meter in community.toml. `device` is a device's id as text, `owner` a member's name."""
 
     id: str
@@ -46,7 +46,7 @@ class MeterTerms(msgspec.Struct, frozen=True):
         return parse_kwh(self.resolution_kwh)
 
 
-class MemberTerms(msgspec.Struct, frozen=True):
+class MemberTerms(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     wallet: str
     opening_grx: str = "0"
@@ -56,7 +56,7 @@ class MemberTerms(msgspec.Struct, frozen=True):
         return parse_grx(self.opening_grx)
 
 
-class DeviceTerms(msgspec.Struct, frozen=True):
+class DeviceTerms(msgspec.Struct, frozen=True, kw_only=True):
     public_key: str
     site: str = ""
 
@@ -65,7 +65,7 @@ class MarketTerms(msgspec.Struct, frozen=True):
     fee_bps: int
 
 
-class Terms(msgspec.Struct, frozen=True):
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Of community.toml what an audit needs."""
 
     member: list[MemberTerms]
@@ -74,7 +74,7 @@ class Terms(msgspec.Struct, frozen=True):
     market: MarketTerms
 
 
-class Truth(msgspec.Struct, frozen=True):
+class Truth(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulated meter truly counted."""
 
     id: str
@@ -86,7 +86,7 @@ class _Truths(msgspec.Struct):
     meters: list[Truth]
 
 
-class Outbox(msgspec.Struct, frozen=True):
+class Outbox(msgspec.Struct, frozen=True, kw_only=True):
     """The frames left in a gateway's outbox as (seq, message), oldest first."""
 
     device: bytes
@@ -103,10 +103,10 @@ class Evidence:
     @cached_property
     def entries(self) -> list[Entry]:
         """The journal, in order."""
-        rows = _rows(self.folder.journal, _ENTRIES)
-        if not rows:
+        entries = [Entry(**row) for row in _named_rows(self.folder.journal, _ENTRIES)]
+        if not entries:
             raise EvidenceError(f"{self.folder.journal}: expected entries")
-        return [Entry(*row) for row in rows]
+        return entries
 
     @cached_property
     def frames(self) -> dict[bytes, list[Entry]]:
@@ -120,8 +120,7 @@ class Evidence:
     @cached_property
     def trade_table(self) -> list[TradeRow]:
         """What the market's history shows, in order."""
-        rows = _rows(self.folder.journal, _TRADES)
-        return [TradeRow(*row) for row in rows]
+        return [TradeRow(**row) for row in _named_rows(self.folder.journal, _TRADES)]
 
     @cached_property
     def terms(self) -> Terms:
@@ -175,13 +174,25 @@ def _outbox(path: Path) -> Outbox:
     if len(chains) != 1:
         raise EvidenceError(f"{path}: expected one chain")
     ((device, chain),) = chains
-    return Outbox(device, chain, _rows(path, "SELECT seq, message FROM frame ORDER BY seq"))
+    return Outbox(
+        device=device,
+        chain=chain,
+        frames=_rows(path, "SELECT seq, message FROM frame ORDER BY seq"),
+    )
 
 
 def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows that a query finds."""
+    return [tuple(row.values()) for row in _named_rows(path, query)]
+
+
+def _named_rows(path: Path, query: str) -> list[dict[str, Any]]:
+    """Return the rows that a query finds, by the names of its columns."""
     try:
         with closing(open_database(path)) as database:
-            return database.execute(query).fetchall()
+            found = database.execute(query)
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found]
     except sqlite3.Error as error:
         raise EvidenceError(f"{path}: {error}") from None
 

@@ -66,15 +66,15 @@ def history_is_the_journal(evidence: Evidence) -> str:
     """The market's history has the journal's trades, all of them, in order."""
     expected = [
         TradeRow(
-            entry.seq,
-            n,
-            entry.at_ms,
-            trade.price_ugrx,
-            trade.quantity_uwh,
-            trade.gross_ugrx,
-            trade.fee_ugrx,
-            trade.buyer,
-            trade.seller,
+            seq=entry.seq,
+            n=n,
+            at_ms=entry.at_ms,
+            price_ugrx=trade.price_ugrx,
+            quantity_uwh=trade.quantity_uwh,
+            gross_ugrx=trade.gross_ugrx,
+            fee_ugrx=trade.fee_ugrx,
+            buyer=trade.buyer,
+            seller=trade.seller,
         )
         for entry in evidence.entries
         for n, trade in enumerate(entry.trades)

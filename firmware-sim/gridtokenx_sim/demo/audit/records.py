@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -257,7 +257,7 @@ _LEAVES = msgspec.json.Decoder(Leaf)
 _OUTCOMES: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Outcome)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Entry:
     """A row of the journal, decoded as far as it is asked for."""
 
@@ -335,7 +335,7 @@ class Entry:
             raise EvidenceError(f"entry {self.seq}: its {what} cannot be read: {error}") from None
 
 
-class TradeRow(NamedTuple):
+class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the market's history: the entry's number, the trade's place in it, the trade."""
 
     seq: int

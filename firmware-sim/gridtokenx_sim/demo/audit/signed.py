@@ -26,7 +26,7 @@ class EvidenceError(Exception):
     """Something stored that cannot be read as what it should be."""
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """A gateway's frame. The last four are columns: entry i belongs to reading i."""
 
     device: bytes
@@ -44,7 +44,7 @@ class Frame(msgspec.Struct, frozen=True):
         return len(self.time_ms)
 
 
-class Instruction(msgspec.Struct, frozen=True):
+class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     """What an audit needs of a member's signed instruction."""
 
     wallet: str

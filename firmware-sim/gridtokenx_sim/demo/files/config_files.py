@@ -20,7 +20,7 @@ _HOST = "127.0.0.1"
 _PUBLIC_CLIENT, _MANAGEMENT_CLIENT = 16, 1
 
 
-class Ports(msgspec.Struct, frozen=True):
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
     """Where the parts listen on 127.0.0.1."""
 
     broker: int
@@ -33,14 +33,14 @@ class Ports(msgspec.Struct, frozen=True):
         return f"http://{_HOST}:{self.api}"
 
 
-class Device(msgspec.Struct, frozen=True):
+class Device(msgspec.Struct, frozen=True, kw_only=True):
     """A gateway's id and key, as `gridtokenx-edge key` prints them."""
 
     device: str
     public_key: str
 
 
-class Identities(msgspec.Struct, frozen=True):
+class Identities(msgspec.Struct, frozen=True, kw_only=True):
     """Public keys only: the backend's, gateways' by name, wallets by member."""
 
     ack_key: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Summary(msgspec.Struct, frozen=True):
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Totals since the community began, after the journal's entry `journal_seq`."""
 
     readings_accepted: int
@@ -19,7 +19,7 @@ class Summary(msgspec.Struct, frozen=True):
     journal_seq: int
 
 
-class Balance(msgspec.Struct, frozen=True):
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """A wallet's tokens; the held part of them is in escrow."""
 
     grid_uwh: int

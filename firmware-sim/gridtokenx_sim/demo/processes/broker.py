@@ -63,7 +63,7 @@ def broker_part(broker: Broker, folder: Folder, port: int) -> Part:
     async def listens(_: Child) -> None:
         await _until_open(port)
 
-    return Part("broker", command, folder.log("broker"), listens)
+    return Part(name="broker", command=command, log=folder.log("broker"), ready=listens)
 
 
 def _mosquitto_conf(port: int) -> str:

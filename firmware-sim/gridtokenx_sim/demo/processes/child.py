@@ -29,7 +29,7 @@ class ChildFailed(Exception):
     """A child that did not start, or ended at once; one line names its log."""
 
 
-class Part(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A program to run. `command` begins with a path; `ready` returns once the program serves."""
 
     name: str

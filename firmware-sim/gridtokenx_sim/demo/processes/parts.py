@@ -20,8 +20,10 @@ _ASK_EVERY_S = 0.1
 def free_ports() -> Ports:
     """Ports of this machine that nothing listens on now."""
     with ExitStack() as held:
-        servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
-        return Ports(*(server.getsockname()[1] for server in servers))
+        names = Ports.__struct_fields__
+        servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
+        ports = (server.getsockname()[1] for server in servers)
+        return Ports(**dict(zip(names, ports, strict=True)))
 
 
 def config_file(folder: Folder, name: str) -> Path:
@@ -31,13 +33,13 @@ def config_file(folder: Folder, name: str) -> Path:
 def meters_part(folder: Folder) -> Part:
     config, status = str(config_file(folder, "sim")), str(folder.meters)
     command = python("gridtokenx_sim", "run", config, "--status", status, "--exit-with-parent")
-    return Part("meters", command, folder.log("meters"), _announces)
+    return Part(name="meters", command=command, log=folder.log("meters"), ready=_announces)
 
 
 def backend_part(folder: Folder) -> Part:
     config = str(config_file(folder, "backend"))
     command = python("gridtokenx_backend", "run", "--config", config)
-    return Part("backend", command, folder.log("backend"), _announces)
+    return Part(name="backend", command=command, log=folder.log("backend"), ready=_announces)
 
 
 def gateway_part(folder: Folder, gateway: town.Gateway, device: Device, api: Api) -> Part:
@@ -51,7 +53,7 @@ def gateway_part(folder: Folder, gateway: town.Gateway, device: Device, api: Api
             await asyncio.sleep(_ASK_EVERY_S)
 
     name = f"gateway-{gateway.name}"
-    return Part(name, command, folder.log(name), delivers)
+    return Part(name=name, command=command, log=folder.log(name), ready=delivers)
 
 
 async def _announces(child: Child) -> None:

@@ -8,7 +8,7 @@ from gridtokenx_sim.demo.api import Clearing, Level, Trade
 from gridtokenx_sim.demo.files.statement import Balance, Summary
 
 
-class House(msgspec.Struct, frozen=True):
+class House(msgspec.Struct, frozen=True, kw_only=True):
     """A member with the meter. `power_w` is positive from the grid; None: not known yet."""
 
     member: str
@@ -27,7 +27,7 @@ class Event(msgspec.Struct, frozen=True):
     text: str
 
 
-class Scene(msgspec.Struct, frozen=True):
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """`bids` and `asks` have the best price first, `trades` the newest. Times are community time.
 
     `clearing` is the newest auction. `summary` is None until the backend has answered. `down` names

@@ -32,7 +32,7 @@ from gridtokenx_sim.demo.identities import known_identities
 from gridtokenx_sim.demo.periods import Pace, pace_for
 from gridtokenx_wire.clock import ClockConfig, make_clock
 
-PORTS = Ports(1883, 8080, 5020, 4059)
+PORTS = Ports(broker=1883, api=8080, modbus=5020, dlms=4059)
 
 ACK_KEY = "4zvwRjXUKGfvwnParsHAS3HuSVzV5cA4McphgmoCtajS"
 
@@ -178,10 +178,10 @@ def test_a_damaged_clock_file_is_no_reason_not_to_start(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("speed", "pace"),
     [
-        (1.0, Pace(5, 5, 3600, 10)),
-        (180.0, Pace(240, 300, 21_600, 300)),
-        (600.0, Pace(900, 1200, 72_000, 1200)),
-        (3600.0, Pace(7200, 7200, 432_000, 14_400)),
+        (1.0, Pace(poll_s=5, tick_s=5, order_window_s=3600, grace_s=10)),
+        (180.0, Pace(poll_s=240, tick_s=300, order_window_s=21_600, grace_s=300)),
+        (600.0, Pace(poll_s=900, tick_s=1200, order_window_s=72_000, grace_s=1200)),
+        (3600.0, Pace(poll_s=7200, tick_s=7200, order_window_s=432_000, grace_s=14_400)),
     ],
 )
 def test_things_happen_every_second_or_two_of_real_time(speed: float, pace: Pace) -> None:
@@ -242,18 +242,21 @@ def test_everybody_has_a_meter_and_an_order() -> None:
 
 def test_who_was_known_before_others_moved_in_is_not_all_who_is_known(folder: Folder) -> None:
     wallets = {member.name: "wallet" for member in town.MEMBERS}
-    write_json(folder.identities, Identities("ack", {}, wallets))
+    write_json(folder.identities, Identities(ack_key="ack", gateways={}, wallets=wallets))
     assert known_identities(folder)
     del wallets["Weiss"]
-    write_json(folder.identities, Identities("ack", {}, wallets))
+    write_json(folder.identities, Identities(ack_key="ack", gateways={}, wallets=wallets))
     assert known_identities(folder) is None
 
 
 def test_the_communitys_terms_bind_every_meter_to_its_gateway_and_owner() -> None:
     who = Identities(
-        "ack",
-        {gateway.name: Device(f"id-{gateway.name}", "key") for gateway in town.GATEWAYS},
-        {member.name: f"wallet-{member.name}" for member in town.MEMBERS},
+        ack_key="ack",
+        gateways={
+            gateway.name: Device(device=f"id-{gateway.name}", public_key="key")
+            for gateway in town.GATEWAYS
+        },
+        wallets={member.name: f"wallet-{member.name}" for member in town.MEMBERS},
     )
     terms = tomllib.loads(community_toml(who, pace_for(180.0)))
     assert len(terms["meter"]) == len(terms["member"]) == 13

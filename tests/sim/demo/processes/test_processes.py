@@ -42,7 +42,9 @@ def part(
     name: str = "worker",
     ready: Callable[[Child], Awaitable[None]] = announces,
 ) -> Part:
-    return Part(name, [sys.executable, "-c", code], tmp_path / f"{name}.log", ready)
+    return Part(
+        name=name, command=[sys.executable, "-c", code], log=tmp_path / f"{name}.log", ready=ready
+    )
 
 
 async def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
@@ -84,7 +86,12 @@ async def test_a_child_that_ends_before_it_is_ready_is_named_with_its_log(tmp_pa
 
 
 async def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
-    missing = Part("worker", ["/nonexistent/program"], tmp_path / "worker.log", announces)
+    missing = Part(
+        name="worker",
+        command=["/nonexistent/program"],
+        log=tmp_path / "worker.log",
+        ready=announces,
+    )
     with pytest.raises(ChildFailed, match="/nonexistent/program: No such file"):
         await start_child(missing)
 
@@ -189,7 +196,9 @@ signal.pause()
 """
     for name in ("broker", "meters", "backend"):
         command = [sys.executable, "-c", code, name]
-        await running.start(Part(name, command, tmp_path / f"{name}.log", announces))
+        await running.start(
+            Part(name=name, command=command, log=tmp_path / f"{name}.log", ready=announces)
+        )
     await running.stop("backend")
     assert ended.read_text().split() == ["backend"]
     await running.stop()

@@ -30,7 +30,9 @@ def house(number: int, **changes: Any) -> House:
         "bus": f"cabinet {number}",
         "order": "sell ≥ 0.118",
         "power_w": -4321 if number % 2 else 987,
-        "balance": Balance(12_345 * 10**6, 0, 1_000_250_000, 0),
+        "balance": Balance(
+            grid_uwh=12_345 * 10**6, grid_held_uwh=0, grx_ugrx=1_000_250_000, grx_held_ugrx=0
+        ),
     }
     return House(**fields | changes)
 
@@ -45,11 +47,30 @@ def scene(**changes: Any) -> Scene:
         "sun_w_m2": 901,
         "broker": "Mosquitto (/usr/sbin/mosquitto)",
         "houses": tuple(house(number) for number in range(1, HOUSES + 1)),
-        "summary": Summary(1234, 2, 3, 56_789 * 10**6, 432, 321, 320, 99, 777),
-        "bids": tuple(Level(100_000 - step, KWH) for step in range(7)),
-        "asks": tuple(Level(110_000 + 1000 * step, 2 * KWH) for step in range(7)),
+        "summary": Summary(
+            readings_accepted=1234,
+            readings_rejected=2,
+            readings_quarantined=3,
+            minted_uwh=56_789 * 10**6,
+            orders=432,
+            trades=321,
+            settlements=320,
+            frames=99,
+            journal_seq=777,
+        ),
+        "bids": tuple(Level(price_ugrx=100_000 - step, quantity_uwh=KWH) for step in range(7)),
+        "asks": tuple(
+            Level(price_ugrx=110_000 + 1000 * step, quantity_uwh=2 * KWH) for step in range(7)
+        ),
         "trades": tuple(
-            Trade(NOON_MS - 60_000 * n, 105_000, 457_000_000, "wallet2", "wallet1", "realtime")
+            Trade(
+                time_ms=NOON_MS - 60_000 * n,
+                price_ugrx=105_000,
+                quantity_uwh=457_000_000,
+                buyer="wallet2",
+                seller="wallet1",
+                segment="realtime",
+            )
             for n in range(12)
         ),
     }
@@ -77,7 +98,9 @@ def test_no_cell_is_cut_however_long_the_towns_names_are(width: int) -> None:
         "bus": "bakery TCP",
         "order": "sell ≥ 0.105 ¼h",
         "power_w": -6_855,
-        "balance": Balance(122_565 * 10**6, 0, 1_000_250_000, 0),
+        "balance": Balance(
+            grid_uwh=122_565 * 10**6, grid_held_uwh=0, grx_ugrx=1_000_250_000, grx_held_ugrx=0
+        ),
     }
     drawn = draw(scene(houses=tuple(house(n, **longest) for n in range(HOUSES))), width)
     assert max(map(len, drawn)) <= width
@@ -134,7 +157,14 @@ def test_trades_name_the_members() -> None:
 
 
 def test_a_trade_of_an_unknown_wallet_shows_its_beginning() -> None:
-    trade = Trade(NOON_MS, 105_000, KWH, "9xQeWvG816bUx9EPf", "wallet1", "realtime")
+    trade = Trade(
+        time_ms=NOON_MS,
+        price_ugrx=105_000,
+        quantity_uwh=KWH,
+        buyer="9xQeWvG816bUx9EPf",
+        seller="wallet1",
+        segment="realtime",
+    )
     assert any("Member 1 → 9xQeWvG8" in line for line in draw(scene(trades=(trade,))))
 
 
@@ -146,7 +176,9 @@ def test_the_widest_row_of_the_town_fits_a_hundred_characters() -> None:
         bus="bakery TCP",
         order="sell ≥ 0.105 ¼h",
         power_w=-86_864,
-        balance=Balance(113_850 * 10**6, 0, 1_000_700_000, 0),
+        balance=Balance(
+            grid_uwh=113_850 * 10**6, grid_held_uwh=0, grx_ugrx=1_000_700_000, grx_held_ugrx=0
+        ),
     )
     (row,) = [line for line in draw(scene(houses=(wide,))) if line.startswith("Bakery")]
     assert row.split() == [
@@ -156,7 +188,14 @@ def test_the_widest_row_of_the_town_fits_a_hundred_characters() -> None:
 
 
 def test_a_trade_of_an_auction_is_marked() -> None:
-    marked = Trade(NOON_MS, 105_000, KWH, "wallet2", "wallet1", "interval")
+    marked = Trade(
+        time_ms=NOON_MS,
+        price_ugrx=105_000,
+        quantity_uwh=KWH,
+        buyer="wallet2",
+        seller="wallet1",
+        segment="interval",
+    )
     lines = draw(scene(trades=(marked, msgspec.structs.replace(marked, segment="realtime"))))
     assert [line.count("12:00 ¼h") for line in lines if "Member 1 → Member 2" in line] == [1, 0]
 
@@ -165,10 +204,13 @@ def test_a_trade_of_an_auction_is_marked() -> None:
     ("clearing", "told"),
     [
         (
-            Clearing(NOON_MS - 900_000, 131_000, 1_234_000_000),
+            Clearing(interval_ms=NOON_MS - 900_000, price_ugrx=131_000, volume_uwh=1_234_000_000),
             "auction of 11:45 to 12:00: 1.234 kWh at 0.131",
         ),
-        (Clearing(NOON_MS - 900_000, None, 0), "auction of 11:45 to 12:00: no trade"),
+        (
+            Clearing(interval_ms=NOON_MS - 900_000, price_ugrx=None, volume_uwh=0),
+            "auction of 11:45 to 12:00: no trade",
+        ),
     ],
 )
 def test_the_newest_auction_is_told_below_the_trades(clearing: Clearing, told: str) -> None:
@@ -222,6 +264,16 @@ def test_a_progress_line_waits_for_the_backend() -> None:
 
 
 def test_a_long_runs_totals_still_fit() -> None:
-    many = Summary(98_765, 2, 3, 12_345_678 * 10**6, 98_765, 87_654, 87_654, 9_999, 99_999)
+    many = Summary(
+        readings_accepted=98_765,
+        readings_rejected=2,
+        readings_quarantined=3,
+        minted_uwh=12_345_678 * 10**6,
+        orders=98_765,
+        trades=87_654,
+        settlements=87_654,
+        frames=9_999,
+        journal_seq=99_999,
+    )
     totals = draw(scene(summary=many))[1]
     assert totals.rstrip().endswith("87,654 settled")
