@@ -10,18 +10,10 @@ from typing import Annotated
 
 import typer
 
+from gridtokenx_edge.cli.options import ConfigOption, JsonOption, MeterOption
 from gridtokenx_edge.cli.read import choose
 from gridtokenx_edge.cli.read_dlms import choose_dlms
-from gridtokenx_edge.cli.terminal import (
-    FINDING,
-    WIDTH,
-    ConfigOption,
-    JsonOption,
-    fail,
-    load,
-    print_json,
-    say,
-)
+from gridtokenx_edge.cli.terminal import WIDTH, ProgressLine, fail, finish, load, print_json, say
 from gridtokenx_edge.commissioning.check.finding import Finding, Severity, is_ready, verdict
 from gridtokenx_edge.commissioning.check.site_check import Check, Wanted
 from gridtokenx_edge.config.edge_config import resolve_paths
@@ -45,7 +37,7 @@ class FlowNow(Enum):
 
 def check(
     config: ConfigOption,
-    meter: Annotated[str, typer.Option(help="Only the meter with this id.")] = "",
+    meter: MeterOption = "",
     duration: Annotated[int, typer.Option(min=5, max=86_400, help="Seconds of polling.")] = 60,
     flow: Annotated[
         FlowNow | None, typer.Option(help="What flows at these meters now, as you know it.")
@@ -71,7 +63,7 @@ def check(
         dlms=of_dlms,
     )
     found: list[Finding] = []
-    progress = _Progress()
+    progress = ProgressLine()
 
     def tell(finding: Finding) -> None:
         found.append(finding)
@@ -88,27 +80,7 @@ def check(
         print_json(fields)
     else:
         say(f"\n{verdict(found)}")
-    raise typer.Exit(0 if is_ready(found) else FINDING)
-
-
-class _Progress:
-    """One line on a terminal's standard error, written over again and again."""
-
-    def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
-        self._is_shown = False
-
-    def show(self, text: str) -> None:
-        if self._is_terminal:
-            sys.stderr.write(f"\r\x1b[K{text[: WIDTH - 1]}")
-            sys.stderr.flush()
-            self._is_shown = True
-
-    def clear(self) -> None:
-        if self._is_shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._is_shown = False
+    finish(is_good=is_ready(found))
 
 
 def _print(finding: Finding) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from gridtokenx_edge.cli.terminal import USER_ERROR, ConfigOption, JsonOption, load, print_json, say
+from gridtokenx_edge.cli.options import ConfigOption, JsonOption
+from gridtokenx_edge.cli.terminal import USER_ERROR, load, print_json, say
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import EdgeConfig, meter_ids, resolve_paths
 from gridtokenx_wire.errors import ConfigError

@@ -14,13 +14,14 @@ from rich.table import Table
 
 from gridtokenx_dlms.errors import DlmsError, LinkError
 from gridtokenx_edge.cli.dlms_results import TCP_PORT, found_table, remark_lines
+from gridtokenx_edge.cli.options import ConfigOption, JsonOption, WhereArgument
 from gridtokenx_edge.cli.read_dlms import choose_dlms
 from gridtokenx_edge.cli.terminal import (
     FINDING,
-    ConfigOption,
-    JsonOption,
+    ProgressLine,
     example,
     fail,
+    finish,
     load,
     print_json,
     say,
@@ -57,7 +58,7 @@ app = typer.Typer(
 
 @app.command(epilog=example("dlms scan /dev/ttyUSB1"))
 def scan(
-    where: Annotated[str, typer.Argument(metavar="PORT|HOST[:PORT]", help="Where to look.")],
+    where: WhereArgument,
     addresses: Annotated[str, typer.Option(help="Physical addresses, such as 1,17,100.")] = "",
     baud: Annotated[int | None, typer.Option(help="Only this baud rate.")] = None,
     as_json: JsonOption = False,
@@ -66,23 +67,23 @@ def scan(
 
     Tries mode E, then HDLC at usual rates and addresses; at a host, the wrapper.
     """
-    asked = _addresses(addresses)
+    asked, progress = _addresses(addresses), ProgressLine()
     try:
         host, port = split_host(where)
         if "/" in where:
             bauds = (baud,) if baud else BAUD_RATES
-            found = asyncio.run(scan_serial(where, asked, bauds, _progress))
+            found = asyncio.run(scan_serial(where, asked, bauds, progress.show))
         else:
-            found = asyncio.run(scan_tcp(host, parse_port(port or str(TCP_PORT)), _progress))
+            found = asyncio.run(scan_tcp(host, parse_port(port or str(TCP_PORT)), progress.show))
     except (LinkError, ValueError) as error:
         fail(with_holders(str(error), where))
     finally:
-        _progress("")
+        progress.clear()
     if as_json:
         print_json({"meters": [dlms_fields(one) for one in found]})
     else:
         _show_found(where, found)
-    raise typer.Exit(0 if found else FINDING)
+    finish(is_good=bool(found))
 
 
 @app.command(epilog=example("dlms objects --config config/edge.toml --meter ISKRAEMECO-40012345"))
@@ -189,10 +190,3 @@ def _show_found(where: str, found: list[FoundDlms]) -> None:
 
 def _moment(time_ms: int) -> str:
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _progress(text: str) -> None:
-    """One line on a terminal's standard error, written over again and again."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{text}")
-        sys.stderr.flush()

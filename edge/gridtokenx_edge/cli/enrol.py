@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gridtokenx_edge.cli.terminal import ConfigOption, JsonOption, fail, print_json, say
+from gridtokenx_edge.cli.options import ConfigOption, JsonOption
+from gridtokenx_edge.cli.terminal import fail, print_json, say
 from gridtokenx_edge.config.edge_config import EdgeConfig
 from gridtokenx_edge.config.site_files import (
     config_text,

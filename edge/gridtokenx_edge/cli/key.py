@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from gridtokenx_edge.cli.terminal import JsonOption, fail, load, print_json, say
-from gridtokenx_edge.config.edge_config import EdgeConfig, resolve_paths
-from gridtokenx_wire.config import load_toml
+from gridtokenx_edge.cli.options import JsonOption
+from gridtokenx_edge.cli.terminal import fail, load_form, print_json, say
+from gridtokenx_edge.config.edge_config import resolve_paths
 from gridtokenx_wire.errors import KeyFileError
 from gridtokenx_wire.keys import (
     create_private_key,
@@ -33,7 +33,7 @@ def key(
     if config is None:
         fail("gridtokenx-edge: Missing option '--config' / '-c'.")
     # Only the file's form is checked: TLS files come after the key that they are made for.
-    paths = resolve_paths(load(config, reader=lambda file: load_toml(file, EdgeConfig)), config)
+    paths = resolve_paths(load_form(config), config)
     path = paths.key
     if paths.is_key_credential:
         fail(

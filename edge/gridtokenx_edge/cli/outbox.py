@@ -17,16 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from gridtokenx_edge.cli.terminal import (
-    FINDING,
-    ConfigOption,
-    JsonOption,
-    example,
-    fail,
-    load,
-    print_json,
-    say,
-)
+from gridtokenx_edge.cli.options import ConfigOption, JsonOption
+from gridtokenx_edge.cli.terminal import FINDING, example, fail, load_form, print_json, say, writing
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths, resolve_paths
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.store.outbox_errors import (
@@ -36,7 +28,6 @@ from gridtokenx_edge.store.outbox_errors import (
 )
 from gridtokenx_edge.store.outbox_reader import OutboxSnapshot, Progress, open_snapshot
 from gridtokenx_edge.uplink.ack_file import leave_acks, read_acks
-from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.errors import KeyFileError, WireError
 from gridtokenx_wire.keys import device_id, device_text, load_private_key
 
@@ -105,7 +96,7 @@ def export(
     _, paths = _site(config)
     draft = file.with_name(file.name + ".part")
     with _snapshot(paths) as snapshot, _progress("copying") as progress:
-        try:
+        with writing(file):
             draft.touch(0o600)
             with draft.open("wb") as stream:
                 snapshot.export(stream, progress)
@@ -113,8 +104,6 @@ def export(
                 os.fsync(stream.fileno())
             size = draft.stat().st_size
             draft.replace(file)
-        except OSError as error:
-            fail(f"{file}: cannot be written: {error.strerror}")
         fields = {
             "file": str(file),
             "frames": snapshot.count,
@@ -165,7 +154,7 @@ def acked(
 
 def _site(config: Path) -> tuple[EdgeConfig, Paths]:
     # Only the file's form is checked: a site that never comes online need not have TLS files.
-    loaded = load(config, reader=lambda file: load_toml(file, EdgeConfig))
+    loaded = load_form(config)
     return loaded, resolve_paths(loaded, config)
 
 

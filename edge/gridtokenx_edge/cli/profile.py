@@ -11,18 +11,20 @@ from rich.console import Console
 from rich.table import Table
 
 from gridtokenx_edge.agent.loop import run as run_loop
-from gridtokenx_edge.cli.options import (
+from gridtokenx_edge.cli.meter_place import (
     AddressOption,
     BaudOption,
     HostOption,
     ParityOption,
+    PlaceOptions,
     PortOption,
     RtuOption,
     StopBitsOption,
-    place,
+    run_on_line,
 )
+from gridtokenx_edge.cli.options import JsonOption, RecordOption
 from gridtokenx_edge.cli.profile_new import new
-from gridtokenx_edge.cli.terminal import FINDING, INTERRUPTED, JsonOption, example, fail, print_json
+from gridtokenx_edge.cli.terminal import example, fail, finish, print_json, writing
 from gridtokenx_edge.commissioning.profile.contact import Place, meter_at
 from gridtokenx_edge.commissioning.profile.trial import Trial, trial_fields, try_profile
 from gridtokenx_edge.commissioning.scan.prober import Asker
@@ -35,7 +37,6 @@ from gridtokenx_edge.commissioning.scan.recording import (
 )
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.meters.profile import Profile, is_file, load_profile, profile_names
-from gridtokenx_edge.polling.faults import LineDown
 from gridtokenx_wire.errors import ConfigError
 
 ProfileArgument = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A model, or a file.")]
@@ -100,7 +101,7 @@ def try_out(
     stop_bits: StopBitsOption = 1,
     rtu_over_tcp: RtuOption = False,
     recording: Annotated[str, typer.Option(help="Or what was recorded of it.")] = "",
-    record: Annotated[str, typer.Option(help="Write requests and replies to this file.")] = "",
+    record: RecordOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Read a meter with a profile: every value, its registers, and whether they make sense."""
@@ -109,7 +110,15 @@ def try_out(
         address = address or str(of.serial.address)
     usual = LineSettings(of.serial.baud, of.serial.parity, of.serial.stop_bits)
     try:
-        at = place(port, host, address, baud, parity, stop_bits, usual, rtu_over_tcp=rtu_over_tcp)
+        at = PlaceOptions(
+            port=port,
+            host=host,
+            address=address,
+            baud=baud,
+            parity=parity,
+            stop_bits=stop_bits,
+            rtu_over_tcp=rtu_over_tcp,
+        ).place(usual)
     except ValueError as error:
         fail(str(error))
     if (at is None) == (not recording):
@@ -119,7 +128,7 @@ def try_out(
         print_json(trial_fields(trial))
     else:
         _print_trial(trial)
-    raise typer.Exit(0 if trial.passed else FINDING)
+    finish(is_good=trial.passed)
 
 
 def _load(name: str) -> Profile:
@@ -137,19 +146,12 @@ def _try_meter(profile: Profile, at: Place, record: str) -> Trial:
             recorder = Recorder(source)
             return await try_profile(Asker(recorder), profile), recorder
 
-    try:
-        trial, recorder = run_loop(run())
-    except LineDown as fault:
-        fail(str(fault))
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+    trial, recorder = run_on_line(run())
     if record:
         line = str(at.settings or "tcp")
         meter = RecordedMeter(at.address, tuple(recorder.exchanges), line)
-        try:
+        with writing(Path(record)):
             Path(record).write_text(recording_text([meter]))
-        except OSError as error:
-            fail(f"{record}: cannot be written: {error.strerror}")
     return trial
 
 

@@ -15,18 +15,19 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from gridtokenx_edge.agent.loop import run as run_loop
-from gridtokenx_edge.cli.options import (
+from gridtokenx_edge.cli.meter_place import (
     AddressOption,
     BaudOption,
     HostOption,
     ParityOption,
+    PlaceOptions,
     PortOption,
     RtuOption,
     StopBitsOption,
-    place,
+    run_on_line,
 )
-from gridtokenx_edge.cli.terminal import FINDING, INTERRUPTED, JsonOption, fail, print_json, say
+from gridtokenx_edge.cli.options import JsonOption
+from gridtokenx_edge.cli.terminal import FINDING, fail, print_json, say, writing
 from gridtokenx_edge.commissioning.profile.contact import Place, meter_at
 from gridtokenx_edge.commissioning.profile.displayed_values import QUANTITIES, Shown, parse_shown
 from gridtokenx_edge.commissioning.profile.profile_text import Draft, profile_text
@@ -50,7 +51,6 @@ from gridtokenx_edge.commissioning.scan.prober import Asker
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.meters.point import Point
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
-from gridtokenx_edge.polling.faults import LineDown
 from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.errors import ConfigError
 
@@ -100,10 +100,15 @@ def new(
         if word_order not in ("", "msw_first", "lsw_first"):
             raise ValueError(f"expected msw_first or lsw_first, got {word_order!r}")
         known = dict(parse_register(text) for text in register or [])
-        at = place(
-            port, host, address, baud, parity, stop_bits, LineSettings(9600),
+        at = PlaceOptions(
+            port=port,
+            host=host,
+            address=address,
+            baud=baud,
+            parity=parity,
+            stop_bits=stop_bits,
             rtu_over_tcp=rtu_over_tcp,
-        )  # fmt: skip
+        ).place(LineSettings(9600))
         places = chosen_places(parse_ranges(registers)) if registers else _usual()
         search = _search(shows or [], then or [], asks=asks and at is not None and not shows)
     except ValueError as error:
@@ -170,22 +175,17 @@ def _look(
     at: Place, places: dict[int, list[int]], search: Search, wait_s: float, *, asks: bool
 ) -> tuple[dict[str, list[Fit]], tuple[int, int, str, int] | None]:
     """For each quantity what agrees with the display, and where the serial number stands."""
-    try:
-        words = run_loop(_read(at, places))
-        found = {shown.name: find(words, shown) for shown in search.shown}
-        unsettled = {of: fits for of, fits in _settle(found).items() if of in _NEEDED}
-        if asks and any(len(choices(fits)) > 1 for fits in unsettled.values()):
-            search.then = _ask_again(unsettled)
-            wait_s = 0
-        if search.then:
-            chunks = {fc: _chunks_of(found, fc) for fc in (3, 4)}
-            later = run_loop(_read(at, chunks, wait_s))
-            for shown in search.then:
-                found[shown.name] = still_fits(found[shown.name], later, shown)
-    except LineDown as fault:
-        fail(str(fault))
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+    words = run_on_line(_read(at, places))
+    found = {shown.name: find(words, shown) for shown in search.shown}
+    unsettled = {of: fits for of, fits in _settle(found).items() if of in _NEEDED}
+    if asks and any(len(choices(fits)) > 1 for fits in unsettled.values()):
+        search.then = _ask_again(unsettled)
+        wait_s = 0
+    if search.then:
+        chunks = {fc: _chunks_of(found, fc) for fc in (3, 4)}
+        later = run_on_line(_read(at, chunks, wait_s))
+        for shown in search.then:
+            found[shown.name] = still_fits(found[shown.name], later, shown)
     if not words:
         fail(f"{at}: no register answered; gridtokenx-edge scan finds meters")
     return found, find_serial(words, search.serial) if search.serial else None
@@ -313,10 +313,9 @@ def _write(file: Path, draft: Draft, at: Place | None, *, as_json: bool) -> None
     if missing := [word for point, word in needed.items() if point not in draft.points]:
         fail(f"expected {' and '.join(missing)}: --shows with a meter, or --register")
     try:
-        file.write_text(profile_text(draft))
+        with writing(file):
+            file.write_text(profile_text(draft))
         load_toml(file, Profile)
-    except OSError as error:
-        fail(f"{file}: cannot be written: {error.strerror}")
     except ConfigError as error:
         file.unlink()
         fail("\n".join(error.lines))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gridtokenx_edge.cli.options import ConfigOption, JsonOption, MeterOption
 from gridtokenx_edge.cli.read_dlms import (
     blame_agent,
     dlms_fields,
@@ -16,16 +17,7 @@ from gridtokenx_edge.cli.read_dlms import (
     dlms_visits,
     is_failed,
 )
-from gridtokenx_edge.cli.terminal import (
-    FINDING,
-    ConfigOption,
-    JsonOption,
-    fail,
-    load,
-    print_json,
-    say,
-    wrapped,
-)
+from gridtokenx_edge.cli.terminal import fail, finish, load, print_json, say, wrapped
 from gridtokenx_edge.commissioning.check import format_quantity
 from gridtokenx_edge.commissioning.check.line_exchanges import LineExchange
 from gridtokenx_edge.commissioning.check.ports import agent_has, agent_runs
@@ -42,7 +34,7 @@ from gridtokenx_edge.modbus.readers import load_any
 
 def read(
     config: ConfigOption,
-    meter: Annotated[str, typer.Option(help="Only the meter with this id.")] = "",
+    meter: MeterOption = "",
     raw: Annotated[bool, typer.Option("--raw", help="Registers and bytes too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,7 +56,7 @@ def read(
         shown = ["\n".join(_lines(visit, is_raw=raw)) for visit in visits]
         say("\n\n".join(shown + ["\n".join(dlms_lines(visit, is_raw=raw)) for visit in others]))
     failed = any(visit.error for visit in visits) or any(is_failed(visit) for visit in others)
-    raise typer.Exit(FINDING if failed else 0)
+    finish(is_good=not failed)
 
 
 def choose(config: EdgeConfig, meter_id: str) -> list[tuple[BusConfig, list[MeterConfig]]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from gridtokenx_edge.cli.terminal import ConfigOption, load
+from gridtokenx_edge.cli.options import ConfigOption
+from gridtokenx_edge.cli.terminal import load
 from gridtokenx_wire.release import release
 
 

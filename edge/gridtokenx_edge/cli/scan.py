@@ -16,7 +16,8 @@ from rich.table import Table
 
 from gridtokenx_edge.agent.loop import run as run_loop
 from gridtokenx_edge.cli.dlms_results import TCP_PORT, found_table, looker, remark_lines
-from gridtokenx_edge.cli.terminal import FINDING, INTERRUPTED, JsonOption, fail, print_json
+from gridtokenx_edge.cli.options import JsonOption, RecordOption, WhereArgument
+from gridtokenx_edge.cli.terminal import INTERRUPTED, fail, finish, print_json, writing
 from gridtokenx_edge.commissioning.check.ports import with_holders
 from gridtokenx_edge.commissioning.scan.dlms_results import dlms_snippet
 from gridtokenx_edge.commissioning.scan.recording import RecordedMeter, Recorder, recording_text
@@ -56,7 +57,7 @@ from gridtokenx_edge.polling.faults import LineDown
 
 
 def scan(
-    where: Annotated[str, typer.Argument(metavar="PORT|HOST[:PORT]", help="Where to look.")],
+    where: WhereArgument,
     addresses: Annotated[str, typer.Option(help="Only these, such as 1-20,33.")] = "",
     baud: Annotated[str, typer.Option(help="Only these baud rates, such as 9600,19200.")] = "",
     parity: Annotated[str, typer.Option(help="Only these parities, such as N,E.")] = "",
@@ -69,7 +70,7 @@ def scan(
         bool | None,
         typer.Option(help="DLMS meters too; otherwise only if there is no Modbus one."),
     ] = None,
-    record: Annotated[str, typer.Option(help="Write requests and replies to this file.")] = "",
+    record: RecordOption = "",
     toml: Annotated[bool, typer.Option("--toml", help="Print it as lines for edge.toml.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -108,7 +109,7 @@ def scan(
         _print(report, interrupted=interrupted, as_json=as_json)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(FINDING if fault or not report.is_clear else 0)
+    finish(is_good=not fault and report.is_clear)
 
 
 def _run(search: Scan) -> tuple[str, bool]:
@@ -219,10 +220,8 @@ def _write_recording(
         RecordedMeter(address, tuple(recorder.exchanges), str(settings or "tcp"))
         for settings, address, recorder in recorders
     ]
-    try:
+    with writing(path):
         path.write_text(recording_text(meters))
-    except OSError as error:
-        fail(f"{path}: cannot be written: {error.strerror}")
 
 
 def _dlms_port(where: str) -> int:

@@ -14,7 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gridtokenx_edge.cli.terminal import FINDING, ConfigOption, JsonOption, fail, load, print_json
+from gridtokenx_edge.cli.options import ConfigOption, JsonOption
+from gridtokenx_edge.cli.terminal import fail, finish, load, print_json
 from gridtokenx_edge.commissioning.check import format_quantity
 from gridtokenx_edge.commissioning.check.dlms_as_bus import as_bus, as_meter
 from gridtokenx_edge.commissioning.check.dlms_visit import dlms_files_of
@@ -56,7 +57,7 @@ def watch(
         fail(f"{config}: its meters send by themselves: look at the agent's log or status page")
     asyncio.run(_as_json(watches, rounds) if as_json else _as_table(watches, rounds))
     is_well = all(row.reading and not row.is_failing for each in watches for row in each.meters)
-    raise typer.Exit(0 if is_well else FINDING)
+    finish(is_good=is_well)
 
 
 def _watch(
