@@ -93,8 +93,11 @@ def _at_speed(baud: int, seconds: float) -> dict[str, object]:
 
 async def _measure(port: Path, baud: int, seconds: float) -> dict[str, object]:
     log = start_logging()
-    meters = [MeterConfig(_meter_id(n), _model(n), n + 1, 0.1) for n in range(_METERS)]
-    line = _Counted(SerialBus("bench", str(port), meters, baud=baud), FaultLog(log))
+    meters = [
+        MeterConfig(id=_meter_id(n), profile=_model(n), address=n + 1, poll_every_s=0.1)
+        for n in range(_METERS)
+    ]
+    line = _Counted(SerialBus(name="bench", port=str(port), meter=meters, baud=baud), FaultLog(log))
     clock = make_clock(ClockConfig())
     sink = _Sink()
     tasks = [asyncio.create_task(line.keep_up())]

@@ -77,8 +77,8 @@ def run(seconds: float) -> dict[str, object]:
 async def _measure(folder: Path, tcp_port: int, seconds: float) -> dict[str, object]:
     def meter(number: int) -> DlmsMeter:
         return DlmsMeter(
-            f"DLMS-SIM{_SERIAL}{number}",
-            "dlms_generic",
+            id=f"DLMS-SIM{_SERIAL}{number}",
+            profile="dlms_generic",
             client=1,
             authentication="gmac",
             protection="authenticated_encrypted",
@@ -87,13 +87,13 @@ async def _measure(folder: Path, tcp_port: int, seconds: float) -> dict[str, obj
             physical_address=17,
         )
 
-    tcp = CountingLine(DlmsTcp("tcp", "127.0.0.1", [meter(0)], port=tcp_port))
+    tcp = CountingLine(DlmsTcp(name="tcp", host="127.0.0.1", meter=[meter(0)], port=tcp_port))
     async with _reader(tcp, folder) as reader:
         reads_per_s, cpu_ms = await _register(reader, seconds)
-    fast = CountingLine(DlmsSerial("fast", str(folder / "fast"), [meter(1)]), BAUD)
+    fast = CountingLine(DlmsSerial(name="fast", port=str(folder / "fast"), meter=[meter(1)]), BAUD)
     async with _reader(fast, folder) as reader:
         profile_cpu_ms, rows = await _profile(reader)
-    slow = CountingLine(DlmsSerial("slow", str(folder / "slow"), [meter(2)]), BAUD)
+    slow = CountingLine(DlmsSerial(name="slow", port=str(folder / "slow"), meter=[meter(2)]), BAUD)
     async with _reader(slow, folder) as reader:
         line_ratio, polls_per_s = await _line(reader, slow, seconds)
     return {

@@ -56,7 +56,14 @@ class Gateway:
         if not key_file.exists():
             create_private_key(key_file)
         self.key: Ed25519PrivateKey = load_private_key(key_file)
-        paths = Paths(key_file, folder / "outbox.db", *[folder] * 3, folder=folder)
+        paths = Paths(
+            key=key_file,
+            outbox=folder / "outbox.db",
+            broker_ca=folder,
+            broker_cert=folder,
+            broker_key=folder,
+            folder=folder,
+        )
         self.outbox = Outbox(paths.outbox, self.key)
         self.events: list[dict[str, Any]] = []
         log = structlog.wrap_logger(
@@ -113,8 +120,10 @@ class Gateway:
 
 def tcp_bus(port: int, **more: Any) -> DlmsTcp:
     access: Any = {"authentication": "none", "protection": "none", **more}
-    meter = DlmsMeter(METER, "iskraemeco_am550", poll_every_s=0.1, **access)
-    return DlmsTcp("tcp", "127.0.0.1", [meter], port=port, timeout_ms=500, retries=0)
+    meter = DlmsMeter(id=METER, profile="iskraemeco_am550", poll_every_s=0.1, **access)
+    return DlmsTcp(
+        name="tcp", host="127.0.0.1", meter=[meter], port=port, timeout_ms=500, retries=0
+    )
 
 
 async def outage(

@@ -90,7 +90,9 @@ async def on_serial(folder: Path, registers: dict[str, Any], baud: int) -> Async
         assert said == "ready"
         wire.open()
         try:
-            async with connected(SerialBus("roof", str(wire.link), [], baud=baud)) as line:
+            async with connected(
+                SerialBus(name="roof", port=str(wire.link), meter=[], baud=baud)
+            ) as line:
                 yield line
         finally:
             wire.close()
@@ -99,7 +101,9 @@ async def on_serial(folder: Path, registers: dict[str, Any], baud: int) -> Async
 @asynccontextmanager
 async def on_tcp(_: Path, registers: dict[str, Any], __: int) -> AsyncIterator[Line]:
     with libmodbus(kind="tcp", **registers) as port:
-        async with connected(TcpBus("hall", "127.0.0.1", [], port=int(port))) as line:
+        async with connected(
+            TcpBus(name="hall", host="127.0.0.1", meter=[], port=int(port))
+        ) as line:
             yield line
 
 
@@ -116,7 +120,7 @@ async def test_a_meter_served_by_libmodbus_is_read(
 ) -> None:
     clock = make_clock(ClockConfig())
     async with serve(tmp_path, registers, baud) as line:
-        config = MeterConfig(meter_id, profile, 1)
+        config = MeterConfig(id=meter_id, profile=profile, address=1)
         reader = RegisterReader(line, config, load_profile(profile), clock)
         for _ in range(3):
             reading = await reader.poll()

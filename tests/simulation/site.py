@@ -192,7 +192,9 @@ class Site:
         self._watch.restore(self.outbox.clock_mark)
         self._run = self._watch.look()
         self._told_step = 0
-        self._held = HeldReadings(Limits(10_000, 100, _GROUP_S, _HOLD_S))
+        self._held = HeldReadings(
+            Limits(readings=10_000, readings_per_frame=100, group_s=_GROUP_S, hold_s=_HOLD_S)
+        )
         self._window = Window(64, _ACK_TIMEOUT_S, self.luck.random)
         self._window.restore(self.outbox.oldest_seq, self.outbox.next_seq)
         if self.is_connected:

@@ -55,11 +55,11 @@ def check(
     if not chosen and not of_dlms:
         fail(f"{config}: expected a meter of this config, got {meter!r}")
     wanted = Wanted(
-        chosen,
-        duration,
-        flow.value if flow else "",
-        ack_wait,
-        release(),
+        chosen=chosen,
+        duration_s=duration,
+        flow=flow.value if flow else "",
+        ack_wait_s=ack_wait,
+        version=release(),
         dlms=of_dlms,
     )
     found: list[Finding] = []

@@ -62,7 +62,7 @@ _NEEDED = ("import", "export", "power")
 _ASKED = ("import", "export", "power", "voltage", "frequency")
 
 
-class Search(msgspec.Struct):
+class Search(msgspec.Struct, kw_only=True):
     """What is looked for: on the display now, and some time later."""
 
     shown: list[Shown] = []
@@ -125,7 +125,15 @@ def new(
         _print_open(open_, as_json=as_json)
         raise typer.Exit(FINDING)
     points = known | chosen
-    draft = Draft(name, maker, _today(), points, serial, others, _settings(at))
+    draft = Draft(
+        name=name,
+        maker=maker,
+        date=_today(),
+        points=points,
+        serial=serial,
+        others=others,
+        settings=_settings(at),
+    )
     _write(file, draft, at, as_json=as_json)
 
 

@@ -73,7 +73,7 @@ def _blame_agent(config: EdgeConfig, visit: Visit) -> Visit:
     if visit.bus not in ports or visit.exchanges or "another program" not in visit.error:
         return visit
     error = agent_has(ports[visit.bus], "read")
-    return Visit(visit.bus, visit.meter, error=error)
+    return Visit(bus=visit.bus, meter=visit.meter, error=error)
 
 
 def _fields(visit: Visit) -> dict[str, Any]:

@@ -148,12 +148,14 @@ def _plan(
         is_rtu = target.rtu_over_tcp
     known = ADDRESSES if is_rtu else UNITS
     if addresses:
-        return Plan(settings, parse_addresses(addresses, known), everything=everything)
+        return Plan(
+            settings=settings, first=parse_addresses(addresses, known), everything=everything
+        )
     first = first_addresses(profiles.values())
     if not is_rtu:
         first += (255, 0)
     rest = tuple(address for address in known if address not in first)
-    return Plan(settings, first, rest, everything=everything)
+    return Plan(settings=settings, first=first, rest=rest, everything=everything)
 
 
 def _bauds(usual: tuple[LineSettings, ...], *, everything: bool) -> tuple[int, ...]:

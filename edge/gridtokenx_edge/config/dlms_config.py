@@ -12,7 +12,7 @@ TCP, UDP = "tcp:", "udp:"
 """What a push line's port begins with if it is one of the network's."""
 
 
-class DlmsMeter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DlmsMeter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[dlms.meter]]`. What is left out is as the profile has it.
 
     `password`, `encryption_key` and `authentication_key` say where a secret is: a file,
@@ -43,7 +43,12 @@ class DlmsMeter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DlmsSerial(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="serial", tag_field="kind"
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag="serial",
+    tag_field="kind",
+    kw_only=True,
 ):
     """`[[dlms]]` of kind "serial": HDLC on RS-485 or an optical head, 8N1 always.
 
@@ -59,7 +64,14 @@ class DlmsSerial(
     retries: int = 2
 
 
-class DlmsTcp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp", tag_field="kind"):
+class DlmsTcp(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag="tcp",
+    tag_field="kind",
+    kw_only=True,
+):
     """`[[dlms]]` of kind "tcp": the wrapper, or HDLC frames through a serial device server."""
 
     name: str
@@ -72,7 +84,12 @@ class DlmsTcp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp"
 
 
 class DlmsPush(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="push", tag_field="kind"
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag="push",
+    tag_field="kind",
+    kw_only=True,
 ):
     """`[[dlms]]` of kind "push": meters that send by themselves.
 

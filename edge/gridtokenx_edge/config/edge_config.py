@@ -14,14 +14,14 @@ from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import PublicKeys
 
 
-class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[site]`: the community is part of the topics, the name is for people."""
 
     community: str
     name: str = ""
 
 
-class FormerDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FormerDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[device.former]]`: an earlier key of this gateway, until its outbox is drained.
 
     Files, relative to the config file; `cert` and `tls_key` are empty for a plain-text broker.
@@ -33,7 +33,7 @@ class FormerDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: str = ""
 
 
-class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[device]`: files, relative to the config file; the key may be a `credential:`."""
 
     key: str
@@ -51,7 +51,7 @@ class BackendConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str = ""
 
 
-class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[broker]`: MQTT over TLS with files relative to the config file, or `insecure`."""
 
     host: str
@@ -63,7 +63,7 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str = ""
 
 
-class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[uplink]`: how frames are cut and how far sending may run ahead of the acks.
 
     `seal_after_s` is community time, the rest real time.
@@ -77,7 +77,7 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hold_unsynchronised_s: float = 600.0
 
 
-class OutboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OutboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[outbox]`: how much is kept of what no ack covers, and what it is thinned to beyond that.
 
     A megabyte is 10^6 bytes.
@@ -88,7 +88,7 @@ class OutboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     thin_to_s: int = 900
 
 
-class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[bus.meter]]`. `profile` is a model's name or a file of the site's own (.toml).
 
     `invert` exchanges import and export and turns the power's sign. `timeout_ms` and `retries`
@@ -115,7 +115,12 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SerialBus(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="serial", tag_field="kind"
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag="serial",
+    tag_field="kind",
+    kw_only=True,
 ):
     """`[[bus]]` of kind "serial": Modbus RTU on a serial port."""
 
@@ -130,7 +135,14 @@ class SerialBus(
     silent_share_percent: int = 10
 
 
-class TcpBus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tcp", tag_field="kind"):
+class TcpBus(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag="tcp",
+    tag_field="kind",
+    kw_only=True,
+):
     """`[[bus]]` of kind "tcp": Modbus TCP, or RTU frames through a serial device server."""
 
     name: str
@@ -152,7 +164,7 @@ class StatusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 0
 
 
-class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[home_assistant]`: the house's own broker, never the community's."""
 
     enabled: bool = False
@@ -165,7 +177,7 @@ class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     ca: str = ""
 
 
-class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file."""
 
     site: SiteConfig
@@ -203,7 +215,7 @@ def meter_ids(config: EdgeConfig) -> list[str]:
     return modbus + [meter.id for bus in config.dlms for meter in bus.meter]
 
 
-class Paths(msgspec.Struct, frozen=True):
+class Paths(msgspec.Struct, frozen=True, kw_only=True):
     """The files that a config names, found from where it stands; and those of former keys."""
 
     key: Path
@@ -222,23 +234,23 @@ def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
     """Relative paths are relative to the folder of the config file, credentials to systemd's."""
     folder = file.resolve().parent
     return Paths(
-        secret_path(folder, config.device.key),
-        folder / config.device.outbox,
-        folder / config.broker.ca,
-        secret_path(folder, config.broker.cert),
-        secret_path(folder, config.broker.key),
-        tuple(
+        key=secret_path(folder, config.device.key),
+        outbox=folder / config.device.outbox,
+        broker_ca=folder / config.broker.ca,
+        broker_cert=secret_path(folder, config.broker.cert),
+        broker_key=secret_path(folder, config.broker.key),
+        former=tuple(
             Paths(
-                folder / former.key,
-                folder / former.outbox,
-                folder / config.broker.ca,
-                folder / former.cert,
-                folder / former.tls_key,
+                key=folder / former.key,
+                outbox=folder / former.outbox,
+                broker_ca=folder / config.broker.ca,
+                broker_cert=folder / former.cert,
+                broker_key=folder / former.tls_key,
             )
             for former in config.device.former
         ),
-        folder / config.home_assistant.ca,
-        secret_path(folder, config.home_assistant.password_file),
+        house_ca=folder / config.home_assistant.ca,
+        house_password=secret_path(folder, config.home_assistant.password_file),
         is_key_credential=is_credential(config.device.key),
         folder=folder,
     )

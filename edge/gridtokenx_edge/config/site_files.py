@@ -41,7 +41,7 @@ _FRESH = """\
 """
 
 
-class SiteFileNames(msgspec.Struct, frozen=True):
+class SiteFileNames(msgspec.Struct, frozen=True, kw_only=True):
     """File names as the config has them, relative to it."""
 
     key: str = "edge.key"
@@ -53,11 +53,11 @@ class SiteFileNames(msgspec.Struct, frozen=True):
     def next(self, generation: int) -> SiteFileNames:
         """Those of the key after; the same for the same generation, so that it can be repeated."""
         return SiteFileNames(
-            _numbered(self.key, generation),
-            _numbered(self.outbox, generation),
-            self.ca,
-            _numbered(self.cert, generation),
-            _numbered(self.tls_key, generation),
+            key=_numbered(self.key, generation),
+            outbox=_numbered(self.outbox, generation),
+            ca=self.ca,
+            cert=_numbered(self.cert, generation),
+            tls_key=_numbered(self.tls_key, generation),
         )
 
 
@@ -73,11 +73,11 @@ def names_in(config: EdgeConfig | None) -> SiteFileNames:
         return SiteFileNames()
     usual, broker = SiteFileNames(), config.broker
     return SiteFileNames(
-        config.device.key,
-        config.device.outbox,
-        broker.ca or usual.ca,
-        broker.cert or usual.cert,
-        broker.key or usual.tls_key,
+        key=config.device.key,
+        outbox=config.device.outbox,
+        ca=broker.ca or usual.ca,
+        cert=broker.cert or usual.cert,
+        tls_key=broker.key or usual.tls_key,
     )
 
 

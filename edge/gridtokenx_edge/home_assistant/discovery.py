@@ -31,7 +31,7 @@ _POLLS_BEFORE_STALE = 3
 _STALE_AFTER_S = 30
 
 
-class GatewayTopics(msgspec.Struct, frozen=True):
+class GatewayTopics(msgspec.Struct, frozen=True, kw_only=True):
     """Topics of one gateway: `prefix` is where Home Assistant looks, `device` our device id."""
 
     prefix: str

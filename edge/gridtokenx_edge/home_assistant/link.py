@@ -65,7 +65,7 @@ class HomeAssistantLink:
         self._log = log
         self._broker = _broker(config, paths)
         device = device_text(gateway.outbox.device)
-        self._names = GatewayTopics(config.prefix, device, gateway.version)
+        self._names = GatewayTopics(prefix=config.prefix, device=device, version=gateway.version)
         self._shown: dict[str, Reading] = {}
         self._described: dict[str, set[str]] = {}
         self._stopped = asyncio.Event()
@@ -152,7 +152,13 @@ def _broker(config: HomeAssistantConfig, paths: Paths) -> Broker:
         is_handed_over = is_credential(config.password_file)
         content = read_secret(paths.house_password, is_credential=is_handed_over)
         password = content.decode(errors="replace").strip()
-    return Broker(config.host, config.port, _tls(config, paths), config.username, password)
+    return Broker(
+        host=config.host,
+        port=config.port,
+        tls=_tls(config, paths),
+        username=config.username,
+        password=password,
+    )
 
 
 def _tls(config: HomeAssistantConfig, paths: Paths) -> ssl.SSLContext | None:

@@ -19,7 +19,7 @@ class _Timex(ctypes.Structure):
     )
 
 
-class KernelClock(msgspec.Struct, frozen=True):
+class KernelClock(msgspec.Struct, frozen=True, kw_only=True):
     """`drift_ppm`: parts in a million that the crystal is off, by which the kernel corrects it."""
 
     max_error_ms: float
@@ -32,4 +32,4 @@ def read_kernel_clock() -> KernelClock | None:
     if ctypes.CDLL(None).adjtimex(ctypes.byref(timex)) < 0:
         return None
     # maxerror is in µs, freq in 2^-16 ppm.
-    return KernelClock(timex.maxerror / 1000, round(timex.freq / 65_536, 3))
+    return KernelClock(max_error_ms=timex.maxerror / 1000, drift_ppm=round(timex.freq / 65_536, 3))

@@ -41,7 +41,7 @@ class ObservedGateway(Protocol):
     def uplink(self) -> Uplink: ...
 
 
-class MeterState(msgspec.Struct, frozen=True):
+class MeterState(msgspec.Struct, frozen=True, kw_only=True):
     """A meter's last values are None before its first reading, or where the meter has none.
 
     `is_late`: nothing new for three polls. `age_s` is real time since the value was read.
@@ -68,7 +68,7 @@ class MeterState(msgspec.Struct, frozen=True):
     clock_ahead_ms: int | None = None
 
 
-class BusState(msgspec.Struct, frozen=True):
+class BusState(msgspec.Struct, frozen=True, kw_only=True):
     """A bus; `utilisation` is the share of time, 0 to 1, over the last minute or two."""
 
     name: str
@@ -80,7 +80,7 @@ class BusState(msgspec.Struct, frozen=True):
     meters: list[MeterState]
 
 
-class OutboxState(msgspec.Struct, frozen=True):
+class OutboxState(msgspec.Struct, frozen=True, kw_only=True):
     """Frames on the disk, and readings that are in no frame yet."""
 
     is_open: bool
@@ -91,7 +91,7 @@ class OutboxState(msgspec.Struct, frozen=True):
     readings_dropped: int
 
 
-class UplinkState(msgspec.Struct, frozen=True):
+class UplinkState(msgspec.Struct, frozen=True, kw_only=True):
     """`last_ack_age_s` is None before the first ack since the start."""
 
     broker: str
@@ -104,7 +104,7 @@ class UplinkState(msgspec.Struct, frozen=True):
     last_ack_age_s: float | None
 
 
-class ClockState(msgspec.Struct, frozen=True):
+class ClockState(msgspec.Struct, frozen=True, kw_only=True):
     """`max_error_ms` bounds the clock's error, `drift_ppm` is how far its crystal is off: both
     are the kernel's, and None where it may not be asked or the clock is scaled."""
 
@@ -115,7 +115,7 @@ class ClockState(msgspec.Struct, frozen=True):
     drift_ppm: float | None = None
 
 
-class GatewayState(msgspec.Struct, frozen=True):
+class GatewayState(msgspec.Struct, frozen=True, kw_only=True):
     """Everything. Times are Unix milliseconds of community time."""
 
     version: str
@@ -156,36 +156,42 @@ def _clock(gateway: ObservedGateway, now_ms: int) -> ClockState:
     is_synchronised, kernel = kernel_synchronised(), read_kernel_clock()
     source = "ntp" if is_synchronised else "none"
     if kernel is None:
-        return ClockState(is_synchronised, source, now_ms)
-    return ClockState(is_synchronised, source, now_ms, kernel.max_error_ms, kernel.drift_ppm)
+        return ClockState(is_synchronised=is_synchronised, source=source, time_ms=now_ms)
+    return ClockState(
+        is_synchronised=is_synchronised,
+        source=source,
+        time_ms=now_ms,
+        max_error_ms=kernel.max_error_ms,
+        drift_ppm=kernel.drift_ppm,
+    )
 
 
 def _bus(bus: BusStats, clock: Clock) -> BusState:
     return BusState(
-        bus.name,
-        bus.where,
-        bus.is_up(),
-        round(bus.utilisation, 4),
-        bus.requests,
-        round(bus.busy_s, 3),
-        [_meter(meter, clock) for meter in bus.meters.values()],
+        name=bus.name,
+        where=bus.where,
+        is_up=bus.is_up(),
+        utilisation=round(bus.utilisation, 4),
+        requests=bus.requests,
+        busy_s=round(bus.busy_s, 3),
+        meters=[_meter(meter, clock) for meter in bus.meters.values()],
     )
 
 
 def _meter(meter: MeterStats, clock: Clock) -> MeterState:
     config, last = meter.config, meter.last
     state = MeterState(
-        config.id,
-        config.profile,
-        meter.model.address,
-        config.poll_every_s,
-        meter.readings,
-        meter.missed,
-        dict(meter.errors),
-        meter.error,
-        round(meter.round_trip_s * 1000),
-        meter.answers,
-        round(meter.answers_s, 3),
+        id=config.id,
+        profile=config.profile,
+        address=meter.model.address,
+        poll_every_s=config.poll_every_s,
+        readings=meter.readings,
+        polls_missed=meter.missed,
+        errors=dict(meter.errors),
+        error=meter.error,
+        round_trip_ms=round(meter.round_trip_s * 1000),
+        answers=meter.answers,
+        answers_s=round(meter.answers_s, 3),
     )
     if last is None:
         return state
@@ -206,12 +212,12 @@ def _meter(meter: MeterStats, clock: Clock) -> MeterState:
 def _outbox(gateway: ObservedGateway) -> OutboxState:
     outbox, sealer = gateway.outbox, gateway.sealer
     return OutboxState(
-        outbox.opened.is_set(),
-        outbox.next_seq - outbox.oldest_seq,
-        gateway.outbox_bytes,
-        sealer.held,
-        sealer.sealed,
-        sealer.dropped,
+        is_open=outbox.opened.is_set(),
+        frames=outbox.next_seq - outbox.oldest_seq,
+        bytes=gateway.outbox_bytes,
+        readings_held=sealer.held,
+        readings_sealed=sealer.sealed,
+        readings_dropped=sealer.dropped,
     )
 
 
@@ -219,12 +225,12 @@ def _uplink(gateway: ObservedGateway) -> UplinkState:
     uplink, broker = gateway.uplink, gateway.config.broker
     counts, acked_at_s = uplink.counts, uplink.acked_at_s
     return UplinkState(
-        f"{broker.host}:{broker.port}",
-        uplink.is_connected,
-        uplink.unacked,
-        counts.sent,
-        counts.resent,
-        counts.acked,
-        dict(counts.verdicts),
-        None if acked_at_s is None else round(time.monotonic() - acked_at_s, 1),
+        broker=f"{broker.host}:{broker.port}",
+        is_connected=uplink.is_connected,
+        frames_unacked=uplink.unacked,
+        frames_sent=counts.sent,
+        frames_resent=counts.resent,
+        frames_acked=counts.acked,
+        verdicts=dict(counts.verdicts),
+        last_ack_age_s=None if acked_at_s is None else round(time.monotonic() - acked_at_s, 1),
     )

@@ -54,7 +54,7 @@ class ClockMark(msgspec.Struct, frozen=True):
     offset_ms: int
 
 
-class Run(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of time in which the clock did not step and was set, or not set, all along.
 
     `stepped`: it began with a step. `offset_ms` is the wall's clock less the uptime.
@@ -87,7 +87,13 @@ class ClockWatch:
         self._boot = _boot_id() if boot is None else boot
         self._offset_ms = wall_ms() - boot_ms()
         synchronised, source = self._state()
-        self._run = Run(0, synchronised, False, source, self._offset_ms)
+        self._run = Run(
+            number=0,
+            synchronised=synchronised,
+            stepped=False,
+            source=source,
+            offset_ms=self._offset_ms,
+        )
 
     def restore(self, mark: ClockMark | None) -> None:
         """Compares with what the last agent left, so that a step between the two is noticed."""
@@ -103,7 +109,13 @@ class ClockWatch:
         self._offset_ms = offset_ms
         run = self._run
         if stepped or (synchronised, source) != (run.synchronised, run.source):
-            self._run = Run(run.number + 1, synchronised, stepped, source, offset_ms)
+            self._run = Run(
+                number=run.number + 1,
+                synchronised=synchronised,
+                stepped=stepped,
+                source=source,
+                offset_ms=offset_ms,
+            )
         return self._run
 
     def mark(self, run: Run) -> ClockMark:

@@ -20,7 +20,7 @@ _LONGEST_ROUND_S = 2.0
 _LOOK_EVERY_S = 1.0
 
 
-class Limits(msgspec.Struct, frozen=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """`group_s`: how long to wait for more readings; `hold_s`: for the clock to be set."""
 
     readings: int

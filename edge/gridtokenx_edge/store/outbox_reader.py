@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 """Called now and then with the frames done and all of them."""
 
 
-class OutboxStatus(msgspec.Struct, frozen=True):
+class OutboxStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What an outbox holds. Acked frames are let go of in groups, so a few of them are in it.
 
     `used_bytes` is what frames take, `file_bytes` the file and its log. `full_in_days` is None
@@ -53,7 +53,7 @@ class OutboxStatus(msgspec.Struct, frozen=True):
     full_in_days: float | None
 
 
-class VerifiedChain(msgspec.Struct, frozen=True):
+class VerifiedChain(msgspec.Struct, frozen=True, kw_only=True):
     """Frames that hold together, with what they say. `summaries` stand for several frames each."""
 
     frames: int
@@ -100,20 +100,20 @@ class OutboxSnapshot:
         used = read_used_bytes(self._database)
         most = bounds.max_mb * 1_000_000
         return OutboxStatus(
-            device,
-            self.chain.hex(),
-            self.count,
-            self.first_seq,
-            self.next_seq,
-            readings,
-            thinned,
-            oldest_ms,
-            newest[-1][0] if newest else None,
-            used,
-            sum(file.stat().st_size for file in self._files()),
-            most,
-            round(100 * used / most, 1),
-            _full_in_days((most - used) * size / used, newest),
+            device=device,
+            chain=self.chain.hex(),
+            frames=self.count,
+            first_seq=self.first_seq,
+            next_seq=self.next_seq,
+            readings=readings,
+            readings_thinned=thinned,
+            oldest_ms=oldest_ms,
+            newest_ms=newest[-1][0] if newest else None,
+            used_bytes=used,
+            file_bytes=sum(file.stat().st_size for file in self._files()),
+            max_bytes=most,
+            fill_percent=round(100 * used / most, 1),
+            full_in_days=_full_in_days((most - used) * size / used, newest),
         )
 
     def verify(self, key: Ed25519PublicKey, progress: Progress) -> VerifiedChain:
@@ -132,7 +132,12 @@ class OutboxSnapshot:
             progress(done, self.count)
         links.finish()
         return VerifiedChain(
-            self.count, summaries, self.first_seq, self.next_seq, readings, thinned
+            frames=self.count,
+            summaries=summaries,
+            first_seq=self.first_seq,
+            next_seq=self.next_seq,
+            readings=readings,
+            readings_thinned=thinned,
         )
 
     def export(self, stream: BinaryIO, progress: Progress) -> None:

@@ -71,10 +71,10 @@ class Sealer:
 
     def _limits(self, config: UplinkConfig) -> Limits:
         return Limits(
-            config.max_held_readings,
-            config.max_readings_per_frame,
-            self._clock.real_seconds(round(config.seal_after_s * 1000)),
-            config.hold_unsynchronised_s,
+            readings=config.max_held_readings,
+            readings_per_frame=config.max_readings_per_frame,
+            group_s=self._clock.real_seconds(round(config.seal_after_s * 1000)),
+            hold_s=config.hold_unsynchronised_s,
         )
 
     def begin(self) -> None:

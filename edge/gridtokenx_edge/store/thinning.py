@@ -31,7 +31,7 @@ _GAP_BYTES = 22
 _OVERHEAD_BYTES = 512
 
 
-class Missing(msgspec.Struct):
+class Missing(msgspec.Struct, kw_only=True):
     """Readings of one meter that are left out."""
 
     count: int
@@ -99,15 +99,16 @@ def _fits(readings: int, meters: set[str]) -> bool:
 def _gaps(frame: Frame) -> Iterator[tuple[str, Missing]]:
     """What a frame itself says is missing."""
     if frame.gap:
-        for index, *lost in zip(*frame.gap.columns, strict=True):
-            yield frame.meters[index], Missing(*lost)
+        for index, count, first_ms, last_ms in zip(*frame.gap.columns, strict=True):
+            lost = Missing(count=count, first_ms=first_ms, last_ms=last_ms)
+            yield frame.meters[index], lost
 
 
 def _miss(missing: dict[str, Missing], meter: str, count: int, first_ms: int, last_ms: int) -> None:
     if meter in missing:
         missing[meter].add(count, first_ms, last_ms)
     else:
-        missing[meter] = Missing(count, first_ms, last_ms)
+        missing[meter] = Missing(count=count, first_ms=first_ms, last_ms=last_ms)
 
 
 def _summary(

@@ -27,7 +27,7 @@ class MqttError(Exception):
     """No connection, or no longer; its text is one line."""
 
 
-class Broker(msgspec.Struct, frozen=True):
+class Broker(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how to connect. `tls` None is plain text; no `username` is no login."""
 
     host: str

@@ -39,7 +39,7 @@ _READ_AHEAD = 16
 _LONGEST_WAIT_S = 15.0
 
 
-class UplinkCounts(msgspec.Struct):
+class UplinkCounts(msgspec.Struct, kw_only=True):
     """What happened since the start, for the log."""
 
     sent: int = 0
@@ -68,7 +68,9 @@ class Uplink:
         self._log = log
         self._faults = FaultLog(log)
         self._qos = config.broker.qos
-        self._broker = Broker(config.broker.host, config.broker.port, _tls(config, paths))
+        self._broker = Broker(
+            host=config.broker.host, port=config.broker.port, tls=_tls(config, paths)
+        )
         self._ack_keys = [Ed25519PublicKey.from_public_bytes(key) for key in config.backend.ack_key]
         self._max_unacked = config.uplink.max_unacked_frames
         self._window = Window(self._max_unacked, config.uplink.ack_timeout_s, random.random)

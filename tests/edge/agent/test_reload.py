@@ -24,16 +24,18 @@ from gridtokenx_edge.config.edge_config import (
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import PublicKey
 
-ONE = MeterConfig("ABB-1", "abb_b23", 1)
-TWO = MeterConfig("ABB-2", "abb_b23", 2)
-ROOF = SerialBus("roof", "/dev/ttyUSB0", [ONE, TWO])
-HALL = TcpBus("hall", "192.0.2.1", [MeterConfig("ABB-3", "abb_b23", 1)])
+ONE = MeterConfig(id="ABB-1", profile="abb_b23", address=1)
+TWO = MeterConfig(id="ABB-2", profile="abb_b23", address=2)
+ROOF = SerialBus(name="roof", port="/dev/ttyUSB0", meter=[ONE, TWO])
+HALL = TcpBus(
+    name="hall", host="192.0.2.1", meter=[MeterConfig(id="ABB-3", profile="abb_b23", address=1)]
+)
 CONFIG = EdgeConfig(
-    SiteConfig("lane", "Lane 3"),
-    DeviceConfig("edge.key", "outbox.db"),
-    BackendConfig(PublicKey(bytes(32))),
-    BrokerConfig("broker"),
-    [ROOF, HALL],
+    site=SiteConfig(community="lane", name="Lane 3"),
+    device=DeviceConfig(key="edge.key", outbox="outbox.db"),
+    backend=BackendConfig(PublicKey(bytes(32))),
+    broker=BrokerConfig(host="broker"),
+    bus=[ROOF, HALL],
 )
 change = msgspec.structs.replace
 
@@ -41,9 +43,9 @@ change = msgspec.structs.replace
 @pytest.mark.parametrize(
     ("section", "value"),
     [
-        ("site", SiteConfig("street")),
-        ("device", DeviceConfig("other.key", "outbox.db")),
-        ("device", DeviceConfig("edge.key", "other.db")),
+        ("site", SiteConfig(community="street")),
+        ("device", DeviceConfig(key="other.key", outbox="outbox.db")),
+        ("device", DeviceConfig(key="edge.key", outbox="other.db")),
         ("clock", ClockConfig(source="scaled")),
     ],
 )
@@ -57,8 +59,8 @@ def test_what_belongs_to_the_device_and_its_chain_wants_a_restart(section: str, 
     ("changes", "sections", "parts"),
     [
         ({}, (), set()),
-        ({"site": SiteConfig("lane", "Lane 4")}, (), set()),
-        ({"broker": BrokerConfig("other")}, ("broker",), {"uplink"}),
+        ({"site": SiteConfig(community="lane", name="Lane 4")}, (), set()),
+        ({"broker": BrokerConfig(host="other")}, ("broker",), {"uplink"}),
         ({"backend": BackendConfig(PublicKey(bytes(31) + b"1"))}, ("backend",), {"uplink"}),
         ({"uplink": UplinkConfig(seal_after_s=900)}, ("uplink",), {"uplink"}),
         ({"status": StatusConfig(9480)}, ("status",), {"status"}),
@@ -90,5 +92,5 @@ def test_a_section_that_nobody_taught_to_change_wants_a_restart() -> None:
         if section in replaceable:
             continue
         plan = plan_reload(CONFIG, change(CONFIG, **{section: object()}) if section != "site"
-                           else change(CONFIG, site=SiteConfig("other")))  # fmt: skip
+                           else change(CONFIG, site=SiteConfig(community="other")))  # fmt: skip
         assert plan.refused, section

@@ -65,11 +65,15 @@ async def site(
             )
     await outbox.close()
     config = EdgeConfig(
-        SiteConfig("lane"),
-        DeviceConfig("edge-2.key", "outbox-2.db", [FormerDevice("edge.key", "outbox.db")]),
-        BackendConfig(PublicKeys((*extra, raw_public_key(backend.key.public_key())))),
-        BrokerConfig("127.0.0.1", port, insecure=True),
-        [],
+        site=SiteConfig(community="lane"),
+        device=DeviceConfig(
+            key="edge-2.key",
+            outbox="outbox-2.db",
+            former=[FormerDevice(key="edge.key", outbox="outbox.db")],
+        ),
+        backend=BackendConfig(PublicKeys((*extra, raw_public_key(backend.key.public_key())))),
+        broker=BrokerConfig(host="127.0.0.1", port=port, insecure=True),
+        bus=[],
         uplink=UplinkConfig(ack_timeout_s=0.5),
     )
     log: Any = Log()

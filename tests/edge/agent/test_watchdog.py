@@ -115,7 +115,13 @@ def modbus_buses(progress: Progress, log: Log) -> Buses:
     return Buses({"bus": ModbusDriver}, around, Sink(), progress, supervisor)
 
 
-DEAD = TcpBus("hall", "127.0.0.1", [MeterConfig("ABB-1", "abb_b23", 1, 0.1)], 1, timeout_ms=50)
+DEAD = TcpBus(
+    name="hall",
+    host="127.0.0.1",
+    meter=[MeterConfig(id="ABB-1", profile="abb_b23", address=1, poll_every_s=0.1)],
+    port=1,
+    timeout_ms=50,
+)
 
 
 async def test_a_line_that_is_down_is_no_hang(

@@ -202,7 +202,7 @@ def test_every_profile_can_be_loaded_and_says_where_its_facts_are_from() -> None
 
 
 def visit_of(**more: Any) -> DlmsVisit:
-    return DlmsVisit(bus="line", meter=DlmsMeter(METER, "iskraemeco_am550"), **more)
+    return DlmsVisit(bus="line", meter=DlmsMeter(id=METER, profile="iskraemeco_am550"), **more)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def setting(tmp_path: Path) -> DlmsFiles:
 
 def t210d(tmp_path: Path, **more: Any) -> MeterAccess:
     given = {"encryption_key": "ek", "protection": "encrypted"} | more
-    config = DlmsMeter("SAGEMCOM-178210015165", "sagemcom_t210d", **given)
+    config = DlmsMeter(id="SAGEMCOM-178210015165", profile="sagemcom_t210d", **given)
     return access_of(config, setting(tmp_path))
 
 
@@ -248,7 +248,7 @@ class Sink:
 
 
 def listener_of(folder: Path, port: str, access: MeterAccess, sink: Sink) -> Listener:
-    config = DlmsPush("push", port, [access.meter])
+    config = DlmsPush(name="push", port=port, meter=[access.meter])
     listener = Listener(config, setting(folder), SystemClock(), structlog.get_logger())
     assert listener.open_meter(access.meter, sink) is None, "nobody polls it"
     return listener

@@ -60,7 +60,7 @@ def _setting(tmp_path: Path) -> DlmsFiles:
 def meter_config(**more: Any) -> DlmsMeter:
     secrets = {"password": "password", "encryption_key": "ek", "authentication_key": "ak"}
     open_terms = {"authentication": "none", "protection": "none"}
-    return DlmsMeter(METER, "iskraemeco_am550", **{**secrets, **open_terms, **more})
+    return DlmsMeter(id=METER, profile="iskraemeco_am550", **{**secrets, **open_terms, **more})
 
 
 ReaderOn = Callable[..., DlmsReader]
@@ -76,9 +76,13 @@ async def _reader_on(setting: DlmsFiles) -> AsyncIterator[ReaderOn]:
         meter = meter_config(**more)
         quick: Any = {"timeout_ms": 400, "retries": 0}
         if isinstance(port, Path):
-            line = DlmsLine(DlmsSerial("bus", str(port), [meter], opening=opening, **quick))
+            line = DlmsLine(
+                DlmsSerial(name="bus", port=str(port), meter=[meter], opening=opening, **quick)
+            )
         else:
-            line = DlmsLine(DlmsTcp("tcp", "127.0.0.1", [meter], port=port, **quick))
+            line = DlmsLine(
+                DlmsTcp(name="tcp", host="127.0.0.1", meter=[meter], port=port, **quick)
+            )
         lines.append(line)
         return DlmsReader(line, access_of(meter, setting), SystemClock(), lambda: synchronised)
 

@@ -186,7 +186,9 @@ async def test_rows_that_the_meter_calls_invalid_are_no_evidence(
 
 
 def test_rows_fit_between_two_readings_or_are_left_out(tmp_path: Path) -> None:
-    meter = DlmsMeter(METER, "iskraemeco_am550", authentication="none", protection="none")
+    meter = DlmsMeter(
+        id=METER, profile="iskraemeco_am550", authentication="none", protection="none"
+    )
     access = access_of(meter, DlmsFiles(folder=tmp_path, state=tmp_path))
     rows = [
         Capture(time_ms=900, import_uwh=10, export_uwh=1),  # before the last reading

@@ -17,8 +17,8 @@ from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.home_assistant.discovery import GatewayTopics, sensor_configs, state_message
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
-NAMES = GatewayTopics("homeassistant", "quklnhpxgrcyvf6hpnl4bjyxna", "1.2.3")
-METER = MeterConfig("ABB-12/3", "abb_b23", 1, poll_every_s=10)
+NAMES = GatewayTopics(prefix="homeassistant", device="quklnhpxgrcyvf6hpnl4bjyxna", version="1.2.3")
+METER = MeterConfig(id="ABB-12/3", profile="abb_b23", address=1, poll_every_s=10)
 # https://www.home-assistant.io/integrations/sensor.mqtt/, "Configuration variables", and .../mqtt/
 # for `device` and `origin`: what is not there is refused by Home Assistant.
 SENSOR_FIELDS = {

@@ -44,7 +44,7 @@ def test_a_grid_operators_example_telegram_is_opened_with_its_example_key(tmp_pa
         (tmp_path / name).touch(0o600)
         (tmp_path / name).write_text(MA309M_KEY)
     config = DlmsMeter(
-        "KAIFA-181220000009", "kaifa_ma309m", encryption_key="ek", protection="encrypted"
+        id="KAIFA-181220000009", profile="kaifa_ma309m", encryption_key="ek", protection="encrypted"
     )
     (message,) = PushedFrames().feed(MA309M)
     meter = PushedMeter(

@@ -179,9 +179,11 @@ async def test_a_meter_that_holds_these_registers_is_read_as_they_say(
     profile, golden = replace(load_profile(model), min_gap_ms=0), golden_of(model)
     registers = golden.registers()
     serial = golden.identity.serial if golden.identity else "1"
-    meter = MeterConfig(f"{profile.maker}-{serial}", model, golden.address)
+    meter = MeterConfig(id=f"{profile.maker}-{serial}", profile=model, address=golden.address)
     async with rtu_server(lambda request: [(0, answer(registers, request))]) as server:
-        bus = TcpBus("bench", "127.0.0.1", [meter], port=server.port, rtu_over_tcp=True)
+        bus = TcpBus(
+            name="bench", host="127.0.0.1", meter=[meter], port=server.port, rtu_over_tcp=True
+        )
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         try:

@@ -71,11 +71,14 @@ async def read_by(
 ) -> AsyncIterator[tuple[RegisterReader, Any]]:
     async with meters.serve(meters.serial(meters.meter(model, 1))) as running:
         (meter,) = running.meters
-        line = Line(SerialBus("roof", str(running.buses[0].path), []), FaultLog(start_logging()))
+        line = Line(
+            SerialBus(name="roof", port=str(running.buses[0].path), meter=[]),
+            FaultLog(start_logging()),
+        )
         await line.connect()
         reader = RegisterReader(
             line,
-            MeterConfig(meter.id, model, 1, **more),
+            MeterConfig(id=meter.id, profile=model, address=1, **more),
             load_profile(model),
             gateway,
             lambda: gateway.is_synchronised,

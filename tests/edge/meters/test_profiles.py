@@ -246,8 +246,10 @@ async def test_raw_frames_of_a_model_become_the_reading_that_its_documents_promi
     model, address, meter_id, exchanges, import_uwh, export_uwh, power_w, flags = golden
     replies = {bytes.fromhex(request): bytes.fromhex(reply) for request, reply in exchanges}
     async with rtu_server(lambda request: [(0, replies[request])]) as server:
-        meter = MeterConfig(meter_id, model, address)
-        bus = TcpBus("bench", "127.0.0.1", [meter], port=server.port, rtu_over_tcp=True)
+        meter = MeterConfig(id=meter_id, profile=model, address=address)
+        bus = TcpBus(
+            name="bench", host="127.0.0.1", meter=[meter], port=server.port, rtu_over_tcp=True
+        )
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         clock = make_clock(ClockConfig())

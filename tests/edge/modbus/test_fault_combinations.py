@@ -88,11 +88,16 @@ async def poll(path: str, meters: list[SimMeter], sink: Readings) -> None:
     """The gateway's own pollers on a bus, until cancelled."""
     clock = make_clock(ClockConfig())
     log = cast(Any, Silent())
-    line = Line(SerialBus("roof", path, [], timeout_ms=TIMEOUT_MS), FaultLog(log))
+    line = Line(SerialBus(name="roof", port=path, meter=[], timeout_ms=TIMEOUT_MS), FaultLog(log))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(line.keep_up())
         for meter in meters:
-            config = MeterConfig(meter.id, meter.model, meter.address, EVERY_MS / 1000)
+            config = MeterConfig(
+                id=meter.id,
+                profile=meter.model,
+                address=meter.address,
+                poll_every_s=EVERY_MS / 1000,
+            )
             reader = RegisterReader(line, config, load_profile(meter.model), clock)
             polled = PolledMeter(
                 line=line,

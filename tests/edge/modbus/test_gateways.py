@@ -57,7 +57,9 @@ async def gateway(framer: FramerType, *devices: SimDevice) -> AsyncIterator[Line
     await server.serve_forever(background=True)
     port = server.transport.sockets[0].getsockname()[1]
     is_rtu = framer == FramerType.RTU
-    bus = TcpBus("hall", "127.0.0.1", [], port=port, rtu_over_tcp=is_rtu, timeout_ms=300)
+    bus = TcpBus(
+        name="hall", host="127.0.0.1", meter=[], port=port, rtu_over_tcp=is_rtu, timeout_ms=300
+    )
     line = Line(bus, FaultLog(start_logging()))
     await line.connect()
     try:
@@ -68,7 +70,7 @@ async def gateway(framer: FramerType, *devices: SimDevice) -> AsyncIterator[Line
 
 
 def reader_of(line: Line, unit: int) -> RegisterReader:
-    config = MeterConfig(f"EASTRON-{7000 + unit}", "eastron_sdm630", unit)
+    config = MeterConfig(id=f"EASTRON-{7000 + unit}", profile="eastron_sdm630", address=unit)
     return RegisterReader(line, config, load_profile("eastron_sdm630"), CLOCK)
 
 

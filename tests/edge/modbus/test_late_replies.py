@@ -88,13 +88,18 @@ async def test_readings_are_right_or_none_whatever_the_meters_mutter(
     good: list[int] = []
     async with rtu_server(meters.answer) as server:
         bus = TcpBus(
-            "x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True, timeout_ms=TIMEOUT_MS
+            name="x",
+            host="127.0.0.1",
+            meter=[],
+            port=server.port,
+            rtu_over_tcp=True,
+            timeout_ms=TIMEOUT_MS,
         )
         line = Line(bus, FaultLog(start_logging()))
         keeper = asyncio.create_task(line.keep_up())
 
         async def poll(unit: int) -> None:
-            config = MeterConfig(f"CARLO-GAVAZZI-K{unit}", MODEL, unit)
+            config = MeterConfig(id=f"CARLO-GAVAZZI-K{unit}", profile=MODEL, address=unit)
             reader = RegisterReader(line, config, load_profile(MODEL), CLOCK)
             for _ in range(40):
                 await line.until_up()
@@ -121,7 +126,9 @@ async def test_a_request_that_is_cancelled_is_owed_its_reply(rtu_server: Any, rt
         return [(delay_s, rtu(text))]
 
     async with rtu_server(answer) as server:
-        bus = TcpBus("x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True, timeout_ms=60)
+        bus = TcpBus(
+            name="x", host="127.0.0.1", meter=[], port=server.port, rtu_over_tcp=True, timeout_ms=60
+        )
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         with pytest.raises(TimeoutError):
@@ -160,11 +167,16 @@ async def test_a_late_refusal_is_not_taken_for_the_resyncs(rtu_server: Any, rtu:
         return [(0.0 if name else 0.03, good[request])]  # the power takes its time
 
     async with rtu_server(answer) as server:
-        bus = TcpBus("x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True, timeout_ms=80)
+        bus = TcpBus(
+            name="x", host="127.0.0.1", meter=[], port=server.port, rtu_over_tcp=True, timeout_ms=80
+        )
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         reader = RegisterReader(
-            line, MeterConfig("ABB-1234", "abb_b23", 1), load_profile("abb_b23"), CLOCK
+            line,
+            MeterConfig(id="ABB-1234", profile="abb_b23", address=1),
+            load_profile("abb_b23"),
+            CLOCK,
         )
         first = await reader.poll()
         with pytest.raises(BusFault):
@@ -185,7 +197,14 @@ async def test_a_second_connection_owes_what_the_first_did(
         return []
 
     async with rtu_server(answer) as server:
-        bus = TcpBus("x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True, timeout_ms=5000)
+        bus = TcpBus(
+            name="x",
+            host="127.0.0.1",
+            meter=[],
+            port=server.port,
+            rtu_over_tcp=True,
+            timeout_ms=5000,
+        )
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         reading = asyncio.create_task(line.read(1, Block(fc=4, address=0x3E, count=2)))

@@ -29,7 +29,10 @@ Frame = Callable[[str], bytes]
 @asynccontextmanager
 async def connected(port: int, **more: Any) -> AsyncIterator[Line]:
     fields = {"rtu_over_tcp": True, "timeout_ms": 200} | more
-    line = Line(TcpBus("bench", "127.0.0.1", [], port=port, **fields), FaultLog(start_logging()))
+    line = Line(
+        TcpBus(name="bench", host="127.0.0.1", meter=[], port=port, **fields),
+        FaultLog(start_logging()),
+    )
     await line.connect()
     try:
         yield line
@@ -143,7 +146,7 @@ async def test_a_line_without_any_reply_is_opened_anew(rtu_server: Any) -> None:
 
 async def test_a_line_is_kept_up(rtu_server: Any, rtu: Frame, wait_until: Any) -> None:
     async with rtu_server(lambda _: [(0, rtu(GOOD))]) as server:
-        bus = TcpBus("bench", "127.0.0.1", [], port=server.port, rtu_over_tcp=True)
+        bus = TcpBus(name="bench", host="127.0.0.1", meter=[], port=server.port, rtu_over_tcp=True)
         line = Line(bus, FaultLog(start_logging()))
         keeper = asyncio.create_task(line.keep_up())
         await line.until_up()
@@ -180,14 +183,16 @@ async def test_a_port_that_cannot_be_opened_says_why(
     tmp_path: Path, port: str, expected: str
 ) -> None:
     (tmp_path / "folder").mkdir()
-    line = Line(SerialBus("roof", str(tmp_path / port), []), FaultLog(start_logging()))
+    line = Line(
+        SerialBus(name="roof", port=str(tmp_path / port), meter=[]), FaultLog(start_logging())
+    )
     with pytest.raises(LineDown, match=expected):
         await line.connect()
 
 
 async def test_a_port_in_use_says_so() -> None:
     near, far = os.openpty()
-    bus = SerialBus("roof", os.ttyname(far), [])
+    bus = SerialBus(name="roof", port=os.ttyname(far), meter=[])
     first, second = (Line(bus, FaultLog(start_logging())) for _ in range(2))
     await first.connect()
     with pytest.raises(LineDown, match="another program uses it"):
@@ -206,7 +211,7 @@ async def test_a_port_in_use_says_so() -> None:
     ],
 )
 async def test_a_host_that_does_not_answer_says_so(host: str, why: str) -> None:
-    line = Line(TcpBus("hall", host, [], port=1), FaultLog(start_logging()))
+    line = Line(TcpBus(name="hall", host=host, meter=[], port=1), FaultLog(start_logging()))
     with pytest.raises(LineDown, match=rf"expected a Modbus server at {host}:1, found.*\({why}"):
         await line.connect()
 
@@ -214,7 +219,9 @@ async def test_a_host_that_does_not_answer_says_so(host: str, why: str) -> None:
 async def test_frames_on_a_serial_line_keep_their_distance() -> None:
     """3.5 characters of 10 bits at 1200 baud are 29 ms."""
     near, far = pty.openpty()
-    line = Line(SerialBus("roof", os.ttyname(far), [], baud=1200), FaultLog(start_logging()))
+    line = Line(
+        SerialBus(name="roof", port=os.ttyname(far), meter=[], baud=1200), FaultLog(start_logging())
+    )
     await line.connect()
     loop = asyncio.get_running_loop()
     heard: list[float] = []

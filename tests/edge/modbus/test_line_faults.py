@@ -76,7 +76,10 @@ def adapter(folder: Path, answer: Callable[[bytes], bytes]) -> Iterator[Adapter]
 @asynccontextmanager
 async def on(port: Path, log: Log | None = None, **more: Any) -> AsyncIterator[Line]:
     fields = {"timeout_ms": 80, **more}
-    line = Line(SerialBus("roof", str(port), [], **fields), FaultLog(cast(Any, log or Log())))
+    line = Line(
+        SerialBus(name="roof", port=str(port), meter=[], **fields),
+        FaultLog(cast(Any, log or Log())),
+    )
     await line.connect()
     try:
         yield line
@@ -176,7 +179,7 @@ async def test_a_port_that_vanishes_ends_a_request_at_once_and_comes_back(
 
     log = Log()
     with adapter(tmp_path, hear) as wire:
-        bus = SerialBus("roof", str(wire.link), [], timeout_ms=30_000)
+        bus = SerialBus(name="roof", port=str(wire.link), meter=[], timeout_ms=30_000)
         line = Line(bus, FaultLog(cast(Any, log)))
         keeper = asyncio.create_task(line.keep_up())
         await line.until_up()
@@ -228,7 +231,9 @@ async def test_a_server_that_is_no_modbus_is_named(wait_until: Any) -> None:
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     log = Log()
-    line = Line(TcpBus("hall", "127.0.0.1", [], port=port), FaultLog(cast(Any, log)))
+    line = Line(
+        TcpBus(name="hall", host="127.0.0.1", meter=[], port=port), FaultLog(cast(Any, log))
+    )
     keeper = asyncio.create_task(line.keep_up())
     await wait_until(lambda: log.named("line_down"))
     assert "expected Modbus TCP, got 53 53 48 2d" in log.named("line_down")[0]["reason"]
@@ -248,7 +253,9 @@ async def test_a_server_that_hangs_up_at_once_is_tried_at_growing_intervals(
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     log = Log()
     port = server.sockets[0].getsockname()[1]
-    line = Line(TcpBus("hall", "127.0.0.1", [], port=port), FaultLog(cast(Any, log)))
+    line = Line(
+        TcpBus(name="hall", host="127.0.0.1", meter=[], port=port), FaultLog(cast(Any, log))
+    )
     keeper = asyncio.create_task(line.keep_up())
     await wait_until(lambda: len(calls) >= 3)
     assert calls[1] - calls[0] >= 0.25, "half a second, less jitter"

@@ -71,10 +71,10 @@ class Bus:
         bus: SerialBus | TcpBus
         if self._bus.kind == "serial":
             port = str(self._bus.path)
-            bus = SerialBus("roof", port, [], timeout_ms=self._timeout_ms)
+            bus = SerialBus(name="roof", port=port, meter=[], timeout_ms=self._timeout_ms)
         else:
             port, host = self._bus.port, self._bus.host
-            bus = TcpBus("hall", host, [], port=port, timeout_ms=self._timeout_ms)
+            bus = TcpBus(name="hall", host=host, meter=[], port=port, timeout_ms=self._timeout_ms)
         line = self.line = Line(bus, FaultLog(cast(Any, self.log)))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(line.keep_up())
@@ -83,7 +83,9 @@ class Bus:
 
     def _poller(self, line: Line, meter: Any) -> MeterPoller:
         meter_id = self._ids.get(meter.id, meter.id)
-        config = MeterConfig(meter_id, meter.model, meter.address, EVERY_MS / 1000)
+        config = MeterConfig(
+            id=meter_id, profile=meter.model, address=meter.address, poll_every_s=EVERY_MS / 1000
+        )
         reader = RegisterReader(line, config, load_profile(meter.model), self.clock)
         polled = PolledMeter(
             line=line,

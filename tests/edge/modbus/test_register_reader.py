@@ -25,9 +25,15 @@ CLOCK = make_clock(ClockConfig())
 
 def bus_of(running_bus: Any, timeout_ms: int = 300) -> BusConfig:
     if running_bus.kind == "serial":
-        return SerialBus(running_bus.name, str(running_bus.path), [], timeout_ms=timeout_ms)
+        return SerialBus(
+            name=running_bus.name, port=str(running_bus.path), meter=[], timeout_ms=timeout_ms
+        )
     return TcpBus(
-        running_bus.name, running_bus.host, [], port=running_bus.port, timeout_ms=timeout_ms
+        name=running_bus.name,
+        host=running_bus.host,
+        meter=[],
+        port=running_bus.port,
+        timeout_ms=timeout_ms,
     )
 
 
@@ -37,7 +43,7 @@ async def reader_of(
 ) -> AsyncIterator[RegisterReader]:
     line = Line(bus, FaultLog(start_logging()))
     await line.connect()
-    config = MeterConfig(meter_id, model, address, **more)
+    config = MeterConfig(id=meter_id, profile=model, address=address, **more)
     try:
         yield RegisterReader(line, config, load_profile(model), CLOCK)
     finally:
@@ -122,7 +128,7 @@ async def test_another_model_than_the_configured_one_is_not_read(
         rtu("01 03 89 60 00 02"): rtu("01 03 04 43 31 31 20"),  # "C11 "
     }
     async with rtu_server(lambda request: [(0, replies[request])]) as server:
-        bus = TcpBus("bench", "127.0.0.1", [], port=server.port, rtu_over_tcp=True)
+        bus = TcpBus(name="bench", host="127.0.0.1", meter=[], port=server.port, rtu_over_tcp=True)
         async with reader_of(bus, "ABB-1234", "abb_b23", 1) as reader:
             with pytest.raises(MeterStrange, match="type code is 0x43313120"):
                 await reader.poll()
@@ -132,7 +138,7 @@ async def test_a_meter_that_has_lost_its_serial_number_is_not_read(
     rtu_server: Any, rtu: Callable[[str], bytes]
 ) -> None:
     async with rtu_server(lambda _: [(0, rtu("01 03 04 00 00 00 00"))]) as server:
-        bus = TcpBus("bench", "127.0.0.1", [], port=server.port, rtu_over_tcp=True)
+        bus = TcpBus(name="bench", host="127.0.0.1", meter=[], port=server.port, rtu_over_tcp=True)
         async with reader_of(bus, "EASTRON-1", "eastron_sdm120", 1) as reader:
             with pytest.raises(MeterStrange, match="no serial number"):
                 await reader.poll()
@@ -144,7 +150,7 @@ async def test_the_identity_is_read_again_after_a_reconnection(meters: Any) -> N
         running_bus = running.buses[0]
         line = Line(bus_of(running_bus), FaultLog(start_logging()))
         await line.connect()
-        config = MeterConfig("EASTRON-12345678", "eastron_sdm630", 1)
+        config = MeterConfig(id="EASTRON-12345678", profile="eastron_sdm630", address=1)
         reader = RegisterReader(line, config, load_profile("eastron_sdm630"), CLOCK)
         await reader.poll()
         port = running_bus.port
@@ -193,7 +199,7 @@ async def test_an_export_register_that_vanishes_is_no_zero(
         rtu("01 03 5b 14 00 02"): lambda: "01 03 04 00 00 00 00",
     }
     async with rtu_server(lambda request: [(0, rtu(answers[request]()))]) as server:
-        bus = TcpBus("bench", "127.0.0.1", [], port=server.port, rtu_over_tcp=True)
+        bus = TcpBus(name="bench", host="127.0.0.1", meter=[], port=server.port, rtu_over_tcp=True)
         async with reader_of(bus, "ABB-1234", "abb_b23", 1) as reader:
             assert (await reader.poll()).export_uwh == 7 * 10**7
             for _ in range(2):
@@ -223,7 +229,14 @@ async def test_a_late_reply_is_never_taken_for_the_next_requests(
         return [(delay_s, rtu(values[request]))]
 
     async with rtu_server(answer) as server:
-        bus = TcpBus("x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True, timeout_ms=100)
+        bus = TcpBus(
+            name="x",
+            host="127.0.0.1",
+            meter=[],
+            port=server.port,
+            rtu_over_tcp=True,
+            timeout_ms=100,
+        )
         meter_id = "CARLO-GAVAZZI-K1"
         async with reader_of(bus, meter_id, "carlo_gavazzi_em24_rs485", 1) as reader:
             await reader.poll()
@@ -258,7 +271,9 @@ async def test_a_very_late_reply_is_passed_over_where_one_of_another_length_is_e
         return [(0, good[request])]
 
     async with rtu_server(answer) as server:
-        bus = TcpBus("x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True, timeout_ms=60)
+        bus = TcpBus(
+            name="x", host="127.0.0.1", meter=[], port=server.port, rtu_over_tcp=True, timeout_ms=60
+        )
         async with reader_of(bus, "EASTRON-1", "eastron_sdm120", 1) as reader:
             assert (await reader.poll()).import_uwh == 10**9
             with pytest.raises(MeterSilent):
@@ -300,11 +315,16 @@ async def test_a_meter_that_wants_a_rest_gets_it_while_others_are_read(
         return [(0, rtu(f"{request[0]:02x}" + answers[request[1:6]]))]
 
     async with rtu_server(answer) as server:
-        bus = TcpBus("x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True)
+        bus = TcpBus(name="x", host="127.0.0.1", meter=[], port=server.port, rtu_over_tcp=True)
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         readers = [
-            RegisterReader(line, MeterConfig("EASTRON-1", model, at), load_profile(model), CLOCK)
+            RegisterReader(
+                line,
+                MeterConfig(id="EASTRON-1", profile=model, address=at),
+                load_profile(model),
+                CLOCK,
+            )
             for at, model in ((1, "eastron_sdm72d_m"), (2, "eastron_sdm630"))
         ]
         await asyncio.gather(*(reader.poll() for reader in readers))

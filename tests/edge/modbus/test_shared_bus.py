@@ -38,7 +38,7 @@ async def sdm120s(
         return [(0.003, rtu(f"{request[0]:02x}" + SDM120[request[1:6]]))]
 
     async with rtu_server(answer) as server:
-        bus = TcpBus("x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True)
+        bus = TcpBus(name="x", host="127.0.0.1", meter=[], port=server.port, rtu_over_tcp=True)
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         profile = load_profile("eastron_sdm120")
@@ -49,7 +49,9 @@ async def sdm120s(
 async def test_the_requests_of_a_reading_follow_each_other_on_a_busy_bus(
     rtu_server: Any, rtu: Callable[[str], bytes]
 ) -> None:
-    configs = [MeterConfig("EASTRON-1", "eastron_sdm120", at) for at in range(1, 5)]
+    configs = [
+        MeterConfig(id="EASTRON-1", profile="eastron_sdm120", address=at) for at in range(1, 5)
+    ]
     async with sdm120s(rtu_server, rtu, *configs) as (_, readers, asked):
         for reader in readers:
             await reader.contact()
@@ -78,8 +80,8 @@ async def test_a_meter_that_rests_between_its_requests_goes_first_after_it(
     Of requests that take 3 ms, nine fit into a rest of 30 ms, and six meters with two each would
     stand before it in the queue.
     """
-    resting = MeterConfig("EASTRON-1", "eastron_sdm120", 1, gap_ms=30)
-    busy = [MeterConfig("EASTRON-1", "eastron_sdm120", at) for at in range(2, 8)]
+    resting = MeterConfig(id="EASTRON-1", profile="eastron_sdm120", address=1, gap_ms=30)
+    busy = [MeterConfig(id="EASTRON-1", profile="eastron_sdm120", address=at) for at in range(2, 8)]
     async with sdm120s(rtu_server, rtu, resting, *busy) as (_, readers, asked):
         for reader in readers:
             await reader.contact()
@@ -117,12 +119,15 @@ async def test_two_models_on_one_bus_each_have_their_own_limits(
         return [(0, rtu(f"{unit:02x} 04 {2 * count:02x}" + "00" * 2 * count))]
 
     async with rtu_server(answer) as server:
-        bus = TcpBus("x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True)
+        bus = TcpBus(name="x", host="127.0.0.1", meter=[], port=server.port, rtu_over_tcp=True)
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         readers = [
             RegisterReader(
-                line, MeterConfig(f"EASTRON-{at}", model, at), load_profile(model), CLOCK
+                line,
+                MeterConfig(id=f"EASTRON-{at}", profile=model, address=at),
+                load_profile(model),
+                CLOCK,
             )
             for at, model in ((1, "eastron_sdm630"), (2, "eastron_sdm120"))
         ]
@@ -137,13 +142,20 @@ async def test_a_meters_own_time_out_and_retries_replace_the_buss(
     rtu_server: Any, rtu: Callable[[str], bytes]
 ) -> None:
     async with rtu_server(lambda _: []) as server:
-        bus = TcpBus("x", "127.0.0.1", [], port=server.port, rtu_over_tcp=True, timeout_ms=5000)
+        bus = TcpBus(
+            name="x",
+            host="127.0.0.1",
+            meter=[],
+            port=server.port,
+            rtu_over_tcp=True,
+            timeout_ms=5000,
+        )
         more = {"timeout_ms": 40, "retries": 3}
         line = Line(bus, FaultLog(start_logging()))
         await line.connect()
         configs = [
-            MeterConfig("EASTRON-1", "eastron_sdm120", 1, **more),
-            MeterConfig("EASTRON-2", "eastron_sdm120", 2),
+            MeterConfig(id="EASTRON-1", profile="eastron_sdm120", address=1, **more),
+            MeterConfig(id="EASTRON-2", profile="eastron_sdm120", address=2),
         ]
         reader = RegisterReader(line, configs[0], load_profile("eastron_sdm120"), CLOCK)
         with pytest.raises(MeterSilent, match="no reply within 40 ms"):

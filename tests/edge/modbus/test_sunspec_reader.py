@@ -41,8 +41,8 @@ async def line_to(bus: BusConfig) -> AsyncIterator[Line]:
         line.close()
 
 
-def sunspec(readers: Readers, *args: Any, **more: Any) -> SunSpecReader:
-    reader = readers.make(MeterConfig(*args, **more))
+def sunspec(readers: Readers, meter: str, profile: str, address: int, **more: Any) -> SunSpecReader:
+    reader = readers.make(MeterConfig(id=meter, profile=profile, address=address, **more))
     assert isinstance(reader, SunSpecReader)
     return reader
 
@@ -61,9 +61,9 @@ async def simulated(
         (served,) = running.buses
         (meter,) = running.meters
         edge_bus: BusConfig = (
-            SerialBus("roof", str(served.path), [], timeout_ms=300)
+            SerialBus(name="roof", port=str(served.path), meter=[], timeout_ms=300)
             if served.kind == "serial"
-            else TcpBus("hall", served.host, [], port=served.port, timeout_ms=300)
+            else TcpBus(name="hall", host=served.host, meter=[], port=served.port, timeout_ms=300)
         )
         async with line_to(edge_bus) as line:
             profile = model.removesuffix("_float")
@@ -185,7 +185,14 @@ async def unit_of(
 ) -> AsyncIterator[tuple[Unit, Readers]]:
     unit = Unit(words, rtu)
     async with rtu_server(unit.answer) as server:
-        bus = TcpBus("dump", "127.0.0.1", [], port=server.port, rtu_over_tcp=True, timeout_ms=200)
+        bus = TcpBus(
+            name="dump",
+            host="127.0.0.1",
+            meter=[],
+            port=server.port,
+            rtu_over_tcp=True,
+            timeout_ms=200,
+        )
         async with line_to(bus) as line:
             yield unit, Readers(line, CLOCK)
 

@@ -10,10 +10,12 @@ import pytest
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus, TcpBus
 from gridtokenx_edge.polling.reload_plan import BusOutline, plan_buses
 
-ONE = MeterConfig("ABB-1", "abb_b23", 1)
-TWO = MeterConfig("ABB-2", "abb_b23", 2)
-ROOF = SerialBus("roof", "/dev/ttyUSB0", [ONE, TWO])
-HALL = TcpBus("hall", "192.0.2.1", [MeterConfig("ABB-3", "abb_b23", 1)])
+ONE = MeterConfig(id="ABB-1", profile="abb_b23", address=1)
+TWO = MeterConfig(id="ABB-2", profile="abb_b23", address=2)
+ROOF = SerialBus(name="roof", port="/dev/ttyUSB0", meter=[ONE, TWO])
+HALL = TcpBus(
+    name="hall", host="192.0.2.1", meter=[MeterConfig(id="ABB-3", profile="abb_b23", address=1)]
+)
 change = msgspec.structs.replace
 
 

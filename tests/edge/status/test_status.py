@@ -46,13 +46,42 @@ STATE = GatewayState(
     cpu_s=12.5,
     memory_bytes=43 * 2**20,
     clock=ClockState(
-        is_synchronised=True, source="ntp", time_ms=1_780_000_002_500, max_error_ms=31.5,
+        is_synchronised=True,
+        source="ntp",
+        time_ms=1_780_000_002_500,
+        max_error_ms=31.5,
         drift_ppm=-4.25,
     ),
-    buses=[BusState("cellar", "/dev/ttyUSB0 9600 N", True, 0.125, 30, 1.5, [GOOD, NEVER])],
-    outbox=OutboxState(True, 33, 40_960, 2, 12, 0),
-    uplink=UplinkState("broker:8883", True, 4, 40, 3, 33, {"rate": 2}, 61.0),
-)  # fmt: skip
+    buses=[
+        BusState(
+            name="cellar",
+            where="/dev/ttyUSB0 9600 N",
+            is_up=True,
+            utilisation=0.125,
+            requests=30,
+            busy_s=1.5,
+            meters=[GOOD, NEVER],
+        )
+    ],
+    outbox=OutboxState(
+        is_open=True,
+        frames=33,
+        bytes=40_960,
+        readings_held=2,
+        readings_sealed=12,
+        readings_dropped=0,
+    ),
+    uplink=UplinkState(
+        broker="broker:8883",
+        is_connected=True,
+        frames_unacked=4,
+        frames_sent=40,
+        frames_resent=3,
+        frames_acked=33,
+        verdicts={"rate": 2},
+        last_ack_age_s=61.0,
+    ),
+)
 
 
 def samples(state: GatewayState) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

@@ -80,11 +80,11 @@ async def sending(
     **uplink: Any,
 ) -> AsyncIterator[Bench]:
     config = EdgeConfig(
-        SiteConfig("lane"),
-        DeviceConfig("edge.key", "outbox.db"),
-        BackendConfig(PublicKeys((raw_public_key(backend.key.public_key()),))),
-        broker,
-        [],
+        site=SiteConfig(community="lane"),
+        device=DeviceConfig(key="edge.key", outbox="outbox.db"),
+        backend=BackendConfig(PublicKeys((raw_public_key(backend.key.public_key()),))),
+        broker=broker,
+        bus=[],
         uplink=UplinkConfig(**({"ack_timeout_s": 0.15} | uplink)),
     )
     log = Log()
@@ -106,14 +106,14 @@ async def sending(
 
 @pytest.fixture
 def plain(broker: Any) -> BrokerConfig:
-    return BrokerConfig("127.0.0.1", broker.port, insecure=True)
+    return BrokerConfig(host="127.0.0.1", port=broker.port, insecure=True)
 
 
 @pytest.mark.parametrize("qos", [0, 1])
 async def test_a_backlog_arrives_in_order_and_is_forgotten_when_acked(
     tmp_path: Path, device_key: Any, backend: Any, broker: Any, wait_until: Any, qos: int
 ) -> None:
-    config = BrokerConfig("127.0.0.1", broker.port, qos=cast(Any, qos), insecure=True)
+    config = BrokerConfig(host="127.0.0.1", port=broker.port, qos=cast(Any, qos), insecure=True)
     async with sending(
         tmp_path, device_key, backend, config, 200, ack_timeout_s=5, max_unacked_frames=20
     ) as bench:
@@ -285,7 +285,7 @@ async def test_a_broker_that_does_not_answer_is_no_reason_to_hang(
     writers: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    config = BrokerConfig("127.0.0.1", port, insecure=True)
+    config = BrokerConfig(host="127.0.0.1", port=port, insecure=True)
     async with sending(tmp_path, device_key, backend, config) as bench:
         await wait_until(lambda: bench.log.named("broker_lost"))
         assert "no answer within 5 s" in bench.log.named("broker_lost")[0]["reason"]
@@ -330,8 +330,8 @@ def make_certificates(folder: Path, name: str) -> None:
 
 def tls_config(port: int, ca: str = "good", own: str = "good") -> BrokerConfig:
     return BrokerConfig(
-        "127.0.0.1",
-        port,
+        host="127.0.0.1",
+        port=port,
         ca=f"{ca}-ca.pem",
         cert=f"{own}-device.pem",
         key=f"{own}-device.key",

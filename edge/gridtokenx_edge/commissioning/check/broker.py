@@ -54,7 +54,7 @@ async def reach_broker(config: BrokerConfig, paths: Paths, device: str, now: dat
         found.append(
             warning("broker_tls", "", "insecure = true: plain text", "use TLS on a real site")
         )
-        return Reach(found, Broker(config.host, config.port, None))
+        return Reach(found, Broker(host=config.host, port=config.port, tls=None))
     found += judge_certificates(paths, device, now)
     if any(each.severity is Severity.ERROR for each in found):
         return Reach(found)
@@ -65,7 +65,7 @@ async def reach_broker(config: BrokerConfig, paths: Paths, device: str, now: dat
     except (OSError, TimeoutError) as fault:
         return Reach([*found, _tls_error(where, fault)])
     found.append(judge_expiry("broker_tls", f"{where} verified, its certificate", expiry, now))
-    return Reach(found, Broker(config.host, config.port, context))
+    return Reach(found, Broker(host=config.host, port=config.port, tls=context))
 
 
 async def try_mqtt(

@@ -20,7 +20,7 @@ _SHORTEST_SILENCE_US = 1_750
 _WARNING_PERCENT = 80
 
 
-class PollTime(msgspec.Struct, frozen=True):
+class PollTime(msgspec.Struct, frozen=True, kw_only=True):
     """How long one reading of a meter keeps the line, and how often it is due (both real µs).
 
     `rest_us`: how long it takes at least, with the rests that the meter wants.

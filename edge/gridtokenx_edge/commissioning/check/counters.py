@@ -22,7 +22,7 @@ from gridtokenx_edge.commissioning.check.movement import (
 from gridtokenx_edge.commissioning.check.register_series import Series
 
 
-class Explanation(msgspec.Struct, frozen=True):
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """A mistake, and the series as it would be without it.
 
     `factor` is what the energy is to be multiplied with. `is_sure`: counter and power then agree;
@@ -35,7 +35,7 @@ class Explanation(msgspec.Struct, frozen=True):
     is_sure: bool
 
 
-class Consistency(msgspec.Struct, frozen=True):
+class Consistency(msgspec.Struct, frozen=True, kw_only=True):
     """Import and export beside the power. `outcome` is the worse of both."""
 
     outcome: MovementOutcome
@@ -64,7 +64,7 @@ class Consistency(msgspec.Struct, frozen=True):
 def compare(series: Series) -> Consistency:
     """Each register beside the power of its direction."""
     if not series.power_w or not (series.import_uwh or series.export_uwh):
-        return Consistency(MovementOutcome.UNKNOWN, None, None)
+        return Consistency(outcome=MovementOutcome.UNKNOWN, imported=None, exported=None)
     imported = exported = None
     if series.import_uwh:
         drawn_w = [max(0, power) for power in series.power_w]
@@ -81,9 +81,11 @@ def compare(series: Series) -> Consistency:
         MovementOutcome.UNKNOWN,
     )
     outcome = next(each for each in order if each in outcomes)
-    found = Consistency(outcome, imported, exported)
+    found = Consistency(outcome=outcome, imported=imported, exported=exported)
     if found.is_contradiction and _fits_per_phase(series):
-        return Consistency(MovementOutcome.AGREES, imported, exported, is_per_phase=True)
+        return Consistency(
+            outcome=MovementOutcome.AGREES, imported=imported, exported=exported, is_per_phase=True
+        )
     return found
 
 
@@ -94,7 +96,9 @@ def _fits_per_phase(series: Series) -> bool:
     exported = series.export_uwh[-1] - series.export_uwh[0]
     drawn = bounds(series.times_ms, [max(0, power) for power in series.power_w])
     fed_in = bounds(series.times_ms, [max(0, -power) for power in series.power_w])
-    net = Bounds(drawn.least_uwh - fed_in.most_uwh, drawn.most_uwh - fed_in.least_uwh)
+    net = Bounds(
+        least_uwh=drawn.least_uwh - fed_in.most_uwh, most_uwh=drawn.most_uwh - fed_in.least_uwh
+    )
     doubt = 2 * max(series.steps_uwh) + max(abs(net.least_uwh), abs(net.most_uwh)) // 8
     is_sharp = 2 * doubt < min(imported, exported)
     return is_sharp and net.least_uwh - doubt <= imported - exported <= net.most_uwh + doubt
@@ -110,7 +114,7 @@ def explain(evidence: Evidence) -> Explanation | None:
         if found.is_contradiction or found.is_per_phase:
             continue
         is_sure = found.outcome is MovementOutcome.AGREES
-        explanation = Explanation(mistake, series, factor, is_sure)
+        explanation = Explanation(mistake=mistake, series=series, factor=factor, is_sure=is_sure)
         if is_sure:
             return explanation
         if mistake is not Mistake.SCALE:  # one of several scales is as good as none

@@ -11,14 +11,22 @@ from gridtokenx_edge.meters.dlms import load_dlms
 def as_bus(bus: DlmsBus, baud: int = 0) -> BusConfig:
     """Where the line is, in the words of the other buses; its meters are left out."""
     if isinstance(bus, DlmsTcp):
-        return TcpBus(bus.name, bus.host, [], port=bus.port, timeout_ms=bus.timeout_ms)
+        return TcpBus(
+            name=bus.name, host=bus.host, meter=[], port=bus.port, timeout_ms=bus.timeout_ms
+        )
     if isinstance(bus, DlmsPush) and (port := bus.network_port):
-        return TcpBus(bus.name, "", [], port=port)
+        return TcpBus(name=bus.name, host="", meter=[], port=port)
     timeout_ms = 0 if isinstance(bus, DlmsPush) else bus.timeout_ms
-    return SerialBus(bus.name, bus.port, [], baud=baud, timeout_ms=timeout_ms)
+    return SerialBus(name=bus.name, port=bus.port, meter=[], baud=baud, timeout_ms=timeout_ms)
 
 
 def as_meter(meter: DlmsMeter) -> MeterConfig:
     """A meter's address is its logical device's."""
     address = logical_device_of(meter, load_dlms(meter.profile))
-    return MeterConfig(meter.id, meter.profile, address, meter.poll_every_s, meter.invert)
+    return MeterConfig(
+        id=meter.id,
+        profile=meter.profile,
+        address=address,
+        poll_every_s=meter.poll_every_s,
+        invert=meter.invert,
+    )

@@ -50,7 +50,9 @@ async def sample_dlms(
             visit = await _visit(bus, meter, reader, clock)
             sampled.visits.append(visit)
             if visit.reading and isinstance(reader, DlmsReader):
-                found = MeterSamples(bus.name, as_meter(meter), load_dlms(meter.profile))
+                found = MeterSamples(
+                    bus=bus.name, meter=as_meter(meter), profile=load_dlms(meter.profile)
+                )
                 sampled.bus.meters.append(found)
                 polled.append((reader, found))
         asking.take()

@@ -89,11 +89,11 @@ class ReadingEvidence:
     def __init__(self, readings: Sequence[Reading]) -> None:
         flags = readings[-1].flags
         self.series = Series(
-            [reading.time_ms for reading in readings],
-            _register(readings, "import_uwh", flags & ReadingFlag.NO_IMPORT),
-            _register(readings, "export_uwh", flags & ReadingFlag.NO_EXPORT),
-            _register(readings, "power_w", flags & ReadingFlag.NO_POWER),
-            (1, 1),
+            times_ms=[reading.time_ms for reading in readings],
+            import_uwh=_register(readings, "import_uwh", flags & ReadingFlag.NO_IMPORT),
+            export_uwh=_register(readings, "export_uwh", flags & ReadingFlag.NO_EXPORT),
+            power_w=_register(readings, "power_w", flags & ReadingFlag.NO_POWER),
+            steps_uwh=(1, 1),
         )
         steps = (_step_uwh(self.series.import_uwh), _step_uwh(self.series.export_uwh))
         self.series = msgspec.structs.replace(self.series, steps_uwh=steps)

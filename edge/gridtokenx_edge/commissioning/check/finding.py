@@ -74,7 +74,7 @@ class Severity(Enum):
     ERROR = "error"
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """`about` is a meter's id, a bus's name, or "" for the whole gateway.
 
     `seen` holds the numbers, `do` what mends it; "" where nothing needs to be done.
@@ -91,19 +91,19 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def ok(name: str, about: str, seen: str) -> Finding:
-    return Finding(name, Severity.OK, about, seen)
+    return Finding(name=name, severity=Severity.OK, about=about, seen=seen)
 
 
 def note(name: str, about: str, seen: str, do: str = "") -> Finding:
-    return Finding(name, Severity.NOTE, about, seen, do)
+    return Finding(name=name, severity=Severity.NOTE, about=about, seen=seen, do=do)
 
 
 def warning(name: str, about: str, seen: str, do: str) -> Finding:
-    return Finding(name, Severity.WARNING, about, seen, do)
+    return Finding(name=name, severity=Severity.WARNING, about=about, seen=seen, do=do)
 
 
 def error(name: str, about: str, seen: str, do: str) -> Finding:
-    return Finding(name, Severity.ERROR, about, seen, do)
+    return Finding(name=name, severity=Severity.ERROR, about=about, seen=seen, do=do)
 
 
 def is_ready(findings: Sequence[Finding]) -> bool:

@@ -11,7 +11,7 @@ from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.profile import Confidence
 
 
-class Answered(msgspec.Struct, frozen=True):
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """What a meter said when it was asked who it is.
 
     `says` is "" where it was not asked or told nothing. `strange` is why it was not read.

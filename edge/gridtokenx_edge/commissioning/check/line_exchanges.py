@@ -33,7 +33,7 @@ class ExchangeOutcome(Enum):
     LINE_DOWN = "line_down"
 
 
-class LineExchange(msgspec.Struct, frozen=True):
+class LineExchange(msgspec.Struct, frozen=True, kw_only=True):
     """One request and what came of it: asked at `time_ms` (community), over after `took_us`."""
 
     address: int
@@ -77,15 +77,15 @@ class ListeningLine(Line):
             took_us = (time.monotonic_ns() - started_ns) // 1000
             self._exchanges.append(
                 LineExchange(
-                    address,
-                    block,
-                    time_ms,
-                    took_us,
-                    outcome,
-                    tuple(words),
-                    error,
-                    self._sent_bytes,
-                    self._heard_bytes,
+                    address=address,
+                    block=block,
+                    time_ms=time_ms,
+                    took_us=took_us,
+                    outcome=outcome,
+                    words=tuple(words),
+                    error=error,
+                    sent=self._sent_bytes,
+                    received=self._heard_bytes,
                 )
             )
         return words

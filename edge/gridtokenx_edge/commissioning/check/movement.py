@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple
 
 import msgspec
 
@@ -36,7 +35,7 @@ class MovementOutcome(Enum):
     """Too little energy, too few samples, or too restless a power."""
 
 
-class Movement(msgspec.Struct, frozen=True):
+class Movement(msgspec.Struct, frozen=True, kw_only=True):
     """How far a counter moved, and the least and most that the power allows, in µWh.
 
     `moved_least_uwh` and `moved_most_uwh` are the same where the counter's turns were seen.
@@ -49,7 +48,7 @@ class Movement(msgspec.Struct, frozen=True):
     most_uwh: int
 
 
-class Bounds(NamedTuple):
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """The least and most energy of a stretch of time."""
 
     least_uwh: int
@@ -64,11 +63,23 @@ def judge(
     `step_uwh` is what the counter's profile says of its resolution.
     """
     if len(times_ms) < _FEWEST_SAMPLES:
-        return Movement(MovementOutcome.UNKNOWN, 0, 0, 0, 0)
+        return Movement(
+            outcome=MovementOutcome.UNKNOWN,
+            moved_least_uwh=0,
+            moved_most_uwh=0,
+            least_uwh=0,
+            most_uwh=0,
+        )
     turns = [i for i in range(1, len(times_ms)) if counted_uwh[i] != counted_uwh[i - 1]]
     if any(counted_uwh[i] < counted_uwh[i - 1] for i in turns):
         fell = min(counted_uwh[i] - counted_uwh[i - 1] for i in turns)
-        return Movement(MovementOutcome.FELL, fell, fell, 0, 0)
+        return Movement(
+            outcome=MovementOutcome.FELL,
+            moved_least_uwh=fell,
+            moved_most_uwh=fell,
+            least_uwh=0,
+            most_uwh=0,
+        )
     whole = _whole(times_ms, counted_uwh, power_w, step_uwh)
     if len(turns) < 2 or whole.outcome in {MovementOutcome.TOO_HIGH, MovementOutcome.TOO_LOW}:
         return whole
@@ -87,7 +98,13 @@ def _whole(
     outcome = _compare(moved_least, moved_most, allowed)
     if moved == 0 and allowed.least_uwh < _STEPS_BEFORE_STANDSTILL * step_uwh:
         outcome = MovementOutcome.UNKNOWN
-    return Movement(outcome, moved_least, moved_most, *allowed)
+    return Movement(
+        outcome=outcome,
+        moved_least_uwh=moved_least,
+        moved_most_uwh=moved_most,
+        least_uwh=allowed.least_uwh,
+        most_uwh=allowed.most_uwh,
+    )
 
 
 def _between_turns(
@@ -101,7 +118,13 @@ def _between_turns(
     inner = bounds(times_ms[first:last], power_w[first:last])
     outer = bounds(times_ms[first - 1 : last + 1], power_w[first - 1 : last + 1])
     allowed = _with_lag(inner, outer, max(power_w))
-    return Movement(_compare(moved, moved, allowed), moved, moved, *allowed)
+    return Movement(
+        outcome=_compare(moved, moved, allowed),
+        moved_least_uwh=moved,
+        moved_most_uwh=moved,
+        least_uwh=allowed.least_uwh,
+        most_uwh=allowed.most_uwh,
+    )
 
 
 def bounds(times_ms: Sequence[int], power_w: Sequence[int]) -> Bounds:
@@ -112,13 +135,13 @@ def bounds(times_ms: Sequence[int], power_w: Sequence[int]) -> Bounds:
         low, high = sorted((power_w[i - 1], power_w[i]))
         least_w_ms += max(0, low - _POWER_DOUBT_W) * elapsed_ms
         most_w_ms += (high + _POWER_DOUBT_W) * elapsed_ms
-    return Bounds(_uwh(least_w_ms), _uwh(most_w_ms) + 1)
+    return Bounds(least_uwh=_uwh(least_w_ms), most_uwh=_uwh(most_w_ms) + 1)
 
 
 def _with_lag(inner: Bounds, outer: Bounds, highest_w: int) -> Bounds:
     """What was drawn just before may be counted now, and the other way round."""
     lag_uwh = _uwh((highest_w + _POWER_DOUBT_W) * _LAG_MS)
-    return Bounds(max(0, inner.least_uwh - lag_uwh), outer.most_uwh + lag_uwh)
+    return Bounds(least_uwh=max(0, inner.least_uwh - lag_uwh), most_uwh=outer.most_uwh + lag_uwh)
 
 
 def _compare(moved_least: int, moved_most: int, allowed: Bounds) -> MovementOutcome:

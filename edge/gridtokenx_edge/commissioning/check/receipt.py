@@ -30,7 +30,7 @@ _STOP_S = 5.0
 _POLL_S = 0.01
 
 
-class UplinkResult(msgspec.Struct):
+class UplinkResult(msgspec.Struct, kw_only=True):
     """What was heard while an ack was waited for. `ignored` are acks that do not count."""
 
     ack_ms: int | None = None

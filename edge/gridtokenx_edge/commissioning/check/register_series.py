@@ -35,7 +35,7 @@ class Interpretation(msgspec.Struct, frozen=True):
     energy_factor: Fraction = Fraction(1)
 
 
-class Series(msgspec.Struct, frozen=True):
+class Series(msgspec.Struct, frozen=True, kw_only=True):
     """Values over time as the site sees them; a register without a value is empty.
 
     `steps_uwh` are the resolutions of import and export.
@@ -97,7 +97,11 @@ def read_series(reading: Interpretation, samples: Sequence[Sample], *, invert: b
         steps.reverse()
     power_w = [-power for power in columns["active_power"]] if invert else columns["active_power"]
     return Series(
-        [time_ms for time_ms, _ in kept], energies[0], energies[1], power_w, (steps[0], steps[1])
+        times_ms=[time_ms for time_ms, _ in kept],
+        import_uwh=energies[0],
+        export_uwh=energies[1],
+        power_w=power_w,
+        steps_uwh=(steps[0], steps[1]),
     )
 
 

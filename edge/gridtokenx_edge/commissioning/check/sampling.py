@@ -41,14 +41,14 @@ _MOST_RECONNECTS = 3
 _MOST_SAMPLES = 20_000
 
 
-class Pace(msgspec.Struct, frozen=True):
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How long is polled, and how long a round takes at the least (both real)."""
 
     duration_s: float
     shortest_round_s: float
 
 
-class MeterSamples(msgspec.Struct):
+class MeterSamples(msgspec.Struct, kw_only=True):
     """What a meter said during a check.
 
     `values` were read between two polls, whose smaller power is `values_power_w`. `refusal` is
@@ -107,7 +107,9 @@ async def sample_bus(
     on_round: Callable[[], None],
 ) -> BusSamples:
     """Polls for the pace's duration. Never raises BusFault: what fails is a sample too."""
-    found = [MeterSamples(bus.name, meter, load_any(meter.profile)) for meter in meters]
+    found = [
+        MeterSamples(bus=bus.name, meter=meter, profile=load_any(meter.profile)) for meter in meters
+    ]
     line = ListeningLine(bus, clock)
     try:
         await line.connect()

@@ -46,7 +46,7 @@ from gridtokenx_wire.reading import Reading
 from gridtokenx_wire.topics import acks_topic
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What the installer asks for. `duration_s` is community time, the others are real time.
 
     The shortest round is faster than any serial line, and slow enough for a meter on a network.
@@ -136,7 +136,7 @@ class Check:
     @property
     def _pace(self) -> Pace:
         duration_s = self._clock.real_seconds(self._wanted.duration_s * 1000)
-        return Pace(duration_s, self._wanted.shortest_round_s)
+        return Pace(duration_s=duration_s, shortest_round_s=self._wanted.shortest_round_s)
 
     def _count_round(self) -> None:
         self._rounds += 1
@@ -160,9 +160,14 @@ class Check:
         every_us = round(self._clock.real_seconds(found.meter.every_ms) * 10**6)
         profile = found.profile
         if not isinstance(profile, Profile):  # its plan is known to the device alone
-            return PollTime(found.meter.id, measured_us, max(1, every_us))
+            return PollTime(meter=found.meter.id, takes_us=measured_us, every_us=max(1, every_us))
         takes_us = max(measured_us, line_us(profile, bus))
-        return PollTime(found.meter.id, takes_us, max(1, every_us), rest_us(profile))
+        return PollTime(
+            meter=found.meter.id,
+            takes_us=takes_us,
+            every_us=max(1, every_us),
+            rest_us=rest_us(profile),
+        )
 
     async def _check_uplink(self) -> None:
         try:
@@ -237,7 +242,9 @@ class Check:
 
 
 def _answered(found: MeterSamples) -> Answered:
-    return Answered(found.bus, found.meter, found.says, found.refusal, found.fits)
+    return Answered(
+        bus=found.bus, meter=found.meter, says=found.says, strange=found.refusal, fits=found.fits
+    )
 
 
 def _meter_findings(found: MeterSamples, flow: Flow) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.reading import Reading
 
 
-class Visit(msgspec.Struct, frozen=True):
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
     """What came of asking a meter: a reading, or one line that says why not.
 
     `values` are what the model tells beside the reading, in base units and as the site sees
@@ -50,7 +50,7 @@ async def _visit_bus(bus: BusConfig, meters: Sequence[MeterConfig], clock: Clock
         readers = Readers(line, clock)
         return [await _visit_meter(line, readers.make(meter), bus, meter) for meter in meters]
     except BusFault as fault:
-        return [Visit(bus.name, meter, error=str(fault)) for meter in meters]
+        return [Visit(bus=bus.name, meter=meter, error=str(fault)) for meter in meters]
     finally:
         line.close()
 
@@ -63,7 +63,13 @@ async def _visit_meter(
         try:
             reading = reading or await reader.poll()
             values = site_view(await values_beside(reader), invert=meter.invert)
-            return Visit(bus.name, meter, reading, values, tuple(line.take()))
+            return Visit(
+                bus=bus.name,
+                meter=meter,
+                reading=reading,
+                values=values,
+                exchanges=tuple(line.take()),
+            )
         except (MeterSilent, MeterGarbled) as fault:
             error = str(fault)
             if not attempts_left:
@@ -71,7 +77,14 @@ async def _visit_meter(
         except BusFault as fault:
             error = str(fault)
             break
-    return Visit(bus.name, meter, reading, {}, tuple(line.take()), error)
+    return Visit(
+        bus=bus.name,
+        meter=meter,
+        reading=reading,
+        values={},
+        exchanges=tuple(line.take()),
+        error=error,
+    )
 
 
 async def values_beside(reader: Reader) -> dict[str, int | None]:

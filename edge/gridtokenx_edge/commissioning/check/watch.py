@@ -24,7 +24,7 @@ _ROUNDS_UNTIL_STALE = 2.5
 _GOODBYE_S = 3.0
 
 
-class WatchedMeter(msgspec.Struct):
+class WatchedMeter(msgspec.Struct, kw_only=True):
     """A row: `reading` is the last that came, at `read_at_s` (monotonic), however old it is."""
 
     meter: MeterConfig
@@ -60,7 +60,7 @@ class Watch:
     ) -> None:
         self.bus = bus
         self.every_s = every_s
-        self.meters = [WatchedMeter(meter) for meter in meters]
+        self.meters = [WatchedMeter(meter=meter) for meter in meters]
         self.down = ""
         self.rounds = 0
         self._loads: deque[tuple[int, int]] = deque(maxlen=_ROUNDS_OF_LOAD)

@@ -20,7 +20,7 @@ _SHARES = {
 _POWER_MOVES_W = 10
 
 
-class Quantity(msgspec.Struct, frozen=True):
+class Quantity(msgspec.Struct, frozen=True, kw_only=True):
     """A quantity that can be looked for. `resolution` is what a float is rounded to."""
 
     point: str
@@ -30,16 +30,16 @@ class Quantity(msgspec.Struct, frozen=True):
 
 
 QUANTITIES = {
-    "import": Quantity("energy_import", "kWh", "0.001"),
-    "export": Quantity("energy_export", "kWh", "0.001"),
-    "power": Quantity("active_power", "W", "1", is_signed=True),
-    "voltage": Quantity("voltage_l1", "V", "0.1"),
-    "current": Quantity("current_l1", "A", "0.001", is_signed=True),
-    "frequency": Quantity("frequency", "Hz", "0.01"),
+    "import": Quantity(point="energy_import", unit="kWh", resolution="0.001"),
+    "export": Quantity(point="energy_export", unit="kWh", resolution="0.001"),
+    "power": Quantity(point="active_power", unit="W", resolution="1", is_signed=True),
+    "voltage": Quantity(point="voltage_l1", unit="V", resolution="0.1"),
+    "current": Quantity(point="current_l1", unit="A", resolution="0.001", is_signed=True),
+    "frequency": Quantity(point="frequency", unit="Hz", resolution="0.01"),
 }
 
 
-class Shown(msgspec.Struct, frozen=True):
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """A value on the display; `digit` is what its last digit counts."""
 
     name: str
@@ -76,4 +76,4 @@ def parse_shown(text: str) -> Shown:
         raise ValueError(
             f"expected a number other than zero, as zeros are everywhere, got {text!r}"
         )
-    return Shown(name, Fraction(value), Fraction(10) ** exponent)
+    return Shown(name=name, value=Fraction(value), digit=Fraction(10) ** exponent)

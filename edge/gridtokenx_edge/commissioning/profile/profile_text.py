@@ -15,7 +15,7 @@ from gridtokenx_edge.meters.point import Point
 _READING = ("energy_import", "energy_export", "active_power")
 
 
-class Draft(msgspec.Struct, frozen=True):
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a new model. `points` by name; `serial` is function code, address, type
     and count; `date` is written as it is given. `others`: what else agreed with the display.
     `settings`: where the meter was, if it was looked at."""

@@ -27,7 +27,7 @@ _SIGNED: tuple[RegisterType, ...] = ("float32", "int32", "int16")
 _ORDERS: tuple[WordOrder, ...] = ("msw_first", "lsw_first")
 
 
-class Fit(msgspec.Struct, frozen=True):
+class Fit(msgspec.Struct, frozen=True, kw_only=True):
     """A way to read a quantity that agrees with the display."""
 
     name: str
@@ -187,7 +187,15 @@ def _fit(
     value: Fraction,
 ) -> Fit:
     function: Literal[3, 4] = 3 if fc == 3 else 4
-    return Fit(name, function, address, kind, order, scale, float(value))
+    return Fit(
+        name=name,
+        fc=function,
+        address=address,
+        type=kind,
+        word_order=order,
+        scale=scale,
+        value=float(value),
+    )
 
 
 def _way(fit: Fit) -> tuple[object, ...]:

@@ -32,7 +32,7 @@ _DISPLAY = {
 }
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One value; `words` is None where the meter did not answer, `value` where it has none."""
 
     name: str
@@ -67,7 +67,7 @@ class Row(msgspec.Struct, frozen=True):
         return " ".join(f"{word:04x}" for word in self.words or ())
 
 
-class Trial(msgspec.Struct, frozen=True):
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """What a profile makes of a meter. `problems` say why the agent would not read it so."""
 
     rows: tuple[Row, ...]
@@ -95,17 +95,29 @@ async def try_profile(asker: Asker, profile: Profile) -> Trial:
         )
         value = point.decode(words) if words else None
         is_refused = sum(asker.refusals.values()) > refusals
-        rows.append(Row(name, point, tuple(words) if words else None, value, is_refused))
+        rows.append(
+            Row(
+                name=name,
+                point=point,
+                words=tuple(words) if words else None,
+                value=value,
+                is_refused=is_refused,
+            )
+        )
     if not asker.replies and not asker.refusals:
         nobody = "nobody answers here with these settings (gridtokenx-edge scan finds meters)"
-        return Trial(tuple(rows), "", (nobody,), ())
+        return Trial(rows=tuple(rows), id="", problems=(nobody,), findings=())
     needed = {name for name, point in profile.points().items() if not point.optional}
     problems += [_missing(row) for row in rows if row.name in needed and row.value is None]
     values = {row.name: row.value for row in rows if row.words}
     doubts = [
-        ProfileClue(_missing(row), 0) for row in rows if not row.words and row.name not in needed
+        ProfileClue(text=_missing(row), weight=0)
+        for row in rows
+        if not row.words and row.name not in needed
     ]
-    return Trial(tuple(rows), found, tuple(problems), (*judge(values), *doubts))
+    return Trial(
+        rows=tuple(rows), id=found, problems=tuple(problems), findings=(*judge(values), *doubts)
+    )
 
 
 def _missing(row: Row) -> str:

@@ -16,7 +16,7 @@ _TRUST = ("confirmed", "single", "contested")
 Sureness = Literal["identified", "likely", "alike", "ambiguous", "unknown"]
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A profile that a meter was read with, and what speaks for and against it."""
 
     name: str
@@ -39,7 +39,7 @@ class Candidate(msgspec.Struct, frozen=True):
         return any(finding.weight == Weight.TYPE_CODE for finding in self.findings)
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The best candidates, more than one where several fit equally, and the weaker ones."""
 
     sureness: Sureness
@@ -59,13 +59,13 @@ def rank(candidates: Sequence[Candidate]) -> Verdict:
         key=lambda of: (-of.score, _TRUST.index(of.profile.confidence), of.name),
     )
     if not possible:
-        return Verdict("unknown")
+        return Verdict(sureness="unknown")
     best = tuple(of for of in possible if of.score == possible[0].score)
     weaker = tuple(possible[len(best) :])
-    return Verdict(_sureness(best), best, weaker)
+    return Verdict(sureness=_sureness(best), best=best, weaker=weaker)
 
 
 def _sureness(best: Sequence[Candidate]) -> Sureness:
     if len(best) > 1:
-        return "alike" if Verdict("alike", tuple(best)).reads_alike else "ambiguous"
+        return "alike" if Verdict(sureness="alike", best=tuple(best)).reads_alike else "ambiguous"
     return "identified" if best[0].says_its_type else "likely"

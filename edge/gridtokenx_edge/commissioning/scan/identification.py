@@ -51,7 +51,7 @@ async def identify(asker: Asker, profiles: Profiles) -> list[Identified]:
 
 
 def _of_sunspec(device: SunSpecDevice) -> Verdict:
-    return Verdict("identified" if device.profile else "unknown")
+    return Verdict(sureness="identified" if device.profile else "unknown")
 
 
 def _type_registers(profiles: Profiles) -> list[tuple[ModelRegister, list[str]]]:
@@ -78,7 +78,7 @@ async def _read_as(asker: Asker, profiles: Profiles, *, is_of_type: bool) -> lis
 async def _candidate(
     asker: Asker, name: str, profile: Profile, *, is_of_type: bool
 ) -> Candidate | None:
-    findings = [ProfileClue("says its type", Weight.TYPE_CODE)] if is_of_type else []
+    findings = [ProfileClue(text="says its type", weight=Weight.TYPE_CODE)] if is_of_type else []
     serial = ""
     rest_s = profile.min_gap_ms / 1000
     if identity := profile.identity:
@@ -87,11 +87,17 @@ async def _candidate(
         if not serial and not identity.optional:
             return None
         if serial:
-            findings.append(ProfileClue(f"serial number {serial}", Weight.SERIAL))
+            findings.append(ProfileClue(text=f"serial number {serial}", weight=Weight.SERIAL))
     values = await _values(asker, profile, rest_s)
     if values is None:
         return None
-    return Candidate(name, profile, serial, (*findings, *judge(values)), values)
+    return Candidate(
+        name=name,
+        profile=profile,
+        serial=serial,
+        findings=(*findings, *judge(values)),
+        values=values,
+    )
 
 
 async def _values(asker: Asker, profile: Profile, rest_s: float) -> dict[str, int | None] | None:

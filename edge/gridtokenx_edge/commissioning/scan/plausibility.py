@@ -46,7 +46,7 @@ class Weight(IntEnum):
     """The meter says that it is this model."""
 
 
-class ProfileClue(msgspec.Struct, frozen=True):
+class ProfileClue(msgspec.Struct, frozen=True, kw_only=True):
     """One line for a person; `weight` 0 or less: against the model. `rules_out`: it cannot be."""
 
     text: str
@@ -75,12 +75,12 @@ def _voltages(values: Values) -> Iterator[ProfileClue]:
             continue
         value = values[name]
         if value is None or abs(value) < _NO_VOLTAGE_MV:
-            yield ProfileClue(f"no voltage on {phase.upper()}", -Weight.FAINT)
+            yield ProfileClue(text=f"no voltage on {phase.upper()}", weight=-Weight.FAINT)
         elif value in _VOLTAGES_MV:
-            yield ProfileClue(f"{value / 1000:.1f} V on {phase.upper()}", Weight.STRONG)
+            yield ProfileClue(text=f"{value / 1000:.1f} V on {phase.upper()}", weight=Weight.STRONG)
         else:
             text = f"{value / 1000:g} V on {phase.upper()}, expected 80 to 300"
-            yield ProfileClue(text, -Weight.STRONG, rules_out=True)
+            yield ProfileClue(text=text, weight=-Weight.STRONG, rules_out=True)
 
 
 def _frequency(values: Values) -> Iterator[ProfileClue]:
@@ -88,12 +88,12 @@ def _frequency(values: Values) -> Iterator[ProfileClue]:
         return
     value = values["frequency"]
     if not value:
-        yield ProfileClue("no frequency", -Weight.FAINT)
+        yield ProfileClue(text="no frequency", weight=-Weight.FAINT)
     elif value in _FREQUENCIES_MHZ:
-        yield ProfileClue(f"{value / 1000:.2f} Hz", Weight.STRONG)
+        yield ProfileClue(text=f"{value / 1000:.2f} Hz", weight=Weight.STRONG)
     else:
         text = f"{value / 1000:g} Hz, expected 45 to 65"
-        yield ProfileClue(text, -Weight.STRONG, rules_out=True)
+        yield ProfileClue(text=text, weight=-Weight.STRONG, rules_out=True)
 
 
 def _energies(values: Values) -> Iterator[ProfileClue]:
@@ -102,19 +102,19 @@ def _energies(values: Values) -> Iterator[ProfileClue]:
         word = name.removeprefix("energy_")
         if value is None:
             if name == "energy_import":
-                yield ProfileClue("no import register", -Weight.STRONG, rules_out=True)
+                yield ProfileClue(text="no import register", weight=-Weight.STRONG, rules_out=True)
         elif value > _MOST_ENERGY_UWH:
             text = f"{value // 10**9} kWh {word}, expected at most {_MOST_ENERGY_UWH // 10**9}"
-            yield ProfileClue(text, -Weight.STRONG, rules_out=True)
+            yield ProfileClue(text=text, weight=-Weight.STRONG, rules_out=True)
         elif value:
-            yield ProfileClue(f"{value / 10**9:.3f} kWh {word}", Weight.FAINT)
+            yield ProfileClue(text=f"{value / 10**9:.3f} kWh {word}", weight=Weight.FAINT)
 
 
 def _powers(values: Values) -> Iterator[ProfileClue]:
     power = values.get("active_power")
     if power is not None and abs(power) > _MOST_POWER_W:
         text = f"{power} W, expected at most {_MOST_POWER_W}"
-        yield ProfileClue(text, -Weight.STRONG, rules_out=True)
+        yield ProfileClue(text=text, weight=-Weight.STRONG, rules_out=True)
         return
     apparent = _apparent_va(values)
     if power is not None and apparent is not None:
@@ -124,22 +124,22 @@ def _powers(values: Values) -> Iterator[ProfileClue]:
     if total and len(known) == len(_PHASES):
         near = abs(sum(known) - total) <= _SLACK_W + abs(total) // 2
         if near:
-            yield ProfileClue("the phases' powers add up", Weight.FAIR)
+            yield ProfileClue(text="the phases' powers add up", weight=Weight.FAIR)
         else:
             text = f"the phases' powers add up to {sum(known)} W, not {total} W"
-            yield ProfileClue(text, -Weight.FAIR)
+            yield ProfileClue(text=text, weight=-Weight.FAIR)
 
 
 def _against_va(name: str, power_w: int, apparent_va: float) -> Iterator[ProfileClue]:
     if abs(power_w) > _MOST_OF_VA * apparent_va + _SLACK_W:
         text = f"{power_w} W of {name}, but volts and amperes give {apparent_va:.0f} VA"
-        yield ProfileClue(text, -Weight.STRONG, rules_out=True)
+        yield ProfileClue(text=text, weight=-Weight.STRONG, rules_out=True)
     elif apparent_va >= _WORTH_JUDGING_VA:
         if abs(power_w) < _LEAST_OF_VA * apparent_va:
             text = f"only {power_w} W of {name}, but volts and amperes give {apparent_va:.0f} VA"
-            yield ProfileClue(text, -Weight.STRONG)
+            yield ProfileClue(text=text, weight=-Weight.STRONG)
         else:
-            yield ProfileClue(f"{power_w} W fits {apparent_va:.0f} VA", Weight.STRONG)
+            yield ProfileClue(text=f"{power_w} W fits {apparent_va:.0f} VA", weight=Weight.STRONG)
 
 
 def _apparent_va(values: Values) -> float | None:

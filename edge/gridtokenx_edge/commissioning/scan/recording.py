@@ -19,7 +19,7 @@ from gridtokenx_wire.config import load_toml
 _ILLEGAL_ADDRESS = 2
 
 
-class RecordedExchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RecordedExchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A read request and what came back."""
 
     request: str
@@ -93,7 +93,9 @@ class Recorder:
         else:
             return words
         finally:
-            self.exchanges.append(RecordedExchange(_request(block).hex(" "), reply.hex(" ")))
+            self.exchanges.append(
+                RecordedExchange(request=_request(block).hex(" "), reply=reply.hex(" "))
+            )
 
 
 class Replay:

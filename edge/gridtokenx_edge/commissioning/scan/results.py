@@ -11,7 +11,7 @@ from gridtokenx_edge.commissioning.scan.target import Target
 from gridtokenx_edge.meters.identity import meter_id
 
 
-class FoundMeter(msgspec.Struct, frozen=True):
+class FoundMeter(msgspec.Struct, frozen=True, kw_only=True):
     """Someone who answers at an address. `settings` is None on TCP."""
 
     settings: LineSettings | None
@@ -62,7 +62,7 @@ class Garbled(msgspec.Struct, frozen=True):
     heard: str
 
 
-class Report(msgspec.Struct):
+class Report(msgspec.Struct, kw_only=True):
     """Grows while a scan runs, so that a stopped one has something to show."""
 
     target: Target

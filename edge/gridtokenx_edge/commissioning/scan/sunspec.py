@@ -15,7 +15,7 @@ from gridtokenx_edge.meters.sunspec.nameplate import (
 from gridtokenx_edge.meters.sunspec.profile import load_sunspec, sunspec_names
 
 
-class SunSpecDevice(msgspec.Struct, frozen=True):
+class SunSpecDevice(msgspec.Struct, frozen=True, kw_only=True):
     """A meter or inverter of a unit: its profile, which of its kind it is, and its id, or "" if
     it has no serial number. `profile` is "" for a unit that is neither."""
 
@@ -31,7 +31,12 @@ async def sunspec_devices(asker: Asker) -> list[SunSpecDevice]:
     if chain is None:
         return []
     found = [
-        SunSpecDevice(nameplate, name, number, nameplate.meter_id(instance.suffix))
+        SunSpecDevice(
+            nameplate=nameplate,
+            profile=name,
+            instance=number,
+            id=nameplate.meter_id(instance.suffix),
+        )
         for name in sunspec_names()
         for number, instance in enumerate(instances(chain, load_sunspec(name).kind), start=1)
         if (nameplate := await _nameplate(asker, nameplate_block(instance.common)))
@@ -39,7 +44,7 @@ async def sunspec_devices(asker: Asker) -> list[SunSpecDevice]:
     if found or not chain.models:
         return found
     common = await _nameplate(asker, nameplate_block(chain.models[0]))
-    return [SunSpecDevice(common)] if common else []
+    return [SunSpecDevice(nameplate=common)] if common else []
 
 
 async def _walk(asker: Asker) -> Chain | None:

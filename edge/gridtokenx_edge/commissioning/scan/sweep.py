@@ -47,7 +47,7 @@ def as_it_is(_settings: LineSettings | None, _address: int, source: Source) -> S
     return source
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to try. `settings` is empty on TCP; `first` before the `rest` of the addresses.
 
     `dlms_too`: also where Modbus meters were found.
@@ -88,7 +88,7 @@ class Scan:
         wrap: Wrap = as_it_is,
         dlms: LookForDlms | None = None,
     ) -> None:
-        self.report = Report(target)
+        self.report = Report(target=target)
         self._target = target
         self._plan = plan
         self._profiles = profiles
@@ -231,7 +231,13 @@ class Scan:
         asked_ms = round((time.monotonic() - started_s) * 1000 / max(1, asker.asked))
         note = f"{asker.silences} of {asker.asked} requests stayed without a valid reply"
         for who in found:
-            meter = FoundMeter(settings, address, who, asked_ms, note if asker.silences else "")
+            meter = FoundMeter(
+                settings=settings,
+                address=address,
+                who=who,
+                round_trip_ms=asked_ms,
+                note=note if asker.silences else "",
+            )
             if settings is None and self._is_one_for_all(meter):
                 return
             self.report.meters.append(meter)

@@ -54,7 +54,7 @@ async def check(config: Path, **wanted: Any) -> dict[tuple[str, str], Finding]:
     await Check(
         loaded,
         resolve_paths(loaded, config),
-        Wanted(choose(loaded, ""), **fields | wanted),
+        Wanted(chosen=choose(loaded, ""), **fields | wanted),
         found.append,
         lambda _: None,
     ).run()

@@ -31,8 +31,8 @@ from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_wire.clock import ClockConfig
 
-CABINET = SerialBus("cabinet", "/dev/ttyUSB0", [])
-HALL = TcpBus("hall", "10.0.0.9", [])
+CABINET = SerialBus(name="cabinet", port="/dev/ttyUSB0", meter=[])
+HALL = TcpBus(name="hall", host="10.0.0.9", meter=[])
 BLOCK = Block(fc=4, address=0, count=2)
 
 
@@ -44,7 +44,9 @@ def tally(answered: int = 0, silent: int = 0, noise: int = 0, took_us: int = 9_0
         (ExchangeOutcome.NOISE, noise),
     ):
         for _ in range(count):
-            counted.add(LineExchange(1, BLOCK, 0, took_us, outcome))
+            counted.add(
+                LineExchange(address=1, block=BLOCK, time_ms=0, took_us=took_us, outcome=outcome)
+            )
     return counted
 
 
@@ -85,7 +87,11 @@ def test_a_silent_bus_is_one_finding_and_noise_hints_at_the_baud_rate() -> None:
 def test_replies_that_come_now_and_then_late_are_told() -> None:
     times = tally(90)
     for _ in range(10):
-        times.add(LineExchange(1, BLOCK, 0, 450_000, ExchangeOutcome.ANSWERED))
+        times.add(
+            LineExchange(
+                address=1, block=BLOCK, time_ms=0, took_us=450_000, outcome=ExchangeOutcome.ANSWERED
+            )
+        )
     (finding,) = judge_bus(HALL, [("M-1", times)])
     assert (finding.name, finding.severity) == ("restless", Severity.WARNING)
 
@@ -93,9 +99,12 @@ def test_replies_that_come_now_and_then_late_are_told() -> None:
 def test_the_time_on_a_line_follows_from_its_speed() -> None:
     """An SDM120: both energies in one request and the power in another, 8 + 13 and 8 + 9 bytes."""
     profile = load_profile("eastron_sdm120")
-    slow = SerialBus("slow", "/dev/null", [], baud=1200)
+    slow = SerialBus(name="slow", port="/dev/null", meter=[], baud=1200)
     assert line_us(profile, slow) == pytest.approx(38 * 10 * 10**6 / 1200 + 4 * 29_167, rel=0.01)
-    assert line_us(profile, SerialBus("fast", "/dev/null", [], baud=115_200)) > 4 * 1_750
+    assert (
+        line_us(profile, SerialBus(name="fast", port="/dev/null", meter=[], baud=115_200))
+        > 4 * 1_750
+    )
     assert line_us(profile, HALL) == 0
     assert rest_us(load_profile("eastron_sdm72d_m")) == 500_000
 
@@ -112,13 +121,18 @@ def test_the_time_on_a_line_follows_from_its_speed() -> None:
 def test_a_bus_has_time_for_its_polls_or_not(
     takes_ms: int, every_ms: int, name: str, severity: Severity
 ) -> None:
-    polls = [PollTime(f"M-{at}", takes_ms * 1000 // 2, every_ms * 1000) for at in range(2)]
+    polls = [
+        PollTime(meter=f"M-{at}", takes_us=takes_ms * 1000 // 2, every_us=every_ms * 1000)
+        for at in range(2)
+    ]
     (finding,) = judge_bus_time(CABINET, polls)
     assert (finding.name, finding.severity) == (name, severity)
 
 
 def test_a_meter_that_wants_longer_rests_than_its_interval_is_told() -> None:
-    slow, bus = judge_bus_time(CABINET, [PollTime("M-1", 1_000, 500_000, 1_000_000)])
+    slow, bus = judge_bus_time(
+        CABINET, [PollTime(meter="M-1", takes_us=1_000, every_us=500_000, rest_us=1_000_000)]
+    )
     assert (slow.name, slow.about) == ("meter_too_slow", "M-1")
     assert slow.do == "raise poll_every_s to 1 or more"
     assert bus.severity is Severity.OK
@@ -170,13 +184,15 @@ def test_voltages_and_currents_carry_a_power_or_not(
 
 
 def test_ids_are_compared_across_buses() -> None:
-    first, second, third = (MeterConfig(f"ABB-{at}", "abb_b23", at) for at in (1, 2, 3))
+    first, second, third = (
+        MeterConfig(id=f"ABB-{at}", profile="abb_b23", address=at) for at in (1, 2, 3)
+    )
     found = list(
         judge_identities(
             [
-                Answered("a", first, says="ABB-2"),
-                Answered("b", second, says="ABB-1"),
-                Answered("b", third, says="ABB-2"),
+                Answered(bus="a", meter=first, says="ABB-2"),
+                Answered(bus="b", meter=second, says="ABB-1"),
+                Answered(bus="b", meter=third, says="ABB-2"),
             ]
         )
     )
@@ -186,16 +202,16 @@ def test_ids_are_compared_across_buses() -> None:
 
 
 def test_a_meter_that_does_not_fit_its_profile_is_told_with_those_that_fit() -> None:
-    meter = MeterConfig("ABB-1", "abb_b23", 1)
-    (finding,) = judge_identities([Answered("a", meter, strange="answered exception 2")])
+    meter = MeterConfig(id="ABB-1", profile="abb_b23", address=1)
+    (finding,) = judge_identities([Answered(bus="a", meter=meter, strange="answered exception 2")])
     assert "gridtokenx-edge scan" in finding.do
-    (finding,) = judge_identities([Answered("a", meter, strange="so", fits=("x (X-1)",))])
+    (finding,) = judge_identities([Answered(bus="a", meter=meter, strange="so", fits=("x (X-1)",))])
     assert finding.do == "it answers by another profile: x (X-1)"
-    assert list(judge_identities([Answered("a", meter)])) == []
+    assert list(judge_identities([Answered(bus="a", meter=meter)])) == []
 
 
 def test_what_only_the_display_can_tell_is_a_note() -> None:
-    meter = MeterConfig("SCHNEIDER-1", "schneider_iem3155", 1)
+    meter = MeterConfig(id="SCHNEIDER-1", profile="schneider_iem3155", address=1)
     contested = load_profile("schneider_iem3155")
     found = list(judge_profile(meter, contested.confidence, "import 5 kWh", has_identity=False))
     assert [each.name for each in found] == ["contested", "no_identity"]
@@ -253,7 +269,7 @@ def test_who_has_a_port_open_is_named(tmp_path: Path) -> None:
             ["/bin/cat"], stdin=subprocess.PIPE, pass_fds=[opened.fileno()]
         ) as cat:
             assert holders(str(port)) == [f"cat (pid {cat.pid})"]
-            (finding,) = judge_port(SerialBus("a", str(port), []), agent_runs=False)
+            (finding,) = judge_port(SerialBus(name="a", port=str(port), meter=[]), agent_runs=False)
             assert cat.stdin
             cat.stdin.close()
     assert finding.name == "port_taken"
@@ -264,7 +280,7 @@ def test_a_port_is_looked_at_before_it_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = tmp_path / "ttyUSB0"
-    bus = SerialBus("a", str(port), [])
+    bus = SerialBus(name="a", port=str(port), meter=[])
     (gone,) = judge_port(bus, agent_runs=False)
     port.touch()
     (taken,) = judge_port(bus, agent_runs=True)

@@ -117,8 +117,14 @@ async def test_8_tls_mistakes_are_told_apart(
     if mistake == "unreadable":
         certificate.write_text("no certificate")
     ca = other.file if mistake == "ca" else ours.file
-    config = BrokerConfig("127.0.0.1", broker.port)
-    paths = Paths(key, tmp_path / "outbox.db", ca, certificate, key)
+    config = BrokerConfig(host="127.0.0.1", port=broker.port)
+    paths = Paths(
+        key=key,
+        outbox=tmp_path / "outbox.db",
+        broker_ca=ca,
+        broker_cert=certificate,
+        broker_key=key,
+    )
     reach = await reach_broker(config, paths, "device", NOW)
     found = list(reach.findings)
     if reach.broker:

@@ -21,7 +21,7 @@ from gridtokenx_edge.meters.point import Point
 from gridtokenx_edge.meters.profile import Profile, load_profile
 
 MODELS = ["abb_b23", "eastron_sdm120", "carlo_gavazzi_em340", "schneider_iem3155"]
-METER = MeterConfig("M-1", "abb_b23", 1)
+METER = MeterConfig(id="M-1", profile="abb_b23", address=1)
 START_UWH = 1234 * 10**9
 _BASE_UNITS = {"kWh": 10**9, "Wh": 10**6, "W": 1, "kW": 1000}
 

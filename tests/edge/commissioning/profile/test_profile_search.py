@@ -169,13 +169,13 @@ def test_a_written_profile_loads_and_says_what_is_open(tmp_path: Path) -> None:
     energy = Point(fc=4, address=0x10, type="float32", unit="kWh", resolution="0.001")
     fits = find(words(0x10, struct.pack(">I", 12345)), parse_shown("import=1234.5"))
     draft = Draft(
-        'Acme "EM3"',
-        "ACME",
-        "2026-06-21",
-        {"active_power": power, "energy_import": energy},
-        (3, 0x5000, "uint32", 2),
-        {"energy_import": fits},
-        {"baud": 19200, "parity": "E", "stop_bits": 1, "address": 7},
+        name='Acme "EM3"',
+        maker="ACME",
+        date="2026-06-21",
+        points={"active_power": power, "energy_import": energy},
+        serial=(3, 0x5000, "uint32", 2),
+        others={"energy_import": fits},
+        settings={"baud": 19200, "parity": "E", "stop_bits": 1, "address": 7},
     )
     file = tmp_path / "acme.toml"
     file.write_text(profile_text(draft))
@@ -212,7 +212,7 @@ async def test_a_recording_answers_as_the_meter_did() -> None:
         with pytest.raises((MeterRefused, MeterSilent)):
             await recorder.read(block)
     assert recorder.exchanges[0] == RecordedExchange(
-        "04 00 10 00 04", "04 08 00 10 00 11 00 12 00 13"
+        request="04 00 10 00 04", reply="04 08 00 10 00 11 00 12 00 13"
     )
     replay = Replay(RecordedMeter(1, tuple(recorder.exchanges)))
     assert await replay.read(blocks[0]) == [16, 17, 18, 19]
@@ -232,4 +232,4 @@ async def test_a_recording_answers_as_the_meter_did() -> None:
 )  # fmt: skip
 def test_a_recording_holds_reads_and_their_replies_only(request_: str, reply: str) -> None:
     with pytest.raises(ValueError, match=r"expected|hexadecimal"):
-        RecordedExchange(request_, reply)
+        RecordedExchange(request=request_, reply=reply)

@@ -52,7 +52,7 @@ async def scanned(
 ) -> tuple[Report, Heard]:
     heard = Heard()
     profiles = {only: ALL[only]} if only else PROFILES
-    report = await Scan(target, Plan(settings, **plan), profiles, heard).run()
+    report = await Scan(target, Plan(settings=settings, **plan), profiles, heard).run()
     assert report.notices == heard.notices
     return report, heard
 

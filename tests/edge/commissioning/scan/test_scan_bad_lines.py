@@ -144,7 +144,7 @@ async def test_an_adapter_that_is_pulled_out_ends_the_scan_with_what_was_found(
 
         pulls: list[asyncio.Task[None]] = []
         target = SerialTarget(str(running.buses[0].path))
-        plan = Plan((AT_9600,), tuple(range(1, 200)))
+        plan = Plan(settings=(AT_9600,), first=tuple(range(1, 200)))
         scan = Scan(target, plan, PROFILES, Pulls())
         with pytest.raises(LineDown, match="found none"):
             await scan.run()
@@ -160,6 +160,6 @@ async def test_the_snippet_of_a_strange_bus_says_why_in_comments(rtu_meter: Any)
         target = TcpTarget("127.0.0.1", server.port, rtu_over_tcp=True)
         report, _ = await scanned(target, first=(1,))
     text = snippet(report)
-    assert snippet(Report(target)) == f"# {target}: no meter was found\n"
+    assert snippet(Report(target=target)) == f"# {target}: no meter was found\n"
     assert all(not line or line.startswith("#") for line in text.splitlines())
     assert "# address 1: answers zero for every register asked for" in text

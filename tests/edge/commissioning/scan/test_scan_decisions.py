@@ -192,7 +192,12 @@ def test_zeros_speak_for_nothing() -> None:
 def candidate(
     name: str, weight: int, profile: str = "eastron_sdm630", *out: ProfileClue
 ) -> Candidate:
-    return Candidate(name, load_profile(profile), "", (ProfileClue("so", weight), *out))
+    return Candidate(
+        name=name,
+        profile=load_profile(profile),
+        serial="",
+        findings=(ProfileClue(text="so", weight=weight), *out),
+    )
 
 
 def test_equal_fits_are_all_named() -> None:
@@ -203,5 +208,5 @@ def test_equal_fits_are_all_named() -> None:
     assert rank([candidate("a", 9), candidate("b", 9, "abb_b23")]).sureness == "ambiguous"
     assert rank([candidate("a", 9), candidate("b", 8)]).sureness == "likely"
     assert rank([candidate("a", 20)]).sureness == "identified"
-    ruled_out = candidate("a", 30, "abb_b23", ProfileClue("no", -3, rules_out=True))
+    ruled_out = candidate("a", 30, "abb_b23", ProfileClue(text="no", weight=-3, rules_out=True))
     assert rank([ruled_out, candidate("b", 2)]).sureness == "unknown"
