@@ -59,8 +59,11 @@ class Setup(msgspec.Struct, frozen=True):
             for path in (self.paths.broker_ca, self.paths.broker_cert, self.paths.broker_key)
         ]
 
-    def house_files(self) -> list[bytes]:
-        return [_content(path) for path in (self.paths.house_ca, self.paths.house_password)]
+    def home_assistant_files(self) -> list[bytes]:
+        return [
+            _content(path)
+            for path in (self.paths.home_assistant_ca, self.paths.home_assistant_password)
+        ]
 
 
 class _Sending:
@@ -93,7 +96,7 @@ class Gateway:
         self._stop = asyncio.Event()
         self._supervisor = TaskSupervisor(self._failed)
         self._progress = Progress()
-        self._seen = setup.tls_files(), setup.house_files()
+        self._seen = setup.tls_files(), setup.home_assistant_files()
         self.clock = make_clock(setup.config.clock)
         self.outbox = Outbox(setup.paths.outbox, key, setup.config.outbox)
         self.uplink = self._make_uplink(setup)
@@ -142,13 +145,16 @@ class Gateway:
         that the config names cannot be used.
         """
         self._stop = stop
-        house, status = self._make_house(self._setup), self._make_status(self._setup)
+        home_assistant, status = (
+            self._make_home_assistant(self._setup),
+            self._make_status(self._setup),
+        )
         await self._open_outbox()
         self._report_start()
         self._supervisor.start("sealer", self.sealer)
         self._enlist_uplink()
         await self._apply_buses()
-        for name, part in (("house", house), ("status", status)):
+        for name, part in (("house", home_assistant), ("status", status)):
             if part:
                 self._supervisor.start(name, part)
         self._notifier.ready()
@@ -214,7 +220,7 @@ class Gateway:
 
         return StatusServer(setup.config.status.port, self, self._log)
 
-    def _make_house(self, setup: Setup) -> Part | None:
+    def _make_home_assistant(self, setup: Setup) -> Part | None:
         if not setup.config.home_assistant.enabled:
             return None
         from gridtokenx_edge.home_assistant.link import HomeAssistantLink  # noqa: PLC0415
@@ -242,12 +248,12 @@ class Gateway:
         try:
             config = load_config(path)
             new = Setup(path, config, resolve_paths(config, path))
-            seen = new.tls_files(), new.house_files()
+            seen = new.tls_files(), new.home_assistant_files()
             plan = plan_reload(
                 self.config,
                 config,
                 tls_files=seen[0] != self._seen[0],
-                house_files=seen[1] != self._seen[1],
+                home_assistant_files=seen[1] != self._seen[1],
             )
             if plan.refused:
                 raise ConfigError(list(plan.refused))
@@ -262,14 +268,14 @@ class Gateway:
     async def _apply(self, new: Setup, plan: ReloadPlan) -> None:
         # What may be refused comes before anything is changed.
         uplink = self._make_uplink(new) if plan.uplink else None
-        house = self._make_house(new) if plan.home_assistant else None
+        home_assistant = self._make_home_assistant(new) if plan.home_assistant else None
         self._setup = new
         self.sealer.configure(new.config.uplink)
         await self._apply_buses()
         if uplink:
             await self._replace_uplink(uplink)
         if plan.home_assistant:
-            await self._replace("house", house)
+            await self._replace("house", home_assistant)
         if plan.status:
             await self._replace("status", self._make_status(new))
 

@@ -26,9 +26,9 @@ class ReloadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_reload(
-    old: EdgeConfig, new: EdgeConfig, *, tls_files: bool = False, house_files: bool = False
+    old: EdgeConfig, new: EdgeConfig, *, tls_files: bool = False, home_assistant_files: bool = False
 ) -> ReloadPlan:
-    """`tls_files`, `house_files`: the files that [broker], [home_assistant] name have new content.
+    """`tls_files`, `home_assistant_files`: what [broker] and [home_assistant] name has changed.
 
     A key and a chain belong to a device and a community: those sections need a restart, and so
     does every section that this module does not know how to replace.
@@ -46,5 +46,5 @@ def plan_reload(
         sections=tuple(differ),
         uplink=tls_files or any(name in differ for name in _UPLINK),
         status="status" in differ,
-        home_assistant=house_files or "home_assistant" in differ,
+        home_assistant=home_assistant_files or "home_assistant" in differ,
     )

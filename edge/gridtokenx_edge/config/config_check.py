@@ -130,28 +130,31 @@ def _check_tls_files(config: EdgeConfig, path: Path) -> Iterator[Finding]:
 
 def _check_home_assistant(config: EdgeConfig, path: Path) -> Iterator[Finding]:
     """Its broker is the house's: the community's would show each member's power to the others."""
-    house = config.home_assistant
-    if not is_host_name(house.host):
+    home_assistant = config.home_assistant
+    if not is_host_name(home_assistant.host):
         yield "home_assistant.host", "expected the name or address of the house's own broker"
-    elif (house.host, house.port) == (config.broker.host, config.broker.port):
+    elif (home_assistant.host, home_assistant.port) == (config.broker.host, config.broker.port):
         yield "home_assistant.host", "expected another broker than the community's"
-    if not 1 <= house.port <= 65_535:
-        yield "home_assistant.port", f"expected 1 to 65535, got {house.port}"
-    if not _PREFIX.fullmatch(house.prefix):
+    if not 1 <= home_assistant.port <= 65_535:
+        yield "home_assistant.port", f"expected 1 to 65535, got {home_assistant.port}"
+    if not _PREFIX.fullmatch(home_assistant.prefix):
         yield "home_assistant.prefix", "expected letters, digits, - or _, with / between them"
-    if house.insecure and house.ca:
+    if home_assistant.insecure and home_assistant.ca:
         yield "home_assistant.insecure", "expected false where ca is set"
-    if house.password_file and not house.username:
+    if home_assistant.password_file and not home_assistant.username:
         yield "home_assistant.username", "expected a name, as there is a password_file"
-    yield from _check_house_files(house, config, path)
+    yield from _check_home_assistant_files(home_assistant, config, path)
 
 
-def _check_house_files(
-    house: HomeAssistantConfig, config: EdgeConfig, path: Path
+def _check_home_assistant_files(
+    home_assistant: HomeAssistantConfig, config: EdgeConfig, path: Path
 ) -> Iterator[Finding]:
     paths = resolve_paths(config, path)
-    for name, file in (("ca", paths.house_ca), ("password_file", paths.house_password)):
-        value = getattr(house, name)
+    for name, file in (
+        ("ca", paths.home_assistant_ca),
+        ("password_file", paths.home_assistant_password),
+    ):
+        value = getattr(home_assistant, name)
         if value and is_visible(value) and not file.is_file():
             yield f"home_assistant.{name}", f"expected a file, found none at {file}"
 

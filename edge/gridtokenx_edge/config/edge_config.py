@@ -224,8 +224,8 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
     broker_cert: Path
     broker_key: Path
     former: tuple[Paths, ...] = ()
-    house_ca: Path = Path()
-    house_password: Path = Path()
+    home_assistant_ca: Path = Path()
+    home_assistant_password: Path = Path()
     is_key_credential: bool = False
     folder: Path = Path()
 
@@ -249,8 +249,8 @@ def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
             )
             for former in config.device.former
         ),
-        house_ca=folder / config.home_assistant.ca,
-        house_password=secret_path(folder, config.home_assistant.password_file),
+        home_assistant_ca=folder / config.home_assistant.ca,
+        home_assistant_password=secret_path(folder, config.home_assistant.password_file),
         is_key_credential=is_credential(config.device.key),
         folder=folder,
     )

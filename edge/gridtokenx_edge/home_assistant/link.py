@@ -150,7 +150,7 @@ def _broker(config: HomeAssistantConfig, paths: Paths) -> Broker:
     password = ""
     if config.password_file:
         is_handed_over = is_credential(config.password_file)
-        content = read_secret(paths.house_password, is_credential=is_handed_over)
+        content = read_secret(paths.home_assistant_password, is_credential=is_handed_over)
         password = content.decode(errors="replace").strip()
     return Broker(
         host=config.host,
@@ -166,7 +166,9 @@ def _tls(config: HomeAssistantConfig, paths: Paths) -> ssl.SSLContext | None:
     if config.insecure:
         return None
     try:
-        return ssl.create_default_context(cafile=str(paths.house_ca) if config.ca else None)
+        return ssl.create_default_context(
+            cafile=str(paths.home_assistant_ca) if config.ca else None
+        )
     except OSError as error:  # ssl.SSLError is one
         reason = error.strerror or str(error)
         raise ConfigError([f"home_assistant: ca cannot be used: {reason}"]) from None

@@ -83,7 +83,7 @@ def test_only_the_parts_made_from_what_changed_are_restarted(
 
 def test_a_renewed_certificate_restarts_the_uplink_though_its_name_is_the_same() -> None:
     assert plan_reload(CONFIG, CONFIG, tls_files=True).uplink
-    assert plan_reload(CONFIG, CONFIG, house_files=True).home_assistant
+    assert plan_reload(CONFIG, CONFIG, home_assistant_files=True).home_assistant
 
 
 def test_a_section_that_nobody_taught_to_change_wants_a_restart() -> None:
