@@ -1,4 +1,4 @@
-"""How long to wait after a failure: exponential with jitter, up to a cap."""
+"""How long to wait after a failure: exponential backoff with jitter, up to a cap."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Callable
 class Backoff:
     """Waits that double from `base_s` to `cap_s`, each shortened by up to half at random.
 
-    `entropy` gives numbers in [0, 1); the jitter keeps a street of gateways from asking in step.
+    `entropy` gives numbers in [0, 1). The jitter keeps the gateways of a street from asking at the
+    same moment.
     """
 
     def __init__(self, base_s: float, cap_s: float, entropy: Callable[[], float]) -> None:
@@ -18,7 +19,7 @@ class Backoff:
         self.failures = 0
 
     def next_s(self) -> float:
-        """Counts a failure and gives the wait after it, in seconds."""
+        """Count a failure, and return the wait after it in seconds."""
         exponent = min(self.failures, 32)  # beyond it the cap holds for any base
         self.failures += 1
         wait_s: float = min(self._cap_s, self._base_s * 2**exponent)

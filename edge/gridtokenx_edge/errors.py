@@ -1,7 +1,7 @@
-"""What a person at the gateway can mend, as one line."""
+"""What a person at the gateway can mend. The text of each error is one line."""
 
 from __future__ import annotations
 
 
 class CannotEnrol(Exception):
-    """Enrolment or a change of keys did not succeed; it may be tried again as it was."""
+    """Enrolment or a change of keys did not succeed. It may be tried again in the same way."""

@@ -1,4 +1,4 @@
-"""Structured logs on stderr, one JSON object a line, and a brake for faults that repeat."""
+"""Structured logs on stderr, one JSON object a line, with few lines for a fault that repeats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TextIO, cast
 
 @contextmanager
 def _without_rich() -> Iterator[None]:
-    """structlog imports Rich where it finds it, for tracebacks in colour: 5 MiB that a Pi lacks."""
+    """Keep structlog from importing Rich for coloured tracebacks: a Pi lacks the 5 MiB."""
     hidden = "rich" not in sys.modules
     if hidden:
         sys.modules["rich"] = None  # type: ignore[assignment]
@@ -28,12 +28,16 @@ with _without_rich():
 
 Logger = structlog.typing.FilteringBoundLogger
 REPEAT_AFTER_S = 60.0
-# So many faults are remembered; beyond it the first to begin is forgotten, and may be told again.
+# So many faults are remembered. Beyond that the one that began first is forgotten and may be logged
+# again.
 _MOST_FAULTS = 1000
 
 
 class _Stderr:
-    """Standard error at the time of writing. A full disk behind it must not stop the agent."""
+    """Standard error as it is at the time of writing.
+
+    A full disk behind it does not stop the agent.
+    """
 
     def write(self, text: str) -> None:
         with suppress(OSError):
@@ -45,7 +49,7 @@ class _Stderr:
 
 
 def start_logging() -> Logger:
-    """The process's log."""
+    """Return the log of the process."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -60,7 +64,7 @@ def start_logging() -> Logger:
 
 
 class FaultLog:
-    """Logs a repeating fault when it begins and then at most once a minute, with a count."""
+    """Logs a repeating fault when it begins, and then at most once a minute with a count."""
 
     def __init__(self, logger: Logger, now_s: Callable[[], float] = time.monotonic) -> None:
         self._logger = logger
@@ -68,19 +72,19 @@ class FaultLog:
         self._last: dict[str, tuple[float, int]] = {}
 
     def warn(self, event: str, about: str = "", **fields: Any) -> None:
-        """A fault `about` something (a meter, a bus): one line now, or counted for the next."""
+        """Log a fault `about` something (a meter, a bus), or count it for the next line."""
         self._say(self._logger.warning, event, about, fields)
 
     def error(self, event: str, about: str = "", **fields: Any) -> None:
-        """The same, for what an operator must look at."""
+        """Log a fault that an operator must look at, as `warn` does."""
         self._say(self._logger.error, event, about, fields)
 
     def info(self, event: str, **fields: Any) -> None:
-        """What is no fault: one line, each time."""
+        """Log what is no fault, in one line each time."""
         self._logger.info(event, **fields)
 
     def over(self, event: str, about: str = "") -> bool:
-        """Forgets the fault, so that its return is logged at once. True if it was there."""
+        """Forget the fault, so that its return is logged at once. Returns whether there was one."""
         return self._last.pop(f"{event} {about}", None) is not None
 
     def _say(self, say: Callable[..., Any], event: str, about: str, fields: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the process occupies, and giving back what it no longer needs."""
+"""The memory of the process: how much it has, and how it gives back what it no longer needs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def give_back() -> None:
-    """Returns freed memory to the system: reading the modules leaves some 5 MiB in glibc's heap."""
-    with suppress(AttributeError, OSError):  # malloc_trim(3) is glibc's alone
+    """Return freed memory to the system. Reading the modules leaves some 5 MiB in glibc's heap."""
+    with suppress(AttributeError, OSError):  # only glibc has malloc_trim(3)
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process, proc(5): the second number of statm, in pages."""
+    """Return the resident memory of this process (proc(5): the second number of statm)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,8 +1,8 @@
-"""Do all loops of the agent still turn? What the watchdog is told rests on this.
+"""Whether all loops of the agent still turn. The watchdog is told what this module says.
 
-A loop marks each of its turns. It turns while it waits, too: a meter that is dead or a broker
-that is away is a fault to report, but no hang. A loop that has not turned within its own bound
-hangs, whatever the others do.
+A loop marks each of its turns, and it turns while it waits, too. A dead meter or a broker that is
+away is a fault to report, but no hang. A loop that has not turned within its own bound hangs,
+whatever the others do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Beat = Callable[[], None]
 
 
 def no_beat() -> None:
-    """For a loop that nobody watches."""
+    """Mark nothing, for a loop that nobody watches."""
 
 
 class Progress:
@@ -26,7 +26,7 @@ class Progress:
         self._loops: dict[str, tuple[float, float]] = {}
 
     def expect(self, loop: str, bound_s: float) -> Beat:
-        """From now on `loop` must turn every `bound_s`; a call of the result is one."""
+        """Expect a turn of `loop` every `bound_s` from now on. A call of the result is a turn."""
 
         def turned() -> None:
             if loop in self._loops:
@@ -36,11 +36,11 @@ class Progress:
         return turned
 
     def forget(self, loop: str) -> None:
-        """The loop ended because it should."""
+        """Expect no more turns of a loop that has ended because it should."""
         self._loops.pop(loop, None)
 
     def hanging(self) -> dict[str, float]:
-        """The loops that do not turn, each with the seconds since it last did."""
+        """Return the loops that do not turn, each with the seconds since its last turn."""
         now_s = self._now_s()
         return {
             loop: now_s - last_s

@@ -1,1 +1,1 @@
-"""What the gateway keeps: held readings, sealed frames, the clock that timed them."""
+"""What the gateway keeps: readings that wait, signed frames, and the state of its clock."""

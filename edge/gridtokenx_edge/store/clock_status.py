@@ -1,4 +1,4 @@
-"""What the gateway knows of its own clock: synchronised? stepped? set by whom?"""
+"""What the gateway knows of its own clock: whether it is synchronised, by whom, and its steps."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gridtokenx_wire.clock import ClockConfig
 # adjtimex(2): struct timex is under 256 bytes; modes = 0 (its first field) only reads.
 _TIMEX_BYTES = 256
 _TIME_ERROR = 5
-# systemd-timesyncd touches it once the clock is set; where the kernel may not be asked
-# (ProtectClock=), this file may still be seen.
+# systemd-timesyncd touches this file once the clock is set. Where a unit may not ask the kernel
+# (ProtectClock=), it may still see the file.
 _TIMESYNC_FLAG = Path("/run/systemd/timesync/synchronized")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _STEP_MS = 1000
 
 
 def kernel_synchronised() -> bool:
-    """Whether a time service keeps the system's clock, as told by the kernel."""
+    """Return whether a time service keeps the system's clock, as the kernel tells it."""
     buffer = ctypes.create_string_buffer(_TIMEX_BYTES)
     state = ctypes.CDLL(None).adjtimex(buffer)
     if state < 0:
@@ -31,12 +31,12 @@ def kernel_synchronised() -> bool:
 
 
 def _boot_ms() -> int:
-    """Milliseconds since the start of the machine, sleep included."""
+    """Return the milliseconds since the start of the machine, sleep included."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 def _boot_id() -> str:
-    """A name of this run of the machine (Linux, random(4))."""
+    """Return the name of this run of the machine (Linux, random(4)), or "" if there is none."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -48,17 +48,17 @@ def _wall_ms() -> int:
 
 
 class ClockMark(msgspec.Struct, frozen=True):
-    """The wall's clock less the uptime, in one run of the machine. It changes only by a step."""
+    """The system's clock less the uptime, in one run of the machine. Only a step changes it."""
 
     boot: str
     offset_ms: int
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of time in which the clock did not step and was set, or not set, all along.
+    """A time during which the clock did not step and was synchronised, or not, all along.
 
-    `stepped`: it began with a step. `offset_ms` is the wall's clock less the uptime.
-    `retimed`: what was read before it, with times worked out from the uptime.
+    `stepped` is true if it began with a step. `offset_ms` is the system's clock less the uptime.
+    `retimed` is true for readings whose times were worked out from the uptime later.
     """
 
     number: int
@@ -70,7 +70,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClockWatch:
-    """Compares the wall's clock with the machine's uptime, from one look to the next."""
+    """Compares the system's clock with the machine's uptime, from one look to the next."""
 
     def __init__(
         self,
@@ -96,13 +96,16 @@ class ClockWatch:
         )
 
     def restore(self, mark: ClockMark | None) -> None:
-        """Compares with what the last agent left, so that a step between the two is noticed."""
+        """Take over the mark of the agent's last run, so that a step since then is noticed."""
         if mark and mark.boot and mark.boot == self._boot:
             self._offset_ms = mark.offset_ms
             self._run = msgspec.structs.replace(self._run, offset_ms=mark.offset_ms)
 
     def look(self) -> Run:
-        """The run of the clock that it is now: another one after a step or once it is set."""
+        """Return the run of the clock that is now.
+
+        It is another one after a step, and once the clock is synchronised or no longer is.
+        """
         offset_ms = self._wall_ms() - self._boot_ms()
         synchronised, source = self._state()
         stepped = abs(offset_ms - self._offset_ms) > _STEP_MS
@@ -119,7 +122,7 @@ class ClockWatch:
         return self._run
 
     def mark(self, run: Run) -> ClockMark:
-        """What the next agent is to compare with."""
+        """Return the mark with which the agent's next run is to compare."""
         return ClockMark(self._boot, run.offset_ms)
 
     def _state(self) -> tuple[bool, str]:

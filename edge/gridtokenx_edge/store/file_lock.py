@@ -1,4 +1,4 @@
-"""One process at a time on a file: two agents on one outbox would fork its chain."""
+"""A lock for one process at a time: two agents on one outbox would fork its chain."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from pathlib import Path
 
 
 class InUseError(Exception):
-    """Another process has the lock; its text is one line."""
+    """Another process has the lock. The text is one line."""
 
 
 class FileLock:
-    """A lock beside the file, which the kernel lets go of when the process ends."""
+    """A lock beside the file, which the kernel releases when the process ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
 
     def take(self) -> None:
-        """Takes it, once; makes the file, for its owner only. Raises InUseError, OSError."""
+        """Take the lock, if it is not taken already, and make the file for its owner only.
+
+        Raises InUseError, OSError.
+        """
         if self._descriptor is not None:
             return
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,8 +1,8 @@
-"""Readings between their poll and their frame: what is sealed together, and when. Pure.
+"""Readings between their poll and their frame: which ones are sealed together, and when.
 
-A frame holds readings of one run of the clock. While the clock is not set, readings wait for it;
-once it is, their times are worked out from the uptime and they are flagged. What has waited too
-long is sealed as it is, and the frame says that the clock was not set.
+This module is pure. A frame holds readings of one run of the clock. Readings wait while the clock
+is not set. Once it is, their times are worked out from the uptime and they are flagged. A reading
+that has waited too long is sealed as it is, and the frame says that the clock was not set.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import msgspec
 from gridtokenx_edge.store.clock_status import Run
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
-# Readings wait for the others of their round, but not for a bus that is never idle.
+# Readings wait for the other meters of their round, but not for a bus that is never idle.
 _LONGEST_ROUND_S = 2.0
-# How often to look whether the clock is set by now.
+# This often it is looked whether the clock is set by now.
 _LOOK_EVERY_S = 1.0
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """`group_s`: how long to wait for more readings; `hold_s`: for the clock to be set."""
+    """How many readings are held and put into a frame, and how long they wait.
+
+    `group_s` is how long a reading waits for more readings, `hold_s` how long it waits for the
+    clock to be set.
+    """
 
     readings: int
     readings_per_frame: int
@@ -30,7 +34,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A reading, the clock's run that it was taken in, and when it came, in monotonic seconds."""
+    """A reading, the clock's run in which it was taken, and when it came, in monotonic seconds."""
 
     reading: Reading
     run: Run
@@ -38,7 +42,7 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class HeldReadings:
-    """Oldest first. Times are monotonic seconds."""
+    """The readings that are in no frame yet, oldest first. Times are monotonic seconds."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -46,14 +50,14 @@ class HeldReadings:
         self.is_first = True
 
     def configure(self, limits: Limits) -> None:
-        """Other limits from now on; what is held stays."""
+        """Use other limits from now on. The readings that are held stay."""
         self._limits = limits
 
     def __len__(self) -> int:
         return len(self._held)
 
     def add(self, reading: Reading, run: Run, now_s: float) -> bool:
-        """Keeps a reading. False if the oldest had to go for it: there is room for no more."""
+        """Keep a reading. Returns False if the oldest one had to be dropped for it."""
         is_full = len(self._held) >= self._limits.readings
         if is_full:
             self._held.popleft()
@@ -61,9 +65,9 @@ class HeldReadings:
         return not is_full
 
     def retime(self, run: Run) -> int:
-        """Works out the times of what was read before the clock was set; how many those were.
+        """Work out the times of readings from before the clock was set. Returns how many they are.
 
-        Within one run the uptime tells what time it was; so the order of readings stays.
+        Within one run the uptime tells what time it was, so the order of readings stays.
         """
         waiting = sum(not held.run.synchronised for held in self._held)
         if waiting and run.synchronised:
@@ -72,7 +76,7 @@ class HeldReadings:
         return 0
 
     def wait_s(self, now_s: float, *, is_polling: bool) -> float | None:
-        """How long to wait before `take`; 0 if something is due, None while there is nothing."""
+        """Return how long to wait before `take`: 0 if a frame is due, None if nothing is held."""
         if not self._held:
             return None
         first, last = self._held[0], self._held[-1]
@@ -87,7 +91,7 @@ class HeldReadings:
         return max(0.0, group_s + _LONGEST_ROUND_S - age_s) if is_polling else 0.0
 
     def take(self) -> tuple[list[Reading], Run]:
-        """The readings of the next frame, and the run of the clock that they are of."""
+        """Return the readings of the next frame, and the run of the clock that they belong to."""
         run = self._held[0].run
         batch: list[Reading] = []
         while self._held and self._held[0].run == run:
@@ -99,7 +103,7 @@ class HeldReadings:
 
     @property
     def _hold_s(self) -> float:
-        """Half of the room is for waiting; the rest is for a disk that takes nothing."""
+        """How long to wait for the clock. Half of the room is kept for a disk that is full."""
         is_crowded = len(self._held) > self._limits.readings // 2
         return 0.0 if is_crowded else self._limits.hold_s
 

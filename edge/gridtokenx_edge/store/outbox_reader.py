@@ -1,4 +1,4 @@
-"""An outbox seen from outside, while an agent works with it: one snapshot, nothing locked."""
+"""An outbox as another program sees it while an agent works with it: a snapshot without locks."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from gridtokenx_wire.message_file import FRAMES, Header, Links, encode_header
 from gridtokenx_wire.sqlite_thread import connect
 
 _READ_AT_ONCE = 64
-# The newest frames tell how fast it fills: so many of them.
+# So many of the newest frames tell how fast the outbox fills.
 _RATE_FRAMES = 200
 _MS_A_DAY = 86_400_000
 
 Progress = Callable[[int, int], None]
-"""Called now and then with the frames done and all of them."""
+"""It is called now and then with the number of frames that are done and of all frames."""
 
 
 class OutboxStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What an outbox holds. Acked frames are let go of in groups, so a few of them are in it.
+    """What an outbox holds. Acked frames are deleted in groups, so a few of them are counted.
 
-    `used_bytes` is what frames take, `file_bytes` the file and its log. `full_in_days` is None
-    where the newest frames do not tell.
+    `used_bytes` is what the frames take, `file_bytes` the size of the file and its log.
+    `full_in_days` is None if the newest frames do not tell.
     """
 
     device: str
@@ -54,7 +54,7 @@ class OutboxStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VerifiedChain(msgspec.Struct, frozen=True, kw_only=True):
-    """Frames that hold together, with what they say. `summaries` stand for several frames each."""
+    """What frames say whose signatures and links hold. A summary stands for several frames."""
 
     frames: int
     summaries: int
@@ -65,7 +65,7 @@ class VerifiedChain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutboxSnapshot:
-    """One state of an outbox. Made by `open_snapshot`."""
+    """One state of an outbox. `open_snapshot` makes it."""
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self._path = path
@@ -87,10 +87,13 @@ class OutboxSnapshot:
         self.next_seq = newest + 1 if self.count else 0
 
     def status(self, device: str, bounds: OutboxConfig, progress: Progress) -> OutboxStatus:
-        """Looks at every frame. Raises OutboxUnreadableError."""
+        """Look at every frame and return what the outbox holds.
+
+        Raises OutboxUnreadableError.
+        """
         readings = thinned = size = 0
         oldest_ms: int | None = None
-        newest: list[tuple[int, int]] = []  # when, and how large the frames up to then are
+        newest: list[tuple[int, int]] = []  # (time, size up to it)
         for frame, message in self._opened(progress):
             readings += len(frame.time_ms)
             thinned += frame.left_out
@@ -117,7 +120,7 @@ class OutboxSnapshot:
         )
 
     def verify(self, key: Ed25519PublicKey, progress: Progress) -> VerifiedChain:
-        """Checks every signature and link. Raises WireError at the first that does not hold."""
+        """Check every signature and link. Raises WireError at the first one that does not hold."""
         links = Links(self.header)
         summaries = readings = thinned = 0
         for done, stored in enumerate(self._frames(0), 1):
@@ -141,7 +144,7 @@ class OutboxSnapshot:
         )
 
     def export(self, stream: BinaryIO, progress: Progress) -> None:
-        """Writes a file of frames (`gridtokenx_wire.message_file`), as they are stored."""
+        """Write a frame file (`gridtokenx_wire.message_file`): the frames as they are stored."""
         stream.write(encode_header(self.header))
         for done, stored in enumerate(self._frames(0), 1):
             stream.write(stored.message)
@@ -180,7 +183,10 @@ class OutboxSnapshot:
 
 
 def _full_in_days(left_bytes: float, newest: list[tuple[int, int]]) -> float | None:
-    """At the rate of the newest frames; what was thinned tells of a rate that was long ago."""
+    """Return in how many days the outbox is full at the rate of its newest frames.
+
+    Older frames may be thinned and tell of another rate.
+    """
     if len(newest) < 2 or newest[-1][0] <= newest[0][0]:
         return None
     (first_ms, before), (last_ms, after) = newest[0], newest[-1]
@@ -190,7 +196,7 @@ def _full_in_days(left_bytes: float, newest: list[tuple[int, int]]) -> float | N
 
 @contextmanager
 def open_snapshot(path: Path) -> Iterator[OutboxSnapshot]:
-    """The outbox as it is now. Raises OutboxUnreadableError."""
+    """Open the outbox as it is now. Raises OutboxUnreadableError."""
     if not path.exists():
         raise OutboxUnreadableError(f"{path}: no outbox yet; the agent makes it when it starts")
     database: sqlite3.Connection | None = None

@@ -1,8 +1,9 @@
-"""From readings to stored frames: what was read together is sealed together.
+"""The sealer: readings that were taken together are sealed into one frame and stored.
 
-While the disk does not take frames, readings are held in memory, up to a bound; beyond it the
-oldest are dropped and counted. Registers are cumulative: what is lost then is resolution, not
-energy. When the outbox is full or its frames too old, the oldest are thinned between two frames.
+While the disk does not take frames, readings are held in memory, up to a bound. Beyond it the
+oldest ones are dropped and counted. Registers are cumulative, so resolution is lost then, but no
+energy. When the outbox is full or its frames are too old, the oldest frames are thinned between two
+frames.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from gridtokenx_wire.reading import Reading
 
 _RETRY_BASE_S = 0.5
 _RETRY_CAP_S = 30.0
-# The longest wait: after it the loop comes round, which shows that it is not stuck.
+# This is the longest wait. After it the loop comes round, which shows that it is not stuck.
 _LONGEST_WAIT_S = 15.0
 
 
@@ -61,12 +62,12 @@ class Sealer:
         self._stopped = asyncio.Event()
         self._is_stopping = False
         self.on_stored: Callable[[Sequence[Reading]], None] = lambda _: None
-        """Told the readings of every frame that is in the outbox."""
+        """It is called with the readings of every frame once that is in the outbox."""
         self.sealed = 0
         self.dropped = 0
 
     def configure(self, config: UplinkConfig) -> None:
-        """Takes the settings of a new config; what is held stays."""
+        """Use the settings of a new config. The readings that are held stay."""
         self._held.configure(self._limits(config))
 
     def _limits(self, config: UplinkConfig) -> Limits:
@@ -78,10 +79,11 @@ class Sealer:
         )
 
     def begin(self) -> None:
-        """A meter is being polled: its reading may join the frame."""
+        """Note that a meter is being polled: its reading may join the frame."""
         self._polling += 1
 
     def add(self, reading: Reading) -> None:
+        """Hold a reading until it is sealed."""
         former = self._run
         run = self._look()
         if run.stepped and run != former and self._is_of(former, reading):
@@ -94,19 +96,19 @@ class Sealer:
         self._changed.set()
 
     def end(self) -> None:
-        """The poll is over, with or without a reading."""
+        """Note that the poll is over, with or without a reading."""
         self._polling -= 1
         self._changed.set()
 
     @property
     def held(self) -> int:
-        """Readings that are not yet in the outbox."""
+        """How many readings are not yet in the outbox."""
         return len(self._held) + len(self._batch)
 
     async def run(self) -> None:
-        """Seals until `stop`, and then what is still held."""
+        """Seal readings until `stop`, and then those that are still held."""
         self._watch.restore(self._outbox.clock_mark)
-        self._look()  # a step since the last agent ran concerns all that is read from now on
+        self._look()  # a step since the last run matters for all that is read now
         backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, random.random)
         while not self._is_stopping:
             await self._until_due()
@@ -118,13 +120,13 @@ class Sealer:
         await self._store()
 
     def stop(self) -> None:
-        """Ends `run` soon, without breaking off what it is storing."""
+        """End `run` soon. What it is storing is stored first."""
         self._is_stopping = True
         self._changed.set()
         self._stopped.set()
 
     def _look(self) -> Run:
-        """What the clock is like now; what was held for its being set is timed then."""
+        """Return the run of the clock that is now, after readings that waited for it were timed."""
         run = self._watch.look()
         if run != self._run:
             self._run = run
@@ -136,13 +138,16 @@ class Sealer:
         return run
 
     def _is_of(self, former: Run, reading: Reading) -> bool:
-        """Whether a reading that came just as a step was seen has its time from before it."""
+        """Return whether a reading that came with a step of the clock is timed as before it."""
         now_ms = self._clock.now_ms()
         then_ms = now_ms - (self._run.offset_ms - former.offset_ms)
         return abs(then_ms - reading.time_ms) < abs(now_ms - reading.time_ms)
 
     async def _store(self) -> bool:
-        """Stores all that is held. False if the disk does not take it; it stays held."""
+        """Store everything that is held.
+
+        Returns False if the disk does not take it: then it stays held.
+        """
         while self.held:
             self._beat()
             self._fill_batch()
@@ -164,12 +169,12 @@ class Sealer:
         return True
 
     def _fill_batch(self) -> None:
-        """The next frame's readings; a batch that was tried before stays as it was."""
+        """Take the next frame's readings. A batch that was tried before stays as it was."""
         if not self._batch:
             self._batch, self._batch_run = self._held.take()
 
     async def _thin(self) -> None:
-        """Makes room in the outbox, as long as no reading waits to be sealed."""
+        """Make room in the outbox, as long as no reading waits to be sealed."""
         before = self._outbox.thinned
         try:
             while await self._outbox.thin(self._now_ms()):
@@ -184,7 +189,7 @@ class Sealer:
             self._faults.warn("readings_thinned", readings=self._outbox.thinned)
 
     def _now_ms(self) -> int | None:
-        """The time, where it is known."""
+        """Return the time, or None while the clock is not synchronised."""
         return self._clock.now_ms() if self._run.synchronised else None
 
     async def _until_due(self) -> None:
@@ -203,7 +208,7 @@ class Sealer:
                 await self._stopped.wait()
 
     def _wait_s(self) -> float | None:
-        """How long to wait for more readings, in seconds; None while there are none."""
+        """Return how long to wait for more readings, in seconds, or None while there are none."""
         if self._batch:
             return 0.0
         return self._held.wait_s(time.monotonic(), is_polling=self._polling > 0)

@@ -1,8 +1,9 @@
-"""What stays of old frames when there is no room for all: pure, frames in, one summary out.
+"""Thinning: replaces old frames by a summary with fewer readings.
 
-Readings are thinned to the last of each meter in each billing interval, then in each day, then to
-the newest of each meter. Registers are cumulative: what is lost is resolution, not energy. The
-summary names, meter by meter, how many readings are missing and from when to when.
+This module is pure. Readings are thinned to the last one of each meter in each billing interval,
+then in each day, then to the newest one of each meter. Registers are cumulative: resolution is
+lost, but no energy. The summary says for each meter how many readings are missing, and from when to
+when.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from gridtokenx_wire.reading import Reading
 
 DAY_MS = 86_400_000
 NEWEST = 0
-"""In place of an interval: only the newest reading of each meter is kept."""
-# Columns take 31 bytes a reading and 22 a gap; all else but the meters' ids is below 512.
+"""It stands in place of an interval: only the newest reading of each meter is kept."""
+# A reading takes 31 bytes in the columns and a gap 22. Everything else, without the meters' ids,
+# takes less than 512.
 _READING_BYTES = 31
 _GAP_BYTES = 22
 _OVERHEAD_BYTES = 512
@@ -45,11 +47,11 @@ class Missing(msgspec.Struct, kw_only=True):
 
 
 def summarise(stored: Sequence[tuple[Frame, bytes]], every_ms: int) -> tuple[Frame, int]:
-    """One frame for as many of these as it can hold, and how many those are; at least one.
+    """Return one frame for as many of these as it can hold, and how many they are: at least one.
 
-    `stored` are frames with their signed form, neighbours in one chain, oldest first, with one
-    clock status: readings on both sides of a step are not mixed. `every_ms` is the interval of
-    which one reading of each meter is kept, or NEWEST.
+    `stored` are frames with their signed form, neighbours in one chain, oldest first. All that are
+    taken have one clock status, so that readings on both sides of a step are not mixed. `every_ms`
+    is the interval of which one reading of each meter is kept, or NEWEST.
     """
     clock = stored[0][0].clock
     taken = 0
@@ -68,7 +70,7 @@ def summarise(stored: Sequence[tuple[Frame, bytes]], every_ms: int) -> tuple[Fra
         for key, reading in _keyed(frame, every_ms):
             if before := kept.pop(key, None):
                 _miss(missing, before.meter, 1, before.time_ms, before.time_ms)
-            kept[key] = reading  # at the end: in the order of the readings that stay
+            kept[key] = reading  # at the end, so that the readings that stay keep their order
         meters = names
         taken += 1
     first, (last, message) = stored[0][0], stored[taken - 1]
@@ -76,7 +78,7 @@ def summarise(stored: Sequence[tuple[Frame, bytes]], every_ms: int) -> tuple[Fra
 
 
 def _may_follow(clock: ClockStatus, later: ClockStatus) -> bool:
-    """Whether a later frame's readings were taken on the same run of the clock."""
+    """Return whether a later frame's readings were taken in the same run of the clock."""
     return not later.stepped and (clock.synchronised, clock.source) == (
         later.synchronised,
         later.source,
@@ -84,20 +86,20 @@ def _may_follow(clock: ClockStatus, later: ClockStatus) -> bool:
 
 
 def _keyed(frame: Frame, every_ms: int) -> Iterator[tuple[tuple[str, int], Reading]]:
-    """Each reading with what only one may stay of: its meter in its interval."""
+    """Yield each reading with its meter and interval: of these only one reading may stay."""
     for reading in frame.readings():
         yield (reading.meter, reading.time_ms // every_ms if every_ms else 0), reading
 
 
 def _fits(readings: int, meters: set[str]) -> bool:
-    """Whether a summary can hold so many readings of these meters."""
+    """Return whether a summary can hold so many readings of these meters."""
     size = _OVERHEAD_BYTES + sum(len(name) + 2 for name in meters)
     size += readings * _READING_BYTES + len(meters) * _GAP_BYTES
     return readings <= MAX_READINGS_PER_FRAME and size <= MAX_FRAME_BYTES
 
 
 def _gaps(frame: Frame) -> Iterator[tuple[str, Missing]]:
-    """What a frame itself says is missing."""
+    """Yield what a frame itself says is missing, meter by meter."""
     if frame.gap:
         for index, count, first_ms, last_ms in zip(*frame.gap.columns, strict=True):
             lost = Missing(count=count, first_ms=first_ms, last_ms=last_ms)

@@ -1,1 +1,1 @@
-"""The way of a stored frame to the backend and of its ack back."""
+"""The uplink: how a stored frame gets to the backend, and how its ack comes back."""

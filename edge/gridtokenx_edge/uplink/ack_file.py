@@ -1,4 +1,4 @@
-"""Acks that came in a file, for a gateway that never comes online."""
+"""The ack file of the offline transfer: acks for a gateway that never comes online."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gridtokenx_wire.message_file import ACKS, MAX_ACK_BYTES, read_header, read_
 
 
 def open_by_any(message: bytes, keys: Sequence[Ed25519PublicKey]) -> Ack:
-    """The ack, by whichever key of the backend's it is signed. Raises WireError."""
+    """Return the ack, signed by any of the backend's keys. Raises WireError."""
     *others, last = keys
     for key in others:
         with suppress(WireError):
@@ -26,7 +26,10 @@ def open_by_any(message: bytes, keys: Sequence[Ed25519PublicKey]) -> Ack:
 def read_acks(
     path: Path, keys: Sequence[Ed25519PublicKey], device: bytes, chain: bytes
 ) -> list[Ack]:
-    """The acks in a file, each verified under a key of the backend's. Raises WireError, OSError."""
+    """Return the acks of an ack file, each verified under one of the backend's keys.
+
+    Raises WireError, OSError.
+    """
     with path.open("rb") as stream:
         read_header(stream, ACKS)
         acks = [open_by_any(message, keys) for message in read_messages(stream, MAX_ACK_BYTES)]
@@ -38,12 +41,12 @@ def read_acks(
 
 
 def waiting_acks(outbox: Path) -> Path:
-    """Where a running agent looks for such a file, before each attempt to connect."""
+    """Return where a running agent looks for an ack file, before each attempt to connect."""
     return outbox.with_name(outbox.name + ".acks")
 
 
 def leave_acks(outbox: Path, content: bytes) -> None:
-    """Puts a file there, whole or not at all. Raises OSError."""
+    """Put an ack file there, whole or not at all. Raises OSError."""
     path = waiting_acks(outbox)
     draft = path.with_name(path.name + ".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -1,6 +1,6 @@
 """One MQTT connection on the event loop: paho's client without its threads.
 
-A connection is used once. What paho would keep for the next one is not wanted: after a
+A connection is used once. What paho would keep for the next connection is not wanted: after a
 reconnection the window decides what is sent again.
 """
 
@@ -18,17 +18,20 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 _KEEPALIVE_S = 30
 _CONNECT_TIMEOUT_S = 5.0
-# Name lookup has time-outs of its own, which add up; TLS may stall, too.
+# Name lookup has time-outs of its own, which add up, and TLS may stall, too.
 _OPEN_TIMEOUT_S = 30.0
 _HOUSEKEEPING_S = 5.0
 
 
 class MqttError(Exception):
-    """No connection, or no longer; its text is one line."""
+    """There is no connection, or no longer. The text is one line."""
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and how to connect. `tls` None is plain text; no `username` is no login."""
+    """Where and how to connect.
+
+    Without `tls` it is plain text, without `username` there is no login.
+    """
 
     host: str
     port: int
@@ -63,7 +66,7 @@ class MqttConnection:
         self._housekeeping: asyncio.TimerHandle | None = None
         self._socket: Any = None
         self.lost: asyncio.Future[str] = self._loop.create_future()
-        """Gets the reason when the connection ends."""
+        """It gets the reason when the connection ends."""
         self._client = self._make_client(client_id, will, max_inflight)
 
     def _make_client(self, client_id: str, will: Will | None, max_inflight: int) -> paho.Client:
@@ -89,7 +92,7 @@ class MqttConnection:
         return client
 
     async def open(self) -> None:
-        """Connects. Raises MqttError."""
+        """Connect. Raises MqttError."""
         try:
             async with asyncio.timeout(_OPEN_TIMEOUT_S):
                 await _in_thread(self._connect)
@@ -104,31 +107,32 @@ class MqttConnection:
         await self._await(self._accepted)
 
     async def subscribe(self, topic: str) -> None:
-        """Subscribes and awaits the broker's consent. Raises MqttError."""
+        """Subscribe, and wait for the broker's consent. Raises MqttError."""
         code, mid = self._client.subscribe(topic, qos=1)
         await self._acked(code, mid)
 
     def publish(self, topic: str, payload: bytes, qos: int) -> None:
-        """Queues a message. Raises MqttError if the connection is gone."""
+        """Queue a message. Raises MqttError if the connection is gone."""
         info = self._client.publish(topic, payload, qos)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise MqttError(f"{self._where}: {paho.error_string(info.rc)}")
 
     async def publish_retained(self, topic: str, payload: bytes) -> None:
-        """Publishes a state and awaits the broker's PUBACK. Raises MqttError."""
+        """Publish a state, and wait for the broker's PUBACK. Raises MqttError."""
         info = self._client.publish(topic, payload, qos=1, retain=True)
         await self._acked(info.rc, info.mid)
 
     async def disconnect(self) -> None:
-        """Says goodbye, so that the will is not published."""
+        """End the session in good order, so that the will is not published."""
         self._client.disconnect()
         await asyncio.wait([self.lost], timeout=_CONNECT_TIMEOUT_S)
 
     def close(self) -> None:
-        """Ends the connection without ceremony; safe at any time."""
+        """Close the socket. This is safe at any time, and the broker publishes the will."""
         if self._housekeeping:
             self._housekeeping.cancel()
-        # paho has no call for it; without a loop of its own, this closes and tells no one.
+        # paho has no call for this. As paho runs no loop of its own here, this closes the socket
+        # and calls nobody.
         self._client._sock_close()
         self._end("closed")
 
@@ -162,7 +166,8 @@ class MqttConnection:
         if not self.lost.done():
             self.lost.set_result(reason)
 
-    # paho's callbacks. During `connect` they may come from its thread, later from the loop.
+    # These are paho's callbacks. During `connect` they may come from its thread, later from the
+    # loop.
 
     def _connected(self, _client: Any, _data: Any, _flags: Any, code: Any, _more: Any) -> None:
         if self._accepted.done():
@@ -212,7 +217,7 @@ class MqttConnection:
 
     def _read(self) -> None:
         self._client.loop_read()
-        # TLS may hold decrypted bytes that no selector will report.
+        # TLS may hold decrypted bytes that no selector reports.
         while self._socket is not None and self._broker.tls and self._socket.pending():
             self._client.loop_read()
 
@@ -222,7 +227,7 @@ class MqttConnection:
 
 
 async def _in_thread(work: Callable[[], None]) -> None:
-    """Runs what blocks (name lookup, TCP, TLS) in a thread that does not delay the exit."""
+    """Run what blocks (name lookup, TCP, TLS) in a thread that does not delay the exit."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
@@ -247,7 +252,7 @@ async def _in_thread(work: Callable[[], None]) -> None:
     await done
 
 
-# OpenSSL's X509_V_ERR_... numbers, x509_vfy.h.
+# These are OpenSSL's X509_V_ERR_... numbers, x509_vfy.h.
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _OTHER_SIGNERS = {2, 18, 19, 20, 21}
 _OTHER_NAMES = {62, 64}

@@ -1,4 +1,4 @@
-"""Frames to the backend, acks back: the outbox, the window and an MQTT connection together."""
+"""The uplink sends frames and takes acks: it joins outbox, window and MQTT connection."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
 
 _RECONNECT_BASE_S = 1.0
 _RECONNECT_CAP_S = 60.0
-# A connection that lasted so long was a good one: only then is the next fault a new one.
+# A connection that lasted so long was a good one. Only after a good one the next fault is a new
+# one.
 _STEADY_S = 10.0
-# How many frames are in memory at a time on their way to the broker.
+# So many frames are in memory at a time on their way to the broker.
 _READ_AHEAD = 16
-# The longest wait: after it the loop comes round, which shows that it is not stuck.
+# This is the longest wait. After it the loop comes round, which shows that it is not stuck.
 _LONGEST_WAIT_S = 15.0
 
 
 class UplinkCounts(msgspec.Struct, kw_only=True):
-    """What happened since the start, for the log."""
+    """What happened since the start, for the log and the status page."""
 
     sent: int = 0
     acked: int = 0
@@ -81,7 +82,7 @@ class Uplink:
         self._wake = asyncio.Event()
         self._is_stopping = False
         self.drained = asyncio.Event()
-        """Set once every frame that the outbox then held was acked."""
+        """It is set once every frame that the outbox then held was acked."""
         self._highest_sent = 0
         self._carried_acks = waiting_acks(paths.outbox)
         self.counts = UplinkCounts()
@@ -91,12 +92,12 @@ class Uplink:
         """When the last valid ack came, in monotonic seconds."""
 
     def sealed(self, head: int) -> None:
-        """The outbox holds frames up to `head` - 1."""
+        """Note that the outbox holds frames up to `head` - 1."""
         self._window.sealed(head)
         self._wake.set()
 
     def stop(self) -> None:
-        """Ends `run` soon: what may be sent is sent, the status says offline."""
+        """End `run` soon. What may be sent is sent first, and the status says offline."""
         self._is_stopping = True
         self._wake.set()
 
@@ -105,7 +106,7 @@ class Uplink:
         return self._window.head - self._window.base
 
     async def run(self) -> None:
-        """Connects, sends and reconnects until `stop`."""
+        """Connect, send and reconnect until `stop`."""
         await self._until_open()
         self._window.restore(self._outbox.oldest_seq, self._outbox.next_seq)
         self._highest_sent = self._outbox.oldest_seq
@@ -147,7 +148,7 @@ class Uplink:
         return MqttConnection(self._broker, self._device, will, self._max_unacked, self._on_message)
 
     def _was_steady(self) -> bool:
-        """Whether the lost connection was of use: it lasted, or an ack came over it."""
+        """Return whether the lost connection was good: it lasted, or an ack came over it."""
         has_acked = self.acked_at_s is not None and self.acked_at_s >= self._connected_at_s
         lasted = time.monotonic() - self._connected_at_s >= _STEADY_S
         return self.is_connected and (has_acked or lasted)
@@ -170,7 +171,7 @@ class Uplink:
         )
 
     async def _serve(self, connection: MqttConnection) -> None:
-        """Sends on a working connection until `stop`. Raises MqttError when it is lost."""
+        """Send on a working connection until `stop`. Raises MqttError when it is lost."""
         self._window.opened()
         while True:
             self._beat()
@@ -189,7 +190,7 @@ class Uplink:
             self.drained.set()
 
     async def _wait(self, connection: MqttConnection) -> None:
-        """Until there is something to do."""
+        """Wait until there is something to do."""
         deadline_s = self._window.deadline_s
         timeout_s = _LONGEST_WAIT_S
         if deadline_s is not None:
@@ -204,7 +205,7 @@ class Uplink:
             raise MqttError(f"the connection ended: {connection.lost.result()}")
 
     async def _send(self, connection: MqttConnection) -> None:
-        """What there is room for now. When acks come meanwhile, there is room for more."""
+        """Send what there is room for now. When acks come meanwhile, there is room for more."""
         for _ in range(0, self._window.room, _READ_AHEAD):
             if not (count := min(_READ_AHEAD, self._window.room)):
                 return
@@ -212,7 +213,8 @@ class Uplink:
                 self._window.await_ack(time.monotonic())
                 return
             for frame in frames:
-                # An ack may have come while the disk was read, or a summary taken its place.
+                # An ack may have come while the disk was read, or a summary has taken the frame's
+                # place.
                 if self._window.sending(frame.first_seq, frame.seq, time.monotonic()):
                     connection.publish(self._frames_topic, frame.message, self._qos)
                     self.counts.sent += 1
@@ -220,7 +222,7 @@ class Uplink:
                     self._highest_sent = max(self._highest_sent, frame.seq + 1)
 
     async def _frames(self, first_seq: int, count: int) -> list[StoredFrame]:
-        """Frames from the disk. What cannot be read now is sent after the ack's time-out."""
+        """Read frames from the disk. What cannot be read now is sent after the ack's time-out."""
         try:
             return await self._outbox.frames(first_seq, count)
         except (OutboxUnavailableError, OutboxRefusedError) as fault:
@@ -235,7 +237,7 @@ class Uplink:
         self._window.discarded(self._outbox.oldest_seq)
 
     async def _pause(self, wait_s: float) -> None:
-        """Waits, but not beyond `stop`."""
+        """Wait, but not beyond `stop`."""
         until_s = time.monotonic() + wait_s
         while not self._is_stopping and (left_s := until_s - time.monotonic()) > 0:
             self._beat()
@@ -260,7 +262,7 @@ class Uplink:
         self._wake.set()
 
     async def _take_carried_acks(self) -> None:
-        """Acks in a file beside the outbox, which `outbox acked` has put there."""
+        """Take the acks of an ack file, which `outbox acked` has put beside the outbox."""
         path, outbox = self._carried_acks, self._outbox
         if not path.exists():
             return
@@ -313,13 +315,16 @@ _OFFLINE = b'{"state":"offline"}'
 
 
 def _tls(config: EdgeConfig, paths: Paths) -> ssl.SSLContext | None:
-    """TLS 1.2 or later, the broker checked against `ca`, ourselves shown by `cert`."""
+    """Return the settings for TLS 1.2 or later.
+
+    The broker is checked against `ca`, and the gateway shows its own `cert`.
+    """
     if config.broker.insecure:
         return None
     try:
         context = ssl.create_default_context(cafile=str(paths.broker_ca))
         context.load_cert_chain(paths.broker_cert, paths.broker_key)
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # ssl.SSLError is an OSError
         reason = error.strerror or str(error)
         raise ConfigError([f"broker: ca, cert or key cannot be used: {reason}"]) from None
     return context

@@ -1,14 +1,15 @@
-"""Which frames to send when: go-back-N over cumulative acks. Pure: time and entropy come in.
+"""Which frames are sent when: go-back-N with cumulative acks.
 
     acked ≤ base ──── in flight ──── sent ──── waiting ──── head
              └ oldest frame that no ack covers
 
-Frames are counted by where they end: a summary stands for many seqs and is one frame. An ack may
-end anywhere within it, as it may be of the frames that the summary has replaced meanwhile.
+This module is pure: time and entropy are arguments. Frames are counted by where they end, as a
+summary stands for many seqs and is one frame. An ack may end anywhere within a summary: it may be
+an ack of the frames that the summary has replaced meanwhile.
 
-A frame in flight that is lost shows as an ack that does not move although later frames arrived,
-or as no ack at all. Either way sending goes back to `base`. While acks stay away, one frame at a
-time asks whether the backend is there, at growing intervals.
+If a frame in flight is lost, the acks do not move although later frames arrived, or no ack comes
+at all. In both cases sending goes back to `base`. While no ack comes, one frame at a time asks
+whether the backend is there, at growing intervals.
 """
 
 from __future__ import annotations
@@ -29,19 +30,21 @@ class AckEffect(Enum):
     REPEATED = "repeated"
     WENT_BACK = "went_back"
     BEYOND_HEAD = "beyond_head"
-    """The backend has frames of this chain that this outbox never made: an old copy is in use."""
+    """The backend has frames of this chain that this outbox never made: it is an old copy.
+
+    """
     FORGOTTEN = "forgotten"
     """The backend wants frames that it acked before and that were deleted since."""
 
 
 class Window:
-    """The sender's state. Times are monotonic seconds."""
+    """The state of the sender. Times are monotonic seconds."""
 
     def __init__(
         self, max_unacked: int, ack_timeout_s: float, entropy: Callable[[], float]
     ) -> None:
         self._max_unacked = max_unacked
-        # Backoff shortens by up to half; an ack has at least its time-out.
+        # Backoff shortens a wait by up to half, but an ack has at least its time-out.
         longest_s = max(_LONGEST_ACK_TIMEOUT_S, ack_timeout_s)
         self._timeouts = Backoff(2 * ack_timeout_s, 2 * longest_s, entropy)
         self.oldest = 0
@@ -55,20 +58,20 @@ class Window:
         self._repair_until = 0
 
     def restore(self, oldest: int, head: int) -> None:
-        """The outbox holds frames `oldest` to `head` - 1, acked or not."""
+        """Note that the outbox holds frames `oldest` to `head` - 1, acked or not."""
         self.oldest = self.base = self.sent = oldest
         self.head = head
 
     def sealed(self, head: int) -> None:
-        """Frames up to `head` - 1 are stored now."""
+        """Note that frames up to `head` - 1 are stored now."""
         self.head = head
 
     def discarded(self, oldest: int) -> None:
-        """Frames below `oldest` are deleted now."""
+        """Note that frames below `oldest` are deleted now."""
         self.oldest = oldest
 
     def opened(self) -> None:
-        """Connected: what was in flight on the last connection counts as lost."""
+        """Note a new connection: what was in flight on the last one counts as lost."""
         self.is_open = True
         self._go_back(self.base)
         self._is_probing = False
@@ -81,14 +84,14 @@ class Window:
 
     @property
     def room(self) -> int:
-        """How many frames may be sent now, from `sent` on, as far as there are any."""
+        """Return how many frames may be sent now, from `sent` on, if there are so many."""
         if not self.is_open or self.sent >= self.head:
             return 0
         allowed = 1 if self._is_probing else self._max_unacked
         return max(0, allowed - len(self._in_flight))
 
     def sending(self, first_seq: int, seq: int, now_s: float) -> bool:
-        """Whether the frame that stands for these seqs is to be sent now; it counts as sent then.
+        """Return whether the frame that stands for these seqs is to be sent, and count it as sent.
 
         It is the next one if it reaches beyond what was sent and leaves no gap.
         """
@@ -100,12 +103,12 @@ class Window:
         return True
 
     def await_ack(self, now_s: float) -> None:
-        """Something should come of it in time, or it is tried again."""
+        """Note that an ack is due in time. If it does not come, sending is tried again."""
         if self.deadline_s is None:
             self.deadline_s = now_s + self._timeouts.next_s()
 
     def expire(self, now_s: float) -> bool:
-        """Goes back if the ack is overdue, and says so."""
+        """Go back to `base` if the ack is overdue. Returns whether it is."""
         if self.deadline_s is None or now_s < self.deadline_s:
             return False
         self._go_back(self.base)
@@ -113,7 +116,7 @@ class Window:
         return True
 
     def acked(self, next_seq: int, now_s: float) -> AckEffect:
-        """A verified ack: the backend has everything below `next_seq`."""
+        """Take a verified ack: the backend has every frame below `next_seq`."""
         if next_seq > self.head:
             return AckEffect.BEYOND_HEAD
         if next_seq < self.oldest:
@@ -121,7 +124,7 @@ class Window:
         if next_seq > self.base:
             return self._advance(next_seq, now_s)
         if next_seq == self.base and self.base < self._repair_until:
-            return AckEffect.REPEATED  # the frames behind the gap, each acked in vain
+            return AckEffect.REPEATED  # the frames behind the gap
         if next_seq == self.sent:
             return AckEffect.REPEATED
         self._repair_until = self.sent
