@@ -51,11 +51,11 @@ app.add_typer(outbox.app, name="outbox")
 
 
 def main() -> None:
-    """The console script. A mistake in the options is one line, as in all other places."""
+    """Run the console script. A mistake in the options is one line, as everywhere else."""
     try:
         status = app(standalone_mode=False)
     except typer.TyperException as error:
-        if message := error.format_message():  # else the help has been printed
+        if message := error.format_message():  # without a message the help has been printed
             sys.stderr.write(f"gridtokenx-edge: {message}\n")
         sys.exit(USER_ERROR)
     except (typer.Abort, KeyboardInterrupt):

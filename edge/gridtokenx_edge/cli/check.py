@@ -1,4 +1,4 @@
-"""`gridtokenx-edge check`: before leaving the site."""
+"""`gridtokenx-edge check`: checks a site before the installer leaves it."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _print(finding: Finding) -> None:
             WIDTH,
             initial_indent=indent,
             subsequent_indent=indent,
-            break_on_hyphens=False,  # a command is copied whole
+            break_on_hyphens=False,  # a command must be copied whole
             break_long_words=False,
         )
         say(f"{' ' * _INDENT}do: {do.lstrip()}")

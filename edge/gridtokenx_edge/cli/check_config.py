@@ -1,4 +1,4 @@
-"""`gridtokenx-edge check-config`: what is wrong with this file?"""
+"""`gridtokenx-edge check-config`: says what is wrong with a config."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_config(config: ConfigOption, as_json: JsonOption = False) -> None:
 
 
 def _load_for_json(config: Path) -> EdgeConfig:
-    """Mistakes are an object for programs, too."""
+    """Return the config. Its mistakes are an object for programs, too."""
     try:
         return load_config(config)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""`gridtokenx-edge dlms`: what a DLMS meter holds, and where one is."""
+"""`gridtokenx-edge dlms`: finds DLMS meters, and shows what one holds."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def profile(
 
 
 def _ask(config: Path, meter: str, ask: Asked[T]) -> T:
-    """Asks the chosen meter; what goes wrong is one line."""
+    """Ask the chosen meter and return its answer. What goes wrong is one line."""
     loaded = load(config)
     bus, chosen = _one(loaded.dlms and choose_dlms(loaded, meter), config, meter)
     paths = resolve_paths(loaded, config)

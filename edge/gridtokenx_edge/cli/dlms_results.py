@@ -1,4 +1,4 @@
-"""How DLMS meters that were found are shown."""
+"""Shows the DLMS meters that were found."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ TCP_PORT = 4059
 def looker(
     target: Target, port: int, bauds: Sequence[int]
 ) -> Callable[[Callable[[str], None]], Awaitable[list[FoundDlms]]]:
-    """What looks for DLMS meters on a serial port, or at `port` of a host."""
+    """Return what looks for DLMS meters on a serial port, or at `port` of a host."""
 
     async def look(tell: Callable[[str], None]) -> list[FoundDlms]:
         try:
             if isinstance(target, SerialTarget):
                 return await scan_serial(target.port, FIRST_ADDRESSES, bauds or BAUD_RATES, tell)
             return await scan_tcp(target.host, port, tell)
-        except LinkError:  # nobody listens there, or the port is gone: nothing is found
+        except LinkError:  # nobody listens there, or the port is gone
             return []
 
     return look
@@ -49,7 +49,7 @@ def found_table(found: Sequence[FoundDlms]) -> Table:
 
 
 def remark_lines(found: Sequence[FoundDlms]) -> list[str]:
-    """What an installer should know of them."""
+    """Return what an installer should know of these meters."""
     lines = []
     for one in found:
         said = one.identification and f"says in mode E that it is {one.identification}"

@@ -1,4 +1,4 @@
-"""`gridtokenx-edge enrol`: from a token to a config; `key rotate`: from a key to the next."""
+"""`gridtokenx-edge enrol` makes a config from a token; `key rotate` changes the key."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def enrol(
 
 
 def _token(text: str, file: Path | None) -> Token:
-    """Raises CannotEnrol."""
+    """Return the token of the option, the file or stdin. Raises CannotEnrol."""
     if bool(text) == bool(file):
         raise CannotEnrol("expected --token or --token-file")
     try:

@@ -1,4 +1,4 @@
-"""`gridtokenx-edge key`: who this device is."""
+"""`gridtokenx-edge key`: shows who this device is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def key(
         return
     if config is None:
         fail("gridtokenx-edge: Missing option '--config' / '-c'.")
-    # Only the file's form is checked: TLS files come after the key that they are made for.
+    # Only the file's form is checked, as TLS files come after the key that they are made for.
     paths = resolve_paths(load_form(config), config)
     path = paths.key
     if paths.is_key_credential:

@@ -1,4 +1,8 @@
-"""`gridtokenx-edge outbox`: what is stored and not acked, and how it gets out without a network."""
+"""`gridtokenx-edge outbox`: shows what is stored, and gets it out without a network.
+
+The offline transfer has two files: `export` writes a frame file, and `acked` reads the ack file
+that the operator's `gridtokenx-backend import` wrote for it.
+"""
 
 from __future__ import annotations
 
@@ -153,7 +157,7 @@ def acked(
 
 
 def _site(config: Path) -> tuple[EdgeConfig, Paths]:
-    # Only the file's form is checked: a site that never comes online need not have TLS files.
+    # Only the file's form is checked, as a site that never comes online need not have TLS files.
     loaded = load_form(config)
     return loaded, resolve_paths(loaded, config)
 
@@ -191,7 +195,7 @@ def _report_broken(paths: Paths, reason: str, *, as_json: bool) -> NoReturn:
 
 
 async def _discard(paths: Paths, key: Ed25519PrivateKey, next_seq: int) -> bool:
-    """Lets go of what is acked; False if an agent has the outbox open."""
+    """Delete the frames that are acked. Returns False if an agent has the outbox open."""
     outbox = Outbox(paths.outbox, key)
     try:
         await outbox.open()
@@ -215,7 +219,7 @@ def _time(time_ms: int | None) -> str:
 
 @contextmanager
 def _progress(what: str) -> Iterator[Progress]:
-    """A bar on stderr, if it takes more than a second."""
+    """Show a bar on stderr if the work takes more than a second."""
     started = time.monotonic()
     with Bar(console=Console(stderr=True), transient=True, disable=False) as bar:
         task = bar.add_task(what, visible=False)

@@ -1,4 +1,4 @@
-"""`gridtokenx-edge profile`: the models that a gateway reads, and profiles of others."""
+"""`gridtokenx-edge profile`: lists, shows and tries the profiles of models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gridtokenx-edge profile new`: a profile from what the display shows."""
+"""`gridtokenx-edge profile new`: makes a profile from what the meter's display shows."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
 from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.errors import ConfigError
 
-# Registers that nobody answers for cost a time-out each; a meter that is silent so often is gone.
+# A register that nobody answers for costs a time-out. A meter that is silent so often is gone.
 _MOST_SILENCES = 20
 _ALL = 1 << 16
-# What the others are for is plain to see: they may be left out.
+# The other quantities are easy to recognise, and may be left out.
 _NEEDED = ("import", "export", "power")
 _ASKED = ("import", "export", "power", "voltage", "frequency")
 
 
 class Search(msgspec.Struct, kw_only=True):
-    """What is looked for: on the display now, and some time later."""
+    """What is looked for: what the display shows now, and what it shows some time later."""
 
     shown: list[Shown] = []
     then: list[Shown] = []
@@ -151,7 +151,7 @@ def _ask_names(name: str, maker: str, *, asks: bool) -> tuple[str, str]:
 
 
 def _search(shows: Sequence[str], then: Sequence[str], *, asks: bool) -> Search:
-    """Raises ValueError."""
+    """Return what to look for, from the options or from the installer. Raises ValueError."""
     search = Search()
     if asks:
         for quantity in _ASKED:
@@ -182,7 +182,7 @@ def _usual() -> dict[int, list[int]]:
 def _look(
     at: Place, places: dict[int, list[int]], search: Search, wait_s: float, *, asks: bool
 ) -> tuple[dict[str, list[Fit]], tuple[int, int, str, int] | None]:
-    """For each quantity what agrees with the display, and where the serial number stands."""
+    """Return what agrees with the display for each quantity, and where the serial number stands."""
     words = run_on_line(_read(at, places))
     found = {shown.name: find(words, shown) for shown in search.shown}
     unsettled = {of: fits for of, fits in _settle(found).items() if of in _NEEDED}
@@ -209,7 +209,7 @@ def _ask_again(found: dict[str, list[Fit]]) -> list[Shown]:
 
 
 def _chunks_of(found: dict[str, list[Fit]], fc: int) -> list[int]:
-    """Where to look again."""
+    """Return the chunks of registers that are to be read again."""
     firsts = {
         at - at % CHUNK
         for fits in found.values()
@@ -236,7 +236,7 @@ async def _read(
 
 
 def _settle(found: dict[str, list[Fit]]) -> dict[str, list[Fit]]:
-    """What one quantity is sure to have is not another's."""
+    """Take from each quantity the registers that another one is sure to have."""
     settled = dict(found)
     for name in found:
         ways = choices(settled[name])
@@ -249,7 +249,7 @@ def _settle(found: dict[str, list[Fit]]) -> dict[str, list[Fit]]:
 def _choose(
     found: dict[str, list[Fit]], known: dict[str, Point], *, asks: bool
 ) -> tuple[dict[str, Point], dict[str, list[Fit]], dict[str, list[list[Fit]]]]:
-    """Points, what else agrees with them, and what is left for the installer to decide."""
+    """Return the points, what else agrees with them, and what the installer has to decide."""
     chosen: dict[str, Point] = {}
     others: dict[str, list[Fit]] = {}
     open_: dict[str, list[list[Fit]]] = {}

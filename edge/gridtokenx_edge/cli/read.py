@@ -60,7 +60,7 @@ def read(
 
 
 def choose(config: EdgeConfig, meter_id: str) -> list[tuple[BusConfig, list[MeterConfig]]]:
-    """The buses with the meters of this id; with all their meters for ""."""
+    """Return the buses with the meters of this id, or with all their meters for ""."""
     chosen = [
         (bus, [meter for meter in bus.meter if meter_id in ("", meter.id)]) for bus in config.bus
     ]
@@ -68,7 +68,7 @@ def choose(config: EdgeConfig, meter_id: str) -> list[tuple[BusConfig, list[Mete
 
 
 def _blame_agent(config: EdgeConfig, visit: Visit) -> Visit:
-    """Says who has the port, where a reader of the error would have to guess."""
+    """Say that the agent has the port, where a reader of the error would have to guess."""
     ports = {bus.name: bus.port for bus in config.bus if isinstance(bus, SerialBus)}
     if visit.bus not in ports or visit.exchanges or "another program" not in visit.error:
         return visit

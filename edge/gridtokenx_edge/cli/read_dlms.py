@@ -1,4 +1,4 @@
-"""What `read` shows of DLMS meters."""
+"""What `gridtokenx-edge read` shows of DLMS meters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNITS = {UNIT_W: "W", UNIT_WH: "Wh"}
 
 
 def choose_dlms(config: EdgeConfig, meter_id: str = "") -> list[tuple[DlmsBus, list[DlmsMeter]]]:
-    """The DLMS lines with the meters of this id; with all their meters for ""."""
+    """Return the DLMS lines with the meters of this id, or with all their meters for ""."""
     chosen = [
         (bus, [meter for meter in bus.meter if meter_id in ("", meter.id)]) for bus in config.dlms
     ]
@@ -33,14 +33,14 @@ def choose_dlms(config: EdgeConfig, meter_id: str = "") -> list[tuple[DlmsBus, l
 
 
 def dlms_visits(config: EdgeConfig, paths: Paths, meter: str) -> list[DlmsVisit]:
-    """Reads the DLMS meters of this id, or all for ""."""
+    """Read the DLMS meters of this id, or all for ""."""
     from gridtokenx_edge.commissioning.check.dlms_visit import visit_dlms  # noqa: PLC0415
 
     return asyncio.run(visit_dlms(config, paths, choose_dlms(config, meter)))
 
 
 def blame_agent(config: EdgeConfig, visit: DlmsVisit) -> DlmsVisit:
-    """Says who has the port, where a reader of the error would have to guess."""
+    """Say that the agent has the port, where a reader of the error would have to guess."""
     ports = {bus.name: bus.port for bus in config.dlms if isinstance(bus, DlmsSerial)}
     if "another program" not in visit.error or visit.bus not in ports:
         return visit
@@ -48,7 +48,7 @@ def blame_agent(config: EdgeConfig, visit: DlmsVisit) -> DlmsVisit:
 
 
 def is_failed(visit: DlmsVisit) -> bool:
-    """A meter that sends by itself is no finding."""
+    """Return whether the visit is a finding. A meter that sends by itself is none."""
     return bool(visit.error) and visit.fault != "Push"
 
 
@@ -93,12 +93,12 @@ def _told_fields(told: Told) -> dict[str, Any]:
 
 
 def type_text(value: Data) -> str:
-    """As the Blue Book writes it: `double-long-unsigned`."""
+    """Return the type's name as the Blue Book writes it: `double-long-unsigned`."""
     return value.type.name.lower().replace("_", "-")
 
 
 def _raw_text(value: Data) -> str:
-    """The number, or an octet string in hexadecimal."""
+    """Return the number, or an octet string in hexadecimal."""
     return value.value.hex(" ") if isinstance(value.value, bytes) else str(value.value)
 
 

@@ -13,7 +13,7 @@ from gridtokenx_wire.release import release
 def run(config: ConfigOption) -> None:
     """Run the agent until SIGTERM; logs go to stderr as JSON lines."""
     load(config)
-    # A new program in this process: Typer and Rich take memory that the agent has no use for.
+    # The agent is a new program in this process, as it has no use for the memory of Typer and Rich.
     # One malloc arena is enough for a loop and its database thread.
     os.environ.setdefault("MALLOC_ARENA_MAX", "1")
     sys.stdout.flush()

@@ -113,7 +113,7 @@ def scan(
 
 
 def _run(search: Scan) -> tuple[str, bool]:
-    """What went wrong with the port, and whether Ctrl-C was pressed."""
+    """Run the scan. Returns what went wrong with the port, and whether Ctrl-C was pressed."""
     try:
         run_loop(search.run())
     except LineDown as fault:
@@ -133,7 +133,7 @@ def _plan(
     *,
     everything: bool,
 ) -> Plan:
-    """Raises ValueError."""
+    """Return what is tried, from the options. Raises ValueError."""
     settings: tuple[LineSettings, ...] = ()
     is_rtu = True
     if isinstance(target, SerialTarget):
@@ -227,13 +227,19 @@ def _write_recording(
 
 
 def _dlms_port(where: str) -> int:
-    """The port that was named, or the one that is registered for DLMS. Raises ValueError."""
+    """Return the port that was named, or the one that is registered for DLMS.
+
+    Raises ValueError.
+    """
     _, port = split_host(where)
     return parse_port(port) if port and "/" not in where else TCP_PORT
 
 
 def _print_toml(report: Report, dlms_port: int) -> None:
-    """A config lies in another folder than this one: its port has to have its whole path."""
+    """Print the lines for `edge.toml`.
+
+    A config lies in another folder than this one, so its port has its whole path.
+    """
     target = report.target
     if isinstance(target, SerialTarget):
         target = SerialTarget(os.path.abspath(target.port))  # noqa: PTH100 (links are kept)

@@ -1,4 +1,4 @@
-"""`gridtokenx-edge watch`: the meters of a bus, live."""
+"""`gridtokenx-edge watch`: shows the meters of a bus live."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What an installer writes: the config of a site, its secrets, and what is wrong with them."""
+"""The config of a site, which an installer writes, its secrets, and the checks of both."""

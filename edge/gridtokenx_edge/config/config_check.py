@@ -1,4 +1,4 @@
-"""What a config's types cannot say: ranges, uniqueness, and how its parts fit."""
+"""What a config's types cannot say: ranges, uniqueness, and how its parts fit together."""
 
 from __future__ import annotations
 
@@ -29,24 +29,29 @@ from gridtokenx_wire.frame import MAX_FRAME_BYTES, MAX_METER_ID, MAX_READINGS_PE
 from gridtokenx_wire.topics import COMMUNITY_RULE, is_community
 
 Finding = tuple[str, str]
-"""A key path and what was expected there."""
+"""A key path, and what was expected there."""
 
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,3}")
 _SERIAL = re.compile(r"[A-Za-z0-9._/-]+")
 _SUNSPEC_ID = re.compile(r"[A-Z0-9]+-[A-Za-z0-9._/-]+")
 _MOST_INSTANCES = 100
-# Modbus over Serial Line V1.02, 2.2: 1 to 247 are devices; 0 and 255 reach a TCP device itself.
+# In Modbus over Serial Line V1.02, 2.2, devices have 1 to 247. In TCP, 0 and 255 reach the server
+# itself.
 _SERIAL_ADDRESSES = range(1, 248)
 _TCP_ADDRESSES = range(256)
 _BAUD_RATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 _LONGEST_POLL_S = 24 * 3600
-# A frame's columns take 31 bytes a reading; everything else but the meters' ids is below 512.
+# A reading takes 31 bytes in a frame's columns. Everything else, without the meters' ids, takes
+# less than 512.
 _READING_BYTES = 31
 _FRAME_OVERHEAD_BYTES = 512
 
 
 def load_config(path: Path) -> EdgeConfig:
-    """The config in `path`, checked. Raises ConfigError with one line for each finding."""
+    """Return the config in `path`, checked.
+
+    Raises ConfigError with one line for each finding.
+    """
     config = with_profile_files(load_toml(path, EdgeConfig), path)
     if findings := list(check(config, path)):
         raise ConfigError([finding(path, key, expected) for key, expected in findings])
@@ -54,7 +59,7 @@ def load_config(path: Path) -> EdgeConfig:
 
 
 def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
-    """Every mistake that can be seen without touching a meter or the network."""
+    """Yield every mistake that can be seen without touching a meter or the network."""
     if not is_community(config.site.community):
         yield "site.community", COMMUNITY_RULE
     for name in ("key", "outbox"):
@@ -83,7 +88,7 @@ def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
         yield "bus", "expected at least one [[bus]] or [[dlms]]"
     yield from _check_buses(config.bus)
     if config.dlms:
-        # Imported where it is wanted: memory is dear on a Pi.
+        # It is imported only where it is needed, as a Pi has little memory.
         from gridtokenx_edge.config.dlms_config_check import check_dlms  # noqa: PLC0415
 
         yield from check_dlms(config)
@@ -129,7 +134,10 @@ def _check_tls_files(config: EdgeConfig, path: Path) -> Iterator[Finding]:
 
 
 def _check_home_assistant(config: EdgeConfig, path: Path) -> Iterator[Finding]:
-    """Its broker is the house's: the community's would show each member's power to the others."""
+    """Yield what is wrong with Home Assistant's broker, which is not the community's.
+
+    The community's broker would show each member's power to the others.
+    """
     home_assistant = config.home_assistant
     if not is_host_name(home_assistant.host):
         yield "home_assistant.host", "expected the name or address of the house's own broker"
@@ -187,7 +195,7 @@ def _check_outbox(outbox: OutboxConfig) -> Iterator[Finding]:
 
 
 def _check_frame_size(config: EdgeConfig) -> Iterator[Finding]:
-    """A frame of every meter's readings must fit in a message."""
+    """Yield a finding if a frame with a reading of every meter does not fit in a message."""
     ids = sum(len(meter) + 2 for meter in meter_ids(config))
     most = (MAX_FRAME_BYTES - _FRAME_OVERHEAD_BYTES - ids) // _READING_BYTES
     if config.uplink.max_readings_per_frame > most:
@@ -261,7 +269,7 @@ def _check_clock(meter: MeterConfig, at: str) -> Iterator[Finding]:
 
 
 def _known_profiles(wrong: str) -> str:
-    """The models that share a word with a wrong name: all of them are too many for a line."""
+    """Return the models that share a word with a wrong name, as all models do not fit in a line."""
     words = set(wrong.lower().split("_"))
     known = (*profile_names(), *sunspec_names())
     near = [name for name in known if words & set(name.split("_"))]
@@ -299,7 +307,7 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
 
 
 def _file_error(profile: str) -> str:
-    """What is wrong with a profile in a file of the site's own, or ""."""
+    """Return what is wrong with a profile in a file of the site's own, or ""."""
     try:
         load_profile(profile)
     except ConfigError as error:
@@ -308,7 +316,7 @@ def _file_error(profile: str) -> str:
 
 
 def _check_sunspec(meter: MeterConfig, at: str) -> Iterator[Finding]:
-    """A SunSpec device says its maker itself."""
+    """Yield a finding where a maker is named: a SunSpec device tells its maker itself."""
     if meter.clock_utc_offset_min is not None:
         yield f"{at}.clock_utc_offset_min", f"expected none: {meter.profile} has no readable clock"
     if not _SUNSPEC_ID.fullmatch(meter.id) or len(meter.id) > MAX_METER_ID:
@@ -318,7 +326,7 @@ def _check_sunspec(meter: MeterConfig, at: str) -> Iterator[Finding]:
 
 
 def _place(meter: MeterConfig) -> int | str:
-    """What is used once on a bus: an address; behind a SunSpec unit's, each of its instances."""
+    """Return what is used once on a bus: an address, or an instance of a SunSpec unit."""
     if meter.profile in sunspec_names():
         return f"{meter.profile} {meter.instance} at {meter.address}"
     return meter.address

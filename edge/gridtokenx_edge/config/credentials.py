@@ -1,6 +1,6 @@
-"""Secrets that systemd hands over: `credential:NAME` in a config instead of a file name.
+"""Secrets that systemd hands over: `credential:NAME` in a config in place of a file name.
 
-With `LoadCredentialEncrypted=` a key lies encrypted on the card, bound to this machine, and only
+With `LoadCredentialEncrypted=` a key lies encrypted on the memory card, bound to this machine. Only
 the running service sees it, in memory (systemd.exec(5), "Credentials").
 """
 
@@ -13,27 +13,27 @@ from pathlib import Path
 
 _PREFIX = "credential:"
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,200}")
-# Where the shipped unit finds them; the variable is only set inside the service.
+# The shipped unit finds them there. The variable is set inside the service only.
 _SHIPPED_UNIT = "/run/credentials/gridtokenx-edge.service"
 
 
 def is_credential(name: str) -> bool:
-    """Whether a config's file name stands for a credential."""
+    """Return whether a config's file name stands for a credential."""
     return name.startswith(_PREFIX)
 
 
 def is_well_named(name: str) -> bool:
-    """Whether a credential's name is one; every file name is."""
+    """Return whether a credential's name is well formed. Every file name is."""
     return not is_credential(name) or bool(_NAME.fullmatch(name.removeprefix(_PREFIX)))
 
 
 def secret_path(folder: Path, name: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """The file that `name` means: a credential, or a file relative to `folder`."""
+    """Return the file that `name` means: a credential, or a file relative to `folder`."""
     if not is_credential(name):
         return folder / name
     return Path(environ.get("CREDENTIALS_DIRECTORY", _SHIPPED_UNIT)) / name.removeprefix(_PREFIX)
 
 
 def is_visible(name: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether the file can be looked at: a credential is there only inside the service."""
+    """Return whether the file can be looked at: only the service sees a credential."""
     return not is_credential(name) or "CREDENTIALS_DIRECTORY" in environ

@@ -9,16 +9,16 @@ import msgspec
 from gridtokenx_edge.meters.dlms_access import Mechanism, Protection
 
 TCP, UDP = "tcp:", "udp:"
-"""What a push line's port begins with if it is one of the network's."""
+"""A push line's port begins with this if it is a port of the network."""
 
 
 class DlmsMeter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[[dlms.meter]]`. What is left out is as the profile has it.
+    """`[[dlms.meter]]`: a meter. What is left out is as its profile has it.
 
-    `password`, `encryption_key` and `authentication_key` say where a secret is: a file,
-    `env:NAME` or `credential:NAME`. `system_title` is this client's, 16 hexadecimal digits.
-    `zone` (an IANA name) is for a clock that does not say how far it is from UTC. `repair_hours`
-    bounds how far back gaps are filled from the load profile; 0 leaves them.
+    `password`, `encryption_key` and `authentication_key` say where a secret is: a file, `env:NAME`
+    or `credential:NAME`. `system_title` is this client's, 16 hexadecimal digits. `zone` (an IANA
+    name) is for a clock that does not say how far it is from UTC. `repair_hours` is how far back
+    gaps are filled from the load profile; with 0 they are not filled.
     """
 
     id: str
@@ -50,9 +50,9 @@ class DlmsSerial(
     tag_field="kind",
     kw_only=True,
 ):
-    """`[[dlms]]` of kind "serial": HDLC on RS-485 or an optical head, 8N1 always.
+    """`[[dlms]]` of kind "serial": HDLC on RS-485 or an optical head, always 8N1.
 
-    `baud` and `opening` are the profile's where they are left out.
+    `baud` and `opening` are as the profile has them if they are left out.
     """
 
     name: str
@@ -105,7 +105,7 @@ class DlmsPush(
 
     @property
     def network_port(self) -> int | None:
-        """The TCP or UDP port; None where it is a serial one. Raises ValueError."""
+        """Return the TCP or UDP port, or None if it is a serial port. Raises ValueError."""
         if not self.port.startswith((TCP, UDP)):
             return None
         number = self.port[len(TCP) :]

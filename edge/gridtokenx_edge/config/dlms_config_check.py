@@ -19,12 +19,12 @@ _TITLE = re.compile(rf"[0-9A-Fa-f]{{{TITLE_DIGITS}}}")
 _NAMED = re.compile(r"(env|credential):.+|[^:]+")
 _BAUD_RATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 _LONGEST_POLL_S = 24 * 3600
-# The oracle takes nothing older than seven days unless it is told otherwise.
+# The oracle takes nothing that is older than seven days, unless its config says otherwise.
 _LONGEST_REPAIR_H = 24 * 365
 
 
 def check_dlms(config: EdgeConfig) -> Iterator[Finding]:
-    """Every mistake in `[[dlms]]` that can be seen without touching a meter or a secret."""
+    """Yield every mistake in `[[dlms]]` that can be seen without touching a meter or a secret."""
     names = {bus.name: f"bus[{at}].name" for at, bus in enumerate(config.bus)}
     ports = {
         bus.port: f"bus[{at}].port"
@@ -143,7 +143,7 @@ def _check_with_profile(
 
 
 def _is_unproven(profile: DlmsProfile) -> bool:
-    """Whether this model encrypts what it sends without proving who sent it."""
+    """Return whether this model encrypts what it sends without proving who sent it."""
     return profile.association.protection == "encrypted"
 
 

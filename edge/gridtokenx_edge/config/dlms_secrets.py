@@ -21,14 +21,14 @@ KEY_NAMES = ("encryption_key", "authentication_key")
 
 
 class SecretError(Exception):
-    """A secret cannot be had; its text is one line and never holds any part of it."""
+    """A secret cannot be read. The text is one line, and never holds any part of the secret."""
 
 
 def read_secret(name: str, folder: Path, environ: Mapping[str, str] = os.environ) -> str:
-    """The text behind `name`, without blanks around it. Raises SecretError.
+    """Return the secret behind `name`, without blanks around it. Raises SecretError.
 
-    `env:NAME` is a variable, `credential:NAME` what systemd handed over, anything else a file
-    relative to `folder` that only its owner may read.
+    `env:NAME` is a variable and `credential:NAME` is what systemd handed over. Anything else is a
+    file relative to `folder`, which only its owner may read.
     """
     if name.startswith(_ENVIRONMENT):
         variable = name.removeprefix(_ENVIRONMENT)
@@ -60,7 +60,10 @@ def _read_file(path: Path) -> str:
 
 
 def key_bytes(name: str, text: str) -> bytes:
-    """A key of 32 hexadecimal digits. Raises SecretError, which says the secret's name only."""
+    """Return a key of 32 hexadecimal digits.
+
+    Raises SecretError, which says the secret's name only.
+    """
     digits = re.sub(r"[\s:]", "", text)
     if len(digits) != KEY_DIGITS or not _HEX.fullmatch(digits):
         raise SecretError(f"{name}: expected a key of {KEY_DIGITS} hexadecimal digits")
@@ -68,7 +71,10 @@ def key_bytes(name: str, text: str) -> bytes:
 
 
 def password_bytes(name: str, text: str) -> bytes:
-    """A password as it is written, or in hexadecimal after "hex:". Raises SecretError."""
+    """Return a password, as it is written or in hexadecimal after "hex:".
+
+    Raises SecretError.
+    """
     if text.startswith("hex:"):
         digits = text.removeprefix("hex:")
         if len(digits) % 2 or not _HEX.fullmatch(digits):
@@ -86,7 +92,7 @@ def needs_keys(mechanism: Mechanism, protection: Protection) -> bool:
 
 def wanted_secrets(meter: DlmsMeter, profile: DlmsProfile, bus: DlmsBus) -> tuple[str, ...]:
     """Return the keys of the config without which this meter cannot be read."""
-    if isinstance(bus, DlmsPush):  # sends in the open, or ciphered if there is a key for it
+    if isinstance(bus, DlmsPush):  # a meter that sends in the open, or ciphered if there is a key
         return ()
     defaults = profile.association
     return _secrets_of(

@@ -15,7 +15,7 @@ from gridtokenx_wire.config import PublicKeys
 
 
 class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[site]`: the community is part of the topics, the name is for people."""
+    """`[site]`: the community, which is part of the topics, and a name for people."""
 
     community: str
     name: str = ""
@@ -24,7 +24,8 @@ class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class FormerDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[device.former]]`: an earlier key of this gateway, until its outbox is drained.
 
-    Files, relative to the config file; `cert` and `tls_key` are empty for a plain-text broker.
+    File names are relative to the config file. `cert` and `tls_key` are empty for a plain-text
+    broker.
     """
 
     key: str
@@ -34,7 +35,7 @@ class FormerDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[device]`: files, relative to the config file; the key may be a `credential:`."""
+    """`[device]`: files, relative to the config file. The key may be a `credential:`."""
 
     key: str
     outbox: str
@@ -42,9 +43,10 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class BackendConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[backend]`: only acks signed by one of these keys let a frame be forgotten.
+    """`[backend]`: the keys that sign acks, and the API.
 
-    `url` is the API's, for the gateway's next key.
+    Frames are deleted only for acks that one of `ack_key` has signed. `url` is the API's address,
+    for the gateway's next key.
     """
 
     ack_key: PublicKeys
@@ -64,9 +66,9 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[uplink]`: how frames are cut and how far sending may run ahead of the acks.
+    """`[uplink]`: how frames are cut, and how far sending may run ahead of the acks.
 
-    `seal_after_s` is community time, the rest real time.
+    `seal_after_s` is community time, the rest is real time.
     """
 
     max_unacked_frames: int = 64
@@ -78,7 +80,7 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class OutboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[outbox]`: how much is kept of what no ack covers, and what it is thinned to beyond that.
+    """`[outbox]`: how much is kept of what no ack covers, and to what it is thinned beyond that.
 
     A megabyte is 10^6 bytes.
     """
@@ -89,13 +91,13 @@ class OutboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[[bus.meter]]`. `profile` is a model's name or a file of the site's own (.toml).
+    """`[[bus.meter]]`: a meter. `profile` is a model's name, or a file of the site's own (.toml).
 
     `invert` exchanges import and export and turns the power's sign. `timeout_ms` and `retries`
-    replace the bus's, `gap_ms` the profile's `min_gap_ms`.
-    `clock_utc_offset_min` is how far the meter's own clock is set ahead of UTC; with it, that
-    clock times readings for as long as the gateway's own is not synchronised.
-    `instance` chooses among a SunSpec unit's meters or inverters.
+    replace those of the bus, `gap_ms` replaces the profile's `min_gap_ms`. `clock_utc_offset_min`
+    is how far the meter's own clock is set ahead of UTC. With it, that clock times readings while
+    the gateway's own is not synchronised. `instance` chooses among a SunSpec unit's meters or
+    inverters.
     """
 
     id: str
@@ -159,13 +161,13 @@ BusConfig = SerialBus | TcpBus
 
 
 class StatusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[status]`: a page and metrics for this machine alone; port 0 is off."""
+    """`[status]`: a page and metrics for this machine alone. With port 0 there are none."""
 
     port: int = 0
 
 
 class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[home_assistant]`: the house's own broker, never the community's."""
+    """`[home_assistant]`: the broker of the house itself, never the community's."""
 
     enabled: bool = False
     host: str = ""
@@ -194,7 +196,7 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 def with_profile_files(config: EdgeConfig, file: Path) -> EdgeConfig:
-    """The config with its meters' own profile files found from the folder that it stands in."""
+    """Return the config with the meters' own profile files found from its folder."""
     folder = file.resolve().parent
 
     def found(meter: MeterConfig) -> MeterConfig:
@@ -210,13 +212,13 @@ def with_profile_files(config: EdgeConfig, file: Path) -> EdgeConfig:
 
 
 def meter_ids(config: EdgeConfig) -> list[str]:
-    """The meters of all buses, in the config's order."""
+    """Return the meters of all buses, in the config's order."""
     modbus = [meter.id for bus in config.bus for meter in bus.meter]
     return modbus + [meter.id for bus in config.dlms for meter in bus.meter]
 
 
 class Paths(msgspec.Struct, frozen=True, kw_only=True):
-    """The files that a config names, found from where it stands; and those of former keys."""
+    """The files that a config names, as whole paths, and those of former keys."""
 
     key: Path
     outbox: Path
@@ -231,7 +233,10 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resolve_paths(config: EdgeConfig, file: Path) -> Paths:
-    """Relative paths are relative to the folder of the config file, credentials to systemd's."""
+    """Return the files of a config as whole paths.
+
+    Relative names are relative to the folder of the config file, credentials to systemd's folder.
+    """
     folder = file.resolve().parent
     return Paths(
         key=secret_path(folder, config.device.key),

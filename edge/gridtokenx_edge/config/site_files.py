@@ -51,7 +51,10 @@ class SiteFileNames(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: str = "edge-tls.key"
 
     def next(self, generation: int) -> SiteFileNames:
-        """Those of the key after; the same for the same generation, so that it can be repeated."""
+        """Return the names for the next key.
+
+        They are the same for the same generation, so that a rotation can be repeated.
+        """
         return SiteFileNames(
             key=_numbered(self.key, generation),
             outbox=_numbered(self.outbox, generation),
@@ -68,7 +71,7 @@ def _numbered(name: str, generation: int) -> str:
 
 
 def names_in(config: EdgeConfig | None) -> SiteFileNames:
-    """Those that a config has, and the usual ones for what it does not name."""
+    """Return the names that a config has, and the usual ones for those that it does not have."""
     if config is None:
         return SiteFileNames()
     usual, broker = SiteFileNames(), config.broker
@@ -82,14 +85,20 @@ def names_in(config: EdgeConfig | None) -> SiteFileNames:
 
 
 def read_config(path: Path) -> EdgeConfig | None:
-    """The config, its meters not looked at, or None if there is none. Raises ConfigError."""
+    """Return the config without a look at its meters, or None if there is none.
+
+    Raises ConfigError.
+    """
     return load_toml(path, EdgeConfig) if path.exists() else None
 
 
 def config_text(
     path: Path, names: SiteFileNames, url: str, site: str, answer: EnrolmentAnswer
 ) -> str:
-    """`edge.toml` with what was learnt; the rest of it, comments too, stays. Raises CannotEnrol."""
+    """Return `edge.toml` with what was learnt. The rest of it stays, comments too.
+
+    Raises CannotEnrol.
+    """
     text = path.read_text() if path.exists() else _FRESH.format(name=path.name)
     ack_key = answer.ack_keys if len(answer.ack_keys) > 1 else answer.ack_keys[0]
     try:
@@ -120,7 +129,7 @@ def rotated_text(
     site: str,
     answer: EnrolmentAnswer,
 ) -> str:
-    """`edge.toml` under the next key, with the former one kept until its outbox is drained."""
+    """Return `edge.toml` for the next key. The former key stays until its outbox is drained."""
     text = config_text(path, names, url, site, answer)
     return append_table(
         text,
@@ -135,7 +144,7 @@ def rotated_text(
 
 
 def store(path: Path, content: str) -> None:
-    """Writes a file durably and in one step; a config keeps its mode. Raises CannotEnrol."""
+    """Write a file durably and in one step. A config keeps its mode. Raises CannotEnrol."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644

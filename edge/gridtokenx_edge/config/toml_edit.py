@@ -1,7 +1,7 @@
 """Changes values in a TOML text and leaves everything else as it is, comments included.
 
-Only plain sections (`[table]`) with a key on each line are understood. The result is read again:
-if it does not say what was meant, or says anything else differently, nothing is changed.
+Only plain sections (`[table]`) with a key on each line are understood. The result is read again. If
+it does not say what was meant, or says anything else differently, nothing is changed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,17 @@ Value = str | int | bool | list[str]
 
 
 class CannotEdit(Exception):
-    """The text is not of the form that can be edited. It says which lines a person should write."""
+    """The text does not have the form that can be edited.
+
+    It says which lines a person should write.
+    """
 
 
 def set_values(text: str, table: str, values: dict[str, Value]) -> str:
-    """The text with these values in `[table]`, which is made if need be. Raises CannotEdit."""
+    """Return the text with these values in `[table]`, which is made if it is missing.
+
+    Raises CannotEdit.
+    """
     lines = text.splitlines()
     start = _header(lines, table)
     if start is None:
@@ -40,7 +46,7 @@ def set_values(text: str, table: str, values: dict[str, Value]) -> str:
 
 
 def append_table(text: str, header: str, values: dict[str, Value]) -> str:
-    """The text with a table at its end, such as `[[device.former]]`."""
+    """Return the text with a table at its end, such as `[[device.former]]`."""
     lines = [text.rstrip("\n"), "", header]
     lines += [f"{key} = {_literal(value)}" for key, value in values.items()]
     return "\n".join(lines) + "\n"
@@ -52,7 +58,7 @@ def _header(lines: list[str], table: str) -> int | None:
 
 
 def _replace(section: list[str], key: str, value: Value) -> bool:
-    """Puts the value where the key stands, and keeps the comment behind it."""
+    """Put the value where the key stands, and keep the comment behind it."""
     pattern = re.compile(rf"(\s*{re.escape(key)}\s*=\s*){_VALUE}(\s*(?:#.*)?)")
     for number, line in enumerate(section):
         if matched := pattern.fullmatch(line):
@@ -62,7 +68,7 @@ def _replace(section: list[str], key: str, value: Value) -> bool:
 
 
 def _literal(value: Value) -> str:
-    return json.dumps(value, ensure_ascii=False)  # which is TOML for text, numbers, truth and lists
+    return json.dumps(value, ensure_ascii=False)  # JSON is TOML for text, numbers, truth and lists
 
 
 def _checked(before: str, after: str, table: str, values: dict[str, Value]) -> str:

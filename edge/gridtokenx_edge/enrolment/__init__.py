@@ -1,1 +1,1 @@
-"""A gateway asks a community to be let in."""
+"""Enrolment: a gateway asks a community to be let in."""

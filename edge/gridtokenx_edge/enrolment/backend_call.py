@@ -1,4 +1,4 @@
-"""Asks the backend's API, with the standard library: the agent's machine has no HTTP client."""
+"""Calls of the backend's API with the standard library, as the gateway has no HTTP client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gridtokenx_edge.errors import CannotEnrol
 
 _TIMEOUT_S = 15
 _MAX_ANSWER_BYTES = 1 << 20
-_NOT_YET_VALID, _EXPIRED = 9, 10  # X509_V_ERR_CERT_… of OpenSSL
+_NOT_YET_VALID, _EXPIRED = 9, 10  # This is OpenSSL's X509_V_ERR_CERT_….
 _HOST = re.compile(r"[^\s\x00-\x1f\x7f]+").fullmatch
 
 
@@ -24,7 +24,10 @@ class Answer(NamedTuple):
 
 
 def parse_url(url: str, *, insecure: bool) -> SplitResult:
-    """The API's address. Raises CannotEnrol for anything else, and for plain HTTP by mistake."""
+    """Return the API's address.
+
+    Raises CannotEnrol for anything else, and for plain HTTP that was not allowed.
+    """
     wrong = CannotEnrol(f"--backend: expected https://HOST or https://HOST:PORT, got {url!r}")
     try:
         parts = urlsplit(url)
@@ -48,7 +51,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def untrusting() -> ssl.SSLContext:
-    """For what is checked by other means: the CA's certificate, by the token's fingerprint."""
+    """Return TLS that checks nothing, for what is checked by other means.
+
+    That is the CA's certificate, which the token's fingerprint proves.
+    """
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -56,7 +62,7 @@ def untrusting() -> ssl.SSLContext:
 
 
 def trusting(ca_pem: str) -> ssl.SSLContext:
-    """TLS by the community's CA, or by a public one if a proxy stands before the API."""
+    """Return TLS by the community's CA, or by a public one if a proxy stands before the API."""
     context = ssl.create_default_context()
     try:
         context.load_verify_locations(cadata=ca_pem)
@@ -68,7 +74,10 @@ def trusting(ca_pem: str) -> ssl.SSLContext:
 def ask(
     url: SplitResult, method: str, path: str, body: bytes | None, context: ssl.SSLContext
 ) -> Answer:
-    """Raises CannotEnrol if nobody answers, or TLS finds the wrong server."""
+    """Send a request and return the answer's body.
+
+    Raises CannotEnrol if nobody answers, or if TLS finds the wrong server.
+    """
     where = f"{url.scheme}://{url.netloc}"
     host = url.hostname or ""
     connection = (
@@ -97,7 +106,7 @@ def _hint(error: ssl.SSLCertVerificationError) -> str:
 
 
 def problem(answer: Answer) -> str:
-    """What a problem document (RFC 9457) says, or as much as there is to say."""
+    """Return what a problem document (RFC 9457) says, or as much as there is."""
     try:
         document: Any = json.loads(answer.body)
         return str(document["detail"])

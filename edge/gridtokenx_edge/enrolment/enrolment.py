@@ -1,7 +1,7 @@
 """How a gateway enrols and changes its key. Every step may be repeated after an interruption.
 
-Keys are made and stored first; then the backend is asked; then its answer is stored; and last, in
-one step, the config says so. The backend answers the same keys as before.
+Keys are made and stored first. Then the backend is asked, and its answer is stored. Last, and in
+one step, the config says so. The backend gives the same keys the same answer as before.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ _answer_decoder = msgspec.json.Decoder(EnrolmentAnswer)
 
 
 def ensure_device_key(path: Path) -> Ed25519PrivateKey:
-    """The device's key in `path`, made if there is none. Raises KeyFileError."""
+    """Return the device's key in `path`, which is made if there is none.
+
+    Raises KeyFileError.
+    """
     try:
         return create_private_key(path)
     except FileExistsError:
@@ -49,7 +52,10 @@ def ensure_device_key(path: Path) -> Ed25519PrivateKey:
 
 
 def enrol(url: SplitResult, token: Token, key: Path, tls_key: Path) -> EnrolmentAnswer:
-    """Makes the keys that are missing and has them let in. Raises CannotEnrol, KeyFileError."""
+    """Make the keys that are missing, and have the backend let them in.
+
+    Raises CannotEnrol, KeyFileError.
+    """
     device = ensure_device_key(key)
     tls = ensure_tls_key(tls_key)
     ca = fetch_ca(url, token)
@@ -66,7 +72,7 @@ def enrol(url: SplitResult, token: Token, key: Path, tls_key: Path) -> Enrolment
 
 
 def rotate(url: SplitResult, ca: str, present: Path, key: Path, tls_key: Path) -> EnrolmentAnswer:
-    """Makes the next keys and has them let in by the present one. Raises as `enrol`."""
+    """Make the next keys, and have the present key let them in. Raises as `enrol`."""
     former, device = load_private_key(present), ensure_device_key(key)
     tls = ensure_tls_key(tls_key)
     name = device_text(device_id(former.public_key()))
@@ -81,7 +87,7 @@ def rotate(url: SplitResult, ca: str, present: Path, key: Path, tls_key: Path) -
 
 
 def fetch_ca(url: SplitResult, token: Token) -> str:
-    """The community's CA in PEM, whoever hands it out: the token says which it is."""
+    """Return the community's CA in PEM, whoever hands it out: the token says which one it is."""
     context = backend_call.untrusting()
     answer = backend_call.ask(url, "GET", "/v1/ca", None, context)
     if answer.status != 200:
@@ -96,7 +102,8 @@ def fetch_ca(url: SplitResult, token: Token) -> str:
             f"{url.netloc}: expected the CA with the fingerprint {token.ca_fingerprint}, "
             f"got one with {found}: this is not the backend that the token is from"
         )
-    # Not the text itself: behind the CA there may be more, which OpenSSL would trust as well.
+    # This is not the text itself: behind the CA there may be more, which OpenSSL would trust as
+    # well.
     return ssl.DER_cert_to_PEM_cert(der)
 
 
@@ -113,7 +120,10 @@ def _post(url: SplitResult, path: str, body: bytes, context: ssl.SSLContext) -> 
 def _checked(
     answer: EnrolmentAnswer, device: Ed25519PrivateKey, tls: EllipticCurvePrivateKey, ca: str
 ) -> EnrolmentAnswer:
-    """The answer, with no other CA than `ca`. Raises CannotEnrol unless it is for these keys."""
+    """Return the answer with no other CA than `ca`.
+
+    Raises CannotEnrol unless the answer is for these keys.
+    """
     name = device_text(device_id(device.public_key()))
     if answer.device != name:
         raise CannotEnrol("expected an answer for this device's key")

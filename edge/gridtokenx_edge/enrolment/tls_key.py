@@ -1,4 +1,4 @@
-"""The gateway's TLS key (ECDSA P-256, apart from its device key) and the request for its name."""
+"""The gateway's TLS key (ECDSA P-256, apart from its device key), and its certificate request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from gridtokenx_wire.keys import read_secret, write_secret
 
 
 def ensure_tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The key in `path` (mode 0600), made if there is none. Raises KeyFileError."""
+    """Return the key in `path` (mode 0600), which is made if there is none.
+
+    Raises KeyFileError.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     try:
         write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -40,6 +43,6 @@ def _load(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def request_for(key: ec.EllipticCurvePrivateKey) -> str:
-    """A PKCS #10 request in PEM. It names nobody: the backend knows whose it is."""
+    """Return a PKCS #10 request in PEM. It names nobody, as the backend knows whose it is."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return builder.sign(key, SHA256()).public_bytes(Encoding.PEM).decode()

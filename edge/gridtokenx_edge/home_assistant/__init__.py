@@ -1,1 +1,1 @@
-"""The meters in the Home Assistant of the house, by way of its own broker."""
+"""Shows the meters in Home Assistant, through the broker of the house itself."""

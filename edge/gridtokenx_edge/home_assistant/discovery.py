@@ -1,6 +1,7 @@
-"""What Home Assistant is told: the messages of its MQTT discovery and of a meter's state. Pure.
+"""The messages for Home Assistant: its MQTT discovery, and the state of a meter.
 
-Fields as https://www.home-assistant.io/integrations/mqtt/ and .../sensor.mqtt/ have them.
+This module is pure. Fields are as https://www.home-assistant.io/integrations/mqtt/ and
+.../sensor.mqtt/ have them.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ _SENSORS: dict[str, tuple[str, dict[str, Any]]] = {
     "export_kwh": ("Export", _ENERGY),
     "power_w": ("Power", _POWER),
 }
-# A value counts as unavailable when this many polls brought none, and some seconds.
+# A value counts as unavailable after so many polls without one, and some seconds.
 _POLLS_BEFORE_STALE = 3
 _STALE_AFTER_S = 30
 
 
 class GatewayTopics(msgspec.Struct, frozen=True, kw_only=True):
-    """Topics of one gateway: `prefix` is where Home Assistant looks, `device` our device id."""
+    """The topics of one gateway.
+
+    `prefix` is where Home Assistant looks, `device` is our device id.
+    """
 
     prefix: str
     device: str
@@ -40,11 +44,17 @@ class GatewayTopics(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def availability(self) -> str:
-        """Retained; the broker says offline here when the gateway vanishes."""
+        """The topic that tells whether the gateway is there.
+
+        It is retained, and the broker publishes "offline" when the gateway vanishes.
+        """
         return f"gridtokenx/{self.device}/availability"
 
     def state(self, meter: str) -> str:
-        """Not retained: what is old must never look fresh to whoever subscribes later."""
+        """Return the topic of a meter's values.
+
+        They are not retained: an old value must never look fresh to whoever subscribes later.
+        """
         return f"gridtokenx/{self.device}/{_slug(meter)}/state"
 
     def config(self, meter: str, sensor: str) -> str:
@@ -52,7 +62,7 @@ class GatewayTopics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def state_message(reading: Reading) -> dict[str, str | int]:
-    """The values that a reading has; kWh as exact decimal text."""
+    """Return the values that a reading has. Energy is exact decimal text in kWh."""
     flags = ReadingFlag(reading.flags)
     values: dict[str, str | int] = {}
     if ReadingFlag.NO_IMPORT not in flags:
@@ -65,14 +75,17 @@ def state_message(reading: Reading) -> dict[str, str | int]:
 
 
 def stale_after_s(real_every_s: float) -> int:
-    """When a value of a meter that is polled so often is no longer shown, in real seconds."""
+    """Return after how many real seconds a value is no longer shown, for this pace of polling."""
     return round(_POLLS_BEFORE_STALE * real_every_s) + _STALE_AFTER_S
 
 
 def sensor_configs(
     names: GatewayTopics, meter: MeterSettings, maker: str, real_every_s: float, present: set[str]
 ) -> dict[str, bytes]:
-    """Topic → retained config, one for each value that the meter has. `maker` may be unknown."""
+    """Return the retained configs by topic, one for each value that the meter has.
+
+    `maker` is empty if it is not known.
+    """
     device: dict[str, str | list[str]] = {
         "identifiers": [f"gridtokenx_{_slug(meter.id)}"],
         "name": meter.id,
@@ -104,7 +117,7 @@ def sensor_configs(
 
 
 def _slug(meter: str) -> str:
-    """Topic levels and ids of discovery have letters, digits, - and _ only."""
+    """Return the meter's id as ids of discovery have it: letters, digits, - and _ only."""
     return re.sub(r"[^A-Za-z0-9_-]", lambda found: f"_{ord(found[0]):x}_", meter)
 
 

@@ -1,5 +1,8 @@
-"""The connection to the house's broker. It holds nothing: only the newest reading of a meter is
-ever sent, and what could not be sent at its time is not sent later."""
+"""The connection to Home Assistant's broker.
+
+It stores nothing. Only the newest reading of a meter is ever sent, and what could not be sent at
+its time is not sent later.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,14 @@ from gridtokenx_wire.reading import Reading
 _LOOK_EVERY_S = 1.0
 _RECONNECT_BASE_S = 1.0
 _RECONNECT_CAP_S = 60.0
-# A connection that lasted so long was a good one: only then is the next fault a new one.
+# A connection that lasted so long was a good one. Only after a good one the next fault is a new
+# one.
 _STEADY_S = 10.0
 _MOST_IN_FLIGHT = 20
 
 
 class PublishedGateway(Protocol):
-    """What is shown to the house."""
+    """The parts of the gateway that Home Assistant is told about."""
 
     @property
     def version(self) -> str: ...
@@ -54,7 +58,7 @@ class PublishedGateway(Protocol):
 
 
 class HomeAssistantLink:
-    """Shows each meter's newest reading until `stop`."""
+    """Publishes each meter's newest reading until `stop`."""
 
     def __init__(
         self, config: HomeAssistantConfig, paths: Paths, gateway: PublishedGateway, log: Logger
@@ -99,7 +103,7 @@ class HomeAssistantLink:
         self._log.info("house_broker_connected", host=self._broker.host, port=self._broker.port)
 
     async def _show(self, connection: MqttConnection, backoff: Backoff) -> None:
-        """Raises MqttError when the connection is lost."""
+        """Publish the meters until `stop`. Raises MqttError when the connection is lost."""
         self._described.clear()
         steady_at_s = time.monotonic() + _STEADY_S
         while not self._stopped.is_set():
@@ -121,7 +125,7 @@ class HomeAssistantLink:
         clock = self._gateway.clock
         age_s = clock.real_seconds(clock.now_ms() - reading.time_ms)
         if age_s > stale_after_s(clock.real_seconds(meter.config.every_ms)):
-            return  # taken while this broker was away; it would look fresh
+            return  # it was taken while this broker was away, and would look fresh
         values = state_message(reading)
         if self._described.get(name, set()) != values.keys():
             await self._describe(connection, meter, set(values))
@@ -143,7 +147,7 @@ class HomeAssistantLink:
 
 
 def _ignore(_topic: str, _payload: bytes) -> None:
-    """Nothing is subscribed to: the house reads, it does not command."""
+    """Take no message: nothing is subscribed to, as Home Assistant reads and does not command."""
 
 
 def _broker(config: HomeAssistantConfig, paths: Paths) -> Broker:
@@ -162,13 +166,13 @@ def _broker(config: HomeAssistantConfig, paths: Paths) -> Broker:
 
 
 def _tls(config: HomeAssistantConfig, paths: Paths) -> ssl.SSLContext | None:
-    """The house's broker is checked against `ca`, or against what this machine trusts."""
+    """Return TLS settings that check the broker against `ca`, or what this machine trusts."""
     if config.insecure:
         return None
     try:
         return ssl.create_default_context(
             cafile=str(paths.home_assistant_ca) if config.ca else None
         )
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # ssl.SSLError is an OSError
         reason = error.strerror or str(error)
         raise ConfigError([f"home_assistant: ca cannot be used: {reason}"]) from None

@@ -1,4 +1,4 @@
-"""How good the machine's clock is, as the kernel knows from whoever keeps it: adjtimex(2)."""
+"""How good the machine's clock is, as its time service tells the kernel: adjtimex(2)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class _Timex(ctypes.Structure):
-    """The beginning of struct timex; the rest is only room for what the kernel writes."""
+    """The beginning of struct timex. The rest is only room for what the kernel writes."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -20,15 +20,21 @@ class _Timex(ctypes.Structure):
 
 
 class KernelClock(msgspec.Struct, frozen=True, kw_only=True):
-    """`drift_ppm`: parts in a million that the crystal is off, by which the kernel corrects it."""
+    """The kernel's bounds of its clock.
+
+    `drift_ppm` is how far the crystal is off, in parts in a million, which the kernel corrects.
+    """
 
     max_error_ms: float
     drift_ppm: float
 
 
 def read_kernel_clock() -> KernelClock | None:
-    """None where the kernel may not be asked, as with systemd's `ProtectClock=`."""
-    timex = _Timex()  # modes 0: only reads
+    """Return what the kernel tells, or None if it may not be asked.
+
+    It may not with systemd's `ProtectClock=`.
+    """
+    timex = _Timex()  # with modes 0 it only reads
     if ctypes.CDLL(None).adjtimex(ctypes.byref(timex)) < 0:
         return None
     # maxerror is in µs, freq in 2^-16 ppm.

@@ -1,4 +1,4 @@
-"""`/metrics`: the Prometheus text exposition format, version 0.0.4. Pure."""
+"""`/metrics`: the Prometheus text exposition format, version 0.0.4. This module is pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Sample = tuple[Labels, float]
 
 
 def metrics_text(state: GatewayState) -> str:
-    """One family after the other; a value that does not exist has no sample."""
+    """Return one family after the other. A value that does not exist has no sample."""
     families = [*_gateway(state), *_buses(state.buses), *_meters(state.buses)]
     return "".join(_family(*family) for family in families)
 
 
 Family = tuple[str, str, str, list[tuple[str, Labels, float]]]
-"""Name, type, help, and samples: suffix of the name, labels, value."""
+"""Name, type, help, and samples. A sample is the suffix of the name, labels, and the value."""
 
 
 def _family(name: str, kind: str, meaning: str, samples: list[tuple[str, Labels, float]]) -> str:

@@ -1,6 +1,7 @@
-"""`/`: one small page that needs nothing but itself, good to read on a phone. Pure.
+"""`/`: one small page that needs nothing but itself and is easy to read on a phone.
 
-No script: it renews itself, and its policy allows only its own style sheet.
+This module is pure. The page has no script: it renews itself, and its policy allows only its own
+style sheet.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ PAGE_POLICY = (
 
 
 def page_html(state: GatewayState) -> str:
-    """The whole page."""
+    """Return the whole page."""
     name = escape(state.site or state.community)
     buses = "".join(_bus(bus) for bus in state.buses)
     return (
@@ -160,7 +161,7 @@ def _size(count: int) -> str:
 
 
 def _span(seconds: float) -> str:
-    """Seconds in the largest two units that matter to a person."""
+    """Return seconds in the two largest units that matter to a person."""
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"

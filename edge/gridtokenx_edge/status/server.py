@@ -1,7 +1,8 @@
-"""A very small HTTP server: GET of three pages, this machine only, everything bounded.
+"""A very small HTTP server: GET of three pages, for this machine only, with bounds on everything.
 
-HTTP/1.0 as RFC 1945 has it, and the Host header of RFC 9112, 3.2: a page in a browser whose
-name was made to resolve to this machine (DNS rebinding) names itself there, and is refused.
+It is HTTP/1.0 as RFC 1945 has it, with the Host header of RFC 9112, 3.2. A page in a browser whose
+name was made to resolve to this machine (DNS rebinding) names itself in that header, and is
+refused.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ def _refusal(status: str, reason: str) -> Response:
 
 
 def answer(head: str, look: Callable[[], GatewayState]) -> Response:
-    """The response to a request's head. Pure but for `look`, which is asked only when needed."""
+    """Return the response to a request's head.
+
+    This is pure but for `look`, which is called only when it is needed.
+    """
     first, _, rest = head.partition("\r\n")
     request = _REQUEST.fullmatch(first)
     if request is None:
@@ -74,7 +78,10 @@ def answer(head: str, look: Callable[[], GatewayState]) -> Response:
 
 
 class StatusServer:
-    """Serves until `stop`. A port that is taken is tried again; polling does not depend on it."""
+    """Serves until `stop`.
+
+    If the port is taken, it is tried again. Polling does not depend on this server.
+    """
 
     def __init__(self, port: int, gateway: ObservedGateway, log: Logger) -> None:
         self._port = port
@@ -113,7 +120,7 @@ class StatusServer:
             async with asyncio.timeout(_TIMEOUT_S):
                 await self._respond(reader, writer)
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # a client that is slow, gone or no browser is none of our business
+            pass  # a client that is slow, gone or no browser does not matter
         finally:
             self._open -= 1
             writer.close()

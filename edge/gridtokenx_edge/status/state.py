@@ -21,7 +21,7 @@ from gridtokenx_wire.reading import ReadingFlag
 
 
 class ObservedGateway(Protocol):
-    """The parts that are looked at."""
+    """The parts of the gateway that the status shows."""
 
     @property
     def config(self) -> EdgeConfig: ...
@@ -42,10 +42,11 @@ class ObservedGateway(Protocol):
 
 
 class MeterState(msgspec.Struct, frozen=True, kw_only=True):
-    """A meter's last values are None before its first reading, or where the meter has none.
+    """A meter and its last values. They are None before its first reading and if it has none.
 
-    `is_late`: nothing new for three polls. `age_s` is real time since the value was read.
-    `clock_ahead_ms`: the meter's own clock before the gateway's, where it has one.
+    `is_late` is true if three polls brought nothing new. `age_s` is real time since the value was
+    read. `clock_ahead_ms` is how far the meter's own clock is ahead of the gateway's, if it has
+    one.
     """
 
     id: str
@@ -69,7 +70,7 @@ class MeterState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BusState(msgspec.Struct, frozen=True, kw_only=True):
-    """A bus; `utilisation` is the share of time, 0 to 1, over the last minute or two."""
+    """A bus. `utilisation` is the share of time, 0 to 1, over the last minute or two."""
 
     name: str
     where: str
@@ -92,7 +93,10 @@ class OutboxState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UplinkState(msgspec.Struct, frozen=True, kw_only=True):
-    """`last_ack_age_s` is None before the first ack since the start."""
+    """The connection to the backend.
+
+    `last_ack_age_s` is None before the first ack since the start.
+    """
 
     broker: str
     is_connected: bool
@@ -116,7 +120,7 @@ class ClockState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GatewayState(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything. Times are Unix milliseconds of community time."""
+    """The whole status. Times are Unix milliseconds of community time."""
 
     version: str
     device: str
@@ -132,7 +136,7 @@ class GatewayState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gateway_state(gateway: ObservedGateway, started_s: float) -> GatewayState:
-    """Looks at every part. `started_s` is monotonic."""
+    """Look at every part and return the status. `started_s` is monotonic."""
     config = gateway.config
     now_ms = gateway.clock.now_ms()
     return GatewayState(
