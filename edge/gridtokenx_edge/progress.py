@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 Beat = Callable[[], None]
-"""LastReadings a turn of a loop."""
+"""It marks a turn of a loop."""
 
 
 def no_beat() -> None:
