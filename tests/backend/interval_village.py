@@ -114,7 +114,7 @@ class IntervalVillage(Village):
             assert sum(ledger.posted(account, asset) for account in accounts) == 0
             for wallet in wallets:
                 covers = [
-                    market.cover(order.side, order.price_ugrx, order.remaining_uwh)
+                    market.entry_rules.cover(order.side, order.price_ugrx, order.remaining_uwh)
                     for order in orders
                     if order.wallet == wallet
                 ]

@@ -227,7 +227,7 @@ class Everything(RuleBasedStateMachine):
         core = self.market.core
         if core.active_terms.sharing.is_sharing or not core.active_terms.interval.enabled:
             self.market.configure(community={"name": "lane"}, interval={})
-        if any(state.status != OPEN for state in core.market.trading_state.zones.values()):
+        if any(state.status != OPEN for state in core.market.trading.zones.values()):
             self.market.apply(
                 inputs.switch_market(MarketCommand(action="resume", reason="it is over"))
             )

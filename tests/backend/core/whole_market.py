@@ -352,9 +352,11 @@ def _escrow(core: Community) -> Iterator[tuple[int, int]]:
             assert 0 < order.remaining_uwh <= order.quantity_uwh
             assert order.remaining_uwh % lot_uwh == 0
             assert order.zone == core.members[order.wallet].zone
-            assert core.market.bad_price(order.zone, order.price_ugrx) is None
+            assert core.market.entry_rules.bad_price(order.zone, order.price_ugrx) is None
             assert not order.expires_ms or order.expires_ms > core.at_ms
-            _, cover = core.market.cover(order.side, order.price_ugrx, order.remaining_uwh)
+            _, cover = core.market.entry_rules.cover(
+                order.side, order.price_ugrx, order.remaining_uwh
+            )
             yield order.number, cover
     for each in core.settlement.withdrawals.values():
         yield each.number, each.amount_ugrx
@@ -373,7 +375,7 @@ def _assert_energy(core: Community) -> None:
         assert member.owed_uwh >= 0
         starts = [at_ms for at_ms, amount in queues.pairs(member.open_import) if amount > 0]
         assert starts == sorted({at_ms for at_ms, _ in queues.pairs(member.open_import)})
-    for use in core.market.trading_state.uses.values():
+    for use in core.market.trading.uses.values():
         assert use.used_uwh >= 0
 
 

@@ -1,12 +1,13 @@
-"""One interval's clearing: standing orders, each zone's auction, the coupling, and settlement.
+"""The clearing of one interval: standing orders, each zone's auction, the coupling, and settlement.
 
-All of it is one journal entry. Whoever pays which charge changes no price: the auction's price is
-what sellers get, and between zones the buyer's zone's price is that, wheeling, loss and rent.
+All of it is one journal entry. The price of an auction is what sellers get. Between zones the price
+of the buyer's zone is the price of the seller's zone with wheeling, loss and rent. Who pays which
+charge changes none of these prices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gridtokenx_backend.core.auction.clearing import Clearing
 from gridtokenx_backend.core.auction.coupling import Coupling
@@ -18,7 +19,6 @@ from gridtokenx_backend.core.clearing.zone_clearing import (
     zone_clearings,
 )
 from gridtokenx_backend.core.market.book import RestingOrder
-from gridtokenx_backend.core.market.continuous_market import NewOrder
 from gridtokenx_backend.core.market.trading_state import OPEN
 from gridtokenx_backend.core.messages.inputs import ClearInput
 from gridtokenx_backend.core.messages.outcomes import IntervalCleared, NotDue, OrderAccepted, Trade
@@ -31,9 +31,9 @@ from gridtokenx_backend.core.sharing import interval_allocation
 from gridtokenx_backend.core.state.community import Community
 
 
-def clear(community: Community, given: ClearInput, at_ms: int) -> IntervalCleared | NotDue:
-    """Clears the next interval, if that is `given` and its time has come."""
-    interval_ms = given.interval_ms
+def clear(community: Community, command: ClearInput, at_ms: int) -> IntervalCleared | NotDue:
+    """Clear the interval that the command names, if it is the next one and its time has come."""
+    interval_ms = command.interval_ms
     if interval_ms != community.cleared_ms or community.clear_due_ms > at_ms:
         return NotDue(interval_ms=community.cleared_ms, due_ms=community.clear_due_ms)
     community.cleared_ms = interval_ms + INTERVAL_MS
@@ -42,55 +42,65 @@ def clear(community: Community, given: ClearInput, at_ms: int) -> IntervalCleare
     )
     if community.active_terms.sharing.is_sharing:
         return _share(community, interval_ms, at_ms)
-    cleared = _trade(community, interval_ms, _place_standing(community, interval_ms, at_ms))
-    retirement.note_trades(community, cleared.trades)
-    retirements, movements = retirement.retire(community, at_ms)
-    cleared.retirements.extend(retirements)
-    cleared.movements.extend(movements)
-    community.counters.orders += len(cleared.orders)
-    community.counters.trades += len(cleared.trades)
-    return cleared
+    return _trade(community, interval_ms, at_ms)
 
 
 def _share(community: Community, interval_ms: int, at_ms: int) -> IntervalCleared:
-    """The interval by the community's key instead of by price."""
-    shared = interval_allocation.clear(community, interval_ms)
-    for movement in shared.movements:
+    """Clear the interval by the community's key instead of by price."""
+    allocated = interval_allocation.clear(community, interval_ms)
+    for movement in allocated.movements:
         if movement.asset == GRID and movement.debit in community.members:
             retirement.note_spent(community, community.members[movement.debit])
     retirements, retired = retirement.retire(community, at_ms)
-    movements = shared.movements + retired
-    tick_ugrx = community.market.rules.tick_ugrx
     return IntervalCleared(
         interval_ms=interval_ms,
-        tick_ugrx=tick_ugrx,
+        tick_ugrx=community.market.rules.tick_ugrx,
         zones=[],
         links=[],
         orders=[],
         trades=[],
-        movements=movements,
+        movements=allocated.movements + retired,
         cancelled=[],
         retirements=retirements,
-        shared=shared.allocations,
+        shared=allocated.allocations,
+    )
+
+
+def _trade(community: Community, interval_ms: int, at_ms: int) -> IntervalCleared:
+    """Clear the interval by price: auctions, coupling, and the settlement of both."""
+    orders = _place_standing(community, interval_ms, at_ms)
+    tick_ugrx = community.market.rules.tick_ugrx
+    books = _books(community)
+    rules = _open_links(community, books)
+    links = _coupling_links(community, rules, interval_ms)
+    auctions, coupling = clear_zones(books, links, tick_ugrx)
+    trades, movements = _settle(community, auctions, coupling, rules)
+    for link, use in zip(rules, coupling.links, strict=True):
+        if use.flow_uwh:
+            community.market.trading.pass_through(link, use.flow_uwh, interval_ms)
+    cancelled = _withdraw(community, orders)
+    retirement.note_trades(community, trades)
+    retirements, retired = retirement.retire(community, at_ms)
+    community.counters.orders += len(orders)
+    community.counters.trades += len(trades)
+    return IntervalCleared(
+        interval_ms=interval_ms,
+        tick_ugrx=tick_ugrx,
+        zones=zone_clearings(interval_ms, books, auctions, coupling),
+        links=link_clearings(rules, links, coupling),
+        orders=orders,
+        trades=trades,
+        movements=movements + retired,
+        cancelled=cancelled,
+        retirements=retirements,
     )
 
 
 def _place_standing(community: Community, interval_ms: int, at_ms: int) -> list[OrderAccepted]:
-    """Puts what the standing orders ask of this interval into the book, for its clearing only."""
+    """Put what the standing orders ask of this interval into the book, for this clearing only."""
     placed = []
-    for wish in standing_orders.orders_for_interval(community, interval_ms):
-        number = community.next_order
-        order = NewOrder(
-            number=number,
-            key=f"{wish.wallet}:standing-{number}",
-            wallet=wish.wallet,
-            side=wish.side,
-            price_ugrx=wish.price_ugrx,
-            quantity_uwh=wish.quantity_uwh,
-            rests=True,
-            standing=True,
-            zone=community.members[wish.wallet].zone,
-        )
+    for request in standing_orders.orders_for_interval(community, interval_ms):
+        order = standing_orders.new_order_of(community, request)
         outcome = community.interval.place(order, at_ms)
         if isinstance(outcome, OrderAccepted):
             community.next_order += 1
@@ -98,41 +108,8 @@ def _place_standing(community: Community, interval_ms: int, at_ms: int) -> list[
     return placed
 
 
-def _trade(community: Community, interval_ms: int, orders: list[OrderAccepted]) -> IntervalCleared:
-    """Runs the auctions and the coupling over the book, and settles what they found."""
-    rules, active_terms = community.market.rules, community.active_terms.interval
-    books = _books(community)
-    ways = _links(community, books) if active_terms.coupling else ()
-    links = [
-        CouplingLink(
-            source=link.from_zone,
-            target=link.to_zone,
-            capacity_uwh=community.market.trading.room_uwh(link, interval_ms),
-            cost_ugrx=link.charge_ugrx,
-        )
-        for link in ways
-    ]
-    auctions, coupling = clear_zones(books, links, rules.tick_ugrx)
-    movements: list[Movement] = []
-    trades = _settle(community, auctions, coupling, ways, movements)
-    for link, use in zip(ways, coupling.links, strict=True):
-        if use.flow_uwh:
-            community.market.trading.pass_through(link, use.flow_uwh, interval_ms)
-    return IntervalCleared(
-        interval_ms=interval_ms,
-        tick_ugrx=rules.tick_ugrx,
-        zones=zone_clearings(interval_ms, books, auctions, coupling),
-        links=link_clearings(ways, links, coupling),
-        orders=orders,
-        trades=trades,
-        movements=movements,
-        cancelled=_withdraw(community, orders),
-        retirements=[],
-    )
-
-
 def _books(community: Community) -> dict[str, list[AuctionOrder]]:
-    """The orders of each zone that is open, in the order of their numbers."""
+    """Return the orders of each zone that is open, in the order of their numbers."""
     states = community.market.trading.zones
     books: dict[str, list[AuctionOrder]] = {
         name: [] for name, state in states.items() if state.status == OPEN
@@ -153,8 +130,12 @@ def _books(community: Community) -> dict[str, list[AuctionOrder]]:
     return books
 
 
-def _links(community: Community, books: dict[str, list[AuctionOrder]]) -> tuple[LinkRules, ...]:
-    """The links between zones that are open."""
+def _open_links(
+    community: Community, books: Mapping[str, list[AuctionOrder]]
+) -> tuple[LinkRules, ...]:
+    """Return the links between zones that are open; none if the terms want no coupling."""
+    if not community.active_terms.interval.coupling:
+        return ()
     return tuple(
         link
         for link in community.market.rules.links
@@ -162,36 +143,64 @@ def _links(community: Community, books: dict[str, list[AuctionOrder]]) -> tuple[
     )
 
 
+def _coupling_links(
+    community: Community, rules: Sequence[LinkRules], interval_ms: int
+) -> list[CouplingLink]:
+    """Return the links with the capacity that the realtime market has left of this interval."""
+    return [
+        CouplingLink(
+            source=link.from_zone,
+            target=link.to_zone,
+            capacity_uwh=community.market.trading.room_uwh(link, interval_ms),
+            cost_ugrx=link.charge_ugrx,
+        )
+        for link in rules
+    ]
+
+
 def _settle(
     community: Community,
-    auctions: dict[str, Clearing],
+    auctions: Mapping[str, Clearing],
     coupling: Coupling,
-    ways: tuple[LinkRules, ...],
-    movements: list[Movement],
-) -> list[Trade]:
-    """Delivery versus payment for every pair: zone by zone, then what crosses links."""
+    rules: Sequence[LinkRules],
+) -> tuple[list[Trade], list[Movement]]:
+    """Deliver every pair's energy against payment: zone by zone, then what crosses links."""
     market, orders = community.interval, dict(community.interval.book.orders)
-    trades = []
+    trades: list[Trade] = []
+    movements: list[Movement] = []
     for auction in auctions.values():
         for pair in auction.pairs:
             assert auction.price_ugrx is not None
-            bid, ask = orders[pair.buyer], orders[pair.seller]
-            trades.append(market.settle(bid, ask, pair.quantity_uwh, auction.price_ugrx, movements))
+            trade, moved = market.settle(
+                orders[pair.buyer],
+                orders[pair.seller],
+                quantity_uwh=pair.quantity_uwh,
+                seller_ugrx=auction.price_ugrx,
+            )
+            trades.append(trade)
+            movements += moved
     prices = {zone.zone: zone.price_ugrx for zone in coupling.zones}
     for crossing in coupling.pairs:
         bid, ask = orders[crossing.buyer], orders[crossing.seller]
         seller_ugrx = prices[ask.zone]
         assert seller_ugrx is not None
-        way = tuple(ways[number] for number in crossing.way)
-        rent_ugrx = sum(coupling.links[number].rent_ugrx_per_kwh for number in crossing.way)
-        trades.append(
-            market.settle(bid, ask, crossing.quantity_uwh, seller_ugrx, movements, way, rent_ugrx)
+        trade, moved = market.settle(
+            bid,
+            ask,
+            quantity_uwh=crossing.quantity_uwh,
+            seller_ugrx=seller_ugrx,
+            way=tuple(rules[number] for number in crossing.way),
+            rent_ugrx_per_kwh=sum(
+                coupling.links[number].rent_ugrx_per_kwh for number in crossing.way
+            ),
         )
-    return trades
+        trades.append(trade)
+        movements += moved
+    return trades, movements
 
 
 def _withdraw(community: Community, placed: Sequence[OrderAccepted]) -> list[int]:
-    """Cancels what is left of the standing orders' orders; their numbers."""
+    """Cancel what is left of the orders that standing orders placed. Return their numbers."""
     left: list[RestingOrder] = [
         order
         for each in placed

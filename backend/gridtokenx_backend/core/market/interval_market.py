@@ -1,7 +1,7 @@
-"""The interval book: orders that wait, with their cover in escrow, for the next auction.
+"""The interval segment: orders that wait, with their cover in escrow, for the next auction.
 
-An order stays until it is filled, cancelled or expired. It never trades when it comes, so there is
-no IOC, FOK, post-only or minimum here.
+An order stays until it is filled, cancelled or expired. It never trades when it comes, so IOC, FOK,
+post-only and a least quantity do not exist in this segment.
 """
 
 from __future__ import annotations
@@ -10,12 +10,8 @@ from typing import Final
 
 from gridtokenx_backend.core.market.book import Book, RestingOrder
 from gridtokenx_backend.core.market.charges import charge
-from gridtokenx_backend.core.market.continuous_market import (
-    MAX_OPEN_ORDERS,
-    ContinuousMarket,
-    NewOrder,
-    shortage,
-)
+from gridtokenx_backend.core.market.entry_rules import EntryRules
+from gridtokenx_backend.core.market.new_order import NewOrder
 from gridtokenx_backend.core.messages.outcomes import (
     OrderAccepted,
     OrderRefusal,
@@ -38,27 +34,36 @@ INTERVAL: Final = "interval"
 
 
 class IntervalMarket:
-    """Keeps and settles the orders of the segment interval. `market` has rules and ledger."""
+    """Keeps and settles the orders of the segment interval, under the rules of both segments."""
 
-    def __init__(self, market: ContinuousMarket, book: Book | None = None) -> None:
-        self.market = market
-        self.book = book or Book()
+    def __init__(self, entry_rules: EntryRules) -> None:
+        self.entry_rules = entry_rules
+        self.ledger = entry_rules.ledger
+        self.book = Book()
 
     @property
     def due_ms(self) -> int:
-        """When an order expires; NEVER_MS if none does."""
+        """The time at which an order expires, or NEVER_MS."""
         return self.book.next_expiry_ms
 
     def place(
         self, order: NewOrder, at_ms: int, replaced: RestingOrder | None = None
     ) -> OrderAccepted | OrderRefused:
-        """Puts an order with its cover into the book, in the place of `replaced`."""
-        refused = self._unacceptable(order, at_ms, replaced) or self._uncovered(order, replaced)
+        """Put an order with its cover into the book, in the place of `replaced` if there is one."""
+        entry_rules = self.entry_rules
+        refused = (
+            entry_rules.closed_zone(order.zone, at_ms)
+            or _contradiction(order)
+            or entry_rules.unacceptable(order, self.book, replaced)
+        )
         if refused:
+            return refused
+        asset, cover = entry_rules.cover(order.side, order.price_ugrx, order.quantity_uwh)
+        if refused := entry_rules.uncovered(order.wallet, asset, cover, replaced):
             return refused
         if replaced is not None:
             self.cancel(replaced)
-        self.rest(order)
+        self._rest(order, asset, cover)
         return OrderAccepted(
             number=order.number,
             key=order.key,
@@ -69,10 +74,8 @@ class IntervalMarket:
             movements=[],
         )
 
-    def rest(self, order: NewOrder) -> None:
-        """Takes an order whose cover is there."""
-        asset, cover = self.market.cover(order.side, order.price_ugrx, order.quantity_uwh)
-        refusal = self.market.ledger.reserve(order.number, order.wallet, asset, cover)
+    def _rest(self, order: NewOrder, asset: str, cover: int) -> None:
+        refusal = self.ledger.reserve(order.number, order.wallet, asset, cover)
         assert refusal is None
         self.book.rest(
             RestingOrder(
@@ -90,74 +93,40 @@ class IntervalMarket:
         )
 
     def reduce(self, order: RestingOrder, quantity_uwh: int) -> None:
-        """Makes an order smaller by so much; it keeps its place."""
+        """Make an order smaller by `quantity_uwh`; it keeps its place in the queue."""
         self._release(order, quantity_uwh)
         order.quantity_uwh -= quantity_uwh
 
     def cancel(self, order: RestingOrder) -> None:
-        """Takes an order out of the book and returns its escrow."""
+        """Take an order out of the book and give back its escrow."""
         self.book.cancel(order)
-        self.market.ledger.close_pending(order.number)
+        self.ledger.close_pending(order.number)
 
     def expire(self, at_ms: int) -> list[int]:
-        """Takes out the orders whose time is over; their numbers."""
+        """Cancel the orders whose time is over. Return their numbers."""
         expired = self.book.expired(at_ms)
         for order in expired:
             self.cancel(order)
         return [order.number for order in expired]
 
-    def _unacceptable(
-        self, order: NewOrder, at_ms: int, replaced: RestingOrder | None
-    ) -> OrderRefused | None:
-        market = self.market
-        if reason := market.trading.closed(order.zone, at_ms):
-            return OrderRefused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
-        if order.min_quantity_uwh or order.post_only or not order.rests:
-            detail = (
-                "expected tif GTC or GTT in the segment interval, "
-                "and neither post_only nor min_quantity_kwh"
-            )
-            return OrderRefused(OrderRefusal.CONTRADICTORY, detail)
-        if refused := market.bad_quantity(order) or market.bad_price(order.zone, order.price_ugrx):
-            return refused
-        most = market.rules.most_open_orders
-        if replaced is None and self.book.count_of(order.wallet) >= most:
-            return OrderRefused(
-                OrderRefusal.BUSY, f"expected fewer than {most} open orders of a wallet"
-            )
-        if replaced is None and len(self.book.orders) >= MAX_OPEN_ORDERS:
-            return OrderRefused(
-                OrderRefusal.BUSY, f"expected fewer than {MAX_OPEN_ORDERS} open orders"
-            )
-        return None
-
-    def _uncovered(self, order: NewOrder, replaced: RestingOrder | None) -> OrderRefused | None:
-        ledger = self.market.ledger
-        asset, cover = self.market.cover(order.side, order.price_ugrx, order.quantity_uwh)
-        available = ledger.available(order.wallet, asset)
-        if replaced is not None:
-            available += ledger.reserved(replaced.number)
-        if available >= cover:
-            return None
-        return OrderRefused(OrderRefusal.INSUFFICIENT_BALANCE, shortage(asset, cover, available))
-
     def settle(
         self,
         bid: RestingOrder,
         ask: RestingOrder,
+        *,
         quantity_uwh: int,
         seller_ugrx: int,
-        movements: list[Movement],
         way: tuple[LinkRules, ...] = (),
         rent_ugrx_per_kwh: int = 0,
-    ) -> Trade:
-        """Delivery versus payment for one pair, out of both escrows.
+    ) -> tuple[Trade, list[Movement]]:
+        """Deliver one pair's energy against payment, out of both escrows.
 
-        The seller gets `seller_ugrx` for each kWh. Over the links of `way` wheeling and loss come
-        on top, and the rent of those that are full: with it the buyer pays its zone's price.
+        The seller gets `seller_ugrx` for each kWh. Over the links of `way` the buyer pays wheeling
+        and loss on top, and the rent of the links that are full: all that together is the price of
+        the buyer's zone. Return the trade and its movements.
         """
         charges = charge(
-            self.market.rules,
+            self.entry_rules.rules,
             seller_ugrx,
             quantity_uwh,
             wheeling_per_kwh_ugrx=sum(link.wheeling_ugrx for link in way),
@@ -166,7 +135,7 @@ class IntervalMarket:
         rent = rent_ugrx_per_kwh * quantity_uwh // UWH_PER_KWH
         self._release(bid, quantity_uwh)
         self._release(ask, quantity_uwh)
-        pay, buyer, seller = self.market.ledger.pay, bid.wallet, ask.wallet
+        pay, buyer, seller = self.ledger.pay, bid.wallet, ask.wallet
         payments = (
             (seller, charges.net_ugrx),
             (FEES, charges.fee_ugrx),
@@ -174,11 +143,9 @@ class IntervalMarket:
             (LOSSES, charges.loss_ugrx),
             (CONGESTION, rent),
         )
-        for account, amount in payments:
-            if amount:
-                movements.append(pay(GRX, buyer, account, amount))
+        movements = [pay(GRX, buyer, account, amount) for account, amount in payments if amount]
         movements.append(pay(GRID, seller, buyer, quantity_uwh))
-        return Trade(
+        trade = Trade(
             maker=bid.number,
             taker=ask.number,
             buyer=buyer,
@@ -195,11 +162,23 @@ class IntervalMarket:
             segment=INTERVAL,
             rent_ugrx=rent,
         )
+        return trade, movements
 
     def _release(self, order: RestingOrder, quantity_uwh: int) -> None:
-        """Takes a part of an order out of the book, and its cover out of escrow."""
-        _, cover = self.market.cover(order.side, order.price_ugrx, quantity_uwh)
-        self.market.ledger.release(order.number, cover)
+        """Take a part of an order out of the book, and its cover out of escrow."""
+        _, cover = self.entry_rules.cover(order.side, order.price_ugrx, quantity_uwh)
+        self.ledger.release(order.number, cover)
         self.book.take(order, quantity_uwh)
         if order.remaining_uwh == 0:
-            self.market.ledger.close_pending(order.number)
+            self.ledger.close_pending(order.number)
+
+
+def _contradiction(order: NewOrder) -> OrderRefused | None:
+    """Refuse what only an order that trades at once can ask for."""
+    if order.min_quantity_uwh or order.post_only or not order.rests:
+        detail = (
+            "expected tif GTC or GTT in the segment interval, "
+            "and neither post_only nor min_quantity_kwh"
+        )
+        return OrderRefused(OrderRefusal.CONTRADICTORY, detail)
+    return None

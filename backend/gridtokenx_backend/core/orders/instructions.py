@@ -1,4 +1,6 @@
-"""A member's verified instruction: order, amendment, cancellation, or standing order."""
+"""Carries out what a member signed: an order, its amendment or cancellation, a standing order,
+a withdrawal, or what is to become of a certificate.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,8 @@ from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateRetired,
     WithdrawalRequested,
 )
-from gridtokenx_backend.core.model.registry import StandingOrder
 from gridtokenx_backend.core.orders import standing_orders
-from gridtokenx_backend.core.orders.order_entry import read_amendment, read_order
+from gridtokenx_backend.core.orders.order_entry import read_amendment, read_order, read_standing
 from gridtokenx_backend.core.settlement import certificates, deposits
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.core.state.snapshot import Remembered
@@ -48,11 +49,10 @@ from gridtokenx_wire.order import (
 
 MAX_REMEMBERED = 1_000_000
 MOST_OF_A_WALLET = MAX_REMEMBERED // 10
-"""Else one member could have all of them, and shut the others out for an order window."""
+"""Without this bound one member could use up all of them and shut the others out."""
 RESERVED_PREFIX = "standing-"
-"""Client ids that begin so are those of orders placed by standing orders."""
+"""The client ids of orders that standing orders placed begin with this."""
 
-MAX_CURVE = 24
 _STATUS: dict[str, ZoneStatus] = {"halt": HALTED, "resume": OPEN, "cancel_only": CANCEL_ONLY}
 Accepted = (
     OrderAccepted
@@ -68,45 +68,45 @@ _encode = msgspec.json.Encoder().encode
 
 
 def apply_instruction(
-    community: Community, given: Instruction, at_ms: int
+    community: Community, instruction: Instruction, at_ms: int
 ) -> Accepted | OrderRefused | Repeated:
-    """Carries out an instruction once; the same one again is answered as before."""
-    if given.id.startswith(RESERVED_PREFIX):
+    """Carry out an instruction once. The same one again is answered as before."""
+    if instruction.id.startswith(RESERVED_PREFIX):
         return OrderRefused(
             OrderRefusal.MALFORMED, f"expected an id not starting {RESERVED_PREFIX!r}"
         )
-    if given.community != community.name:
+    if instruction.community != community.name:
         return OrderRefused(OrderRefusal.WRONG_COMMUNITY, f"expected {community.name!r}")
-    if given.wallet not in community.members:
+    if instruction.wallet not in community.members:
         return OrderRefused(OrderRefusal.UNKNOWN_WALLET, "expected the wallet of a member")
-    key = f"{given.wallet}:{given.id}"
-    digest = hashlib.sha256(_encode(given)).digest()[:16]
+    key = f"{instruction.wallet}:{instruction.id}"
+    digest = hashlib.sha256(_encode(instruction)).digest()[:16]
     if known := community.remembered.get(key):
         if known.digest != digest:
             return OrderRefused(
-                OrderRefusal.ID_REUSED, f"expected a new id; {given.id!r} was used before"
+                OrderRefusal.ID_REUSED, f"expected a new id; {instruction.id!r} was used before"
             )
         return Repeated(known.entry)
-    if refused := _untimely(community, given, at_ms):
+    if refused := _untimely(community, instruction, at_ms):
         return refused
-    if isinstance(given, Order) and (
+    if isinstance(instruction, Order) and (
         key in community.book.by_key or key in community.interval.book.by_key
     ):
-        # Its id was forgotten with the order window, but a cancellation still means this one.
+        # The id was forgotten with the order window, but a cancellation by it means this order.
         return OrderRefused(
             OrderRefusal.ID_REUSED, "expected another id than that of an open order"
         )
-    outcome = _carry_out(community, given, key, at_ms)
+    outcome = _carry_out(community, instruction, key, at_ms)
     if not isinstance(outcome, OrderRefused):
         community.remembered[key] = Remembered(digest, community.entries + 1, at_ms)
-        community.remembered_of[given.wallet] += 1
+        community.remembered_of[instruction.wallet] += 1
     return outcome
 
 
-def _untimely(community: Community, given: Instruction, at_ms: int) -> OrderRefused | None:
+def _untimely(community: Community, instruction: Instruction, at_ms: int) -> OrderRefused | None:
     latest_ms = at_ms + community.limits.future_tolerance_ms
     oldest_ms = max(at_ms - community.order_window_ms, community.forgotten_ms)
-    if not oldest_ms <= given.issued_ms <= latest_ms:
+    if not oldest_ms <= instruction.issued_ms <= latest_ms:
         window_s = community.order_window_ms // 1000
         return OrderRefused(
             OrderRefusal.OUTSIDE_WINDOW,
@@ -114,49 +114,49 @@ def _untimely(community: Community, given: Instruction, at_ms: int) -> OrderRefu
         )
     if len(community.remembered) >= MAX_REMEMBERED:
         return OrderRefused(OrderRefusal.BUSY, "expected fewer instructions in the order window")
-    if community.remembered_of[given.wallet] >= MOST_OF_A_WALLET:
+    if community.remembered_of[instruction.wallet] >= MOST_OF_A_WALLET:
         detail = f"expected at most {MOST_OF_A_WALLET} instructions of a wallet in the order window"
         return OrderRefused(OrderRefusal.BUSY, detail)
     return None
 
 
 def _carry_out(
-    community: Community, given: Instruction, key: str, at_ms: int
+    community: Community, instruction: Instruction, key: str, at_ms: int
 ) -> Accepted | OrderRefused:
-    if community.active_terms.sharing.is_sharing and isinstance(given, Order | Standing):
+    if community.active_terms.sharing.is_sharing and isinstance(instruction, Order | Standing):
         detail = "expected no orders: this community shares by a key, not by price"
         return OrderRefused(OrderRefusal.SEGMENT_CLOSED, detail)
-    match given:
+    match instruction:
         case Order():
-            return _order(community, given, key, at_ms)
+            return _order(community, instruction, key, at_ms)
         case Cancel():
-            return _cancel(community, given)
+            return _cancel(community, instruction)
         case Amend():
-            return _amend(community, given, at_ms)
+            return _amend(community, instruction, at_ms)
         case CancelAll():
-            return _cancel_all(community, given)
+            return _cancel_all(community, instruction)
         case Standing():
-            return _standing(community, given)
+            return _standing(community, instruction)
         case Withdraw():
-            return deposits.withdraw(community, given)
+            return deposits.withdraw(community, instruction)
         case RecTransfer():
-            return certificates.transfer(community, given)
+            return certificates.transfer(community, instruction)
         case RecRetire():
-            return certificates.retire(community, given, at_ms)
+            return certificates.retire(community, instruction, at_ms)
 
 
 def _order(
-    community: Community, given: Order, key: str, at_ms: int
+    community: Community, order: Order, key: str, at_ms: int
 ) -> OrderAccepted | OrderRefused:
     market: ContinuousMarket | IntervalMarket = community.market
-    if given.segment == "interval":
+    if order.segment == "interval":
         if not community.active_terms.interval.enabled:
             return OrderRefused(OrderRefusal.SEGMENT_CLOSED, "expected segment 'realtime'")
         market = community.interval
-    order = read_order(community, given, key, at_ms)
-    if isinstance(order, OrderRefused):
-        return order
-    outcome = market.place(order, at_ms)
+    new_order = read_order(community, order, key, at_ms)
+    if isinstance(new_order, OrderRefused):
+        return new_order
+    outcome = market.place(new_order, at_ms)
     if isinstance(outcome, OrderAccepted):
         community.next_order += 1
         community.counters.orders += 1
@@ -164,8 +164,8 @@ def _order(
     return outcome
 
 
-def _cancel(community: Community, given: Cancel) -> OrderCancelled | OrderRefused:
-    order = _open_order(community, given.wallet, given.order)
+def _cancel(community: Community, command: Cancel) -> OrderCancelled | OrderRefused:
+    order = _open_order(community, command.wallet, command.order)
     if isinstance(order, OrderRefused):
         return order
     community.market_of(order).cancel(order)
@@ -173,7 +173,7 @@ def _cancel(community: Community, given: Cancel) -> OrderCancelled | OrderRefuse
 
 
 def _open_order(community: Community, wallet: str, client_id: str) -> RestingOrder | OrderRefused:
-    """A wallet's open order, if anything may be done with it now."""
+    """Return a wallet's open order, or why nothing may be done with it now."""
     key = f"{wallet}:{client_id}"
     order = community.book.by_key.get(key) or community.interval.book.by_key.get(key)
     if order is None:
@@ -185,14 +185,14 @@ def _open_order(community: Community, wallet: str, client_id: str) -> RestingOrd
     return order
 
 
-def _cancel_all(community: Community, given: CancelAll) -> AllCancelled | OrderRefused:
+def _cancel_all(community: Community, command: CancelAll) -> AllCancelled | OrderRefused:
     books = (("realtime", community.book), ("interval", community.interval.book))
     found = [
         order
         for segment, book in books
-        if given.segment in ("", segment)
-        for order in book.of_wallet(given.wallet)
-        if given.side in ("", order.side)
+        if command.segment in ("", segment)
+        for order in book.of_wallet(command.wallet)
+        if command.side in ("", order.side)
     ]
     for order in found:
         if reason := community.market.trading.frozen(order.zone):
@@ -200,17 +200,17 @@ def _cancel_all(community: Community, given: CancelAll) -> AllCancelled | OrderR
             return OrderRefused(OrderRefusal.ZONE_CLOSED, detail)
     for order in found:
         community.market_of(order).cancel(order)
-    return AllCancelled(given.wallet, [order.number for order in found])
+    return AllCancelled(command.wallet, [order.number for order in found])
 
 
-def _amend(community: Community, given: Amend, at_ms: int) -> OrderAmended | OrderRefused:
-    order = _open_order(community, given.wallet, given.order)
+def _amend(community: Community, amendment: Amend, at_ms: int) -> OrderAmended | OrderRefused:
+    order = _open_order(community, amendment.wallet, amendment.order)
     if isinstance(order, OrderRefused):
         return order
     if order.standing:
         detail = "expected an order of your own; change the standing order that placed it"
         return OrderRefused(OrderRefusal.UNKNOWN_ORDER, detail)
-    changed = read_amendment(community, given, order)
+    changed = read_amendment(community, amendment, order)
     if isinstance(changed, OrderRefused):
         return changed
     filled_uwh = order.quantity_uwh - order.remaining_uwh
@@ -245,7 +245,7 @@ def _amend(community: Community, given: Amend, at_ms: int) -> OrderAmended | Ord
 def _reduce(
     community: Community, order: RestingOrder, remaining_uwh: int, at_ms: int
 ) -> OrderAmended | OrderRefused:
-    """Less of an order, or just as much, which keeps its place."""
+    """Make an order smaller, or leave it as large as it is. It keeps its place in the queue."""
     if reason := community.market.trading.closed(order.zone, at_ms):
         return OrderRefused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
     if remaining_uwh < order.remaining_uwh:
@@ -267,7 +267,7 @@ def _reduce(
 
 
 def switch_market(community: Community, command: MarketCommand) -> MarketSwitched | OrderRefused:
-    """Halts or resumes one zone, or all."""
+    """Halt or resume the zone that the command names, or all zones if it names none."""
     trading = community.market.trading
     if command.zone and command.zone not in trading.zones:
         known = ", ".join(trading.zones)
@@ -280,41 +280,13 @@ def switch_market(community: Community, command: MarketCommand) -> MarketSwitche
     return MarketSwitched(names, _STATUS[command.action])
 
 
-def _standing(community: Community, given: Standing) -> StandingAccepted | OrderRefused:
-    try:
-        keep_uwh = given.keep_uwh
-    except ValueError as error:
-        return OrderRefused(OrderRefusal.BAD_QUANTITY, str(error))
-    if keep_uwh < 0:
-        return OrderRefused(OrderRefusal.BAD_QUANTITY, "expected keep_kwh from 0 on")
-    try:
-        price_ugrx, curve = given.price_ugrx, given.curve_ugrx
-    except ValueError as error:
-        return OrderRefused(OrderRefusal.BAD_PRICE, str(error))
-    rules = community.market.rules
-    for price in (price_ugrx, *(price for _, price in curve)):
-        if not 0 < price <= rules.highest_price_ugrx or price % rules.tick_ugrx:
-            return OrderRefused(
-                OrderRefusal.BAD_PRICE, "expected a price within the market's limits"
-            )
-    hours = [hour for hour, _ in curve]
-    if (
-        len(curve) > MAX_CURVE
-        or hours != sorted(set(hours))
-        or not all(0 <= h <= 23 for h in hours)
-    ):
-        return OrderRefused(
-            OrderRefusal.BAD_PRICE, "expected a curve of ascending hours from 0 to 23"
-        )
-    if given.active and given.segment == "interval" and not community.active_terms.interval.enabled:
-        detail = "expected segment 'realtime': this community has no interval auction"
-        return OrderRefused(OrderRefusal.SEGMENT_CLOSED, detail)
-    successor = None
-    if given.active:
-        successor = StandingOrder(
-            price_ugrx, keep_uwh, segment=given.segment, curve=curve, paused=given.paused
-        )
-    cancelled = standing_orders.replace(community, given.wallet, given.side, successor)
+def _standing(community: Community, command: Standing) -> StandingAccepted | OrderRefused:
+    """Put a member's standing order in the place of the former one, or withdraw that."""
+    standing = read_standing(community, command)
+    if isinstance(standing, OrderRefused):
+        return standing
+    successor = standing if command.active else None
+    cancelled = standing_orders.replace(community, command.wallet, command.side, successor)
     return StandingAccepted(
-        wallet=given.wallet, side=given.side, active=given.active, cancelled=cancelled
+        wallet=command.wallet, side=command.side, active=command.active, cancelled=cancelled
     )

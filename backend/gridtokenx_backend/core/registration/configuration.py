@@ -120,7 +120,7 @@ def _cancel_unfit(community: Community, former: MarketRules) -> None:
     is_all = _basis(rules) != _basis(former) or community.active_terms.sharing.is_sharing
     for order in [*community.book.orders.values(), *community.interval.book.orders.values()]:
         zone = community.members[order.wallet].zone
-        if is_all or order.zone != zone or market.bad_price(zone, order.price_ugrx):
+        if is_all or order.zone != zone or market.entry_rules.bad_price(zone, order.price_ugrx):
             community.market_of(order).cancel(order)
             standing_orders.order_again(community, order)
 

@@ -66,7 +66,7 @@ class Community:
         self.ledger = Ledger()
         self.book = Book()
         self.market = ContinuousMarket(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
-        self.interval = IntervalMarket(self.market)
+        self.interval = IntervalMarket(self.market.entry_rules)
         self.cleared_ms = 0
         self.apply_terms(_NOTHING_IN_FORCE)
 
@@ -146,7 +146,7 @@ def restore(snapshot: bytes) -> Community:
     community.sharing = state.sharing
     community.ledger = Ledger(ledger)
     community.market = ContinuousMarket(community.ledger, community.book, state.active_terms.rules)
-    community.interval = IntervalMarket(community.market)
+    community.interval = IntervalMarket(community.market.entry_rules)
     for order in state.orders:
         community.book.rest(order)
     for order in state.interval_orders:

@@ -6,8 +6,9 @@ import pytest
 
 from gridtokenx_backend.core.market.book import BUY, SELL, Book
 from gridtokenx_backend.core.market.charges import fee_ugrx, value_ugrx
-from gridtokenx_backend.core.market.continuous_market import ContinuousMarket, NewOrder
+from gridtokenx_backend.core.market.continuous_market import ContinuousMarket
 from gridtokenx_backend.core.market.market_rules import MarketRules
+from gridtokenx_backend.core.market.new_order import NewOrder
 from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefusal, OrderRefused
 from gridtokenx_backend.core.model.ledger import FEES, GRID, GRX, Ledger, Movement, issuer
 from gridtokenx_wire.units import MAX_AMOUNT, UWH_PER_KWH
@@ -371,13 +372,13 @@ def test_a_cancelled_order_gets_its_escrow_back() -> None:
 )
 def test_what_is_affordable_is_whole_lots(price: int, affordable: int) -> None:
     floor = Floor()
-    assert floor.market.affordable_uwh("anna", price) == affordable
+    assert floor.market.entry_rules.affordable_uwh("anna", price) == affordable
     assert isinstance(floor.place("anna", BUY, affordable, price), OrderAccepted)
-    assert floor.market.affordable_uwh("anna", GRX_1) < KWH
+    assert floor.market.entry_rules.affordable_uwh("anna", GRX_1) < KWH
 
 
 def test_a_full_book_asks_for_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gridtokenx_backend.core.market.continuous_market.MAX_OPEN_ORDERS", 2)
+    monkeypatch.setattr("gridtokenx_backend.core.market.entry_rules.MAX_OPEN_ORDERS", 2)
     floor = Floor()
     assert floor.trades("anna sells 1 at 0.5", "ben sells 1 at 0.5") == []
     refused = floor.place("cleo", BUY, KWH, 500_000)

@@ -8,8 +8,8 @@ import pytest
 from tests.backend.core.market.test_continuous_market import GRX_1, KWH, RULES, TICK, Floor
 
 from gridtokenx_backend.core.market.book import BUY, SELL
-from gridtokenx_backend.core.market.continuous_market import NewOrder
 from gridtokenx_backend.core.market.market_rules import MarketRules
+from gridtokenx_backend.core.market.new_order import NewOrder
 from gridtokenx_backend.core.messages.outcomes import OrderAccepted
 from gridtokenx_backend.core.model.ledger import GRID, GRX
 
