@@ -176,7 +176,7 @@ def reconcile(
     settings = load_settings(config)
     terms = load_terms(settings.community)
     try:
-        tolerance = Tolerance(tolerance_permille, parse_kwh(tolerance_kwh))
+        tolerance = Tolerance(permille=tolerance_permille, least_uwh=parse_kwh(tolerance_kwh))
     except ValueError as error:
         raise BadOption(f"--tolerance-kwh: {error}") from None
     found = read_file(file, zone)
@@ -211,8 +211,8 @@ def _shown(line: reconciliation.ReconciledDay) -> tuple[str, ...]:
         line.meter,
         line.day,
         line.direction,
-        f"{line.ours_uwh / UWH_PER_KWH:.3f}",
-        f"{line.theirs_uwh / UWH_PER_KWH:.3f}",
+        f"{line.gateway_uwh / UWH_PER_KWH:.3f}",
+        f"{line.operator_uwh / UWH_PER_KWH:.3f}",
         line.verdict,
     )
 
@@ -228,7 +228,7 @@ def _as_csv(lines: list[reconciliation.ReconciledDay]) -> bytes:
     return out.getvalue().encode()
 
 
-def _ours(api: OperatorApi, series: list[GridSeries]) -> reconciliation.Ours:
+def _ours(api: OperatorApi, series: list[GridSeries]) -> reconciliation.GatewayEnergies:
     """Return the gateways' energies over the span of the file, out of the running backend."""
     spans: dict[str, tuple[int, int]] = {}
     for each in series:

@@ -17,7 +17,7 @@ from gridtokenx_backend.config.sharing_checks import check_sharing
 from gridtokenx_backend.config.tariff_checks import check_tariffs
 from gridtokenx_backend.config.zone_checks import check_zones
 from gridtokenx_backend.core.model.terms import CommunityTerms
-from gridtokenx_backend.grid_data.interval_rows import BadFile
+from gridtokenx_backend.grid_data.file_content import BadFile
 from gridtokenx_backend.grid_data.share_table import names_of, read_share_table
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.config import finding, load_toml

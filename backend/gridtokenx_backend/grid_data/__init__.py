@@ -1,5 +1,5 @@
-"""Files of interval energy: what grid operators hand out, read; what the community knows, written.
+"""Reads files of interval energy from grid operators, and writes such files for the community.
 
-A file is read whole or not at all. What is wrong with it is one line with the place in the file
-and what was expected there.
+A file is read whole or not at all. If something is wrong with it, one line names the place in the
+file and what was expected there.
 """

@@ -1,17 +1,19 @@
-"""ebUtilities ConsumptionRecord: how Austria's grid operators hand out quarter-hourly values.
+"""Reads the ebUtilities ConsumptionRecord, Austria's file format for quarter-hourly energy.
 
-Schema http://www.ebutilities.at/schemata/customerprocesses/consumptionrecord/01pNN (01p40 and
-01p41 do not differ in what is read here): ProcessDirectory / MeteringPoint, then Energy (with
-MeteringIntervall QH), in it EnergyData with MeterCode and UOM, in it EP with DTF and DTT (from,
-to), MM (the method: L1 measured, L2 substitute, L3 provisional) and BQ (the quantity). Times carry
-their offset, so that a day of 23 or 25 hours says which hours it means.
+The schema is http://www.ebutilities.at/schemata/customerprocesses/consumptionrecord/01pNN; 01p40
+and 01p41 do not differ in what is read here. A file has ProcessDirectory / MeteringPoint, then
+Energy (with the MeteringIntervall QH), in it EnergyData with MeterCode and UOM, and in that an EP
+for each interval: DTF and DTT (from, to), MM (the method: L1 measured, L2 substitute, L3
+provisional) and BQ (the quantity). Times have their offset, so all hours of a day of 25 are exact.
 
-Meter codes of energy communities (the market's code list, "1-1:" and OBIS group C 1 or 2): 1.9.0
-G.01 consumption as measured, 2.9.0 G.02 the consumer's share of the generation, 2.9.0 G.03 what it
-used of that, 2.9.0 G.01 generation, 2.9.0 P.01 what of it the community did not use. A T behind it
-means: after the participation factor. Other codes are left out and counted.
+The meter codes of energy communities are in the code list of the Austrian market ("1-1:" and OBIS
+group C 1 or 2): 1.9.0 G.01 is consumption as measured, 2.9.0 G.02 the consumer's share of the
+generation, 2.9.0 G.03 what the consumer used of it, 2.9.0 G.01 generation, and 2.9.0 P.01 what the
+community did not use of it. A T at the end means that the participation factor is applied. Values
+of other codes are left out and counted.
 
-The parser is expat without document types: nothing in the file can expand or refer to elsewhere.
+The parser is expat, and document types are refused: nothing in the file can expand, or refer to
+something outside of it.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ from xml.parsers import expat
 from gridtokenx_backend.core.messages.grid_data import Quantity
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.grid_data import interval_rows
+from gridtokenx_backend.grid_data.file_content import BadFile
 from gridtokenx_backend.grid_data.interval_rows import (
     MAX_ROWS,
     UWH_OF,
-    BadFile,
     BadValue,
     GridDataRow,
 )
@@ -55,19 +57,19 @@ _SEPARATOR = " "  # between namespace and name; neither can have one
 
 
 class ConsumptionRecord(NamedTuple):
-    """`left_out` counts the values of codes that are not read."""
+    """The rows of a file, and how many values of other codes were left out, by code."""
 
     rows: list[GridDataRow]
     left_out: Counter[str]
 
 
 def is_consumption_record(content: bytes) -> bool:
-    """Whether a file looks like one."""
+    """Return whether a file seems to be a ConsumptionRecord."""
     return b"ConsumptionRecord" in content[:4096]
 
 
 def read_consumption_record(path: str, content: bytes) -> ConsumptionRecord:
-    """Raises BadFile, with line and column."""
+    """Read a ConsumptionRecord. Raises BadFile, with line and column."""
     reader = _Reader()
     try:
         reader.parser.Parse(content, True)
@@ -82,7 +84,7 @@ def read_consumption_record(path: str, content: bytes) -> ConsumptionRecord:
 
 
 class _Reader:
-    """What expat calls: keeps the values of the elements that are open."""
+    """The functions that expat calls. They keep the values of the elements that are open."""
 
     def __init__(self) -> None:
         self.place = ""
@@ -99,7 +101,7 @@ class _Reader:
         self.parser.CharacterDataHandler = self._data
 
     def _look(self) -> None:
-        """Remembers where the parser is: once a handler has raised, it no longer knows."""
+        """Remember where the parser is: after a handler has raised, it no longer knows."""
         parser = self.parser
         self.place = f"line {parser.CurrentLineNumber}, column {parser.CurrentColumnNumber + 1}"
 
@@ -161,6 +163,7 @@ class _Reader:
             raise BadValue("expected a MeteringPoint before the energy")
 
     def _add(self) -> None:
+        """Take the value of an EP that ends."""
         found = self._found
         code = found.get("code", "")
         if code not in CODES:
@@ -179,12 +182,12 @@ class _Reader:
             raise BadValue(f"expected at most {MAX_ROWS} values in a file")
         self.rows.append(
             GridDataRow(
-                self.place,
-                found["MeteringPoint"],
-                CODES[code],
-                start_ms,
-                energy_uwh,
-                _METHODS[method],
+                place=self.place,
+                meter=found["MeteringPoint"],
+                quantity=CODES[code],
+                interval_ms=start_ms,
+                energy_uwh=energy_uwh,
+                quality=_METHODS[method],
             )
         )
 

@@ -1,4 +1,7 @@
-"""CSV: UTF-8, separated by comma, semicolon (then a comma may be the decimal one) or tabulator."""
+"""Reads CSV in UTF-8, with commas, semicolons or tabulators between the columns.
+
+Between semicolons, decimals may stand behind a comma.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import csv
 import io
 from collections.abc import Iterator
 
-from gridtokenx_backend.grid_data.interval_rows import BadFile, GridDataRow
+from gridtokenx_backend.grid_data.file_content import BadFile, decode_text, separator_of
+from gridtokenx_backend.grid_data.interval_rows import GridDataRow
 from gridtokenx_backend.grid_data.local_time import FileTimes
 from gridtokenx_backend.grid_data.table import read_table
 
@@ -14,14 +18,9 @@ _MAX_FIELD = 4096
 
 
 def read_csv(path: str, content: bytes, times: FileTimes) -> Iterator[GridDataRow]:
-    """The rows of a CSV file (see `table`). Raises BadFile."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise BadFile(f"{path}: row {line}: expected text in UTF-8") from None
-    heading, _, _ = text.partition("\n")
-    separator = max(",;\t", key=heading.count)
+    """Yield the rows of a CSV file (see `table`). Raises BadFile."""
+    text = decode_text(path, content)
+    separator = separator_of(text)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     yield from read_table(path, _lines(path, lines), times, decimal_comma=separator == ";")
 

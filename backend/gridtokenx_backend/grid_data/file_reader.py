@@ -1,4 +1,4 @@
-"""A file of whichever format, by what is in it."""
+"""Reads a file in any of the formats, which its content shows."""
 
 from __future__ import annotations
 
@@ -12,36 +12,34 @@ from gridtokenx_backend.grid_data.consumption_record import (
     read_consumption_record,
 )
 from gridtokenx_backend.grid_data.csv_reader import read_csv
-from gridtokenx_backend.grid_data.interval_rows import MAX_FILE_BYTES, BadFile, BadValue, assemble
+from gridtokenx_backend.grid_data.file_content import BadFile, read_bytes
+from gridtokenx_backend.grid_data.interval_rows import BadValue, assemble
 from gridtokenx_backend.grid_data.local_time import FileTimes, find_zone
 from gridtokenx_backend.grid_data.xlsx_reader import read_xlsx
 
 
 class ReadFile(NamedTuple):
-    """`left_out` is how many values of codes that nobody here knows the file has, by code."""
+    """The energy of a file, and how many values of unknown meter codes were left out, by code."""
 
     data: GridData
     left_out: dict[str, int]
 
     @property
     def values(self) -> int:
+        """How many energies the file has."""
         return sum(len(series.energies_uwh) for series in self.data.series)
 
 
 def read_file(path: Path, zone: str = "") -> ReadFile:
-    """A CSV, XLSX or ConsumptionRecord file. Raises BadFile."""
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise BadFile(f"{path}: cannot be read: {error.strerror}") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise BadFile(f"{path}: expected a file of at most {MAX_FILE_BYTES} bytes")
-    return read_content(str(path), path.name, content, zone)
+    """Read a CSV, XLSX or ConsumptionRecord file. Raises BadFile.
+
+    `zone` is the time zone of times without an offset; without one they are refused.
+    """
+    return read_content(str(path), path.name, read_bytes(path), zone)
 
 
 def read_content(path: str, name: str, content: bytes, zone: str = "") -> ReadFile:
-    """The same for a file's content; `path` is for errors. Raises BadFile."""
+    """Read the content of a file; errors name it by `path`. Raises BadFile."""
     try:
         times = FileTimes(find_zone(zone) if zone else None)
     except BadValue as refusal:

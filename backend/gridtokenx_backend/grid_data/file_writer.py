@@ -1,6 +1,6 @@
-"""Interval energy and allocations as files: CSV and XLSX in the layout that is read too.
+"""Writes interval energy and allocations as CSV and XLSX, in the layout that `table` reads.
 
-Units stand in the headings, times carry their offset: each row says all that it needs.
+The heading has the unit and each time its offset, so that a row is complete in itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FileLine = tuple[str, str, str, str, str]
 
 
 def lines_of(series: Iterable[GridSeries], zone: ZoneInfo) -> list[FileLine]:
-    """A line for each interval; the energy of a missing one is empty."""
+    """Return a line for each interval; the energy of a missing one is empty."""
     return [
         (
             each.meter,
@@ -36,11 +36,11 @@ def lines_of(series: Iterable[GridSeries], zone: ZoneInfo) -> list[FileLine]:
 
 
 def allocation_lines(allocations: Iterable[Allocation], zone: ZoneInfo) -> list[FileLine]:
-    """What was allocated: of each interval the newest revision.
+    """Return what was allocated, for each interval in its newest revision.
 
-    Quantities are those of the imports: `consumption_part`, `share` and `received` of who
-    consumes, `generation_part` and `surplus_part` of who produces. What is held back for a missing
-    meter is no surplus: then nobody knows the surplus yet.
+    The quantities are those of the files that are read: `consumption_part`, `share` and `received`
+    of a consumer, `generation_part` and `surplus_part` of a producer. While energy is held back for
+    a missing meter, the surplus is not known yet, and missing.
     """
     newest: dict[int, Allocation] = {}
     for allocation in allocations:
@@ -75,12 +75,12 @@ def _line(meter: str, quantity: str, start: str, energy_uwh: int | None, quality
 
 
 def local_text(interval_ms: int, zone: ZoneInfo) -> str:
-    """2026-10-25T02:00:00+02:00: the offset tells the two of them apart."""
+    """Return a time such as 2026-10-25T02:00:00+02:00; the offset says which of two hours it is."""
     return datetime.fromtimestamp(interval_ms / 1000, UTC).astimezone(zone).isoformat()
 
 
 def as_csv(lines: Iterable[FileLine]) -> bytes:
-    """RFC 4180, UTF-8."""
+    """Return the lines as CSV in UTF-8 (RFC 4180)."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(HEADING)
@@ -89,7 +89,10 @@ def as_csv(lines: Iterable[FileLine]) -> bytes:
 
 
 def as_xlsx(lines: Iterable[FileLine]) -> bytes:
-    """The same in a workbook. Every cell is text: nothing becomes a formula or is rounded."""
+    """Return the lines as a workbook.
+
+    Every cell is text, so that nothing becomes a formula or is rounded.
+    """
     import openpyxl  # noqa: PLC0415 - only this needs it
     from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415
 

@@ -1,19 +1,19 @@
-"""Rows of a file, wherever they come from, and the series that they make."""
+"""The rows of a file of any format, the values in them, and the series that they make."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from typing import NamedTuple
+
+import msgspec
 
 from gridtokenx_backend.core.messages.grid_data import QUANTITIES, GridData, GridSeries, Quantity
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
-from gridtokenx_backend.errors import OperatorError
+from gridtokenx_backend.grid_data.file_content import BadFile
 from gridtokenx_wire.frame import MAX_METER_ID
 from gridtokenx_wire.units import MAX_AMOUNT
 
-MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_ROWS = 200_000
 """A month of 68 metering points; a bigger community imports by the week."""
 MAX_NAME = 255
@@ -32,16 +32,12 @@ _QUALITIES = {
 }
 
 
-class BadFile(OperatorError):
-    """What a file has, where, and what was expected there."""
-
-
 class BadValue(ValueError):
-    """What was expected of a value; whoever knows the place makes it a BadFile."""
+    """What was expected of a value; the reader that knows its place makes it a BadFile."""
 
 
-class GridDataRow(NamedTuple):
-    """One interval of one meter. `place` says where in the file, for its errors."""
+class GridDataRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The energy of one meter in one interval. `place` is where the file has it, for errors."""
 
     place: str
     meter: str
@@ -52,9 +48,10 @@ class GridDataRow(NamedTuple):
 
 
 def parse_energy(text: str, unit_uwh: int, *, is_rounded: bool = False) -> int:
-    """A decimal of a unit as µWh. Raises Refusal; rounds (half to even) only where it is told to.
+    """Return a decimal of a unit as whole µWh. Raises BadValue.
 
-    A spreadsheet keeps binary floating point, so that its 0.1 + 0.2 is none of its business.
+    A spreadsheet stores binary floating point, which is seldom exact: what `is_rounded` is rounded
+    to the nearest µWh, a half to the even one. Other values must be exact.
     """
     try:
         exact = Decimal(text) * unit_uwh
@@ -69,6 +66,7 @@ def parse_energy(text: str, unit_uwh: int, *, is_rounded: bool = False) -> int:
 
 
 def parse_quality(text: str) -> Quality:
+    """Return the quality of that name or ebUtilities code. Raises BadValue."""
     quality = _QUALITIES.get(text.strip().lower())
     if quality is None:
         known = ", ".join([*_QUALITIES][:5])
@@ -77,6 +75,7 @@ def parse_quality(text: str) -> Quality:
 
 
 def parse_quantity(text: str) -> Quantity:
+    """Return the quantity of that name. Raises BadValue."""
     name = text.strip().lower()
     if name not in QUANTITIES:
         raise BadValue(f"expected one of {', '.join(QUANTITIES)}, got {text[:40]!r}")
@@ -84,14 +83,18 @@ def parse_quantity(text: str) -> Quantity:
 
 
 def parse_meter(text: str) -> str:
+    """Return a meter's id or metering point. Raises BadValue."""
     name = text.strip()
     if not (1 <= len(name) <= MAX_METER_ID and name.isascii() and name.isprintable()):
         raise BadValue(f"expected a meter's id or metering point, got {text[:40]!r}")
     return name
 
 
-def known(energy_uwh: int | None, quality: Quality) -> tuple[int | None, Quality]:
-    """An energy and its quality, if they fit: what is missing has no energy. Raises Refusal."""
+def energy_with_quality(energy_uwh: int | None, quality: Quality) -> tuple[int | None, Quality]:
+    """Return an energy and its quality: without energy it is missing.
+
+    Raises BadValue for energy that is said to be missing.
+    """
     if quality is Quality.MISSING and energy_uwh:
         raise BadValue(f"expected no energy where the quality is missing, got {energy_uwh} µWh")
     if energy_uwh is None or quality is Quality.MISSING:
@@ -100,9 +103,9 @@ def known(energy_uwh: int | None, quality: Quality) -> tuple[int | None, Quality
 
 
 def assemble(path: str, rows: Iterable[GridDataRow]) -> list[GridSeries]:
-    """The series of a file's rows, ordered by meter, quantity and time. Raises BadFile.
+    """Return the series of a file's rows, ordered by meter, quantity and time. Raises BadFile.
 
-    A gap ends a series: what the file does not have is not missing, but unknown to it.
+    A gap ends a series: the file does not say that the intervals in it are missing.
     """
     found: dict[tuple[str, Quantity], dict[int, GridDataRow]] = {}
     for count, row in enumerate(rows):
@@ -144,7 +147,10 @@ def _runs(meter: str, quantity: Quantity, rows: dict[int, GridDataRow]) -> list[
 
 
 def check_data(data: GridData) -> str:
-    """What was expected of series that somebody sends as values; empty if they are as read here."""
+    """Return what was expected of data that a program sent, or nothing if all of it is as expected.
+
+    Sent data must be as if it had been read from a file here.
+    """
     if not re.fullmatch(r"[0-9a-f]{64}", data.source) or len(data.name) > MAX_NAME:
         return "expected source to be a SHA-256 in hex, and a name of at most 255 characters"
     values = 0

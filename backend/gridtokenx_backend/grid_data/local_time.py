@@ -1,8 +1,9 @@
-"""Times in files: with an offset they say it all; without one, the file's own order has to.
+"""Times in files: those with an offset are exact, those without one need the file's own order.
 
-On the day of 25 hours the wall clock shows an hour twice. Of a file that keeps to the order of
-time, the second time that an hour comes is the later one. If it comes once only, nobody knows which
-one it is, and the file is refused. On the day of 23 hours it is never 02:30.
+On the day of 25 hours the wall clock shows an hour twice. In a file that is in the order of time,
+the second time that such an hour comes is the later one. If it comes only once, it is not known
+which of the two it is, and the file is refused. On the day of 23 hours one hour does not exist, and
+a time in it is refused too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def find_zone(name: str) -> ZoneInfo:
-    """Raises Refusal for what is no zone's name."""
+    """Return the time zone of an IANA name. Raises BadValue if there is none."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -27,13 +28,14 @@ def find_zone(name: str) -> ZoneInfo:
 
 
 def unix_ms(moment: datetime) -> int:
+    """Return a time as Unix milliseconds."""
     return (moment - _EPOCH) // _MS
 
 
 class FileTimes:
-    """Reads the times of one file, series by series, in the order of the file.
+    """The times of one file, which are read in the order of the file.
 
-    `zone` is that of times without an offset; without a zone, they are refused.
+    `zone` is the time zone of times without an offset; without it, such times are refused.
     """
 
     def __init__(self, zone: ZoneInfo | None) -> None:
@@ -42,7 +44,10 @@ class FileTimes:
         self._doubled: dict[tuple[Hashable, datetime], tuple[str, int]] = {}
 
     def read(self, text: str) -> datetime:
-        """A time such as 2026-03-25T00:15:00+01:00 or 2026-03-25 00:15. Raises Refusal."""
+        """Return a time such as 2026-03-25T00:15:00+01:00 or 2026-03-25 00:15.
+
+        Raises BadValue.
+        """
         try:
             return datetime.fromisoformat(text.strip())
         except ValueError:
@@ -51,7 +56,10 @@ class FileTimes:
             ) from None
 
     def place(self, series: Hashable, moment: datetime, where: str) -> int:
-        """The Unix time in ms of a series' next moment. Raises Refusal."""
+        """Return the next time of a series as Unix ms; `where` is its place in the file.
+
+        Raises BadValue.
+        """
         placed_ms = self._placed(series, moment, where)
         if placed_ms % INTERVAL_MS:
             raise BadValue(f"expected a quarter of an hour, got {moment.isoformat()}")
@@ -70,7 +78,7 @@ class FileTimes:
         )
         if first_ms == second_ms:
             return first_ms
-        if first_ms > second_ms:  # how a time in the gap is read: by either side's offset
+        if first_ms > second_ms:  # so it is for a time that the clock leaves out
             raise BadValue(f"expected a time that exists in {self._zone.key}, got {moment}")
         if self._newest_ms.get(series, -1) < first_ms:
             self._doubled[series, moment] = (where, 1)
@@ -79,7 +87,10 @@ class FileTimes:
         return second_ms
 
     def undecided(self) -> tuple[str, str] | None:
-        """(place, what was expected) of the first hour that came once but exists twice."""
+        """Return where the first hour is that came once but exists twice, and what was expected.
+
+        None if there is no such hour.
+        """
         for (_, moment), (where, times) in self._doubled.items():
             if times == 1:
                 zone = self._zone.key if self._zone else ""

@@ -1,6 +1,6 @@
-"""What the gateways measured beside what the grid operator says, meter by meter and day by day.
+"""Compares what the gateways measured with what the grid operator says, by meter and by day.
 
-Only intervals that both know are summed up: what one of them lacks is counted, never taken for
+Only intervals that both know are added up. What one of them lacks is counted, and never taken for
 zero.
 """
 
@@ -12,115 +12,127 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TextIO
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from gridtokenx_backend.core.messages.grid_data import GridSeries
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_wire.units import UWH_PER_KWH, format_decimal, format_kwh
 
 Direction = Literal["consumption", "generation"]
-Verdict = Literal["ok", "differs", "incomplete"]
+DayVerdict = Literal["ok", "differs", "incomplete"]
 COMPARED: tuple[Direction, ...] = ("consumption", "generation")
+GatewayEnergies = Mapping[tuple[str, Direction], Mapping[int, int]]
+"""By meter and direction: the energy in µWh of each interval that is known."""
 
 
-class Tolerance(NamedTuple):
-    """A difference is tolerated up to the larger of both."""
+class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the two may differ: up to the larger of both."""
 
     permille: int = 10
     least_uwh: int = UWH_PER_KWH // 10
 
-    def allows(self, ours_uwh: int, theirs_uwh: int) -> bool:
-        most_uwh = max(self.least_uwh, theirs_uwh * self.permille // 1000)
-        return abs(ours_uwh - theirs_uwh) <= most_uwh
+    def allows(self, gateway_uwh: int, operator_uwh: int) -> bool:
+        """Return whether a difference is within the tolerance."""
+        most_uwh = max(self.least_uwh, operator_uwh * self.permille // 1000)
+        return abs(gateway_uwh - operator_uwh) <= most_uwh
 
 
-class ReconciledDay(NamedTuple):
-    """One meter, direction and local day. `only_ours` and `only_theirs` count intervals."""
+class ReconciledDay(msgspec.Struct, frozen=True, kw_only=True):
+    """A meter's energy of a local day in one direction, by its gateway and by the grid operator.
+
+    `intervals` are those that both know, `only_gateway` and `only_operator` those that one lacks.
+    """
 
     meter: str
     direction: Direction
     day: str
     intervals: int
-    ours_uwh: int
-    theirs_uwh: int
-    only_ours: int
-    only_theirs: int
+    gateway_uwh: int
+    operator_uwh: int
+    only_gateway: int
+    only_operator: int
     substitutes: int
-    """Of the compared intervals, how many the grid operator did not measure."""
-    verdict: Verdict
+    """How many of the intervals that both know the grid operator did not measure."""
+    verdict: DayVerdict
 
     @property
     def difference_uwh(self) -> int:
-        return self.ours_uwh - self.theirs_uwh
+        """How much more the gateway measured."""
+        return self.gateway_uwh - self.operator_uwh
 
 
-Ours = Mapping[tuple[str, Direction], Mapping[int, int]]
-"""By meter and direction: the energy of each interval that is known."""
+class OperatorEnergy(NamedTuple):
+    """What the grid operator says of an interval; None is missing."""
+
+    energy_uwh: int | None
+    quality: Quality
 
 
 def compare(
-    series: Iterable[GridSeries], ours: Ours, zone: ZoneInfo, tolerance: Tolerance
+    series: Iterable[GridSeries],
+    gateways: GatewayEnergies,
+    zone: ZoneInfo,
+    tolerance: Tolerance,
 ) -> list[ReconciledDay]:
-    """A line for each day that the grid operator speaks of, by meter, direction and day.
+    """Return a line for each day of the grid operator's series, by meter, direction and day.
 
-    A day in which either lacks an interval is incomplete, unless it differs in what both know.
+    A day in which one of both lacks an interval is incomplete, unless it differs in what both know.
     """
-    theirs: dict[tuple[str, Direction], dict[int, tuple[int | None, Quality]]] = {}
+    operators: dict[tuple[str, Direction], dict[int, OperatorEnergy]] = {}
     for each in series:
         if each.quantity in COMPARED:
-            known = theirs.setdefault((each.meter, each.quantity), {})
-            known.update(
-                (interval_ms, (energy_uwh, quality))
-                for interval_ms, energy_uwh, quality in each.rows()
-            )
+            known = operators.setdefault((each.meter, each.quantity), {})
+            for interval_ms, energy_uwh, quality in each.rows():
+                known[interval_ms] = OperatorEnergy(energy_uwh, quality)
     lines = []
-    for (meter, direction), known in sorted(theirs.items()):
-        days: dict[str, list[int]] = {}
+    for (meter, direction), known in sorted(operators.items()):
+        days: dict[str, dict[int, OperatorEnergy]] = {}
         for interval_ms in sorted(known):
             local = datetime.fromtimestamp(interval_ms / 1000, UTC).astimezone(zone)
-            days.setdefault(f"{local:%Y-%m-%d}", []).append(interval_ms)
-        mine = ours.get((meter, direction), {})
+            days.setdefault(f"{local:%Y-%m-%d}", {})[interval_ms] = known[interval_ms]
+        energies = gateways.get((meter, direction), {})
         lines += [
-            _line(meter, direction, day, intervals, known, mine, tolerance)
+            _compare_day(meter, direction, day, intervals, energies, tolerance)
             for day, intervals in days.items()
         ]
     return lines
 
 
-def _line(
+def _compare_day(
     meter: str,
     direction: Direction,
     day: str,
-    intervals: list[int],
-    theirs: Mapping[int, tuple[int | None, Quality]],
-    ours: Mapping[int, int],
+    operators: Mapping[int, OperatorEnergy],
+    gateways: Mapping[int, int],
     tolerance: Tolerance,
 ) -> ReconciledDay:
-    ours_uwh = theirs_uwh = compared = only_ours = only_theirs = substitutes = 0
-    for interval_ms in intervals:
-        (said_uwh, quality), mine_uwh = theirs[interval_ms], ours.get(interval_ms)
-        if said_uwh is not None and mine_uwh is not None:
+    gateway_uwh = operator_uwh = compared = only_gateway = only_operator = substitutes = 0
+    for interval_ms, (energy_uwh, quality) in operators.items():
+        measured_uwh = gateways.get(interval_ms)
+        if energy_uwh is not None and measured_uwh is not None:
             compared += 1
-            theirs_uwh += said_uwh
-            ours_uwh += mine_uwh
+            operator_uwh += energy_uwh
+            gateway_uwh += measured_uwh
             substitutes += quality is not Quality.MEASURED
         else:
-            only_ours += said_uwh is None and mine_uwh is not None
-            only_theirs += said_uwh is not None and mine_uwh is None
-    verdict: Verdict = "ok"
-    if not tolerance.allows(ours_uwh, theirs_uwh):
+            only_gateway += energy_uwh is None and measured_uwh is not None
+            only_operator += energy_uwh is not None and measured_uwh is None
+    verdict: DayVerdict = "ok"
+    if not tolerance.allows(gateway_uwh, operator_uwh):
         verdict = "differs"
-    elif compared < len(intervals):
+    elif compared < len(operators):
         verdict = "incomplete"
     return ReconciledDay(
-        meter,
-        direction,
-        day,
-        compared,
-        ours_uwh,
-        theirs_uwh,
-        only_ours,
-        only_theirs,
-        substitutes,
-        verdict,
+        meter=meter,
+        direction=direction,
+        day=day,
+        intervals=compared,
+        gateway_uwh=gateway_uwh,
+        operator_uwh=operator_uwh,
+        only_gateway=only_gateway,
+        only_operator=only_operator,
+        substitutes=substitutes,
+        verdict=verdict,
     )
 
 
@@ -140,24 +152,24 @@ HEADINGS = (
 
 
 def cells(line: ReconciledDay) -> tuple[str, ...]:
-    """A line as it is shown, in the order of the headings."""
+    """Return a line as text, in the order of the headings."""
     return (
         line.meter,
         line.direction,
         line.day,
         str(line.intervals),
-        format_kwh(line.ours_uwh),
-        format_kwh(line.theirs_uwh),
+        format_kwh(line.gateway_uwh),
+        format_kwh(line.operator_uwh),
         format_decimal(line.difference_uwh, 9),
-        str(line.only_ours),
-        str(line.only_theirs),
+        str(line.only_gateway),
+        str(line.only_operator),
         str(line.substitutes),
         line.verdict,
     )
 
 
 def write_csv(stream: TextIO, lines: Iterable[ReconciledDay]) -> None:
-    """RFC 4180."""
+    """Write the lines as CSV (RFC 4180)."""
     writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(HEADINGS)
     writer.writerows(map(cells, lines))

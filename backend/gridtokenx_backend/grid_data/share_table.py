@@ -1,15 +1,15 @@
-"""A key's shares by interval, as they were fixed beforehand: a file, read once and then journaled.
+"""Reads a file with a key's shares by interval; the terms are journaled with what it says.
 
-Two forms of CSV (UTF-8; comma, semicolon or tabulator):
+There are two forms of CSV (UTF-8, with commas, semicolons or tabulators):
 
 - With a heading: `meter`, `start` (of the interval, with its offset or local) and `share_percent`.
-- Without one: metering point, the number of the hour in the year, and the coefficient from 0 to 1,
-  with a point or a comma before the decimals: the hourly coefficients of Spain (Real Decreto
-  244/2019, annex I, as changed by Orden TED/1247/2021). Hour 1 begins at midnight on 1 January of
-  the year in which the key begins, and hours are counted as they pass.
+- Without a heading: metering point, number of the hour in the year, and coefficient from 0 to 1
+  with a point or a comma before the decimals. These are the hourly coefficients of Spain (Real
+  Decreto 244/2019, annex I, as changed by Orden TED/1247/2021). Hour 1 begins at midnight on 1
+  January of the year in which the key begins, and hours are counted as they pass.
 
-Every meter has a share in every step from the first to the last, and those of a step add up to
-100 % at most.
+Every meter has a share in every step from the first to the last, and the shares of a step add up to
+at most 100 %.
 """
 
 from __future__ import annotations
@@ -21,25 +21,29 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
 from gridtokenx_backend.core.model.local_time import HOUR_MS
+from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 from gridtokenx_backend.core.model.sharing_terms import ShareTable
 from gridtokenx_backend.core.sharing.key_versions import moment_ms
-from gridtokenx_backend.grid_data.interval_rows import MAX_FILE_BYTES, BadFile, BadValue
+from gridtokenx_backend.grid_data.file_content import BadFile, decode_text, read_bytes, separator_of
+from gridtokenx_backend.grid_data.interval_rows import BadValue
 from gridtokenx_backend.grid_data.local_time import FileTimes, unix_ms
 from gridtokenx_wire.units import format_decimal, parse_decimal
 
 MOST_SHARES = 2_000_000
 """A year of hours for 228 meters."""
-_WHOLE_PPM = 1_000_000
 _HEADING = ("meter", "start", "share_percent")
 _HOURS = 8784
 
 
-class _Share(NamedTuple):
+class _Share(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A meter's share of a step in millionths, and the row that has it."""
+
     row: int
     meter: str
     start_ms: int
@@ -49,19 +53,12 @@ class _Share(NamedTuple):
 def read_share_table(
     path: Path, names: Mapping[str, str], zone: ZoneInfo, valid_from: str
 ) -> ShareTable:
-    """The table; `names` are the ids of meters by id and by metering point. Raises BadFile."""
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise BadFile(f"{path}: cannot be read: {error.strerror}") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise BadFile(f"{path}: expected a file of at most {MAX_FILE_BYTES} bytes")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content[: error.start].count(b"\n") + 1
-        raise BadFile(f"{path}: row {row}: expected text in UTF-8") from None
+    """Read the table of a key that begins at `valid_from`. Raises BadFile.
+
+    `names` are the ids of meters by id and by metering point.
+    """
+    content = read_bytes(path)
+    text = decode_text(str(path), content)
     shares, step_ms = _read(path, text, names, zone, valid_from)
     return _table(path, hashlib.sha256(content).hexdigest(), shares, step_ms)
 
@@ -69,9 +66,9 @@ def read_share_table(
 def _read(
     path: Path, text: str, names: Mapping[str, str], zone: ZoneInfo, valid_from: str
 ) -> tuple[Iterator[_Share], int]:
-    """The shares in the order of the file, and the length of a step; 0 is not known yet."""
+    """Yield the shares in the order of the file; the length of a step is 0 if not known yet."""
     first, _, _ = text.partition("\n")
-    separator = max(",;\t", key=first.count)
+    separator = separator_of(text)
     rows = _rows(path, csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     heading = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=separator), [])]
     if sorted(heading) == sorted(_HEADING):
@@ -87,13 +84,13 @@ def _read(
 
 
 def _new_year_ms(zone: ZoneInfo, valid_from: str) -> int:
-    """Local midnight on 1 January of the year in which a key begins."""
+    """Return local midnight on 1 January of the year in which a key begins."""
     begin = datetime.fromtimestamp(moment_ms(valid_from) / 1000, zone)
     return unix_ms(datetime(begin.year, 1, 1, tzinfo=zone))
 
 
 def _rows(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """(number, cells) of each row that is not empty."""
+    """Yield the number and the cells of each row that is not empty."""
     number = 0
     try:
         for number, cells in enumerate(lines, start=1):
@@ -122,7 +119,7 @@ def _with_heading(
             ppm = _ppm(share, 4, decimal_comma=decimal_comma)
         except BadValue as refusal:
             raise BadFile(f"{path}: row {number}: {refusal}") from None
-        yield _Share(number, meter, start_ms, ppm)
+        yield _Share(row=number, meter=meter, start_ms=start_ms, ppm=ppm)
     if undecided := times.undecided():
         raise BadFile(f"{path}: {': '.join(undecided)}")
 
@@ -139,7 +136,8 @@ def _by_hour(
                 raise BadValue(f"expected an hour of the year, 1 to {_HOURS}, got {hour[:20]!r}")
             start_ms = new_year_ms + (int(hour) - 1) * HOUR_MS
             ppm = _ppm(coefficient, 6, decimal_comma=True)
-            share = _Share(number, _meter(point, names), start_ms, ppm)
+            meter = _meter(point, names)
+            share = _Share(row=number, meter=meter, start_ms=start_ms, ppm=ppm)
         except BadValue as refusal:
             raise BadFile(f"{path}: row {number}: {refusal}") from None
         yield share
@@ -152,12 +150,12 @@ def _meter(text: str, names: Mapping[str, str]) -> str:
 
 
 def _ppm(text: str, decimals: int, *, decimal_comma: bool) -> int:
-    """A share in millionths: a percentage of 4 decimals, or a coefficient of 6."""
+    """Return a share in millionths; it is a percentage of 4 decimals or a coefficient of 6."""
     try:
         ppm = parse_decimal(text.replace(",", ".", 1) if decimal_comma else text, decimals)
     except ValueError:
         ppm = -1
-    if not 0 <= ppm <= _WHOLE_PPM:
+    if not 0 <= ppm <= WHOLE_PPM:
         most = "100" if decimals == 4 else "1"
         raise BadValue(
             f"expected a share from 0 to {most} with at most {decimals} decimals, got {text[:20]!r}"
@@ -166,7 +164,7 @@ def _ppm(text: str, decimals: int, *, decimal_comma: bool) -> int:
 
 
 def _table(path: Path, source: str, shares: Iterable[_Share], step_ms: int) -> ShareTable:
-    """All shares by step and meter, complete and within 100 %."""
+    """Return all shares by step and meter. Raises BadFile if one is missing, or beyond 100 %."""
     found: dict[int, dict[str, int]] = {}
     meters: dict[str, None] = {}
     for count, share in enumerate(shares):
@@ -191,13 +189,19 @@ def _table(path: Path, source: str, shares: Iterable[_Share], step_ms: int) -> S
         step = found[start_ms]
         if lacking := [name for name in names if name not in step]:
             raise BadFile(f"{path}: expected a share of {lacking[0]} for {_utc(start_ms)}")
-        if (total := sum(step.values())) > _WHOLE_PPM:
+        if (total := sum(step.values())) > WHOLE_PPM:
             raise BadFile(
                 f"{path}: expected at most 100 percent together for {_utc(start_ms)},"
                 f" got {format_decimal(total, 4)}"
             )
         packed.extend(step[name] for name in names)
-    return ShareTable(source, starts[0], step_ms, names, _little_endian(packed))
+    return ShareTable(
+        source=source,
+        start_ms=starts[0],
+        step_ms=step_ms,
+        meters=names,
+        shares=_little_endian(packed),
+    )
 
 
 def _little_endian(packed: array[int]) -> bytes:
@@ -209,6 +213,6 @@ def _utc(at_ms: int) -> str:
 
 
 def names_of(meters: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """By id and by metering point, the id; of (id, metering point)."""
+    """Return the ids by id and by metering point, of pairs of id and metering point."""
     points = {point: meter for meter, point in meters if point}
     return points | {meter: meter for meter, _ in meters}

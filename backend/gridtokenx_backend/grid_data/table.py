@@ -1,12 +1,12 @@
-"""A table with a heading: one interval of one meter a row, unit and time zone said.
+"""Reads a table with a heading, in which each row has the energy of one meter in one interval.
 
 | column | what |
 | --- | --- |
 | `meter` | a meter's id, or its metering point |
-| `quantity` | see core.sharing.grid_data.Quantity |
-| `start` or `end` | of the interval; with an offset, or in the zone that is given |
+| `quantity` | see core.messages.grid_data.Quantity |
+| `start` or `end` | of the interval; with an offset, or in the time zone of the file |
 | `energy_kwh`, `energy_wh` or `energy_mwh` | empty if it is missing |
-| `quality` | optional, else measured: see rows.parse_quality |
+| `quality` | optional, else measured: see interval_rows.parse_quality |
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from datetime import datetime
 
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.grid_data import interval_rows
-from gridtokenx_backend.grid_data.interval_rows import UWH_OF, BadFile, BadValue, GridDataRow
+from gridtokenx_backend.grid_data.file_content import BadFile
+from gridtokenx_backend.grid_data.interval_rows import UWH_OF, BadValue, GridDataRow
 from gridtokenx_backend.grid_data.local_time import FileTimes
 
 MAX_COLUMNS = 64
@@ -28,9 +29,10 @@ _KNOWN = frozenset([*_NEEDED, "start", "end", *_ENERGY, "quality"])
 
 
 class TableColumns:
-    """Where each column is. Raises BadFile for a heading that is not as described above."""
+    """Where each column is."""
 
     def __init__(self, path: str, heading: Sequence[Cell]) -> None:
+        """Read the heading. Raises BadFile if it is not as described above."""
         names = [str(cell or "").strip().lower() for cell in heading]
         while names and not names[-1]:
             names.pop()
@@ -64,7 +66,7 @@ class TableColumns:
 def read_table(
     path: str, table: Iterable[Sequence[Cell]], times: FileTimes, *, decimal_comma: bool = False
 ) -> Iterator[GridDataRow]:
-    """The rows below the heading; an empty one is passed over. Raises BadFile."""
+    """Yield the rows below the heading; empty ones are passed over. Raises BadFile."""
     lines = iter(table)
     columns = TableColumns(path, next(lines, ()))
     for number, cells in enumerate(lines, start=2):
@@ -94,18 +96,25 @@ def _read_row(
     try:
         meter = interval_rows.parse_meter(_text(cell("meter")))
         quantity = interval_rows.parse_quantity(_text(cell("quantity")))
-        shown = cell(columns.time)
-        moment = shown if isinstance(shown, datetime) else times.read(_text(shown))
-        interval_end_ms = times.place((meter, quantity), moment, place)
+        time = cell(columns.time)
+        moment = time if isinstance(time, datetime) else times.read(_text(time))
+        moment_ms = times.place((meter, quantity), moment, place)
         quality = Quality.MEASURED
-        if "quality" in columns.index and (said := _text(cell("quality"))):
-            quality = interval_rows.parse_quality(said)
+        if "quality" in columns.index and (label := _text(cell("quality"))):
+            quality = interval_rows.parse_quality(label)
         energy_uwh = _energy(cell(columns.energy), columns.unit_uwh, decimal_comma)
-        energy_uwh, quality = interval_rows.known(energy_uwh, quality)
+        energy_uwh, quality = interval_rows.energy_with_quality(energy_uwh, quality)
     except BadValue as refusal:
         raise BadFile(f"{path}: {place}, column {name}: {refusal}") from None
-    interval_ms = interval_end_ms if columns.time == "start" else interval_end_ms - INTERVAL_MS
-    return GridDataRow(place, meter, quantity, interval_ms, energy_uwh, quality)
+    interval_ms = moment_ms if columns.time == "start" else moment_ms - INTERVAL_MS
+    return GridDataRow(
+        place=place,
+        meter=meter,
+        quantity=quantity,
+        interval_ms=interval_ms,
+        energy_uwh=energy_uwh,
+        quality=quality,
+    )
 
 
 def _text(cell: Cell) -> str:

@@ -1,8 +1,9 @@
-"""XLSX: the first sheet, laid out as a CSV file would be.
+"""Reads the first sheet of an XLSX workbook, which is laid out as a CSV file would be.
 
-A workbook is a ZIP archive of XML files that anybody may have made. So the archive's own directory
-is looked at before anything is unpacked, no part may have a document type (nothing that could
-expand), and the sheet is read as a stream, without its formulas' results being computed.
+A workbook is a ZIP archive of XML files, and anybody may have made it. Therefore the sizes in the
+archive's directory are checked before anything is unpacked, and no part may have a document type,
+because entities in it could expand without end. The sheet is read as a stream; formulas are not
+computed.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from gridtokenx_backend.grid_data.interval_rows import MAX_ROWS, BadFile, GridDataRow
+from gridtokenx_backend.grid_data.file_content import BadFile
+from gridtokenx_backend.grid_data.interval_rows import MAX_ROWS, GridDataRow
 from gridtokenx_backend.grid_data.local_time import FileTimes
 from gridtokenx_backend.grid_data.table import MAX_COLUMNS, Cell, read_table
 
 MAX_PARTS = 200
 MAX_UNPACKED_BYTES = 256 * 1024 * 1024
 MAX_OTHER_BYTES = 32 * 1024 * 1024
-"""Of the texts: two hundred thousand times and amounts, each its own, are half of it."""
+"""The texts of two hundred thousand different times and amounts need half of this."""
 MAX_STYLES_BYTES = 1024 * 1024
 _SHEETS = "xl/worksheets/"
 _STYLES = "xl/styles.xml"
@@ -28,7 +30,7 @@ _DOCTYPES = [b"<!DOCTYPE", "<!DOCTYPE".encode("utf-16-le"), "<!DOCTYPE".encode("
 
 
 def read_xlsx(path: str, content: bytes, times: FileTimes) -> Iterator[GridDataRow]:
-    """The rows of a workbook's first sheet (see `table`). Raises BadFile."""
+    """Yield the rows of a workbook's first sheet (see `table`). Raises BadFile."""
     _check_archive(path, content)
     yield from read_table(path, _cells(path, content), times)
 
@@ -53,14 +55,20 @@ def _check_archive(path: str, content: bytes) -> None:
 
 
 def _most_bytes(name: str) -> int:
-    """Of a part. Only the sheet is read as a stream: of the others each element is an object."""
+    """Return how large a part may be.
+
+    Only sheets are read as a stream. Of the other parts each element becomes an object in memory.
+    """
     if name.startswith(_SHEETS):
         return MAX_UNPACKED_BYTES
     return MAX_STYLES_BYTES if name == _STYLES else MAX_OTHER_BYTES
 
 
 def _has_doctype(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
-    """Unpacks a part by and by: an archive whose directory lies ends with its own error."""
+    """Unpack a part piece by piece; return whether it has a document type.
+
+    Raises BadZipFile if the part is larger than the directory says.
+    """
     before = b""
     with archive.open(part) as stream:
         while chunk := stream.read(_CHUNK):
@@ -76,13 +84,13 @@ def _cells(path: str, content: bytes) -> Iterator[list[Cell]]:
 
     try:
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-    except Exception as error:  # whatever a made-up archive makes of it
+    except Exception as error:  # openpyxl raises many kinds for a bad archive
         raise BadFile(f"{path}: expected a workbook (XLSX): {_reason(error)}") from None
     try:
         sheet = book.worksheets[0] if book.worksheets else None
         if sheet is None:
             raise BadFile(f"{path}: expected a workbook with a sheet")
-        sheet.reset_dimensions()  # what the file says of its size is not believed
+        sheet.reset_dimensions()  # the file may say a wrong size
         for number, line in enumerate(sheet.iter_rows(values_only=True), start=1):
             if number > MAX_ROWS + 1:
                 raise BadFile(f"{path}: row {number}: expected at most {MAX_ROWS} rows in a file")
@@ -98,7 +106,10 @@ def _cells(path: str, content: bytes) -> Iterator[list[Cell]]:
 
 
 def _cell(value: object) -> Cell:
-    """A date in a sheet is a floating-point number of days: it is off by microseconds."""
+    """Return a value of a sheet, with times rounded to the second.
+
+    A time in a sheet is a floating-point number of days, so it is off by microseconds.
+    """
     if isinstance(value, datetime):
         seconds = round(value.second + value.microsecond / 1e6)
         return value.replace(second=0, microsecond=0) + timedelta(seconds=seconds)
@@ -108,5 +119,5 @@ def _cell(value: object) -> Cell:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what a library says, or what kind of error it was."""
+    """Return the first line of an error's text, or its class if it has none."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

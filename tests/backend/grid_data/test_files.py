@@ -11,8 +11,8 @@ import pytest
 
 from gridtokenx_backend.core.messages.grid_data import GridSeries
 from gridtokenx_backend.core.model.interval_energy import Quality
+from gridtokenx_backend.grid_data.file_content import BadFile
 from gridtokenx_backend.grid_data.file_reader import ReadFile, read_content
-from gridtokenx_backend.grid_data.interval_rows import BadFile
 
 KWH = 10**9
 QUARTER = timedelta(minutes=15)

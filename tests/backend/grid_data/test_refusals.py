@@ -18,8 +18,8 @@ from tests.backend.grid_data.test_files import (
 )
 
 from gridtokenx_backend.grid_data import interval_rows, xlsx_reader
+from gridtokenx_backend.grid_data.file_content import BadFile
 from gridtokenx_backend.grid_data.file_reader import read_file
-from gridtokenx_backend.grid_data.interval_rows import BadFile
 
 GOOD = "m1,consumption,2026-01-01T00:00Z,1,"
 
@@ -241,7 +241,7 @@ def test_a_file_that_is_too_big_is_not_read(
 ) -> None:
     path = tmp_path / "big.csv"
     path.write_bytes(bytes(100))
-    monkeypatch.setattr("gridtokenx_backend.grid_data.file_reader.MAX_FILE_BYTES", 99)
+    monkeypatch.setattr("gridtokenx_backend.grid_data.file_content.MAX_FILE_BYTES", 99)
     with pytest.raises(BadFile, match="expected a file of at most 99 bytes"):
         read_file(path)
 
