@@ -1,1 +1,1 @@
-"""The agent as one process: everything wired, reloaded, watched."""
+"""The agent as one process: its parts are wired, reloaded and watched here."""

@@ -1,4 +1,4 @@
-"""One gateway: polling, sealer, outbox, uplink and what looks on, wired and kept running."""
+"""One gateway: buses, sealer, outbox, uplink and views, wired together and kept running."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from gridtokenx_wire.errors import ConfigError, KeyFileError
 from gridtokenx_wire.keys import device_id, device_text
 
 _REPORT_EVERY_S = 300.0
-# A stop takes at most 5 s: these, and what little is left.
+# A stop takes at most 5 s: these times and a little for the rest.
 _STOP_POLLS_S = 0.5
 _STOP_SEALER_S = 1.5
 _STOP_UPLINK_S = 1.5
 _STOP_VIEWS_S = 0.5
-# A reload has more patience with a poll under way: its reading would be missing.
+# A reload waits longer for a poll under way, because its reading would be missing.
 _FINISH_POLL_S = 5.0
-# The uplink and the sealer turn four times as often, unless a disk or a name server hangs.
+# The uplink and the sealer come round four times as often, unless a disk or name server hangs.
 _UPLINK_BOUND_S = 120.0
 _SEALER_BOUND_S = 120.0
 
@@ -54,6 +54,7 @@ class Setup(msgspec.Struct, frozen=True):
     paths: Paths
 
     def tls_files(self) -> list[bytes]:
+        """Return the content of the broker's files, to see at a reload whether they changed."""
         return [
             _content(path)
             for path in (self.paths.broker_ca, self.paths.broker_cert, self.paths.broker_key)
@@ -67,15 +68,15 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class _Sending:
-    """What former keys of this gateway have left, and then the uplink."""
+    """Sends what the retired keys of this gateway have left, and then runs the uplink."""
 
-    def __init__(self, formers: RetiredKeys, uplink: Uplink, beat: Beat) -> None:
-        self._formers = formers
+    def __init__(self, retired_keys: RetiredKeys, uplink: Uplink, beat: Beat) -> None:
+        self._retired_keys = retired_keys
         self._uplink = uplink
         self._beat = beat
 
     async def run(self) -> None:
-        await self._formers.go_first(self._beat)
+        await self._retired_keys.go_first(self._beat)
         await self._uplink.run()
 
     def stop(self) -> None:
@@ -83,7 +84,7 @@ class _Sending:
 
 
 class Gateway:
-    """Works until it is told to stop."""
+    """The running agent. It works until it is told to stop."""
 
     def __init__(
         self, setup: Setup, key: Ed25519PrivateKey, version: str, log: Logger, notifier: Notifier
@@ -100,7 +101,7 @@ class Gateway:
         self.clock = make_clock(setup.config.clock)
         self.outbox = Outbox(setup.paths.outbox, key, setup.config.outbox)
         self.uplink = self._make_uplink(setup)
-        self._formers = RetiredKeys(setup.config, setup.paths, self.clock, version, log)
+        self._retired_keys = RetiredKeys(setup.config, setup.paths, self.clock, version, log)
         self.sealer = Sealer(
             self.outbox,
             setup.config.uplink,
@@ -129,20 +130,20 @@ class Gateway:
 
     @property
     def config(self) -> EdgeConfig:
-        """What is in force."""
+        """The config that the agent runs with."""
         return self._setup.config
 
     @property
     def outbox_bytes(self) -> int:
-        """What the outbox takes on the disk, with its log."""
+        """The size of the outbox on the disk, with its write-ahead log."""
         file = self._setup.paths.outbox
         return sum(_size(path) for path in (file, file.with_name(f"{file.name}-wal")))
 
     async def run(self, stop: asyncio.Event, reload: asyncio.Event) -> None:
-        """Works until `stop`; reads its config again at `reload`.
+        """Work until `stop`, and read the config again at `reload`.
 
-        Raises OutboxRefusedError at once where the outbox is not ours, ConfigError where a file
-        that the config names cannot be used.
+        Raises OutboxRefusedError at once where the outbox belongs to another gateway, and
+        ConfigError where a file that the config names cannot be used.
         """
         self._stop = stop
         home_assistant, status = (
@@ -152,9 +153,9 @@ class Gateway:
         await self._open_outbox()
         self._report_start()
         self._supervisor.start("sealer", self.sealer)
-        self._enlist_uplink()
+        self._start_uplink()
         await self._apply_buses()
-        for name, part in (("house", home_assistant), ("status", status)):
+        for name, part in (("home_assistant", home_assistant), ("status", status)):
             if part:
                 self._supervisor.start(name, part)
         self._notifier.ready()
@@ -174,8 +175,8 @@ class Gateway:
         self._buses.close()
         await asyncio.gather(
             self._supervisor.stop("uplink", _STOP_UPLINK_S),
-            self._formers.stop(),
-            self._supervisor.stop("house", _STOP_VIEWS_S),
+            self._retired_keys.stop(),
+            self._supervisor.stop("home_assistant", _STOP_VIEWS_S),
             self._supervisor.stop("status", _STOP_VIEWS_S),
         )
         await self._supervisor.close()
@@ -190,7 +191,7 @@ class Gateway:
         return self._buses.stats
 
     def status_line(self) -> str:
-        """What `systemctl status` shows."""
+        """Return the line that `systemctl status` shows."""
         meters = [meter for bus in self.bus_stats.values() for meter in bus.meters.values()]
         answer = sum(meter.last is not None and not meter.error for meter in meters)
         broker = "connected" if self.uplink.is_connected else "not connected"
@@ -243,7 +244,9 @@ class Gateway:
             self._notifier.ready()
 
     async def _reload(self) -> None:
-        """A config that is wrong, or that a running agent cannot take, changes nothing."""
+        """Read the config again and apply it. A config that is wrong, or that a running agent
+        cannot take, changes nothing.
+        """
         path = self._setup.path
         try:
             config = load_config(path)
@@ -266,7 +269,7 @@ class Gateway:
         self._log.info("reloaded", changed=list(plan.sections))
 
     async def _apply(self, new: Setup, plan: ReloadPlan) -> None:
-        # What may be refused comes before anything is changed.
+        # The parts whose files may be refused are made before anything is changed.
         uplink = self._make_uplink(new) if plan.uplink else None
         home_assistant = self._make_home_assistant(new) if plan.home_assistant else None
         self._setup = new
@@ -275,7 +278,7 @@ class Gateway:
         if uplink:
             await self._replace_uplink(uplink)
         if plan.home_assistant:
-            await self._replace("house", home_assistant)
+            await self._replace("home_assistant", home_assistant)
         if plan.status:
             await self._replace("status", self._make_status(new))
 
@@ -291,11 +294,11 @@ class Gateway:
         uplink.counts = self.uplink.counts
         uplink.acked_at_s = self.uplink.acked_at_s
         self.uplink = uplink
-        self._enlist_uplink()
+        self._start_uplink()
 
-    def _enlist_uplink(self) -> None:
+    def _start_uplink(self) -> None:
         beat = self._progress.expect("uplink", _UPLINK_BOUND_S)
-        self._supervisor.start("uplink", _Sending(self._formers, self.uplink, beat))
+        self._supervisor.start("uplink", _Sending(self._retired_keys, self.uplink, beat))
 
     async def _replace(self, name: str, part: Part | None) -> None:
         await self._supervisor.stop(name, _STOP_VIEWS_S)
@@ -319,7 +322,7 @@ class Gateway:
                 self._log.warning("profile_contested", profile=name, notes=list(model.notes))
 
     async def _report(self) -> None:
-        """What an operator wants to see now and then in the journal."""
+        """Log the counts now and then, for an operator who reads the journal."""
         while True:
             await asyncio.sleep(_REPORT_EVERY_S)
             counts = self.uplink.counts
@@ -337,7 +340,7 @@ class Gateway:
 
 
 def _content(path: Path) -> bytes:
-    """What a file holds, or nothing; to see whether it changed."""
+    """Return what a file holds, or nothing if it cannot be read."""
     try:
         return path.read_bytes() if path.is_file() else b""
     except OSError:

@@ -1,9 +1,9 @@
-"""The agent's event loop: its timers keep time to some 0.1 ms.
+"""The agent's event loop, whose timers are exact to some 0.1 ms.
 
-asyncio's usual one waits with epoll, whose clock counts whole milliseconds, and wakes up to one
-late. At 38,400 baud that is four characters after every frame: 7 % of the line (measured with
-`scripts/bench bus`). select(2) counts microseconds; its limit of 1,024 descriptors is far from
-a gateway's two dozen.
+asyncio's usual loop waits with epoll, whose clock counts whole milliseconds, so that it wakes up to
+one late. At 38,400 baud that is the time of four characters after every frame, or 7 % of the line
+(measured with `scripts/bench bus`). select(2) counts microseconds; its limit of 1,024 descriptors
+is far from a gateway's two dozen.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ _Result = TypeVar("_Result")
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
+    """Return such a loop."""
     return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 
 def run(main: Coroutine[Any, Any, _Result]) -> _Result:
-    """As asyncio.run, on such a loop."""
+    """Run a coroutine as asyncio.run does, on such a loop."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)

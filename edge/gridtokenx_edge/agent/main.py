@@ -1,6 +1,6 @@
-"""The agent as a process: everything wired, until SIGTERM; a new config at SIGHUP.
+"""The agent as a process: it runs until SIGTERM and reads its config again at SIGHUP.
 
-Started as `python -m gridtokenx_edge.agent.main CONFIG VERSION` by `gridtokenx-edge run`, so that
+`gridtokenx-edge run` starts it as `python -m gridtokenx_edge.agent.main CONFIG VERSION`, so that
 nothing of the command line stays in memory.
 """
 
@@ -29,7 +29,7 @@ USER_ERROR = 2
 
 
 async def run_agent(setup: Setup, key: Ed25519PrivateKey, version: str) -> None:
-    """Runs a gateway until SIGTERM or SIGINT; SIGHUP makes it read its config again."""
+    """Run a gateway until SIGTERM or SIGINT. SIGHUP makes it read its config again."""
     running = asyncio.get_running_loop()
     stop, reload = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -61,7 +61,7 @@ def _load_key(paths: Paths, path: Path) -> Ed25519PrivateKey:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs with the config file and the version in `arguments`; the process's exit code."""
+    """Run with the config file and the version in `arguments`. Return the process's exit code."""
     path, version = Path(arguments[0]), arguments[1]
     try:
         config = load_config(path)

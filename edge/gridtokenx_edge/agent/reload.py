@@ -1,4 +1,6 @@
-"""What a new config changes in a running agent. Pure: both configs come in, a plan comes out."""
+"""What a new config changes in a running agent. Pure: both configs are arguments, a plan is
+returned.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ _REPLACEABLE = {*_UPLINK, *DRIVERS, "status", "home_assistant"}
 
 
 class ReloadPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Either what has to be restarted, or why the whole process has to.
+    """The parts that have to be restarted, or the reasons why the whole process has to.
 
     `refused` are lines for a person. `sections` are the sections that differ.
     """
@@ -28,10 +30,11 @@ class ReloadPlan(msgspec.Struct, frozen=True, kw_only=True):
 def plan_reload(
     old: EdgeConfig, new: EdgeConfig, *, tls_files: bool = False, home_assistant_files: bool = False
 ) -> ReloadPlan:
-    """`tls_files`, `home_assistant_files`: what [broker] and [home_assistant] name has changed.
+    """Return which parts have to be restarted for a new config, or why the process has to be.
 
-    A key and a chain belong to a device and a community: those sections need a restart, and so
-    does every section that this module does not know how to replace.
+    `tls_files` and `home_assistant_files` say that the files which [broker] and [home_assistant]
+    name have new content. A key and a chain belong to a device and a community: those sections
+    need a restart, and so does every section that this module does not know how to replace.
     """
     differ = [name for name in old.__struct_fields__ if getattr(old, name) != getattr(new, name)]
     if old.site.community == new.site.community and "site" in differ:

@@ -1,8 +1,9 @@
-"""What former keys of this gateway have left to send: an uplink for each, until it is empty.
+"""What retired keys of this gateway have left to send: each has an uplink until its outbox is
+empty.
 
 Readings under the new key are sent afterwards, so that the oracle sees them in their order. A
-former key that the backend no longer hears must not hold them up for ever: after a while without
-progress the new key goes on beside it.
+retired key that the backend no longer accepts must not hold them up for ever: after a while without
+progress the new key is used beside it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _STOP_S = 1.0
 
 
 class RetiredKey:
-    """One former identity. Raises KeyFileError, ConfigError if its files cannot be used."""
+    """One retired key and its outbox. Raises KeyFileError or ConfigError if its files cannot be
+    used.
+    """
 
     def __init__(
         self, config: EdgeConfig, paths: Paths, clock: Clock, version: str, log: Logger
@@ -40,7 +43,7 @@ class RetiredKey:
         self._mark = mark_of(paths)
 
     async def drain(self) -> None:
-        """Sends until nothing is left, and marks it so. Can be cancelled."""
+        """Send until nothing is left, and mark the outbox so. It can be cancelled."""
         device = device_text(self._outbox.device)
         sending = asyncio.create_task(self.uplink.run())
         try:
@@ -68,7 +71,7 @@ class RetiredKey:
 
 
 class RetiredKeys:
-    """All former identities that have something left."""
+    """All retired keys that have something left to send."""
 
     def __init__(
         self, config: EdgeConfig, paths: Paths, clock: Clock, version: str, log: Logger
@@ -86,7 +89,9 @@ class RetiredKeys:
                 log.error("former_key_unusable", key=str(files.key), reason=str(error))
 
     async def go_first(self, beat: Beat = no_beat) -> None:
-        """Returns when all are drained, or none got on for a while; they go on by themselves."""
+        """Return when nothing is left, or when no ack came for a while. The uplinks go on by
+        themselves.
+        """
         if not self._draining:
             self._draining = [asyncio.create_task(each.drain()) for each in self._all]
         acked, since_s = -1, time.monotonic()
@@ -105,12 +110,12 @@ class RetiredKeys:
         return sum(each.uplink.unacked for each in self._all)
 
     async def stop(self) -> None:
-        """Ends them soon; what is left stays in their outboxes."""
+        """End the uplinks soon. What is left stays in the outboxes."""
         for task in self._draining:
             task.cancel()
         await asyncio.gather(*self._draining, return_exceptions=True)
 
 
 def mark_of(paths: Paths) -> Path:
-    """The file that says that a former outbox has nothing left."""
+    """Return the file whose existence says that a retired outbox has nothing left."""
     return paths.outbox.with_name(f"{paths.outbox.name}.drained")

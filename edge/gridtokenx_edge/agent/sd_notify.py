@@ -10,10 +10,10 @@ from contextlib import suppress
 
 
 class Notifier:
-    """Speaks to the service manager that started us, or to nobody.
+    """Sends messages to the service manager that started this process, if one did.
 
-    `address` is $NOTIFY_SOCKET: a path, or an abstract name that begins with @. What cannot be
-    delivered is dropped: if it mattered, the watchdog finds it out.
+    `address` is $NOTIFY_SOCKET: a path, or an abstract name that begins with @. A message that
+    cannot be delivered is dropped; if it was important, the watchdog notices.
     """
 
     def __init__(self, address: str = "", watchdog_s: float | None = None) -> None:
@@ -24,7 +24,9 @@ class Notifier:
 
     @classmethod
     def of_process(cls, environ: Mapping[str, str]) -> Notifier:
-        """As systemd.service(5) sets NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID."""
+        """Return the notifier for NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID, as in
+        systemd.service(5).
+        """
         ours = environ.get("WATCHDOG_PID") in (None, str(os.getpid()))
         watchdog_us = environ.get("WATCHDOG_USEC", "")
         is_watched = ours and watchdog_us.isdecimal() and int(watchdog_us) > 0
@@ -32,22 +34,25 @@ class Notifier:
         return cls(environ.get("NOTIFY_SOCKET", ""), watchdog_s)
 
     def ready(self) -> None:
-        """Started, or done with a reload."""
+        """Say that the agent has started, or that it is done with a reload."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """A reload begins; `ready` ends it. systemd 253 and later wants the time with it."""
+        """Say that a reload begins; `ready` ends it. systemd 253 and later expects the time with
+        it.
+        """
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
+        """Say that the agent is stopping."""
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """Keeps the watchdog quiet for another `watchdog_s`."""
+        """Keep the watchdog from restarting the service for another `watchdog_s`."""
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """One line that `systemctl status` shows."""
+        """Give the line that `systemctl status` shows."""
         self._send(f"STATUS={' '.join(text.split())}")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Tells systemd that the agent works, as long as it does."""
+"""Tells systemd that the agent works, for as long as all of its loops come round."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from gridtokenx_edge.agent.sd_notify import Notifier
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.progress import Progress
 
-# Without a watchdog, hangs are looked for and the status line is renewed this often.
+# How often hangs are looked for and the status line is renewed if there is no watchdog.
 _LOOK_EVERY_S = 15.0
 
 
 class Watchdog:
-    """Looks at the loops' progress at half of the watchdog's time, sd_watchdog_enabled(3)."""
+    """Looks at the loops' progress twice in the watchdog's time, as sd_watchdog_enabled(3)
+    advises.
+    """
 
     def __init__(
         self, notifier: Notifier, progress: Progress, status: Callable[[], str], log: Logger
@@ -27,7 +29,7 @@ class Watchdog:
         self._hanging: set[str] = set()
 
     async def run(self) -> None:
-        """Runs until cancelled."""
+        """Look again and again until cancelled."""
         every_s = _LOOK_EVERY_S
         if self._notifier.watchdog_s:
             every_s = min(every_s, self._notifier.watchdog_s / 2)
@@ -36,7 +38,9 @@ class Watchdog:
             await asyncio.sleep(every_s)
 
     def look(self) -> None:
-        """One look: a sign of life if every loop turns, else a line for each that does not."""
+        """Look once: tell systemd that the agent is alive if every loop comes round, or else log
+        each loop that does not.
+        """
         hanging = self._progress.hanging()
         for loop in self._hanging - hanging.keys():
             self._faults.over("loop_hangs", loop)

@@ -1,1 +1,1 @@
-"""DLMS/COSEM meters: lines, associations, readers, gap repair, pushed readings."""
+"""The DLMS/COSEM driver: lines, associations, readers, the repair of gaps, and pushed readings."""

@@ -1,4 +1,4 @@
-"""One meter's association, opened when it is wanted and kept open as long as the meter allows."""
+"""One meter's association: opened when it is wanted, and kept open as long as the meter allows."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ T = TypeVar("T")
 _CHALLENGE_BYTES = 16
 _EXCHANGE_S = 60.0
 _GAP_S = 0.2
-# Other counters than ours may have been used with these keys, by a reading head or another gateway.
+# A reading head or another gateway may have used counters with these keys too.
 _COUNTER_MARGIN = 1
 
 
 class MeterAssociation:
-    """Asks one meter. Call everything in the line's turn; all raise BusFault."""
+    """Asks one meter. Hold the line while calling its methods; all of them raise BusFault."""
 
     def __init__(self, line: DlmsLine, access: MeterAccess) -> None:
         self._line = line
@@ -58,7 +58,9 @@ class MeterAssociation:
 
     @property
     def is_open(self) -> bool:
-        """Whether the association may still stand. Only asking tells."""
+        """Whether the association is believed to be open. Only a request shows whether the meter
+        agrees.
+        """
         idle_s = time.monotonic() - self._used_at_s
         return (
             self._association is not None
@@ -69,7 +71,7 @@ class MeterAssociation:
 
     @property
     def has_lists(self) -> bool:
-        """Whether several attributes may be asked for at once."""
+        """Whether several attributes may be asked for in one request."""
         negotiated = self._association.negotiated if self._association else None
         return (
             negotiated is not None
@@ -83,7 +85,7 @@ class MeterAssociation:
         return self._association
 
     async def open(self) -> None:
-        """Opens the link and the association, if they are not open."""
+        """Open the link and the association, unless they are open."""
         if self.is_open:
             return
         self._forget()
@@ -94,7 +96,10 @@ class MeterAssociation:
             raise self._fault(error) from None
 
     async def ask(self, exchange: Generator[bytes, bytes, T]) -> T:
-        """Runs a service. What was refused leaves the association open, other faults close it."""
+        """Run a service and return its result.
+
+        A refusal leaves the association open; any other fault closes it.
+        """
         assert self._transport
         try:
             answer = await run_service(exchange, self._transport)
@@ -106,7 +111,7 @@ class MeterAssociation:
         return answer
 
     async def close(self) -> None:
-        """Says goodbye and keeps what must outlive us."""
+        """Release the association, and keep on the disk what must outlive this process."""
         if self.is_open and self._transport and self._association:
             with suppress(DlmsError, TimeoutError):
                 await run_service(self._association.release(), self._transport)
@@ -125,7 +130,7 @@ class MeterAssociation:
         try:
             await self._associate()
         except (SecurityError, RefusedError):
-            # Somebody else may have used counters of these keys: go on beyond what the meter saw.
+            # Another client may have used counters of these keys: go on beyond the newest of them.
             if self._ciphering is None or not await self._ask_counter():
                 raise
             await self._associate()
@@ -140,7 +145,7 @@ class MeterAssociation:
         return isinstance(config, DlmsSerial) and (config.opening or link.opening) == "mode_e"
 
     async def _open_link(self, transport: Transport) -> None:
-        """Through mode E, where the meter has gone back to it with the end of the last link."""
+        """Open the link, through mode E where the meter has gone back to it after the last link."""
         needs_opening, self._needs_opening = self._needs_opening, False
         if not needs_opening:
             await transport.open()
@@ -149,7 +154,7 @@ class MeterAssociation:
         try:
             await open_in_mode_e(MeterView(self._line), baud_limit=limit)
         except (LinkError, MalformedError) as error:
-            # Left without a word, as by a power cut, it speaks HDLC until it has waited enough.
+            # After a link without an end, as at a power cut, it speaks HDLC until its time-out.
             self._line.set_baud(limit)
             with suppress(LinkError):
                 await transport.open()
@@ -177,7 +182,10 @@ class MeterAssociation:
         self._used()
 
     async def _ask_counter(self) -> bool:
-        """Goes on beyond the newest counter that the meter has seen, where it tells which."""
+        """Go on beyond the newest invocation counter that the meter has seen.
+
+        Return whether the meter tells it.
+        """
         code = self._access.profile.association.counter
         if not code or self._ciphering is None:
             return False
@@ -222,7 +230,9 @@ class MeterAssociation:
         return HdlcTransport(view, link, timing)
 
     async def _drop(self, error: DlmsError) -> None:
-        """Gives the association up; a link that may still stand is ended, to start anew."""
+        """Give the association up, and end a link that may still be open, so that the next one
+        starts anew.
+        """
         transport = self._transport
         self._forget()
         if transport and self._line.is_up and not isinstance(error, LinkError):
@@ -247,7 +257,9 @@ class MeterAssociation:
         self._used_at_s = time.monotonic()
 
     def _keep_newest_received(self) -> None:
-        """The meter's newest counter is kept once an association: older messages are replays."""
+        """Keep the meter's newest counter on the disk, once an association: older messages are
+        replays.
+        """
         ciphering = self._ciphering
         if ciphering and ciphering.counters and ciphering.guard.newest > self._received:
             self._received = ciphering.guard.newest

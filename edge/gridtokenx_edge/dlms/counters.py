@@ -1,7 +1,7 @@
-"""Invocation counters on disk: none is ever used twice, whatever ends the process.
+"""Invocation counters on the disk: none is ever used twice, however the process ends.
 
-A counter used twice under one key gives the key away (NIST SP 800-38D, 8). So a range is
-reserved on the disk before its first counter is used; a crash costs what was left of it.
+A counter that is used twice under one key gives the key away (NIST SP 800-38D, 8). So a range is
+reserved on the disk before its first counter is used. A crash costs what was left of the range.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ from gridtokenx_dlms.errors import SecurityError
 from gridtokenx_dlms.security import MAX_COUNTER, Keys
 from gridtokenx_dlms.session import Ciphering
 
-# Some 40 readings of a meter; a card writes a page for each range.
+# Enough for some 40 readings of a meter. A memory card writes a page for each range.
 RANGE = 1000
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file: the first counter that nobody reserved, and the newest that each meter used."""
+    """The content of the file: the first counter that is not reserved, and the newest one of each
+    meter.
+    """
 
     next: int = 0
     heard: dict[str, int] = {}
 
 
 class CounterFile:
-    """The counters of one key and system title. Raises SecurityError where the disk keeps none.
+    """The counters of one key and system title. Raises SecurityError where the disk cannot keep
+    them.
 
-    The file is named after the two and stays when keys are exchanged: should old ones come back,
-    or several meters share theirs, no counter is used a second time.
+    The file is named after the two, and it stays when keys are exchanged. So no counter is used a
+    second time if old keys come back, or if several meters share theirs.
     """
 
     def __init__(self, folder: Path, meter: str, keys: Keys, title: bytes) -> None:
@@ -41,7 +44,9 @@ class CounterFile:
         self._meter = meter
 
     def reserve(self, at_least: int = 0, heard: int = -1) -> range:
-        """A range of counters, all of them `at_least` or higher, that are now ours alone."""
+        """Reserve a range of counters for this caller, all of them `at_least` or higher, and return
+        it.
+        """
         with self._locked():
             kept = self._load()
             first = max(kept.next, at_least)
@@ -52,11 +57,11 @@ class CounterFile:
             return range(first, last)
 
     def newest_received(self) -> int:
-        """The newest counter of the meter that is known."""
+        """Return the newest counter that the meter is known to have used, or -1."""
         return self._load().heard.get(self._meter, -1)
 
     def keep_newest_received(self, heard: int) -> None:
-        """Keeps the newest counter of the meter, against replays after a restart."""
+        """Keep the newest counter of the meter, so that replays are recognised after a restart."""
         with self._locked():
             kept = self._load()
             if heard > kept.heard.get(self._meter, -1):
@@ -75,11 +80,11 @@ class CounterFile:
         except FileNotFoundError:
             return _Kept()
         except (OSError, msgspec.DecodeError) as error:
-            # To begin anew would use counters twice.
+            # To begin at zero would use counters twice.
             raise SecurityError(f"{self._path}: expected invocation counters: {error}") from None
 
     def _store(self, kept: _Kept) -> None:
-        """Durable before it returns."""
+        """Replace the file. The content is safe on the disk when this returns."""
         fresh = self._path.with_name(f"{self._path.name}.new")
         try:
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -101,7 +106,7 @@ class CounterFile:
 
 
 class _Lock:
-    """Between processes: the installer's command and the agent may know the same meter."""
+    """A lock between processes: the installer's command and the agent may ask the same meter."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -119,13 +124,13 @@ class _Lock:
 
 
 class DurableCiphering(Ciphering):
-    """Ciphering whose counters come from reserved ranges. Make it with `durable_ciphering`."""
+    """Ciphering whose counters come from reserved ranges. MeterAccess.ciphering makes it."""
 
     counters: CounterFile | None = None
     end: int = 0
 
     def take_counter(self) -> int:
-        """The next counter, of a new range where the last one is used up."""
+        """Return the next counter. It comes from a new range where the last one is used up."""
         assert self.counters
         if self.counter >= self.end:
             self.skip_to(0)
@@ -133,7 +138,9 @@ class DurableCiphering(Ciphering):
         return self.counter - 1
 
     def skip_to(self, at_least: int) -> None:
-        """Goes on in a new range, from `at_least` on: the meter has seen others meanwhile."""
+        """Go on in a new range, from `at_least` on, because the meter has seen other counters
+        meanwhile.
+        """
         assert self.counters
         reserved = self.counters.reserve(at_least, self.guard.newest)
         self.counter, self.end = reserved.start, reserved.stop

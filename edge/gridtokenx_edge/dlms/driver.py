@@ -16,7 +16,7 @@ from gridtokenx_edge.polling.driver import Bus, BusFacts, MeterModel, Surroundin
 from gridtokenx_edge.polling.watch import LineWatch
 from gridtokenx_wire.reading import Reading
 
-# A loop may be late by so much before it hangs, beyond what its polls may take.
+# A loop that is late by more than this hangs; the time comes on top of what its polls may take.
 _HANGS_AFTER_S = 60.0
 # An association is opened, asked and opened again; each exchange has a bound of its own.
 _LONGEST_POLL_S = 600.0

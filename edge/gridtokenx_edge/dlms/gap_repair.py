@@ -1,7 +1,8 @@
 """Gap repair: what a gateway missed is read from its meter's load profile afterwards.
 
-`GapPlan` and `fitting` decide, without I/O; `GapRepair` reads. The oracle takes no reading that
-is older than its meter's last one, so live readings wait until the gap is filled or given up.
+`find_gap`, `chunks` and `fitting` decide, without I/O; `GapRepair` reads. The oracle takes no
+reading that is older than its meter's last one. So live readings wait until the gap is filled or
+given up.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from gridtokenx_wire.reading import Reading, ReadingFlag
 # A gap is more than a few missed polls.
 _MISSED_POLLS = 3
 _SHORTEST_GAP_MS = 60_000
-# Rows of a clock that is off by more than this would stand at the wrong intervals.
+# Where the clock is off by more than this, rows would be put into the wrong intervals.
 _MOST_DRIFT_MS = 120_000
 _MOST_FAILURES = 5
 _RETRY_BASE_S = 1.0
@@ -37,14 +38,14 @@ _MOST_HELD = 1000
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Between the last reading that was sealed and the first live one after it."""
+    """The time between the last reading that was stored and the first live one after it."""
 
     before: LastReading
     after: Reading
 
 
 def find_gap(before: LastReading | None, after: Reading, every_ms: int) -> Gap | None:
-    """The gap before a live reading, if there is one."""
+    """Return the gap before a live reading, or None if there is none."""
     if before is None:
         return None
     longest_ms = max(_MISSED_POLLS * every_ms, _SHORTEST_GAP_MS)
@@ -52,9 +53,11 @@ def find_gap(before: LastReading | None, after: Reading, every_ms: int) -> Gap |
 
 
 def chunks(gap: Gap, period_ms: int, rows: int, limit_ms: int) -> Iterator[tuple[int, int]]:
-    """The times to ask for, oldest first, each of at most so many rows; both ends included.
+    """Yield the times to ask for, oldest first, each of at most `rows` rows; both ends are
+    included.
 
-    Only whole periods count: a gap without the end of an interval in it has nothing to repair.
+    Only whole periods count: in a gap without the end of a capture period there is nothing to
+    repair.
     """
     first_ms = max(gap.before.time_ms + 1, gap.after.time_ms - limit_ms)
     first_ms += -first_ms % period_ms
@@ -67,10 +70,10 @@ def chunks(gap: Gap, period_ms: int, rows: int, limit_ms: int) -> Iterator[tuple
 def fitting(
     rows: Iterable[Capture], access: MeterAccess, before: LastReading, after: Reading
 ) -> list[Reading]:
-    """The rows as readings that fit between two others, in their order.
+    """Return the rows as readings that fit between two others, in their order.
 
-    Registers only grow. Where the meter's clock is off from the gateway's, a row near an end of
-    the gap may not fit, and is left out: the registers lose nothing by it.
+    Registers only grow. Where the meter's clock is off from the gateway's, a row near an end of the
+    gap may not fit. It is left out, and the registers lose nothing by it.
     """
     found = []
     for row in rows:
@@ -96,10 +99,10 @@ def _is_between(before: LastReading, reading: Reading, after: Reading) -> bool:
 
 
 class GapRepair:
-    """Lets a meter's readings through in the order of their times, filling gaps between them.
+    """A sink that passes a meter's readings on in the order of their times, and fills gaps between
+    them.
 
-    A sink for the live readings, in front of the one that gets all of them; let `run` run
-    meanwhile.
+    It stands before the sink that gets all readings. `run` has to run meanwhile.
     """
 
     def __init__(
@@ -128,7 +131,7 @@ class GapRepair:
         self._sink.end()
 
     def add(self, reading: Reading) -> None:
-        """Pass a live reading on: at once, or after the gap before it."""
+        """Pass a live reading on: at once, or after the gap before it is filled."""
         if self._gap is None and self._can_repair:
             self._gap = find_gap(self._last, reading, self._access.meter.every_ms)
         if self._gap:
@@ -138,7 +141,7 @@ class GapRepair:
             self._pass_on(reading)
 
     async def run(self) -> None:
-        """Fills gaps until cancelled."""
+        """Fill gaps until cancelled."""
         while True:
             await self._found.wait()
             self._found.clear()
@@ -190,7 +193,9 @@ class GapRepair:
                 self._pass_on(reading)
 
     async def _patiently(self, read: Any, *arguments: Columns | int) -> Any:
-        """Tries again what a line or a meter fails to give, but not what it refuses."""
+        """Read something, and try again after faults of the line or the meter, but not after a
+        refusal.
+        """
         backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, lambda: 1.0)
         for left in reversed(range(_MOST_FAILURES)):
             try:

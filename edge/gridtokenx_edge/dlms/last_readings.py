@@ -1,6 +1,7 @@
-"""The last sealed reading of each DLMS meter, kept on disk: where a gap would begin.
+"""The last stored reading of each DLMS meter, kept on the disk. A gap would begin there.
 
-It is saved once a minute, as a card wears; at the start the outbox's newest frames tell the rest.
+The file is saved once a minute at most, because a memory card wears. At the start the newest frames
+of the outbox tell what is newer than the file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _SAVE_EVERY_S = 60.0
 
 
 class LastReading(msgspec.Struct, frozen=True, kw_only=True):
-    """The registers of a meter's last reading, as the site sees them."""
+    """The time and the registers of a meter's last reading, as the site sees them."""
 
     time_ms: int
     import_uwh: int
@@ -34,7 +35,7 @@ def last_reading_of(reading: Reading) -> LastReading:
 
 
 class LastReadings:
-    """The marks of the meters that are followed."""
+    """The last readings of the meters that are followed."""
 
     def __init__(self, path: Path, log: Logger) -> None:
         self._path = path
@@ -45,10 +46,11 @@ class LastReadings:
         self._is_changed = False
 
     def last(self, meter: str) -> LastReading | None:
+        """Return the last reading of a meter, or None if none is known."""
         return self._last_readings.get(meter)
 
     def stored(self, readings: Iterable[Reading]) -> None:
-        """Take note that readings have become a frame on the disk."""
+        """Take note of readings that have become a frame on the disk."""
         for reading in readings:
             self._read(reading)
         if self._is_changed and time.monotonic() - self._saved_at_s >= _SAVE_EVERY_S:
@@ -59,8 +61,8 @@ class LastReadings:
     ) -> None:
         """Follow these meters from now on.
 
-        Where some of them are new, their marks come from the file, or from the stored readings
-        that are newer.
+        Where some of them are new, their last readings come from the file, or from the stored
+        readings where those are newer.
         """
         are_known = meters <= self._meters
         self._meters = meters
@@ -84,7 +86,7 @@ class LastReadings:
             return {}
 
     def save(self) -> None:
-        """Replaces the file; what fails is tried again with the next frame."""
+        """Replace the file. If that fails, it is tried again with a later frame."""
         self._saved_at_s = time.monotonic()
         fresh = self._path.with_name(f"{self._path.name}.new")
         try:
@@ -103,7 +105,7 @@ class LastReadings:
             self._is_changed = True
 
     def _take(self, meter: str, mark: LastReading) -> bool:
-        """Keep a mark if it is newer than the one before. Return whether it is."""
+        """Keep a reading if it is newer than the one before. Return whether it is."""
         known = self._last_readings.get(meter)
         is_newer = known is None or mark.time_ms > known.time_ms
         if is_newer:

@@ -1,7 +1,7 @@
-"""One line to DLMS meters: a serial port or a connection that meters take lock on.
+"""One line to DLMS meters: a serial port or a connection that one meter at a time is asked on.
 
-It is opened when it is wanted, and closed when it fails. Who asks too soon after a failure is
-told so at once instead of trying again.
+It is opened when it is wanted, and closed when it fails. A caller that asks too soon after a
+failure gets the same fault at once, and the port is not tried again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def line_baud(bus: DlmsBus) -> int:
 
 
 class DlmsLine:
-    """A line that one meter at a time has the turn on."""
+    """A line that one caller at a time holds."""
 
     def __init__(self, config: DlmsSerial | DlmsTcp, baud: int = 9600) -> None:
         self.name = config.name
@@ -45,9 +45,9 @@ class DlmsLine:
         self._why_down = ""
         self._has_answered = False
         self.asked: Callable[[float], None] = lambda _: None
-        """Told how long each turn held the line, in seconds."""
+        """Told how long each caller held the line, in seconds."""
         self.on_bytes: Callable[[bool, bytes], None] | None = None
-        """Told what is sent (true) and what comes."""
+        """Told the bytes that are sent (true) and that come (false)."""
         self._is_hidden = False
 
     opens_on_demand = True
@@ -58,7 +58,7 @@ class DlmsLine:
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
-        """The line to oneself, in the order of asking."""
+        """Have the line for oneself. Callers get it in the order of asking."""
         async with self._lock:
             began_s = time.monotonic()
             try:
@@ -67,7 +67,7 @@ class DlmsLine:
                 self.asked(time.monotonic() - began_s)
 
     async def connect(self) -> None:
-        """Opens the line unless it is open. Raises LineDown."""
+        """Open the line unless it is open. Raises LineDown."""
         if self._line:
             return
         if time.monotonic() < self._not_before_s:
@@ -89,13 +89,17 @@ class DlmsLine:
         self._not_before_s = time.monotonic() + self._backoff.next_s()
 
     def settled(self) -> None:
-        """A meter has answered: the next failure is a first one again."""
+        """Take note that a meter has answered: the next failure of the line is a first one
+        again.
+        """
         self._has_answered = True
         self._backoff.reset()
 
     @contextmanager
     def hide_bytes(self, *, is_secret: bool) -> Iterator[None]:
-        """Nobody hears what passes meanwhile, if it is secret: a password goes in the open."""
+        """Keep the bytes that pass meanwhile from `on_bytes`, if they hold a secret such as a
+        password.
+        """
         self._is_hidden = is_secret
         try:
             yield
@@ -161,4 +165,4 @@ class MeterView:
         self.set_baud = line.set_baud
 
     def close(self) -> None:
-        """The line is the other meters' too."""
+        """Do nothing, because the other meters use the line too."""

@@ -1,4 +1,6 @@
-"""Meters that send by themselves: data notifications on a serial port, to a TCP or a UDP port."""
+"""Receives what meters send by themselves: data notifications on a serial port, a TCP or a UDP
+port.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +35,15 @@ from gridtokenx_wire.reading import Reading, ReadingFlag
 _RETRY_BASE_S = 0.5
 _RETRY_CAP_S = 30.0
 _SILENCE_S = 600.0
-_KEEP_HEARD_S = 60.0
-# A message that was kept back has old registers: it would be a wrong reading of now.
+_KEEP_NEWEST_EVERY_S = 60.0
+# A message that was delayed has old registers, which would be wrong in a reading of now.
 _MOST_APART_MS = 60_000
 _LONGEST_MESSAGE = 4096
 _SENDERS = 16
 
 
 class PushedMeter:
-    """One meter's messages: opened with its keys, decoded by its template, thinned out."""
+    """One meter's messages: deciphered with its keys, decoded by its template, and thinned out."""
 
     def __init__(
         self, access: MeterAccess, clock: Clock, is_synchronised: Callable[[], bool] = lambda: True
@@ -55,7 +57,9 @@ class PushedMeter:
         self._last_slot = -1
 
     def open(self, message: bytes) -> bytes:
-        """The plain message. Raises DlmsError, above all where it is another meter's."""
+        """Return the plain message. Raises DlmsError, above all where the message is another
+        meter's.
+        """
         access = self._access
         if not is_ciphered(message):
             if access.protection is not Protection.NONE:
@@ -78,7 +82,8 @@ class PushedMeter:
         return opened.plaintext
 
     def reading(self, message: bytes) -> Reading | None:
-        """A reading; None where the list has no registers, or the last one was just now.
+        """Return a reading, or None where the message has no registers or comes too soon after the
+        last one.
 
         Raises DlmsError.
         """
@@ -114,13 +119,13 @@ class PushedMeter:
 
     def _keep_newest_received(self) -> None:
         now_s = time.monotonic()
-        if self._access.counters and now_s - self._kept_at_s >= _KEEP_HEARD_S:
+        if self._access.counters and now_s - self._kept_at_s >= _KEEP_NEWEST_EVERY_S:
             self._kept_at_s = now_s
             self._access.counters.keep_newest_received(self._guard.newest)
 
 
 class Listener:
-    """A line (Bus) on which meters send by themselves; it receives what they send."""
+    """A bus on which meters send by themselves. It receives what they send."""
 
     def __init__(
         self,
@@ -150,7 +155,7 @@ class Listener:
         self._meters.pop(meter, None)
 
     async def run(self) -> None:
-        """Listen until cancelled; a line that is down is opened again."""
+        """Listen until cancelled. A line that goes down is opened again."""
         backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, random.random)
         while True:
             try:
@@ -229,7 +234,7 @@ class Listener:
             line.close()
 
     def _block_received(self, blocks: BlockAssembler, message: bytes) -> None:
-        """Some meters cut what they send into general blocks."""
+        """Take a part of a message: some meters cut what they send into general blocks."""
         try:
             whole = blocks.receive(message)
         except DlmsError as error:
@@ -239,7 +244,7 @@ class Listener:
                 self.received(whole)
 
     def received(self, message: bytes) -> None:
-        """A message of one of the meters; the one whose keys and name fit is meant."""
+        """Take a message of one of the meters: of the one whose keys and name fit."""
         reason = "expected a meter of this line"
         for meter, sink in self._meters.values():
             try:
@@ -258,7 +263,7 @@ class Listener:
 
 
 class EvenLine(SerialLine):
-    """A serial port at 8E1, where the port itself must know of the parity."""
+    """A serial port at 8E1, where the driver of the port must know of the parity."""
 
     def _make_raw(self, baud: int) -> None:
         super()._make_raw(baud)
@@ -268,7 +273,7 @@ class EvenLine(SerialLine):
 
 
 class PushedFrames:
-    """Messages in what a serial port gives: HDLC frames, or wired M-Bus ones."""
+    """Finds messages in the bytes of a serial port: in HDLC frames, or in those of wired M-Bus."""
 
     def __init__(self) -> None:
         self._hdlc = FrameReader()
@@ -276,6 +281,7 @@ class PushedFrames:
         self._segments = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the messages that `data` completes."""
         for frame in self._hdlc.feed(data):
             if frame.kind not in {FrameKind.UI, FrameKind.INFORMATION}:
                 continue

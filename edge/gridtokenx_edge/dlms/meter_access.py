@@ -1,4 +1,4 @@
-"""What a profile and a meter's config say together: how this meter is addressed and opened."""
+"""How a meter is addressed and opened: what its profile and its config say together."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TITLE_MAKER = b"GTX"
 
 
 class MeterAccess(msgspec.Struct, frozen=True, kw_only=True):
-    """One meter's access. `ciphering` makes the ciphering of this process; None: in the open."""
+    """The addresses, secrets and counters of one meter."""
 
     meter: DlmsMeter
     profile: DlmsProfile
@@ -53,7 +53,11 @@ class MeterAccess(msgspec.Struct, frozen=True, kw_only=True):
         return f"MeterAccess({self.meter.id})"
 
     def ciphering(self) -> DurableCiphering | None:
-        """With counters from a fresh range. Raises SecurityError where the disk keeps none."""
+        """Return new ciphering with counters from a fresh range; None where messages are not
+        ciphered.
+
+        Raises SecurityError where the disk cannot keep the counters.
+        """
         if self.keys is None or self.counters is None:
             return None
         reserved = self.counters.reserve()
@@ -70,7 +74,9 @@ class MeterAccess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DlmsFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """Where secrets and counters are, and what this gateway's system titles are derived from."""
+    """The folders of secrets and of counters, and the seed that this gateway's system titles come
+    from.
+    """
 
     folder: Path
     state: Path
@@ -78,7 +84,9 @@ class DlmsFiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def access_of(meter: DlmsMeter, files: DlmsFiles) -> MeterAccess:
-    """Raises SecretError, ConfigError (the profile)."""
+    """Return how a meter is addressed and opened. Raises SecretError, and ConfigError for the
+    profile.
+    """
     profile = load_dlms(meter.profile)
     defaults = profile.association
     mechanism = _MECHANISMS[meter.authentication or defaults.authentication]
@@ -118,7 +126,9 @@ def access_of(meter: DlmsMeter, files: DlmsFiles) -> MeterAccess:
 
 
 def system_title(meter: DlmsMeter, seed: bytes) -> bytes:
-    """This client's title: the config's, or one that no other gateway has for no other meter."""
+    """Return this client's system title: the config's, or one that no other gateway has for this
+    meter.
+    """
     if meter.system_title:
         return bytes.fromhex(meter.system_title)
     own = hashlib.sha256(b"system title\0" + seed + meter.id.encode()).digest()
@@ -126,6 +136,7 @@ def system_title(meter: DlmsMeter, seed: bytes) -> bytes:
 
 
 def is_wrapped(config: DlmsBus) -> bool:
+    """Return whether messages are sent over TCP in wrappers, without HDLC."""
     return isinstance(config, DlmsTcp) and config.framing == "wrapper"
 
 

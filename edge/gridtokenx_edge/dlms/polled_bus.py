@@ -18,7 +18,7 @@ from gridtokenx_edge.polling.watch import LineWatch
 
 
 class PolledBus:
-    """A line, its readers, and the repair of the gaps between their readings."""
+    """One line, its readers, and the repair of the gaps between their readings."""
 
     def __init__(
         self,
@@ -55,8 +55,9 @@ class PolledBus:
         return PolledMeter(line=self._line, reader=reader, sink=repair, beside=repair.run)
 
     async def close_meter(self, meter: str) -> None:
-        """End the association: a meter that is left without a word refuses the next client for
-        minutes."""
+        """Release the association. A meter whose client just goes away refuses the next one for
+        minutes.
+        """
         if reader := self._readers.pop(meter, None):
             with suppress(DlmsError):
                 await reader.close()

@@ -1,4 +1,4 @@
-"""One DLMS meter on a line: who it is, one reading of it, and rows of its load profile."""
+"""Reads one DLMS meter on a line: who it is, one reading of it, and rows of its load profile."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ Answers = dict[str, Data | None]
 
 
 class Told(NamedTuple):
-    """An attribute's value as the meter wrote it; a register's with its scaler and unit."""
+    """An attribute's value as the meter wrote it; a register's has its scaler and unit
+    beside it.
+    """
 
     obis: str
     value: Data
@@ -52,7 +54,9 @@ class Told(NamedTuple):
 
 
 class DlmsReader:
-    """Reads a meter. Every value comes from the poll that reports it; nothing is kept."""
+    """Reads one meter. Every value of a reading was read by the poll that reports it; nothing is
+    kept.
+    """
 
     def __init__(
         self,
@@ -85,46 +89,50 @@ class DlmsReader:
 
     @property
     def clock_drift_ms(self) -> int | None:
-        """How far the meter's clock was ahead of the gateway's; None: not known."""
+        """How far the meter's clock was ahead of the gateway's; None where it is not known."""
         return self._meter_clock.drift_ms if self._meter_clock else None
 
     @property
     def has_load_profile(self) -> bool:
-        """Whether the model has one; a meter of it may be without."""
+        """Whether the model has a load profile. A meter of it may still be without one."""
         return self._profile.load_profile is not None
 
     def forget_identity(self) -> None:
-        """The meter was away: look again who it is, and what it can do."""
+        """The meter was away: look again who it is, and what it can do, before the next reading."""
         self._identified = 0
 
     async def contact(self) -> None:
-        """Makes sure that the meter is there and is the configured one. Raises BusFault."""
+        """Make sure that the meter is there and is the configured one. Raises BusFault."""
         await self._holding_line(self._identify)
 
     async def poll(self) -> Reading:
-        """A reading, timed when it was asked for. Raises BusFault."""
+        """Return a reading with the time at which it was asked for. Raises BusFault."""
         return await self._holding_line(self._poll)
 
     async def close(self) -> None:
-        """Ends the association in good order."""
+        """Release the association."""
         async with self._line.hold():
             await self.association.close()
 
     async def connected(self) -> MeterAssociation:
-        """The association, open, with the configured meter. Raises BusFault."""
+        """Return the association, open, with the configured meter. Raises BusFault."""
         await self.contact()
         return self.association
 
     async def columns(self) -> Columns | None:
-        """The load profile's columns; None if this meter's are of no use. Raises BusFault."""
+        """Return the load profile's columns, or None if this meter's are of no use. Raises
+        BusFault.
+        """
         return await self._holding_line(self._read_columns)
 
     async def captures(self, columns: Columns, first_ms: int, last_ms: int) -> list[Capture]:
-        """The load profile's rows between two times, both included. Raises BusFault."""
+        """Return the load profile's rows between two times, both included. Raises BusFault."""
         return await self._holding_line(lambda: self._read_rows(columns, first_ms, last_ms))
 
     async def _holding_line(self, contact: Callable[[], Awaitable[T]]) -> T:
-        """An association may have ended without a word: then it is opened again, once."""
+        """Hold the line for a contact. An association that has ended unnoticed is opened again,
+        once.
+        """
         async with self._line.hold():
             was_open = self.association.is_open
             try:
@@ -158,7 +166,9 @@ class DlmsReader:
         self._identified = self.association.openings
 
     async def _read_scales(self) -> dict[str, ScalerUnit]:
-        """Units and scalers, once an association; a fixed scaler replaces the meter's."""
+        """Return units and scalers, read once an association. The profile's fixed scalers replace
+        the meter's.
+        """
         codes = self._registers()
         answers = await self._ask(codes, _SCALER_UNIT)
         scales = {}
@@ -213,7 +223,9 @@ class DlmsReader:
         return energy_uwh(value, self._scales[code]) if value else None
 
     def _power(self, answers: Answers) -> int | None:
-        """Positive for import; of two registers, the one that counts export is taken off."""
+        """Return the power, positive for import. Of two registers, the one that counts export is
+        subtracted.
+        """
         values = []
         for code in self._profile.power:
             value = answers.get(code)
@@ -256,7 +268,9 @@ class DlmsReader:
         return await self.association.ask(self.association.association.get(attribute))
 
     async def _ask(self, codes: Sequence[str], number: int) -> Answers:
-        """One attribute of several objects; what is not needed may be refused."""
+        """Return one attribute of several objects. The meter may refuse those that are not
+        needed.
+        """
         attributes = [self._attribute(code, number) for code in codes]
         if self.association.has_lists and len(codes) > 1:
             exchange = self.association.association.get_list(attributes)

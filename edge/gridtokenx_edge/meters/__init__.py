@@ -1,1 +1,3 @@
-"""Meters as data: profiles, what to ask them, what their registers mean. No I/O beyond files."""
+"""Meters as data: their profiles, what to ask them, what their registers mean. No I/O
+beyond files.
+"""

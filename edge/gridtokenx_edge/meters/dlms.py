@@ -1,7 +1,7 @@
-"""A DLMS meter model's profile: package data, one TOML file a model, unknown keys refused.
+"""The profile of a DLMS meter model: package data, one TOML file a model. Unknown keys are errors.
 
-A profile is facts, each with its source: which objects hold what (OBIS codes, IEC 62056-61), how
-the meter is addressed, what it wants from a client, and where it departs from the books.
+A profile holds facts, each with its source: which objects hold what (OBIS codes, IEC 62056-61), how
+the meter is addressed, what it wants from a client, and where it departs from the standard.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class DlmsIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class LoadProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The profile generic (class 7) with cumulative registers, for repairing gaps.
+    """The profile generic (class 7) with cumulative registers, from which gaps are repaired.
 
-    `columns` are the objects that are expected in it, in any order; the meter's own list counts.
-    A row whose status has one of `invalid_status_bits` is no evidence of anything.
+    `columns` are the objects that are expected in it, in any order; the meter's own list counts. A
+    row whose status has one of `invalid_status_bits` is not used.
     """
 
     obis: str
@@ -61,8 +61,11 @@ class LoadProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class AssociationDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a client gets in. `counter` is the object from which the public client may read the
-    newest invocation counter that the meter has seen."""
+    """How a client associates with the meter.
+
+    `counter` is the object from which the public client may read the newest invocation counter that
+    the meter has seen.
+    """
 
     client: int = 16
     logical_device: int = 1
@@ -83,7 +86,7 @@ class AssociationDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 class LinkDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The serial line as the model has it; `idle_s` after which it forgets a silent client."""
+    """The serial line as the model has it. After `idle_s` the meter forgets a silent client."""
 
     opening: Literal["hdlc", "mode_e"] = "hdlc"
     baud: int = 9600
@@ -92,11 +95,11 @@ class LinkDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Departures from the books.
+    """Where a model departs from the standard.
 
-    `reversed_deviation`: the clock's deviation has the sign of an offset from UTC. `no_get_list`:
-    several attributes are refused in one request. `scalers` (by OBIS code) replace what the meter
-    says.
+    With `reversed_deviation` the clock's deviation has the sign of an offset from UTC. With
+    `no_get_list` the meter refuses several attributes in one request. `scalers` (by OBIS code)
+    replace what the meter says.
     """
 
     reversed_deviation: bool = False
@@ -111,9 +114,9 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class PushTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How pushed values are told apart: by the OBIS codes among them, or by their places.
 
-    `lists` are the meter's lists; the one with as many elements as came is meant. Scalers count
-    where the meter sends none: 0 for Wh and W. `identity_place` is where the meter's name stands
-    among all values if it comes without its code; -1 is the last one.
+    `lists` are the meter's lists; the one with as many elements as came is used. Scalers are used
+    where the meter sends none: 0 stands for Wh and W. `identity_place` is where the meter's name
+    stands among all values if it comes without its code; -1 is the last one.
     """
 
     layout: Literal["self_describing", "positional"]
@@ -169,7 +172,7 @@ class DlmsProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise ValueError("expected a push template where the transports have push")
 
     def is_needed(self, code: str) -> bool:
-        """Whether there is no reading without this register."""
+        """Return whether there is no reading without this register."""
         if code == self.energy_export:
             return not self.export_optional
         return code == self.energy_import
@@ -177,11 +180,11 @@ class DlmsProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 @cache
 def dlms_names() -> tuple[str, ...]:
-    """The DLMS models that this package knows, sorted."""
+    """Return the DLMS models that this package knows, sorted."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 @cache
 def load_dlms(name: str) -> DlmsProfile:
-    """The profile of a model in `dlms_names()`. Raises ConfigError if its file is wrong."""
+    """Return the profile of a model in `dlms_names()`. Raises ConfigError if its file is wrong."""
     return load_toml(_FOLDER / f"{name}.toml", DlmsProfile)

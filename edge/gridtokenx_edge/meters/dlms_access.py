@@ -1,4 +1,4 @@
-"""How a DLMS meter lets a client in, in the words of profiles and configs."""
+"""How a DLMS meter lets a client in, as profiles and configs name it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Pushed values by a profile's template: the meter's name, its registers, its time. Pure."""
+"""Pushed values, decoded by a profile's template: the meter's name, its registers, its
+time. Pure.
+"""
 
 from __future__ import annotations
 
@@ -41,14 +43,16 @@ class Pushed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Valued(msgspec.Struct, frozen=True):
-    """A value and how it is scaled, if it was told."""
+    """A value, and its scaler and unit if they were sent."""
 
     value: Data
     scale: ScalerUnit | None = None
 
 
 def decode_push(notification: DataNotification, profile: DlmsProfile, zone: MeterZone) -> Pushed:
-    """Raises MalformedError where the values are not as the template has them."""
+    """Return what a notification says. Raises MalformedError where its values do not fit the
+    template.
+    """
     template = profile.push
     assert template
     if template.layout == "positional":
@@ -87,7 +91,9 @@ def _power(found: Mapping[str, Valued], scaler: int) -> int | None:
 
 
 def _by_place(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
-    """The list with as many elements as came; none is meant where no length fits."""
+    """Return the values by the names of the list with as many elements; nothing if no
+    length fits.
+    """
     assert profile.push
     items = value.items()
     for names in profile.push.lists:
@@ -97,7 +103,9 @@ def _by_place(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
 
 
 def _by_code(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
-    """Each OBIS code's value is what follows it, and its scaler and unit may follow that."""
+    """Return the values that follow their OBIS codes, with the scaler and unit that may follow
+    them.
+    """
     assert profile.push
     power = (*profile.power, "", "")
     wanted = {
@@ -135,7 +143,7 @@ def _by_code(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
 
 
 def _captures(value: Data) -> list[CaptureObject]:
-    """The push object list that begins the values, if one does."""
+    """Return the push object list that begins the values, if there is one."""
     items = value.items()
     if not items or items[0].type is not DataType.ARRAY:
         return []
@@ -146,7 +154,7 @@ def _captures(value: Data) -> list[CaptureObject]:
 
 
 def _leaves(value: Data, depth: int) -> Iterator[Data]:
-    """Values in their order; a scaler with its unit stays together."""
+    """Yield the values in their order. A scaler stays together with its unit."""
     if depth > _DEEPEST:
         raise MalformedError("expected pushed values less deep")
     if type(value.value) is not tuple or _is_scale(value):

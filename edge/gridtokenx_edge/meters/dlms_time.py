@@ -1,4 +1,4 @@
-"""A meter's clock as its makers meant it: in both directions, with its quirks. Pure."""
+"""A meter's clock in both directions, with the quirks of its maker. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ class MeterZone(msgspec.Struct, frozen=True):
     zone: str = ""
 
     def read(self, moment: CosemDateTime) -> ClockReading | None:
-        """The moment; None where the clock was never set, or nothing tells its zone."""
+        """Return the moment; None where the clock was never set, or where nothing tells its
+        zone.
+        """
         deviation: int | None = moment.deviation_min
         if deviation == UNSPECIFIED_DEVIATION:
             deviation = None
@@ -43,7 +45,9 @@ class MeterZone(msgspec.Struct, frozen=True):
         return ClockReading(time_ms=time_ms, deviation_min=deviation)
 
     def write(self, time_ms: int, deviation_min: int | None) -> CosemDateTime:
-        """The moment in the meter's own writing; `deviation_min` as its clock had it."""
+        """Return the moment as the meter would write it, with `deviation_min` as its clock
+        had it.
+        """
         if deviation_min is not None:
             to_utc = -deviation_min if self.is_reversed else deviation_min
             written = CosemDateTime.from_unix_ms(time_ms, to_utc)
@@ -60,7 +64,9 @@ class MeterZone(msgspec.Struct, frozen=True):
         )
 
     def _in_zone(self, moment: CosemDateTime) -> int | None:
-        """Local time without a deviation: of an hour that comes twice, the status tells which."""
+        """Return the moment of a local time without deviation. Of an hour that comes twice, the
+        status tells which one is meant.
+        """
         naive_ms = moment.unix_ms(0)
         if naive_ms is None or not self.zone:
             return None

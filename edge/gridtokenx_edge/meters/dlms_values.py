@@ -1,4 +1,4 @@
-"""What COSEM values mean to a gateway: energies, powers, names. Pure, and exact in integers."""
+"""COSEM values as energies, powers and names. Pure, and exact in integers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ScalerUnit(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_data(cls, value: Data) -> ScalerUnit:
-        """Raises MalformedError."""
+        """Return a scaler and a unit from the attribute's value. Raises MalformedError."""
         items = value.items()
         if len(items) != 2:
             raise MalformedError("expected a scaler and a unit")
@@ -33,9 +33,9 @@ class ScalerUnit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def energy_uwh(value: Data, scale: ScalerUnit) -> int | None:
-    """An energy register in µWh; None where it holds no value.
+    """Return an energy register in µWh; None where it holds no value.
 
-    Raises MalformedError for another unit, or a value that is no whole number of µWh.
+    Raises MalformedError for another unit, or for a value that is no whole number of µWh.
     """
     if value.type is DataType.NULL:
         return None
@@ -50,7 +50,7 @@ def energy_uwh(value: Data, scale: ScalerUnit) -> int | None:
 
 
 def power_w(value: Data, scale: ScalerUnit) -> int | None:
-    """A power register in W, rounded to the next; None where it holds no value.
+    """Return a power register in W, rounded to the nearest; None where it holds no value.
 
     Raises MalformedError for another unit.
     """
@@ -63,9 +63,9 @@ def power_w(value: Data, scale: ScalerUnit) -> int | None:
 
 
 def name_text(value: Data) -> str:
-    """A serial number or logical device name as text, or "" where there is none.
+    """Return a serial number or logical device name as text, or "" where there is none.
 
-    Octets that are no printable ASCII, as the ends of some names, are written in hexadecimal.
+    Octets that are no printable ASCII, as at the end of some names, are written in hexadecimal.
     """
     if value.type in {DataType.VISIBLE_STRING, DataType.UTF8_STRING}:
         return str(value.value).strip("\0 ")

@@ -1,4 +1,4 @@
-"""Who a meter says it is."""
+"""The serial number by which a meter says who it is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gridtokenx_edge.meters.profile import Identity
 
 
 def decode_serial(identity: Identity, words: Sequence[int]) -> str:
-    """The serial number as text, or "" if the registers hold none.
+    """Return the serial number as text, or "" if the registers hold none.
 
-    ASCII serials come with one or two characters a register and zeros or blanks around them; BCD
-    ones keep their leading zeros, as on the label.
+    ASCII serial numbers come with one or two characters a register, and with zeros or blanks around
+    them. BCD ones keep their leading zeros, as on the label.
     """
     if identity.type == "uint32":
         number = join_words(words, "msw_first")
@@ -26,5 +26,5 @@ def decode_serial(identity: Identity, words: Sequence[int]) -> str:
 
 
 def meter_id(maker: str, serial: str) -> str:
-    """The id of the meter with this serial number, such as `EASTRON-12345678`."""
+    """Return the id of the meter with this serial number, such as `EASTRON-12345678`."""
     return f"{maker}-{serial}"

@@ -23,7 +23,9 @@ _VALUE = 2
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
-    """One row: the registers in µWh at a time of the meter's clock; None: it has no such one."""
+    """One row: the registers in µWh at a time of the meter's clock; None where there is no such
+    column.
+    """
 
     time_ms: int
     import_uwh: int
@@ -31,7 +33,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the wanted objects stand among a load profile's captured ones."""
+    """Where the wanted objects stand among the captured ones of a load profile."""
 
     captured: tuple[CaptureObject, ...]
     clock: int
@@ -48,7 +50,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
 def find_columns(
     profile: DlmsProfile, captured: Sequence[CaptureObject], period_s: int
 ) -> Columns | None:
-    """The wanted columns, or None where this meter does not capture what is needed."""
+    """Return the wanted columns, or None where this meter does not capture what is needed."""
     assert profile.load_profile
     if period_s <= 0:
         return None  # captured by hand or by a script: not in intervals
@@ -79,7 +81,7 @@ def find_columns(
 
 
 class RowReader:
-    """Reads rows one after the other, as what is left out is in the row before."""
+    """Reads rows one after the other, because a row may leave out what is in the row before it."""
 
     def __init__(
         self,
@@ -98,7 +100,7 @@ class RowReader:
         self._time_ms: int | None = None
 
     def read(self, buffer: Data) -> Iterator[Capture]:
-        """The rows that are evidence, in their order. Raises MalformedError."""
+        """Yield the rows whose values can be used, in their order. Raises MalformedError."""
         for row in buffer.items():
             capture = self._row(row.items())
             if capture:

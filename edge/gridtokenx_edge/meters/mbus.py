@@ -21,7 +21,7 @@ _LONGEST_MESSAGE = 4096
 
 
 class MbusReader:
-    """Finds messages in a stream of bytes; what is damaged is left out."""
+    """Finds messages in a stream of bytes. Damaged frames are left out."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -29,7 +29,7 @@ class MbusReader:
         self._next = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The messages that `data` completes."""
+        """Yield the messages that `data` completes."""
         self._buffer += data
         while (found := self._buffer.find(START)) >= 0:
             del self._buffer[:found]

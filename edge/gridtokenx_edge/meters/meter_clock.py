@@ -1,4 +1,4 @@
-"""A meter's own clock: what its registers say, and what time that makes it later. Pure."""
+"""A meter's own clock: what its registers say, and the meter's time at a later moment. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ _MS_A_MINUTE = 60_000
 
 
 def decode_time(words: Sequence[int]) -> int | None:
-    """Milliseconds since 1970 as the meter counts them, in whatever zone it is; None: not set.
+    """Return milliseconds since 1970 as the meter counts them, in whatever zone it is; None: not
+    set.
 
-    Four registers, as Schneider Electric's DATETIME (manual DOCA0005EN; after IEC 870-5-4): years
-    from 2000 in bits 0-6; month in bits 8-11 and day in 0-4; hour in bits 8-12 and minute in 0-5;
-    milliseconds of the minute.
+    The registers are four, as in Schneider Electric's DATETIME (manual DOCA0005EN; after IEC
+    870-5-4): years from 2000 in bits 0-6; month in bits 8-11 and day in 0-4; hour in bits 8-12 and
+    minute in 0-5; milliseconds of the minute.
     """
     years, date, time, ms = words
     try:
@@ -37,8 +38,9 @@ def decode_time(words: Sequence[int]) -> int | None:
 
 
 class MeterClock(msgspec.Struct, frozen=True, kw_only=True):
-    """A look at a meter's clock: it showed `meter_ms` (UTC) at `at_s` of the monotonic clock, when
-    the gateway's own showed `gateway_ms`."""
+    """What a meter's clock showed: `meter_ms` (UTC), at `at_s` of the monotonic clock, when the
+    gateway's own clock showed `gateway_ms`.
+    """
 
     meter_ms: int
     at_s: float
@@ -50,5 +52,5 @@ class MeterClock(msgspec.Struct, frozen=True, kw_only=True):
         return self.meter_ms - self.gateway_ms
 
     def time_ms(self, now_s: float) -> int:
-        """The meter's time at another moment of the monotonic clock."""
+        """Return the meter's time at another moment of the monotonic clock."""
         return self.meter_ms + round((now_s - self.at_s) * 1000)

@@ -1,4 +1,4 @@
-"""What to ask a meter: its points as few requests, and their replies as quantities."""
+"""What to ask a meter: its points in few requests, and the replies as values. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """What a reply shows of the request that it answers: its function code and length."""
+        """What a reply shows of the request that it answers: its function code and its length."""
         return self.fc, self.count
 
 
@@ -33,11 +33,13 @@ def plan_blocks(
     bridge: bool = True,
     points: Mapping[str, Point] | None = None,
 ) -> list[Block]:
-    """The requests of one reading, energies first; or those for other `points` of the profile.
+    """Return the requests of one reading, energies first, or those for other `points` of the
+    profile.
 
     Points that are neighbours share a request, within the model's limits; `bridge` allows it to
-    read across unused registers. A point that a meter may refuse stands alone, so that its
-    refusal takes nothing else with it, unless the meter marks it by a raw value instead.
+    read across unused registers. A point that a meter may refuse stands alone, so that its refusal
+    takes nothing else with it. This is not needed where the meter marks a missing value by a raw
+    value.
     """
     widest = profile.bridge_registers if bridge else 0
     blocks: list[Block] = []
@@ -74,7 +76,7 @@ def _join(left: Block, right: Block, max_registers: int, widest: int) -> Block |
 def decode_points(
     profile: Profile, replies: Sequence[tuple[Block, Sequence[int]]]
 ) -> dict[str, int | None]:
-    """The values of all points that were asked for."""
+    """Return the values of all points that were asked for."""
     values: dict[str, int | None] = {}
     points: Mapping[str, Point] = profile.all_points()
     for block, words in replies:
@@ -94,16 +96,16 @@ def quantities(values: Mapping[str, int | None]) -> Quantities:
 
 
 def register_block(register: Identity | ModelRegister | ClockRegister) -> Block:
-    """The request for an identity register or a clock."""
+    """Return the request for an identity register or a clock."""
     return Block(fc=register.fc, address=register.address, count=register.count)
 
 
 def resync_block(candidates: Sequence[Block], owed: Sequence[Block]) -> Block:
-    """A request whose reply cannot be mistaken for a late reply to one of `owed`.
+    """Return a request whose reply cannot be mistaken for a late reply to one of `owed`.
 
-    RTU replies carry neither an address nor a number of their request, only a function code and
-    a length. A meter answers in order, so the right reply to a request of another shape proves
-    that nothing older is still under way. Another function code is best: then not even the
+    RTU replies carry neither an address nor a number of their request, only a function code and a
+    length. A meter answers in order, so the right reply to a request of another shape proves that
+    nothing older is still under way. Another function code is best, because then not even the
     exception replies are alike.
     """
     shapes, codes = {block.shape for block in owed}, {block.fc for block in owed}

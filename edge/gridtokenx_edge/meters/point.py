@@ -1,4 +1,4 @@
-"""A register as a profile describes it, and its raw words as an integer quantity.
+"""A register as a profile describes it, and its raw words as an integer quantity. Pure.
 
 Energies are µWh, powers W, var and VA, the rest mV, mA, mHz and permille. Integers are scaled
 exactly. A float is taken at its exact binary value and rounded once, to the resolution that the
@@ -55,9 +55,9 @@ _UNITS = _ENERGY_UNITS | _POWER_UNITS | _OTHER_UNITS
 class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One quantity of a meter: where it stands and what its raw value means.
 
-    `scale` is an exact decimal: value = raw × scale, in `unit`; below zero where a model counts
-    power the other way round. `resolution` (floats only, in `unit`) is what the value is rounded
-    to. `optional` says that some meters of this model do not have it.
+    `scale` is an exact decimal: value = raw × scale, in `unit`. It is below zero where a model
+    counts power the other way round. `resolution` (floats only, in `unit`) is what the value is
+    rounded to. `optional` says that some meters of this model do not have it.
     """
 
     fc: Literal[3, 4]
@@ -105,10 +105,10 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return Fraction(1)
 
     def decode(self, words: Sequence[int]) -> int | None:
-        """Base units, or None where the meter says that it has no value.
+        """Return base units, or None where the meter says that it has no value.
 
-        An energy below zero or beyond 2^63-1 µWh and anything else beyond 32 bits are no values
-        either.
+        An energy below zero or beyond 2^63-1 µWh counts as no value, and so does anything else
+        beyond 32 bits.
         """
         raw = join_words(words, self.word_order)
         if any(raw == int(text, 16) for text in self.invalid_raw):
@@ -122,13 +122,13 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 def check_span(address: int, count: int) -> None:
-    """Raises ValueError unless the registers lie in Modbus's 65,536."""
+    """Raise ValueError unless the registers lie within Modbus's 65,536."""
     if not 0 <= address <= 0x10000 - count:
         raise ValueError("expected registers from 0 to 0xFFFF")
 
 
 def decimal(text: str) -> Fraction:
-    """An exact decimal other than zero. Raises ValueError."""
+    """Return an exact decimal other than zero. Raises ValueError."""
     try:
         value = Fraction(Decimal(text))
     except (InvalidOperation, ValueError, OverflowError):
@@ -139,7 +139,9 @@ def decimal(text: str) -> Fraction:
 
 
 def join_words(words: Sequence[int], order: WordOrder) -> int:
-    """The registers as one unsigned integer; bytes in a register are always big-endian."""
+    """Return the registers as one unsigned integer. The bytes of a register are always
+    big-endian.
+    """
     raw = 0
     for word in words if order == "msw_first" else reversed(words):
         raw = raw << 16 | word
@@ -147,7 +149,7 @@ def join_words(words: Sequence[int], order: WordOrder) -> int:
 
 
 def nearest_multiple(value: Fraction, step: Fraction) -> int:
-    """The multiple of `step` next to `value`; halfway goes away from zero."""
+    """Return the multiple of `step` that is nearest to `value`; halfway goes away from zero."""
     quotient = value / step
     whole, rest = divmod(abs(quotient.numerator), quotient.denominator)
     whole += 2 * rest >= quotient.denominator

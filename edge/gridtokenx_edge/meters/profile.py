@@ -1,6 +1,7 @@
-"""A meter model's profile: package data, one TOML file a model, unknown keys refused.
+"""The profile of a meter model with registers: package data, one TOML file a model. Unknown keys
+are errors.
 
-A profile is facts, each with its source: which registers, how to ask for them, how sure we are.
+A profile holds facts, each with its source: which registers, how to ask for them, how sure we are.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _FOLDER = Path(__file__).parent.parent / "profiles"
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a fact was read: a public repository, its commit, the file, what it says."""
+    """Where a fact was read: a public repository, its commit, the file, and what it says."""
 
     repo: str
     commit: str
@@ -32,7 +33,7 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class ModelRegister(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A register whose value tells the model apart; any of `values` will do."""
+    """A register whose value tells the model apart. Any of `values` is right."""
 
     fc: Literal[3, 4]
     address: int
@@ -50,7 +51,9 @@ class ModelRegister(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The serial number's registers. `optional`: some meters of this model refuse to tell."""
+    """The registers of the serial number. `optional`: some meters of this model refuse to
+    tell it.
+    """
 
     fc: Literal[3, 4]
     address: int
@@ -67,7 +70,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class ClockRegister(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where the meter's own clock stands, four registers (see meter_clock)."""
+    """Where the meter's own clock stands, in four registers (see meter_clock)."""
 
     fc: Literal[3, 4]
     address: int
@@ -83,7 +86,7 @@ class ClockRegister(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class SerialDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a meter of this model leaves the factory; where a scan begins."""
+    """How a meter of this model leaves the factory. A scan begins there."""
 
     baud: int = 9600
     parity: Literal["N", "E", "O"] = "N"
@@ -127,10 +130,10 @@ _UNITS_OF_VALUES: dict[str, tuple[str, ...]] = {
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A model: what to read and how.
 
-    `max_registers` bounds one request, and it may read across `bridge_registers` unused ones.
-    `min_gap_ms` is the rest that the meter wants between two. A model without `identity` cannot
-    say who it is, and one without `energy_export` only counts what is taken from the grid.
-    `values` is what an installer likes to see beside a reading.
+    One request reads at most `max_registers`, and may read across `bridge_registers` unused ones.
+    `min_gap_ms` is the rest that the meter wants between two requests. A model without `identity`
+    cannot say who it is. A model without `energy_export` only counts what is taken from the grid.
+    `values` are further quantities that an installer likes to see beside a reading.
     """
 
     name: str
@@ -176,25 +179,26 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise ValueError("expected at least one provenance")
 
     def points(self) -> dict[str, Point]:
-        """The quantities of a reading by name, energies first."""
+        """Return the quantities of a reading by name, energies first."""
         points = {"energy_import": self.energy_import}
         if self.energy_export:
             points["energy_export"] = self.energy_export
         return points | {"active_power": self.active_power}
 
     def all_points(self) -> dict[str, Point]:
-        """The quantities of a reading and whatever else the model tells."""
+        """Return the quantities of a reading and whatever else the model tells."""
         return self.points() | {str(name): point for name, point in self.values.items()}
 
 
 @cache
 def profile_names() -> tuple[str, ...]:
-    """The models that this package knows, sorted."""
+    """Return the models that this package knows, sorted."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 def load_profile(name: str) -> Profile:
-    """The profile of a model in `profile_names()`, or in a site's own file (see `is_file`).
+    """Return the profile of a model in `profile_names()`, or of a file of the site's own (see
+    `is_file`).
 
     Raises ConfigError if the file is wrong.
     """
@@ -202,7 +206,9 @@ def load_profile(name: str) -> Profile:
 
 
 def is_file(name: str) -> bool:
-    """Whether a profile is named by a file of the site's own, not as a model of this package."""
+    """Return whether a profile is named by a file of the site's own, not as a model of this
+    package.
+    """
     return name.endswith(".toml")
 
 

@@ -1,1 +1,3 @@
-"""Meters on Modbus lines: asking one, and asking many at their own times."""
+"""The Modbus driver: lines, requests and replies, and readers of registers and of SunSpec
+models.
+"""

@@ -1,11 +1,11 @@
 """How long to wait for a meter's reply, learnt from its round trips. Pure.
 
-As TCP does it (RFC 6298, 2): a smoothed round trip and its variation, and the wait is the one plus
-four of the other. What differs, because a lost request costs the whole bus its wait and a late
-reply costs the meter its reading: the time that the bytes themselves need is taken out first, as
-requests differ in length; the wait is never below a floor; and after a silence it grows to the
-configured time-out at once (5.5 would double it), so that a meter that has become slow is found
-at the first retry.
+The rule is that of TCP (RFC 6298, 2): the wait is a smoothed round trip plus four times its
+variation. Three things differ, because a lost request costs the whole bus its wait, and a late
+reply costs the meter its reading. The time that the bytes themselves need is taken out first, as
+requests differ in length. The wait is never below a floor. After a silence the wait grows to the
+configured time-out at once (5.5 would double it), so that a meter that has become slow is read at
+the first retry.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ _GRAIN_S = 0.01
 
 
 class AdaptiveTimeout:
-    """One meter's. `ceiling_s` is the configured time-out; the floor is never above it."""
+    """The time-out of one meter. `ceiling_s` is the configured time-out; the floor is never above
+    it.
+    """
 
     def __init__(self, ceiling_s: float, floor_s: float = FLOOR_S) -> None:
         self._ceiling_s = ceiling_s
@@ -31,7 +33,9 @@ class AdaptiveTimeout:
         self._is_silent = False
 
     def wait_s(self, wire_s: float = 0.0) -> float:
-        """How long to wait for a reply, of which the bytes of both ways take `wire_s`."""
+        """Return how long to wait for a reply, in seconds. The bytes of both ways take `wire_s` of
+        it.
+        """
         if self._smoothed_s is None or self._is_silent:
             return self._ceiling_s
         spread_s = max(_GRAIN_S, _WAIT_VARIATIONS * self._variation_s)
@@ -39,7 +43,7 @@ class AdaptiveTimeout:
         return min(self._ceiling_s, wait_s + wire_s)
 
     def answered(self, round_trip_s: float, wire_s: float = 0.0) -> None:
-        """A reply came after `round_trip_s`."""
+        """Learn from a reply that came after `round_trip_s`."""
         thought_s = max(0.0, round_trip_s - wire_s)
         self._is_silent = False
         if self._smoothed_s is None:
@@ -50,5 +54,5 @@ class AdaptiveTimeout:
         self._smoothed_s += _SMOOTHING * (thought_s - self._smoothed_s)
 
     def silent(self) -> None:
-        """No reply came: wait as long as is allowed until one does."""
+        """Learn that no reply came: wait as long as is allowed until one comes."""
         self._is_silent = True

@@ -1,6 +1,7 @@
-"""The bytes' way to the meters: a serial port or a TCP connection, opened with one-line reasons.
+"""The bytes of a serial port or of a TCP connection, and how both are opened.
 
-Both are file descriptors to the event loop, read and written without waiting.
+Both are file descriptors to the event loop, which reads and writes them without waiting. What keeps
+them from being opened is said in one line.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gridtokenx_edge.config.edge_config import SerialBus, TcpBus
 from gridtokenx_edge.polling.faults import LineDown, LineUnfit
 
 _READ_BYTES = 4096
-# Whoever floods the line is listened to for so long before a request, and no longer.
+# At most so much is read and thrown away before a request, if somebody floods the line.
 _MOST_STALE_BYTES = 1 << 16
 
 
@@ -34,7 +35,9 @@ class Port(Protocol):
 
 
 class ByteStream:
-    """Calls `received` with bytes as they come, and `lost` once when the port has gone."""
+    """An open port. It calls `received` with bytes as they come, and `lost` once when the port has
+    gone.
+    """
 
     def __init__(
         self, port: Port, received: Callable[[bytes], None], lost: Callable[[], None]
@@ -47,7 +50,7 @@ class ByteStream:
         self._loop.add_reader(self._fd, self._read)
 
     def write(self, data: bytes) -> None:
-        """Bytes that do not fit at once are lost, as on a line that is stuck."""
+        """Write bytes. Those that do not fit at once are lost, as on a line that is stuck."""
         try:
             os.write(self._fd, data)
         except BlockingIOError:
@@ -56,8 +59,10 @@ class ByteStream:
             self._end()
 
     def discard(self) -> bool:
-        """Throws away what has arrived and was not read yet, as it answers nothing any more.
-        Whether there was anything."""
+        """Throw away what has arrived and was not read yet, because it answers nothing any more.
+
+        Return whether there was anything.
+        """
         found = 0
         with suppress(OSError):  # nothing more there, or gone: then the loop's own read tells
             while found < _MOST_STALE_BYTES and (data := os.read(self._fd, _READ_BYTES)):
@@ -88,7 +93,7 @@ class ByteStream:
 
 
 def open_serial(bus: SerialBus) -> Port:
-    """The port, for us alone. Raises LineDown."""
+    """Return the serial port, opened for this process alone. Raises LineDown."""
     try:
         port: Port = serial.Serial(
             bus.port,
@@ -111,15 +116,18 @@ def open_serial(bus: SerialBus) -> Port:
 
 
 def _tell_nothing_from_gone(fd: int) -> None:
-    """pyserial lets a read without data return nothing, as it does at the end (VMIN 0). With
-    VMIN 1 it says "would block", and nothing means that the port has gone: termios(3)."""
+    """Make a read without data differ from a read at a port that has gone.
+
+    With pyserial's VMIN of 0 both return nothing. With VMIN 1 a read without data fails with "would
+    block", and nothing means that the port has gone: termios(3).
+    """
     attributes = termios.tcgetattr(fd)
     attributes[6][termios.VMIN] = 1
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
 async def open_tcp(bus: TcpBus, timeout_s: float) -> socket.socket:
-    """A connection. Raises LineDown."""
+    """Return a connection to the bus's server. Raises LineDown."""
     loop = asyncio.get_running_loop()
     at = f"{bus.host}:{bus.port}"
     reason = "no address"
@@ -150,7 +158,7 @@ async def open_tcp(bus: TcpBus, timeout_s: float) -> socket.socket:
 
 
 def _why_no_port(port: str) -> str:
-    """What keeps a serial port from being opened, as an installer would say it."""
+    """Return what keeps a serial port from being opened, as an installer would say it."""
     if not Path(port).exists():
         return f"expected a serial port at {port}, found none (is the adapter plugged in?)"
     try:

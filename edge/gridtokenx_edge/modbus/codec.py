@@ -1,9 +1,9 @@
-"""Read requests and their replies as bytes, RTU and Modbus TCP. No I/O: bytes in, an answer out.
+"""Read requests and their replies as bytes, for RTU and Modbus TCP. Without I/O.
 
-Modbus Application Protocol V1.1b3 (6.3, 6.4: functions 3 and 4; 7: exceptions), Modbus over
-Serial Line V1.02 (2.5.1: RTU) and Modbus Messaging on TCP/IP V1.0b (3.1.3: MBAP). A gateway
-asks one thing at a time, so a codec holds one request; bytes that do not answer it are dropped
-and only counted. `heard()` says what they were once the time is up.
+Sources: Modbus Application Protocol V1.1b3 (6.3 and 6.4: functions 3 and 4; 7: exceptions), Modbus
+over Serial Line V1.02 (2.5.1: RTU) and Modbus Messaging on TCP/IP V1.0b (3.1.3: MBAP). A gateway
+asks one thing at a time, so a codec holds one request. Bytes that do not answer it are dropped and
+only counted; `give_up` says what they were once the time is up.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _EXCEPTION = 0x80
 _CHECKSUM_BYTES = 2
 _REFUSAL_BYTES = 5
 _READS = (3, 4)
-# V1.02, 2.5.1: an RTU frame has at most 256 bytes. Of what is no frame, so much is kept as might
-# still become one, with an echo in front.
+# V1.02, 2.5.1: an RTU frame has at most 256 bytes. Of bytes that are no frame, as many are kept as
+# could still become one, with an echo in front.
 _LONGEST_RTU = 256
 _LONGEST_HEARD = 2 * _LONGEST_RTU
 _MBAP = struct.Struct(">HHHB")
@@ -34,7 +34,7 @@ class Words(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """An exception reply."""
+    """An exception reply and its code."""
 
     code: int
 
@@ -43,15 +43,17 @@ Answer = Words | Refusal
 
 
 class NonAnswer(msgspec.Struct, frozen=True):
-    """What came instead of an answer. `is_reply`: a sound reply of this meter, but to something
-    else."""
+    """What came instead of an answer; the text is empty if nothing came.
+
+    `is_reply`: it was a sound reply of this meter, but to another request.
+    """
 
     text: str = ""
     is_reply: bool = False
 
 
 class NotModbus(Exception):
-    """Bytes that no Modbus TCP server sends; what follows them cannot be told apart either."""
+    """Bytes came that no Modbus TCP server sends; what follows them cannot be told apart either."""
 
 
 class Codec(Protocol):
@@ -61,20 +63,22 @@ class Codec(Protocol):
     """Whether the last answer came behind an echo of its request."""
 
     def ask(self, address: int, block: Block) -> bytes:
-        """The bytes of a request, which from now on is the one to be answered."""
+        """Return the bytes of a request, which from now on is the one to be answered."""
 
     def feed(self, data: bytes) -> Answer | None:
-        """The answer, once the bytes up to `data` hold it. May raise NotModbus."""
+        """Return the answer once the bytes up to `data` hold it, otherwise None. Raises
+        NotModbus.
+        """
 
     def give_up(self) -> NonAnswer:
-        """Ends the request; what was heard instead of an answer, an empty text if nothing was."""
+        """End the request, and return what came instead of an answer."""
 
 
 class RtuCodec:
-    """RTU frames: told apart by address, function code, length and checksum.
+    """RTU frames, told apart by address, function code, length and checksum.
 
-    An answer may stand behind noise or an echo of the request. A frame of another shape (a late
-    reply, another meter's) is passed over, and the right one may still follow it.
+    An answer may stand behind noise or behind an echo of the request. A frame of another shape (a
+    late reply, another meter's) is passed over, and the right one may still follow it.
     """
 
     def __init__(self) -> None:
@@ -115,7 +119,7 @@ class RtuCodec:
         return _what_is(bytes(self._received), request, self._dropped)
 
     def _drop_echo(self) -> None:
-        """Adapters with local echo hear themselves."""
+        """Drop the request where it comes back, as it does from adapters with local echo."""
         if not self.is_echoed and self._received.startswith(self._request):
             self.is_echoed = True
             del self._received[: len(self._request)]
@@ -133,7 +137,7 @@ class RtuCodec:
 
 
 class MbapCodec:
-    """Modbus TCP: a reply carries its request's number, so that a late one is known."""
+    """Modbus TCP, where a reply carries its request's number, so that a late one is recognised."""
 
     def __init__(self) -> None:
         self.is_echoed = False
@@ -189,7 +193,7 @@ class MbapCodec:
 
 
 def _framed(data: bytearray, head: bytes, length: int) -> bytes | None:
-    """The first frame in `data` that begins with `head` and has the right checksum."""
+    """Return the first frame in `data` that begins with `head` and has the right checksum."""
     at = data.find(head)
     while at >= 0:
         frame = bytes(data[at : at + length])
@@ -200,7 +204,7 @@ def _framed(data: bytearray, head: bytes, length: int) -> bytes | None:
 
 
 def _what_is(heard: bytes, request: bytes, dropped: int) -> NonAnswer:
-    """What bytes without an answer look like, for the person who has to mend the wire."""
+    """Return what bytes without an answer look like, for the person who has to mend the wiring."""
     for at in range(len(heard) - _REFUSAL_BYTES + 1):
         length = _REFUSAL_BYTES + (heard[at + 2] if heard[at + 1] in _READS else 0)
         frame = heard[at : at + length]
@@ -236,7 +240,7 @@ _CRC_TABLE = _table()
 
 
 def crc16(data: bytes) -> bytes:
-    """The checksum of an RTU frame, low byte first (V1.02, 6.2.2)."""
+    """Return the checksum of an RTU frame, low byte first (V1.02, 6.2.2)."""
     crc = 0xFFFF
     table = _CRC_TABLE
     for byte in data:

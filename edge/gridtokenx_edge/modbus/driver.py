@@ -17,11 +17,11 @@ from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_edge.polling.watch import LineWatch
 from gridtokenx_wire.reading import Reading
 
-# A loop may be late by so much before it hangs, beyond what its requests may take.
+# A loop that is late by more than this hangs; the time comes on top of what its requests may take.
 _HANGS_AFTER_S = 60.0
-# Besides its blocks, a poll may have to find its place again and ask who the meter is.
+# Besides its blocks, a poll may have to ask after a late reply and for the meter's identity.
 _OTHER_REQUESTS = 3
-# A SunSpec unit is walked from model to model, at three possible places.
+# The models of a SunSpec unit are read one after the other, from three possible places.
 _SUNSPEC_REQUESTS = 60
 
 
@@ -97,10 +97,10 @@ def _model(meter: MeterConfig) -> MeterModel:
 
 
 def poll_bound_s(bus: BusConfig) -> float:
-    """Return how long a poll may take at most, in seconds; longer than that is a hang.
+    """Return how long a poll may take at most, in seconds. A longer one counts as a hang.
 
-    Every meter of the bus comes before it, and each of their requests waits in vain as often as
-    it may; meters that are silent also wait until their share of the bus allows.
+    Every meter of the bus may come before it, and each of their requests may wait in vain as often
+    as it is repeated. Silent meters also wait until their share of the bus allows a request.
     """
     longest_s = 0.0
     for meter in bus.meter:

@@ -1,9 +1,9 @@
-"""Which replies may still come too late, meter by meter. Pure: the time is handed in.
+"""Which replies may still come too late, meter by meter. Pure: the time is an argument.
 
-An RTU reply carries neither a number nor the registers' address, so a late one can stand where
-another of its shape (function code and length) is expected. What has been answered in another
-shape than all that are owed is proof, as a meter answers in order; an exception reply proves
-nothing for its function code.
+An RTU reply carries neither a number nor the registers' address. So a late one can stand where
+another of its shape (function code and length) is expected. An answer whose shape differs from all
+that are owed proves that none of them comes any more, because a meter answers in order. An
+exception reply proves nothing for its function code, because all of them look the same.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import msgspec
 
 from gridtokenx_edge.meters.plan import Block
 
-# No reply is later than this. It also bounds how long a meter that answers only some requests
-# can be kept from those that it does answer.
+# No reply comes later than this. It also bounds for how long a meter that answers only some
+# requests is not asked the others.
 _LATEST_S = 30.0
 _MOST_OWED = 8
 
@@ -26,29 +26,29 @@ class Owed(msgspec.Struct, frozen=True):
 
 
 class LateReplies:
-    """One line's, by address."""
+    """The late replies of one line, by address."""
 
     def __init__(self) -> None:
         self._owed: dict[int, list[tuple[float, Block]]] = {}
 
     def of(self, address: int, now_s: float) -> Owed | None:
-        """What this meter owes."""
+        """Return what the meter at this address still owes, or None."""
         owed = self._young(address, now_s)
         return Owed(tuple(block for _, block in owed), owed[-1][0]) if owed else None
 
     def asked(self, address: int, block: Block, now_s: float) -> None:
-        """A request leaves; until it is answered, its reply is owed."""
+        """Take note of a request; until it is answered, its reply is owed."""
         owed = [*self._young(address, now_s), (now_s, block)]
         self._owed[address] = owed[-_MOST_OWED:]
 
     def answered(self, address: int, *, is_refusal: bool) -> None:
-        """The last request has an answer. What was owed before it may still be."""
+        """Take note that the last request has its answer. Older ones may still be owed."""
         *older, (_, block) = self._owed.pop(address)
         if any(is_alike(block, other, is_refusal=is_refusal) for _, other in older):
             self._owed[address] = older
 
     def forgive(self, address: int) -> None:
-        """Enough time has passed."""
+        """Forget what this meter owes, because enough time has passed."""
         self._owed.pop(address, None)
 
     def _young(self, address: int, now_s: float) -> list[tuple[float, Block]]:
@@ -57,5 +57,5 @@ class LateReplies:
 
 
 def is_alike(block: Block, other: Block, *, is_refusal: bool) -> bool:
-    """Whether an answer to `block` might be one to `other`."""
+    """Return whether an answer to `block` could be one to `other`."""
     return block.fc == other.fc if is_refusal else block.shape == other.shape

@@ -1,6 +1,8 @@
-"""One Modbus line, serial or TCP: one request at a time, its faults told apart, kept connected.
+"""One Modbus line, serial or TCP: it carries one request at a time, tells its faults apart, and is
+kept connected.
 
-It neither retries nor decides whom to ask: who asks decides what a failure costs the others.
+It neither repeats requests nor decides which meter is asked. Its callers do, because they know what
+a failure costs the other meters.
 """
 
 from __future__ import annotations
@@ -28,10 +30,10 @@ from gridtokenx_edge.polling.watch import NOBODY, LineWatch
 _CONNECT_TIMEOUT_S = 3.0
 _RECONNECT_BASE_S = 0.5
 _RECONNECT_CAP_S = 30.0
-# While a line is up, the loop that keeps it so comes round this often.
+# While a line is up, the loop that keeps it connected comes round this often.
 _ROUND_S = 15.0
-# So many requests in a row without a reply: reopen the line, as USB adapters and device servers
-# do fall asleep.
+# After so many requests in a row without a reply the line is opened anew, because USB adapters and
+# device servers sometimes stop working until then.
 _SILENT_BEFORE_REOPEN = 8
 # Modbus over Serial Line V1.02, 2.5.1.1: frames stand 3.5 characters apart, above 19,200 baud
 # 1.75 ms.
@@ -44,7 +46,7 @@ _FRAME_BYTES = 13
 
 
 class Line:
-    """A line that one requester at a time has the turn on."""
+    """A line that one caller at a time holds."""
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ class Line:
         self.opens_on_demand = False
         self.silent_meters = SilentMeterBudget(config.silent_share_percent)
         self.late_replies = LateReplies()
-        """What may still come; nothing where replies are numbered."""
+        """The replies that may still come; none where replies are numbered."""
         self.round_trip_s = 0.0
         """From the last request to its answer."""
         self._config = config
@@ -88,12 +90,14 @@ class Line:
 
     @asynccontextmanager
     async def hold(self, *, is_urgent: bool = False) -> AsyncIterator[None]:
-        """The line to oneself, in the order of asking; the urgent ones go first."""
+        """Have the line for oneself. Callers get it in the order of asking, the urgent ones
+        first.
+        """
         async with self._lock.hold(is_urgent=is_urgent):
             yield
 
     async def connect(self) -> None:
-        """Opens the port or connection. Raises LineDown with the reason."""
+        """Open the port or the connection. Raises LineDown with the reason."""
         self.close()
         config = self._config
         if isinstance(config, SerialBus):
@@ -120,7 +124,7 @@ class Line:
             self._answer.set_exception(LineDown(self._why_down or "the line was closed"))
 
     async def keep_up(self) -> None:
-        """Reconnects with backoff whenever the line goes down, until cancelled."""
+        """Connect again with growing waits whenever the line goes down, until cancelled."""
         backoff = Backoff(_RECONNECT_BASE_S, _RECONNECT_CAP_S, random.random)
         try:
             while True:
@@ -156,18 +160,24 @@ class Line:
         await self._is_up.wait()
 
     def retries_of(self, meter: MeterConfig) -> int:
-        """How often a request without a valid reply is repeated: the meter's own, or the bus's."""
+        """Return how often a request without a valid reply is repeated: the meter's own number, or
+        the bus's.
+        """
         return self.retries if meter.retries is None else meter.retries
 
     def wire_s(self, block: Block) -> float:
-        """How long the bytes of a request for `block` and of its reply are on the line."""
+        """Return how long the bytes of a request for `block` and of its reply are on the line, in
+        seconds.
+        """
         return (_FRAME_BYTES + 2 * block.count) * self._byte_s
 
     async def read(self, address: int, block: Block, timeout_s: float | None = None) -> list[int]:
-        """The registers of a block, from the meter at `address`. Call it in one's turn.
+        """Return the registers of a block from the meter at `address`. Hold the line while calling
+        it.
 
         Waits for `timeout_s`, or as long as the bus's config says. Raises BusFault. After
-        MeterSilent or MeterGarbled, and if cancelled, a late reply may still come: it is owed.
+        MeterSilent or MeterGarbled, and if it is cancelled, a late reply may still come: it is
+        owed.
         """
         self._require_stream()
         if timeout_s is None:
@@ -187,7 +197,7 @@ class Line:
         return self._stream
 
     async def _exchange(self, address: int, block: Block, timeout_s: float) -> Answer | None:
-        """The answer to one request, None if there is none in time."""
+        """Return the answer to one request, or None if none comes in time."""
         stream = self._require_stream()
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Answer | None] = loop.create_future()
@@ -219,7 +229,7 @@ class Line:
         return answer
 
     def _raise_silence(self, block: Block, timeout_s: float) -> NoReturn:
-        """Raises what a request without an answer means."""
+        """Raise the fault that a request without an answer means."""
         heard = self._codec.give_up()
         self._last_byte_at_s = time.monotonic()
         self._silent += 1
@@ -249,17 +259,19 @@ class Line:
         self._go_down("the port has gone" if self._is_serial else "the connection was closed")
 
     def _go_down(self, why: str) -> None:
-        """Nothing more will come; a request under way learns it at once."""
+        """Close the line, because nothing more will come. A request under way fails at once."""
         self._why_down = why
         self.close()
 
     async def _settle(self, address: int) -> None:
-        """Lets a late reply of this meter pass; who can wait outside the turn does so before."""
+        """Wait until a late reply of this meter has passed. Callers that can wait without holding
+        the line do so before.
+        """
         if owed := self.late_replies.of(address, time.monotonic()):
             await asyncio.sleep(owed.asked_at_s + self.timeout_s - time.monotonic())
 
     async def _silence(self) -> None:
-        """Waits until the line has been quiet for as long as frames must be apart."""
+        """Wait until the line has been quiet for as long as frames must be apart."""
         until_s = time.monotonic() + self.timeout_s
         while True:
             now_s = time.monotonic()
@@ -284,7 +296,9 @@ def _give_up(waiting: asyncio.Future[Answer | None]) -> None:
 
 
 def _pace(config: BusConfig) -> tuple[float, float]:
-    """Seconds that a byte takes on the line, and that frames must be apart; 0 on TCP."""
+    """Return how many seconds a byte takes on the line and how many frames must be apart; 0
+    on TCP.
+    """
     if not isinstance(config, SerialBus):
         return 0.0, 0.0
     bits = _START_AND_DATA_BITS + (config.parity != "N") + config.stop_bits

@@ -1,4 +1,6 @@
-"""Who may use a line next: in the order of asking, but the midst of a reading goes first."""
+"""Who may use a line next: callers in the order of asking, but those in the middle of a reading
+first.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from contextlib import asynccontextmanager
 
 
 class LineLock:
-    """A lock with two queues; the urgent one goes first."""
+    """A lock with two queues, of which the urgent one goes first."""
 
     def __init__(self) -> None:
         self._is_taken = False
@@ -18,6 +20,7 @@ class LineLock:
 
     @asynccontextmanager
     async def hold(self, *, is_urgent: bool = False) -> AsyncIterator[None]:
+        """Have the lock; wait for it in one of the two queues."""
         await self._take(self._urgent if is_urgent else self._queue)
         try:
             yield
@@ -40,7 +43,7 @@ class LineLock:
             raise
 
     def _pass_on(self) -> None:
-        """Hands the line to the next in the queue without letting go of it."""
+        """Give the lock to the next in the queues without releasing it in between."""
         for queue in (self._urgent, self._queue):
             while queue:
                 place = queue.popleft()

@@ -16,7 +16,9 @@ from gridtokenx_wire.clock import Clock
 
 
 def load_any(name: str) -> Profile | SunSpecProfile:
-    """A profile of either kind. Raises ConfigError if its file is wrong."""
+    """Return a profile with registers or one for SunSpec. Raises ConfigError if its file is
+    wrong.
+    """
     return load_sunspec(name) if name in sunspec_names() else load_profile(name)
 
 
@@ -32,7 +34,7 @@ class Readers:
         self._units: dict[int, SunSpecUnit] = {}
 
     def make(self, meter: MeterConfig) -> Reader:
-        """The reader of a meter; those of one SunSpec unit share it."""
+        """Return the reader of a meter. The readers of one SunSpec unit share the unit."""
         if meter.profile not in sunspec_names():
             profile = load_profile(meter.profile)
             return RegisterReader(self._line, meter, profile, self._clock, self._is_synchronised)

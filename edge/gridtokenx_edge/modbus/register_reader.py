@@ -1,4 +1,4 @@
-"""One meter on a line: who it is, and one reading of it."""
+"""Reads a meter whose profile says where its registers are: who it is, and one reading of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ Replies = list[tuple[Block, list[int]]]
 
 
 class RegisterReader:
-    """Reads a meter. Every value comes from the poll that reports it; nothing is kept."""
+    """Reads one meter. Every value of a reading was read by the poll that reports it; nothing is
+    kept.
+    """
 
     def __init__(
         self,
@@ -58,11 +60,11 @@ class RegisterReader:
         self._has_exported = False
 
     def forget_identity(self) -> None:
-        """The meter was away: look again who it is, and what it can do."""
+        """The meter was away: look again who it is, and what it can do, before the next reading."""
         self._identified = _NEVER
 
     async def contact(self) -> None:
-        """Makes sure that the meter is there and is the configured one. Raises BusFault."""
+        """Make sure that the meter is there and is the configured one. Raises BusFault."""
         await self._unit.resync(self._resync_candidates())
         if self._identified != self._line.generation:
             await self._identify()
@@ -71,18 +73,21 @@ class RegisterReader:
 
     @property
     def clock_drift_ms(self) -> int | None:
-        """How far the meter's own clock was ahead of the gateway's at the last look; None where
-        it has none, or none that was ever set."""
+        """How far the meter's own clock was ahead of the gateway's at the last look; None where the
+        meter has no clock, or one that was never set.
+        """
         return self._meter_clock.drift_ms if self._meter_clock else None
 
     async def poll(self) -> Reading:
-        """A reading, timed when its import register was asked for. Raises BusFault."""
+        """Return a reading with the time at which its import register was asked for. Raises
+        BusFault.
+        """
         await self.contact()
         stamp, replies = await self._ask_points(self._profile.points())
         return self._reading(stamp, decode_points(self._profile, replies))
 
     async def read_values(self) -> dict[str, int | None]:
-        """What the model tells beside a reading, such as voltages; None for what it refuses.
+        """Return what the model tells beside a reading, such as voltages; None for what it refuses.
 
         Raises BusFault.
         """
@@ -96,7 +101,7 @@ class RegisterReader:
     async def _ask_leniently(
         self, block: Block, points: Mapping[str, Point]
     ) -> list[tuple[Block, list[int]]]:
-        """A block's reply, or those of its points that the meter has."""
+        """Return the reply to a block, or the replies to those of its points that the meter has."""
         try:
             return (await self._ask_all([block]))[1]
         except MeterRefused as refusal:
@@ -152,10 +157,10 @@ class RegisterReader:
         )
 
     async def _ask_all(self, blocks: Sequence[Block]) -> tuple[Stamp, Replies]:
-        """All blocks near in time: in one turn.
+        """Ask for all blocks near in time, holding the line from the first to the last.
 
-        A meter that wants a rest between them leaves the line to others meanwhile and goes first
-        after it.
+        A meter that wants a rest between two requests leaves the line to others meanwhile, and has
+        it first after its rest.
         """
         if self._unit.needs_rest:
             answers = [await self._ask(block, is_urgent=block != blocks[0]) for block in blocks]
@@ -177,7 +182,7 @@ class RegisterReader:
             return await self._read(block)
 
     async def _read(self, block: Block) -> tuple[Stamp, list[int] | None]:
-        """When a block was asked for, and its words; None if the meter does not have it."""
+        """Return when a block was asked for, and its words; None if the meter does not have it."""
         stamp = self._stamp()
         try:
             return stamp, await self._unit.read(block)
@@ -188,15 +193,18 @@ class RegisterReader:
             raise
 
     def _stamp(self) -> Stamp:
-        """Now. The meter's clock counts only where the gateway's is not set, and where the config
-        says how it stands to UTC."""
+        """Return the time now. The meter's own clock is used only while the gateway's is not set,
+        and only where the config says how far the meter's is from UTC.
+        """
         offset_min = self._config.clock_utc_offset_min
         if self._meter_clock and offset_min is not None and not self._is_synchronised():
             return self._meter_clock.time_ms(time.monotonic()), ReadingFlag.METER_TIME
         return self._clock.now_ms(), ReadingFlag(0)
 
     async def _look_at_clock(self) -> None:
-        """Reads the meter's own clock, where it has one; a refusal means that this one has none."""
+        """Read the meter's own clock, where the model has one. A refusal means that this meter has
+        none.
+        """
         if register := self._profile.clock:
             try:
                 _, words = await self._ask(register_block(register))
@@ -206,7 +214,7 @@ class RegisterReader:
         self._clock_due_s = time.monotonic() + _CLOCK_EVERY_S
 
     def _clock_of(self, words: Sequence[int]) -> MeterClock | None:
-        """What it showed in the middle of the round trip."""
+        """Return the meter's clock as it was in the middle of the round trip."""
         half_s = self._line.round_trip_s / 2
         shown_ms = decode_time(words)
         if shown_ms is None:

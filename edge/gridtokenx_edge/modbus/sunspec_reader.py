@@ -1,4 +1,4 @@
-"""One SunSpec meter or inverter: which of its unit's it is, and one reading of it."""
+"""Reads a SunSpec meter or inverter: which device of its unit it is, and one reading of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from gridtokenx_wire.reading import Reading, ReadingFlag
 
 
 class SunSpecReader:
-    """Reads a meter or inverter. Every value comes from the poll that reports it."""
+    """Reads one meter or inverter. Every value of a reading was read by the poll that
+    reports it.
+    """
 
     def __init__(self, unit: SunSpecUnit, config: MeterConfig, profile: SunSpecProfile) -> None:
         self._unit = unit
@@ -39,25 +41,29 @@ class SunSpecReader:
 
     @property
     def clock_drift_ms(self) -> None:
-        """SunSpec's meters and inverters tell no time that these models could be checked by."""
+        """None: the models of SunSpec's meters and inverters have no clock that could be
+        compared.
+        """
 
     def forget_identity(self) -> None:
-        """The meter was away: look again who it is, and where its registers are."""
+        """The meter was away: look again who it is, and where its registers are, before the next
+        reading.
+        """
         self._plan = None
         self._unit.forget()
 
     async def contact(self) -> None:
-        """Makes sure that the meter is there and is the configured one. Raises BusFault."""
+        """Make sure that the meter is there and is the configured one. Raises BusFault."""
         await self._planned()
 
     async def poll(self) -> Reading:
-        """A reading, timed when its registers were asked for. Raises BusFault."""
+        """Return a reading with the time at which its registers were asked for. Raises BusFault."""
         plan = await self._planned()
         time_ms, values = await self._values(plan)
         return self._reading(time_ms, values)
 
     async def values(self, names: Collection[str] = ()) -> dict[str, int | None]:
-        """Everything that the model tells, or what `names` choose of it. Raises BusFault."""
+        """Return everything that the model tells, or what `names` choose of it. Raises BusFault."""
         plan = await self._planned()
         chosen = names or MODELS[plan.model.id].points
         plan = plan_model(plan.model, self._profile.max_registers, chosen)

@@ -1,7 +1,7 @@
-"""One SunSpec unit on a line: an address behind which a meter, an inverter, or several stand.
+"""One SunSpec unit on a line: an address behind which one or several meters and inverters stand.
 
-All readers of an address share its unit, so that it is walked once for all of them, and the
-late reply to one reader's request is not taken for another's.
+All readers of an address share its unit. So its models are walked once for all of them, and a late
+reply to one reader's request is not taken for another's.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from gridtokenx_edge.modbus.unit import Unit
 from gridtokenx_edge.polling.faults import MeterGarbled, MeterStrange, ValueMissing
 from gridtokenx_wire.clock import Clock
 
-# What says that there are no such registers; another exception says that the device is not well.
+# The exceptions that say that there are no such registers; others say that the device has a fault.
 _NOT_THERE = (ILLEGAL_FUNCTION, ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE)
 _NEVER = 0
 
 
 class SunSpecUnit:
-    """Asks a unit, and knows its models since the line last came up."""
+    """Asks a unit, and knows its models from the time that the line came up."""
 
     def __init__(self, line: Line, config: MeterConfig, clock: Clock) -> None:
         self._line = line
@@ -42,18 +42,20 @@ class SunSpecUnit:
         self._nameplates: dict[ModelAt, Nameplate] = {}
 
     def forget(self) -> None:
-        """The unit was away, or its registers have moved: walk again before the next reading."""
+        """The unit was away, or its registers have moved: walk its models again before the next
+        reading.
+        """
         self._walked = _NEVER
 
     async def chain(self) -> Chain:
-        """The unit's models. Raises BusFault."""
+        """Return the unit's models. Raises BusFault."""
         async with self._walking:
             if self._chain is None or self._walked != self._line.generation:
                 self._chain = await self._walk()
             return self._chain
 
     async def nameplate(self, model: ModelAt) -> Nameplate:
-        """Who a device of the unit is. Raises BusFault."""
+        """Return who a device of the unit says it is. Raises BusFault."""
         async with self._walking:
             if model not in self._nameplates:
                 _, (words,) = await self.read([nameplate_block(model)])
@@ -64,7 +66,7 @@ class SunSpecUnit:
             return self._nameplates[model]
 
     async def read(self, blocks: Sequence[Block]) -> tuple[int, list[list[int]]]:
-        """When the first block was asked for, and the registers of all. Raises BusFault."""
+        """Return when the first block was asked for, and the registers of all. Raises BusFault."""
         while True:
             await self._unit.resync(())
             await self._unit.rest()
@@ -99,6 +101,8 @@ class SunSpecUnit:
         return chain
 
     async def _ask(self, block: Block) -> list[int]:
-        """A rest between the blocks is rare here, and taken in one's turn."""
+        """Read a block while holding the line, also during the rest before it, which is
+        rare here.
+        """
         await self._unit.rest()
         return await self._unit.read(block)

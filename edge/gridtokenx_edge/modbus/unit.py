@@ -1,4 +1,6 @@
-"""One address on a line: how long it is waited for, its rest, and that its replies are in step."""
+"""One address on a line: how long its reply is waited for, its rest between requests, and whether a
+late reply may still come.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from gridtokenx_edge.polling.faults import MeterSilent
 
 
 class Unit:
-    """Asks one address. The config's own gap and time-out come before the model's and the bus's."""
+    """Asks one address. The meter's own gap and time-out in the config come before the model's and
+    the bus's.
+    """
 
     def __init__(self, line: Line, config: MeterConfig, min_gap_ms: int = 0) -> None:
         self.line = line
@@ -36,11 +40,13 @@ class Unit:
         return self._owed() is None
 
     async def rest(self) -> None:
-        """The time that the meter wants between two requests. Not in one's turn: others have it."""
+        """Wait as long as the meter wants between two requests. Do not hold the line: others can
+        use it.
+        """
         await asyncio.sleep(max(0.0, self._asked_at_s + self._gap_s - time.monotonic()))
 
     async def read(self, block: Block) -> list[int]:
-        """The registers of a block; call it in one's turn. Raises BusFault."""
+        """Return the registers of a block. Hold the line while calling it. Raises BusFault."""
         wire_s = self.line.wire_s(block)
         try:
             words = await self.line.read(
@@ -59,12 +65,12 @@ class Unit:
             self._asked_at_s = time.monotonic()
 
     async def resync(self, candidates: Sequence[Block]) -> None:
-        """After a lost reply: makes sure that it cannot come in the place of a later one.
+        """After a lost reply, make sure that it cannot come in the place of a later one.
 
         A reply as late as the longest time-out passes while nobody asks this meter anything. An
-        even later one has another shape than the next answer, for which one of `candidates` is
-        asked if it will do; but all exception replies to one function code look the same, so
-        after one of these the time must pass again. Raises BusFault.
+        even later one has another shape than the next answer: one of `candidates` is asked for
+        whose shape differs. All exception replies to one function code look the same, so after one
+        of these the time must pass again. Raises BusFault.
         """
         owed = self._owed()
         if owed is None:

@@ -1,1 +1,1 @@
-"""Polling, whatever a meter speaks: schedule, faults, statistics, tasks."""
+"""Polling, whatever protocol a meter speaks: buses, poller, schedule, faults, statistics, tasks."""

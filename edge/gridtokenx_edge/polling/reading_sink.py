@@ -1,4 +1,4 @@
-"""Where readings go."""
+"""The port through which readings leave a poller."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gridtokenx_wire.reading import Reading
 
 
 class ReadingSink(Protocol):
-    """Where readings go. Between `begin` and `end` a reading is on its way."""
+    """Takes readings. Between `begin` and `end` a reading is on its way."""
 
     def begin(self) -> None: ...
 

@@ -1,4 +1,4 @@
-"""The agent's tasks: none fails unseen, and parts are replaced while the others work on."""
+"""The agent's tasks: no failure goes unnoticed, and parts are replaced while the others work on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Part(Protocol):
-    """Something that works until it is told to stop, and ends by itself soon after."""
+    """Something that works until it is told to stop, and then ends soon by itself."""
 
     async def run(self) -> None: ...
 
@@ -16,7 +16,9 @@ class Part(Protocol):
 
 
 class TaskSupervisor:
-    """Starts tasks and parts. `on_fault` is told of an exception that ended one: a bug of ours."""
+    """Starts tasks and parts. `on_fault` is told of an exception that ended one, which is a bug of
+    ours.
+    """
 
     def __init__(self, on_fault: Callable[[BaseException], None]) -> None:
         self._on_fault = on_fault
@@ -24,17 +26,20 @@ class TaskSupervisor:
         self._parts: dict[str, tuple[Part, asyncio.Task[None]]] = {}
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start a task."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def start(self, name: str, part: Part) -> None:
-        """Starts a part under a name."""
+        """Start a part under a name."""
         self._parts[name] = part, self.spawn(part.run(), name)
 
     async def stop(self, name: str, timeout_s: float) -> None:
-        """Stops a part, if there is one of that name; what does not end in time is broken off."""
+        """Stop the part of that name, if there is one. A part that does not end in time is
+        cancelled.
+        """
         if name not in self._parts:
             return
         part, task = self._parts.pop(name)
@@ -43,7 +48,7 @@ class TaskSupervisor:
         await cancel(task)
 
     async def close(self) -> None:
-        """Breaks off whatever still runs."""
+        """Cancel whatever still runs."""
         await cancel(*self._tasks)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
@@ -53,7 +58,7 @@ class TaskSupervisor:
 
 
 async def cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Breaks tasks off and waits until they have ended."""
+    """Cancel tasks and wait until they have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

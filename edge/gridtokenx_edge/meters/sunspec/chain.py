@@ -43,7 +43,7 @@ class ModelAt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chain(msgspec.Struct, frozen=True):
-    """The models from `base` on. `broken` says why the walk ended, unless at the chain's end."""
+    """The models from `base` on. `broken` says why the walk ended before the end of the chain."""
 
     base: int
     models: tuple[ModelAt, ...]
@@ -53,7 +53,7 @@ class Chain(msgspec.Struct, frozen=True):
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """A meter or inverter of a unit: its model, and the common model that names its device.
 
-    `suffix` tells apart what shares one common model, and so one serial number.
+    `suffix` tells apart devices that share one common model, and so one serial number.
     """
 
     common: ModelAt
@@ -62,7 +62,9 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def walk(bases: Sequence[int] = BASES) -> Walk:
-    """Finds the marker and the models behind it; None where there is no marker."""
+    """Find the marker and the models behind it. A generator: it yields requests and is sent their
+    registers. It returns None where there is no marker.
+    """
     for base in bases:
         words = yield Block(fc=3, address=base, count=len(_MARKER))
         if words is not None and list(words) == _MARKER:
@@ -87,7 +89,7 @@ def _walk_models(base: int) -> Generator[Block, Sequence[int] | None, Chain]:
 
 
 def _header_at(address: int) -> Generator[Block, Sequence[int] | None, ModelAt | str]:
-    """The model at `address`, or the chain's end; a text where there is neither."""
+    """Return the model at `address`, or the chain's end, or a text where there is neither."""
     if address + _HEADER - 1 > _LAST_REGISTER:
         return "expected the chain of models to end within the registers"
     words = yield Block(fc=3, address=address, count=_HEADER)
@@ -104,7 +106,9 @@ def _header_at(address: int) -> Generator[Block, Sequence[int] | None, ModelAt |
 
 
 def _header_elsewhere(last: ModelAt) -> Generator[Block, Sequence[int] | None, ModelAt | None]:
-    """The model that follows if `last` has its standard length instead of the one it says."""
+    """Return the model that follows if `last` has its standard length instead of the one it
+    says.
+    """
     for length in STANDARD_LENGTHS.get(last.id, ()):
         if length != last.length:
             header = yield from _header_at(last.address + _HEADER + length)
@@ -114,10 +118,10 @@ def _header_elsewhere(last: ModelAt) -> Generator[Block, Sequence[int] | None, M
 
 
 def instances(chain: Chain, kind: Kind) -> list[Instance]:
-    """A unit's meters or inverters, in the chain's order.
+    """Return a unit's meters or inverters, in the chain's order.
 
-    A common model begins a device. Of the models that say the same of it, one is chosen. A
-    device's second meter, and a meter that shares its inverter's common model, have a suffix.
+    A common model begins a device. Of the models that say the same of it, one is chosen. A device's
+    second meter, and a meter that shares its inverter's common model, have a suffix.
     """
     found: list[Instance] = []
     for device in _devices(chain):

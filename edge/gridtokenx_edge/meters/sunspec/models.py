@@ -38,7 +38,7 @@ def _run(
     *,
     negated: bool = False,
 ) -> dict[str, SunSpecPoint]:
-    """Points that stand `step` registers apart."""
+    """Return points that stand `step` registers apart."""
     return {
         name: SunSpecPoint(
             offset=offset + step * place, type=kind, unit=unit, scale=scale, negated=negated

@@ -37,7 +37,7 @@ class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
     serial: str
 
     def meter_id(self, suffix: str) -> str:
-        """Such as `SOLAREDGE-7E1234`; "" without a serial number.
+        """Return an id such as `SOLAREDGE-7E1234`, or "" without a serial number.
 
         A maker's name is cut where the id would become too long.
         """
@@ -48,12 +48,12 @@ class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def nameplate_block(common: ModelAt) -> Block:
-    """The request for a common model, its header included."""
+    """Return the request for a common model, its header included."""
     return Block(fc=3, address=common.address, count=_COMMON_REGISTERS)
 
 
 def decode_nameplate(words: Sequence[int]) -> Nameplate:
-    """The common model of the registers that `nameplate_block` asks for."""
+    """Return the common model in the registers that `nameplate_block` asks for."""
     maker = _NOT_IN_MAKER.sub("-", _text(words, _MAKER).upper()).strip("-")
     serial = _NOT_IN_SERIAL.sub("-", _text(words, _SERIAL)).strip("-")
     # Meters without one say "0", or as many zeros as it has digits.

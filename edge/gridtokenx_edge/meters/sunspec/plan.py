@@ -18,7 +18,7 @@ from gridtokenx_edge.meters.sunspec.points import ScaleError, SunSpecPoint
 
 
 class MovedError(ValueError):
-    """The registers are not those of the model any more, or changed while they were read."""
+    """The registers are no longer those of the model, or they changed while they were read."""
 
 
 class ModelPlan(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class ModelPlan(msgspec.Struct, frozen=True):
 def plan_model(
     model: ModelAt, max_registers: int, names: Collection[str] = READING_POINTS
 ) -> ModelPlan:
-    """How to read the points of `names` that this model has."""
+    """Return how to read those points of `names` that this model has."""
     points = {name: at for name, at in MODELS[model.id].points.items() if name in names}
     last = max(max(point.end, point.scale + 1) for point in points.values())
     if last <= max_registers:
@@ -48,7 +48,9 @@ def plan_model(
 
 
 def _spans(points: Collection[SunSpecPoint], most: int) -> list[tuple[int, int]]:
-    """The model's header and its points in spans of at most `most` registers, none cut in two."""
+    """Return the model's header and points in spans of at most `most` registers, none cut
+    in two.
+    """
     spans = [(0, 2)]
     for point in sorted(points, key=lambda point: point.offset):
         start, end = spans[-1]
@@ -60,7 +62,7 @@ def _spans(points: Collection[SunSpecPoint], most: int) -> list[tuple[int, int]]
 
 
 def is_complete(model: ModelAt) -> bool:
-    """Whether the model is as long as the points of a reading need."""
+    """Return whether the model is as long as the points of a reading need."""
     needed = MODELS[model.id].points
     return all(
         max(needed[name].end, needed[name].scale + 1) <= model.length + 2
@@ -72,7 +74,7 @@ def is_complete(model: ModelAt) -> bool:
 def decode_model(
     plan: ModelPlan, replies: Sequence[Sequence[int]], *, signed_counters: bool = False
 ) -> dict[str, int | None]:
-    """The values by name. Raises MovedError, and ScaleError with the value's name."""
+    """Return the values by name. Raises MovedError, and ScaleError with the value's name."""
     words: dict[int, int] = {}
     for block, reply in zip(plan.blocks, replies, strict=True):
         for place, word in enumerate(reply, start=block.address - plan.model.address):

@@ -59,9 +59,10 @@ class ScaleError(ValueError):
 
 
 class SunSpecPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Registers from `offset`, counted from the model's id. `scale` is its scale factor's offset.
+    """Registers from `offset` on, counted from the model's id.
 
-    `scale` 0: there is none. `negated`: counted the other way round than a meter of the grid does.
+    `scale` is the offset of its scale factor, or 0 where there is none. `negated`: it counts the
+    other way round than a meter of the grid does.
     """
 
     offset: int
@@ -78,12 +79,12 @@ class SunSpecPoint(msgspec.Struct, frozen=True, kw_only=True):
     def decode(
         self, words: Sequence[int], scale: int | None, *, signed_counters: bool = False
     ) -> int | None:
-        """Base units of the point's own `words`; None where there is no value.
+        """Return base units of the point's own `words`; None where there is no value.
 
-        `scale` is the raw register of its scale factor. `signed_counters`: an accumulator may
-        count downwards from zero in two's complement, and its size is what was counted.
-        An energy below zero or beyond 2^63-1 µWh, and anything else beyond 32 bits, is no value.
-        Raises ScaleError, but not for a value that is not implemented anyway.
+        `scale` is the raw register of its scale factor. With `signed_counters` an accumulator may
+        count downwards from zero in two's complement, and its size is what was counted. An energy
+        below zero or beyond 2^63-1 µWh, and anything else beyond 32 bits, is no value. Raises
+        ScaleError, but not for a value that is not implemented anyway.
         """
         raw = join_words(words, "msw_first")
         if raw == _NOT_IMPLEMENTED.get(self.type):

@@ -1,4 +1,6 @@
-"""A SunSpec profile: no registers, for the device tells them; what makers do differently."""
+"""A SunSpec profile: it has no registers, because the device tells them, but what makers do
+differently.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ _MAX_REGISTERS = range(66, 126)
 class SunSpecProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Meters or inverters that are found by their models.
 
-    Makers are written as in ids. Meters of `reversed_power_makers` count power positive for
-    export; the energy registers of `signed_counter_makers` may count downwards from zero.
+    Makers are written as in ids. Meters of `reversed_power_makers` count power positive for export.
+    The energy registers of `signed_counter_makers` may count downwards from zero.
     """
 
     name: str
@@ -46,11 +48,11 @@ class SunSpecProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 @cache
 def sunspec_names() -> tuple[str, ...]:
-    """The SunSpec profiles that this package knows, sorted."""
+    """Return the SunSpec profiles that this package knows, sorted."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 @cache
 def load_sunspec(name: str) -> SunSpecProfile:
-    """A profile of `sunspec_names()`. Raises ConfigError if its file is wrong."""
+    """Return a profile of `sunspec_names()`. Raises ConfigError if its file is wrong."""
     return load_toml(_FOLDER / f"{name}.toml", SunSpecProfile)
