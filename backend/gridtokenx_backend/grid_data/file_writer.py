@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gridtokenx_backend.core.messages.grid_data import GridSeries
@@ -16,19 +17,29 @@ from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_wire.units import format_kwh
 
-HEADING = ("meter", "quantity", "start", "energy_kwh", "quality")
-FileLine = tuple[str, str, str, str, str]
+
+class FileLine(NamedTuple):
+    """A row of the file; it is always made with keywords."""
+
+    meter: str
+    quantity: str
+    start: str
+    energy_kwh: str
+    quality: str
+
+
+HEADING = FileLine._fields
 
 
 def lines_of(series: Iterable[GridSeries], zone: ZoneInfo) -> list[FileLine]:
     """Return a line for each interval; the energy of a missing one is empty."""
     return [
-        (
-            each.meter,
-            each.quantity,
-            local_text(interval_ms, zone),
-            "" if energy_uwh is None else format_kwh(energy_uwh),
-            quality.label,
+        FileLine(
+            meter=each.meter,
+            quantity=each.quantity,
+            start=local_text(interval_ms, zone),
+            energy_kwh="" if energy_uwh is None else format_kwh(energy_uwh),
+            quality=quality.label,
         )
         for each in series
         for interval_ms, energy_uwh, quality in each.rows()
@@ -69,9 +80,14 @@ def allocation_lines(allocations: Iterable[Allocation], zone: ZoneInfo) -> list[
 
 
 def _line(meter: str, quantity: str, start: str, energy_uwh: int | None, quality: int) -> FileLine:
-    if energy_uwh is None:
-        return (meter, quantity, start, "", Quality.MISSING.label)
-    return (meter, quantity, start, format_kwh(energy_uwh), Quality(quality).label)
+    is_missing = energy_uwh is None
+    return FileLine(
+        meter=meter,
+        quantity=quantity,
+        start=start,
+        energy_kwh="" if energy_uwh is None else format_kwh(energy_uwh),
+        quality=Quality.MISSING.label if is_missing else Quality(quality).label,
+    )
 
 
 def local_text(interval_ms: int, zone: ZoneInfo) -> str:

@@ -1,1 +1,1 @@
-"""A document as page, PDF, CSV or JSON."""
+"""Renders a document as a page, PDF, CSV or JSON."""

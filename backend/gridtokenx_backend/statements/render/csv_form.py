@@ -1,4 +1,4 @@
-"""The statement as CSV: a row for each line, of every part (RFC 4180, UTF-8)."""
+"""Writes documents as CSV (RFC 4180, UTF-8), with a row for each line of every part."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ _posting = msgspec.json.Decoder(Posting)
 
 
 def to_csv(statement: Statement) -> str:
-    """Bill, comparison, metering points, trades, accounts and notes; the last row has the hash."""
+    """Return the rows of all parts of a statement; the last one has the hash of the data."""
     return _written(COLUMNS, _rows(statement))
 
 
 def report_to_csv(report: CommunityReport) -> str:
-    """The report: an amount with its unit in each row, and the prices by zone and segment."""
+    """Return a report's amounts with their units, and the prices by zone and segment."""
     return _written(REPORT_COLUMNS, _report_rows(report))
 
 
@@ -69,7 +69,7 @@ def _written(columns: tuple[str, ...], rows: list[dict[str, object]]) -> str:
 
 
 def guarded(value: object) -> object:
-    """A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    """Return the value, with an apostrophe before a text that a spreadsheet takes for a formula."""
     if isinstance(value, str) and value[:1] in {"=", "+", "@", "\t", "\r"}:
         return f"'{value}"
     if isinstance(value, str) and value[:1] == "-" and not _AMOUNT.fullmatch(value):
@@ -108,7 +108,7 @@ def _rows(statement: Statement) -> list[dict[str, object]]:
 
 
 def _shared(data: StatementData) -> list[dict[str, object]]:
-    """The key's lines by interval, who served whom, and the grid operator's figures."""
+    """Return the key's lines, who gave energy to whom, and the grid operator's figures."""
     rows: list[dict[str, object]] = []
     for line in data.allocation.lines if data.allocation else ():
         text = f"{line.meter} {line.side}, key {line.key}, {line.quality}"

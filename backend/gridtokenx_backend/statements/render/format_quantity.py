@@ -1,11 +1,14 @@
-"""Amounts, times and shares as people read them; what is exact stays in the document."""
+"""Amounts and times as a page shows them; the document has them exactly."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import NamedTuple
+from typing import Literal
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 UNKNOWN = "–"
 _MONTHS = (
@@ -16,7 +19,10 @@ THIN_SPACE = "\u202f"
 
 
 def exact(amount: str, least: int = 2) -> str:
-    """All digits that say something, at least `least` decimals, thousands set apart."""
+    """Return an amount without trailing zeros, with at least `least` decimals.
+
+    Thousands are set apart by a thin space.
+    """
     if not amount:
         return UNKNOWN
     whole, _, fraction = amount.lstrip("-").partition(".")
@@ -26,7 +32,7 @@ def exact(amount: str, least: int = 2) -> str:
 
 
 def rounded(amount: str, decimals: int = 2) -> str:
-    """To so many decimals, a half away from zero."""
+    """Return an amount rounded to so many decimals, a half away from zero."""
     if not amount:
         return UNKNOWN
     value = Decimal(amount).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
@@ -39,25 +45,28 @@ def _grouped(whole: str) -> str:
 
 
 def month_name(month: str) -> str:
-    """2026-06 as June 2026."""
+    """Return June 2026 for 2026-06."""
     year, number = month.split("-")
     return f"{_MONTHS[int(number) - 1]} {year}"
 
 
 def local_time(at_ms: int, zone: str) -> str:
+    """Return day, hour and minute in a time zone."""
     return datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone)).strftime("%d %b %H:%M")
 
 
 def local_day(at_ms: int, zone: str) -> str:
+    """Return the day in a time zone."""
     return datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone)).strftime("%d %b")
 
 
 def utc(at_ms: int) -> str:
+    """Return day, hour and minute in UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def entries(first: int, last: int, count: int) -> str:
-    """The journal entries behind a line."""
+    """Return the journal entries behind a line, or nothing if there are none."""
     if not count:
         return ""
     if first == last:
@@ -65,24 +74,39 @@ def entries(first: int, last: int, count: int) -> str:
     return f"{count} in entries {first}\u2013{last}"
 
 
-class BarPart(NamedTuple):
+class BarValue(msgspec.Struct, frozen=True, kw_only=True):
+    """An amount that a bar shows, and its colour: community or utility."""
+
+    name: str
+    amount: str
+    colour: Literal["community", "utility"]
+
+
+class BarPart(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a bar: where it begins and how wide it is, in thousandths of the bar."""
 
     name: str
     amount: str
     start: int
     width: int
-    look: str
+    colour: Literal["community", "utility"]
 
 
-def bar(parts: list[tuple[str, str, str]], whole: Decimal | None = None) -> list[BarPart]:
-    """(name, amount, look) of each part, laid out over `whole`, by default all parts together."""
-    amounts = [max(Decimal(0), Decimal(amount or "0")) for _, amount, _ in parts]
+def bar(values: Sequence[BarValue], whole: Decimal | None = None) -> list[BarPart]:
+    """Return the parts of a bar that is `whole` long, or as long as all its parts."""
+    amounts = [max(Decimal(0), Decimal(each.amount or "0")) for each in values]
     total = whole or sum(amounts) or Decimal(1)
-    laid: list[BarPart] = []
-    done = Decimal(0)
-    for (name, amount, look), value in zip(parts, amounts, strict=True):
-        start, end = (int(1000 * min(at, total) / total) for at in (done, done + value))
-        laid.append(BarPart(name, amount, start, end - start, look))
-        done += value
-    return laid
+    parts: list[BarPart] = []
+    before = Decimal(0)
+    for value, amount in zip(values, amounts, strict=True):
+        start, end = (int(1000 * min(at, total) / total) for at in (before, before + amount))
+        part = BarPart(
+            name=value.name,
+            amount=value.amount,
+            start=start,
+            width=end - start,
+            colour=value.colour,
+        )
+        parts.append(part)
+        before += amount
+    return parts

@@ -1,4 +1,4 @@
-"""The forms in which a document is given out."""
+"""The forms in which a document is available."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEDIA_TYPES: dict[Form, str] = {
 
 
 def report_as(form: Form, document: bytes) -> bytes:
-    """A stored report in one of the forms. Raises as `statement_as` does."""
+    """Return a stored report in one of the forms. Raises as `statement_as` does."""
     if form == "json":
         return document
     report = decode_report(document)
@@ -34,9 +34,9 @@ def report_as(form: Form, document: bytes) -> bytes:
 
 
 def statement_as(form: Form, document: bytes) -> bytes:
-    """A stored statement in one of the forms; as JSON it is the document itself.
+    """Return a stored statement in one of the forms; JSON is the document itself.
 
-    Raises NoPdf, and ValueError if it is no statement.
+    Raises NoPdf, and ValueError if it is not a statement.
     """
     if form == "json":
         return document

@@ -1,11 +1,11 @@
-"""The document as a page: one template for the browser and for the PDF."""
+"""Makes the page of a document, with one template for the browser and for the PDF."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -19,15 +19,16 @@ from gridtokenx_backend.statements.model.document import (
     TradeLine,
 )
 from gridtokenx_backend.statements.render import format_quantity
+from gridtokenx_backend.statements.render.format_quantity import BarPart, BarValue, bar
 
 MOST_ROWS = 60
-"""A list that is longer is shown by day; JSON and CSV have every line."""
+"""A longer list is shown by day; JSON and CSV have every line."""
 _trade = msgspec.json.Decoder(TradeLine)
 _posting = msgspec.json.Decoder(Posting)
 
 
-class DayGroup(NamedTuple):
-    """A day's trades on one side, or its postings of one kind."""
+class TradeDay(msgspec.Struct, frozen=True, kw_only=True):
+    """A day's trades on one side, added up. `kind` is bought or sold."""
 
     day: str
     kind: str
@@ -40,8 +41,8 @@ class DayGroup(NamedTuple):
     amount_grx: str
 
 
-class SharedDay(NamedTuple):
-    """What a metering point got or gave by the key on a day."""
+class SharedDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a metering point received or gave by the key on a day."""
 
     day: str
     meter: str
@@ -55,7 +56,7 @@ class SharedDay(NamedTuple):
 
 
 def statement_page(statement: Statement, sha256: str) -> str:
-    """The page. `sha256` is the document's own hash."""
+    """Return the page of a statement. `sha256` is the document's own hash."""
     data = statement.data
     trades = [_trade.decode(raw) for raw in data.trades]
     by_day = len(trades) > MOST_ROWS
@@ -64,43 +65,37 @@ def statement_page(statement: Statement, sha256: str) -> str:
         data=data,
         sha256=sha256,
         trades=[] if by_day else trades,
-        days=_days(trades, data.time_zone) if by_day else [],
+        days=_trade_days(trades, data.time_zone) if by_day else [],
         shared_days=_shared_days(data),
         corrected=_corrected(data),
         accounts=[(account, _postings(account)) for account in data.accounts],
-        used=_used(data),
-        made=_made(data),
+        from_grid=_from_grid(data),
+        to_grid=_to_grid(data),
         costs=_costs(data),
-        share=_saved_percent(data),
+        saved_percent=_saved_percent(data),
     )
     return page
 
 
 def report_page(report: CommunityReport, sha256: str) -> str:
-    """The community's report as a page."""
+    """Return the page of a report. `sha256` is the document's own hash."""
     data = report.data
     page: str = _template("report.html.j2").render(
         report=report,
         data=data,
         sha256=sha256,
-        used=format_quantity.bar(
-            [
-                ("from neighbours", _sum(data.energy, "covered_kwh", "received_kwh"), "community"),
-                ("from the utility", data.energy["residual_kwh"], "utility"),
-            ]
+        from_grid=_from_grid_bar(
+            _sum(data.energy, "covered_kwh", "received_kwh"), data.energy["residual_kwh"]
         ),
-        made=format_quantity.bar(
-            [
-                ("to neighbours", _sum(data.energy, "sold_kwh", "given_kwh"), "community"),
-                ("to the utility", data.energy["surplus_kwh"], "utility"),
-            ]
+        to_grid=_to_grid_bar(
+            _sum(data.energy, "sold_kwh", "given_kwh"), data.energy["surplus_kwh"]
         ),
     )
     return page
 
 
 def _template(name: str) -> Any:
-    import jinja2  # noqa: PLC0415 - only who draws a page needs it
+    import jinja2  # noqa: PLC0415 - only a page needs it
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(
@@ -115,31 +110,31 @@ def _template(name: str) -> Any:
     return environment.get_template(name)
 
 
-def _days(trades: Sequence[TradeLine], zone: str) -> list[DayGroup]:
-    """The trades of a day and side as one row; in the order of the days."""
+def _trade_days(trades: Sequence[TradeLine], zone: str) -> list[TradeDay]:
+    """Return the trades of each day and side as one row, in the order of the days."""
     rows: dict[tuple[str, str], list[TradeLine]] = {}
     for trade in trades:
         rows.setdefault((format_quantity.local_day(trade.time_ms, zone), trade.side), []).append(
             trade
         )
     return [
-        DayGroup(
-            day,
-            side,
-            len(of_day),
-            of_day[0].entry,
-            of_day[-1].entry,
-            _total(trade.quantity_kwh for trade in of_day),
-            _total(trade.value_grx for trade in of_day),
-            _total(amount for trade in of_day for amount in _charged(trade)),
-            _total(trade.amount_grx for trade in of_day),
+        TradeDay(
+            day=day,
+            kind=side,
+            trades=len(of_day),
+            first_entry=of_day[0].entry,
+            last_entry=of_day[-1].entry,
+            quantity_kwh=_total(trade.quantity_kwh for trade in of_day),
+            value_grx=_total(trade.value_grx for trade in of_day),
+            charges_grx=_total(amount for trade in of_day for amount in _charged(trade)),
+            amount_grx=_total(trade.amount_grx for trade in of_day),
         )
         for (day, side), of_day in rows.items()
     ]
 
 
 def _shared_days(data: StatementData) -> list[SharedDay]:
-    """What a metering point got or gave by the key on each day."""
+    """Return what a metering point received or gave by the key on each day."""
     rows: dict[tuple[str, str, str], list[SharedLine]] = {}
     for line in data.allocation.lines if data.allocation else ():
         if line.energy_kwh:
@@ -147,24 +142,26 @@ def _shared_days(data: StatementData) -> list[SharedDay]:
             rows.setdefault((day, line.meter, line.side), []).append(line)
     return [
         SharedDay(
-            *key,
-            len(lines),
-            _total(line.energy_kwh for line in lines),
-            _total(line.amount_grx for line in lines),
-            min(line.entry for line in lines),
-            max(line.entry for line in lines),
-            len({line.entry for line in lines}),
+            day=day,
+            meter=meter,
+            side=side,
+            intervals=len(lines),
+            energy_kwh=_total(line.energy_kwh for line in lines),
+            amount_grx=_total(line.amount_grx for line in lines),
+            first_entry=min(line.entry for line in lines),
+            last_entry=max(line.entry for line in lines),
+            entries=len({line.entry for line in lines}),
         )
-        for key, lines in rows.items()
+        for (day, meter, side), lines in rows.items()
         if any(Decimal(line.energy_kwh) for line in lines)
     ]
 
 
 def _corrected(data: StatementData) -> list[SharedLine]:
-    """Those that took the place of others, unless they are too many to be read."""
+    """Return the lines that replaced others, unless they are too many to be read."""
     lines = data.allocation.lines if data.allocation else []
-    found = [line for line in lines if line.revision]
-    return found if len(found) <= MOST_ROWS else []
+    corrected = [line for line in lines if line.revision]
+    return corrected if len(corrected) <= MOST_ROWS else []
 
 
 def _charges(trade: TradeLine) -> str:
@@ -184,48 +181,64 @@ def _sum(energy: dict[str, str], *names: str) -> str:
 
 
 def _postings(account: Account) -> list[Posting]:
-    """The account's postings, unless they are too many to be read; then their sums speak."""
+    """Return the account's postings, unless they are too many to be read."""
     if len(account.postings) > MOST_ROWS:
         return []
     return [_posting.decode(raw) for raw in account.postings]
 
 
-def _used(data: StatementData) -> list[format_quantity.BarPart]:
+def _from_grid(data: StatementData) -> list[BarPart]:
+    """Return the bar of what the member took from the grid; none where it is not known."""
     energy = data.energy
-    parts = [
-        ("from neighbours", _total((energy.covered_kwh, energy.received_kwh)), "community"),
-        ("from the utility", energy.residual_kwh, "utility"),
-    ]
-    return format_quantity.bar(parts) if energy.import_kwh else []
+    if not energy.import_kwh:
+        return []
+    return _from_grid_bar(_total((energy.covered_kwh, energy.received_kwh)), energy.residual_kwh)
 
 
-def _made(data: StatementData) -> list[format_quantity.BarPart]:
-    energy = data.energy
-    parts = [
-        ("to neighbours", _total((energy.sold_kwh, energy.given_kwh)), "community"),
-        ("to the utility", energy.surplus_kwh, "utility"),
-    ]
-    return format_quantity.bar(parts) if any(Decimal(amount) for _, amount, _ in parts) else []
+def _from_grid_bar(community_kwh: str, utility_kwh: str) -> list[BarPart]:
+    return bar(
+        [
+            BarValue(name="from neighbours", amount=community_kwh, colour="community"),
+            BarValue(name="from the utility", amount=utility_kwh, colour="utility"),
+        ]
+    )
 
 
-def _costs(data: StatementData) -> list[tuple[str, format_quantity.BarPart]]:
+def _to_grid(data: StatementData) -> list[BarPart]:
+    """Return the bar of what the member gave to the grid; none if it was nothing."""
+    community_kwh = _total((data.energy.sold_kwh, data.energy.given_kwh))
+    utility_kwh = data.energy.surplus_kwh
+    if not Decimal(community_kwh) and not Decimal(utility_kwh):
+        return []
+    return _to_grid_bar(community_kwh, utility_kwh)
+
+
+def _to_grid_bar(community_kwh: str, utility_kwh: str) -> list[BarPart]:
+    return bar(
+        [
+            BarValue(name="to neighbours", amount=community_kwh, colour="community"),
+            BarValue(name="to the utility", amount=utility_kwh, colour="utility"),
+        ]
+    )
+
+
+def _costs(data: StatementData) -> list[tuple[str, BarPart]]:
+    """Return a bar of the cost with the community and one without, if both can be compared."""
     if data.alone is None:
         return []
-    rows = [
-        ("with the community", data.bill.total_grx, "community"),
-        ("without", data.alone.total_grx, "utility"),
-    ]
-    amounts = [Decimal(amount) for _, amount, _ in rows]
-    if min(amounts) < 0 or max(amounts) == 0:  # who is paid has no costs to compare
+    values = (
+        BarValue(name="with the community", amount=data.bill.total_grx, colour="community"),
+        BarValue(name="without", amount=data.alone.total_grx, colour="utility"),
+    )
+    amounts = [Decimal(value.amount) for value in values]
+    if min(amounts) < 0 or max(amounts) == 0:  # a member who is paid has no costs to compare
         return []
     whole = max(amounts)
-    return [
-        (name, format_quantity.bar([(name, amount, look)], whole)[0]) for name, amount, look in rows
-    ]
+    return [(value.name, bar([value], whole)[0]) for value in values]
 
 
 def _saved_percent(data: StatementData) -> str:
-    """Of what it would have cost; empty where that says nothing."""
+    """Return how much of the cost without the community was saved; empty if nothing is paid."""
     if data.alone is None or Decimal(data.alone.total_grx) <= 0 or _is_paid(data):
         return ""
     share = 100 * Decimal(data.alone.saved_grx) / Decimal(data.alone.total_grx)

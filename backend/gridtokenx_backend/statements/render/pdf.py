@@ -1,4 +1,4 @@
-"""The page as PDF/A-3a, with the document's JSON attached to it.
+"""Makes a PDF/A-3a of a page, with the document's JSON attached to it.
 
 WeasyPrint needs Debian's libpango-1.0-0, libpangoft2-1.0-0 and libharfbuzz-subset0.
 """
@@ -14,11 +14,11 @@ MISSING = (
 
 
 class NoPdf(OperatorError):
-    """What makes PDFs is not installed."""
+    """WeasyPrint or Pango, which make PDFs, are not installed."""
 
 
 def to_pdf(page: str, document: bytes, name: str) -> bytes:
-    """The PDF of a page; `document` is attached as `name`. Raises NoPdf."""
+    """Return the PDF of a page, with `document` attached as `name`. Raises NoPdf."""
     try:
         import weasyprint  # noqa: PLC0415 - it takes half a second, and loads C libraries
     except (ImportError, OSError) as error:
@@ -28,10 +28,10 @@ def to_pdf(page: str, document: bytes, name: str) -> bytes:
         string=document, name=name, description="the same in JSON", relationship="Data"
     )
     pages = weasyprint.HTML(string=page, url_fetcher=_nothing)
-    made: bytes = pages.write_pdf(pdf_variant="pdf/a-3a", attachments=[attached])
-    return made
+    pdf: bytes = pages.write_pdf(pdf_variant="pdf/a-3a", attachments=[attached])
+    return pdf
 
 
 def _nothing(url: str, *_: object, **__: object) -> None:
-    """A page asks for no file and no address; if one ever did, it would not get it."""
+    """Refuse to fetch a file or address: a page needs none."""
     raise ValueError(f"expected a page that needs nothing else, got {url[:80]}")
