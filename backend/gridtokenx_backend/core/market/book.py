@@ -1,7 +1,7 @@
 """The order book: resting limit orders in price-time priority, zone by zone.
 
-A level is a queue of order numbers. A cancelled order leaves its number behind, to be skipped when
-the queue gets there, or thrown out when they become many; a level without live orders is dropped.
+A level is a queue of order numbers. A cancelled order leaves its number in the queue: it is skipped
+when its turn comes, or removed when such numbers become many. A level without orders is dropped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NEVER_MS: Final = 2**63
 class RestingOrder(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """What is left of an order. `price_ugrx` is µGRX for each kWh. `key` is wallet:client-id.
 
-    It is gone from `expires_ms` on; 0 is never. Of the same price, the lower number is older.
+    The order expires at `expires_ms`; 0 means never. At one price the lower number is older.
     """
 
     number: int
@@ -51,7 +51,7 @@ class _Level:
 
 
 class _Side:
-    """A zone's one side. `ranks` is ascending and its last is the best price, times `sign`."""
+    """One side of a zone. `ranks` are its prices times `sign`, ascending: the last is the best."""
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
@@ -74,7 +74,7 @@ class _Side:
 
 
 class Book:
-    """Both sides of every zone. `orders` are the live ones by number, in the order they came."""
+    """Both sides of every zone. `orders` has the open orders by number, in the order they came."""
 
     def __init__(self) -> None:
         self.orders: dict[int, RestingOrder] = {}
@@ -84,7 +84,7 @@ class Book:
         self._sides: dict[tuple[str, str], _Side] = {}
 
     def rest(self, order: RestingOrder) -> None:
-        """Adds an order behind all others at its price."""
+        """Add an order behind all others at its price."""
         number, wallet = order.number, order.wallet
         level = self._side(order.zone, order.side).level(order.price_ugrx)
         level.queue.append(number)
@@ -112,16 +112,16 @@ class Book:
 
     @property
     def next_expiry_ms(self) -> int:
-        """When the next order expires; NEVER_MS if none does."""
+        """The time at which the next order expires, or NEVER_MS."""
         expiries = self._expiries
         while expiries and expiries[0][1] not in self.orders:
             heappop(expiries)
         return expiries[0][0] if expiries else NEVER_MS
 
     def expired(self, at_ms: int) -> list[RestingOrder]:
-        """The orders that are to go by `at_ms`: the earliest first, of a moment the oldest.
+        """Return the orders that expire by `at_ms`, the earliest first and then the oldest.
 
-        Each is named once: the caller takes them out.
+        Each is returned once, and the caller must cancel it.
         """
         found = []
         while self.next_expiry_ms <= at_ms:
@@ -130,18 +130,18 @@ class Book:
         return found
 
     def of_wallet(self, wallet: str) -> Iterable[RestingOrder]:
-        """A wallet's open orders, oldest first."""
+        """Return a wallet's open orders, oldest first."""
         return self._by_wallet.get(wallet, {}).values()
 
     def count_of(self, wallet: str) -> int:
-        """How many open orders a wallet has."""
+        """Return how many open orders a wallet has."""
         mine = self._by_wallet.get(wallet)
         return len(mine) if mine else 0
 
     def candidates(self, zone: str, side: Side, worst_rank: int) -> Iterator[RestingOrder]:
-        """What rests on `side` of a zone at `worst_rank` or better, in priority order.
+        """Yield the orders on a side of a zone at `worst_rank` or better, by price and then time.
 
-        A rank is what a price is worth to the other side: a bid's price, an ask's times -1.
+        A rank is what a price is worth to the other side: a bid's price, an ask's price times -1.
         """
         book_side = self._sides.get((zone, side))
         if book_side is None:
@@ -156,12 +156,12 @@ class Book:
                     yield maker
 
     def reaches(self, zone: str, side: Side, worst_rank: int) -> bool:
-        """Whether anything rests there at `worst_rank` or better."""
+        """Return whether an order rests on a side of a zone at `worst_rank` or better."""
         book_side = self._sides.get((zone, side))
         return book_side is not None and bool(book_side.ranks) and book_side.ranks[-1] >= worst_rank
 
     def take(self, maker: RestingOrder, quantity_uwh: int) -> None:
-        """Removes a part from a resting order; what is left keeps its place."""
+        """Take a part of a resting order out. What is left keeps its place."""
         level = self._sides[maker.zone, maker.side].level(maker.price_ugrx)
         level.volume_uwh -= quantity_uwh
         maker.remaining_uwh -= quantity_uwh
@@ -169,7 +169,7 @@ class Book:
             self._retire(maker, level)
 
     def cancel(self, order: RestingOrder) -> None:
-        """Removes a resting order."""
+        """Take a resting order out."""
         level = self._sides[order.zone, order.side].level(order.price_ugrx)
         level.volume_uwh -= order.remaining_uwh
         self._retire(order, level)
@@ -190,7 +190,7 @@ class Book:
             self._sides[order.zone, order.side].drop_if_empty(order.price_ugrx)
 
     def depth(self, zone: str, side: Side, levels: int) -> list[tuple[int, int]]:
-        """(price_ugrx, volume_uwh) of the best `levels` prices of a zone."""
+        """Return (price_ugrx, volume_uwh) of the best `levels` prices on a side of a zone."""
         book_side = self._side(zone, side)
         return [
             (rank * book_side.sign, book_side.levels[rank].volume_uwh)

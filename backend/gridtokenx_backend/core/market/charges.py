@@ -1,12 +1,12 @@
-"""What a trade costs whom: `gross == net + fee + wheeling + loss`, to the µGRX.
+"""What a trade costs each side: `gross == net + fee + wheeling + loss`, to the µGRX.
 
-Lots and ticks make price × quantity a whole number of µGRX, so values, wheeling and loss are
-exact. Only the fee is a fraction: it is taken of the energy's value at the seller's price and
-rounded up to the next µGRX, so the remainder is the community's.
+Lots and ticks make price × quantity a whole number of µGRX, so values, wheeling and loss are exact.
+Only the fee is a fraction: it is a part of the energy's value at the seller's price, rounded up to
+the next µGRX in favour of the community.
 
-Who pays decides what the price of a trade is called, not who trades: if the buyer pays the network
-it is the seller's price, and wheeling and loss come on top; if the seller does, it is the landed
-price, and they come out of the proceeds. Either way the same µGRX reach the same accounts.
+Who pays for the network decides which price a trade shows. If the buyer pays, it is the seller's
+price, and wheeling and loss come on top. If the seller pays, it is the landed price, and they come
+out of the proceeds. Both ways the same µGRX reach the same accounts, and the same orders trade.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from gridtokenx_wire.units import UWH_PER_KWH
 
 
 class TradeCharges(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """`gross_ugrx` is all that the buyer pays, `net_ugrx` all that the seller gets."""
+    """The charges of one trade.
+
+    `gross_ugrx` is all that the buyer pays, `net_ugrx` all that the seller gets.
+    """
 
     price_ugrx: int
     gross_ugrx: int
@@ -29,12 +32,12 @@ class TradeCharges(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 def value_ugrx(price_ugrx: int, quantity_uwh: int) -> int:
-    """What `quantity_uwh` is worth at `price_ugrx` a kWh; exact for whole lots and ticks."""
+    """Return what a quantity is worth at a price for each kWh; exact for whole lots and ticks."""
     return price_ugrx * quantity_uwh // UWH_PER_KWH
 
 
 def fee_ugrx(value_ugrx: int, fee_bps: int, min_fee_ugrx: int = 0) -> int:
-    """The fee on a value, rounded up to the next µGRX, and at least `min_fee_ugrx`."""
+    """Return the fee on a value, rounded up to the next µGRX, and at least `min_fee_ugrx`."""
     return max(-(-value_ugrx * fee_bps // 10_000), min_fee_ugrx)
 
 
@@ -46,7 +49,7 @@ def charge(
     wheeling_per_kwh_ugrx: int = 0,
     loss_per_kwh_ugrx: int = 0,
 ) -> TradeCharges:
-    """The charges on `quantity_uwh` sold at `seller_price_ugrx`; the latter two per kWh."""
+    """Return the charges on energy that is sold at `seller_price_ugrx` for each kWh."""
     value = seller_price_ugrx * quantity_uwh // UWH_PER_KWH
     fee = max(-(-value * rules.fee_bps // 10_000), rules.min_fee_ugrx)
     wheeling = loss = 0

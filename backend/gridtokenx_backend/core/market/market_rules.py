@@ -1,4 +1,4 @@
-"""The market's terms as integers."""
+"""The market's terms, as integers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Payer = Literal["buyer", "seller"]
 
 
 class MarketRules(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
-    """`fee_payer` and `network_payer` (of wheeling and loss) are buyer or seller."""
+    """The rules of the market that hold now. The network charges are wheeling and loss."""
 
     lot_uwh: int
     tick_ugrx: int
@@ -25,4 +25,4 @@ class MarketRules(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc
     zones: tuple[ZoneRules, ...] = (ZoneRules(ONLY_ZONE),)
     links: tuple[LinkRules, ...] = ()
     most_open_orders: int = 1000
-    """Of one wallet."""
+    """How many orders of one wallet may be open in each segment."""

@@ -1,12 +1,13 @@
-"""Who trades with an incoming order: decided before anything moves.
+"""Decides with whom an incoming order trades, before anything moves.
 
-Best price first, then the oldest order. A buyer sees asks of other zones at landed cost (ask +
-wheeling + loss), a seller sees bids less the same; the resting order's price holds.
+The best price comes first, and the oldest order of a price. A buyer sees the asks of other zones
+at landed cost (ask + wheeling + loss), a seller sees their bids less the same. The price of the
+resting order holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
 from typing import Final
 
@@ -23,9 +24,10 @@ CANCEL_INCOMING: Final = "cancel_incoming"
 
 
 class Incoming(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """What of an order decides with whom it trades. `stp` says what its own resting orders do:
+    """The part of a new order that decides with whom it trades.
 
-    skip passes them over, cancel_resting takes them out, cancel_incoming ends the incoming order.
+    `stp` says what happens when it meets a resting order of its own wallet: `skip` passes that
+    over, `cancel_resting` takes it out, and `cancel_incoming` ends the incoming order.
     """
 
     wallet: str
@@ -36,9 +38,9 @@ class Incoming(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Fill(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """`quantity_uwh` of the resting order `maker`, for whose seller it is worth `seller_ugrx`.
+    """A part of the resting order `maker` that trades; its seller gets `seller_ugrx` a kWh.
 
-    `link` is the way between two zones.
+    `link` is the line that the energy passes, None within a zone.
     """
 
     maker: RestingOrder
@@ -48,8 +50,10 @@ class Fill(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class MatchPlan(msgspec.Struct, kw_only=True, gc=False):
-    """`cancelled` are the wallet's own orders that stood in the way, `tripped` zones whose breaker
-    a further fill would have tripped. If it `ended` early, what is left may not rest.
+    """What an incoming order will trade.
+
+    `cancelled` are the wallet's own orders that stood in its way. `tripped` are the zones whose
+    breaker the next fill would have tripped. If matching `ended` early, the remainder may not rest.
     """
 
     fills: list[Fill]
@@ -62,7 +66,11 @@ class MatchPlan(msgspec.Struct, kw_only=True, gc=False):
 def plan(
     book: Book, incoming: Incoming, routes: list[Route], bands: dict[str, PriceBand] | None = None
 ) -> MatchPlan:
-    """What an incoming order trades. `routes` begin with its own zone. Changes nothing."""
+    """Return what an incoming order will trade. Neither the book nor the ledger changes.
+
+    `routes` begin with the order's own zone. Their room and the references of `bands` are made for
+    this one order, and follow its fills.
+    """
     planned = MatchPlan(fills=[], cancelled=[])
     is_buyer = incoming.side == BUY
     other: Side = SELL if is_buyer else BUY
@@ -84,10 +92,14 @@ def plan(
         if bands:
             buyer_zone, seller_zone = (zone, route.zone) if is_buyer else (route.zone, zone)
             paid_ugrx = seller_ugrx + route.charge_ugrx
-            planned.tripped = _tripped(bands, (buyer_zone, paid_ugrx), (seller_zone, seller_ugrx))
+            prices = ((buyer_zone, paid_ugrx), (seller_zone, seller_ugrx))
+            planned.tripped = _tripped(bands, prices)
             if planned.tripped:
                 planned.ended = True
                 break
+            for priced_zone, price_ugrx in prices:
+                if priced_zone in bands:
+                    bands[priced_zone].note(price_ugrx)
         traded_uwh = min(maker.remaining_uwh, left_uwh)
         if route.link is not None:
             traded_uwh = min(traded_uwh, route.room_uwh)
@@ -102,8 +114,8 @@ def plan(
     return planned
 
 
-def _tripped(bands: dict[str, PriceBand], *prices: tuple[str, int]) -> list[str]:
-    """The zones whose breaker does not let their price pass."""
+def _tripped(bands: Mapping[str, PriceBand], prices: Iterable[tuple[str, int]]) -> list[str]:
+    """Return the zones whose breaker does not let their price pass."""
     beyond = {zone for zone, price in prices if zone in bands and not bands[zone].admits(price)}
     return sorted(beyond)
 
@@ -111,7 +123,7 @@ def _tripped(bands: dict[str, PriceBand], *prices: tuple[str, int]) -> list[str]
 def _best_first(
     book: Book, incoming: Incoming, routes: list[Route]
 ) -> Iterator[tuple[RestingOrder, Route]]:
-    """Resting orders that may trade, by their worth to the incoming order, then by age."""
+    """Yield the resting orders that may trade, by their worth to the incoming one, then by age."""
     other: Side = SELL if incoming.side == BUY else BUY
     worst = -incoming.limit_ugrx if incoming.side == BUY else incoming.limit_ugrx
     if len(routes) > 1:
@@ -123,7 +135,10 @@ def _best_first(
 def _merged(
     book: Book, routes: list[Route], other: Side, worst: int
 ) -> Iterator[tuple[RestingOrder, Route]]:
-    """What `other` has in several zones. A route is left when nothing more fits through it."""
+    """Yield the orders of the side `other` in several zones, as `_best_first` does.
+
+    A route is left out from the moment when nothing more fits through it.
+    """
     sign = -1 if other == SELL else 1
     heads: list[tuple[int, int, RestingOrder, Route, Iterator[RestingOrder]]] = []
     for route in routes:

@@ -1,4 +1,4 @@
-"""Where and when there is trading: zones that are open, breakers, and room on the links."""
+"""The state of trading: which zones are open, their circuit breakers, and the room on the links."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ HALTED: Final = "halted"
 CANCEL_ONLY: Final = "cancel_only"
 _BOUNDLESS_UWH: Final = 2**63
 _KEPT_INTERVALS: Final = 200
-"""Two days: an interval is cleared a day after its end at the latest."""
+"""These are two days, and an interval is cleared a day after its end at the latest."""
 
 
 class ZoneState(msgspec.Struct, kw_only=True, array_like=True, gc=False):
-    """`status` is open, halted or cancel_only by the operator's command, who says why.
+    """The state of one zone. The operator sets `status`, and gives a `reason` for it.
 
-    Until `paused_until_ms` (0: not at all) its circuit breaker lets orders be cancelled only. The
-    reference price is the last one of the intervals before `interval_ms`, or the first since a
-    pause; 0 is none yet.
+    Until `paused_until_ms` (0: not paused) the zone's circuit breaker only lets orders be
+    cancelled. `reference_ugrx` is the last price before the interval `interval_ms`, or the first
+    price after a pause; 0 means that there is none yet.
     """
 
     name: str
@@ -39,7 +39,7 @@ class ZoneState(msgspec.Struct, kw_only=True, array_like=True, gc=False):
 
 
 class LinkUse(msgspec.Struct, kw_only=True, array_like=True, gc=False):
-    """What passed over a link in the interval `interval_ms`, and in others near to it."""
+    """What passed over a link in the interval `interval_ms`, and in `others` near to it."""
 
     from_zone: str
     to_zone: str
@@ -49,7 +49,7 @@ class LinkUse(msgspec.Struct, kw_only=True, array_like=True, gc=False):
 
 
 class Route(msgspec.Struct, kw_only=True, gc=False):
-    """A zone that an order may trade with: what the way costs, and how much still fits."""
+    """A zone that an order may trade with: what the way there costs, and how much still fits."""
 
     zone: str
     charge_ugrx: int
@@ -58,20 +58,25 @@ class Route(msgspec.Struct, kw_only=True, gc=False):
 
 
 class PriceBand(msgspec.Struct, kw_only=True, gc=False):
-    """Which prices a zone's breaker lets pass. Without a reference, the first price becomes it."""
+    """The prices that a zone's breaker lets pass, around a reference (0: none yet)."""
 
     breaker_bps: int
     reference_ugrx: int
 
     def admits(self, price_ugrx: int) -> bool:
+        """Return whether a price may pass. Without a reference every price may."""
+        distance_ugrx = abs(price_ugrx - self.reference_ugrx)
+        is_near = distance_ugrx * 10_000 <= self.breaker_bps * self.reference_ugrx
+        return is_near or not self.reference_ugrx
+
+    def note(self, price_ugrx: int) -> None:
+        """Take the first price that passes as the reference if there is none."""
         if not self.reference_ugrx:
             self.reference_ugrx = price_ugrx
-        distance_ugrx = abs(price_ugrx - self.reference_ugrx)
-        return distance_ugrx * 10_000 <= self.breaker_bps * self.reference_ugrx
 
 
 class TradingState:
-    """The zones' states and the links' use, under the rules in force."""
+    """The states of the zones and the use of the links, under the active rules."""
 
     def __init__(self, rules: MarketRules) -> None:
         self.zones: dict[str, ZoneState] = {}
@@ -79,7 +84,7 @@ class TradingState:
         self.apply_terms(rules)
 
     def apply_terms(self, rules: MarketRules) -> None:
-        """Zones and links come and go with the rules; those that stay keep their state."""
+        """Let these rules hold from here on. Zones and links that stay keep their state."""
         self._rules = {zone.name: zone for zone in rules.zones}
         self._links = rules.links
         self._lot_uwh = rules.lot_uwh
@@ -98,10 +103,11 @@ class TradingState:
         self._note_pauses()
 
     def rules_of(self, zone: str) -> ZoneRules:
+        """Return the rules of a zone: its price band and its breaker."""
         return self._rules[zone]
 
     def closed(self, zone: str, at_ms: int) -> str:
-        """Why no order may come to a zone, or nothing."""
+        """Return why no order may enter the zone now, or an empty text."""
         state = self.zones[zone]
         if state.status != OPEN:
             return f"zone {zone!r} is {state.status.replace('_', '-')}: {state.reason}"
@@ -111,12 +117,12 @@ class TradingState:
         return ""
 
     def frozen(self, zone: str) -> str:
-        """Why no order of a zone may be cancelled, or nothing."""
+        """Return why no order of the zone may be cancelled now, or an empty text."""
         state = self.zones[zone]
         return f"zone {zone!r} is halted: {state.reason}" if state.status == HALTED else ""
 
     def routes(self, zone: str, side: Side, at_ms: int) -> list[Route]:
-        """Where an order of `zone` may trade now; its own zone is the first."""
+        """Return where an order of `zone` may trade now. Its own zone is the first."""
         if not self._links:
             return self._own[zone]
         routes = [*self._own[zone]]
@@ -135,7 +141,7 @@ class TradingState:
         return routes
 
     def room_uwh(self, link: LinkRules, at_ms: int) -> int:
-        """What still fits through a link in this interval, in whole lots."""
+        """Return what still fits through a link in the interval of `at_ms`, in whole lots."""
         use = self.uses[link.from_zone, link.to_zone]
         interval_ms = interval_of(at_ms)
         if use.interval_ms == interval_ms:
@@ -146,7 +152,7 @@ class TradingState:
         return room_uwh - room_uwh % self._lot_uwh
 
     def pass_through(self, link: LinkRules, quantity_uwh: int, at_ms: int) -> None:
-        """Uses up a link's capacity."""
+        """Use up a part of a link's capacity in the interval of `at_ms`."""
         use, interval_ms = self.uses[link.from_zone, link.to_zone], interval_of(at_ms)
         if use.interval_ms < interval_ms:
             if use.used_uwh:
@@ -160,7 +166,7 @@ class TradingState:
             use.others[interval_ms] = use.others.get(interval_ms, 0) + quantity_uwh
 
     def bands(self, at_ms: int) -> dict[str, PriceBand]:
-        """The zones with a breaker, and the prices that it lets pass."""
+        """Return the zones with a breaker, and the prices that it lets pass."""
         interval_ms = interval_of(at_ms)
         return {
             zone.name: PriceBand(
@@ -172,7 +178,7 @@ class TradingState:
         }
 
     def note_price(self, zone: str, price_ugrx: int, at_ms: int) -> None:
-        """A trade was made at this price of the zone's."""
+        """Note the zone's price of a trade."""
         state, interval_ms = self.zones[zone], interval_of(at_ms)
         if state.interval_ms != interval_ms or not state.reference_ugrx:
             state.reference_ugrx = _reference_ugrx(state, interval_ms) or price_ugrx
@@ -180,14 +186,14 @@ class TradingState:
         state.last_ugrx = price_ugrx
 
     def trip(self, zone: str, at_ms: int) -> None:
-        """Pauses a zone; the first trade after it sets a new reference."""
+        """Pause a zone. The first trade after the pause sets a new reference price."""
         state = self.zones[zone]
         state.paused_until_ms = at_ms + self._rules[zone].breaker_pause_ms
         state.reference_ugrx = state.last_ugrx = 0
         self._note_pauses()
 
     def switch(self, zone: str, status: ZoneStatus, reason: str) -> None:
-        """The operator's command. An end of a halt is the end of a pause, too."""
+        """Set a zone's status by the operator's command. Opening a zone also ends its pause."""
         state = self.zones[zone]
         state.status, state.reason = status, reason if status != OPEN else ""
         if status == OPEN:
@@ -195,7 +201,7 @@ class TradingState:
         self._note_pauses()
 
     def end_pauses(self, at_ms: int) -> list[str]:
-        """The zones whose pause is over by `at_ms`."""
+        """End the pauses that are over by `at_ms`. Return their zones."""
         ended = [state.name for state in self.zones.values() if 0 < state.paused_until_ms <= at_ms]
         for name in ended:
             self.zones[name].paused_until_ms = 0
@@ -208,5 +214,5 @@ class TradingState:
 
 
 def _reference_ugrx(state: ZoneState, interval_ms: int) -> int:
-    """A zone's reference price in an interval: a new one starts from the last price."""
+    """Return a zone's reference price in an interval; a new interval starts from the last price."""
     return state.reference_ugrx if state.interval_ms == interval_ms else state.last_ugrx

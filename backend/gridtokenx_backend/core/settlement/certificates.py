@@ -1,9 +1,10 @@
 """Renewable energy certificates (REC): one for each full MWh that a renewable meter minted.
 
-A meter's mints count up, less what corrections clawed back. Certificates are cut off that count at
-a mark, so no µWh is in two of them; what is not a full MWh yet waits for a later month. A serial
-number is COMMUNITY-YYYY-MM-METER-NUMBER: the month in which its last µWh was minted (the
-community's time zone), and the number of the meter's certificate, from 1 on.
+The energy that a meter minted counts up, less what corrections clawed back. A mark says up to where
+that count is certified, so no µWh is in two certificates. What is not a full MWh yet waits for a
+later month. A serial number is COMMUNITY-YYYY-MM-METER-NUMBER: the month (in the community's time
+zone) in which the certificate's last µWh was minted, and the number of the meter's certificate,
+from 1 on.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MAX_BENEFICIARY = 200
 
 
 def note_minted(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> None:
-    """Counts what a renewable meter minted (or, below zero, had clawed back) in this entry."""
+    """Count what a renewable meter minted in this entry; below zero it was clawed back."""
     entry = community.entries + 1
     month = month_at(community.active_terms.zone, at_ms)
     if meter.certified is None:
@@ -49,10 +50,10 @@ def note_minted(community: Community, meter: Meter, minted_uwh: int, at_ms: int)
 
 
 def issue(
-    community: Community, given: IssueCertificates, at_ms: int
+    community: Community, command: IssueCertificates, at_ms: int
 ) -> CertificatesIssued | NothingIssued | SettlementRefused:
-    """Issues what is due up to the end of a month; a second time there is nothing left of it."""
-    month = given.month
+    """Issue what is due up to the end of a month. A second time nothing of it is left to issue."""
+    month = command.month
     if not 197001 <= month <= 999911 or not 1 <= month % 100 <= 12:
         return SettlementRefused(SettlementRefusal.MONTH_NOT_OVER, "expected a month as yyyymm")
     if month_start_ms(community.active_terms.zone, next_month(month)) > at_ms:
@@ -78,7 +79,7 @@ def issue(
 
 
 def _due(community: Community, meter: Meter, up_to: int, at_ms: int) -> list[Certificate]:
-    """The certificates of a meter that no correction has made doubtful since."""
+    """Return a meter's new certificates, of energy that no later correction clawed back."""
     certified = meter.certified
     assert certified is not None
     due: list[Certificate] = []
@@ -93,17 +94,17 @@ def _due(community: Community, meter: Meter, up_to: int, at_ms: int) -> list[Cer
             to_uwh = from_uwh + MWH_UWH
             due.append(
                 Certificate(
-                    serial,
-                    meter.id,
-                    meter.rules.technology,
-                    month.month,
-                    from_uwh,
-                    to_uwh,
-                    first_entry,
-                    month.last_entry,
-                    community.entries + 1,
-                    at_ms,
-                    meter.owner,
+                    serial=serial,
+                    meter=meter.id,
+                    technology=meter.rules.technology,
+                    month=month.month,
+                    from_uwh=from_uwh,
+                    to_uwh=to_uwh,
+                    first_entry=first_entry,
+                    last_entry=month.last_entry,
+                    issued_entry=community.entries + 1,
+                    issued_ms=at_ms,
+                    owner=meter.owner,
                 )
             )
             from_uwh, first_entry = to_uwh, month.first_entry
@@ -111,7 +112,7 @@ def _due(community: Community, meter: Meter, up_to: int, at_ms: int) -> list[Cer
 
 
 def _safe(certified: Certified) -> list[int]:
-    """Up to which µWh the mints of each month stand, whatever was clawed back after it."""
+    """Return, for each month, up to which µWh its mints hold in spite of later claw-backs."""
     counted_uwh = certified.before_uwh
     counts: list[int] = []
     for month in certified.months:
@@ -123,57 +124,65 @@ def _safe(certified: Certified) -> list[int]:
 
 
 def _sum_up(certified: Certified) -> None:
-    """Forgets the months whose energy is all below the mark; the newest stays."""
+    """Forget the months whose energy is all certified. The newest month stays."""
     months = certified.months
     while len(months) > 1 and certified.before_uwh + months[0].minted_uwh <= certified.mark_uwh:
         certified.before_uwh += months.pop(0).minted_uwh
 
 
-def transfer(community: Community, given: RecTransfer) -> CertificateMoved | OrderRefused:
-    """Gives a certificate to another member."""
-    certificate = _own(community, given)
+def transfer(community: Community, instruction: RecTransfer) -> CertificateMoved | OrderRefused:
+    """Give a certificate to another member."""
+    certificate = _own(community, instruction)
     if isinstance(certificate, OrderRefused):
         return certificate
-    if given.to not in community.members or given.to == given.wallet:
+    if instruction.to not in community.members or instruction.to == instruction.wallet:
         return OrderRefused(
             OrderRefusal.UNKNOWN_WALLET, "expected the wallet of another member in 'to'"
         )
-    movement = Movement(REC, given.wallet, given.to, 1)
+    movement = Movement(REC, instruction.wallet, instruction.to, 1)
     refusal = community.ledger.post([movement])
     assert refusal is None
-    certificate.owner = given.to
+    certificate.owner = instruction.to
     return CertificateMoved(
-        serial=given.serial, wallet=given.wallet, to=given.to, movements=[movement]
+        serial=instruction.serial,
+        wallet=instruction.wallet,
+        to=instruction.to,
+        movements=[movement],
     )
 
 
-def retire(community: Community, given: RecRetire, at_ms: int) -> CertificateRetired | OrderRefused:
-    """Uses a certificate up, once and for all, for a beneficiary."""
-    beneficiary = given.beneficiary
+def retire(
+    community: Community, instruction: RecRetire, at_ms: int
+) -> CertificateRetired | OrderRefused:
+    """Use a certificate up for a beneficiary. Nobody can use it again."""
+    beneficiary = instruction.beneficiary
     is_text = 1 <= len(beneficiary) <= MAX_BENEFICIARY and beneficiary.isprintable()
     if not is_text or not beneficiary.strip():
         detail = f"expected a beneficiary of 1 to {MAX_BENEFICIARY} printable characters"
         return OrderRefused(OrderRefusal.MALFORMED, detail)
-    certificate = _own(community, given)
+    certificate = _own(community, instruction)
     if isinstance(certificate, OrderRefused):
         return certificate
-    movement = Movement(REC, given.wallet, RETIRED, 1)
+    movement = Movement(REC, instruction.wallet, RETIRED, 1)
     refusal = community.ledger.post([movement])
     assert refusal is None
     certificate.status, certificate.beneficiary = "retired", beneficiary
     certificate.retired_entry, certificate.retired_ms = community.entries + 1, at_ms
     return CertificateRetired(
-        serial=given.serial, wallet=given.wallet, beneficiary=beneficiary, movements=[movement]
+        serial=instruction.serial,
+        wallet=instruction.wallet,
+        beneficiary=beneficiary,
+        movements=[movement],
     )
 
 
-def _own(community: Community, given: RecTransfer | RecRetire) -> Certificate | OrderRefused:
-    certificate = community.settlement.certificates.get(given.serial)
-    if certificate is None or certificate.owner != given.wallet:
+def _own(community: Community, instruction: RecTransfer | RecRetire) -> Certificate | OrderRefused:
+    certificate = community.settlement.certificates.get(instruction.serial)
+    if certificate is None or certificate.owner != instruction.wallet:
         detail = "expected the serial number of a certificate of this wallet"
         return OrderRefused(OrderRefusal.UNKNOWN_CERTIFICATE, detail)
     if certificate.status == "retired":
-        detail = f"expected a certificate that is not retired; {given.serial} is"
+        detail = f"expected a certificate that is not retired; {instruction.serial} is"
         return OrderRefused(OrderRefusal.UNKNOWN_CERTIFICATE, detail)
     return certificate
 

@@ -1,7 +1,7 @@
-"""Money in and out: GRX is issued for a payment that came, and goes back for one that was made.
+"""Deposits and withdrawals: GRX is issued for a payment that came in, and goes back for one made.
 
-The payment itself is made elsewhere, by the operator. Its reference is used once: the same command
-again is answered as before, and another one with the same reference is refused.
+The operator makes the payment itself elsewhere. A payment's reference is used once: the same
+command again is answered as before, and another command with the same reference is refused.
 """
 
 from __future__ import annotations
@@ -33,107 +33,114 @@ from gridtokenx_wire.units import MAX_AMOUNT, format_grx
 
 MAX_REFERENCES = 1_000_000
 MAX_OPEN_WITHDRAWALS = 20
-"""Of one wallet."""
+"""How many withdrawals of one wallet may be open."""
 MAX_TEXT = 140
-"""Of references and reasons; what a SEPA transfer carries."""
+"""The longest reference or reason: it is what a SEPA transfer can carry."""
 _TEXT = f"1 to {MAX_TEXT} printable characters"
 _encode = msgspec.json.Encoder().encode
 
 
-def deposit(community: Community, given: Deposit) -> Deposited | SettlementRefused | Repeated:
-    """Credits a payment that came in."""
-    if given.wallet not in community.members:
+def deposit(community: Community, command: Deposit) -> Deposited | SettlementRefused | Repeated:
+    """Credit a payment that came in."""
+    if command.wallet not in community.members:
         return _refused(SettlementRefusal.UNKNOWN_WALLET, "expected the wallet of a member")
-    if given.amount_ugrx <= 0:
+    if command.amount_ugrx <= 0:
         return _refused(SettlementRefusal.BAD_AMOUNT, "expected an amount above 0 GRX")
-    if known := _known(community, given.reference, given):
+    if known := _known(community, command.reference, command):
         return known
-    movement = Movement(GRX, issuer(GRX), given.wallet, given.amount_ugrx)
+    movement = Movement(GRX, issuer(GRX), command.wallet, command.amount_ugrx)
     if community.ledger.post([movement]):
         most = format_grx(MAX_AMOUNT + community.ledger.posted(issuer(GRX), GRX))
         return _refused(SettlementRefusal.BAD_AMOUNT, f"expected at most {most} GRX")
-    _remember(community, given.reference, given)
-    return Deposited(given.wallet, given.amount_ugrx, [movement])
+    _remember(community, command.reference, command)
+    return Deposited(command.wallet, command.amount_ugrx, [movement])
 
 
-def withdraw(community: Community, given: Withdraw) -> WithdrawalRequested | OrderRefused:
-    """Sets a member's money aside, to be paid out by the operator."""
+def withdraw(community: Community, instruction: Withdraw) -> WithdrawalRequested | OrderRefused:
+    """Set a member's money aside until the operator has paid it out."""
     try:
-        amount_ugrx = given.amount_ugrx
+        amount_ugrx = instruction.amount_ugrx
     except ValueError as error:
         return OrderRefused(OrderRefusal.BAD_AMOUNT, str(error))
     if amount_ugrx <= 0:
         return OrderRefused(OrderRefusal.BAD_AMOUNT, "expected an amount above 0 GRX")
-    if not is_text(given.reference):
+    if not is_text(instruction.reference):
         return OrderRefused(OrderRefusal.MALFORMED, f"expected a reference of {_TEXT}")
     mine = [
-        each for each in community.settlement.withdrawals.values() if each.wallet == given.wallet
+        each
+        for each in community.settlement.withdrawals.values()
+        if each.wallet == instruction.wallet
     ]
-    if any(each.reference == given.reference for each in mine):
+    if any(each.reference == instruction.reference for each in mine):
         detail = "expected a reference that no open withdrawal of this wallet has"
         return OrderRefused(OrderRefusal.REFERENCE_USED, detail)
     if len(mine) >= MAX_OPEN_WITHDRAWALS:
         detail = f"expected fewer than {MAX_OPEN_WITHDRAWALS} open withdrawals"
         return OrderRefused(OrderRefusal.BUSY, detail)
     number = community.next_order
-    if community.ledger.reserve(number, given.wallet, GRX, amount_ugrx):
-        free = format_grx(community.ledger.available(given.wallet, GRX))
+    if community.ledger.reserve(number, instruction.wallet, GRX, amount_ugrx):
+        free = format_grx(community.ledger.available(instruction.wallet, GRX))
         detail = f"expected {format_grx(amount_ugrx)} GRX available, got {free}"
         return OrderRefused(OrderRefusal.INSUFFICIENT_BALANCE, detail)
     community.next_order += 1
     community.settlement.withdrawals[number] = Withdrawal(
-        number, given.wallet, amount_ugrx, given.reference, community.entries + 1
+        number, instruction.wallet, amount_ugrx, instruction.reference, community.entries + 1
     )
-    return WithdrawalRequested(number, given.wallet, amount_ugrx)
+    return WithdrawalRequested(number, instruction.wallet, amount_ugrx)
 
 
 def confirm(
-    community: Community, given: ConfirmWithdrawal
+    community: Community, command: ConfirmWithdrawal
 ) -> WithdrawalPaid | SettlementRefused | Repeated:
-    """A withdrawal was paid: its money goes back to the issuer."""
-    if known := _known(community, given.reference, given):
+    """Give the money of a withdrawal that was paid back to the issuer."""
+    if known := _known(community, command.reference, command):
         return known
-    asked = community.settlement.withdrawals.pop(given.number, None)
-    if asked is None:
-        return _none_open(given.number)
-    movement = community.ledger.post_pending(asked.number, issuer(GRX), asked.amount_ugrx)
-    community.ledger.close_pending(asked.number)
-    _remember(community, given.reference, given)
+    withdrawal = community.settlement.withdrawals.pop(command.number, None)
+    if withdrawal is None:
+        return _none_open(command.number)
+    movement = community.ledger.post_pending(withdrawal.number, issuer(GRX), withdrawal.amount_ugrx)
+    community.ledger.close_pending(withdrawal.number)
+    _remember(community, command.reference, command)
     return WithdrawalPaid(
-        number=asked.number,
-        wallet=asked.wallet,
-        amount_ugrx=asked.amount_ugrx,
+        number=withdrawal.number,
+        wallet=withdrawal.wallet,
+        amount_ugrx=withdrawal.amount_ugrx,
         movements=[movement],
     )
 
 
-def refuse(community: Community, given: RefuseWithdrawal) -> WithdrawalRefused | SettlementRefused:
-    """A withdrawal is not paid: its money is free again."""
-    if not is_text(given.reason):
+def refuse(
+    community: Community, command: RefuseWithdrawal
+) -> WithdrawalRefused | SettlementRefused:
+    """Free the money of a withdrawal that will not be paid."""
+    if not is_text(command.reason):
         return _refused(SettlementRefusal.BAD_TEXT, f"expected a reason of {_TEXT}")
-    asked = community.settlement.withdrawals.pop(given.number, None)
-    if asked is None:
-        return _none_open(given.number)
-    community.ledger.close_pending(asked.number)
+    withdrawal = community.settlement.withdrawals.pop(command.number, None)
+    if withdrawal is None:
+        return _none_open(command.number)
+    community.ledger.close_pending(withdrawal.number)
     return WithdrawalRefused(
-        number=asked.number, wallet=asked.wallet, amount_ugrx=asked.amount_ugrx, reason=given.reason
+        number=withdrawal.number,
+        wallet=withdrawal.wallet,
+        amount_ugrx=withdrawal.amount_ugrx,
+        reason=command.reason,
     )
 
 
 def is_text(text: str) -> bool:
-    """Whether it may stand as a reference or a reason."""
+    """Return whether a text may stand as a reference or a reason."""
     return 1 <= len(text) <= MAX_TEXT and text.isprintable() and bool(text.strip())
 
 
 def _known(
-    community: Community, reference: str, given: Deposit | ConfirmWithdrawal
+    community: Community, reference: str, command: Deposit | ConfirmWithdrawal
 ) -> SettlementRefused | Repeated | None:
-    """What to answer at once: the reference is no text, or was used before."""
+    """Return the answer if the reference is no text or was used before; None if it is new."""
     if not is_text(reference):
         return _refused(SettlementRefusal.BAD_TEXT, f"expected a reference of {_TEXT}")
     references = community.settlement.references
     if known := references.get(reference):
-        if known.digest == _digest(given):
+        if known.digest == _digest(command):
             return Repeated(known.entry)
         detail = f"expected a new reference, entry {known.entry} used it for another payment"
         return _refused(SettlementRefusal.REFERENCE_USED, detail)
@@ -143,13 +150,13 @@ def _known(
     return None
 
 
-def _remember(community: Community, reference: str, given: Deposit | ConfirmWithdrawal) -> None:
-    referred = Referred(_digest(given), community.entries + 1)
+def _remember(community: Community, reference: str, command: Deposit | ConfirmWithdrawal) -> None:
+    referred = Referred(_digest(command), community.entries + 1)
     community.settlement.references[reference] = referred
 
 
-def _digest(given: Deposit | ConfirmWithdrawal) -> bytes:
-    return hashlib.sha256(_encode(given)).digest()[:16]
+def _digest(command: Deposit | ConfirmWithdrawal) -> bytes:
+    return hashlib.sha256(_encode(command)).digest()[:16]
 
 
 def _none_open(number: int) -> SettlementRefused:

@@ -1,8 +1,8 @@
 """Billing periods: a calendar month goes from open to provisional, final and revised.
 
-Nothing is overwritten: each step is a journal entry of its own that names the documents by their
-hashes, and the steps of a month are numbered by revision. When a month becomes final, what it
-minted and nobody bought goes to the utility.
+Nothing is overwritten. Each step is a journal entry of its own that names the documents by their
+hashes, and the steps of a month are numbered by revision. When a month becomes final, the energy
+that was minted in it and that nobody bought goes to the utility.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SHA256_HEX = 64
 def change_period(
     community: Community, command: ChangePeriod, at_ms: int
 ) -> PeriodChanged | PeriodRefused:
-    """Takes a step of a period, and with `final` moves its unsold surplus."""
+    """Take a step of a period. The step to `final` moves the unsold surplus to the utility."""
     period = community.periods.get(command.month)
     if refused := _refusal(community, command, period, at_ms):
         return refused
@@ -67,10 +67,10 @@ def change_period(
 def unsold_uwh(
     community: Community, member: Member, minted_uwh: int, given_later_uwh: int = 0
 ) -> int:
-    """Of what was minted up to the mark `minted_uwh`, what the wallet still has.
+    """Return what a wallet still has of the GRID that was minted up to the mark `minted_uwh`.
 
-    A sale takes minted GRID before what was bought, and of that the oldest; a key gives what was
-    minted in the same interval.
+    A sale takes minted GRID before bought GRID, and the oldest first. A sharing key gives away what
+    was minted in the same interval: `given_later_uwh` is what it gave for intervals after the mark.
     """
     surplus_uwh = community.ledger.posted(member.wallet, GRID) - member.bought_uwh
     return max(0, surplus_uwh - max(0, member.minted_uwh - minted_uwh - given_later_uwh))
@@ -139,7 +139,7 @@ def _final_refusal(community: Community, command: ChangePeriod) -> PeriodRefused
 
 
 def _release(community: Community, wallet: str, amount_uwh: int) -> list[int]:
-    """Cancels as many sell orders, newest first, as hold what is to go. Returns their numbers."""
+    """Cancel sell orders, newest first, until so much GRID is free. Return their numbers."""
     cancelled: list[int] = []
     if community.ledger.available(wallet, GRID) >= amount_uwh:
         return cancelled

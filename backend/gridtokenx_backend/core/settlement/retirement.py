@@ -1,11 +1,11 @@
-"""Bought GRID is retired against metered import: then the energy is used, and cannot be sold again.
+"""Retirement: bought GRID is used up against metered import, and cannot be sold again after it.
 
-Only import reaches the import register and only export the export register: what a roof makes and
-its house uses at once is in neither, so it is never a token.
+What a roof makes and its building uses at once reaches neither the import nor the export register,
+so it is never a token.
 
 The oldest import is covered first, with the oldest purchase first. A wallet's GRID is minted or
-bought; a sale takes what was minted first, and then the oldest purchase. Import can be covered for
-as long as the terms say after its interval; then it is the utility's.
+bought. A sale takes what was minted first, and then the oldest purchase. Import can be covered for
+as long after its interval as the terms say. After that the utility has delivered it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from gridtokenx_backend.core.model.registry import Member
 from gridtokenx_backend.core.state.community import Community
 
 _MOST_PURCHASES_BYTES = 1 << 16
-"""Beyond 4,096 purchases of a wallet the older half counts as one."""
+"""4,096 purchases of a wallet. When there are more, the older half is joined to one."""
 
 
 def note_trades(community: Community, trades: Sequence[Trade]) -> None:
-    """Counts what was bought in the entry that is being made, and what of it was sold again."""
+    """Count what this entry's trades brought to buyers, and what sellers no longer have."""
     entry = community.entries + 1
     members = community.members
     for trade in trades:
@@ -39,18 +39,18 @@ def note_trades(community: Community, trades: Sequence[Trade]) -> None:
 
 
 def note_spent(community: Community, member: Member) -> None:
-    """GRID left the wallet: what was minted went first."""
+    """Count what GRID that left the wallet took of the purchases: what was minted went first."""
     if member.bought_uwh:
         owned_uwh = community.ledger.posted(member.wallet, GRID)
         member.bought_uwh = min(member.bought_uwh, owned_uwh)
 
 
-def book_energy(community: Community, taken: Mapping[str, Sequence[IntervalEnergy]]) -> None:
-    """Takes the closed intervals of meters, each once: what is to be covered, and what to sell.
+def book_energy(community: Community, closed: Mapping[str, Sequence[IntervalEnergy]]) -> None:
+    """Count the import to cover and the export to sell of closed intervals, by meter, each once.
 
     A meter of the policy `net` uses its own production first, interval by interval.
     """
-    for name, rows in taken.items():
+    for name, rows in closed.items():
         meter = community.meters[name]
         member = community.members[meter.owner]
         for row in rows:
@@ -65,7 +65,7 @@ def book_energy(community: Community, taken: Mapping[str, Sequence[IntervalEnerg
 
 
 def add_import(member: Member, interval_ms: int, used_uwh: int) -> None:
-    """Import that can be covered from now on, less what was covered ahead."""
+    """Count import that can be covered from now on, less what was covered ahead."""
     member.interval_import_uwh += used_uwh
     if member.ahead_uwh:
         ahead_uwh = min(member.ahead_uwh, used_uwh)
@@ -76,7 +76,7 @@ def add_import(member: Member, interval_ms: int, used_uwh: int) -> None:
 
 
 def retire(community: Community, at_ms: int) -> tuple[list[Retirement], list[Movement]]:
-    """Retires all that can be, with one movement for each wallet."""
+    """Retire all that can be retired, with one movement for each wallet."""
     retirements: list[Retirement] = []
     movements: list[Movement] = []
     lapsed_ms = at_ms - community.active_terms.cover_ms
@@ -87,7 +87,9 @@ def retire(community: Community, at_ms: int) -> tuple[list[Retirement], list[Mov
         if not member.bought_uwh:
             continue
         free_uwh = community.ledger.available(member.wallet, GRID)
-        if retired_uwh := _retire(member, free_uwh, retirements):
+        if covered := _cover_import(member, free_uwh):
+            retirements += covered
+            retired_uwh = sum(each.amount_uwh for each in covered)
             movement = Movement(GRID, member.wallet, RETIRED, retired_uwh)
             refusal = community.ledger.post([movement])
             assert refusal is None
@@ -95,9 +97,10 @@ def retire(community: Community, at_ms: int) -> tuple[list[Retirement], list[Mov
     return retirements, movements
 
 
-def _retire(member: Member, free_uwh: int, retirements: list[Retirement]) -> int:
-    """Matches imports with purchases, oldest with oldest; how much it was."""
+def _cover_import(member: Member, free_uwh: int) -> list[Retirement]:
+    """Match imports with purchases, the oldest with the oldest, up to the wallet's free GRID."""
     _drop_sold(member)
+    retirements: list[Retirement] = []
     limit_uwh = left_uwh = min(member.bought_uwh, free_uwh)
     while left_uwh > 0 and member.open_import:
         interval_ms, imported_uwh = queues.first(member.open_import)
@@ -116,11 +119,11 @@ def _retire(member: Member, free_uwh: int, retirements: list[Retirement]) -> int
         left_uwh -= amount_uwh
     member.bought_uwh -= limit_uwh - left_uwh
     member.retired_uwh += limit_uwh - left_uwh
-    return limit_uwh - left_uwh
+    return retirements
 
 
 def _drop_sold(member: Member) -> None:
-    """Forgets the oldest purchases of what was sold again."""
+    """Forget as much of the oldest purchases as was sold again."""
     sold_uwh = queues.total(member.purchases) - member.bought_uwh
     while sold_uwh > 0:
         part_uwh = min(sold_uwh, queues.first(member.purchases)[1])
@@ -129,7 +132,10 @@ def _drop_sold(member: Member) -> None:
 
 
 def _shorten(member: Member, purchases: bytearray) -> None:
-    """Not again soon, whatever is left of them: it looks at all."""
+    """Forget sold purchases, and join the older half if many are left.
+
+    The joining keeps this rare: it looks at all purchases of the wallet.
+    """
     _drop_sold(member)
     if len(purchases) > _MOST_PURCHASES_BYTES // 2:
         queues.join_older_half(purchases)
