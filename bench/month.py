@@ -29,7 +29,7 @@ from bench.rig.community import NAME, BackendProcess, Gateway, Member, make_memb
 from bench.rig.load import LoadedGateway, add, drive, prepare
 from bench.rig.month_audit import Month, run_checks
 from bench.rig.month_checks import CHECKS
-from bench.rig.month_world import DAY_MS, END_MS, SLOT_MS, SLOTS, House, Scale, build_world
+from bench.rig.month_world import DAY_MS, END_MS, SLOT_MS, SLOTS, MeterHistory, Scale, build_world
 from bench.rig.processes import Broker, python, wait_for
 from gridtokenx_wire.clock import write_stepped
 from gridtokenx_wire.keys import public_key_text
@@ -47,11 +47,11 @@ _QOS = 1
 
 
 @dataclass(kw_only=True, slots=True)
-class Town:
-    """The houses with their owners and gateways, and the way to the backend."""
+class MonthRig:
+    """The meters with their owners and gateways, and the way to the backend."""
 
     scale: Scale
-    houses: list[House]
+    histories: list[MeterHistory]
     members: list[Member]
     gateways: list[Gateway]
     loads: list[LoadedGateway]
@@ -60,7 +60,7 @@ class Town:
 
 
 @dataclass(kw_only=True, frozen=True, slots=True)
-class Lived:
+class FinishedMonth:
     """A month that is over: what it left in its folder, and what it took."""
 
     month: Month
@@ -79,7 +79,7 @@ def run() -> dict[str, object]:
         if not check.passed:
             sys.stderr.write(f"{check.name}: {check.detail}\n")
     month = lived.month
-    readings = sum(len(day) for house in month.houses for day in house.days)
+    readings = sum(len(day) for history in month.histories for day in history.days)
     return {
         "readings": readings,
         "wall_s": round(lived.wall_s, 2),
@@ -97,19 +97,21 @@ def run() -> dict[str, object]:
     }
 
 
-def live(scale: Scale, folder: Path) -> Lived:
+def live(scale: Scale, folder: Path) -> FinishedMonth:
     """Lets a month pass in `folder`. The world (sun, loads, registers) is made before time runs."""
-    houses = build_world(scale)
+    histories = build_world(scale)
     clock = folder / "clock"
     write_stepped(clock, scale.start_ms)
-    members = make_members(len(houses))
-    gateways = [_gateway(house, member) for house, member in zip(houses, members, strict=True)]
+    members = make_members(len(histories))
+    gateways = [
+        _gateway(history, member) for history, member in zip(histories, members, strict=True)
+    ]
     with Broker(folder) as broker:
         assert isinstance(broker, Broker)
         config = write_configs(
             folder,
             broker.port,
-            _community(houses, members, gateways),
+            _community(histories, members, gateways),
             qos=_QOS,
             after=f'[clock]\nsource = "stepped"\npath = "{clock}"\n',
         )
@@ -118,9 +120,9 @@ def live(scale: Scale, folder: Path) -> Lived:
             address = backend.api()
             loads = [prepare(gateway, [], broker.port, _QOS) for gateway in gateways]
             chance = random.Random(_SEED)
-            town = Town(
+            rig = MonthRig(
                 scale=scale,
-                houses=houses,
+                histories=histories,
                 members=members,
                 gateways=gateways,
                 loads=loads,
@@ -128,63 +130,65 @@ def live(scale: Scale, folder: Path) -> Lived:
                 chance=chance,
             )
             started = time.perf_counter()
-            refused = _live(town, clock, folder / "data" / "journal.db")
+            refused = _live(rig, clock, folder / "data" / "journal.db")
             live_s = time.perf_counter() - started
-            town.api.close()
+            rig.api.close()
             documents = _close_the_month(config, address, folder / "statements")
             wall_s = time.perf_counter() - started
-    month = Month(folder, houses, members, gateways, documents, config)
-    return Lived(month=month, wall_s=wall_s, live_s=live_s, refused=refused)
+    month = Month(folder, histories, members, gateways, documents, config)
+    return FinishedMonth(month=month, wall_s=wall_s, live_s=live_s, refused=refused)
 
 
-def _gateway(house: House, member: Member) -> Gateway:
-    return Gateway(key=Ed25519PrivateKey.generate(), meters=[house.meter], owners=[member.name])
+def _gateway(history: MeterHistory, member: Member) -> Gateway:
+    return Gateway(key=Ed25519PrivateKey.generate(), meters=[history.meter], owners=[member.name])
 
 
-def _community(houses: list[House], members: list[Member], gateways: list[Gateway]) -> str:
+def _community(
+    histories: list[MeterHistory], members: list[Member], gateways: list[Gateway]
+) -> str:
     lines = [
         f'[community]\nname = "{NAME}"',
         f"[interval]\ngrace_s = {_GRACE_S}",
         '[[tariff]]\nname = "household"\nvalid_from = 2026-01-01\nenergy_grx_per_kwh = "0.30"\n'
         'feed_in_grx_per_kwh = "0.06"',
     ]
-    for house, member, gateway in zip(houses, members, gateways, strict=True):
+    for history, member, gateway in zip(histories, members, gateways, strict=True):
         lines.append(
             f'[[member]]\nname = "{member.name}"\nwallet = "{member.wallet}"\nopening_grx = "1000"'
         )
         lines.append(f'[[device]]\npublic_key = "{public_key_text(gateway.key.public_key())}"')
         lines.append(
-            f'[[meter]]\nid = "{house.meter}"\ndevice = "{gateway.name}"\n'
+            f'[[meter]]\nid = "{history.meter}"\ndevice = "{gateway.name}"\n'
             f'owner = "{member.name}"\nmax_power_kw = "30"\nmax_production_ratio = 0\n'
-            + ('renewable = true\ntechnology = "solar"' if house.is_prosumer else "")
+            + ('renewable = true\ntechnology = "solar"' if history.is_prosumer else "")
         )
     return "\n".join(lines) + "\n"
 
 
-def _live(town: Town, clock: Path, journal: Path) -> int:
+def _live(rig: MonthRig, clock: Path, journal: Path) -> int:
     """The month and the day after it, by quarter hours; how many orders were refused."""
-    _set_standing_orders(town)
+    _set_standing_orders(rig)
     database = sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)
     refused = 0
-    days = town.scale.days + 1
+    days = rig.scale.days + 1
     with _progress(days) as told:
         for day in range(days):
-            midnight_ms = town.scale.start_ms + day * DAY_MS
+            midnight_ms = rig.scale.start_ms + day * DAY_MS
             write_stepped(clock, midnight_ms + _MINUTE_MS)
             if day > 0:
-                _publish(town, day - 1)
+                _publish(rig, day - 1)
             for slot in range(SLOTS):
                 now_ms = midnight_ms + slot * SLOT_MS + _MINUTE_MS
                 write_stepped(clock, now_ms)
                 if day > 0 and slot >= _EVENING:
-                    refused += _trade(town, day, slot, now_ms)
-                _wait_for_clearings(town, database, now_ms)
+                    refused += _trade(rig, day, slot, now_ms)
+                _wait_for_clearings(rig, database, now_ms)
             told.advance(told.task_ids[0])
-    for load in town.loads:
+    for load in rig.loads:
         load.sock.close()
     end_ms = END_MS + DAY_MS + _MINUTE_MS
     write_stepped(clock, end_ms)
-    _wait_for_clearings(town, database, end_ms)
+    _wait_for_clearings(rig, database, end_ms)
     database.close()
     return refused
 
@@ -202,16 +206,16 @@ def _progress(days: int) -> Progress:
     return told
 
 
-def _publish(town: Town, day: int) -> None:
+def _publish(rig: MonthRig, day: int) -> None:
     """Each gateway signs its day and sends it; returns when all of it is acked."""
-    for house, gateway, load in zip(town.houses, town.gateways, town.loads, strict=True):
-        add(load, [gateway.seal(house.days[day])], _QOS)
-    drive(town.loads, _TIMEOUT_S, hang_up=False)
+    for history, gateway, load in zip(rig.histories, rig.gateways, rig.loads, strict=True):
+        add(load, [gateway.seal(history.days[day])], _QOS)
+    drive(rig.loads, _TIMEOUT_S, hang_up=False)
 
 
-def _wait_for_clearings(town: Town, database: sqlite3.Connection, now_ms: int) -> None:
+def _wait_for_clearings(rig: MonthRig, database: sqlite3.Connection, now_ms: int) -> None:
     """Until the journal has the clearing of every interval that is due."""
-    due = (now_ms - town.scale.start_ms - _GRACE_S * 1000) // SLOT_MS
+    due = (now_ms - rig.scale.start_ms - _GRACE_S * 1000) // SLOT_MS
     if due <= 0:
         return
     query = "SELECT count(*) FROM journal WHERE kind = 'clear'"
@@ -227,72 +231,74 @@ def _connect(api: str) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(where.hostname or "", where.port, timeout=30)
 
 
-def _ask(town: Town, method: str, path: str, body: str | None = None) -> tuple[int, Any]:
-    town.api.request(method, path, body)
-    answer = town.api.getresponse()
+def _ask(rig: MonthRig, method: str, path: str, body: str | None = None) -> tuple[int, Any]:
+    rig.api.request(method, path, body)
+    answer = rig.api.getresponse()
     return answer.status, json.loads(answer.read())
 
 
-def _set_standing_orders(town: Town) -> None:
+def _set_standing_orders(rig: MonthRig) -> None:
     """Everybody covers what they draw; who has a roof sells what it gives."""
-    for index, member in enumerate(town.members):
-        price = town.chance.randint(180, 260)
-        _send(town, "/v1/standing-orders", _standing(town, member, "buy", price), member)
-        if index < town.scale.prosumers:
-            price = town.chance.randint(80, 140)
-            _send(town, "/v1/standing-orders", _standing(town, member, "sell", price), member)
+    for index, member in enumerate(rig.members):
+        price = rig.chance.randint(180, 260)
+        _send(rig, "/v1/standing-orders", _standing(rig, member, "buy", price), member)
+        if index < rig.scale.prosumers:
+            price = rig.chance.randint(80, 140)
+            _send(rig, "/v1/standing-orders", _standing(rig, member, "sell", price), member)
 
 
-def _standing(town: Town, member: Member, side: Literal["buy", "sell"], milli_grx: int) -> Standing:
+def _standing(
+    rig: MonthRig, member: Member, side: Literal["buy", "sell"], milli_grx: int
+) -> Standing:
     return Standing(
         v=1,
         community=NAME,
         wallet=member.wallet,
         id=f"month-{side}",
-        issued_ms=town.scale.start_ms,
+        issued_ms=rig.scale.start_ms,
         side=side,
         price_grx_per_kwh=f"0.{milli_grx:03}",
         segment="interval",
     )
 
 
-def _send(town: Town, path: str, instruction: Instruction, member: Member) -> bool:
-    status, said = _ask(town, "POST", path, sign_instruction(instruction, member.key))
+def _send(rig: MonthRig, path: str, instruction: Instruction, member: Member) -> bool:
+    status, said = _ask(rig, "POST", path, sign_instruction(instruction, member.key))
     if status >= 500:
         raise AssertionError(f"{path}: {said}")
     return status < 300
 
 
-def _trade(town: Town, day: int, slot: int, now_ms: int) -> int:
+def _trade(rig: MonthRig, day: int, slot: int, now_ms: int) -> int:
     """An evening's realtime orders, some in each quarter hour; how many were refused.
 
     At 17:00 the roofs offer a third of what the auction left them. Later the others buy.
     """
     if slot == _EVENING:
-        sellers = town.members[: town.scale.prosumers]
-        return sum(not _sell_leftovers(town, member, day, now_ms) for member in sellers)
-    buyers = town.members[town.scale.prosumers + slot - _EVENING - 1 :: SLOTS - _EVENING - 1]
-    return sum(not _buy(town, member, day, now_ms) for member in buyers)
+        sellers = rig.members[: rig.scale.prosumers]
+        return sum(not _sell_leftovers(rig, member, day, now_ms) for member in sellers)
+    buyers = rig.members[rig.scale.prosumers + slot - _EVENING - 1 :: SLOTS - _EVENING - 1]
+    return sum(not _buy(rig, member, day, now_ms) for member in buyers)
 
 
-def _sell_leftovers(town: Town, member: Member, day: int, now_ms: int) -> bool:
-    _, said = _ask(town, "GET", f"/v1/balances/{member.wallet}")
+def _sell_leftovers(rig: MonthRig, member: Member, day: int, now_ms: int) -> bool:
+    _, said = _ask(rig, "GET", f"/v1/balances/{member.wallet}")
     whole, _, part = said["grid"].partition(".")
     held, _, held_part = said["grid_held"].partition(".")
     free_uwh = int(whole + part) - int(held + held_part)
     quantity_uwh = free_uwh // 3 // _LOT_UWH * _LOT_UWH
     if quantity_uwh <= 0:
         return True
-    return _order(town, member, "sell", quantity_uwh, town.chance.randint(100, 180), day, now_ms)
+    return _order(rig, member, "sell", quantity_uwh, rig.chance.randint(100, 180), day, now_ms)
 
 
-def _buy(town: Town, member: Member, day: int, now_ms: int) -> bool:
-    quantity_uwh = town.chance.randint(300, 1_500) * _LOT_UWH
-    return _order(town, member, "buy", quantity_uwh, town.chance.randint(140, 240), day, now_ms)
+def _buy(rig: MonthRig, member: Member, day: int, now_ms: int) -> bool:
+    quantity_uwh = rig.chance.randint(300, 1_500) * _LOT_UWH
+    return _order(rig, member, "buy", quantity_uwh, rig.chance.randint(140, 240), day, now_ms)
 
 
 def _order(
-    town: Town,
+    rig: MonthRig,
     member: Member,
     side: Literal["buy", "sell"],
     quantity_uwh: int,
@@ -312,7 +318,7 @@ def _order(
         tif="IOC" if side == "buy" else "GTT",
         expires_ms=0 if side == "buy" else now_ms + DAY_MS // 2,
     )
-    return _send(town, "/v1/orders", order, member)
+    return _send(rig, "/v1/orders", order, member)
 
 
 def _close_the_month(config: Path, api: str, out: Path) -> list[dict[str, Any]]:

@@ -1,9 +1,8 @@
 """Read a DLMS meter: python read_dlms_meter.py HOST PORT PASSWORD [CLIENT]
 
 It reads the energy registers and the clock of a DLMS/COSEM meter on TCP (the wrapper of
-IEC 62056-47), as a client with low level security; CLIENT is the client's address, 2 by default.
-It needs `pip install gridtokenx` and nothing else. `gridtokenx_dlms` speaks HDLC on serial ports,
-mode E and ciphered associations too.
+IEC 62056-47), as a client with low level security at the address CLIENT, 2 by default. It needs
+`pip install gridtokenx`. HDLC on serial ports, mode E and ciphered associations work as well.
 """
 
 import asyncio
@@ -23,20 +22,19 @@ from gridtokenx_dlms import (
 )
 
 REGISTER, CLOCK, VALUE, SCALER_AND_UNIT = 3, 8, 2, 3
-WATT_HOURS = 30  # the unit's code (Blue Book, enumeration of physical units)
+WATT_HOURS = 30  # Blue Book, physical units
 LOGICAL_DEVICE = 1
 
 
 async def main(host: str, port: str, password: str, client: str = "2") -> None:
     line = await StreamLine.connect(host, int(port))
     transport = WrapperTransport(line, int(client), LOGICAL_DEVICE)
-    association = ClientAssociation(
-        Authentication(mechanism=Mechanism.LOW, secret=password.encode())
-    )
+    authentication = Authentication(mechanism=Mechanism.LOW, secret=password.encode())
+    association = ClientAssociation(authentication)
 
     async def get(class_id: int, obis: str, attribute: int) -> Data:
-        wanted = Attribute(class_id, Obis.parse(obis), attribute)
-        return await run_service(association.get(wanted), transport)
+        service = association.get(Attribute(class_id, Obis.parse(obis), attribute))
+        return await run_service(service, transport)
 
     try:
         await transport.open()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bench.rig.community import Gateway, Member
-from bench.rig.month_world import House
+from bench.rig.month_world import MeterHistory
 from gridtokenx_sim.demo.audit.finding import Violation
 from gridtokenx_sim.demo.audit.signed import Frame, device_id, read_frame
 
@@ -137,19 +137,19 @@ class Month:
     def __init__(
         self,
         folder: Path,
-        houses: list[House],
+        histories: list[MeterHistory],
         members: list[Member],
         gateways: list[Gateway],
         statements: list[dict[str, Any]],
         config: Path,
     ) -> None:
         self.folder = folder
-        self.houses = houses
+        self.histories = histories
         self.statements = statements
         self.config = config
         self.wallets = [member.wallet for member in members]
         self.owners = {
-            house.meter: member.wallet for house, member in zip(houses, members, strict=True)
+            history.meter: member.wallet for history, member in zip(histories, members, strict=True)
         }
         self.keys = {
             device_id(raw): raw

@@ -14,7 +14,7 @@ _SLOT_MS = 900_000
 
 def readings_in_are_judged(month: Month) -> str:
     """Readings sent are those stored: accepted, rejected or quarantined, each once."""
-    sent = sum(len(day) for house in month.houses for day in house.days)
+    sent = sum(len(day) for history in month.histories for day in history.days)
     seen = {
         (frame.meters[which], time_ms)
         for _, frame in month.frames
@@ -28,11 +28,11 @@ def readings_in_are_judged(month: Month) -> str:
 
 
 def readings_are_the_meters(month: Month) -> str:
-    """Every stored register is what the house's meter showed then."""
+    """Every stored register is what the meter showed then."""
     shown = {
         (reading.meter, reading.time_ms): (reading.import_uwh, reading.export_uwh)
-        for house in month.houses
-        for day in house.days
+        for history in month.histories
+        for day in history.days
         for reading in day
     }
     for entry, frame in month.frames:
@@ -51,23 +51,26 @@ def intervals_add_up_to_the_registers(month: Month) -> str:
     for entry, _ in month.frames:
         for meter, closed in entry.outcome[8]:
             rows[meter] += closed
-    for house in month.houses:
-        first, last = house.days[0][0], house.days[-1][-1]
-        times = [row[0] for row in rows[house.meter]]
+    for history in month.histories:
+        first, last = history.days[0][0], history.days[-1][-1]
+        times = [row[0] for row in rows[history.meter]]
         if times != list(range(first.time_ms, last.time_ms, _SLOT_MS)):
-            raise Violation(f"{house.meter}: its intervals have gaps")
-        moved = sum(row[1] for row in rows[house.meter]), sum(row[2] for row in rows[house.meter])
+            raise Violation(f"{history.meter}: its intervals have gaps")
+        moved = (
+            sum(row[1] for row in rows[history.meter]),
+            sum(row[2] for row in rows[history.meter]),
+        )
         if moved != (last.import_uwh - first.import_uwh, last.export_uwh - first.export_uwh):
-            raise Violation(f"{house.meter}: its intervals are not what its registers moved")
+            raise Violation(f"{history.meter}: its intervals are not what its registers moved")
     return f"{sum(map(len, rows.values()))} intervals"
 
 
 def minted_is_the_export(month: Month) -> str:
     """Each owner was minted what the export registers moved, and nobody anything else."""
     due: Counter[str] = Counter()
-    for house in month.houses:
-        due[month.owners[house.meter]] += (
-            house.days[-1][-1].export_uwh - house.days[0][0].export_uwh
+    for history in month.histories:
+        due[month.owners[history.meter]] += (
+            history.days[-1][-1].export_uwh - history.days[0][0].export_uwh
         )
     minted: Counter[str] = Counter()
     for movement in month.movements():

@@ -108,7 +108,7 @@ def realtime_keeps_limits(month: Month) -> str:
 
 def intervals_are_cleared_once_in_order(month: Month) -> str:
     """Each quarter hour is cleared once, in order, a day after its end at the earliest."""
-    expected = month.houses[0].days[0][0].time_ms
+    expected = month.histories[0].days[0][0].time_ms
     for entry, clearing in month.clearings:
         if clearing.interval_ms != expected or entry.at_ms < expected + _SLOT_MS + 86_400_000:
             raise Violation(f"entry {entry.seq}: expected the interval {expected}")

@@ -23,7 +23,7 @@ _LEAST_WH, _MOST_WH = 1_800_000, 5_200_000
 
 @dataclass(kw_only=True, frozen=True, slots=True)
 class Scale:
-    """How many houses, and how many days at the end of June."""
+    """How many meters, and how many days at the end of June."""
 
     days: int = 30
     prosumers: int = 12
@@ -35,7 +35,7 @@ class Scale:
 
 
 @dataclass(kw_only=True, frozen=True, slots=True)
-class House:
+class MeterHistory:
     """A meter's name and its readings, day by day: 96 of them, at the start of each interval."""
 
     meter: str
@@ -43,8 +43,8 @@ class House:
     days: list[list[Reading]]
 
 
-def build_world(scale: Scale) -> list[House]:
-    """The houses, prosumers first; the same ones every time."""
+def build_world(scale: Scale) -> list[MeterHistory]:
+    """The histories of all meters, prosumers first; the same ones every time."""
     chance = random.Random(_SEED)
     sky = Sky(_LATITUDE, _LONGITUDE, _SEED)
     elements = [
@@ -57,14 +57,14 @@ def build_world(scale: Scale) -> list[House]:
         )
         for index in range(scale.prosumers + scale.consumers)
     ]
-    houses = [
-        House(meter=f"HOUSE-{index:02}", is_prosumer=index < scale.prosumers, days=[])
+    histories = [
+        MeterHistory(meter=f"HOUSE-{index:02}", is_prosumer=index < scale.prosumers, days=[])
         for index in range(len(elements))
     ]
-    for day in range(scale.days):  # all houses of a day together: the sky keeps few days
-        for house, element in zip(houses, elements, strict=True):
-            house.days.append(_readings(house.meter, element, scale.start_ms + day * DAY_MS))
-    return houses
+    for day in range(scale.days):  # all meters of a day together: the sky keeps few days
+        for history, element in zip(histories, elements, strict=True):
+            history.days.append(_readings(history.meter, element, scale.start_ms + day * DAY_MS))
+    return histories
 
 
 def _readings(meter: str, element: MeterElement, midnight_ms: int) -> list[Reading]:

@@ -25,7 +25,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     export_kwh: Kwh
 
 
-class Measuring:
+class Measurement:
     """The true registers of an installation, and what a meter with these faults shows of them."""
 
     def __init__(

@@ -62,15 +62,15 @@ async def _run(config: SimConfig, status: Path | None, *, exit_with_parent: bool
         loop.add_signal_handler(number, stop.set)
     if exit_with_parent:
         _watch_parent(os.getppid(), stop)
-    async with serve(config, complain=_complain) as running:
+    async with serve(config, complain=_complain) as simulation:
         if status is not None:
-            status_file.write(status, running)
-        sys.stdout.write(msgspec.json.encode(running.announcement()).decode() + "\n")
+            status_file.write(status, simulation)
+        sys.stdout.write(msgspec.json.encode(simulation.announcement()).decode() + "\n")
         sys.stdout.flush()
         if status is None:
             await stop.wait()
         else:
-            await status_file.keep_writing(status, running, stop, _complain)
+            await status_file.keep_writing(status, simulation, stop, _complain)
 
 
 def _watch_parent(parent: int, stop: asyncio.Event) -> None:

@@ -1,8 +1,8 @@
 """Starts the meters of a config inside this process, for the command and for tests.
 
-async with serve(config) as running:
-    running.buses[0].path            # what a gateway opens
-    running.meter("EASTRON-1").inject(Silence())
+async with serve(config) as simulation:
+    simulation.buses[0].path            # what a gateway opens
+    simulation.meter("EASTRON-1").inject(Silence())
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gridtokenx_wire.clock import make_clock
 AnyMeter = SimMeter | DlmsMeter
 
 
-class Running:
+class Simulation:
     """The buses and meters that are being served, in the config's order."""
 
     def __init__(self, buses: list[RunningBus], clock: CommunityClock) -> None:
@@ -65,7 +65,7 @@ async def serve(
     config: SimConfig,
     clock: CommunityClock | None = None,
     complain: Callable[[str], None] | None = None,
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[Simulation]:
     """Serves every bus of `config` for as long as the context lasts. Raises BusError.
 
     `clock` replaces the config's, so that a test can move time by hand. `complain` hears what a
@@ -74,8 +74,8 @@ async def serve(
     clock = make_clock(config.clock) if clock is None else clock
     sky = Sky(config.site.latitude, config.site.longitude, seed_for(config.site.seed, "sky"))
     buses = [_build(bus, config, sky, clock, complain) for bus in config.bus]
-    running = Running(buses, clock)
-    for meter in running.meters:
+    simulation = Simulation(buses, clock)
+    for meter in simulation.meters:
         meter.registers()  # counts the time since the start before anybody asks
     async with AsyncExitStack() as stack:
         for bus in buses:
@@ -83,7 +83,7 @@ async def serve(
             await bus.start()
             if bus.faults:
                 await _follow(stack, bus, config.site.start_ms, clock)
-        yield running
+        yield simulation
 
 
 def _build(

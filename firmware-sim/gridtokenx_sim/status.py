@@ -12,33 +12,33 @@ from typing import Any
 import msgspec
 
 from gridtokenx_sim.config.faults import kind_of
-from gridtokenx_sim.simulation import AnyMeter, Running
+from gridtokenx_sim.simulation import AnyMeter, Simulation
 
 _EVERY_S = 1.0
 
 
-def snapshot(running: Running) -> dict[str, Any]:
+def snapshot(simulation: Simulation) -> dict[str, Any]:
     """The truth of every meter at one moment, with the faults that hide it."""
-    time_ms = running.clock.now_ms()
+    time_ms = simulation.clock.now_ms()
     return {
         "time_ms": time_ms,
-        "buses": [{"name": bus.name, "plugged": bus.plugged} for bus in running.buses],
-        "meters": [_meter_entry(meter, time_ms) for meter in running.meters],
+        "buses": [{"name": bus.name, "plugged": bus.plugged} for bus in simulation.buses],
+        "meters": [_meter_entry(meter, time_ms) for meter in simulation.meters],
     }
 
 
-def write(path: Path, running: Running) -> None:
+def write(path: Path, simulation: Simulation) -> None:
     """Replaces `path` in one step, so that a reader never sees half a file. Raises OSError."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        fresh.write_bytes(msgspec.json.encode(snapshot(running)))
+        fresh.write_bytes(msgspec.json.encode(snapshot(simulation)))
         fresh.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 async def keep_writing(
-    path: Path, running: Running, stop: asyncio.Event, complain: Callable[[str], None]
+    path: Path, simulation: Simulation, stop: asyncio.Event, complain: Callable[[str], None]
 ) -> None:
     """Rewrites `path` about once a second (real time) until `stop`, and once more then.
 
@@ -49,7 +49,7 @@ async def keep_writing(
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _EVERY_S)
         try:
-            write(path, running)
+            write(path, simulation)
         except OSError as error:
             if not complained:
                 complain(f"{path}: cannot be written: {error.strerror}")

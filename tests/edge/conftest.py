@@ -24,7 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from tests.edge.commissioning.check.checked_site import clock_table
 
 from gridtokenx_sim.config.sim_config import MeterConfig, SerialBus, SimConfig, Site, TcpBus
-from gridtokenx_sim.simulation import Running, serve
+from gridtokenx_sim.simulation import Simulation, serve
 from gridtokenx_wire.ack import Ack, seal_ack
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.frame import Frame, frame_hash, open_frame
@@ -80,7 +80,7 @@ class Meters:
         return TcpBus(name=name, meter=tuple(meters))
 
     @contextlib.asynccontextmanager
-    async def serve(self, *buses: SerialBus | TcpBus) -> AsyncIterator[Running]:
+    async def serve(self, *buses: SerialBus | TcpBus) -> AsyncIterator[Simulation]:
         site = Site(latitude=48.2, longitude=16.37, start=_START)
         async with serve(SimConfig(site, tuple(buses))) as running:
             yield running
@@ -295,7 +295,7 @@ class EdgeSite:
         self._agents: list[subprocess.Popen[str]] = []
 
     def write(
-        self, running: Running, ack_key: str, port: int, every_s: float = 0.2, extra: str = ""
+        self, running: Simulation, ack_key: str, port: int, every_s: float = 0.2, extra: str = ""
     ) -> None:
         lines = [
             f'site = {{community = "{COMMUNITY}"}}',
@@ -367,7 +367,7 @@ def ack_key(backend: Backend) -> str:
 def write(site: EdgeSite, broker: Mosquitto, ack_key: str) -> Callable[..., None]:
     """Writes the config of a site whose clock is not the machine's."""
 
-    def write(served: Running, clock: ClockConfig, key: str = "") -> None:
+    def write(served: Simulation, clock: ClockConfig, key: str = "") -> None:
         site.write(served, key or ack_key, broker.port, every_s=600, extra=clock_table(clock))
 
     return write

@@ -35,7 +35,7 @@ from gridtokenx_dlms.session import Ciphering
 from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_sim.clock import HandClock
 from gridtokenx_sim.config.loading import parse_config
-from gridtokenx_sim.simulation import Running, serve
+from gridtokenx_sim.simulation import Simulation, serve
 
 HERE = Path(__file__).parent
 PYTHON = HERE.parents[1] / ".venv-interop" / "bin" / "python"
@@ -131,7 +131,7 @@ async def peer(job: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def expected(running: Running, meter_id: str) -> list[Any]:
+def expected(running: Simulation, meter_id: str) -> list[Any]:
     """The same from the physics."""
     meter = running.meter(meter_id)
     now = meter.registers()

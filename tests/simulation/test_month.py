@@ -23,7 +23,7 @@ _PRICE, _QUANTITY, _FEE, _BUYER, _SELLER = 4, 5, 7, 2, 3
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Month:
-    """Two days of eight houses, and what is stored of them."""
+    """Two days of eight meters, and what is stored of them."""
     return live(Scale(days=2, prosumers=3, consumers=5), tmp_path_factory.mktemp("month")).month
 
 
@@ -92,13 +92,13 @@ def _break_an_instruction(month: Month) -> None:
 
 
 def _hide_a_register(month: Month) -> None:
-    house = month.houses[0]
-    del house.days[0][4]
+    history = month.histories[0]
+    del history.days[0][4]
 
 
 def _show_another_register(month: Month) -> None:
-    house = month.houses[1]
-    house.days[0][4] = house.days[0][5]
+    history = month.histories[1]
+    history.days[0][4] = history.days[0][5]
 
 
 def _drop_an_interval(month: Month) -> None:

@@ -25,7 +25,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     quantity_uwh: int
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
+class ListedTrade(msgspec.Struct, frozen=True, kw_only=True):
     """`segment` is the market it came of: realtime, or interval for an auction."""
 
     time_ms: int
@@ -54,7 +54,7 @@ class _Book(msgspec.Struct, kw_only=True):
     asks: list[_Level]
 
 
-class _Trade(msgspec.Struct, kw_only=True):
+class _TradeText(msgspec.Struct, kw_only=True):
     time_ms: int
     price_grx_per_kwh: str
     quantity_kwh: str
@@ -64,7 +64,7 @@ class _Trade(msgspec.Struct, kw_only=True):
 
 
 class _Trades(msgspec.Struct):
-    trades: list[_Trade]
+    trades: list[_TradeText]
 
 
 class _Clearing(msgspec.Struct):
@@ -126,11 +126,11 @@ class Api:
         said = await self._get("/v1/book", _Book)
         return _levels(said.bids), _levels(said.asks)
 
-    async def trades(self, limit: int) -> list[Trade]:
+    async def trades(self, limit: int) -> list[ListedTrade]:
         """Newest first."""
         said = await self._get(f"/v1/trades?limit={limit}", _Trades)
         return [
-            Trade(
+            ListedTrade(
                 time_ms=trade.time_ms,
                 price_ugrx=parse_grx(trade.price_grx_per_kwh),
                 quantity_uwh=parse_kwh(trade.quantity_kwh),

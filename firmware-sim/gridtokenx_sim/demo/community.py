@@ -14,7 +14,7 @@ from gridtokenx_sim.demo.files.config_files import Identities
 from gridtokenx_sim.demo.files.folder import Folder, write_json
 from gridtokenx_sim.demo.files.meter_secrets import meter_secrets
 from gridtokenx_sim.demo.files.statement import Statement
-from gridtokenx_sim.demo.periods import pace_for
+from gridtokenx_sim.demo.periods import periods_for
 from gridtokenx_sim.demo.processes.broker import Broker, broker_part
 from gridtokenx_sim.demo.processes.commands import Commands
 from gridtokenx_sim.demo.processes.parts import (
@@ -26,14 +26,14 @@ from gridtokenx_sim.demo.processes.parts import (
 )
 from gridtokenx_sim.demo.processes.supervisor import Supervisor
 from gridtokenx_sim.demo.processes.together import together
-from gridtokenx_sim.demo.screen.observer import Watch
+from gridtokenx_sim.demo.screen.observer import Observer
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.units import parse_grx
 
 _HEARTBEAT_S = 1.0
 
 
-class Running:
+class DemoCommunity:
     """`start` it, and `stop` it whatever happened. `tell` hears what a person should know."""
 
     def __init__(
@@ -44,14 +44,14 @@ class Running:
         self.supervisor = Supervisor(folder.pids, tell)
         self._speed = speed
         self._tell = tell
-        self._pace = pace_for(speed)
+        self._periods = periods_for(speed)
         self._ports = free_ports()
         self._commands = Commands()
         self._api = Api(self._ports.api_url, folder)
         self._clock = ClockConfig()
         self._heart: asyncio.Task[None] | None = None
 
-    async def start(self) -> Watch:
+    async def start(self) -> Observer:
         """Everything, one after the other. Raises ChildFailed, CommandFailed, OSError."""
         who = await self._identities()
         self._tell(f"starting {self.broker.name}, meters, backend and gateways")
@@ -71,14 +71,14 @@ class Running:
             for member in sorted(town.MEMBERS, key=lambda member: member.segment)
         ]
         await together(supervisor.start(*gateways), *orders)
-        return Watch(
+        return Observer(
             self._api, folder.meters, who, make_clock(self._clock), self._speed, self.broker.name
         )
 
-    async def settle(self, watch: Watch) -> Statement:
+    async def settle(self, observer: Observer) -> Statement:
         """Lets the gateways stop, and keeps what the backend then says. Raises ApiSilent."""
         await self.supervisor.stop("gateway-north")
-        statement = await watch.statement()
+        statement = await observer.statement()
         write_json(self.folder.statement, statement)
         return statement
 
@@ -115,7 +115,7 @@ class Running:
 
     def _write_configs(self, who: Identities) -> None:
         folder, ports, clock = self.folder, self._ports, self._clock
-        community = config_files.community_toml(who, self._pace)
+        community = config_files.community_toml(who, self._periods)
         config_file(folder, "community").write_text(community)
         meters = config_files.sim_toml(folder, ports, clock, meter_secrets(folder))
         config_file(folder, "sim").write_text(meters)
@@ -125,7 +125,7 @@ class Running:
     def _write_gateways(self, ack_key: str) -> None:
         for gateway in town.GATEWAYS:
             text = config_files.edge_toml(
-                gateway, self.folder, self._ports, self._clock, self._pace, ack_key
+                gateway, self.folder, self._ports, self._clock, self._periods, ack_key
             )
             config_file(self.folder, gateway.name).write_text(text)
 

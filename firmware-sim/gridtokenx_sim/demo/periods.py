@@ -13,7 +13,7 @@ _SHORTEST_ORDER_WINDOW_S = 3600
 _ORDER_WINDOW_REAL_S = 120
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
+class Periods(msgspec.Struct, frozen=True, kw_only=True):
     """Periods in seconds of community time.
 
     An auction waits for `grace_s` after its interval: until the next poll of every meter is in.
@@ -25,10 +25,10 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     grace_s: int
 
 
-def pace_for(speed: float) -> Pace:
+def periods_for(speed: float) -> Periods:
     """The periods for a community whose clock runs `speed` times as fast as the wall's."""
     poll_s = _round(speed * _POLL_EVERY_REAL_S)
-    return Pace(
+    return Periods(
         poll_s=poll_s,
         tick_s=_round(speed * _TRADE_EVERY_REAL_S),
         order_window_s=max(_SHORTEST_ORDER_WINDOW_S, round(speed * _ORDER_WINDOW_REAL_S)),

@@ -15,12 +15,12 @@ from rich.live import Live
 
 from gridtokenx_sim.demo import town
 from gridtokenx_sim.demo.api import ApiSilent
-from gridtokenx_sim.demo.community import Running
+from gridtokenx_sim.demo.community import DemoCommunity
 from gridtokenx_sim.demo.files.folder import Folder
 from gridtokenx_sim.demo.processes.broker import Broker
 from gridtokenx_sim.demo.processes.child import ChildFailed
 from gridtokenx_sim.demo.processes.commands import CommandFailed
-from gridtokenx_sim.demo.screen.observer import Watch
+from gridtokenx_sim.demo.screen.observer import Observer
 from gridtokenx_sim.demo.screen.picture import picture
 from gridtokenx_sim.demo.screen.progress import progress_line
 from gridtokenx_sim.demo.screen.scene import Event, Scene
@@ -58,8 +58,8 @@ class Session:
     def __init__(self, folder: Folder, broker: Broker, speed: float, mode: Mode) -> None:
         self._mode = mode
         self._events: list[Event] = []
-        self._running = Running(folder, broker, speed, self._hear)
-        self._watch: Watch | None = None
+        self._running = DemoCommunity(folder, broker, speed, self._hear)
+        self._observer: Observer | None = None
 
     async def run(self) -> Scene:
         """The last scene, once everything has stopped. Raises RunFailed, Interrupted."""
@@ -68,7 +68,7 @@ class Session:
         except (ChildFailed, CommandFailed, ApiSilent) as error:
             raise RunFailed(str(error)) from None
         except Interrupted:
-            if self._watch is None or self._mode.until_settled:
+            if self._observer is None or self._mode.until_settled:
                 raise
         finally:
             await self._running.stop()
@@ -76,31 +76,31 @@ class Session:
 
     async def _work(self) -> None:
         self._say(f"community {town.TITLE}; everything it makes is in {self._running.folder.root}")
-        self._watch = watch = await self._running.start()
+        self._observer = observer = await self._running.start()
         if self._mode.until_settled:
-            await self._until_settled(watch)
-            await self._running.settle(watch)
+            await self._until_settled(observer)
+            await self._running.settle(observer)
         elif self._mode.screen:
-            await self._show(watch)
+            await self._show(observer)
         else:
-            await self._print_lines(watch)
+            await self._print_lines(observer)
 
-    async def _until_settled(self, watch: Watch) -> None:
+    async def _until_settled(self, observer: Observer) -> None:
         deadline = time.monotonic() + SETTLED_TIMEOUT_S
-        while missing := _MARKETS - await watch.markets_traded():
+        while missing := _MARKETS - await observer.markets_traded():
             if time.monotonic() > deadline:
                 which = " and ".join(sorted(missing))
                 raise RunFailed(
                     f"expected a settled trade within {SETTLED_TIMEOUT_S:.0f} s in: {which}"
                 )
             await asyncio.sleep(_LOOK_FOR_TRADE_EVERY_S)
-        await watch.look()
+        await observer.look()
         self._say(progress_line(self._scene()))
 
-    async def _show(self, watch: Watch) -> None:
+    async def _show(self, observer: Observer) -> None:
         console = Console()
         with Live(console=console, screen=True, auto_refresh=False) as live:
-            looking = asyncio.create_task(_keep_looking(watch))
+            looking = asyncio.create_task(_keep_looking(observer))
             try:
                 while True:
                     live.update(picture(self._scene(), console.width), refresh=True)
@@ -109,23 +109,23 @@ class Session:
                 looking.cancel()
                 await asyncio.gather(looking, return_exceptions=True)
 
-    async def _print_lines(self, watch: Watch) -> None:
+    async def _print_lines(self, observer: Observer) -> None:
         while True:
-            await watch.look()
+            await observer.look()
             sys.stdout.write(progress_line(self._scene()) + "\n")
             sys.stdout.flush()
             await asyncio.sleep(_LINE_EVERY_S)
 
     def _scene(self) -> Scene:
-        assert self._watch is not None
+        assert self._observer is not None
         supervisor = self._running.supervisor
-        return self._watch.scene(supervisor.down, supervisor.restarts.total(), self._events)
+        return self._observer.scene(supervisor.down, supervisor.restarts.total(), self._events)
 
     def _hear(self, text: str) -> None:
         """A part died or came back: on the screen, or a line where there is none."""
-        if self._watch is not None:
+        if self._observer is not None:
             self._events = [*self._events, Event(self._scene().time_ms, text)][-_KEPT_EVENTS:]
-        if self._watch is None or not self._mode.screen:
+        if self._observer is None or not self._mode.screen:
             self._say(text)
 
     def _say(self, text: str) -> None:
@@ -133,9 +133,9 @@ class Session:
         sys.stderr.flush()
 
 
-async def _keep_looking(watch: Watch) -> None:
+async def _keep_looking(observer: Observer) -> None:
     while True:
-        await watch.look()
+        await observer.look()
         await asyncio.sleep(_LOOK_EVERY_S)
 
 

@@ -24,7 +24,7 @@ When everything runs, the quarter of an hour has a few minutes left: its auction
 START_MS = round(START.timestamp() * 1000)
 FEE_BPS = 50
 MAX_PRODUCTION_RATIO = 60
-"""A sunny June day of the largest roof exports 17 times what its house imports."""
+"""A sunny June day of the largest roof exports 17 times what its household imports."""
 
 
 class MeterPlan(msgspec.Struct, frozen=True, kw_only=True):

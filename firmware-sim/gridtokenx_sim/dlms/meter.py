@@ -27,7 +27,7 @@ from gridtokenx_sim.config.sim_config import Site
 from gridtokenx_sim.dlms.load_profile import LoadProfile
 from gridtokenx_sim.dlms.meter_clock import MeterClock
 from gridtokenx_sim.dlms.objects import LOGICAL_DEVICE, ClientView, Source, logical_device
-from gridtokenx_sim.measurement import Installation, Measuring
+from gridtokenx_sim.measurement import Installation, Measurement
 from gridtokenx_sim.models.dlms import DLMS_MODELS, logical_device_name, system_title
 from gridtokenx_sim.models.snapshot import Snapshot, take_snapshot
 from gridtokenx_sim.physics.energy import Registers
@@ -61,7 +61,7 @@ class DlmsMeter:
         scheduled: list[Scheduled[AnyMeterFault]] = [
             faults.schedule(fault) for fault in config.fault
         ]
-        self._measuring = Measuring(installation, site, sky, clock, self._seed, scheduled)
+        self._measurement = Measurement(installation, site, sky, clock, self._seed, scheduled)
         self._meter_clock = MeterClock(
             site.start_ms, config.clock_offset_s * 1000, config.drift_ppm, self._jump_ms
         )
@@ -78,31 +78,31 @@ class DlmsMeter:
 
     def registers(self, time_ms: int | None = None) -> Registers:
         """The true counters and power, now or at a community time; faults do not touch them."""
-        return self._measuring.registers(time_ms)
+        return self._measurement.registers(time_ms)
 
     def inject(self, fault: AnyMeterFault) -> None:
         """Switches a fault on. Without `from_s` it begins now."""
         self._capture()
         self._was_reset = False
-        self._measuring.inject(fault)
+        self._measurement.inject(fault)
 
     def clear_faults(self) -> None:
         """Ends every fault, also those of the config."""
         self._capture()
-        self._measuring.clear_faults()
+        self._measurement.clear_faults()
 
     def active_faults(self) -> list[AnyMeterFault]:
         """The faults in effect now."""
-        active = self._measuring.active(self._measuring.elapsed_ms())
+        active = self._measurement.active(self._measurement.elapsed_ms())
         return [scheduled.fault for scheduled in active]
 
     def shown(self) -> Registers:
         """The registers as the meter shows them, with the faults that change them."""
-        return self._measuring.shown(self._measuring.elapsed_ms())
+        return self._measurement.shown(self._measurement.elapsed_ms())
 
     def pass_wire(self, reply: bytes) -> bytes:
         """A reply of this meter after its way over the wire."""
-        return self._measuring.pass_wire(reply)
+        return self._measurement.pass_wire(reply)
 
     # --- as a DLMS meter ------------------------------------------------------------------------
 
@@ -201,14 +201,14 @@ class DlmsMeter:
         self._profile.capture(self._clock.now_ms())
 
     def _shown_at(self, time_ms: int) -> Registers:
-        return self._measuring.shown(self._measuring.elapsed_ms(time_ms))
+        return self._measurement.shown(self._measurement.elapsed_ms(time_ms))
 
     def _move_clock(self, by_ms: int) -> None:
         self._capture()
         self._meter_clock.move(by_ms)
 
     def _jump_ms(self, time_ms: int) -> int:
-        active = self._measuring.active(self._measuring.elapsed_ms(time_ms))
+        active = self._measurement.active(self._measurement.elapsed_ms(time_ms))
         return sum(
             scheduled.fault.seconds * 1000
             for scheduled in active

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gridtokenx_sim.line.alarm import Alarm
-from gridtokenx_sim.line.timing import Pace
+from gridtokenx_sim.line.timing import WireTiming
 
 _READ_BYTES = 4096
 
@@ -114,7 +114,7 @@ class Line:
             raise LineError(f"{link}: expected a standard baud rate such as 9600, got {baud}")
         # HDLC frames need no silence between them; Modbus frames end by it.
         silence_s = 0.0 if follows_meters else None
-        self._pace = Pace(baud, silence_s) if paced else None
+        self._pace = WireTiming(baud, silence_s) if paced else None
         self._damage = damage
         self._complain = complain
         self._meters = _Terminal()

@@ -10,7 +10,7 @@ _FAST_BAUD = 19_200
 _FAST_SILENCE_S = 0.00175
 
 
-class Pace:
+class WireTiming:
     """Times are seconds of one monotonic clock.
 
     A reply begins one silence after its request at the earliest: only then do the meters know

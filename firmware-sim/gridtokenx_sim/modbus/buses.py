@@ -13,7 +13,7 @@ from gridtokenx_sim.config.faults import BusFault, Scheduled
 from gridtokenx_sim.config.sim_config import SerialBus, TcpBus
 from gridtokenx_sim.line.line import Line, LineError
 from gridtokenx_sim.modbus.meter import SimMeter
-from gridtokenx_sim.modbus.server import Room, SerialServer, TcpServer
+from gridtokenx_sim.modbus.server import BusMeters, SerialServer, TcpServer
 
 
 class RunningSerialBus:
@@ -43,7 +43,7 @@ class RunningSerialBus:
 
     async def start(self) -> None:
         config = self._config
-        room = Room(_by_address(self.meters), unknown_answers=False, speaks=self._hear)
+        bus_meters = BusMeters(_by_address(self.meters), unknown_answers=False, speaks=self._hear)
         try:
             line = self._line = Line(
                 self.path,
@@ -52,7 +52,7 @@ class RunningSerialBus:
                 damage=self._damage,
                 complain=self._complain,
             )
-            self._server = SerialServer(room, line.meters_port, config.baud)
+            self._server = SerialServer(bus_meters, line.meters_port, config.baud)
             await self._server.serve_forever(background=True)
             await asyncio.sleep(0)  # pymodbus attaches to the port in the loop's next turn
             line.open()
@@ -104,8 +104,8 @@ class RunningTcpBus:
         return self._server is not None
 
     async def start(self) -> None:
-        room = Room(_by_address(self.meters), unknown_answers=True)
-        server = TcpServer(room, self.host, self.port)
+        bus_meters = BusMeters(_by_address(self.meters), unknown_answers=True)
+        server = TcpServer(bus_meters, self.host, self.port)
         try:
             await server.serve_forever(background=True)
         except RuntimeError:

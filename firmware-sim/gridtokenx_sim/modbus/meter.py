@@ -9,7 +9,7 @@ from gridtokenx_sim.config import faults
 from gridtokenx_sim.config.checks import meter_id
 from gridtokenx_sim.config.faults import AnyMeterFault, Scheduled
 from gridtokenx_sim.config.sim_config import MeterConfig, Site
-from gridtokenx_sim.measurement import Installation, Measuring
+from gridtokenx_sim.measurement import Installation, Measurement
 from gridtokenx_sim.models import MODELS
 from gridtokenx_sim.models.snapshot import Snapshot, take_snapshot
 from gridtokenx_sim.physics.energy import Registers
@@ -47,35 +47,35 @@ class SimMeter:
         scheduled: list[Scheduled[AnyMeterFault]] = [
             faults.schedule(fault) for fault in config.fault
         ]
-        self._measuring = Measuring(installation, site, sky, clock, self._seed, scheduled)
+        self._measurement = Measurement(installation, site, sky, clock, self._seed, scheduled)
 
     def registers(self, time_ms: int | None = None) -> Registers:
         """The true counters and power, now or at a community time; faults do not touch them."""
-        return self._measuring.registers(time_ms)
+        return self._measurement.registers(time_ms)
 
     def inject(self, fault: AnyMeterFault) -> None:
         """Switches a fault on. Without `from_s` it begins now."""
-        self._measuring.inject(fault)
+        self._measurement.inject(fault)
 
     def clear_faults(self) -> None:
         """Ends every fault, also those of the config."""
-        self._measuring.clear_faults()
+        self._measurement.clear_faults()
 
     def active_faults(self) -> list[AnyMeterFault]:
         """The faults in effect now."""
-        active = self._measuring.active(self._measuring.elapsed_ms())
+        active = self._measurement.active(self._measurement.elapsed_ms())
         return [scheduled.fault for scheduled in active]
 
     def shown(self) -> Registers:
         """The registers as the meter shows them, with the faults that change them."""
-        return self._measuring.shown(self._measuring.elapsed_ms())
+        return self._measurement.shown(self._measurement.elapsed_ms())
 
     def answer(self, function: int, address: int, count: int) -> Answer | None:
         """The reply to a read request at this moment; None is silence."""
-        elapsed_ms = self._measuring.elapsed_ms()
+        elapsed_ms = self._measurement.elapsed_ms()
         delay_ms = exception = 0
         is_undefined = False
-        for scheduled in self._measuring.active(elapsed_ms):
+        for scheduled in self._measurement.active(elapsed_ms):
             match scheduled.fault:
                 case faults.Silence():
                     return None
@@ -95,10 +95,10 @@ class SimMeter:
 
     def pass_wire(self, reply: bytes) -> bytes:
         """A reply of this meter after its way over the wire."""
-        return self._measuring.pass_wire(reply)
+        return self._measurement.pass_wire(reply)
 
     def _snapshot(self, elapsed_ms: int, *, is_undefined: bool) -> Snapshot:
-        shown = self._measuring.shown(elapsed_ms)
+        shown = self._measurement.shown(elapsed_ms)
         if self._config.inverted:
             shown = Registers(
                 time_ms=shown.time_ms,

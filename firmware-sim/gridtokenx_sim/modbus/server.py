@@ -30,7 +30,7 @@ _NO_TARGET = 0x0B  # a TCP gateway's "target device failed to respond"
 _RESYNC_S = 0.05  # a silence after which a serial receiver begins a new frame
 
 
-class Room:
+class BusMeters:
     """The meters that share a bus, and how the bus treats them.
 
     `speaks` is told which meter's reply is about to be sent. `unknown_answers`: a request to an
@@ -62,7 +62,7 @@ class Room:
 class _Handler(ServerRequestHandler):
     """One connection (or the one serial port)."""
 
-    room: Room
+    bus_meters: BusMeters
     resync: bool
     heard_at: float = 0.0
 
@@ -91,7 +91,7 @@ class _Handler(ServerRequestHandler):
         return used
 
     def _answer(self, unit: int, transaction: int, function: int, address: int, count: int) -> None:
-        answer = self.room.reply(unit, function, address, count)
+        answer = self.bus_meters.reply(unit, function, address, count)
         if answer is None:
             return
         response = _response(answer, function)
@@ -105,7 +105,7 @@ class _Handler(ServerRequestHandler):
     def _send(self, response: ModbusPDU) -> None:
         if not self.transport:
             return  # the connection ended while a slow meter thought
-        self.room.speaks(response.dev_id)
+        self.bus_meters.speaks(response.dev_id)
         self.pdu_send(response)
 
 
@@ -121,23 +121,23 @@ def _response(answer: Answer, function: int) -> ModbusPDU:
 class SerialServer(ModbusSerialServer):
     """Modbus RTU on a serial port; foreign addresses are met with silence."""
 
-    def __init__(self, room: Room, port: str, baud: int) -> None:
+    def __init__(self, bus_meters: BusMeters, port: str, baud: int) -> None:
         super().__init__([], port=port, baudrate=baud)
-        self._room = room
+        self._bus_meters = bus_meters
 
     def callback_new_connection(self) -> ServerRequestHandler:
-        return _handler(self, self._room, resync=True)
+        return _handler(self, self._bus_meters, resync=True)
 
 
 class TcpServer(ModbusTcpServer):
     """Modbus TCP; foreign addresses are answered as a TCP gateway does."""
 
-    def __init__(self, room: Room, host: str, port: int) -> None:
+    def __init__(self, bus_meters: BusMeters, host: str, port: int) -> None:
         super().__init__([], address=(host, port))
-        self._room = room
+        self._bus_meters = bus_meters
 
     def callback_new_connection(self) -> ServerRequestHandler:
-        return _handler(self, self._room, resync=False)
+        return _handler(self, self._bus_meters, resync=False)
 
     @property
     def bound_port(self) -> int:
@@ -147,8 +147,8 @@ class TcpServer(ModbusTcpServer):
         return int(listener.sockets[0].getsockname()[1])
 
 
-def _handler(owner: object, room: Room, *, resync: bool) -> _Handler:
+def _handler(owner: object, bus_meters: BusMeters, *, resync: bool) -> _Handler:
     handler = _Handler(owner, None, None, None)  # type: ignore[no-untyped-call]
-    handler.room = room
+    handler.bus_meters = bus_meters
     handler.resync = resync
     return handler

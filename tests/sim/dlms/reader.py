@@ -26,7 +26,7 @@ from gridtokenx_dlms.security import Keys, Protection
 from gridtokenx_dlms.session import Ciphering
 from gridtokenx_dlms.xdlms.attribute import Attribute
 from gridtokenx_sim.dlms.meter import DlmsMeter
-from gridtokenx_sim.simulation import Running
+from gridtokenx_sim.simulation import Simulation
 
 PATIENT = Timing(reply_s=1.0, gap_s=0.1, exchange_s=8.0, busy_s=0.01, retries=1)
 QUICK = Timing(reply_s=0.15, gap_s=0.03, exchange_s=8.0, busy_s=0.01, retries=4)
@@ -99,7 +99,7 @@ class Reader:
 
 @asynccontextmanager
 async def reading(
-    running: Running,
+    running: Simulation,
     client: int = 1,
     *,
     mode_e: bool = False,
@@ -138,12 +138,12 @@ async def reading(
         await transport.close()
 
 
-def truth(running: Running, at_ms: int) -> tuple[int, int]:
+def truth(running: Simulation, at_ms: int) -> tuple[int, int]:
     registers = running.meters[0].registers(at_ms)
     return registers.import_uwh // 10**6, registers.export_uwh // 10**6
 
 
-def only(running: Running) -> DlmsMeter:
+def only(running: Simulation) -> DlmsMeter:
     meter = running.meters[0]
     assert isinstance(meter, DlmsMeter)
     return meter

@@ -118,7 +118,7 @@ async def test_a_clock_jumps_and_comes_back(
     config = dlms(NET, {"fault": [fault]})
     async with serve(config, clock) as running, reading(running, 2) as meter:
         for at_s, off_s in ((1999, 0), (2000, seconds), (3999, seconds), (4000, 0)):
-            clock.advance(at_s * 1000 - only(running)._measuring.elapsed_ms())
+            clock.advance(at_s * 1000 - only(running)._measurement.elapsed_ms())
             moment = (await meter.get(CLOCK)).moment()
             assert moment.unix_ms() == clock.now_ms() + off_s * 1000
         clock.advance(3 * QUARTER_MS)

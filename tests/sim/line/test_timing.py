@@ -13,7 +13,7 @@ import pytest
 
 from gridtokenx_sim.line.alarm import Alarm
 from gridtokenx_sim.line.line import Line
-from gridtokenx_sim.line.timing import Pace
+from gridtokenx_sim.line.timing import WireTiming
 
 # baud; ms that a byte takes (8N1: ten bits) and a silence between frames
 SPEEDS = [(1_200, 8.3333, 29.1667), (9_600, 1.0417, 3.6458), (38_400, 0.2604, 1.75)]
@@ -23,7 +23,7 @@ SPEEDS = [(1_200, 8.3333, 29.1667), (9_600, 1.0417, 3.6458), (38_400, 0.2604, 1.
 def test_a_request_and_its_reply_take_their_bits_and_a_silence(
     baud: int, byte_ms: float, silence_ms: float
 ) -> None:
-    pace = Pace(baud)
+    pace = WireTiming(baud)
     request_ms = pace.request(8, 1.0) * 1000
     assert request_ms == pytest.approx(1000 + 8 * byte_ms, abs=0.01)
     reply_ms = pace.reply(9, 1.0) * 1000
@@ -31,14 +31,14 @@ def test_a_request_and_its_reply_take_their_bits_and_a_silence(
 
 
 def test_a_meter_that_thinks_longer_than_the_silence_is_that_much_later() -> None:
-    pace = Pace(9_600)
+    pace = WireTiming(9_600)
     end_s = pace.request(8, 1.0)
     assert end_s
     assert pace.reply(9, end_s + 0.5) == pytest.approx(end_s + 0.5 + 9 / 960)
 
 
 def test_what_comes_in_pieces_takes_as_long_as_in_one() -> None:
-    pace = Pace(9_600)
+    pace = WireTiming(9_600)
     for piece in (3, 3, 2):
         end_s = pace.request(piece, 1.0)
     assert end_s == pytest.approx(1.0 + 8 / 960)
@@ -47,7 +47,7 @@ def test_what_comes_in_pieces_takes_as_long_as_in_one() -> None:
 
 
 def test_a_request_too_soon_after_a_reply_is_lost() -> None:
-    pace = Pace(9_600)
+    pace = WireTiming(9_600)
     pace.request(8, 1.0)
     end_s = pace.reply(9, 1.0)
     assert pace.request(8, end_s + pace.silence_s - 0.0001) is None
@@ -57,7 +57,7 @@ def test_a_request_too_soon_after_a_reply_is_lost() -> None:
 
 
 def test_a_request_may_follow_one_that_nobody_answered() -> None:
-    pace = Pace(9_600)
+    pace = WireTiming(9_600)
     end_s = pace.request(8, 1.0)
     assert pace.request(8, end_s) == pytest.approx(end_s + 8 / 960)
 
@@ -84,7 +84,7 @@ async def test_bytes_through_the_terminals_are_never_early_and_hardly_late(
     loop.add_reader(
         gateway, lambda: heard.put_nowait(time.monotonic() * bool(os.read(gateway, 64)))
     )
-    due_s = (8 + 53) * 10 / baud + Pace(baud).silence_s
+    due_s = (8 + 53) * 10 / baud + WireTiming(baud).silence_s
     late_ms = []
     for _ in range(20):
         asked_s = time.monotonic()

@@ -12,7 +12,7 @@ from gridtokenx_sim.demo import town
 from gridtokenx_sim.demo.files.folder import Folder
 from gridtokenx_sim.demo.files.meter_secrets import Secrets, names_of, secret_file
 from gridtokenx_sim.demo.files.toml_text import toml_text
-from gridtokenx_sim.demo.periods import Pace
+from gridtokenx_sim.demo.periods import Periods
 from gridtokenx_wire.clock import ClockConfig
 
 _OPENING_GRX = "1000"
@@ -117,7 +117,7 @@ def edge_toml(
     folder: Folder,
     ports: Ports,
     clock: ClockConfig,
-    pace: Pace,
+    periods: Periods,
     ack_key: str,
 ) -> str:
     return toml_text(
@@ -136,7 +136,7 @@ def edge_toml(
                     {
                         "name": bus.name,
                         **_edge_line(folder, ports, bus),
-                        "meter": [_edge_meter(folder, pace, member) for member in bus.members],
+                        "meter": [_edge_meter(folder, periods, member) for member in bus.members],
                     }
                     for bus in gateway.buses
                     if bus.is_dlms == (kind == "dlms")
@@ -154,9 +154,9 @@ def _edge_line(folder: Folder, ports: Ports, bus: town.Bus) -> dict[str, Any]:
     return line | ({"opening": "mode_e"} if bus.opening == "mode_e" else {})
 
 
-def _edge_meter(folder: Folder, pace: Pace, member: town.Member) -> dict[str, Any]:
+def _edge_meter(folder: Folder, periods: Periods, member: town.Member) -> dict[str, Any]:
     meter = member.meter
-    fields = {"id": meter.id, "profile": meter.model, "poll_every_s": pace.poll_s}
+    fields = {"id": meter.id, "profile": meter.model, "poll_every_s": periods.poll_s}
     if not meter.is_dlms:
         return fields | {"address": meter.address}
     secrets = {name: _from_configs(secret_file(folder, member, name)) for name in names_of(meter)}
@@ -178,16 +178,16 @@ def backend_toml(folder: Folder, ports: Ports, clock: ClockConfig) -> str:
     )
 
 
-def community_toml(identities: Identities, pace: Pace) -> str:
+def community_toml(identities: Identities, periods: Periods) -> str:
     return toml_text(
         {
             "community": {"name": town.COMMUNITY},
             "market": {
                 "fee_bps": town.FEE_BPS,
-                "tick_s": pace.tick_s,
-                "order_window_s": pace.order_window_s,
+                "tick_s": periods.tick_s,
+                "order_window_s": periods.order_window_s,
             },
-            "interval": {"grace_s": pace.grace_s},
+            "interval": {"grace_s": periods.grace_s},
             "member": [
                 {
                     "name": member.name,

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from gridtokenx_sim.demo import town
-from gridtokenx_sim.demo.api import Api, ApiSilent, Clearing, Level, Trade
+from gridtokenx_sim.demo.api import Api, ApiSilent, Clearing, Level, ListedTrade
 from gridtokenx_sim.demo.files.config_files import Identities
 from gridtokenx_sim.demo.files.statement import Balance, Statement, Summary
 from gridtokenx_sim.demo.screen.picture import of_market
-from gridtokenx_sim.demo.screen.scene import Event, House, Scene
+from gridtokenx_sim.demo.screen.scene import Event, MemberRow, Scene
 from gridtokenx_sim.physics.noise import seed_for
 from gridtokenx_sim.physics.site import DAY_MS, MINUTE_MS, Sky
 from gridtokenx_sim.physics.sun import elevation_degrees
@@ -33,7 +33,7 @@ class _Meters(msgspec.Struct):
     meters: list[_Meter]
 
 
-class Watch:
+class Observer:
     """Keeps what was last seen; `look` refreshes it as far as the parts answer."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Watch:
         self._summary: Summary | None = None
         self._balances: dict[str, Balance] = {}
         self._book: tuple[list[Level], list[Level]] = ([], [])
-        self._trades: list[Trade] = []
+        self._trades: list[ListedTrade] = []
         self._clearing: Clearing | None = None
 
     async def markets_traded(self) -> set[str]:
@@ -100,7 +100,7 @@ class Watch:
             sun_degrees=elevation_degrees(now_ms, town.LATITUDE, town.LONGITUDE),
             sun_w_m2=self._sky.day_mw_m2(now_ms // DAY_MS)[now_ms % DAY_MS // MINUTE_MS] // 1000,
             broker=self._broker,
-            houses=self._houses(),
+            member_rows=self._member_rows(),
             summary=self._summary,
             bids=tuple(bids[:_LEVELS]),
             asks=tuple(asks[:_LEVELS]),
@@ -111,21 +111,21 @@ class Watch:
             events=tuple(events),
         )
 
-    def _houses(self) -> tuple[House, ...]:
+    def _member_rows(self) -> tuple[MemberRow, ...]:
         seen = _read_meters(self._meters)
         return tuple(
-            self._house(bus, member, seen.get(member.meter.id))
+            self._member_row(bus, member, seen.get(member.meter.id))
             for bus in town.BUSES
             for member in bus.members
         )
 
-    def _house(self, bus: town.Bus, member: town.Member, seen: _Meter | None) -> House:
+    def _member_row(self, bus: town.Bus, member: town.Member, seen: _Meter | None) -> MemberRow:
         wallet = self._wallets[member.name]
         sign = "≥" if member.side == "sell" else "≤"
         known: dict[str, Any] = {}
         if seen is not None:
             known = {"power_w": seen.power_w, "faults": tuple(seen.faults)}
-        return House(
+        return MemberRow(
             member=member.name,
             wallet=wallet,
             meter=member.meter.id,

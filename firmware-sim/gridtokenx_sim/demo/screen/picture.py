@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gridtokenx_sim.demo.api import Level
-from gridtokenx_sim.demo.screen.scene import House, Scene
+from gridtokenx_sim.demo.screen.scene import MemberRow, Scene
 
 _SIDE_BY_SIDE = 80
 _WITH_MODELS = 97  # every member of the demo in full: its longest cells and a blank between them
@@ -39,7 +39,9 @@ def picture(scene: Scene, width: int) -> RenderableType:
         beside.add_column(ratio=8)
         beside.add_row(*market)
         market = [beside]
-    return Group(_header(scene), _totals(scene), _houses(scene, width), *market, _events(scene))
+    return Group(
+        _header(scene), _totals(scene), _member_rows(scene, width), *market, _events(scene)
+    )
 
 
 def _header(scene: Scene) -> RenderableType:
@@ -81,7 +83,7 @@ def _totals(scene: Scene) -> RenderableType:
     )
 
 
-def _houses(scene: Scene, width: int) -> RenderableType:
+def _member_rows(scene: Scene, width: int) -> RenderableType:
     # The box draws the blank between two columns; with padding a hundred characters are too few.
     table = Table(box=box.SIMPLE_HEAD, expand=True, padding=0, show_edge=False)
     table.add_column("member", no_wrap=True, min_width=11)
@@ -93,33 +95,33 @@ def _houses(scene: Scene, width: int) -> RenderableType:
         table.add_column("standing", no_wrap=True)
     table.add_column("GRID", justify="right", no_wrap=True, min_width=7)
     table.add_column("GRX", justify="right", no_wrap=True, min_width=9)
-    for house in scene.houses:
-        table.add_row(*_house(house, width))
+    for row in scene.member_rows:
+        table.add_row(*_member_row(row, width))
     return table
 
 
-def _house(house: House, width: int) -> Iterable[RenderableType]:
-    yield house.member
+def _member_row(row: MemberRow, width: int) -> Iterable[RenderableType]:
+    yield row.member
     if width >= _WITH_MODELS:
-        yield house.model
-        yield house.bus
-    yield _power(house)
+        yield row.model
+        yield row.bus
+    yield _power(row)
     if width >= _WITH_ORDERS:
-        yield house.order
-    yield kwh(house.balance.grid_uwh) if house.balance else "…"
-    yield grx(house.balance.grx_ugrx) if house.balance else "…"
+        yield row.order
+    yield kwh(row.balance.grid_uwh) if row.balance else "…"
+    yield grx(row.balance.grx_ugrx) if row.balance else "…"
 
 
-def _power(house: House) -> Text:
+def _power(row: MemberRow) -> Text:
     """Green and upward: it feeds in. Red and downward: it draws."""
-    if house.power_w is None:
+    if row.power_w is None:
         return Text("…")
-    style, arrow = ("green", "▲") if house.power_w < 0 else ("red", "▼")
-    watts = abs(house.power_w)
+    style, arrow = ("green", "▲") if row.power_w < 0 else ("red", "▼")
+    watts = abs(row.power_w)
     bar = "▇" * min(_BAR_LENGTH, -(-watts // _BAR_W))
     text = Text.assemble((f"{arrow}{watts:6,d} W ", style), (bar, style))
-    if house.faults:
-        text.append(f" {', '.join(house.faults)}", _FAULT_STYLE)
+    if row.faults:
+        text.append(f" {', '.join(row.faults)}", _FAULT_STYLE)
     return text
 
 

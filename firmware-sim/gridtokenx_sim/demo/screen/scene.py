@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from gridtokenx_sim.demo.api import Clearing, Level, Trade
+from gridtokenx_sim.demo.api import Clearing, Level, ListedTrade
 from gridtokenx_sim.demo.files.statement import Balance, Summary
 
 
-class House(msgspec.Struct, frozen=True, kw_only=True):
+class MemberRow(msgspec.Struct, frozen=True, kw_only=True):
     """A member with the meter. `power_w` is positive from the grid; None: not known yet."""
 
     member: str
@@ -41,11 +41,11 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     sun_degrees: float
     sun_w_m2: int
     broker: str
-    houses: tuple[House, ...]
+    member_rows: tuple[MemberRow, ...]
     summary: Summary | None = None
     bids: tuple[Level, ...] = ()
     asks: tuple[Level, ...] = ()
-    trades: tuple[Trade, ...] = ()
+    trades: tuple[ListedTrade, ...] = ()
     clearing: Clearing | None = None
     down: tuple[str, ...] = ()
     restarts: int = 0
@@ -53,5 +53,5 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
     def name_of(self, wallet: str) -> str:
         """The member's name, or the start of an unknown wallet."""
-        names = {house.wallet: house.member for house in self.houses}
+        names = {row.wallet: row.member for row in self.member_rows}
         return names.get(wallet, wallet[:8])

@@ -16,7 +16,7 @@ from gridtokenx_edge.commissioning.check.site_check import Check, Wanted
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import resolve_paths
 from gridtokenx_sim.config.sim_config import SimConfig, Site
-from gridtokenx_sim.simulation import Running, serve
+from gridtokenx_sim.simulation import Simulation, serve
 from gridtokenx_wire.clock import ClockConfig
 
 SPEED = 200
@@ -25,7 +25,7 @@ HEAVY = {"annual_load_kwh": 60_000 * 10**9}
 
 
 @contextlib.asynccontextmanager
-async def running(*buses: Any) -> AsyncIterator[tuple[Running, ClockConfig]]:
+async def running(*buses: Any) -> AsyncIterator[tuple[Simulation, ClockConfig]]:
     """The meters of a household in the evening, and the clock that they live by."""
     clock = ClockConfig(
         source="scaled",

@@ -22,7 +22,7 @@ from gridtokenx_edge.commissioning.check.finding import Finding, Severity
 from gridtokenx_sim.config.faults import ClockJump, Drop, Refused, Silence
 from gridtokenx_sim.config.loading import parse_config
 from gridtokenx_sim.dlms import objects
-from gridtokenx_sim.simulation import Running, serve
+from gridtokenx_sim.simulation import Simulation, serve
 from gridtokenx_wire.clock import ClockConfig
 
 ISKRA, EDMI = "ISKRAEMECO-40012345", "EDMI-EDM252730415"
@@ -84,7 +84,7 @@ def meter(model: str, serial: str, **more: Any) -> dict[str, Any]:
 class DlmsSite:
     """Two meters, one behind each kind of line, and the edge's config for them."""
 
-    def __init__(self, folder: Path, served: Running, clock: ClockConfig) -> None:
+    def __init__(self, folder: Path, served: Simulation, clock: ClockConfig) -> None:
         self.folder = folder
         self.config = folder / "edge.toml"
         self.served = served

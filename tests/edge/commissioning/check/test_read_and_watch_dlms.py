@@ -18,7 +18,7 @@ from tests.sim.dlms.reader import CIPHERED, KEYS
 
 from gridtokenx_sim.config.faults import Silence
 from gridtokenx_sim.config.loading import parse_config
-from gridtokenx_sim.simulation import Running, serve
+from gridtokenx_sim.simulation import Simulation, serve
 
 PASSWORD = "prs-9041"
 ISKRA, LANDIS, EDMI, EASTRON = (
@@ -73,7 +73,7 @@ password = "{mill_password}"
 
 
 @contextlib.asynccontextmanager
-async def site(folder: Path, mill_password: str = "password") -> AsyncIterator[Running]:  # noqa: S107
+async def site(folder: Path, mill_password: str = "password") -> AsyncIterator[Simulation]:  # noqa: S107
     """A Modbus meter, two DLMS meters on a line, one on TCP, and the config of their gateway."""
     house = {"annual_load_kwh": "4000", "import_kwh": "1234.5", "export_kwh": "67.25"}
     public = {"address": 16, "reads": "identity"}

@@ -29,7 +29,7 @@ from gridtokenx_sim.demo.files.folder import NAME, Folder, FolderError, open_fol
 from gridtokenx_sim.demo.files.meter_secrets import meter_secrets
 from gridtokenx_sim.demo.files.toml_text import toml_text
 from gridtokenx_sim.demo.identities import known_identities
-from gridtokenx_sim.demo.periods import Pace, pace_for
+from gridtokenx_sim.demo.periods import Periods, periods_for
 from gridtokenx_wire.clock import ClockConfig, make_clock
 
 PORTS = Ports(broker=1883, api=8080, modbus=5020, dlms=4059)
@@ -176,16 +176,16 @@ def test_a_damaged_clock_file_is_no_reason_not_to_start(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("speed", "pace"),
+    ("speed", "periods"),
     [
-        (1.0, Pace(poll_s=5, tick_s=5, order_window_s=3600, grace_s=10)),
-        (180.0, Pace(poll_s=240, tick_s=300, order_window_s=21_600, grace_s=300)),
-        (600.0, Pace(poll_s=900, tick_s=1200, order_window_s=72_000, grace_s=1200)),
-        (3600.0, Pace(poll_s=7200, tick_s=7200, order_window_s=432_000, grace_s=14_400)),
+        (1.0, Periods(poll_s=5, tick_s=5, order_window_s=3600, grace_s=10)),
+        (180.0, Periods(poll_s=240, tick_s=300, order_window_s=21_600, grace_s=300)),
+        (600.0, Periods(poll_s=900, tick_s=1200, order_window_s=72_000, grace_s=1200)),
+        (3600.0, Periods(poll_s=7200, tick_s=7200, order_window_s=432_000, grace_s=14_400)),
     ],
 )
-def test_things_happen_every_second_or_two_of_real_time(speed: float, pace: Pace) -> None:
-    assert pace_for(speed) == pace
+def test_things_happen_every_second_or_two_of_real_time(speed: float, periods: Periods) -> None:
+    assert periods_for(speed) == periods
 
 
 def test_toml_says_what_it_was_given() -> None:
@@ -214,7 +214,7 @@ def test_the_gateways_configs_are_ones_that_a_gateway_takes_with_all_secrets_in_
 ) -> None:
     made = meter_secrets(folder)
     for gateway in town.GATEWAYS:
-        text = edge_toml(gateway, folder, PORTS, ClockConfig(), pace_for(180.0), ACK_KEY)
+        text = edge_toml(gateway, folder, PORTS, ClockConfig(), periods_for(180.0), ACK_KEY)
         file = folder.config / f"{gateway.name}.toml"
         file.write_text(text)
         command = [sys.executable, "-m", "gridtokenx_edge", "check-config", "--json"]
@@ -258,7 +258,7 @@ def test_the_communitys_terms_bind_every_meter_to_its_gateway_and_owner() -> Non
         },
         wallets={member.name: f"wallet-{member.name}" for member in town.MEMBERS},
     )
-    terms = tomllib.loads(community_toml(who, pace_for(180.0)))
+    terms = tomllib.loads(community_toml(who, periods_for(180.0)))
     assert len(terms["meter"]) == len(terms["member"]) == 13
     assert {meter["device"] for meter in terms["meter"]} == {"id-north", "id-south"}
     assert {meter["owner"] for meter in terms["meter"]} == {m["name"] for m in terms["member"]}

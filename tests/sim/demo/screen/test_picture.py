@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from gridtokenx_sim.demo import town
-from gridtokenx_sim.demo.api import Clearing, Level, Trade
+from gridtokenx_sim.demo.api import Clearing, Level, ListedTrade
 from gridtokenx_sim.demo.files.statement import Balance, Summary
 from gridtokenx_sim.demo.screen.picture import picture
 from gridtokenx_sim.demo.screen.progress import progress_line
-from gridtokenx_sim.demo.screen.scene import Event, House, Scene
+from gridtokenx_sim.demo.screen.scene import Event, MemberRow, Scene
 
 HOUSES = len(town.MEMBERS)
 NOON_MS = 1_781_776_800_000  # 2026-06-18 10:00 UTC, 12:00 in Vienna
@@ -21,7 +21,7 @@ KWH = 10**9
 GRX = 10**6
 
 
-def house(number: int, **changes: Any) -> House:
+def row(number: int, **changes: Any) -> MemberRow:
     fields: dict[str, Any] = {
         "member": f"Member {number}",
         "wallet": f"wallet{number}",
@@ -34,7 +34,7 @@ def house(number: int, **changes: Any) -> House:
             grid_uwh=12_345 * 10**6, grid_held_uwh=0, grx_ugrx=1_000_250_000, grx_held_ugrx=0
         ),
     }
-    return House(**fields | changes)
+    return MemberRow(**fields | changes)
 
 
 def scene(**changes: Any) -> Scene:
@@ -46,7 +46,7 @@ def scene(**changes: Any) -> Scene:
         "sun_degrees": 64.2,
         "sun_w_m2": 901,
         "broker": "Mosquitto (/usr/sbin/mosquitto)",
-        "houses": tuple(house(number) for number in range(1, HOUSES + 1)),
+        "member_rows": tuple(row(number) for number in range(1, HOUSES + 1)),
         "summary": Summary(
             readings_accepted=1234,
             readings_rejected=2,
@@ -63,7 +63,7 @@ def scene(**changes: Any) -> Scene:
             Level(price_ugrx=110_000 + 1000 * step, quantity_uwh=2 * KWH) for step in range(7)
         ),
         "trades": tuple(
-            Trade(
+            ListedTrade(
                 time_ms=NOON_MS - 60_000 * n,
                 price_ugrx=105_000,
                 quantity_uwh=457_000_000,
@@ -102,7 +102,7 @@ def test_no_cell_is_cut_however_long_the_towns_names_are(width: int) -> None:
             grid_uwh=122_565 * 10**6, grid_held_uwh=0, grx_ugrx=1_000_250_000, grx_held_ugrx=0
         ),
     }
-    drawn = draw(scene(houses=tuple(house(n, **longest) for n in range(HOUSES))), width)
+    drawn = draw(scene(member_rows=tuple(row(n, **longest) for n in range(HOUSES))), width)
     assert max(map(len, drawn)) <= width
     table = "\n".join(drawn[2 : 4 + HOUSES])
     assert "…" not in table
@@ -139,7 +139,7 @@ def test_it_shows_every_house_with_meter_power_and_balance() -> None:
 
 
 def test_a_meter_with_a_fault_says_which() -> None:
-    drawn = draw(scene(houses=(house(1, faults=("silence",)),)))
+    drawn = draw(scene(member_rows=(row(1, faults=("silence",)),)))
     assert any("silence" in line for line in drawn)
 
 
@@ -157,7 +157,7 @@ def test_trades_name_the_members() -> None:
 
 
 def test_a_trade_of_an_unknown_wallet_shows_its_beginning() -> None:
-    trade = Trade(
+    trade = ListedTrade(
         time_ms=NOON_MS,
         price_ugrx=105_000,
         quantity_uwh=KWH,
@@ -169,7 +169,7 @@ def test_a_trade_of_an_unknown_wallet_shows_its_beginning() -> None:
 
 
 def test_the_widest_row_of_the_town_fits_a_hundred_characters() -> None:
-    wide = house(
+    wide = row(
         1,
         member="Bakery Lang",
         model="Carlo Gavazzi EM24-DIN",
@@ -180,15 +180,15 @@ def test_the_widest_row_of_the_town_fits_a_hundred_characters() -> None:
             grid_uwh=113_850 * 10**6, grid_held_uwh=0, grx_ugrx=1_000_700_000, grx_held_ugrx=0
         ),
     )
-    (row,) = [line for line in draw(scene(houses=(wide,))) if line.startswith("Bakery")]
-    assert row.split() == [
+    (line,) = [drawn for drawn in draw(scene(member_rows=(wide,))) if drawn.startswith("Bakery")]
+    assert line.split() == [
         *("Bakery", "Lang", "Carlo", "Gavazzi", "EM24-DIN", "bakery", "TCP"),
         *("▲86,864", "W", "▇▇▇▇▇▇▇", "sell", "≥", "0.105", "¼h", "113.850", "1,000.700"),
     ]
 
 
 def test_a_trade_of_an_auction_is_marked() -> None:
-    marked = Trade(
+    marked = ListedTrade(
         time_ms=NOON_MS,
         price_ugrx=105_000,
         quantity_uwh=KWH,
@@ -220,8 +220,8 @@ def test_the_newest_auction_is_told_below_the_trades(clearing: Clearing, told: s
 
 
 def test_before_anything_is_known_it_is_drawn_all_the_same() -> None:
-    unknown = msgspec.structs.replace(house(1), power_w=None, balance=None)
-    drawn = draw(scene(houses=(unknown,), summary=None, bids=(), asks=(), trades=()))
+    unknown = msgspec.structs.replace(row(1), power_w=None, balance=None)
+    drawn = draw(scene(member_rows=(unknown,), summary=None, bids=(), asks=(), trades=()))
     assert any("waiting for the backend" in line for line in drawn)
 
 
