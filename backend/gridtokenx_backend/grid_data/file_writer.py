@@ -80,13 +80,12 @@ def allocation_lines(allocations: Iterable[Allocation], zone: ZoneInfo) -> list[
 
 
 def _line(meter: str, quantity: str, start: str, energy_uwh: int | None, quality: int) -> FileLine:
-    is_missing = energy_uwh is None
     return FileLine(
         meter=meter,
         quantity=quantity,
         start=start,
         energy_kwh="" if energy_uwh is None else format_kwh(energy_uwh),
-        quality=Quality.MISSING.label if is_missing else Quality(quality).label,
+        quality=(Quality.MISSING if energy_uwh is None else Quality(quality)).label,
     )
 
 

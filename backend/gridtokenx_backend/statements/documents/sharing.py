@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.model.interval_energy import Quality
-from gridtokenx_backend.core.model.sharing_keys import Participation, factor_at
+from gridtokenx_backend.core.model.sharing_keys import Mode, Participation, factor_at
 from gridtokenx_backend.core.model.sharing_terms import SharingTerms
 from gridtokenx_backend.core.sharing.allocation import part_of
 from gridtokenx_backend.core.sharing.key_versions import moment_ms
@@ -260,7 +260,7 @@ def community_prices(allocations: MonthAllocations) -> EnergyPrices:
 def key_usages(allocations: MonthAllocations, terms: SharingTerms) -> list[KeyUsage]:
     """Return the versions of the key that allocated anything of the month."""
     agreed = {key.version: key for key in terms.key}
-    counts: dict[tuple[int, str], int] = {}
+    counts: dict[tuple[int, Mode], int] = {}
     for slot in allocations.slots.values():
         counts[slot.key, slot.mode] = counts.get((slot.key, slot.mode), 0) + 1
     usages = []

@@ -20,6 +20,7 @@ from gridtokenx_backend.core.messages.settlement_outcomes import Retirement
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.ledger import GRID, GRX, RETIRED, Movement
+from gridtokenx_backend.core.model.sharing_keys import Mode
 from gridtokenx_backend.core.sharing.allocation_pairs import covered_of
 from gridtokenx_backend.statements.fold.energy import slot_of
 from gridtokenx_backend.statements.fold.posting_kinds import is_wallet
@@ -108,7 +109,7 @@ class AllocatedSlot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     revision: int
     corrects: int
     key: int
-    mode: str
+    mode: Mode
     quality: int
     price_ugrx: int
     waiting_uwh: int

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy, Quality
+from gridtokenx_backend.statements.model.document import MeterPolicy
 from gridtokenx_backend.statements.model.months import INTERVAL_MS, Month
 
 
@@ -45,7 +46,7 @@ class MeterSpan(msgspec.Struct, frozen=True, kw_only=True):
     """The intervals [first, end) of the month in which a meter was one member's."""
 
     meter: str
-    policy: str
+    policy: MeterPolicy
     first: int
     end: int
 

@@ -215,12 +215,12 @@ class MonthFold:
 
     def _post_lines(self, row: DecodedRow, movement: Movement, reason: str) -> None:
         asset, amount = movement.asset, movement.amount
-        kind_out, kind_in = kinds_of(row.kind, movement)
+        kinds = kinds_of(row.kind, movement)
         for account, kind, signed in (
-            (movement.debit, kind_out, -amount),
-            (movement.credit, kind_in, amount),
+            (movement.debit, kinds.leaving, -amount),
+            (movement.credit, kinds.reaching, amount),
         ):
-            if is_wallet(account):
+            if kind is not None and is_wallet(account):
                 self.wallet(account).sum_of(asset, kind).add(signed, row.seq)
                 posting = Posting(
                     entry=row.seq,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import msgspec
 
 from gridtokenx_backend.core.messages.outcomes import Outcome
@@ -20,14 +23,22 @@ from gridtokenx_backend.core.model.ledger import (
     issuer,
 )
 from gridtokenx_backend.core.model.settlement import ConfirmWithdrawal, Deposit, SettlementCommand
+from gridtokenx_backend.statements.model.document import PostingKind
 from gridtokenx_wire.units import format_grx, format_kwh
 
 CHARGE_ACCOUNTS = (FEES, WHEELING, LOSSES, CONGESTION)
 """Those that trades pay into."""
-_ISSUED = {GRID: "minted", GRX: "deposited", REC: "issued"}
-_RETURNED = {GRID: "clawed_back", GRX: "withdrawn", REC: "cancelled"}
-_SPENT = {RETIRED: "retired", FED_IN: "fed_in"}
+_ISSUED: Mapping[str, PostingKind] = {GRID: "minted", GRX: "deposited", REC: "issued"}
+_RETURNED: Mapping[str, PostingKind] = {GRID: "clawed_back", GRX: "withdrawn", REC: "cancelled"}
+_SPENT: Mapping[str, PostingKind] = {RETIRED: "retired", FED_IN: "fed_in"}
 _command = msgspec.json.Decoder(SettlementCommand)
+
+
+class MovementKinds(NamedTuple):
+    """What a movement is to the account that it leaves, and to the one that it reaches."""
+
+    leaving: PostingKind | None
+    reaching: PostingKind | None
 
 
 def is_wallet(account: str) -> bool:
@@ -45,18 +56,24 @@ def is_of_trades(movement: Movement) -> bool:
     )
 
 
-def kinds_of(entry_kind: str, movement: Movement) -> tuple[str, str]:
-    """Return what a movement is to the account that it leaves, and to the one that it reaches."""
+def kinds_of(entry_kind: str, movement: Movement) -> MovementKinds:
+    """Return what a movement is to the account that it leaves, and to the one that it reaches.
+
+    Only members' accounts have kinds: it is None for an issuer or for retired energy.
+    """
     asset = movement.asset
     if is_wallet(movement.debit) and is_wallet(movement.credit):
-        return ("paid_for_shared", "earned_by_sharing") if asset == GRX else ("given", "received")
+        if asset == GRX:
+            return MovementKinds("paid_for_shared", "earned_by_sharing")
+        return MovementKinds("given", "received")
     if movement.debit == RETIRED:
-        return "", "taken_back"
+        return MovementKinds(None, "taken_back")
     if movement.debit == issuer(asset):
-        return "", "opening_balance" if entry_kind == "configure" else _ISSUED[asset]
+        opens = entry_kind == "configure"
+        return MovementKinds(None, "opening_balance" if opens else _ISSUED[asset])
     if movement.credit == issuer(asset):
-        return _RETURNED[asset], ""
-    return _SPENT.get(movement.credit, "paid"), "paid_out"
+        return MovementKinds(_RETURNED[asset], None)
+    return MovementKinds(_SPENT.get(movement.credit, "paid"), "paid_out")
 
 
 def reason_of(kind: str, command: bytes | None, outcome: Outcome | None) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from gridtokenx_backend.core.model.ledger import ASSETS, GRID
 from gridtokenx_backend.statements.fold.trade_lines import TradeSums
+from gridtokenx_backend.statements.model.document import PostingKind
 
 
 class MovementSum(msgspec.Struct, gc=False):
@@ -58,7 +59,7 @@ class WalletMonth:
         self.before = dict.fromkeys(ASSETS, 0)
         self.within = dict.fromkeys(ASSETS, 0)
         self.later = dict.fromkeys(ASSETS, 0)
-        self.sums: dict[tuple[str, str], MovementSum] = {}
+        self.sums: dict[tuple[str, PostingKind], MovementSum] = {}
         self.bought_uwh = 0
         self.minted_uwh = 0
         self.minted_later_uwh = 0
@@ -76,7 +77,7 @@ class WalletMonth:
         """Return what the wallet has at the end of what was read."""
         return self.before[asset] + self.within[asset] + self.later[asset]
 
-    def sum_of(self, asset: str, kind: str) -> MovementSum:
+    def sum_of(self, asset: str, kind: PostingKind) -> MovementSum:
         """Return the sum of the movements of a kind; a new one is kept."""
         known = self.sums.get((asset, kind))
         if known is None:

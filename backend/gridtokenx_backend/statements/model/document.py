@@ -17,6 +17,29 @@ from gridtokenx_backend.errors import OtherVersion
 
 FORMAT = "gridtokenx-statement-1"
 Status = Literal["open", "provisional", "final", "revised"]
+MeterPolicy = Literal["export", "net"]
+SharingMode = Literal["static", "time_varying", "dynamic", "imported"]
+PostingKind = Literal[
+    "opening_balance",
+    "minted",
+    "clawed_back",
+    "deposited",
+    "withdrawn",
+    "issued",
+    "cancelled",
+    "bought",
+    "sold",
+    "retired",
+    "taken_back",
+    "fed_in",
+    "given",
+    "received",
+    "paid_for_shared",
+    "earned_by_sharing",
+    "paid",
+    "paid_out",
+]
+"""What a movement is to the account that it touches."""
 
 
 class BillLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +93,7 @@ class TradeLine(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     time_ms: int
     side: Literal["bought", "sold"]
-    segment: str
+    segment: Literal["realtime", "interval"]
     quantity_kwh: str
     price_grx_per_kwh: str
     value_grx: str
@@ -86,7 +109,7 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
 
     entry: int
     time_ms: int
-    kind: str
+    kind: PostingKind
     amount: str
     about: str = ""
 
@@ -94,7 +117,7 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
 class PostingSum(msgspec.Struct, frozen=True, kw_only=True):
     """All movements of a kind, added up."""
 
-    kind: str
+    kind: PostingKind
     amount: str
     count: int
     first_entry: int
@@ -135,7 +158,7 @@ class MeteringPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A metering point. Its energy is empty if none is known: missing is not zero."""
 
     meter: str
-    policy: str
+    policy: MeterPolicy
     from_ms: int
     to_ms: int
     import_kwh: str
@@ -171,7 +194,7 @@ class KeyUsage(msgspec.Struct, frozen=True, kw_only=True):
     """A version of the community's key, and how many intervals of the month it allocated."""
 
     version: int
-    mode: str
+    mode: SharingMode
     valid_from: str
     intervals: int
     table_sha256: str = ""
