@@ -16,7 +16,8 @@ from pathlib import Path
 
 from bench.orders import MEMBERS, _stored, _submit
 from bench.rig.community import NAME, community_toml, make_gateways, make_members, write_configs
-from gridtokenx_backend.config.settings import load_settings, load_terms
+from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages.inputs import OrderInput, configure
 from gridtokenx_backend.core.messages.outcomes import OrderAccepted

@@ -25,7 +25,8 @@ from bench.rig.community import (
 from bench.rig.load import drive, prepare
 from bench.rig.percentiles import percentile
 from bench.rig.processes import Broker, python
-from gridtokenx_backend.config.settings import load_settings, load_terms
+from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages.inputs import FrameInput, OrderInput, configure
 from gridtokenx_backend.core.messages.outcomes import NotJournaled

@@ -100,7 +100,7 @@ def _assemble(settings: Settings, resources: Resources, writer: Writer) -> Backe
         operator_token=resources.operator_token,
         series=SeriesKeeper(resources.series, resources.journal, writer),
         enrolment=_enrolment(settings, resources, writer),
-        access=_broker_access(settings, resources, writer),
+        broker_access=_broker_access(settings, resources, writer),
         statements=StatementJobs(settings.journal, settings.documents),
     )
 
@@ -131,7 +131,7 @@ def _broker_access(settings: Settings, resources: Resources, writer: Writer) -> 
 
 def _start_tasks(group: asyncio.TaskGroup, backend: Backend) -> list[asyncio.Task[None]]:
     """Start everything that brings inputs to the writer or follows it, and return the tasks."""
-    writer, clock, access = backend.writer, backend.clock, backend.access
+    writer, clock, access = backend.writer, backend.clock, backend.broker_access
     period_ms = writer.community.active_terms.tick_ms
     works = [
         backend.source.run(),

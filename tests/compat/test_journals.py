@@ -20,7 +20,8 @@ from tests.compat.stored import (
     told,
 )
 
-from gridtokenx_backend.config.settings import load_settings, terms_digest
+from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.config.terms_file import terms_digest
 from gridtokenx_backend.core.messages.inputs import PeriodInput, parse
 from gridtokenx_backend.core.settlement.periods import ChangePeriod
 from gridtokenx_backend.core.state.community import Community, restore

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 from tests.docs.markdown import ROOT
 
-from gridtokenx_backend.config.settings import load_settings, load_terms
+from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_edge.config.config_check import load_config
 
 CONFIG = ROOT / "config"

@@ -149,8 +149,8 @@ async def _submit(backend: Backend, input_: Input) -> Result:
     ((result, _, _),) = await backend.writer.submit([input_])
     if isinstance(result, EnrolmentRefused):
         raise enrolment_refused(result.reason, result.detail)
-    if backend.access is not None:
-        backend.access.changed()
+    if backend.broker_access is not None:
+        backend.broker_access.changed()
     return result
 
 

@@ -20,7 +20,7 @@ from gridtokenx_wire.clock import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """The parts of a running backend. `access` and `statements` are None where there are none."""
+    """The parts of a running backend; a part that the config does not ask for is None."""
 
     writer: Writer
     journal: Journal
@@ -33,6 +33,6 @@ class Backend:
     series: SeriesKeeper
     enrolment: EnrolmentService | None = None
     """None until `gridtokenx-backend init` has made a CA."""
-    access: BrokerAccess | None = None
+    broker_access: BrokerAccess | None = None
     statements: StatementJobs | None = None
     wrong_requests: WrongRequests = field(default_factory=WrongRequests)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption
 from gridtokenx_backend.cli.output import print_answer
-from gridtokenx_backend.config.settings import load_settings, load_terms, missing_files
+from gridtokenx_backend.config.settings import load_settings, missing_files
+from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_wire.errors import ConfigError
 
 

@@ -16,7 +16,8 @@ from gridtokenx_backend.cli.exit_codes import FINDING
 from gridtokenx_backend.cli.operator_api import OperatorApi, operator_api
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption, UrlOption, example
 from gridtokenx_backend.cli.output import print_answer, print_json, print_table, write_file
-from gridtokenx_backend.config.settings import load_settings, load_terms
+from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_backend.core.messages.grid_data import GridSeries
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS

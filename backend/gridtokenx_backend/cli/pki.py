@@ -10,7 +10,8 @@ import typer
 
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption
 from gridtokenx_backend.cli.output import print_answer
-from gridtokenx_backend.config.settings import load_settings, load_terms
+from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_backend.errors import CannotStart
 
 _NEXT = """\

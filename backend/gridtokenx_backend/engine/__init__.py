@@ -1,1 +1,1 @@
-"""The one writer of a community, and what time alone calls for."""
+"""The one writer of a community, and what it does because time passes."""

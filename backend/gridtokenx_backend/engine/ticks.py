@@ -1,4 +1,4 @@
-"""Submits what only the passing of time calls for: ticks, and the clearing of each interval."""
+"""Inputs that are due because time passes: ticks, and the clearing of each interval."""
 
 from __future__ import annotations
 

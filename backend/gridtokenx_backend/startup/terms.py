@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from gridtokenx_backend.config.settings import load_terms, terms_digest
+from gridtokenx_backend.config.terms_file import load_terms, terms_digest
 from gridtokenx_backend.config.time_zones import look_up
 from gridtokenx_backend.core.messages.inputs import configure
 from gridtokenx_backend.core.sharing.key_versions import conflicts

@@ -22,7 +22,7 @@ from tests.backend.village import (
     reading,
 )
 
-from gridtokenx_backend.config.settings import check_terms
+from gridtokenx_backend.config.terms_checks import check_terms
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.inputs import DUE, Input, TickInput

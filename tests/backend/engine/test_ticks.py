@@ -1,4 +1,4 @@
-"""What time alone calls for: ticks at multiples of a period, and the writer woken in between."""
+"""Ticks at multiples of a period, and the writer, which is woken in between."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tests.backend.config.test_check_config import COMMUNITY, write
 from tests.backend.sharing_village import FIRST_MS, WH, SharingVillage, got, key, only
 from tests.backend.village import convert_terms
 
-from gridtokenx_backend.config.settings import load_terms, terms_digest
+from gridtokenx_backend.config.terms_file import load_terms, terms_digest
 from gridtokenx_backend.config.time_zones import look_up
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS

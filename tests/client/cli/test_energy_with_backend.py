@@ -20,7 +20,8 @@ import pytest
 from tests.backend.village import Gateway, frame_input, reading
 
 from gridtokenx_backend.config.data_folder import prepare_data_folder
-from gridtokenx_backend.config.settings import load_settings, load_terms
+from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.journal.sqlite_journal import open_journal

@@ -10,7 +10,7 @@ from tests.backend.settling import Settling
 from tests.backend.sharing_village import key
 from tests.backend.village import KWH, NAME, Village, assert_sound, convert_terms
 
-from gridtokenx_backend.config.settings import check_terms
+from gridtokenx_backend.config.terms_checks import check_terms
 from gridtokenx_backend.core.messages.outcomes import Ticked
 
 SHARED: dict[str, Any] = {
