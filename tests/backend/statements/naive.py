@@ -1,4 +1,4 @@
-"""The same figures a second time, slowly, from the stored leaves alone."""
+"""Computes the figures of a statement again, slowly, from the stored leaves alone."""
 
 from __future__ import annotations
 

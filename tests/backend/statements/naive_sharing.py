@@ -1,4 +1,4 @@
-"""The key's figures a second time, slowly, with fractions, from the energies of the test."""
+"""Computes what a key allocates again, slowly, with fractions, from the energies of a test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KWH = 10**9
 
 
 def split(total: int, weights: Sequence[int | Fraction]) -> list[int]:
-    """Largest remainders; the first of equal ones gets more."""
+    """Divide by largest remainders; of equal ones the first gets more."""
     whole = Fraction(sum(weights))
     if not whole:
         return [0] * len(weights)
@@ -37,11 +37,11 @@ def static(made: int, used: Mapping[str, int], percents: Mapping[str, Fraction])
 
 
 def cost(energy_uwh: int, price_grx: Fraction) -> Fraction:
-    """In GRX, whole µGRX, rounded down."""
+    """Return the cost in GRX, rounded down to a whole µGRX."""
     return Fraction(floor(Fraction(energy_uwh, KWH) * price_grx * 10**6), 10**6)
 
 
 def rounded(amount: Fraction) -> Fraction:
-    """To the nearest µGRX, a half away from zero."""
+    """Return an amount rounded to the nearest µGRX, a half away from zero."""
     sign = -1 if amount < 0 else 1
     return Fraction(sign * floor(abs(amount) * 10**6 + Fraction(1, 2)), 10**6)

@@ -1,4 +1,4 @@
-"""Takes periods' steps in the core of a made-up June, without a server."""
+"""Takes the steps of a period in the core of a made-up June, without a server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gridtokenx_backend.statements.model.document import Statement, decode
 
 
 def take(june: June, journal: Path, status: PeriodStatus, month: str = "2026-06") -> ChangePeriod:
-    """Makes the documents beside the journal, and journals the step."""
+    """Make the documents beside the journal, and journal the step."""
     with Books(journal, month) as books:
         command = MonthClosing(books, store_of(journal), status).command(lambda *_: None)
     outcome = june.apply(inputs.change_period(command))

@@ -31,7 +31,7 @@ Energies = tuple[int | None, int | None, int | None]
 
 
 def local_ms(text: str) -> int:
-    """A local time in Vienna, as Unix ms."""
+    """Return a local time in Vienna as Unix ms."""
     return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(ZONE)).timestamp()) * 1000
 
 
@@ -117,7 +117,7 @@ class SharedMonth(Chronicle):
 def statements(
     village: SharedMonth, path: Path
 ) -> tuple[dict[str, StatementData], CommunityReport]:
-    """The statements of anna, ben and cleo, and the report."""
+    """Return the statements of anna, ben and cleo, and the report, after all checks hold."""
     village.store(path)
     with Books(path, village.month.name) as books:
         books.catch_up()

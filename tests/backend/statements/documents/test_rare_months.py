@@ -1,4 +1,4 @@
-"""Statements of months in which the other parts of the market did what is rare."""
+"""Statements of months in which something rare happened in other parts of the market."""
 
 from __future__ import annotations
 

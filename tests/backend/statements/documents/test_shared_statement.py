@@ -1,4 +1,4 @@
-"""Statements of a community that shares, from its journal, against a second computation."""
+"""Statements of a community that shares are compared with a second computation."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def shared(mode: str, quarters: Iterable[Energies] = QUARTERS, **sharing: str) -
 
 
 def imported() -> SharedMonth:
-    """As `dynamic`, but by the grid operator's word, which comes with the last clearing."""
+    """The same as `dynamic`, but by the grid operator's file, which comes at the end."""
     village = shared("imported")
     rows = naive_received("dynamic")
     village.operator_says(
@@ -276,7 +276,7 @@ def test_surplus_leaves_for_the_utility_with_the_month_that_made_it(tmp_path: Pa
 
 
 def test_what_waits_to_be_minted_is_told_and_the_sums_agree_all_the_same(tmp_path: Path) -> None:
-    """The grid operator knows what the plant made; its gateway was not heard, so no GRID is."""
+    """The grid operator knows what the plant made; without its gateway nothing is minted."""
     village = shared("imported", [(None, 400, 0)])
     village.operator_says(
         a=(FLAT_B, "received", [400]),

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.backend.statements.documents.test_coupled_trades import MAY, Coupled
 from tests.backend.statements.june import JUNE, June
 from tests.backend.statements.period_steps import take
 from tests.backend.statements.wrong_core import (
@@ -28,6 +29,7 @@ from tests.backend.village import KWH, Resident
 
 from gridtokenx_backend.core.messages.outcomes import (
     FrameAccepted,
+    IntervalCleared,
     OrderAccepted,
     PeriodChanged,
     Ticked,
@@ -43,6 +45,10 @@ from gridtokenx_backend.core.model.ledger import (
     issuer,
 )
 from gridtokenx_backend.journal.entry import decode_outcome
+from gridtokenx_backend.statements.fold.findings import COMMUNITY
+from gridtokenx_backend.statements.fold.journal_rows import JournalRow
+from gridtokenx_backend.statements.fold.month_fold import MonthFold
+from gridtokenx_backend.statements.fold.spool import Spool
 
 replace = msgspec.structs.replace
 Settled = tuple[Any, list[Movement]]
@@ -289,3 +295,38 @@ def test_what_the_docstrings_call_unnoticed_passes_every_check(
     go_wrong(made, change)
     failed = failed_checks(made, tmp_path / "journal.db", "2026-06")
     assert failed == {"anna": [], "ben": [], "cleo": [], REPORT: []}
+
+
+def test_wrong_wheeling_of_an_auction_between_zones_passes_every_check(tmp_path: Path) -> None:
+    """The journal does not name the links that the energy took."""
+    made = Coupled()
+
+    def changed(outcome: Any) -> Any:
+        if not isinstance(outcome, IntervalCleared):
+            return outcome
+        trade, movements = doubled_wheeling(outcome.trades[0], outcome.movements)
+        return replace(outcome, trades=[trade], movements=movements)
+
+    go_wrong(made, changed)
+    failed = failed_checks(made, tmp_path / "journal.db", MAY.name)
+    assert failed == {"anna": [], "ben": [], "cleo": [], REPORT: []}
+
+
+def test_entries_whose_private_part_was_erased_leave_no_finding() -> None:
+    made = june()
+    wallets = [who.wallet for who in (made.anna, made.ben, made.cleo)]
+    with Spool() as spool:
+        fold = MonthFold(JUNE, spool)
+        for entry in made.entries:
+            is_erased = isinstance(decode_outcome(entry.outcome), OrderAccepted)
+            row = JournalRow(
+                seq=entry.seq,
+                at_ms=entry.at_ms,
+                kind=entry.kind,
+                leaf=entry.leaf,
+                input=None if is_erased else entry.input,
+                outcome=None if is_erased else entry.outcome,
+            )
+            fold.add(row)
+    assert fold.wallet(BEN).retired is not None
+    assert [fold.findings.checks(wallet) for wallet in [*wallets, COMMUNITY]] == [[], [], [], []]

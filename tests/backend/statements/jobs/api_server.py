@@ -1,4 +1,4 @@
-"""A backend's API on a real socket, in a thread, on a journal that is there already."""
+"""Serves a backend's API on a real socket, in a thread, with a journal that exists already."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from gridtokenx_backend.signatures.verifier import Verifier
 from gridtokenx_backend.statements.jobs.statement_jobs import StatementJobs
 
 
-class Served:
-    """`url` is the API's address; `config` names the files of the backend that it is."""
+class ApiServer:
+    """A served API: `url` is its address, `config` the configuration of the backend."""
 
     def __init__(self, config: Path, settings: Settings, url: str) -> None:
         self.config = config
@@ -45,7 +45,7 @@ class Served:
 
 
 def config_in(folder: Path) -> Path:
-    """A backend.toml; its journal is to be at data/journal.db."""
+    """Write a backend.toml whose journal is data/journal.db."""
     path = folder / "backend.toml"
     path.write_text("[broker]\ninsecure = true\n[api]\nport = 0\n")
     prepare_data_folder(load_settings(path))
@@ -53,8 +53,8 @@ def config_in(folder: Path) -> Path:
 
 
 @contextmanager
-def serving(config: Path, at_ms: int) -> Iterator[Served]:
-    """The API, until the block ends. The community's clock stands at `at_ms`."""
+def serving(config: Path, at_ms: int) -> Iterator[ApiServer]:
+    """Serve the API until the block ends. The community's clock stands at `at_ms`."""
     settings = load_settings(config)
     listener = socket.create_server(("127.0.0.1", 0))
     ready, stop = threading.Event(), threading.Event()
@@ -65,7 +65,7 @@ def serving(config: Path, at_ms: int) -> Iterator[Served]:
     try:
         assert ready.wait(20)
         host, port = listener.getsockname()
-        yield Served(config, settings, f"http://{host}:{port}")
+        yield ApiServer(config, settings, f"http://{host}:{port}")
     finally:
         stop.set()
         thread.join(20)

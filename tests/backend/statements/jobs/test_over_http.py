@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.backend.commands import Command, Ran
-from tests.backend.statements.jobs.api_server import Served, config_in, serving
+from tests.backend.statements.jobs.api_server import ApiServer, config_in, serving
 from tests.backend.statements.june import June, journaled
 from tests.backend.village import Resident
 
@@ -19,7 +19,7 @@ from gridtokenx_wire.read_token import ReadToken, sign_read_token
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     folder = tmp_path_factory.mktemp("served")
     config = config_in(folder)
     served_june.append(journaled(folder / "data" / "journal.db", 2, 1))
@@ -31,15 +31,15 @@ served_june: list[June] = []
 
 
 @pytest.fixture
-def june(served: Served) -> June:
+def june(served: ApiServer) -> June:
     return served_june[-1]
 
 
-def run(command: Command, served: Served, *arguments: str) -> Ran:
+def run(command: Command, served: ApiServer, *arguments: str) -> Ran:
     return command(*arguments, "--config", str(served.config), "--api", served.url)
 
 
-def get(served: Served, path: str, **headers: str) -> httpx.Response:
+def get(served: ApiServer, path: str, **headers: str) -> httpx.Response:
     return httpx.get(f"{served.url}{path}", headers=headers or served.operator, timeout=60)
 
 
@@ -51,7 +51,7 @@ def read_token(who: Resident, at_ms: int) -> dict[str, str]:
 
 
 def test_a_month_from_its_preview_to_its_revision(
-    served: Served, june: June, command: Command
+    served: ApiServer, june: June, command: Command
 ) -> None:
     wallet = june.ben.wallet
     preview = get(served, f"/v1/statements/{wallet}/2026-06.json").json()
@@ -77,7 +77,7 @@ def test_a_month_from_its_preview_to_its_revision(
     assert "expected a month that is open or provisional; 2026-06 is revised" in again.err
 
 
-def test_a_month_that_is_not_over_cannot_be_closed(served: Served, command: Command) -> None:
+def test_a_month_that_is_not_over_cannot_be_closed(served: ApiServer, command: Command) -> None:
     ran = run(command, served, "period", "provisional", "2026-07")
     assert (ran.status, len(ran.lines)) == (2, 1)
     assert re.search(r"a month that is over; \S+ ends at 2026-\d\d-\d\dT\d\d:00Z", ran.err)
@@ -93,7 +93,7 @@ def test_a_month_that_is_not_over_cannot_be_closed(served: Served, command: Comm
     ],
 )
 def test_documents_come_in_every_form(
-    served: Served, june: June, form: str, kind: str, begins: bytes
+    served: ApiServer, june: June, form: str, kind: str, begins: bytes
 ) -> None:
     response = get(served, f"/v1/statements/{june.anna.wallet}/2026-07.{form}")
     assert response.status_code == 200, response.text
@@ -103,7 +103,7 @@ def test_documents_come_in_every_form(
 
 
 def test_a_member_reads_their_own_statement_and_the_report_alone(
-    served: Served, june: June
+    served: ApiServer, june: June
 ) -> None:
     ben = read_token(june.ben, june.at_ms)
     own = get(served, f"/v1/statements/{june.ben.wallet}/2026-07.csv", **ben)
@@ -128,7 +128,7 @@ def test_a_member_reads_their_own_statement_and_the_report_alone(
     ],
 )
 def test_what_cannot_be_had_is_a_problem_document(
-    served: Served, june: June, path: str, headers: dict[str, str], status: int
+    served: ApiServer, june: June, path: str, headers: dict[str, str], status: int
 ) -> None:
     response = get(served, path.format(ben=june.ben.wallet), **headers)
     assert response.status_code == status, response.text
@@ -137,13 +137,13 @@ def test_what_cannot_be_had_is_a_problem_document(
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[", b'{"month": 1}', b"\xff"])
-def test_a_step_that_cannot_be_read_is_refused(served: Served, body: bytes) -> None:
+def test_a_step_that_cannot_be_read_is_refused(served: ApiServer, body: bytes) -> None:
     response = httpx.post(f"{served.url}/v1/periods", content=body, headers=served.operator)
     assert (response.status_code, response.json()["reason"]) == (400, "bad_request")
 
 
 def test_statements_of_all_members_are_files_that_only_the_operator_reads(
-    served: Served, june: June, command: Command, tmp_path: Path
+    served: ApiServer, june: June, command: Command, tmp_path: Path
 ) -> None:
     config = ("--config", str(served.config))
     out = ("--out", str(tmp_path / "july"), "--format", "csv")
@@ -161,7 +161,7 @@ def test_statements_of_all_members_are_files_that_only_the_operator_reads(
 
 
 def test_files_that_cannot_be_written_are_one_line(
-    served: Served, command: Command, tmp_path: Path
+    served: ApiServer, command: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     out = ("--out", str(tmp_path / "file"), "--format", "csv", "--config", str(served.config))
@@ -172,7 +172,11 @@ def test_files_that_cannot_be_written_are_one_line(
 
 
 def test_the_members_command_fetches_what_the_api_gives(
-    served: Served, june: June, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: Any
+    served: ApiServer,
+    june: June,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsysbinary: Any,
 ) -> None:
     from gridtokenx_client.__main__ import app
 
