@@ -24,7 +24,6 @@ from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.replay.replay import rebuild
 from gridtokenx_backend.signatures.verifier import Verifier
-from gridtokenx_wire.carried import read_frames
 from gridtokenx_wire.clock import SteppedClock, write_stepped
 from gridtokenx_wire.keys import (
     load_private_key,
@@ -32,6 +31,7 @@ from gridtokenx_wire.keys import (
     raw_private_seed,
     raw_public_key,
 )
+from gridtokenx_wire.message_file import read_frames
 
 CARRIED = EXPECTED["carried"]
 FRAMES = V1 / "transfer" / "south.frames"
