@@ -44,7 +44,12 @@ def _community(wallets_of: list[str], now_ms: int, folder: Path) -> Community:
     machine.apply(community, configure(terms), now_ms)
     for wallet in wallets_of:
         for asset in ASSETS[:2]:
-            assert community.ledger.post([Movement(asset, issuer(asset), wallet, 10**15)]) is None
+            assert (
+                community.ledger.post(
+                    [Movement(asset=asset, debit=issuer(asset), credit=wallet, amount=10**15)]
+                )
+                is None
+            )
     return community
 
 

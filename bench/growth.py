@@ -183,18 +183,20 @@ def _cost_us(community: Community, gateways: _Gateways) -> float:
 def _terms(keys: list[bytes], meters: int) -> CommunityTerms:
     names = [device_text(device_id(key)) for key in keys]
     return CommunityTerms(
-        CommunitySection("growth"),
+        community=CommunitySection(name="growth"),
         member=[
-            MemberTerms(f"member{index}", PublicKey(os.urandom(32)), Grx(1_000_000))
+            MemberTerms(
+                name=f"member{index}", wallet=PublicKey(os.urandom(32)), opening_grx=Grx(1_000_000)
+            )
             for index in range(meters)
         ],
-        device=[DeviceTerms(PublicKey(key)) for key in keys],
+        device=[DeviceTerms(public_key=PublicKey(key)) for key in keys],
         meter=[
             MeterTerms(
-                f"METER-{index}",
-                f"member{index}",
-                Kilowatt(20_000),
-                names[index // METERS_PER_GATEWAY],
+                id=f"METER-{index}",
+                owner=f"member{index}",
+                max_power_kw=Kilowatt(20_000),
+                device=names[index // METERS_PER_GATEWAY],
             )
             for index in range(meters)
         ],

@@ -96,7 +96,12 @@ async def _build(
 def _rows(day: int, pattern: Columns) -> list[IntervalEnergy]:
     start_ms = day * DAY_MS
     return [
-        IntervalEnergy(start_ms + slot * INTERVAL_MS, imported, exported, Quality.MEASURED)
+        IntervalEnergy(
+            interval_ms=start_ms + slot * INTERVAL_MS,
+            import_uwh=imported,
+            export_uwh=exported,
+            quality=Quality.MEASURED,
+        )
         for slot, (imported, exported) in enumerate(pattern)
     ]
 
@@ -108,7 +113,9 @@ def _name(meter: int) -> str:
 async def _live(store: SeriesStore, meters: int, days: int) -> float:
     """Milliseconds to store the end of one quarter of an hour: one interval of every meter."""
     day = _FIRST_DAY + days - 1
-    row = IntervalEnergy(day * DAY_MS, 1, 2, Quality.MEASURED, 1)
+    row = IntervalEnergy(
+        interval_ms=day * DAY_MS, import_uwh=1, export_uwh=2, quality=Quality.MEASURED, revision=1
+    )
     started = time.perf_counter()
     for first in range(0, meters, _BATCH):
         names = range(first, min(meters, first + _BATCH))

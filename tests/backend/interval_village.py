@@ -54,7 +54,9 @@ class IntervalVillage(Village):
         super().__init__(**document)
         self.given: list[tuple[Input, int]] = []
         for resident in self.people.values():
-            grid = Movement(GRID, issuer(GRID), resident.wallet, 1000 * KWH)
+            grid = Movement(
+                asset=GRID, debit=issuer(GRID), credit=resident.wallet, amount=1000 * KWH
+            )
             assert self.community.ledger.post([grid]) is None
 
     def apply(self, given: Input, at_ms: int | None = None) -> Result:

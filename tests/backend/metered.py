@@ -7,7 +7,7 @@ from typing import Any
 from tests.backend.village import Village, meter_terms, reading
 
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted
-from gridtokenx_backend.core.oracle.intervals import INTERVAL_MS, IntervalEnergy, Quality
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy, Quality
 from gridtokenx_wire.verdict import Reason
 
 MINUTE_MS = 60_000

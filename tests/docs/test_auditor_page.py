@@ -56,10 +56,17 @@ def inputs() -> list[Input]:
     jws = block(wire_page, "jws order").replace("\n", "").encode()
     member = PublicKey(raw_public_key(MEMBER.public_key()))
     terms = CommunityTerms(
-        CommunitySection("sonnenweg"),
-        member=[MemberTerms("Anna", member, Grx(100_000_000))],
-        device=[DeviceTerms(PublicKey(raw_public_key(GATEWAY.public_key())))],
-        meter=[MeterTerms("EASTRON-12345678", "Anna", Kilowatt(17_000), device_text(first.device))],
+        community=CommunitySection(name="sonnenweg"),
+        member=[MemberTerms(name="Anna", wallet=member, opening_grx=Grx(100_000_000))],
+        device=[DeviceTerms(public_key=PublicKey(raw_public_key(GATEWAY.public_key())))],
+        meter=[
+            MeterTerms(
+                id="EASTRON-12345678",
+                owner="Anna",
+                max_power_kw=Kilowatt(17_000),
+                device=device_text(first.device),
+            )
+        ],
     )
     return [
         configure(terms),

@@ -6,8 +6,8 @@ from tests.backend.village import START_MS, Village, meter_terms, reading
 from tests.docs.markdown import DOCS, section, tables
 
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted
+from gridtokenx_backend.core.model.interval_energy import IntervalEnergy, Quality
 from gridtokenx_backend.core.oracle import intervals
-from gridtokenx_backend.core.oracle.intervals import IntervalEnergy, Quality
 
 PAGE = (DOCS / "market.md").read_text()
 DAY_MS = 86_400_000

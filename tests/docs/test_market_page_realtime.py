@@ -57,7 +57,9 @@ class Floor:
         self.community = Community()
         machine.apply(self.community, inputs.configure(convert_terms(document)), START_MS)
         for person in people.values():
-            minted = Movement(GRID, issuer(GRID), person.wallet, 100 * UWH_PER_KWH)
+            minted = Movement(
+                asset=GRID, debit=issuer(GRID), credit=person.wallet, amount=100 * UWH_PER_KWH
+            )
             assert self.community.ledger.post([minted]) is None
         self.told = 0
 

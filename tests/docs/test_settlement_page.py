@@ -31,7 +31,7 @@ def test_the_prices_of_the_page_follow_the_hours() -> None:
     shown = re.search(r"price ([0-9.]+) and the curve `([0-9:.,]+)`", part)
     assert shown is not None
     curve = tuple((hour, parse_grx(price)) for hour, price in read_curve(shown[2]))
-    order = StandingOrder(parse_grx(shown[1]), 0, curve=curve)
+    order = StandingOrder(price_ugrx=parse_grx(shown[1]), keep_uwh=0, curve=curve)
     (table,) = tables(part)
     assert {row[0]: parse_grx(row[1]) for row in table} == {
         row[0]: price_at(order, int(row[0])) for row in table

@@ -74,7 +74,13 @@ def test_with_a_meter_missing_the_page_is_right_too() -> None:
 
 def test_the_prices_of_the_page_are_those_of_the_band() -> None:
     (rows,) = tables(section(PAGE, "On the ledger"))
-    terms = CommunityPrice("balance", 120_000, 100_000, 200_000, 1_000)
+    terms = CommunityPrice(
+        rule="balance",
+        reference_ugrx=120_000,
+        floor_ugrx=100_000,
+        ceiling_ugrx=200_000,
+        tick_ugrx=1_000,
+    )
     for offered, consumed, price, _ in rows:
         assert of_interval(terms, int(offered) * WH, int(consumed) * WH) == parse_grx(price)
 

@@ -263,12 +263,24 @@ def make_example_entry() -> tuple[bytes, bytes, list[object]]:
     """(leaf, outcome, first entry's movements) of the community that the page describes."""
     device = device_text(device_id(GATEWAY.public_key()))
     terms = CommunityTerms(
-        CommunitySection("sonnenweg"),
+        community=CommunitySection(name="sonnenweg"),
         member=[
-            MemberTerms("Anna", PublicKey(raw_public_key(MEMBER.public_key())), Grx(100_000_000))
+            MemberTerms(
+                name="Anna",
+                wallet=PublicKey(raw_public_key(MEMBER.public_key())),
+                opening_grx=Grx(100_000_000),
+            )
         ],
-        device=[DeviceTerms(PublicKey(raw_public_key(GATEWAY.public_key())), "Sonnenweg 3")],
-        meter=[MeterTerms("EASTRON-12345678", "Anna", Kilowatt(17_000), device)],
+        device=[
+            DeviceTerms(
+                public_key=PublicKey(raw_public_key(GATEWAY.public_key())), site="Sonnenweg 3"
+            )
+        ],
+        meter=[
+            MeterTerms(
+                id="EASTRON-12345678", owner="Anna", max_power_kw=Kilowatt(17_000), device=device
+            )
+        ],
     )
     at_ms = json.loads(block(PAGE, "json leaf"))["at_ms"]
     community = Community()

@@ -43,9 +43,15 @@ class MeterDay:
         start_ms = day * DAY_MS
         columns = zip(self.import_uwh, self.export_uwh, self.quality, self.revision, strict=True)
         return [
-            IntervalEnergy(start_ms + slot * INTERVAL_MS, *row)
-            for slot, row in enumerate(columns)
-            if row[2] != Quality.MISSING
+            IntervalEnergy(
+                interval_ms=start_ms + slot * INTERVAL_MS,
+                import_uwh=import_uwh,
+                export_uwh=export_uwh,
+                quality=quality,
+                revision=revision,
+            )
+            for slot, (import_uwh, export_uwh, quality, revision) in enumerate(columns)
+            if quality != Quality.MISSING
         ]
 
     def pack(self) -> bytes:

@@ -185,7 +185,13 @@ class TableVillage(SharingVillage):
 
     def __init__(self, *shares_ppm: int) -> None:
         shares = b"".join(share.to_bytes(4, "little") for share in shares_ppm)
-        self.table = ShareTable("ab" * 32, FIRST_MS, INTERVAL_MS, ["flat-b", "flat-c"], shares)
+        self.table = ShareTable(
+            source="ab" * 32,
+            start_ms=FIRST_MS,
+            step_ms=INTERVAL_MS,
+            meters=["flat-b", "flat-c"],
+            shares=shares,
+        )
         given = msgspec.to_builtins(self.table)
         by_table = key("time_varying", shares_percent={"flat-b": "50"}, of_table=given)
         super().__init__("time_varying", by_table)

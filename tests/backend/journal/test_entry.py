@@ -69,7 +69,7 @@ def test_a_leaf_tells_the_movements_and_nothing_of_the_frame(village: Village) -
     outcome = village.apply(given)
     assert isinstance(outcome, FrameAccepted)
     entry = make_entry(village.community.entries, START_MS, given, outcome, bytes(16))
-    mint = Movement(GRID, issuer(GRID), village.anna.wallet, 1500)
+    mint = Movement(asset=GRID, debit=issuer(GRID), credit=village.anna.wallet, amount=1500)
     leaf = decode_leaf(entry.leaf)
     assert (leaf.v, leaf.seq, leaf.at_ms, leaf.kind) == (2, entry.seq, START_MS, "frame")
     assert leaf.movements == [mint]

@@ -34,7 +34,13 @@ T0 = TODAY * DAY_MS
 
 
 def row(slot: int, energy_uwh: int = 5, quality: int = 4, revision: int = 0) -> IntervalEnergy:
-    return IntervalEnergy(T0 + slot * INTERVAL_MS, energy_uwh, 2 * energy_uwh, quality, revision)
+    return IntervalEnergy(
+        interval_ms=T0 + slot * INTERVAL_MS,
+        import_uwh=energy_uwh,
+        export_uwh=2 * energy_uwh,
+        quality=quality,
+        revision=revision,
+    )
 
 
 @given(
@@ -46,7 +52,16 @@ def row(slot: int, energy_uwh: int = 5, quality: int = 4, revision: int = 0) -> 
     )
 )
 def test_a_packed_day_is_the_day(slots: dict[int, tuple[int, int, int, int]]) -> None:
-    rows = [IntervalEnergy(T0 + slot * INTERVAL_MS, *slots[slot]) for slot in sorted(slots)]
+    rows = [
+        IntervalEnergy(
+            interval_ms=T0 + slot * INTERVAL_MS,
+            import_uwh=import_uwh,
+            export_uwh=export_uwh,
+            quality=quality,
+            revision=revision,
+        )
+        for slot, (import_uwh, export_uwh, quality, revision) in sorted(slots.items())
+    ]
     day = MeterDay()
     day.put(rows)
     assert unpack(day.pack()).rows(TODAY) == rows

@@ -120,7 +120,12 @@ def test_and_so_it_does_with_coupled_zones(
         zone: apart(zone, orders, 100 * place)
         for place, (zone, orders) in enumerate(zip(zones, drawn, strict=True))
     }
-    links = {(a, b): LinkRules(a, b, most * KWH, cost, 1) for (a, b, _), most, cost in ways}
+    links = {
+        (a, b): LinkRules(
+            from_zone=a, to_zone=b, capacity_uwh=most * KWH, wheeling_ugrx=cost, loss_ugrx=1
+        )
+        for (a, b, _), most, cost in ways
+    }
     assert differing(published(given_books, *links.values())) == []
 
 
@@ -128,7 +133,9 @@ TWO_ZONES = {
     "north": book("anna sells 9 at 2", "ben buys 3 at 5"),
     "south": apart("south", book("cleo buys 9 at 10", "dan sells 2 at 4"), 10),
 }
-LINK = LinkRules("north", "south", 4 * KWH, 2, 1)
+LINK = LinkRules(
+    from_zone="north", to_zone="south", capacity_uwh=4 * KWH, wheeling_ugrx=2, loss_ugrx=1
+)
 
 
 def changed(**values: object) -> Callable[[Clearing], Clearing]:

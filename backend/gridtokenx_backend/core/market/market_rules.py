@@ -22,7 +22,7 @@ class MarketRules(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc
     fee_payer: Payer = "seller"
     network_payer: Payer = "buyer"
     min_fee_ugrx: int = 0
-    zones: tuple[ZoneRules, ...] = (ZoneRules(ONLY_ZONE),)
+    zones: tuple[ZoneRules, ...] = (ZoneRules(name=ONLY_ZONE),)
     links: tuple[LinkRules, ...] = ()
     most_open_orders: int = 1000
     """How many orders of one wallet may be open in each segment."""

@@ -106,7 +106,7 @@ def _judge_readings(
     Returns the verdicts that are not `accepted`, as (index, reason), and what was taken.
     """
     verdicts: list[tuple[int, int]] = []
-    accepted = AcceptedReadings(community.limits, at_ms)
+    accepted = AcceptedReadings(limits=community.limits, at_ms=at_ms)
     judge, take = validation.judge, accepted.take
     limits, synchronised = community.limits, frame.clock.synchronised
     members, sender = community.members, community.devices[frame.device]

@@ -16,7 +16,7 @@ def mint(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> lis
 
     What the owner owes since a correction is taken back at once.
     """
-    minted = Movement(GRID, _GRID_ISSUER, meter.owner, minted_uwh)
+    minted = Movement(asset=GRID, debit=_GRID_ISSUER, credit=meter.owner, amount=minted_uwh)
     if community.ledger.post([minted]) is not None:
         return None
     community.counters.minted_uwh += minted_uwh
@@ -26,7 +26,9 @@ def mint(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> lis
     member.minted_uwh += minted_uwh
     if not member.owed_uwh:
         return [minted]
-    back = Movement(GRID, meter.owner, _GRID_ISSUER, min(member.owed_uwh, minted_uwh))
+    back = Movement(
+        asset=GRID, debit=meter.owner, credit=_GRID_ISSUER, amount=min(member.owed_uwh, minted_uwh)
+    )
     refusal = community.ledger.post([back])
     assert refusal is None
     member.owed_uwh -= back.amount
@@ -43,7 +45,7 @@ def claw_back(community: Community, meter: Meter, amount_uwh: int, at_ms: int) -
     member.owed_uwh += amount_uwh - taken_uwh
     if not taken_uwh:
         return []
-    back = Movement(GRID, meter.owner, _GRID_ISSUER, taken_uwh)
+    back = Movement(asset=GRID, debit=meter.owner, credit=_GRID_ISSUER, amount=taken_uwh)
     refusal = community.ledger.post([back])
     assert refusal is None
     community.counters.minted_uwh -= taken_uwh

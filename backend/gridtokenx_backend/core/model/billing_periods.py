@@ -9,7 +9,7 @@ import msgspec
 PeriodStatus = Literal["provisional", "final", "revised"]
 
 
-class Period(msgspec.Struct, array_like=True, gc=False):
+class Period(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """`entries` are the journal's numbers of its steps: revision n is the n-th of them."""
 
     status: PeriodStatus

@@ -40,7 +40,7 @@ class Quality(IntEnum):
         return Quality.MEASURED if is_measured else Quality.INTERPOLATED
 
 
-class IntervalEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class IntervalEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """What a meter counted in the interval that starts at `interval_ms`.
 
     `revision` is 0 at first and grows with every change. `quality` is a Quality's number.
@@ -57,7 +57,7 @@ class IntervalEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.interval_ms + INTERVAL_MS
 
 
-class BoundaryRegisters(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class BoundaryRegisters(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """Counted registers at a time. `is_measured`: a reading lies within the tolerance of it."""
 
     import_uwh: int
@@ -65,7 +65,7 @@ class BoundaryRegisters(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_measured: bool
 
 
-class EstimatedSpan(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class EstimatedSpan(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """The time between two accepted readings, with a bound of intervals in it.
 
     Counted registers at both ends. `base` is what the register's own value lacked of it at the
@@ -101,13 +101,13 @@ class EstimatedSpan(msgspec.Struct, frozen=True, array_like=True, gc=False):
         moved_import_uwh = self.to_import_uwh - self.from_import_uwh
         moved_export_uwh = self.to_export_uwh - self.from_export_uwh
         return BoundaryRegisters(
-            self.from_import_uwh + moved_import_uwh * passed_ms // span_ms,
-            self.from_export_uwh + moved_export_uwh * passed_ms // span_ms,
-            min(passed_ms, span_ms - passed_ms) <= tolerance_ms,
+            import_uwh=self.from_import_uwh + moved_import_uwh * passed_ms // span_ms,
+            export_uwh=self.from_export_uwh + moved_export_uwh * passed_ms // span_ms,
+            is_measured=min(passed_ms, span_ms - passed_ms) <= tolerance_ms,
         )
 
 
-class MeterPast(msgspec.Struct, array_like=True, gc=False):
+class MeterPast(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """What a meter's state keeps of its past; most meters need none of it.
 
     `estimated_spans` are those that a late reading may still fall into, oldest first.

@@ -37,7 +37,7 @@ class LedgerRefusal(Enum):
     INSUFFICIENT_BALANCE = auto()
 
 
-class Movement(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Movement(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """`amount` base units of `asset` from the account `debit` to the account `credit`."""
 
     asset: str
@@ -46,7 +46,7 @@ class Movement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     amount: int
 
 
-class Pending(msgspec.Struct, array_like=True, gc=False):
+class Pending(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """The first phase of a transfer: `amount` is reserved until it is posted or released."""
 
     account: str
@@ -54,7 +54,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     amount: int
 
 
-class LedgerState(msgspec.Struct, array_like=True, gc=False):
+class LedgerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """Asset → account → what it owns, and what of that is in escrow (only where there is any)."""
 
     posted: dict[str, dict[str, int]]
@@ -63,7 +63,9 @@ class LedgerState(msgspec.Struct, array_like=True, gc=False):
 
 
 def empty_ledger() -> LedgerState:
-    return LedgerState({asset: {} for asset in ASSETS}, {asset: {} for asset in ASSETS}, {})
+    return LedgerState(
+        posted={asset: {} for asset in ASSETS}, held={asset: {} for asset in ASSETS}, pendings={}
+    )
 
 
 def issuer(asset: str) -> str:
@@ -129,7 +131,7 @@ class Ledger:
             return LedgerRefusal.INSUFFICIENT_BALANCE
         held = self._held[asset]
         held[account] = held.get(account, 0) + amount
-        self._pendings[pending] = Pending(account, asset, amount)
+        self._pendings[pending] = Pending(account=account, asset=asset, amount=amount)
         return None
 
     def reserved(self, pending: int) -> int:
@@ -143,14 +145,14 @@ class Ledger:
         assert amount > 0 <= left
         posted[debit] = left
         posted[credit] = posted.get(credit, 0) + amount
-        return Movement(asset, debit, credit, amount)
+        return Movement(asset=asset, debit=debit, credit=credit, amount=amount)
 
     def post_pending(self, pending: int, credit: str, amount: int) -> Movement:
         """The second phase for a part: `amount` leaves the escrow for the account `credit`."""
         source = self._pendings[pending]
         self._unhold(source, amount)
         self._move(source.asset, source.account, credit, amount)
-        return Movement(source.asset, source.account, credit, amount)
+        return Movement(asset=source.asset, debit=source.account, credit=credit, amount=amount)
 
     def release(self, pending: int, amount: int) -> None:
         """Gives a part of the escrow back to its owner."""

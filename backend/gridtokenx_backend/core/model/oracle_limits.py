@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class OracleLimits(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class OracleLimits(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """What holds for every meter of the community, in milliseconds.
 
     The last three are about intervals: how long after a span's end late readings are taken,

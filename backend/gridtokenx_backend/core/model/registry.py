@@ -18,7 +18,7 @@ DeviceStatus = Literal["active", "pending", "revoked"]
 TokenStatus = Literal["open", "used", "withdrawn"]
 
 
-class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """A meter's terms as integers; one object serves all meters with the same terms."""
 
     policy: str
@@ -32,7 +32,7 @@ class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     technology: str = ""
 
 
-class MonthMinted(msgspec.Struct, array_like=True, gc=False):
+class MonthMinted(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """What a renewable meter's surplus minted in the month yyyymm, less what was clawed back.
 
     The journal's entries of its mints lie from `first_entry` to `last_entry`.
@@ -44,7 +44,7 @@ class MonthMinted(msgspec.Struct, array_like=True, gc=False):
     last_entry: int
 
 
-class Certified(msgspec.Struct, array_like=True, gc=False):
+class Certified(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """What a renewable meter has minted by month, oldest first, and what of it is certified.
 
     `mark_uwh` counts the certified energy: each µWh below it is in one certificate. Months wholly
@@ -56,7 +56,7 @@ class Certified(msgspec.Struct, array_like=True, gc=False):
     before_uwh: int = 0
 
 
-class Meter(msgspec.Struct, array_like=True, gc=False):
+class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """`last_ms` is -1 before the first accepted reading.
 
     `settled_uwh` is the surplus up to which GRID was minted. The two marks are so counted registers
@@ -113,7 +113,7 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
         self.interval_start_is_measured = registers.is_measured
 
 
-class Device(msgspec.Struct, array_like=True, gc=False):
+class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """A gateway: its key, where its chain stands, and how good its readings were.
 
     `last_entry` is the journal's number of its newest frame. `verdicts` keeps what was said of the
@@ -158,7 +158,7 @@ class Device(msgspec.Struct, array_like=True, gc=False):
         return 1000 * self.accepted // total if total else 1000
 
 
-class Token(msgspec.Struct, array_like=True, gc=False):
+class Token(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """A one-time token, known by the hash of its secret. `status` is open, used or withdrawn.
 
     `device` is the one that used it.
@@ -170,7 +170,7 @@ class Token(msgspec.Struct, array_like=True, gc=False):
     device: bytes = b""
 
 
-class StandingOrder(msgspec.Struct, array_like=True, gc=False):
+class StandingOrder(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """`covered_uwh` is the import up to which a buyer's energy has been ordered.
 
     In the segment interval, for either side, it is the metered energy up to which was ordered.
@@ -187,7 +187,7 @@ class StandingOrder(msgspec.Struct, array_like=True, gc=False):
     asked_ugrx: int = 0
 
 
-class Member(msgspec.Struct, array_like=True, gc=False):
+class Member(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """A person. `imported_uwh` counts what all of their meters took from the grid.
 
     `bought_uwh` is the GRID of the wallet that was bought and not yet retired or sold again;

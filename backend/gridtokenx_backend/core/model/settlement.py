@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Withdrawal(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Withdrawal(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """GRX that a member wants paid out, in escrow until the operator says what became of it.
 
     `number` is also that of the escrow. `reference` is the member's, `entry` the journal's.
@@ -29,7 +29,7 @@ class Referred(msgspec.Struct, frozen=True, array_like=True, gc=False):
     entry: int
 
 
-class Certificate(msgspec.Struct, array_like=True, gc=False):
+class Certificate(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """A REC: one MWh that a renewable meter's surplus minted.
 
     It certifies the µWh from `from_uwh` (included) to `to_uwh` of all that the meter has minted;

@@ -24,7 +24,7 @@ _FIRST_WEEKDAY = 3  # 1 January 1970 was a Thursday
 _SATURDAY = 5
 
 
-class HourShares(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class HourShares(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """Shares from a local hour on, until the next entry's; `days` is all, workdays or weekend."""
 
     hour: int
@@ -32,7 +32,7 @@ class HourShares(msgspec.Struct, frozen=True, array_like=True, gc=False):
     shares_ppm: dict[str, int]
 
 
-class Key(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Key(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """How the community shares from `valid_from_ms` on. `shares_ppm` is by the consuming meter.
 
     `hours` and `table` are for `time_varying`. Hours are in ascending order; one before the first
@@ -47,7 +47,7 @@ class Key(msgspec.Struct, frozen=True, array_like=True, gc=False):
     table: ShareTable | None = None
 
 
-class Participation(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Participation(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """With which part of its energy a meter gives and takes from `valid_from_ms` on."""
 
     meter: str

@@ -10,7 +10,7 @@ import msgspec
 from gridtokenx_wire.units import UWH_PER_KWH
 
 
-class CommunityPrice(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class CommunityPrice(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """All in µGRX for each kWh. `rule` is fixed (always the reference) or balance (see below)."""
 
     rule: str = "fixed"

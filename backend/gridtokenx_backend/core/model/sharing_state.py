@@ -11,7 +11,7 @@ from gridtokenx_backend.core.model.sharing_keys import Key, Participation
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice
 
 
-class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """The terms in force. `mode` is market, or how the keys share that do not say it."""
 
     mode: str = "market"
@@ -23,7 +23,7 @@ class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.mode != "market"
 
 
-class Operators(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Operators(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """What the grid operator says of one meter and interval; None where it says nothing.
 
     Energies are those parts that take part. `quality` is a Quality's number.
@@ -37,14 +37,16 @@ class Operators(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def joined(self, newer: Operators) -> Operators:
         """Both; where both say something, the newer."""
         return Operators(
-            self.received_uwh if newer.received_uwh is None else newer.received_uwh,
-            self.consumed_uwh if newer.consumed_uwh is None else newer.consumed_uwh,
-            self.generated_uwh if newer.generated_uwh is None else newer.generated_uwh,
-            min(self.quality, newer.quality),
+            received_uwh=self.received_uwh if newer.received_uwh is None else newer.received_uwh,
+            consumed_uwh=self.consumed_uwh if newer.consumed_uwh is None else newer.consumed_uwh,
+            generated_uwh=self.generated_uwh
+            if newer.generated_uwh is None
+            else newer.generated_uwh,
+            quality=min(self.quality, newer.quality),
         )
 
 
-class Slot(msgspec.Struct, array_like=True, gc=False):
+class Slot(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """One interval as it was allocated last, by the journal's entry `entry` (0: not yet).
 
     `readings` and `operators` are by meter. `gave`, `took` (µWh) and `paid` (µGRX, below zero for

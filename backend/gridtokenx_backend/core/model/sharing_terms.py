@@ -9,7 +9,7 @@ import msgspec
 from gridtokenx_wire.config import Grx, Percent
 
 
-class HourSharesTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HourSharesTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """From `hour` on, local time, on these days; until the next entry's hour."""
 
     hour: int
@@ -17,7 +17,7 @@ class HourSharesTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days: Literal["all", "workdays", "weekend"] = "all"
 
 
-class ShareTable(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ShareTable(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """Shares by interval, from a file. `source` is its SHA-256 in hex.
 
     Step n, of `step_ms`, begins at `start_ms + n * step_ms`; `shares` has the millionths of each
@@ -43,7 +43,7 @@ class ShareTable(msgspec.Struct, frozen=True, array_like=True, gc=False):
         }
 
 
-class KeyTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class KeyTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A version of the community's key. It is never changed: a later version follows it."""
 
     version: int
@@ -60,7 +60,7 @@ class KeyTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the file said when the terms were read; it is journaled with them."""
 
 
-class ParticipationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ParticipationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """With which part of its energy a meter gives and takes, from a time on."""
 
     meter: str
@@ -70,7 +70,7 @@ class ParticipationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """What it takes part with in other communities."""
 
 
-class SharingTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SharingTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Sharing by a key. What a shared kWh costs is fixed, or follows the interval's balance."""
 
     price_rule: Literal["fixed", "balance"] = "fixed"

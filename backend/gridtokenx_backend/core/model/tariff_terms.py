@@ -13,7 +13,7 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-class WindowTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WindowTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Hours of some weekdays at a price of their own. `to_hour` at or before `from_hour` is the
     next day's, and the night belongs to the day on which it begins."""
 
@@ -24,7 +24,7 @@ class WindowTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days: list[Weekday] = msgspec.field(default_factory=lambda: list(WEEKDAYS))
 
 
-class TariffLineTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TariffLineTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is charged beside energy, such as the network and levies."""
 
     name: str
@@ -34,7 +34,7 @@ class TariffLineTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """On the import that the community did not cover, or on all of it."""
 
 
-class TariffTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TariffTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A utility tariff from a month on, until another of the same name holds."""
 
     name: str

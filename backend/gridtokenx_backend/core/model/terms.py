@@ -11,7 +11,7 @@ from gridtokenx_backend.core.model.tariff_terms import CarbonTerms, SettlementTe
 from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 
-class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: str
     time_zone: str = "UTC"
     """By its IANA name: in it days and months begin, and tariffs' hours are counted."""
@@ -19,7 +19,7 @@ class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By price, or by a key: see `core.sharing`."""
 
 
-class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How far a reading may be off before it is refused."""
 
     future_tolerance_s: int = 60
@@ -28,7 +28,7 @@ class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Production over consumption is judged over one to two of these."""
 
 
-class MarketTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MarketTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What may be ordered and what a trade costs.
 
     Quantities are multiples of `lot_kwh` and prices of `tick_grx_per_kwh`; lot × tick is a whole
@@ -53,7 +53,7 @@ class MarketTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of one wallet."""
 
 
-class ZoneTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ZoneTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A part of the grid with its own prices. Without any there is one, named "main"."""
 
     name: str
@@ -70,6 +70,7 @@ class LinkTerms(
     frozen=True,
     forbid_unknown_fields=True,
     rename={"from_zone": "from", "to_zone": "to"},
+    kw_only=True,
 ):
     """What sellers of one zone may deliver to buyers of another."""
 
@@ -83,7 +84,7 @@ class LinkTerms(
     """What a lost kWh costs: the loss of a kWh is loss_bps of it, rounded up to a tick."""
 
 
-class IntervalTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class IntervalTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The 15-minute intervals in which energy is counted, and the auctions that clear them."""
 
     correction_hours: int = 72
@@ -110,7 +111,7 @@ class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the first frame under the new key."""
 
 
-class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: str
     wallet: PublicKey
     opening_grx: Grx = Grx(0)
@@ -121,7 +122,7 @@ class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The name of the utility tariff; empty is the first in the file."""
 
 
-class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     public_key: PublicKey
     site: str = ""
     status: Literal["active", "pending", "revoked"] = "active"
@@ -129,7 +130,7 @@ class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hex of the chain to accept; empty takes the first that comes. A new one replaces the old."""
 
 
-class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     id: str
     owner: str
     """A member's name."""
@@ -158,7 +159,7 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What produces it, such as "solar", as certificates name it."""
 
 
-class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     community: CommunitySection
     oracle: OracleTerms = OracleTerms()
     market: MarketTerms = MarketTerms()

@@ -15,7 +15,7 @@ ONLY_ZONE: Final = "main"
 """The zone of a community that names none."""
 
 
-class ZoneRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ZoneRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """A zone's price band and circuit breaker. 0 switches off a ceiling or a breaker."""
 
     name: str
@@ -25,7 +25,7 @@ class ZoneRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     breaker_pause_ms: int = 0
 
 
-class LinkRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class LinkRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """Energy of sellers in `from_zone` for buyers in `to_zone`, so much in each interval.
 
     What is lost on the way costs the constant `loss_ugrx`; the buyer receives what was sold.

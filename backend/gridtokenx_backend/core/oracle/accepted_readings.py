@@ -11,7 +11,7 @@ from gridtokenx_backend.core.oracle import intervals, registers
 from gridtokenx_backend.core.oracle.late_readings import ReopenedIntervals
 
 
-class AcceptedReadings(msgspec.Struct, gc=False):
+class AcceptedReadings(msgspec.Struct, gc=False, kw_only=True):
     """Takes the accepted readings of one frame into their meters, in the order of the frame.
 
     `advanced` has the meters whose registers moved on, and `intervals` the intervals of each meter

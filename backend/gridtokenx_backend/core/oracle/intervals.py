@@ -24,8 +24,6 @@ from gridtokenx_backend.core.model.registry import Meter
 from gridtokenx_backend.core.oracle import late_readings
 from gridtokenx_backend.core.oracle.registers import CountedRegisters, counted_registers
 
-__all__ = ["INTERVAL_MS", "IntervalEnergy", "Quality", "substitute", "take"]
-
 CLOSED_KEPT = 2976
 """Closed intervals of a meter that no clearing has taken: a month. Older ones are summed up."""
 _CLOSED_SLACK = 96  # summed up a day at a time

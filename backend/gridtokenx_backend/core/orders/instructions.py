@@ -98,7 +98,9 @@ def apply_instruction(
         )
     outcome = _carry_out(community, instruction, key, at_ms)
     if not isinstance(outcome, OrderRefused):
-        community.remembered[key] = Remembered(digest, community.entries + 1, at_ms)
+        community.remembered[key] = Remembered(
+            digest=digest, entry=community.entries + 1, arrived_ms=at_ms
+        )
         community.remembered_of[instruction.wallet] += 1
     return outcome
 

@@ -59,17 +59,17 @@ def _in_force(given: ConfigureInput) -> ActiveTerms:
     oracle_terms, market = given.terms.oracle, given.terms.market
     interval = given.terms.interval
     return ActiveTerms(
-        given.terms.community.name,
-        given.source,
-        OracleLimits(
-            oracle_terms.future_tolerance_s * 1000,
-            oracle_terms.oldest_reading_s * 1000,
-            oracle_terms.ratio_window_s * 1000,
-            interval.correction_hours * 3_600_000,
-            interval.finality_hours * 3_600_000,
-            interval.bound_tolerance_s * 1000,
+        name=given.terms.community.name,
+        source=given.source,
+        limits=OracleLimits(
+            future_tolerance_ms=oracle_terms.future_tolerance_s * 1000,
+            oldest_reading_ms=oracle_terms.oldest_reading_s * 1000,
+            ratio_window_ms=oracle_terms.ratio_window_s * 1000,
+            correction_ms=interval.correction_hours * 3_600_000,
+            finality_ms=interval.finality_hours * 3_600_000,
+            bound_tolerance_ms=interval.bound_tolerance_s * 1000,
         ),
-        MarketRules(
+        rules=MarketRules(
             lot_uwh=int(market.lot_kwh),
             tick_ugrx=int(market.tick_grx_per_kwh),
             highest_price_ugrx=int(market.highest_price_grx_per_kwh),
@@ -82,19 +82,19 @@ def _in_force(given: ConfigureInput) -> ActiveTerms:
             links=_links(given.terms),
             most_open_orders=market.most_open_orders,
         ),
-        market.order_window_s * 1000,
-        market.tick_s * 1000,
-        given.terms.rotation.overlap_hours * 3_600_000,
-        given.zone,
-        given.terms.settlement.cover_hours * 3_600_000,
-        IntervalRules(
+        order_window_ms=market.order_window_s * 1000,
+        tick_ms=market.tick_s * 1000,
+        rotation_overlap_ms=given.terms.rotation.overlap_hours * 3_600_000,
+        zone=given.zone,
+        cover_ms=given.terms.settlement.cover_hours * 3_600_000,
+        interval=IntervalRules(
             enabled=interval.enabled,
             mode=interval.mode,
             gate_ms=interval.gate_s * 1000,
             grace_ms=interval.grace_s * 1000,
             coupling=interval.coupling,
         ),
-        key_versions.rules_of(given.terms),
+        sharing=key_versions.rules_of(given.terms),
     )
 
 
@@ -132,14 +132,14 @@ def _basis(rules: MarketRules) -> tuple[int, int, str, int]:
 
 
 def _zones(terms: CommunityTerms) -> tuple[ZoneRules, ...]:
-    zones = terms.zone or [ZoneTerms(ONLY_ZONE)]
+    zones = terms.zone or [ZoneTerms(name=ONLY_ZONE)]
     return tuple(
         ZoneRules(
-            zone.name,
-            int(zone.floor_grx_per_kwh),
-            int(zone.ceiling_grx_per_kwh),
-            zone.breaker_bps,
-            zone.breaker_pause_s * 1000,
+            name=zone.name,
+            floor_ugrx=int(zone.floor_grx_per_kwh),
+            ceiling_ugrx=int(zone.ceiling_grx_per_kwh),
+            breaker_bps=zone.breaker_bps,
+            breaker_pause_ms=zone.breaker_pause_s * 1000,
         )
         for zone in zones
     )
@@ -149,11 +149,11 @@ def _links(terms: CommunityTerms) -> tuple[LinkRules, ...]:
     tick_ugrx = int(terms.market.tick_grx_per_kwh)
     return tuple(
         LinkRules(
-            link.from_zone,
-            link.to_zone,
-            int(link.capacity_kwh),
-            int(link.wheeling_grx_per_kwh),
-            loss_per_kwh_ugrx(link.loss_bps, int(link.loss_price_grx_per_kwh), tick_ugrx),
+            from_zone=link.from_zone,
+            to_zone=link.to_zone,
+            capacity_uwh=int(link.capacity_kwh),
+            wheeling_ugrx=int(link.wheeling_grx_per_kwh),
+            loss_ugrx=loss_per_kwh_ugrx(link.loss_bps, int(link.loss_price_grx_per_kwh), tick_ugrx),
         )
         for link in terms.link
     )
@@ -166,10 +166,10 @@ def _member(community: Community, terms: MemberTerms) -> Movement | None:
     if known is not None:
         known.name, known.zone = terms.name, zone
         return None
-    community.members[wallet] = Member(terms.name, wallet, zone=zone)
+    community.members[wallet] = Member(name=terms.name, wallet=wallet, zone=zone)
     if not terms.opening_grx:
         return None
-    movement = Movement(GRX, issuer(GRX), wallet, int(terms.opening_grx))
+    movement = Movement(asset=GRX, debit=issuer(GRX), credit=wallet, amount=int(terms.opening_grx))
     return movement if community.ledger.post([movement]) is None else None
 
 
@@ -183,7 +183,13 @@ def _devices(community: Community, listed: list[DeviceTerms]) -> None:
         device = community.devices.get(name)
         if device is None:
             community.devices[name] = Device(
-                name, key, terms.site, terms.status, chain, 0, GENESIS_PREV
+                id=name,
+                public_key=key,
+                site=terms.site,
+                status=terms.status,
+                chain=chain,
+                next_seq=0,
+                prev=GENESIS_PREV,
             )
             continue
         device.origin, device.site = "config", terms.site
@@ -210,7 +216,14 @@ def _meters(community: Community, terms: CommunityTerms) -> None:
         owner = owners[wallets[listed.owner]]
         meter = community.meters.get(listed.id)
         if meter is None:
-            meter = Meter(listed.id, device, owner, rules, listed.epoch, site=listed.site)
+            meter = Meter(
+                id=listed.id,
+                device=device,
+                owner=owner,
+                rules=rules,
+                epoch=listed.epoch,
+                site=listed.site,
+            )
             meter.metering_point = listed.metering_point
             community.meters[listed.id] = meter
             continue
@@ -225,20 +238,26 @@ def _meters(community: Community, terms: CommunityTerms) -> None:
     for name, meter in community.meters.items():
         if name not in named:
             off = MeterRules(
-                meter.rules.policy, False, 0, 0, 0, 0, technology=meter.rules.technology
+                policy=meter.rules.policy,
+                active=False,
+                max_power_w=0,
+                min_interval_ms=0,
+                resolution_uwh=0,
+                max_production_ratio=0,
+                technology=meter.rules.technology,
             )
             meter.rules = shared.setdefault(off, off)
 
 
 def _rules(terms: MeterTerms) -> MeterRules:
     return MeterRules(
-        terms.policy,
-        terms.active,
-        int(terms.max_power_kw),
-        terms.min_interval_s * 1000,
-        int(terms.resolution_kwh),
-        terms.max_production_ratio,
-        int(terms.rollover_kwh),
-        terms.renewable,
-        terms.technology,
+        policy=terms.policy,
+        active=terms.active,
+        max_power_w=int(terms.max_power_kw),
+        min_interval_ms=terms.min_interval_s * 1000,
+        resolution_uwh=int(terms.resolution_kwh),
+        max_production_ratio=terms.max_production_ratio,
+        rollover_uwh=int(terms.rollover_kwh),
+        renewable=terms.renewable,
+        technology=terms.technology,
     )

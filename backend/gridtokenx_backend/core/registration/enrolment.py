@@ -42,7 +42,7 @@ def change_token(
         return _refused(EnrolmentRefusal.TOKEN_USED, "expected a token of its own")
     if len(community.tokens) >= MAX_TOKENS:
         return _refused(EnrolmentRefusal.TOO_MANY_TOKENS, f"expected at most {MAX_TOKENS}")
-    community.tokens[command.token] = Token(command.site, command.expires_ms)
+    community.tokens[command.token] = Token(site=command.site, expires_ms=command.expires_ms)
     return TokenChanged(token=command.token, site=command.site, status="open")
 
 
@@ -87,7 +87,16 @@ def enrol(
 
 
 def _new_device(name: bytes, key: bytes, site: str, status: DeviceStatus) -> Device:
-    return Device(name, key, site, status, b"", 0, GENESIS_PREV, origin="enrolled")
+    return Device(
+        id=name,
+        public_key=key,
+        site=site,
+        status=status,
+        chain=b"",
+        next_seq=0,
+        prev=GENESIS_PREV,
+        origin="enrolled",
+    )
 
 
 def _active_at(community: Community, site: str) -> list[Device]:

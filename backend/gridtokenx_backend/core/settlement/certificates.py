@@ -9,6 +9,8 @@ from 1 on.
 
 from __future__ import annotations
 
+from copy import copy
+
 from gridtokenx_backend.core.messages.outcomes import OrderRefusal, OrderRefused
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateMoved,
@@ -46,7 +48,9 @@ def note_minted(community: Community, meter: Meter, minted_uwh: int, at_ms: int)
         months[-1].minted_uwh += minted_uwh
         months[-1].last_entry = entry
     else:
-        months.append(MonthMinted(month, minted_uwh, entry, entry))
+        months.append(
+            MonthMinted(month=month, minted_uwh=minted_uwh, first_entry=entry, last_entry=entry)
+        )
 
 
 def issue(
@@ -65,7 +69,7 @@ def issue(
         fresh = _due(community, meter, month, at_ms) if meter.certified else []
         if not fresh:
             continue
-        movement = Movement(REC, issuer(REC), meter.owner, len(fresh))
+        movement = Movement(asset=REC, debit=issuer(REC), credit=meter.owner, amount=len(fresh))
         if community.ledger.post([movement]) is None:
             assert meter.certified is not None
             meter.certified.mark_uwh = fresh[-1].to_uwh
@@ -139,7 +143,7 @@ def transfer(community: Community, instruction: RecTransfer) -> CertificateMoved
         return OrderRefused(
             OrderRefusal.UNKNOWN_WALLET, "expected the wallet of another member in 'to'"
         )
-    movement = Movement(REC, instruction.wallet, instruction.to, 1)
+    movement = Movement(asset=REC, debit=instruction.wallet, credit=instruction.to, amount=1)
     refusal = community.ledger.post([movement])
     assert refusal is None
     certificate.owner = instruction.to
@@ -163,7 +167,7 @@ def retire(
     certificate = _own(community, instruction)
     if isinstance(certificate, OrderRefused):
         return certificate
-    movement = Movement(REC, instruction.wallet, RETIRED, 1)
+    movement = Movement(asset=REC, debit=instruction.wallet, credit=RETIRED, amount=1)
     refusal = community.ledger.post([movement])
     assert refusal is None
     certificate.status, certificate.beneficiary = "retired", beneficiary
@@ -188,6 +192,5 @@ def _own(community: Community, instruction: RecTransfer | RecRetire) -> Certific
 
 
 def _copy(certificate: Certificate) -> Certificate:
-    """What the entry keeps, which later transfers do not change."""
-    values = (getattr(certificate, name) for name in Certificate.__struct_fields__)
-    return Certificate(*values)
+    """Return what the entry keeps of a certificate, which later transfers do not change."""
+    return copy(certificate)

@@ -48,7 +48,9 @@ def deposit(community: Community, command: Deposit) -> Deposited | SettlementRef
         return _refused(SettlementRefusal.BAD_AMOUNT, "expected an amount above 0 GRX")
     if known := _known(community, command.reference, command):
         return known
-    movement = Movement(GRX, issuer(GRX), command.wallet, command.amount_ugrx)
+    movement = Movement(
+        asset=GRX, debit=issuer(GRX), credit=command.wallet, amount=command.amount_ugrx
+    )
     if community.ledger.post([movement]):
         most = format_grx(MAX_AMOUNT + community.ledger.posted(issuer(GRX), GRX))
         return _refused(SettlementRefusal.BAD_AMOUNT, f"expected at most {most} GRX")
@@ -84,7 +86,11 @@ def withdraw(community: Community, instruction: Withdraw) -> WithdrawalRequested
         return OrderRefused(OrderRefusal.INSUFFICIENT_BALANCE, detail)
     community.next_order += 1
     community.settlement.withdrawals[number] = Withdrawal(
-        number, instruction.wallet, amount_ugrx, instruction.reference, community.entries + 1
+        number=number,
+        wallet=instruction.wallet,
+        amount_ugrx=amount_ugrx,
+        reference=instruction.reference,
+        entry=community.entries + 1,
     )
     return WithdrawalRequested(number, instruction.wallet, amount_ugrx)
 

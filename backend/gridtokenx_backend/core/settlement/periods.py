@@ -45,13 +45,15 @@ def change_period(
         if not each.fed_in_uwh:
             continue
         cancelled += _release(community, each.wallet, each.fed_in_uwh)
-        movement = Movement(GRID, each.wallet, FED_IN, each.fed_in_uwh)
+        movement = Movement(asset=GRID, debit=each.wallet, credit=FED_IN, amount=each.fed_in_uwh)
         refusal = community.ledger.post([movement])
         assert refusal is None
         movements.append(movement)
     entry = community.entries + 1
     if period is None:
-        period = Period(command.status, command.from_ms, command.to_ms, [])
+        period = Period(
+            status=command.status, from_ms=command.from_ms, to_ms=command.to_ms, entries=[]
+        )
         community.periods[command.month] = period
     period.status = command.status
     period.entries = [*period.entries, entry]

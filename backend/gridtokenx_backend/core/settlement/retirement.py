@@ -90,7 +90,7 @@ def retire(community: Community, at_ms: int) -> tuple[list[Retirement], list[Mov
         if covered := _cover_import(member, free_uwh):
             retirements += covered
             retired_uwh = sum(each.amount_uwh for each in covered)
-            movement = Movement(GRID, member.wallet, RETIRED, retired_uwh)
+            movement = Movement(asset=GRID, debit=member.wallet, credit=RETIRED, amount=retired_uwh)
             refusal = community.ledger.post([movement])
             assert refusal is None
             movements.append(movement)

@@ -94,7 +94,7 @@ def _operators(quantity: str, energy_uwh: int, factor_ppm: int, quality: Quality
     """One value; of a whole energy its part, unless the file has that itself."""
     match quantity:
         case "received":
-            return Operators(energy_uwh, quality=int(quality))
+            return Operators(received_uwh=energy_uwh, quality=int(quality))
         case "consumption_part":
             return Operators(consumed_uwh=energy_uwh)
         case "consumption":

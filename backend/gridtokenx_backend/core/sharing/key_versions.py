@@ -30,15 +30,15 @@ def rules_of(terms: CommunityTerms) -> SharingRules:
     """The terms in force but the keys."""
     sharing = terms.sharing
     return SharingRules(
-        terms.community.mode,
-        CommunityPrice(
-            sharing.price_rule,
-            int(sharing.price_grx_per_kwh),
-            int(sharing.floor_grx_per_kwh),
-            int(sharing.ceiling_grx_per_kwh),
-            int(terms.market.tick_grx_per_kwh),
+        mode=terms.community.mode,
+        price=CommunityPrice(
+            rule=sharing.price_rule,
+            reference_ugrx=int(sharing.price_grx_per_kwh),
+            floor_ugrx=int(sharing.floor_grx_per_kwh),
+            ceiling_ugrx=int(sharing.ceiling_grx_per_kwh),
+            tick_ugrx=int(terms.market.tick_grx_per_kwh),
         ),
-        sharing.settle,
+        settle=sharing.settle,
     )
 
 
@@ -53,11 +53,18 @@ def _key(terms: CommunityTerms, key: KeyTerms) -> Key:
     mode = key.mode or terms.community.mode
     assert mode != "market"
     hours = [
-        HourShares(entry.hour, entry.days, _shares(entry.shares_percent))
+        HourShares(hour=entry.hour, days=entry.days, shares_ppm=_shares(entry.shares_percent))
         for entry in sorted(key.hours, key=lambda entry: (entry.hour, entry.days))
     ]
     shares = _shares(key.shares_percent)
-    return Key(key.version, moment_ms(key.valid_from), mode, shares, hours, key.of_table)
+    return Key(
+        version=key.version,
+        valid_from_ms=moment_ms(key.valid_from),
+        mode=mode,
+        shares_ppm=shares,
+        hours=hours,
+        table=key.of_table,
+    )
 
 
 def _shares(percents: Mapping[str, int]) -> dict[str, int]:
@@ -67,7 +74,11 @@ def _shares(percents: Mapping[str, int]) -> dict[str, int]:
 def participation_of(terms: CommunityTerms) -> list[Participation]:
     """By meter and time."""
     listed = [
-        Participation(entry.meter, moment_ms(entry.valid_from), int(entry.percent))
+        Participation(
+            meter=entry.meter,
+            valid_from_ms=moment_ms(entry.valid_from),
+            factor_ppm=int(entry.percent),
+        )
         for entry in terms.sharing.participation
     ]
     return sorted(listed, key=lambda entry: (entry.meter, entry.valid_from_ms))
@@ -102,7 +113,11 @@ def conflicts(state: SharingState, terms: CommunityTerms) -> Iterator[tuple[str,
             yield where, f"expected version {key.version} as it was: add a new version instead"
     factors = {(entry.meter, entry.valid_from_ms): entry for entry in state.participation}
     for index, listed in enumerate(terms.sharing.participation):
-        entry = Participation(listed.meter, moment_ms(listed.valid_from), int(listed.percent))
+        entry = Participation(
+            meter=listed.meter,
+            valid_from_ms=moment_ms(listed.valid_from),
+            factor_ppm=int(listed.percent),
+        )
         agreed = factors.get((entry.meter, entry.valid_from_ms))
         where = f"sharing.participation[{index}]"
         if agreed is None and entry.valid_from_ms < cleared_ms:

@@ -103,11 +103,15 @@ def _matched(sources: list[_End], sinks: list[_End]) -> list[tuple[_End, _End, i
 def _moved(source: _End, sink: _End, amount_uwh: int) -> list[Movement]:
     movements = []
     if source.is_retired:
-        movements.append(Movement(GRID, RETIRED, source.wallet, amount_uwh))
+        movements.append(
+            Movement(asset=GRID, debit=RETIRED, credit=source.wallet, amount=amount_uwh)
+        )
     if source.wallet != sink.wallet:
-        movements.append(Movement(GRID, source.wallet, sink.wallet, amount_uwh))
+        movements.append(
+            Movement(asset=GRID, debit=source.wallet, credit=sink.wallet, amount=amount_uwh)
+        )
     if sink.is_retired:
-        movements.append(Movement(GRID, sink.wallet, RETIRED, amount_uwh))
+        movements.append(Movement(asset=GRID, debit=sink.wallet, credit=RETIRED, amount=amount_uwh))
     return movements
 
 
@@ -129,7 +133,9 @@ def money(
     now_paid = dict(paid_ugrx)
     movements = []
     for payer, earner, amount_ugrx in _matched(payers, earners):
-        movements.append(Movement(GRX, payer.wallet, earner.wallet, amount_ugrx))
+        movements.append(
+            Movement(asset=GRX, debit=payer.wallet, credit=earner.wallet, amount=amount_ugrx)
+        )
         now_paid[payer.wallet] = now_paid.get(payer.wallet, 0) + amount_ugrx
         now_paid[earner.wallet] = now_paid.get(earner.wallet, 0) - amount_ugrx
     return movements, _kept(now_paid)
@@ -148,4 +154,7 @@ def _merged(movements: list[Movement]) -> list[Movement]:
             retired[movement.debit] = retired.get(movement.debit, 0) + movement.amount
         else:
             others.append(movement)
-    return others + [Movement(GRID, wallet, RETIRED, amount) for wallet, amount in retired.items()]
+    return others + [
+        Movement(asset=GRID, debit=wallet, credit=RETIRED, amount=amount)
+        for wallet, amount in retired.items()
+    ]

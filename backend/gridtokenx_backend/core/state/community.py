@@ -28,12 +28,12 @@ from gridtokenx_backend.core.state.snapshot import (
 )
 
 _NOTHING_IN_FORCE = ActiveTerms(
-    "",
-    b"",
-    OracleLimits(0, 0, 0),
-    MarketRules(lot_uwh=1, tick_ugrx=1, highest_price_ugrx=0, largest_order_uwh=0, fee_bps=0),
-    0,
-    0,
+    name="",
+    source=b"",
+    limits=OracleLimits(future_tolerance_ms=0, oldest_reading_ms=0, ratio_window_ms=0),
+    rules=MarketRules(lot_uwh=1, tick_ugrx=1, highest_price_ugrx=0, largest_order_uwh=0, fee_bps=0),
+    order_window_ms=0,
+    tick_ms=0,
 )
 
 
@@ -99,28 +99,28 @@ class Community:
         """All of it as bytes; equal communities give equal bytes."""
         return encode_state(
             State(
-                VERSION,
-                self.entries,
-                self.at_ms,
-                self.active_terms,
-                self.paused,
-                self.next_order,
-                self.counters,
-                store_ledger(self.ledger.state),
-                list(self.members.values()),
-                list(self.devices.values()),
-                chunked(self.meters.values()),
-                list(self.book.orders.values()),
-                self.remembered,
-                self.forgotten_ms,
-                self.tokens,
-                self.settlement,
-                list(self.market.trading.zones.values()),
-                list(self.market.trading.uses.values()),
-                list(self.interval.book.orders.values()),
-                self.cleared_ms,
-                self.periods,
-                self.sharing,
+                version=VERSION,
+                entries=self.entries,
+                at_ms=self.at_ms,
+                active_terms=self.active_terms,
+                paused=self.paused,
+                next_order=self.next_order,
+                counters=self.counters,
+                ledger=store_ledger(self.ledger.state),
+                members=list(self.members.values()),
+                devices=list(self.devices.values()),
+                meters=chunked(self.meters.values()),
+                orders=list(self.book.orders.values()),
+                remembered=self.remembered,
+                forgotten_ms=self.forgotten_ms,
+                tokens=self.tokens,
+                settlement=self.settlement,
+                zones=list(self.market.trading.zones.values()),
+                uses=list(self.market.trading.uses.values()),
+                interval_orders=list(self.interval.book.orders.values()),
+                cleared_ms=self.cleared_ms,
+                periods=self.periods,
+                sharing=self.sharing,
             )
         )
 

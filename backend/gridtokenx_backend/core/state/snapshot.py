@@ -24,7 +24,7 @@ from gridtokenx_backend.core.model.sharing_state import SharingRules, SharingSta
 VERSION = 3
 
 
-class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """An instruction that was carried out: a retry is told of the journal's `entry`."""
 
     digest: bytes
@@ -32,7 +32,7 @@ class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     arrived_ms: int
 
 
-class Counters(msgspec.Struct, array_like=True, gc=False):
+class Counters(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """Totals since the community began. `refused` is by Reason.
 
     `thinned` counts readings that gateways left out, as they say in summaries.
@@ -55,7 +55,7 @@ class Counters(msgspec.Struct, array_like=True, gc=False):
         return 1000 * self.accepted // total if total else 1000
 
 
-class ActiveTerms(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ActiveTerms(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """The community's terms as the core uses them.
 
     `source` is the SHA-256 of the file that they were read from: while the file has it, nothing
@@ -75,7 +75,7 @@ class ActiveTerms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sharing: SharingRules = SharingRules()
 
 
-class StoredLedger(msgspec.Struct, array_like=True, gc=False):
+class StoredLedger(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """A LedgerState with its balances in chunks of [account, amount] pairs."""
 
     posted: dict[str, list[msgspec.Raw]]
@@ -83,7 +83,7 @@ class StoredLedger(msgspec.Struct, array_like=True, gc=False):
     pendings: dict[int, Pending]
 
 
-class State(msgspec.Struct, array_like=True, gc=False):
+class State(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """`entries` is the journal's number of the newest entry; `at_ms` is its time."""
 
     version: int
@@ -139,7 +139,7 @@ def chunked(items: Iterable[object]) -> list[msgspec.Raw]:
 
 def store_ledger(ledger: LedgerState) -> StoredLedger:
     posted = {asset: chunked(amounts.items()) for asset, amounts in ledger.posted.items()}
-    return StoredLedger(posted, ledger.held, ledger.pendings)
+    return StoredLedger(posted=posted, held=ledger.held, pendings=ledger.pendings)
 
 
 def version_of(snapshot: bytes) -> int:
@@ -170,7 +170,7 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
         }
         for asset, chunks in state.ledger.posted.items()
     }
-    ledger = LedgerState(posted, state.ledger.held, state.ledger.pendings)
+    ledger = LedgerState(posted=posted, held=state.ledger.held, pendings=state.ledger.pendings)
     devices = {device.id: device.id for device in state.devices}
     shared: dict[MeterRules, MeterRules] = {}
     meters = []

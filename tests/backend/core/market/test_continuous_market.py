@@ -39,7 +39,12 @@ class Floor:
             self.fund(wallet, GRX, 100 * GRX_1)
 
     def fund(self, wallet: str, asset: str, amount: int) -> None:
-        assert self.ledger.post([Movement(asset, issuer(asset), wallet, amount)]) is None
+        assert (
+            self.ledger.post(
+                [Movement(asset=asset, debit=issuer(asset), credit=wallet, amount=amount)]
+            )
+            is None
+        )
 
     def place(
         self, wallet: str, side: str, quantity: int, price: int, *, rests: bool = True
@@ -273,9 +278,9 @@ def test_settlement_is_energy_one_way_and_money_the_other() -> None:
     outcome = floor.place("ben", BUY, 4 * KWH, 250_000)
     assert isinstance(outcome, OrderAccepted)
     assert outcome.movements == [
-        Movement(GRX, "ben", "anna", 796_000),
-        Movement(GRX, "ben", FEES, 4_000),
-        Movement(GRID, "anna", "ben", 4 * KWH),
+        Movement(asset=GRX, debit="ben", credit="anna", amount=796_000),
+        Movement(asset=GRX, debit="ben", credit=FEES, amount=4_000),
+        Movement(asset=GRID, debit="anna", credit="ben", amount=4 * KWH),
     ]
     ledger = floor.ledger
     assert ledger.posted("ben", GRX) == 100 * GRX_1 - 800_000

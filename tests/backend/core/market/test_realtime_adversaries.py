@@ -48,7 +48,12 @@ def order(village: Village, who: str, side: Any, kwh: str, price: str, **more: A
 def fund(village: Village, **uwh: int) -> None:
     for who, amount in uwh.items():
         wallet = getattr(village, who).wallet
-        assert village.community.ledger.post([Movement(GRID, issuer(GRID), wallet, amount)]) is None
+        assert (
+            village.community.ledger.post(
+                [Movement(asset=GRID, debit=issuer(GRID), credit=wallet, amount=amount)]
+            )
+            is None
+        )
 
 
 def test_two_orders_that_end_in_the_same_millisecond_go_oldest_first(village: Village) -> None:
@@ -123,7 +128,12 @@ def test_what_would_cost_more_than_there_can_be_is_refused(tif: str) -> None:
     village = Village(market=market)
     wallet = village.cleo.wallet
     left = MAX_AMOUNT + village.community.ledger.posted(issuer(GRX), GRX)
-    assert village.community.ledger.post([Movement(GRX, issuer(GRX), wallet, left)]) is None
+    assert (
+        village.community.ledger.post(
+            [Movement(asset=GRX, debit=issuer(GRX), credit=wallet, amount=left)]
+        )
+        is None
+    )
     before = village.community.snapshot()
     for kwh, price in (("9223372036", "9223372036854"), ("1000", "9223372036")):
         refused = order(village, "cleo", "buy", kwh, price, tif=tif)

@@ -42,7 +42,9 @@ def retired(village: Settling) -> int:
 
 def test_more_than_was_counted_is_minted(village: Settling) -> None:
     outcome = correct(village, "ABB-1", 0, 3 * KWH, (0, 2 * KWH))
-    assert outcome.movements == [Movement(GRID, issuer(GRID), village.anna.wallet, KWH)]
+    assert outcome.movements == [
+        Movement(asset=GRID, debit=issuer(GRID), credit=village.anna.wallet, amount=KWH)
+    ]
     assert (outcome.surplus_uwh, outcome.owed_uwh) == (KWH, 0)
     assert outcome.reason == "the meter stood still"
     assert movements_of(outcome) == outcome.movements
@@ -51,7 +53,9 @@ def test_more_than_was_counted_is_minted(village: Settling) -> None:
 
 def test_less_than_was_counted_is_clawed_back(village: Settling) -> None:
     outcome = correct(village, "ABB-1", 0, KWH // 2, (0, 2 * KWH))
-    assert outcome.movements == [Movement(GRID, village.anna.wallet, issuer(GRID), 3 * KWH // 2)]
+    assert outcome.movements == [
+        Movement(asset=GRID, debit=village.anna.wallet, credit=issuer(GRID), amount=3 * KWH // 2)
+    ]
     assert village.grid(village.anna) == (KWH // 2, 0)
     assert village.community.counters.minted_uwh == KWH // 2
 
@@ -64,8 +68,8 @@ def test_what_cannot_be_clawed_back_now_is_taken_from_the_next_mints(village: Se
     wallet = village.anna.wallet
     sent = village.read("ABB-1", export_uwh=KWH, quarters=4)
     assert sent.movements == [
-        Movement(GRID, issuer(GRID), wallet, KWH),
-        Movement(GRID, wallet, issuer(GRID), KWH),
+        Movement(asset=GRID, debit=issuer(GRID), credit=wallet, amount=KWH),
+        Movement(asset=GRID, debit=wallet, credit=issuer(GRID), amount=KWH),
     ]
     village.read("ABB-1", export_uwh=KWH, quarters=4)
     assert village.grid(village.anna) == (KWH // 2, 0)
@@ -83,8 +87,14 @@ def test_what_is_offered_for_sale_is_not_clawed_back_but_owed(village: Settling)
 def test_the_spans_intervals_are_substitutes_that_add_up(village: Settling) -> None:
     outcome = correct(village, "ABB-1", 2, 3, (0, 2 * KWH))
     assert outcome.rows == [
-        IntervalEnergy(NOON_MS + number * QUARTER_MS, *moved, Quality.SUBSTITUTE, 1)
-        for number, moved in enumerate([(0, 0), (1, 1), (0, 1), (1, 1)])
+        IntervalEnergy(
+            interval_ms=NOON_MS + number * QUARTER_MS,
+            import_uwh=imported_uwh,
+            export_uwh=exported_uwh,
+            quality=Quality.SUBSTITUTE,
+            revision=1,
+        )
+        for number, (imported_uwh, exported_uwh) in enumerate([(0, 0), (1, 1), (0, 1), (1, 1)])
     ]
     assert intervals_of(outcome) == [("ABB-1", outcome.rows)]
 

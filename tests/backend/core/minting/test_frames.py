@@ -271,7 +271,7 @@ def test_readings_of_one_frame_are_minted_as_one_movement_a_meter(village: Villa
     ]
     outcome = accepted(village.send(village.north, *minutes))
     assert outcome.verdicts == []
-    mint = Movement(GRID, issuer(GRID), village.anna.wallet, 200)
+    mint = Movement(asset=GRID, debit=issuer(GRID), credit=village.anna.wallet, amount=200)
     assert outcome.movements == [mint, mint]
 
 

@@ -23,12 +23,14 @@ def ledger_with(**grx: int) -> Ledger:
     """Accounts that were issued so much GRX each."""
     ledger = Ledger()
     for account, amount in grx.items():
-        assert ledger.post([Movement(GRX, ISSUER, account, amount)]) is None
+        assert (
+            ledger.post([Movement(asset=GRX, debit=ISSUER, credit=account, amount=amount)]) is None
+        )
     return ledger
 
 
 def pay(debit: str, credit: str, amount: int, asset: str = GRX) -> Movement:
-    return Movement(asset, debit, credit, amount)
+    return Movement(asset=asset, debit=debit, credit=credit, amount=amount)
 
 
 def holdings(ledger: Ledger, *accounts: str) -> list[int]:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.backend.metered import T0, Metered
 
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy, Quality
 from gridtokenx_backend.core.oracle import intervals
-from gridtokenx_backend.core.oracle.intervals import INTERVAL_MS, IntervalEnergy, Quality
 from gridtokenx_backend.core.state.community import restore
 
 Row = tuple[int, int, int, int]

@@ -6,8 +6,8 @@ import pytest
 from tests.backend.metered import Metered, at
 from tests.backend.village import KWH
 
+from gridtokenx_backend.core.model.interval_energy import IntervalEnergy, Quality
 from gridtokenx_backend.core.oracle import intervals
-from gridtokenx_backend.core.oracle.intervals import IntervalEnergy, Quality
 
 
 def test_a_reading_at_each_bound_measures_the_interval() -> None:
@@ -75,7 +75,9 @@ def test_between_two_meters_nothing_is_known_and_nothing_is_shown() -> None:
     # What both meters counted together, and the rest is in the open interval.
     opened = intervals.still_open(metered.state)
     assert opened is not None
-    assert opened == IntervalEnergy(at(75), 334, 34, Quality.PROVISIONAL)
+    assert opened == IntervalEnergy(
+        interval_ms=at(75), import_uwh=334, export_uwh=34, quality=Quality.PROVISIONAL
+    )
 
 
 def test_the_open_interval_is_provisional() -> None:
@@ -83,7 +85,9 @@ def test_the_open_interval_is_provisional() -> None:
     assert intervals.still_open(metered.state) is None
     metered.read((at(0), 0, 0), (at(16), 160, 0), (at(20), 200, 9))
     opened = intervals.still_open(metered.state)
-    assert opened == IntervalEnergy(at(15), 50, 9, Quality.PROVISIONAL)
+    assert opened == IntervalEnergy(
+        interval_ms=at(15), import_uwh=50, export_uwh=9, quality=Quality.PROVISIONAL
+    )
 
 
 def test_late_readings_complete_what_had_to_be_interpolated() -> None:
@@ -209,14 +213,34 @@ def test_closed_intervals_are_handed_out_once_with_their_revisions() -> None:
     community = metered.village.community
     metered.read((at(0), 0, 0), (at(60), 1200, 0))
     assert list(intervals.take(community.meters.values(), at(15))["ABB-1"]) == [
-        IntervalEnergy(at(0), 300, 0, Quality.INTERPOLATED)
+        IntervalEnergy(
+            interval_ms=at(0), import_uwh=300, export_uwh=0, quality=Quality.INTERPOLATED
+        )
     ]
     metered.read((at(45), 600, 0))
     assert intervals.take(community.meters.values(), at(60)) == {
         "ABB-1": [
-            IntervalEnergy(at(15), 200, 0, Quality.INTERPOLATED, 1),
-            IntervalEnergy(at(30), 200, 0, Quality.INTERPOLATED, 1),
-            IntervalEnergy(at(45), 600, 0, Quality.MEASURED, 1),
+            IntervalEnergy(
+                interval_ms=at(15),
+                import_uwh=200,
+                export_uwh=0,
+                quality=Quality.INTERPOLATED,
+                revision=1,
+            ),
+            IntervalEnergy(
+                interval_ms=at(30),
+                import_uwh=200,
+                export_uwh=0,
+                quality=Quality.INTERPOLATED,
+                revision=1,
+            ),
+            IntervalEnergy(
+                interval_ms=at(45),
+                import_uwh=600,
+                export_uwh=0,
+                quality=Quality.MEASURED,
+                revision=1,
+            ),
         ]
     }
     assert intervals.take(community.meters.values(), at(60)) == {}

@@ -17,7 +17,9 @@ from gridtokenx_backend.core.oracle import registers, validation
 from gridtokenx_backend.core.state.community import restore
 from gridtokenx_wire.verdict import Reason
 
-LIMITS = OracleLimits(60_000, 7 * 24 * HOUR_MS, 24 * HOUR_MS)
+LIMITS = OracleLimits(
+    future_tolerance_ms=60_000, oldest_reading_ms=7 * 24 * HOUR_MS, ratio_window_ms=24 * HOUR_MS
+)
 ROUND = 1_000_000 * KWH
 STEP = KWH // 100
 HOUR_LIMIT = 10 * KWH + STEP
@@ -27,8 +29,15 @@ HOUR_LIMIT = 10 * KWH + STEP
 def meter(import_uwh: int, export_uwh: int, rollover_uwh: int = ROUND, **rules: Any) -> Meter:
     """A meter that was read an hour ago."""
     given = {"max_production_ratio": 0, **rules}
-    terms = MeterRules("export", True, 10_000, 1000, STEP, given["max_production_ratio"])
-    of = Meter("ABB-1", bytes(16), "owner", terms, 0)
+    terms = MeterRules(
+        policy="export",
+        active=True,
+        max_power_w=10_000,
+        min_interval_ms=1000,
+        resolution_uwh=STEP,
+        max_production_ratio=given["max_production_ratio"],
+    )
+    of = Meter(id="ABB-1", device=bytes(16), owner="owner", rules=terms, epoch=0)
     registers.advance(of, LIMITS, START_MS - HOUR_MS, import_uwh, export_uwh)
     of.rules = msgspec.structs.replace(terms, rollover_uwh=rollover_uwh)
     return of

@@ -36,11 +36,11 @@ HOUR_LIMIT_UWH = 10 * KWH + KWH // 10
 def meter(last_ms: int = LAST_MS, **rules: Any) -> Meter:
     """A meter that was last read an hour ago, and no ratio window behind it."""
     return Meter(
-        "ABB-1",
-        bytes(16),
-        "owner",
-        MeterRules(**(RULES | rules)),
-        0,
+        id="ABB-1",
+        device=bytes(16),
+        owner="owner",
+        rules=MeterRules(**(RULES | rules)),
+        epoch=0,
         last_ms=last_ms,
         last_import_uwh=IMPORT_UWH,
         last_export_uwh=EXPORT_UWH,
@@ -204,7 +204,7 @@ def test_production_is_compared_with_consumption_since_the_older_mark(
 
 
 def test_the_ratio_is_judged_over_one_to_two_windows() -> None:
-    of = Meter("ABB-1", bytes(16), "owner", MeterRules(**RULES), 0)
+    of = Meter(id="ABB-1", device=bytes(16), owner="owner", rules=MeterRules(**RULES), epoch=0)
     marks = []
     for hour, export_uwh in ((0, 0), (1, 1), (23, 2), (24, 3), (47, 4), (48, 5), (71, 6), (96, 7)):
         registers.advance(of, LIMITS, NOW_MS + hour * HOUR_MS, 10 * export_uwh, export_uwh)
@@ -238,7 +238,7 @@ def test_a_forgotten_meter_begins_anew() -> None:
     of.older_ms = LAST_MS
     registers.begin_anew(of)
     assert judge(of, import_uwh=0, export_uwh=0) is Reason.ACCEPTED
-    fresh = Meter(of.id, of.device, of.owner, of.rules, of.epoch)
+    fresh = Meter(id=of.id, device=of.device, owner=of.owner, rules=of.rules, epoch=of.epoch)
     for what in (of, fresh):
         registers.advance(what, LIMITS, NOW_MS, 1, 2)
     assert (of.last_ms, of.mark_ms, of.older_ms) == (fresh.last_ms, fresh.mark_ms, fresh.older_ms)

@@ -271,5 +271,5 @@ def test_an_order_of_a_members_own_is_not_taken_for_a_standing_one(village: Vill
     buy(village)
     village.configure(market={"lot_kwh": "0.01"})
     member = village.community.members[village.anna.wallet]
-    assert member.buy == StandingOrder(200_000, 0, 0)
+    assert member.buy == StandingOrder(price_ugrx=200_000, keep_uwh=0, covered_uwh=0)
     assert placed(village) == []

@@ -43,7 +43,9 @@ def test_a_new_member_gets_the_opening_balance_once(village: Village) -> None:
     dora = Resident("dora")
     joined = [*village.document["member"], member_terms(dora, "0.000001")]
     outcome = village.configure(member=joined)
-    assert outcome.movements == [Movement(GRX, issuer(GRX), dora.wallet, 1)]
+    assert outcome.movements == [
+        Movement(asset=GRX, debit=issuer(GRX), credit=dora.wallet, amount=1)
+    ]
     assert village.grx(dora) == (1, 0)
     assert village.configure(member=joined).movements == []
     assert village.configure(member=joined[:-1]).movements == []

@@ -60,17 +60,17 @@ def test_a_certificate_is_issued_for_each_full_mwh_of_a_month_that_is_over(
     found = issue(village)
     assert serials(found) == ["lane-2026-06-ABB-1-1", "lane-2026-06-ABB-1-2"]
     assert found[1] == Certificate(
-        "lane-2026-06-ABB-1-2",
-        "ABB-1",
-        "solar",
-        202606,
-        MWH,
-        2 * MWH,
-        first,
-        first,
-        village.community.entries,
-        JULY_MS,
-        village.anna.wallet,
+        serial="lane-2026-06-ABB-1-2",
+        meter="ABB-1",
+        technology="solar",
+        month=202606,
+        from_uwh=MWH,
+        to_uwh=2 * MWH,
+        first_entry=first,
+        last_entry=first,
+        issued_entry=village.community.entries,
+        issued_ms=JULY_MS,
+        owner=village.anna.wallet,
     )
     assert village.balance(village.anna, REC) == (2, 0)
     assert village.balance(issuer(REC), REC)[0] == -2
@@ -187,7 +187,10 @@ def test_a_certificate_passes_from_wallet_to_wallet(village: Settling, serial: s
     anna, ben = village.anna.wallet, village.ben.wallet
     outcome = transfer(village, village.anna, serial, ben)
     assert outcome == CertificateMoved(
-        serial=serial, wallet=anna, to=ben, movements=[Movement(REC, anna, ben, 1)]
+        serial=serial,
+        wallet=anna,
+        to=ben,
+        movements=[Movement(asset=REC, debit=anna, credit=ben, amount=1)],
     )
     assert village.community.settlement.certificates[serial].owner == ben
     assert why(transfer(village, village.anna, serial, ben, "again")) == "unknown_certificate"
@@ -197,7 +200,7 @@ def test_a_certificate_passes_from_wallet_to_wallet(village: Settling, serial: s
 def test_a_certificate_is_used_up_once(village: Settling, serial: str) -> None:
     anna = village.anna.wallet
     outcome = retire(village, village.anna, serial, "Bakery Sonnenweg")
-    movement = Movement(REC, anna, RETIRED, 1)
+    movement = Movement(asset=REC, debit=anna, credit=RETIRED, amount=1)
     assert outcome == CertificateRetired(
         serial=serial, wallet=anna, beneficiary="Bakery Sonnenweg", movements=[movement]
     )

@@ -52,7 +52,9 @@ def refuse(village: Village, number: int, reason: str = "no account") -> Result:
 
 def test_a_deposit_is_issued_to_the_wallet_once(village: Village) -> None:
     outcome = deposit(village, 25 * UGRX_PER_GRX, "SEPA 1")
-    movement = Movement(GRX, issuer(GRX), village.anna.wallet, 25 * UGRX_PER_GRX)
+    movement = Movement(
+        asset=GRX, debit=issuer(GRX), credit=village.anna.wallet, amount=25 * UGRX_PER_GRX
+    )
     assert outcome == Deposited(village.anna.wallet, 25 * UGRX_PER_GRX, [movement])
     entry = village.community.entries
     assert deposit(village, 25 * UGRX_PER_GRX, "SEPA 1") == Repeated(entry)
@@ -98,7 +100,9 @@ def test_a_withdrawal_is_set_aside_and_then_paid(village: Village) -> None:
     assert village.grx(village.anna) == (THOUSAND, 400 * UGRX_PER_GRX)
     assert_sound(village.community)
     paid = confirm(village, asked.number)
-    movement = Movement(GRX, village.anna.wallet, issuer(GRX), 400 * UGRX_PER_GRX)
+    movement = Movement(
+        asset=GRX, debit=village.anna.wallet, credit=issuer(GRX), amount=400 * UGRX_PER_GRX
+    )
     wallet = village.anna.wallet
     assert paid == WithdrawalPaid(
         number=asked.number, wallet=wallet, amount_ugrx=400 * UGRX_PER_GRX, movements=[movement]

@@ -74,7 +74,9 @@ def test_a_month_goes_from_provisional_to_final_to_revised(village: Village) -> 
 
 def test_unsold_surplus_leaves_for_the_utility_and_cannot_be_sold(village: Village) -> None:
     outcome = taken(step(village, "final", 1, feed_in=fed(village, 8)))
-    assert outcome.movements == [Movement(GRID, village.anna.wallet, FED_IN, 8 * KWH)]
+    assert outcome.movements == [
+        Movement(asset=GRID, debit=village.anna.wallet, credit=FED_IN, amount=8 * KWH)
+    ]
     assert outcome.cancelled == [1]
     assert village.grid(village.anna) == (0, 0)
     assert village.balance(FED_IN, GRID) == (8 * KWH, 0)

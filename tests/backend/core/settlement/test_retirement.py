@@ -57,7 +57,9 @@ def test_bought_energy_covers_import_and_cannot_be_sold_again(village: Settling)
         )
         for quarter in range(8)
     ]
-    assert outcome.movements == [Movement(GRID, village.ben.wallet, RETIRED, KWH)]
+    assert outcome.movements == [
+        Movement(asset=GRID, debit=village.ben.wallet, credit=RETIRED, amount=KWH)
+    ]
     assert movements_of(outcome) == outcome.movements
     assert village.grid(village.ben) == (KWH // 2, 0)
     assert bought(village, village.ben) == KWH // 2

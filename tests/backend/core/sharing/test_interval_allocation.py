@@ -33,12 +33,12 @@ def test_a_cleared_interval_moves_from_the_producer_to_the_consumers_and_is_reti
     assert allocation.quality == Quality.MEASURED
     anna, ben, cleo = village.anna.wallet, village.ben.wallet, village.cleo.wallet
     assert sorted(cleared.movements[:2], key=lambda movement: movement.amount) == [
-        Movement(GRID, anna, ben, 150 * WH),
-        Movement(GRID, anna, cleo, 450 * WH),
+        Movement(asset=GRID, debit=anna, credit=ben, amount=150 * WH),
+        Movement(asset=GRID, debit=anna, credit=cleo, amount=450 * WH),
     ]
     assert sorted(cleared.movements[2:], key=lambda movement: movement.amount) == [
-        Movement(GRID, ben, RETIRED, 150 * WH),
-        Movement(GRID, cleo, RETIRED, 450 * WH),
+        Movement(asset=GRID, debit=ben, credit=RETIRED, amount=150 * WH),
+        Movement(asset=GRID, debit=cleo, credit=RETIRED, amount=450 * WH),
     ]
     assert village.grid(village.anna) == (0, 0)
     assert village.retired() == 600 * WH
@@ -58,13 +58,13 @@ def test_what_is_not_minted_yet_waits_for_the_next_clearing() -> None:
     village.quarter(0, plant=600 * WH, flat_b=600 * WH, flat_c=0)
     # As if the mint were behind: another claim has taken a part of the GRID away.
     anna = village.anna.wallet
-    away = Movement(GRID, anna, "community:fed-in", 500 * WH)
+    away = Movement(asset=GRID, debit=anna, credit="community:fed-in", amount=500 * WH)
     assert village.community.ledger.post([away]) is None
     cleared = village.clear(0)
     assert only(cleared.allocations).waiting_uwh == 500 * WH
     assert got(only(cleared.allocations))["flat-b"] == 600 * WH  # allocated all the same
     assert village.retired() == 100 * WH
-    back = Movement(GRID, "community:fed-in", anna, 500 * WH)
+    back = Movement(asset=GRID, debit="community:fed-in", credit=anna, amount=500 * WH)
     assert village.community.ledger.post([back]) is None
     village.quarter(1, plant=0, flat_b=0, flat_c=0)
     late, new = village.clear(1).allocations
@@ -103,7 +103,13 @@ def test_a_correction_moves_the_difference_back() -> None:
     village.quarter(0, plant=600 * WH, flat_b=300 * WH, flat_c=300 * WH)
     first = village.clear(0)
     assert only(first.allocations).producers[0].given_uwh == 600 * WH
-    revised = IntervalEnergy(FIRST_MS, 100 * WH, 0, Quality.SUBSTITUTE, 1)
+    revised = IntervalEnergy(
+        interval_ms=FIRST_MS,
+        import_uwh=100 * WH,
+        export_uwh=0,
+        quality=Quality.SUBSTITUTE,
+        revision=1,
+    )
     village.community.sharing.note("flat-b", [revised])
     village.quarter(1, plant=0, flat_b=0, flat_c=0)
     corrected, _ = village.clear(1).allocations
@@ -118,7 +124,7 @@ def test_a_producers_correction_is_made_good_by_the_other_one() -> None:
     before = transfers.energy({"a": 60, "b": 40}, {"c": 100}, {}, {}, lambda _: 1000)
     assert before.gave == {"a": 60, "b": 40}
     after = transfers.energy({"a": 10, "b": 90}, {"c": 100}, before.gave, before.took, lambda _: 90)
-    assert after.movements == [Movement(GRID, "b", "a", 50)]
+    assert after.movements == [Movement(asset=GRID, debit="b", credit="a", amount=50)]
     assert after.gave == {"a": 10, "b": 90}
 
 
@@ -196,7 +202,9 @@ def test_with_cover_a_shared_kwh_is_paid_on_the_ledger() -> None:
 
 def test_without_cover_the_rest_stays_a_line_of_the_statement() -> None:
     village = SharingVillage(**PRICED, settle="grx")
-    gone = Movement(GRX, village.ben.wallet, "community:fees", 1_000_000_000 - 5)
+    gone = Movement(
+        asset=GRX, debit=village.ben.wallet, credit="community:fees", amount=1_000_000_000 - 5
+    )
     assert village.community.ledger.post([gone]) is None
     village.quarter(0, plant=600 * WH, flat_b=300 * WH, flat_c=900 * WH)
     allocation = only(village.clear(0).allocations)
@@ -210,7 +218,13 @@ def test_a_correction_pays_back() -> None:
     village = SharingVillage(**PRICED, settle="grx")
     village.quarter(0, plant=600 * WH, flat_b=300 * WH, flat_c=300 * WH)
     village.clear(0)
-    revised = IntervalEnergy(FIRST_MS, 100 * WH, 0, Quality.SUBSTITUTE, 1)
+    revised = IntervalEnergy(
+        interval_ms=FIRST_MS,
+        import_uwh=100 * WH,
+        export_uwh=0,
+        quality=Quality.SUBSTITUTE,
+        revision=1,
+    )
     village.community.sharing.note("flat-b", [revised])
     village.clear(1)
     assert village.grx(village.ben)[0] == 1_000_000_000 - 12_000
@@ -223,7 +237,9 @@ def test_the_price_of_an_interval_stays_when_it_is_corrected() -> None:
     village.quarter(0, plant=300 * WH, flat_b=300 * WH, flat_c=300 * WH)
     first = only(village.clear(0).allocations)
     assert first.price_ugrx == 160_000  # half is lacking: half of the way from 0.12 to 0.20
-    revised = IntervalEnergy(FIRST_MS, 0, 0, Quality.SUBSTITUTE, 1)
+    revised = IntervalEnergy(
+        interval_ms=FIRST_MS, import_uwh=0, export_uwh=0, quality=Quality.SUBSTITUTE, revision=1
+    )
     village.community.sharing.note("flat-b", [revised])
     corrected, _ = village.clear(1).allocations
     assert corrected.price_ugrx == 160_000
@@ -241,7 +257,16 @@ def test_an_old_interval_is_corrected_by_the_key_that_held_for_it() -> None:
     village.quarter(1, plant=300 * WH, flat_b=300 * WH, flat_c=300 * WH)
     assert got(only(village.clear(0).allocations)) == {"flat-b": 300 * WH, "flat-c": 0}
     village.community.sharing.note(
-        "flat-b", [IntervalEnergy(FIRST_MS, 200 * WH, 0, Quality.SUBSTITUTE, 1)]
+        "flat-b",
+        [
+            IntervalEnergy(
+                interval_ms=FIRST_MS,
+                import_uwh=200 * WH,
+                export_uwh=0,
+                quality=Quality.SUBSTITUTE,
+                revision=1,
+            )
+        ],
     )
     old, new = village.clear(1).allocations
     assert (old.key, got(old)) == (1, {"flat-b": 200 * WH, "flat-c": 0})
@@ -337,7 +362,12 @@ def test_in_the_end_it_does_not_matter_when_readings_came(
 
 
 def _row(number: int, energy_wh: int) -> IntervalEnergy:
-    return IntervalEnergy(FIRST_MS + number * INTERVAL_MS, energy_wh * WH, 0, Quality.MEASURED)
+    return IntervalEnergy(
+        interval_ms=FIRST_MS + number * INTERVAL_MS,
+        import_uwh=energy_wh * WH,
+        export_uwh=0,
+        quality=Quality.MEASURED,
+    )
 
 
 def test_a_market_keeps_nothing_of_intervals_for_sharing() -> None:

@@ -33,7 +33,10 @@ def local(text: str) -> int:
 def test_an_interval_is_shared_by_the_newest_key_that_is_valid_by_its_start(
     interval_ms: int, version: int | None
 ) -> None:
-    keys = [Key(2, 200, "static"), Key(1, 100, "dynamic")]
+    keys = [
+        Key(version=2, valid_from_ms=200, mode="static"),
+        Key(version=1, valid_from_ms=100, mode="dynamic"),
+    ]
     key = key_in_force(keys, interval_ms)
     assert (key and key.version) == version
 
@@ -57,19 +60,22 @@ def test_an_interval_is_shared_by_the_newest_key_that_is_valid_by_its_start(
 )
 def test_time_varying_shares_follow_the_wall_clock(time: str, shares: dict[str, int]) -> None:
     hours = [
-        HourShares(2, "weekend", {"a": 4}),
-        HourShares(3, "weekend", {"a": 5}),
-        HourShares(6, "workdays", {"a": 2}),
-        HourShares(18, "all", {"a": 3}),
+        HourShares(hour=2, days="weekend", shares_ppm={"a": 4}),
+        HourShares(hour=3, days="weekend", shares_ppm={"a": 5}),
+        HourShares(hour=6, days="workdays", shares_ppm={"a": 2}),
+        HourShares(hour=18, days="all", shares_ppm={"a": 3}),
     ]
     if time.startswith("2026-07-11"):
         hours = hours[2:]
-    key = Key(1, 0, "time_varying", {"a": 1}, hours)
+    key = Key(version=1, valid_from_ms=0, mode="time_varying", shares_ppm={"a": 1}, hours=hours)
     assert shares_at(key, local(time)) == shares
 
 
 def test_a_meter_takes_part_whole_until_a_factor_holds() -> None:
-    versions = [Participation("m", 100, 500_000), Participation("m", 200, 250_000)]
+    versions = [
+        Participation(meter="m", valid_from_ms=100, factor_ppm=500_000),
+        Participation(meter="m", valid_from_ms=200, factor_ppm=250_000),
+    ]
     assert [factor_at(versions, moment) for moment in (99, 100, 200)] == [
         1_000_000,
         500_000,
@@ -77,7 +83,13 @@ def test_a_meter_takes_part_whole_until_a_factor_holds() -> None:
     ]
 
 
-BAND = CommunityPrice("balance", 150_000, 100_000, 250_000, 1_000)
+BAND = CommunityPrice(
+    rule="balance",
+    reference_ugrx=150_000,
+    floor_ugrx=100_000,
+    ceiling_ugrx=250_000,
+    tick_ugrx=1_000,
+)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +119,7 @@ def test_a_banded_price_stays_in_its_band(offered: int, consumed: int) -> None:
 
 
 def test_a_fixed_price_is_always_the_same() -> None:
-    assert of_interval(CommunityPrice("fixed", 120_000), 1, 99) == 120_000
+    assert of_interval(CommunityPrice(rule="fixed", reference_ugrx=120_000), 1, 99) == 120_000
 
 
 def test_a_fraction_of_the_smallest_coin_is_dropped() -> None:

@@ -156,20 +156,29 @@ def test_the_core_keeps_terms_as_integers() -> None:
     )
     state, rules = village.community.sharing, village.community.active_terms.sharing
     assert state.keys == [
-        Key(1, 1_767_225_600_000, "static", {"flat-b": 125_000}),
         Key(
-            2,
-            1_780_264_800_000,
-            "time_varying",
-            {},
-            [
-                HourShares(6, "all", {"flat-b": 1_000_000}),
-                HourShares(18, "weekend", {"flat-c": 1_000_000}),
+            version=1,
+            valid_from_ms=1_767_225_600_000,
+            mode="static",
+            shares_ppm={"flat-b": 125_000},
+        ),
+        Key(
+            version=2,
+            valid_from_ms=1_780_264_800_000,
+            mode="time_varying",
+            shares_ppm={},
+            hours=[
+                HourShares(hour=6, days="all", shares_ppm={"flat-b": 1_000_000}),
+                HourShares(hour=18, days="weekend", shares_ppm={"flat-c": 1_000_000}),
             ],
         ),
     ]
-    assert state.participation == [Participation("plant", 1_767_225_600_000, 500_000)]
-    assert rules.price == CommunityPrice("fixed", 120_000, 0, 0, 1_000)
+    assert state.participation == [
+        Participation(meter="plant", valid_from_ms=1_767_225_600_000, factor_ppm=500_000)
+    ]
+    assert rules.price == CommunityPrice(
+        rule="fixed", reference_ugrx=120_000, floor_ugrx=0, ceiling_ugrx=0, tick_ugrx=1_000
+    )
     assert (rules.mode, rules.settle) == ("time_varying", "grx")
 
 

@@ -15,7 +15,9 @@ VIENNA = "Europe/Vienna"
 
 
 def tariff(*windows: WindowTerms) -> TariffTerms:
-    return TariffTerms("t", date(2026, 1, 1), Grx(300_000), window=list(windows))
+    return TariffTerms(
+        name="t", valid_from=date(2026, 1, 1), energy_grx_per_kwh=Grx(300_000), window=list(windows)
+    )
 
 
 def hours_of(month: Month, *windows: WindowTerms) -> dict[str, float]:
@@ -25,9 +27,11 @@ def hours_of(month: Month, *windows: WindowTerms) -> dict[str, float]:
     return {band.window: laid.band_of.count(index) / 4 for index, band in enumerate(laid.bands)}
 
 
-NIGHT = WindowTerms("night", Grx(1), from_hour=22, to_hour=6)
-FRIDAY_NIGHT = WindowTerms("friday", Grx(1), from_hour=22, to_hour=6, days=["fri"])
-WEEKEND = WindowTerms("weekend", Grx(1), days=["sat", "sun"])
+NIGHT = WindowTerms(name="night", energy_grx_per_kwh=Grx(1), from_hour=22, to_hour=6)
+FRIDAY_NIGHT = WindowTerms(
+    name="friday", energy_grx_per_kwh=Grx(1), from_hour=22, to_hour=6, days=["fri"]
+)
+WEEKEND = WindowTerms(name="weekend", energy_grx_per_kwh=Grx(1), days=["sat", "sun"])
 
 
 @pytest.mark.parametrize(
