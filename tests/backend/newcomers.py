@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.backend.village import HOUR_MS, Gateway, Village
 
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.inputs import ChangeDevice, ChangeToken
+from gridtokenx_backend.core.messages.inputs import DeviceCommand, TokenCommand
 from gridtokenx_backend.core.messages.outcomes import EnrolmentRefusal, EnrolmentRefused, Result
 from gridtokenx_wire.enrolment import (
     Consent,
@@ -62,18 +62,18 @@ class Gate:
 
     def issue(self, name: str, site: str = SITE, hours: int = 24) -> Result:
         expires_ms = self.village.at_ms + hours * HOUR_MS
-        command = ChangeToken(
+        command = TokenCommand(
             action="issue", token=token_of(name).digest, site=site, expires_ms=expires_ms
         )
         return self.village.apply(inputs.change_token(command))
 
     def withdraw(self, name: str) -> Result:
-        command = ChangeToken(action="withdraw", token=token_of(name).digest)
+        command = TokenCommand(action="withdraw", token=token_of(name).digest)
         return self.village.apply(inputs.change_token(command))
 
     def enrol(self, gateway: Gateway, token: str) -> Result:
         message = enrolment(gateway, token_of(token)).encode()
-        return self.village.apply(inputs.EnrolInput(message, parse_enrolment(message)))
+        return self.village.apply(inputs.EnrolmentInput(message, parse_enrolment(message)))
 
     def admit(self, gateway: Gateway, site: str = SITE) -> Result:
         """With a token of its own."""
@@ -82,14 +82,14 @@ class Gate:
 
     def rotate(self, former: Gateway, next_one: Gateway) -> Result:
         message = rotation(former, next_one).encode()
-        return self.village.apply(inputs.RotateInput(message, parse_rotation(message)))
+        return self.village.apply(inputs.RotationInput(message, parse_rotation(message)))
 
     def approve(self, gateway: Gateway, *, beside: bool = False) -> Result:
-        command = ChangeDevice(action="approve", device=gateway.name, beside=beside)
+        command = DeviceCommand(action="approve", device=gateway.name, beside=beside)
         return self.village.apply(inputs.change_device(command))
 
     def revoke(self, gateway: Gateway, reason: str = "stolen") -> Result:
-        command = ChangeDevice(action="revoke", device=gateway.name, reason=reason)
+        command = DeviceCommand(action="revoke", device=gateway.name, reason=reason)
         return self.village.apply(inputs.change_device(command))
 
     def status(self, gateway: Gateway) -> str:

@@ -23,7 +23,7 @@ from tests.compat.stored import (
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.config.terms_file import terms_digest
 from gridtokenx_backend.core.messages.inputs import PeriodInput, parse
-from gridtokenx_backend.core.settlement.periods import ChangePeriod
+from gridtokenx_backend.core.settlement.periods import PeriodCommand
 from gridtokenx_backend.core.state.community import Community, restore
 from gridtokenx_backend.core.state.snapshot import digest
 from gridtokenx_backend.journal.sqlite_journal import (
@@ -170,7 +170,7 @@ async def test_the_series_of_intervals_is_there_as_far_as_it_was_kept(v1: Path, 
 # --- the closed month ---------------------------------------------------------------------------
 
 
-async def command_of(path: Path, entry: int) -> ChangePeriod:
+async def command_of(path: Path, entry: int) -> PeriodCommand:
     """The step of a month that an entry took."""
     async with reader_of(path) as journal:
         stored = await journal.entry(entry)

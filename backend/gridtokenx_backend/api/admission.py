@@ -17,9 +17,9 @@ from gridtokenx_backend.api.problems import Problem, enrolment_refused
 from gridtokenx_backend.api.route_options import OPERATOR_COMMAND
 from gridtokenx_backend.api.views import AdmissionView, NewTokenView, TokenView
 from gridtokenx_backend.core.messages.inputs import (
-    ChangeDevice,
-    ChangeToken,
+    DeviceCommand,
     Input,
+    TokenCommand,
     change_device,
     change_token,
 )
@@ -85,7 +85,9 @@ async def create_token(
         raise _bad_request(f"expected valid_hours of 1 to {MAX_VALID_HOURS}")
     token = make_token(os.urandom(SECRET_BYTES), enrolment_of(backend).authority.der)
     expires_ms = backend.clock.now_ms() + data.valid_hours * _HOUR_MS
-    command = ChangeToken(action="issue", token=token.digest, site=data.site, expires_ms=expires_ms)
+    command = TokenCommand(
+        action="issue", token=token.digest, site=data.site, expires_ms=expires_ms
+    )
     await _submit(backend, change_token(command))
     return NewTokenView(
         token=token.text, id=token.digest[:_ID_CHARS], site=data.site, expires_ms=expires_ms
@@ -100,7 +102,7 @@ async def withdraw_token(backend: NamedDependency[Backend], token: FromPath[str]
     if not found:
         detail = "expected the id of a token, as the list shows it"
         raise enrolment_refused(EnrolmentRefusal.UNKNOWN_TOKEN, detail)
-    await _submit(backend, change_token(ChangeToken(action="withdraw", token=found[0])))
+    await _submit(backend, change_token(TokenCommand(action="withdraw", token=found[0])))
     async with backend.writer.durable_state() as community:
         kept = community.tokens[found[0]]
         return TokenView(
@@ -113,7 +115,7 @@ async def approve_device(
     backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Approval]
 ) -> AdmissionView:
     """Admit a pending gateway. The active ones of its site are revoked, unless `beside` is true."""
-    command = ChangeDevice(action="approve", device=device, beside=data.beside)
+    command = DeviceCommand(action="approve", device=device, beside=data.beside)
     result = await _submit(backend, change_device(command))
     assert isinstance(result, DeviceApproved)
     return AdmissionView(
@@ -136,7 +138,7 @@ async def revoke_device(
     if not 1 <= len(data.reason) <= 500:
         raise _bad_request("expected a reason of 1 to 500 characters")
     result = await _submit(
-        backend, change_device(ChangeDevice(action="revoke", device=device, reason=data.reason))
+        backend, change_device(DeviceCommand(action="revoke", device=device, reason=data.reason))
     )
     assert isinstance(result, DeviceRevoked)
     async with backend.writer.durable_state() as community:

@@ -15,8 +15,8 @@ from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.core.messages.inputs import change_period
 from gridtokenx_backend.core.messages.period_records import (
-    ChangePeriod,
     PeriodChanged,
+    PeriodCommand,
     PeriodRefusal,
     PeriodRefused,
 )
@@ -76,7 +76,7 @@ async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> P
     """Journal a period's step. `gridtokenx-backend period` makes its documents before."""
     body = await request.body()
     try:
-        command = msgspec.json.decode(body, type=ChangePeriod)
+        command = msgspec.json.decode(body, type=PeriodCommand)
         parse_month(command.month)
     except (ValueError, RecursionError) as error:  # msgspec's and Unicode's are ValueErrors
         raise Problem(
@@ -197,7 +197,7 @@ async def _stored(backend: Backend, wallet: str, month: str, revision: int) -> s
         return ""
     step = await backend.journal.entry(entry)
     assert step is not None
-    command = msgspec.json.decode(step.input, type=ChangePeriod)
+    command = msgspec.json.decode(step.input, type=PeriodCommand)
     found = dict(command.documents).get(wallet, "") if wallet else command.report
     if not found:
         detail = "expected a wallet that was a member's in that month"

@@ -17,7 +17,7 @@ from gridtokenx_backend.cli.operator_api import ApiRefused, OperatorApi, operato
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption, UrlOption, example
 from gridtokenx_backend.cli.output import print_answer, print_json, print_table, write_private_file
 from gridtokenx_backend.config.settings import Settings, load_settings
-from gridtokenx_backend.core.messages.period_records import ChangePeriod
+from gridtokenx_backend.core.messages.period_records import PeriodCommand
 from gridtokenx_backend.core.model.billing_periods import PeriodStatus
 from gridtokenx_backend.statements.documents.books import Books, NoBooks
 from gridtokenx_backend.statements.documents.report import report_of
@@ -154,7 +154,7 @@ def statement(
     print_answer(answer, f"{month}: {len(files)} in {out}/", as_json=as_json)
 
 
-def _document(settings: Settings, books: Books, step: ChangePeriod | None, wallet: str) -> bytes:
+def _document(settings: Settings, books: Books, step: PeriodCommand | None, wallet: str) -> bytes:
     """Return the stored document of the month's last step, or a preview if there is none."""
     if step is None:
         return encode(statement_of(books.data(wallet), "open", 0))

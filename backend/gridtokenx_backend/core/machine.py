@@ -59,24 +59,24 @@ def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
             return _tick(community, given, at_ms)
         case inputs.MarketInput():
             return switch_market(community, given.command)
-        case inputs.ConfigureInput():
+        case inputs.ConfigurationInput():
             return configuration.configure(community, given, at_ms)
         case inputs.OracleInput():
             community.paused = given.command.paused
             return OracleSwitched(community.paused)
         case inputs.TokenInput():
             return enrolment.change_token(community, given.command, at_ms)
-        case inputs.EnrolInput():
+        case inputs.EnrolmentInput():
             return enrolment.enrol(community, given.enrolment, at_ms)
-        case inputs.RotateInput():
+        case inputs.RotationInput():
             return enrolment.rotate(community, given.rotation)
         case inputs.DeviceInput():
             return enrolment.change_device(community, given.command)
         case inputs.GridDataInput():
             return grid_data_import.import_file(community, given.data, at_ms)
-        case inputs.SettleInput():
+        case inputs.SettlementInput():
             return _settle(community, given.command, at_ms)
-        case inputs.ClearInput():
+        case inputs.ClearingInput():
             return interval_clearing.clear(community, given, at_ms)
         case inputs.PeriodInput():
             return periods.change_period(community, given.command, at_ms)

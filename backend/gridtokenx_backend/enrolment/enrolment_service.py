@@ -8,7 +8,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gridtokenx_backend.config.settings import Settings
-from gridtokenx_backend.core.messages.inputs import EnrolInput, Input, RotateInput
+from gridtokenx_backend.core.messages.inputs import EnrolmentInput, Input, RotationInput
 from gridtokenx_backend.core.messages.outcomes import (
     AlreadyEnrolled,
     DeviceEnrolled,
@@ -82,7 +82,7 @@ class EnrolmentService:
                 EnrolmentRefusal.MALFORMED, "expected the secret that the statement is about"
             )
         await self._check(enrolment.signed.job(enrolment.public_key))
-        await self._submit(EnrolInput(message, enrolment))
+        await self._submit(EnrolmentInput(message, enrolment))
         return await self._answer(device_id(enrolment.public_key), key)
 
     async def rotate(self, message: bytes) -> EnrolmentAnswer:
@@ -98,7 +98,7 @@ class EnrolmentService:
             raise NotEnrolled(EnrolmentRefusal.UNKNOWN_DEVICE)
         await self._check(rotation.consent.job(former.public_key))
         await self._check(rotation.signed.job(rotation.public_key))
-        await self._submit(RotateInput(message, rotation))
+        await self._submit(RotationInput(message, rotation))
         return await self._answer(device_id(rotation.public_key), key)
 
     async def _check(self, job: SignatureJob) -> None:

@@ -9,12 +9,12 @@ import structlog
 
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages.inputs import (
-    ConfigureInput,
-    EnrolInput,
+    ConfigurationInput,
+    EnrolmentInput,
     FrameInput,
     Input,
     OrderInput,
-    RotateInput,
+    RotationInput,
     parse,
 )
 from gridtokenx_backend.core.messages.outcomes import NotJournaled, Outcome
@@ -93,7 +93,7 @@ def _apply(community: Community, entry: Entry, given: Input) -> Outcome:
     try:
         outcome = machine.apply(community, given, entry.at_ms)
     except (KeyError, ValueError) as error:
-        if not isinstance(given, ConfigureInput):
+        if not isinstance(given, ConfigurationInput):
             raise  # only terms that were checked before may be put to the core
         raise ReplayMismatch(f"entry {entry.seq}: its terms cannot be used: {error}") from None
     if isinstance(outcome, NotJournaled):
@@ -209,10 +209,10 @@ def _signatures(community: Community, given: Input) -> list[SignatureJob]:
         case OrderInput():
             parsed = parse_instruction(given.raw)
             return [parsed.signed.job(parsed.public_key)]
-        case EnrolInput():
+        case EnrolmentInput():
             enrolment = given.enrolment
             return [enrolment.signed.job(enrolment.public_key)]
-        case RotateInput():
+        case RotationInput():
             rotation = given.rotation
             former = _key_of(community, rotation.device)
             return [rotation.consent.job(former), rotation.signed.job(rotation.public_key)]

@@ -34,7 +34,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     movements_of,
     trades_of,
 )
-from gridtokenx_backend.core.messages.period_records import ChangePeriod, FeedIn
+from gridtokenx_backend.core.messages.period_records import FeedIn, PeriodCommand
 from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.minting.corrections import revision_of
 from gridtokenx_backend.core.model import queues
@@ -250,7 +250,7 @@ class WholeMarket:
         from_ms, to_ms = self.months[index]
         revision = known.revision + 1 if known else 1
         final = feed_in if status == "final" else []
-        command = ChangePeriod(
+        command = PeriodCommand(
             month=month,
             status=status,
             revision=revision,

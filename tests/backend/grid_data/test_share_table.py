@@ -173,7 +173,7 @@ def test_another_table_is_another_source_and_needs_a_new_version(tmp_path: Path)
     (tmp_path / "shares.csv").write_text(QUARTERS)
     before, terms = terms_digest(path), load_terms(path)
     again = inputs.parse("configure", inputs.configure(terms, zone=look_up("Europe/Vienna")).raw)
-    assert isinstance(again, inputs.ConfigureInput)
+    assert isinstance(again, inputs.ConfigurationInput)
     assert again.terms == terms
     (tmp_path / "shares.csv").write_text(QUARTERS.replace(",40", ",41").replace(",60", ",59"))
     assert terms_digest(path) != before

@@ -21,7 +21,7 @@ from tests.backend.village import (
 )
 
 from gridtokenx_backend.core.messages import inputs
-from gridtokenx_backend.core.messages.inputs import ChangeDevice, ChangeToken, Input, TickInput
+from gridtokenx_backend.core.messages.inputs import DeviceCommand, Input, TickInput, TokenCommand
 from gridtokenx_backend.errors import ReplayMismatch
 from gridtokenx_wire.enrolment import parse_enrolment, parse_rotation
 
@@ -45,20 +45,20 @@ def admissions() -> list[Input]:
         inputs.configure(convert_terms(village.document | {"rotation": {"overlap_hours": 0}})),
         *(
             inputs.change_token(
-                ChangeToken(
+                TokenCommand(
                     action="issue", token=token.digest, site="Lane 1", expires_ms=START_MS + HOUR_MS
                 )
             )
             for token in tokens
         ),
-        inputs.change_token(ChangeToken(action="withdraw", token=tokens[2].digest)),
-        *(inputs.EnrolInput(message, parse_enrolment(message)) for message in enrolments),
-        inputs.RotateInput(consent, parse_rotation(consent)),
+        inputs.change_token(TokenCommand(action="withdraw", token=tokens[2].digest)),
+        *(inputs.EnrolmentInput(message, parse_enrolment(message)) for message in enrolments),
+        inputs.RotationInput(consent, parse_rotation(consent)),
         frame_input(later.next([reading("ABB-1", START_MS)])),
         TickInput(),
-        inputs.change_device(ChangeDevice(action="approve", device=west.name)),
+        inputs.change_device(DeviceCommand(action="approve", device=west.name)),
         inputs.change_device(
-            ChangeDevice(action="revoke", device=village.north.name, reason="stolen")
+            DeviceCommand(action="revoke", device=village.north.name, reason="stolen")
         ),
     ]
 
@@ -88,7 +88,7 @@ async def test_a_forged_consent_is_found(tmp_path: Path) -> None:
     given = admissions()
     forged = rotation(Gateway("east"), Gateway("later", b"chain-02")).rpartition(".")[0]
     consent = f"{forged}.{'A' * 86}".encode()
-    given[7] = inputs.RotateInput(consent, parse_rotation(consent))
+    given[7] = inputs.RotationInput(consent, parse_rotation(consent))
     await write(path, given)
     with pytest.raises(ReplayMismatch, match="entry 8: its signature is not valid"):
         await verified(path)

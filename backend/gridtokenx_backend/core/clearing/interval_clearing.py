@@ -20,7 +20,7 @@ from gridtokenx_backend.core.clearing.zone_clearing import (
 )
 from gridtokenx_backend.core.market.book import RestingOrder
 from gridtokenx_backend.core.market.trading_state import OPEN
-from gridtokenx_backend.core.messages.inputs import ClearInput
+from gridtokenx_backend.core.messages.inputs import ClearingInput
 from gridtokenx_backend.core.messages.outcomes import IntervalCleared, NotDue, OrderAccepted, Trade
 from gridtokenx_backend.core.model.ledger import GRID, Movement
 from gridtokenx_backend.core.model.zones import INTERVAL_MS, LinkRules
@@ -31,7 +31,7 @@ from gridtokenx_backend.core.sharing import interval_allocation
 from gridtokenx_backend.core.state.community import Community
 
 
-def clear(community: Community, command: ClearInput, at_ms: int) -> IntervalCleared | NotDue:
+def clear(community: Community, command: ClearingInput, at_ms: int) -> IntervalCleared | NotDue:
     """Clear the interval that the command names, if it is the next one and its time has come."""
     interval_ms = command.interval_ms
     if interval_ms != community.cleared_ms or community.clear_due_ms > at_ms:

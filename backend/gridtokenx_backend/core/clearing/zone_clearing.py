@@ -16,7 +16,7 @@ from gridtokenx_backend.core.model.zones import LinkRules
 def clear_zones(
     books: Mapping[str, Sequence[AuctionOrder]], links: Sequence[CouplingLink], tick_ugrx: int
 ) -> tuple[dict[str, Clearing], Coupling]:
-    """Each zone's auction, and then the coupling of what they left over."""
+    """Return the auction of each zone, and the coupling of what the auctions left over."""
     auctions = {zone: clear(book, tick_ugrx) for zone, book in books.items()}
     left = [offers(zone, book, auctions[zone], tick_ugrx) for zone, book in books.items()]
     return auctions, couple(left, links, tick_ugrx)
@@ -28,7 +28,7 @@ def zone_clearings(
     auctions: Mapping[str, Clearing],
     coupling: Coupling,
 ) -> list[ZoneClearing]:
-    """What is published of each zone."""
+    """Return what is published of each zone."""
     found = []
     for part in coupling.zones:
         book, auction = books[part.zone], auctions[part.zone]
@@ -55,7 +55,7 @@ def zone_clearings(
 def link_clearings(
     rules: Sequence[LinkRules], links: Sequence[CouplingLink], coupling: Coupling
 ) -> list[LinkClearing]:
-    """What is published of each link."""
+    """Return what is published of each link."""
     return [
         LinkClearing(
             from_zone=rule.from_zone,

@@ -1,1 +1,1 @@
-"""What may be put to the core (inputs), and what came of it (outcomes)."""
+"""The core's inputs, and their outcomes: what becomes journal entries."""

@@ -1,4 +1,4 @@
-"""What an interval's clearing publishes: enough for anybody to compute it again."""
+"""What the clearing of an interval publishes: enough for anybody to compute it again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gridtokenx_backend.core.auction.orders import AuctionOrder
 
 
 class ZoneClearing(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
-    """One zone's auction and its part in the coupling. Prices are µGRX for each kWh.
+    """The auction of one zone and its part in the coupling. Prices are µGRX for each kWh.
 
     `book` is in the order of the numbers and `digest` its hash. A price is None where nothing
     trades, an end of an interval where there is none. `welfare_ugrx` is the auction's.
@@ -30,7 +30,10 @@ class ZoneClearing(msgspec.Struct, kw_only=True, frozen=True, array_like=True, g
 
 
 class LinkClearing(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
-    """One link in the coupling. `capacity_uwh` is what the realtime market had left of it."""
+    """One link in the coupling. `capacity_uwh` is what the realtime market had left of it.
+
+    Wheeling, loss and `rent_ugrx_per_kwh` are µGRX for each kWh.
+    """
 
     from_zone: str
     to_zone: str

@@ -1,4 +1,4 @@
-"""What the grid operator says of the community's meters: the journaled input `grid_data`."""
+"""The grid operator's figures of the community's meters: the content of the input `grid_data`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Quantity = Literal[
     "surplus",
     "surplus_part",
 ]
-"""What an energy is. `_part` is after the participation factor.
+"""What a figure counts. A quantity that ends in `_part` has the participation factor in it.
 
-`share` is what the key sets aside for a consumer, `received` what it used of it; `surplus` is what
-of a producer's energy nobody of the community used.
+`share` is what the key sets aside for a consumer, and `received` what the consumer used of it.
+`surplus` is the energy of a producer that nobody of the community used.
 """
 QUANTITIES: tuple[str, ...] = get_args(Quantity)
 
 
 class GridSeries(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
-    """Energies of consecutive intervals from `start_ms` on; None is missing.
+    """The energies of consecutive intervals from `start_ms` on. None means missing.
 
-    `qualities` has a Quality's number for each, as one digit. `meter` is as the file has it: a
-    metering point of the market, or a meter's id.
+    `qualities` has one digit for each, the number of a Quality. `meter` is what the file calls it:
+    a metering point of the market, or a meter's id.
     """
 
     meter: str
@@ -40,7 +40,7 @@ class GridSeries(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=
     qualities: str
 
     def rows(self) -> list[tuple[int, int | None, Quality]]:
-        """(interval_ms, energy, quality) of each interval."""
+        """Return (interval_ms, energy, quality) of each interval."""
         return [
             (self.start_ms + index * INTERVAL_MS, energy_uwh, Quality(int(quality)))
             for index, (energy_uwh, quality) in enumerate(
@@ -50,7 +50,7 @@ class GridSeries(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=
 
 
 class GridData(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One file. `source` is its SHA-256 in hex, `name` what it was called."""
+    """The content of one file. `source` is its SHA-256 in hex, `name` is what it was called."""
 
     source: str
     name: str

@@ -1,7 +1,7 @@
-"""What may be put to the core: verified and decoded, beside the bytes that say so.
+"""The inputs of the core, verified and decoded, each with the bytes that it was made of.
 
-`raw` is what the journal keeps. `parse` turns it back into the input for a replay, so nothing that
-the core uses may be missing from it.
+The journal keeps an input's `raw`. For a replay `parse` makes the input of it again, so everything
+that the core uses must be in it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.messages.grid_data import GridData
-from gridtokenx_backend.core.messages.period_records import ChangePeriod
+from gridtokenx_backend.core.messages.period_records import PeriodCommand
 from gridtokenx_backend.core.model.local_time import Zone
 from gridtokenx_backend.core.model.settlement import SettlementCommand
 from gridtokenx_backend.core.model.terms import CommunityTerms
@@ -36,10 +36,10 @@ class OrderInput(msgspec.Struct, frozen=True, gc=False):
     instruction: Instruction
 
 
-class ConfigureInput(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """The community's terms. `source` is the SHA-256 of their file, or empty.
+class ConfigurationInput(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """New terms of the community. `source` is the SHA-256 of their file, or empty.
 
-    `zone` holds the clock changes of the time zone that they name.
+    `zone` has the clock changes of the time zone that the terms name.
     """
 
     raw: bytes
@@ -49,19 +49,24 @@ class ConfigureInput(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class OracleCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The operator pauses or resumes the oracle, and says why."""
+    """The operator's command to pause or resume the oracle, with a reason."""
 
     paused: bool
     reason: str
 
 
 class OracleInput(msgspec.Struct, frozen=True, gc=False):
+    """The oracle is to be paused or resumed."""
+
     raw: bytes
     command: OracleCommand
 
 
-class ChangeToken(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The operator issues a one-time token, or withdraws it. `token` is its secret's hash, hex."""
+class TokenCommand(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The operator's command to issue or withdraw a one-time token.
+
+    `token` is the hash of its secret, in hex.
+    """
 
     action: Literal["issue", "withdraw"]
     token: str
@@ -70,15 +75,17 @@ class ChangeToken(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
 
 
 class TokenInput(msgspec.Struct, frozen=True, gc=False):
+    """A token is to be issued or withdrawn."""
+
     raw: bytes
-    command: ChangeToken
+    command: TokenCommand
 
 
-class ChangeDevice(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The operator admits a pending device or shuts one out. `device` is its id as text.
+class DeviceCommand(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The operator's command to approve a pending device or to revoke one.
 
-    An approved device takes the place of those active at its site, unless it is to work `beside`
-    them.
+    `device` is its id as text. An approved device takes the place of the active devices at its
+    site, unless it is to work `beside` them.
     """
 
     action: Literal["approve", "revoke"]
@@ -88,40 +95,45 @@ class ChangeDevice(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
 
 
 class DeviceInput(msgspec.Struct, frozen=True, gc=False):
+    """A device is to be approved or revoked."""
+
     raw: bytes
-    command: ChangeDevice
+    command: DeviceCommand
 
 
-class EnrolInput(msgspec.Struct, frozen=True, gc=False):
-    """A statement whose signature was verified under the key that it names."""
+class EnrolmentInput(msgspec.Struct, frozen=True, gc=False):
+    """An enrolment whose signature was verified under the key that it names."""
 
     raw: bytes
     enrolment: Enrolment
 
 
-class RotateInput(msgspec.Struct, frozen=True, gc=False):
-    """A consent and the statement in it, both signatures verified under their keys."""
+class RotationInput(msgspec.Struct, frozen=True, gc=False):
+    """A change of keys: both the old key's and the new key's signature were verified."""
 
     raw: bytes
     rotation: Rotation
 
 
-class SettleInput(msgspec.Struct, frozen=True, gc=False):
-    """What the operator orders of money, corrections and certificates."""
+class SettlementInput(msgspec.Struct, frozen=True, gc=False):
+    """The operator's command on money, a correction or certificates."""
 
     raw: bytes
     command: SettlementCommand
 
 
 class GridDataInput(msgspec.Struct, frozen=True, gc=False):
-    """What the grid operator says of intervals, as a file brought it."""
+    """Energies of intervals in a file of the grid operator's."""
 
     raw: bytes
     data: GridData
 
 
 class MarketCommand(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The operator halts or resumes a zone, or lets its orders be cancelled only. "" is all."""
+    """The operator's command to halt or resume a zone, or to let its orders only be cancelled.
+
+    Without a `zone` it is for all zones.
+    """
 
     action: Literal["halt", "resume", "cancel_only"]
     reason: str
@@ -129,31 +141,33 @@ class MarketCommand(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fi
 
 
 class MarketInput(msgspec.Struct, frozen=True, gc=False):
+    """Trading is to be halted or resumed."""
+
     raw: bytes
     command: MarketCommand
 
 
-class ClearInput(msgspec.Struct, frozen=True, gc=False):
-    """The interval that starts at `interval_ms` is to be cleared."""
+class ClearingInput(msgspec.Struct, frozen=True, gc=False):
+    """The 15-minute interval that starts at `interval_ms` is to be cleared."""
 
     raw: bytes
     interval_ms: int
 
 
 class PeriodInput(msgspec.Struct, frozen=True, gc=False):
-    """A step of a billing period."""
+    """A billing period is to take a step."""
 
     raw: bytes
-    command: ChangePeriod
+    command: PeriodCommand
 
 
 DUE = b"due"
 
 
 class TickInput(msgspec.Struct, frozen=True, gc=False):
-    """Time has passed: what is due happens, standing orders are looked at, old ids forgotten.
+    """Time has passed: orders expire, pauses end, standing orders trade, old ids are forgotten.
 
-    With DUE as `raw`, only what is due happens: orders expire and pauses end.
+    With DUE as `raw` only the first two happen.
     """
 
     raw: bytes = b""
@@ -162,16 +176,16 @@ class TickInput(msgspec.Struct, frozen=True, gc=False):
 Input = (
     FrameInput
     | OrderInput
-    | ConfigureInput
+    | ConfigurationInput
     | OracleInput
     | TickInput
     | MarketInput
-    | ClearInput
+    | ClearingInput
     | TokenInput
-    | EnrolInput
-    | RotateInput
+    | EnrolmentInput
+    | RotationInput
     | DeviceInput
-    | SettleInput
+    | SettlementInput
     | PeriodInput
     | GridDataInput
 )
@@ -194,28 +208,28 @@ Kind = Literal[
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
     OrderInput: "order",
-    ConfigureInput: "configure",
+    ConfigurationInput: "configure",
     OracleInput: "oracle",
     TickInput: "tick",
     MarketInput: "market",
     TokenInput: "token",
-    EnrolInput: "enrol",
-    RotateInput: "rotate",
+    EnrolmentInput: "enrol",
+    RotationInput: "rotate",
     DeviceInput: "device",
-    SettleInput: "settlement",
-    ClearInput: "clear",
+    SettlementInput: "settlement",
+    ClearingInput: "clear",
     PeriodInput: "period",
     GridDataInput: "grid_data",
 }
 
 
-def kind_of(given: Input) -> Kind:
-    """The name of an input's kind in the journal."""
-    return _KINDS[type(given)]
+def kind_of(input_: Input) -> Kind:
+    """Return the name of an input's kind in the journal."""
+    return _KINDS[type(input_)]
 
 
 class _Configure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How terms are journaled."""
+    """The form in which the journal keeps terms."""
 
     source: str
     terms: CommunityTerms
@@ -224,17 +238,17 @@ class _Configure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def configure(
     terms: CommunityTerms, source: bytes = b"", zone: Zone | None = None
-) -> ConfigureInput:
-    """The input that puts `terms` into force; `zone` is that which they name."""
+) -> ConfigurationInput:
+    """Return the input that makes `terms` the active ones. `zone` is their time zone."""
     zone = zone or Zone()
     assert zone.name == terms.community.time_zone
     raw = msgspec.json.encode(_Configure(source.hex(), terms, zone), enc_hook=encode_hook)
-    return ConfigureInput(raw=raw, terms=terms, source=source, zone=zone)
+    return ConfigurationInput(raw=raw, terms=terms, source=source, zone=zone)
 
 
-def _parse_configure(raw: bytes) -> ConfigureInput:
+def _parse_configure(raw: bytes) -> ConfigurationInput:
     stored = msgspec.json.decode(raw, type=_Configure, dec_hook=decode_hook)
-    return ConfigureInput(
+    return ConfigurationInput(
         raw=raw, terms=stored.terms, source=bytes.fromhex(stored.source), zone=stored.zone
     )
 
@@ -242,13 +256,13 @@ def _parse_configure(raw: bytes) -> ConfigureInput:
 _settlement_decoder = msgspec.json.Decoder(SettlementCommand)
 
 
-def settle(command: SettlementCommand) -> SettleInput:
-    """The input that carries out an operator's command."""
-    return SettleInput(msgspec.json.encode(command), command)
+def settle(command: SettlementCommand) -> SettlementInput:
+    """Return the input that carries out an operator's command."""
+    return SettlementInput(msgspec.json.encode(command), command)
 
 
 def switch_oracle(command: OracleCommand) -> OracleInput:
-    """The input that pauses or resumes the oracle."""
+    """Return the input that pauses or resumes the oracle."""
     return OracleInput(msgspec.json.encode(command), command)
 
 
@@ -256,38 +270,41 @@ class _Clear(msgspec.Struct, frozen=True):
     interval_ms: int
 
 
-def clear_interval(interval_ms: int) -> ClearInput:
-    """The input that clears an interval."""
-    return ClearInput(msgspec.json.encode(_Clear(interval_ms)), interval_ms)
+def clear_interval(interval_ms: int) -> ClearingInput:
+    """Return the input that clears an interval."""
+    return ClearingInput(msgspec.json.encode(_Clear(interval_ms)), interval_ms)
 
 
 def switch_market(command: MarketCommand) -> MarketInput:
-    """The input that halts or resumes trading."""
+    """Return the input that halts or resumes trading."""
     return MarketInput(msgspec.json.encode(command), command)
 
 
-def change_token(command: ChangeToken) -> TokenInput:
-    """The input that issues or withdraws a token."""
+def change_token(command: TokenCommand) -> TokenInput:
+    """Return the input that issues or withdraws a token."""
     return TokenInput(msgspec.json.encode(command), command)
 
 
-def change_device(command: ChangeDevice) -> DeviceInput:
-    """The input that approves or revokes a device."""
+def change_device(command: DeviceCommand) -> DeviceInput:
+    """Return the input that approves or revokes a device."""
     return DeviceInput(msgspec.json.encode(command), command)
 
 
-def change_period(command: ChangePeriod) -> PeriodInput:
-    """The input that takes a step of a billing period."""
+def change_period(command: PeriodCommand) -> PeriodInput:
+    """Return the input that takes a step of a billing period."""
     return PeriodInput(msgspec.json.encode(command), command)
 
 
 def grid_data(data: GridData) -> GridDataInput:
-    """The input that brings what the grid operator says."""
+    """Return the input that brings a file of the grid operator's."""
     return GridDataInput(msgspec.json.encode(data), data)
 
 
 def parse(kind: str, raw: bytes) -> Input:
-    """The input that the journal keeps as `raw`. Raises WireError if it is not one."""
+    """Return the input that the journal keeps as `raw`.
+
+    Raises WireError or ValueError if it is none of this kind.
+    """
     match kind:
         case "frame":
             return FrameInput(raw, decode_frame(cose.split(raw)[2]))
@@ -302,19 +319,19 @@ def parse(kind: str, raw: bytes) -> Input:
         case "market":
             return MarketInput(raw, msgspec.json.decode(raw, type=MarketCommand))
         case "token":
-            return TokenInput(raw, msgspec.json.decode(raw, type=ChangeToken))
+            return TokenInput(raw, msgspec.json.decode(raw, type=TokenCommand))
         case "enrol":
-            return EnrolInput(raw, parse_enrolment(raw))
+            return EnrolmentInput(raw, parse_enrolment(raw))
         case "rotate":
-            return RotateInput(raw, parse_rotation(raw))
+            return RotationInput(raw, parse_rotation(raw))
         case "device":
-            return DeviceInput(raw, msgspec.json.decode(raw, type=ChangeDevice))
+            return DeviceInput(raw, msgspec.json.decode(raw, type=DeviceCommand))
         case "settlement":
-            return SettleInput(raw, _settlement_decoder.decode(raw))
+            return SettlementInput(raw, _settlement_decoder.decode(raw))
         case "clear":
-            return ClearInput(raw, msgspec.json.decode(raw, type=_Clear).interval_ms)
+            return ClearingInput(raw, msgspec.json.decode(raw, type=_Clear).interval_ms)
         case "period":
-            return PeriodInput(raw, msgspec.json.decode(raw, type=ChangePeriod))
+            return PeriodInput(raw, msgspec.json.decode(raw, type=PeriodCommand))
         case "grid_data":
             return GridDataInput(raw, msgspec.json.decode(raw, type=GridData))
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

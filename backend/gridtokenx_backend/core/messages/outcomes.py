@@ -1,4 +1,4 @@
-"""What came of an input. Outcomes are stored beside their input and compared when replayed."""
+"""The outcomes of inputs. The journal stores them beside their input; a replay compares them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ ZoneStatus = Literal["open", "halted", "cancel_only"]
 class FrameRefused(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A frame that changed nothing and is not journaled.
 
-    `next_seq` is what the backend expects of the device's chain. For a duplicate, `verdicts` are
-    those of stored frames from its seq on, as (seq, index, reason), in case their ack was lost.
+    `next_seq` is the number that the backend expects next in the device's chain. For a duplicate,
+    `verdicts` has the verdicts of the stored frames from its number on, as (seq, index, reason), in
+    case their ack was lost.
     """
 
     reason: FrameRefusal
@@ -63,7 +64,7 @@ class EnrolmentRefused(msgspec.Struct, frozen=True, gc=False):
 
 
 class AlreadyEnrolled(msgspec.Struct, frozen=True, gc=False):
-    """The same key asks again for what it has: it is answered as before. Not journaled."""
+    """A key asked again for what it has. It is answered as before, and nothing is journaled."""
 
     device: bytes
 
@@ -71,8 +72,8 @@ class AlreadyEnrolled(msgspec.Struct, frozen=True, gc=False):
 class Trade(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """A fill and its charges: `gross_ugrx == net_ugrx + fee_ugrx + wheeling_ugrx + loss_ugrx`.
 
-    gross is all that the buyer pays, net all that the seller gets. The price is the seller's, or
-    the landed one where sellers pay the network.
+    `gross_ugrx` is all that the buyer pays, `net_ugrx` all that the seller gets. The price is the
+    seller's, or the landed price where sellers pay for the network.
     """
 
     maker: int
@@ -90,16 +91,17 @@ class Trade(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False
     seller_zone: str = ""
     segment: Segment = "realtime"
     rent_ugrx: int = 0
-    """What the buyer pays beside `gross_ugrx` for links that are full, in the coupling only."""
+    """What the buyer of a coupled pair pays for full links, in addition to `gross_ugrx`."""
 
 
 class FrameAccepted(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="frame", gc=False
 ):
-    """`verdicts` are [index, reason] of the readings that were not simply accepted.
+    """A frame that was stored, and what its readings brought about.
 
-    `previous` is the journal's number of the device's frame before this one, 0 for the first.
-    `intervals` are those that its readings closed or revised, by meter, in that order.
+    `verdicts` has [index, reason] of the readings that were not simply accepted. `previous` is the
+    journal's number of the device's frame before this one, 0 for the first. `intervals` are the
+    intervals that its readings closed or revised, by meter, in that order.
     """
 
     previous: int
@@ -115,10 +117,10 @@ class FrameAccepted(
 class OrderAccepted(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="order", gc=False
 ):
-    """`status` is resting, filled, partly_filled (it rests) or cancelled (the remainder is gone).
+    """An order that was placed, with what it traded at once.
 
-    `cancelled` are the wallet's own orders that stood in its way, `paused` the zones whose breaker
-    it tripped.
+    `cancelled` are the numbers of the wallet's own orders that stood in its way, `paused` the zones
+    whose breaker it tripped.
     """
 
     number: int
@@ -135,7 +137,7 @@ class OrderAccepted(
 class OrderAmended(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="amend", gc=False
 ):
-    """`former` is the order's number before; if `number` is another, it lost its priority.
+    """An order that was changed. It lost its priority if `number` is another than `former`.
 
     `filled_uwh` is what the order has traded in all, of a `quantity_uwh` at `price_ugrx`.
     """
@@ -154,20 +156,22 @@ class OrderAmended(
 
 
 class AllCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel_all", gc=False):
-    """The numbers of the orders that a wallet withdrew."""
+    """A wallet withdrew its open orders; their numbers are in `cancelled`."""
 
     wallet: str
     cancelled: list[int]
 
 
 class MarketSwitched(msgspec.Struct, frozen=True, array_like=True, tag="market", gc=False):
-    """The operator set zones to open, halted or cancel_only."""
+    """The operator set the status of zones."""
 
     zones: list[str]
     status: ZoneStatus
 
 
 class OrderCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel", gc=False):
+    """An order that was withdrawn with `remaining_uwh` left."""
+
     number: int
     key: str
     remaining_uwh: int
@@ -176,7 +180,10 @@ class OrderCancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancel",
 class StandingAccepted(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="standing", gc=False
 ):
-    """`cancelled` are the numbers of the orders that the former standing order had resting."""
+    """A standing order was set, or withdrawn if it is not `active`.
+
+    `cancelled` are the numbers of the orders that the former standing order had resting.
+    """
 
     wallet: str
     side: Side
@@ -185,10 +192,11 @@ class StandingAccepted(
 
 
 class Ticked(msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="tick", gc=False):
-    """The orders that standing orders placed, and the numbers of those that they withdrew.
+    """What a tick brought about.
 
-    What bought energy covered is in `retirements`; `movements` are beside those of the orders.
-    Before them, the orders `expired` went and the zones `resumed` opened again after a pause.
+    First the orders `expired` were cancelled and the zones `resumed` opened again after a pause.
+    Then standing orders placed `orders` and withdrew the numbers `withdrawn`. `retirements` say
+    what bought energy covered. `movements` come in addition to the movements of the orders.
     """
 
     orders: list[OrderAccepted]
@@ -202,7 +210,7 @@ class Ticked(msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="ti
 class DevicesRetired(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="retire", gc=False
 ):
-    """A tick at which the overlap of `devices` ended: they are revoked."""
+    """A tick at which the time of `devices` ended, which others have followed: they are revoked."""
 
     orders: list[OrderAccepted]
     devices: list[bytes]
@@ -214,24 +222,26 @@ class DevicesRetired(
 
 
 class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configure", gc=False):
-    """New terms are in force; opening balances of new members were credited."""
+    """New terms are active, and the opening balances of new members were credited."""
 
     movements: list[Movement]
 
 
 class OracleSwitched(msgspec.Struct, frozen=True, array_like=True, tag="oracle", gc=False):
+    """The oracle was paused or resumed."""
+
     paused: bool
 
 
 class IntervalCleared(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="clear", gc=False
 ):
-    """What came of the interval that starts at `interval_ms`, of 15 minutes.
+    """The clearing of the 15-minute interval that starts at `interval_ms`.
 
-    `orders` are those that standing orders placed for it, `cancelled` the numbers of those of them
-    that had something left. In `trades` the maker is the buyer's order, the taker the seller's.
-    `retirements` are what bought energy covered. `shared` is what was allocated by the community's
-    key, in place of auctions: this interval, and earlier ones of which something changed.
+    `orders` are the orders that standing orders placed for it; `cancelled` has the numbers of those
+    that were not filled. In `trades` the maker is the buyer's order and the taker the seller's.
+    `retirements` say what bought energy covered. `shared` has what the community's key allocated,
+    in place of auctions: this interval, and earlier ones of which something changed.
     """
 
     interval_ms: int
@@ -249,7 +259,7 @@ class IntervalCleared(
 class TokenChanged(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="token", gc=False
 ):
-    """`status` is open or withdrawn."""
+    """A token was issued (`open`) or withdrawn."""
 
     token: str
     site: str
@@ -259,7 +269,7 @@ class TokenChanged(
 class DeviceEnrolled(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="enrol", gc=False
 ):
-    """`status` is active, or pending if the site has a gateway already."""
+    """A gateway enrolled. It is pending if its site has an active gateway already."""
 
     device: bytes
     site: str
@@ -269,18 +279,22 @@ class DeviceEnrolled(
 class DeviceRotated(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="rotate", gc=False
 ):
+    """The key `device` follows the key `former`."""
+
     device: bytes
     former: bytes
 
 
 class DeviceApproved(msgspec.Struct, frozen=True, array_like=True, tag="approve", gc=False):
-    """`replaced` are the devices that are revoked for it."""
+    """A pending device was approved. The devices `replaced` were revoked for it."""
 
     device: bytes
     replaced: list[bytes]
 
 
 class DeviceRevoked(msgspec.Struct, frozen=True, array_like=True, tag="revoke", gc=False):
+    """The operator revoked a device."""
+
     device: bytes
 
 
@@ -315,7 +329,7 @@ class Repeated(msgspec.Struct, frozen=True):
 
 
 class NotDue(msgspec.Struct, kw_only=True, frozen=True):
-    """No clearing: the next is that of `interval_ms`, and not before `due_ms`."""
+    """Nothing was cleared: the next clearing is that of `interval_ms`, from `due_ms` on."""
 
     interval_ms: int
     due_ms: int
@@ -338,12 +352,12 @@ _CHANGED_NOTHING = frozenset(get_args(NotJournaled))
 
 
 def is_journaled(result: Result) -> TypeGuard[Outcome]:
-    """Whether an input became an entry. Asked of each, and much faster than isinstance."""
+    """Return whether an input became an entry. It is asked of each: isinstance would be slower."""
     return type(result) not in _CHANGED_NOTHING
 
 
 def movements_of(outcome: Outcome) -> list[Movement]:
-    """Every token movement of an outcome, in order."""
+    """Return every token movement of an outcome, in order."""
     match outcome:
         case FrameAccepted() | OrderAccepted() | Configured() | OrderAmended():
             return outcome.movements
@@ -356,7 +370,7 @@ def movements_of(outcome: Outcome) -> list[Movement]:
 
 
 def trades_of(outcome: Outcome) -> list[Trade]:
-    """Every trade of an outcome, in order."""
+    """Return every trade of an outcome, in order."""
     match outcome:
         case OrderAccepted() | OrderAmended():
             return outcome.trades
@@ -368,7 +382,7 @@ def trades_of(outcome: Outcome) -> list[Trade]:
 
 
 def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
-    """The intervals that an outcome closed, revised or corrected, by meter, in order."""
+    """Return the intervals that an outcome closed, revised or corrected, by meter, in order."""
     match outcome:
         case FrameAccepted():
             return outcome.intervals

@@ -1,4 +1,4 @@
-"""The steps of a billing period: the operator's command, and what came of it."""
+"""The steps of a billing period: the operator's command and its outcome."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class PeriodRefusal(Enum):
     WRONG_REVISION = "wrong_revision"
     """Another document of this period was journaled meanwhile."""
     OUT_OF_ORDER = "out_of_order"
-    """Periods become final one after the other: surplus goes oldest first."""
+    """Periods become final one after the other, because the oldest surplus goes first."""
     UNKNOWN_WALLET = "unknown_wallet"
     STALE = "stale"
-    """Surplus was sold, or minted, since the documents were made."""
+    """Surplus was sold or minted after the documents were made."""
 
 
 class FeedIn(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
-    """What of a wallet's surplus goes to the utility, as the documents have it.
+    """The part of a wallet's surplus that goes to the utility, as the documents have it.
 
-    `minted_uwh` is what was ever minted to it by the period's end, `given_later_uwh` what of the
-    rest went to members by the community's key, for intervals after it.
+    `minted_uwh` is all that was minted to the wallet by the period's end. `given_later_uwh` is what
+    it gave to members by the community's key for intervals after that.
     """
 
     wallet: str
@@ -38,10 +38,11 @@ class FeedIn(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=Fals
     given_later_uwh: int = 0
 
 
-class ChangePeriod(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The operator's step. `documents` are [wallet, SHA-256 in hex] of the members' statements.
+class PeriodCommand(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The operator's command to take a step.
 
-    `report` is the hash of the community's report. `feed_in` is for `final` only.
+    `documents` has [wallet, SHA-256 in hex] of the members' statements, `report` is the hash of the
+    community's report. `feed_in` is for `final` only.
     """
 
     month: str
@@ -57,7 +58,10 @@ class ChangePeriod(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
 class PeriodChanged(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="period", gc=False
 ):
-    """`cancelled` are the numbers of sell orders whose escrow the feed-in needed."""
+    """A step that was taken.
+
+    `cancelled` has the numbers of the sell orders whose escrow the feed-in needed.
+    """
 
     month: str
     status: PeriodStatus

@@ -1,4 +1,4 @@
-"""Why an input changed nothing: every expected refusal, in its order of precedence."""
+"""Every expected reason for which an input changes nothing, in order of precedence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 class FrameRefusal(Enum):
     """Why a frame was dropped: it is not stored and not acked as stored. Checked in this order.
 
-    The first group is found at the rim, before the core sees the frame.
+    The first group is found before the core sees the frame.
     """
 
     OVERSIZED = "oversized"
@@ -16,18 +16,18 @@ class FrameRefusal(Enum):
     UNKNOWN_DEVICE = "unknown_device"
     BAD_SIGNATURE = "bad_signature"
     WRONG_DEVICE = "wrong_device"
-    """Signed by one device, sent as another."""
+    """One device signed it, and another sent it."""
 
     PENDING_DEVICE = "pending_device"
     REVOKED_DEVICE = "revoked_device"
     ORACLE_PAUSED = "oracle_paused"
     WRONG_CHAIN = "wrong_chain"
     DUPLICATE = "duplicate"
-    """Below the next expected seq: stored before, so it is acked again."""
+    """Its number is below the expected one: it was stored before, so it is acked again."""
     GAP = "gap"
-    """Above the next expected seq: the gateway is asked to go back."""
+    """Its number is above the expected one: the gateway is asked to go back."""
     BROKEN_CHAIN = "broken_chain"
-    """The right seq, but `prev` is not the hash of the frame before it."""
+    """Its number is right, but `prev` is not the hash of the frame before it."""
 
 
 class OrderRefusal(Enum):
@@ -44,49 +44,49 @@ class OrderRefusal(Enum):
     SEGMENT_CLOSED = "segment_closed"
     """The community does not trade in that segment."""
     UNKNOWN_ORDER = "unknown_order"
-    """Nothing of that id rests."""
+    """No open order has that id."""
     UNKNOWN_CERTIFICATE = "unknown_certificate"
-    """The wallet has none of that serial number that is not retired."""
+    """The wallet has no certificate of that serial number, or it is retired."""
     UNKNOWN_ZONE = "unknown_zone"
     CONTRADICTORY = "contradictory"
-    """Its type, time in force and other wishes do not go together."""
+    """Its type, its time in force and its other wishes contradict each other."""
     BAD_EXPIRY = "bad_expiry"
     ZONE_CLOSED = "zone_closed"
-    """Halted, cancel-only, or paused by its circuit breaker."""
+    """The zone is halted, cancel-only, or paused by its circuit breaker."""
     BAD_QUANTITY = "bad_quantity"
     BAD_PRICE = "bad_price"
     BAD_AMOUNT = "bad_amount"
     REFERENCE_USED = "reference_used"
     NOT_SETTLEABLE = "not_settleable"
-    """The fee of its smallest fill would take all that it brings."""
+    """The fee of its smallest fill would take all that the fill brings."""
     INSUFFICIENT_BALANCE = "insufficient_balance"
     WOULD_TRADE = "would_trade"
     """A post-only order that would not rest."""
     BUSY = "busy"
-    """A bound of the book or of the remembered ids is reached; try later."""
+    """A bound of the book or of the remembered ids is reached. A later try can succeed."""
 
 
 class EnrolmentRefusal(Enum):
     """Why a gateway was not let in, or an operator's command had no effect. Checked in this order.
 
-    The first two are found at the rim.
+    The first two are found before the core sees the input.
     """
 
     MALFORMED = "malformed"
     BAD_SIGNATURE = "bad_signature"
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105
     TOKEN_USED = "token_used"  # noqa: S105
-    """By another key; the same key is answered as before."""
+    """Another key used it. The key that used it is answered as before."""
     TOKEN_WITHDRAWN = "token_withdrawn"  # noqa: S105
     TOKEN_EXPIRED = "token_expired"  # noqa: S105
     UNKNOWN_DEVICE = "unknown_device"
     DEVICE_REVOKED = "device_revoked"
-    """A key that was revoked stays so."""
+    """A key that was revoked stays revoked."""
     DEVICE_PENDING = "device_pending"
     DEVICE_ACTIVE = "device_active"
-    """There is nothing to approve."""
+    """The device is active already, so there is nothing to approve."""
     DEVICE_ELSEWHERE = "device_elsewhere"
-    """The key is that of another site, or of a device that followed another."""
+    """The key belongs to another site, or to a device that followed another one."""
     ALREADY_FOLLOWED = "already_followed"
-    """Another key follows this one."""
+    """Another key follows this one already."""
     TOO_MANY_TOKENS = "too_many_tokens"

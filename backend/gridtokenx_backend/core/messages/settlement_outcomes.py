@@ -1,4 +1,4 @@
-"""What came of settlement: outcomes of money, retirement, corrections and certificates."""
+"""The outcomes of settlement: money, retirement, corrections and certificates."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class SettlementRefusal(Enum):
     BAD_AMOUNT = "bad_amount"
     BAD_TEXT = "bad_text"
     REFERENCE_USED = "reference_used"
-    """For another payment; the same one again is answered as before."""
+    """Another payment has it. The same payment again is answered as before."""
     UNKNOWN_WITHDRAWAL = "unknown_withdrawal"
-    """None of that number is open."""
+    """No open withdrawal has that number."""
     UNKNOWN_METER = "unknown_meter"
     BAD_SPAN = "bad_span"
     OUTDATED = "outdated"
-    """What was counted has changed since it was looked up; try again."""
+    """The counted energy has changed since it was looked up. Another try can succeed."""
     MONTH_NOT_OVER = "month_not_over"
     BUSY = "busy"
-    """A bound is reached."""
+    """A bound is reached. A later try can succeed."""
 
 
 class SettlementRefused(msgspec.Struct, frozen=True, gc=False):
@@ -38,15 +38,15 @@ class SettlementRefused(msgspec.Struct, frozen=True, gc=False):
 
 
 class NothingIssued(msgspec.Struct, frozen=True, gc=False):
-    """No meter has a full MWh that is not certified yet. Not journaled."""
+    """Nothing was issued: no meter has a full MWh that is not certified yet. Not journaled."""
 
     month: int
 
 
 class Retirement(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
-    """`amount_uwh` that a wallet bought in the journal's entry `bought_entry` covers its import.
+    """Bought energy that covers a wallet's import of the 15-minute interval at `interval_ms`.
 
-    The import is that of the 15-minute interval that starts at `interval_ms`.
+    The wallet bought it in the journal's entry `bought_entry`.
     """
 
     wallet: str
@@ -56,13 +56,15 @@ class Retirement(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=
 
 
 class Deposited(msgspec.Struct, frozen=True, array_like=True, tag="deposit", gc=False):
+    """A payment that came in was credited."""
+
     wallet: str
     amount_ugrx: int
     movements: list[Movement]
 
 
 class WithdrawalRequested(msgspec.Struct, frozen=True, array_like=True, tag="withdraw", gc=False):
-    """The amount is in escrow under `number`."""
+    """A withdrawal that waits for the operator. Its amount is in escrow under `number`."""
 
     number: int
     wallet: str
@@ -72,6 +74,8 @@ class WithdrawalRequested(msgspec.Struct, frozen=True, array_like=True, tag="wit
 class WithdrawalPaid(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="paid", gc=False
 ):
+    """A withdrawal that the operator has paid."""
+
     number: int
     wallet: str
     amount_ugrx: int
@@ -81,7 +85,7 @@ class WithdrawalPaid(
 class WithdrawalRefused(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="unpaid", gc=False
 ):
-    """The escrow is the member's again."""
+    """A withdrawal that will not be paid. Its escrow is the member's again."""
 
     number: int
     wallet: str
@@ -92,10 +96,10 @@ class WithdrawalRefused(
 class MeterCorrected(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="correct", gc=False
 ):
-    """What a correction changed: energy moved more (or less) than counted, by register.
+    """What a correction changed: how much more (or less) energy moved than was counted.
 
-    `surplus_uwh` was minted, or is to be clawed back; `owed_uwh` is all that the owner's next
-    mints will pay, after this. `rows` are the span's intervals as they are now: substitutes.
+    `surplus_uwh` was minted or, below zero, is to be clawed back. `owed_uwh` is all that the
+    owner's next mints will pay after this. `rows` are the intervals as they are now: substitutes.
     """
 
     meter: str
@@ -112,6 +116,8 @@ class MeterCorrected(
 
 
 class CertificatesIssued(msgspec.Struct, frozen=True, array_like=True, tag="rec_issue", gc=False):
+    """The certificates that were issued up to the end of a month."""
+
     month: int
     certificates: list[Certificate]
     movements: list[Movement]
@@ -120,6 +126,8 @@ class CertificatesIssued(msgspec.Struct, frozen=True, array_like=True, tag="rec_
 class CertificateMoved(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="rec_transfer", gc=False
 ):
+    """A certificate that went from a wallet to another."""
+
     serial: str
     wallet: str
     to: str
@@ -129,6 +137,8 @@ class CertificateMoved(
 class CertificateRetired(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="rec_retire", gc=False
 ):
+    """A certificate that was used up for a beneficiary."""
+
     serial: str
     wallet: str
     beneficiary: str
@@ -153,4 +163,4 @@ Moving = (
     | CertificateMoved
     | CertificateRetired
 )
-"""Those that move tokens."""
+"""The outcomes that move tokens."""

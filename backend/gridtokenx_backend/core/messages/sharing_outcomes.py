@@ -1,6 +1,6 @@
-"""What comes of sharing: an interval's allocation, and a file of the grid operator's.
+"""The outcomes of sharing by a key: an interval's allocation, and a file of the grid operator's.
 
-An allocation is journaled whole each time: the newest revision holds.
+Every revision of an allocation is journaled whole, and the newest one holds.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from gridtokenx_backend.core.model.sharing_keys import Mode
 
 
 class ProducerAllocation(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
-    """A producing meter: `offered == given + held + surplus`. Nothing offered is None: missing.
+    """A producing meter's line: `offered == given + held + surplus`.
 
-    `earned_ugrx` is its part of what the consumers of the interval owe, `earned_ugrx` of all
-    producers together being exactly that.
+    `offered_uwh` is None if it is missing. `earned_ugrx` is the producer's part of what the
+    interval's consumers owe; the parts of all producers add up to exactly that.
     """
 
     meter: str
@@ -31,7 +31,11 @@ class ProducerAllocation(msgspec.Struct, kw_only=True, frozen=True, array_like=T
 
 
 class ConsumerAllocation(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
-    """A consuming meter; None is missing, never zero. `cost_ugrx` is at the interval's price."""
+    """A consuming meter's line. None means missing, never zero.
+
+    `share_uwh` is what the key sets aside for it, and `cost_ugrx` what it owes at the interval's
+    price.
+    """
 
     meter: str
     wallet: str
@@ -46,10 +50,10 @@ class ConsumerAllocation(msgspec.Struct, kw_only=True, frozen=True, array_like=T
 class Allocation(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """An interval's allocation under version `key` of the community's key.
 
-    `revision` counts from 0; a later one corrects what the journal's entry `corrects` says.
-    `uncovered_uwh` is what a grid operator allocated beyond what known producers offered.
-    `waiting_uwh` is allocated, but not minted yet: the ledger moves it at a later clearing.
-    Meters that are known to have neither given nor taken anything are left out.
+    `revision` counts from 0. A later revision corrects the allocation in the journal's entry
+    `corrects`. `uncovered_uwh` is what a grid operator allocated beyond what known producers
+    offered. `waiting_uwh` is allocated but not minted yet: the ledger moves it at a later clearing.
+    Meters that are known to have neither produced nor consumed anything are left out.
     """
 
     interval_ms: int
@@ -64,18 +68,18 @@ class Allocation(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=
     uncovered_uwh: int = 0
     waiting_uwh: int = 0
     paid_ugrx: dict[str, int] = {}
-    """By wallet, what of its cost (or, below zero, of its earnings) the ledger has settled."""
+    """What the ledger has settled, by wallet: of its cost, or below zero of its earnings."""
 
 
 class GridDataRefusal(Enum):
-    """Why a file of the grid operator's was not taken. Checked in this order."""
+    """Why a file of the grid operator's was refused. Checked in this order."""
 
     MALFORMED = "malformed"
     UNKNOWN_METER = "unknown_meter"
     NOT_YET = "not_yet"
-    """It has intervals that are not over."""
+    """It has intervals that are not over yet."""
     FINAL = "final"
-    """It has intervals that nothing changes any more."""
+    """It has intervals that are final: nothing changes them any more."""
 
 
 class GridDataRefused(msgspec.Struct, frozen=True, gc=False):
@@ -88,7 +92,10 @@ class GridDataRefused(msgspec.Struct, frozen=True, gc=False):
 class GridDataImported(
     msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="grid_data", gc=False
 ):
-    """`source` is the file's SHA-256 in hex; `values` are energies in [from_ms, to_ms)."""
+    """A file that was imported. `source` is its SHA-256 in hex.
+
+    `values` is how many energies it has, of intervals in [from_ms, to_ms).
+    """
 
     source: str
     values: int

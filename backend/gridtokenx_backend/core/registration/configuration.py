@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.timetable import IntervalRules, first_to_clear
-from gridtokenx_backend.core.messages.inputs import ConfigureInput
+from gridtokenx_backend.core.messages.inputs import ConfigurationInput
 from gridtokenx_backend.core.messages.outcomes import Configured
 from gridtokenx_backend.core.model.ledger import GRX, Movement, issuer
 from gridtokenx_backend.core.model.oracle_limits import OracleLimits
@@ -27,7 +27,7 @@ from gridtokenx_wire.frame import GENESIS_PREV
 from gridtokenx_wire.keys import device_id, device_text, public_key_text
 
 
-def configure(community: Community, given: ConfigureInput, at_ms: int) -> Configured:
+def configure(community: Community, given: ConfigurationInput, at_ms: int) -> Configured:
     """Puts terms into force. They were checked before (`rim`'s config): names refer to something.
 
     A device that is no longer named is revoked, unless it was enrolled; a meter is switched off;
@@ -54,7 +54,7 @@ def configure(community: Community, given: ConfigureInput, at_ms: int) -> Config
     return Configured(movements)
 
 
-def _in_force(given: ConfigureInput) -> ActiveTerms:
+def _in_force(given: ConfigurationInput) -> ActiveTerms:
     """The terms of oracle and market as integers."""
     oracle_terms, market = given.terms.oracle, given.terms.market
     interval = given.terms.interval

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core.messages.inputs import ChangeDevice, ChangeToken
+from gridtokenx_backend.core.messages.inputs import DeviceCommand, TokenCommand
 from gridtokenx_backend.core.messages.outcomes import (
     AlreadyEnrolled,
     DeviceApproved,
@@ -27,7 +27,7 @@ REPLACED = "replaced"
 
 
 def change_token(
-    community: Community, command: ChangeToken, at_ms: int
+    community: Community, command: TokenCommand, at_ms: int
 ) -> TokenChanged | EnrolmentRefused:
     """Issues a token for a site, or withdraws one that nobody has used."""
     known = community.tokens.get(command.token)
@@ -176,7 +176,7 @@ def forget_tokens(community: Community, at_ms: int) -> None:
 
 
 def change_device(
-    community: Community, command: ChangeDevice
+    community: Community, command: DeviceCommand
 ) -> DeviceApproved | DeviceRevoked | EnrolmentRefused:
     """What the operator says of a device."""
     device = community.devices.get(parse_device(command.device))

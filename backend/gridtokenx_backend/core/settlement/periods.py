@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from gridtokenx_backend.core.market.book import SELL
 from gridtokenx_backend.core.messages.period_records import (
-    ChangePeriod,
     PeriodChanged,
+    PeriodCommand,
     PeriodRefusal,
     PeriodRefused,
 )
@@ -33,7 +33,7 @@ _SHA256_HEX = 64
 
 
 def change_period(
-    community: Community, command: ChangePeriod, at_ms: int
+    community: Community, command: PeriodCommand, at_ms: int
 ) -> PeriodChanged | PeriodRefused:
     """Take a step of a period. The step to `final` moves the unsold surplus to the utility."""
     period = community.periods.get(command.month)
@@ -79,7 +79,7 @@ def unsold_uwh(
 
 
 def _refusal(
-    community: Community, command: ChangePeriod, period: Period | None, at_ms: int
+    community: Community, command: PeriodCommand, period: Period | None, at_ms: int
 ) -> PeriodRefused | None:
     if fault := _fault(command):
         return PeriodRefused(PeriodRefusal.BAD_PERIOD, fault)
@@ -103,7 +103,7 @@ def _refusal(
     return None
 
 
-def _fault(command: ChangePeriod) -> str:
+def _fault(command: PeriodCommand) -> str:
     if not 0 <= command.from_ms < command.to_ms:
         return "expected from_ms before to_ms"
     hashes = [sha256 for _, sha256 in command.documents]
@@ -117,7 +117,7 @@ def _fault(command: ChangePeriod) -> str:
     return ""
 
 
-def _final_refusal(community: Community, command: ChangePeriod) -> PeriodRefused | None:
+def _final_refusal(community: Community, command: PeriodCommand) -> PeriodRefused | None:
     for month, other in community.periods.items():
         is_open = other.status == "provisional" and other.to_ms <= command.from_ms
         if is_open or (other.status != "provisional" and other.from_ms >= command.to_ms):

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gridtokenx_backend.core.messages.period_records import ChangePeriod
+from gridtokenx_backend.core.messages.period_records import PeriodCommand
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
 from gridtokenx_backend.statements.documents.statement import BilledMember, data_of
@@ -71,7 +71,7 @@ class Books:
         """The community's name."""
         return self.roster.newest.community.name
 
-    def newest_step(self) -> ChangePeriod | None:
+    def newest_step(self) -> PeriodCommand | None:
         """Return the month's last step, whose documents are stored; None while it is open."""
         return self._rows.newest_step(self.month.name)
 

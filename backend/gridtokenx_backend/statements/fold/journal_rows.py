@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from gridtokenx_backend.core.messages.inputs import ConfigureInput, PeriodInput, parse
+from gridtokenx_backend.core.messages.inputs import ConfigurationInput, PeriodInput, parse
 from gridtokenx_backend.core.messages.outcomes import Outcome, Trade, trades_of
-from gridtokenx_backend.core.messages.period_records import ChangePeriod
+from gridtokenx_backend.core.messages.period_records import PeriodCommand
 from gridtokenx_backend.core.model.ledger import Movement
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.errors import JournalUnavailable
@@ -76,7 +76,7 @@ def decode_row(row: JournalRow) -> DecodedRow:
 def terms_of(configuration: bytes) -> CommunityTerms:
     """Return the terms that the input of a `configure` entry put into force."""
     configured = parse("configure", configuration)
-    assert isinstance(configured, ConfigureInput)
+    assert isinstance(configured, ConfigurationInput)
     return configured.terms
 
 
@@ -128,7 +128,7 @@ class JournalRows:
             if configuration is not None
         ]
 
-    def newest_step(self, month: str) -> ChangePeriod | None:
+    def newest_step(self, month: str) -> PeriodCommand | None:
         """Return the month's last step; None while the month is open."""
         query = "SELECT input FROM journal WHERE kind = 'period' ORDER BY seq DESC"
         for (command,) in self._read(query, ()):

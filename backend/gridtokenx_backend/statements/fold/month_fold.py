@@ -25,7 +25,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     intervals_of,
     movements_of,
 )
-from gridtokenx_backend.core.messages.period_records import ChangePeriod
+from gridtokenx_backend.core.messages.period_records import PeriodCommand
 from gridtokenx_backend.core.messages.settlement_outcomes import Retirement
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.core.model.ledger import ASSETS, GRID, GRX, REC, RETIRED, Movement, issuer
@@ -81,7 +81,7 @@ class PeriodStep(NamedTuple):
     """A step of the month's period, and the journal's entry that took it."""
 
     entry: int
-    command: ChangePeriod
+    command: PeriodCommand
 
 
 class MonthFold:
@@ -258,7 +258,7 @@ class MonthFold:
                 self.terms = terms_of(row.input)
                 self._agreement.apply_terms(self.terms)
             case "period":
-                command = msgspec.json.decode(row.input, type=ChangePeriod)
+                command = msgspec.json.decode(row.input, type=PeriodCommand)
                 if command.month == self.month.name:
                     self._take_step(row, command)
             case "grid_data":
@@ -266,7 +266,7 @@ class MonthFold:
                 if isinstance(data, GridDataInput) and self.terms is not None:
                     self.touched |= self.operator.add(row.seq, data.data, self.terms)
 
-    def _take_step(self, row: DecodedRow, command: ChangePeriod) -> None:
+    def _take_step(self, row: DecodedRow, command: PeriodCommand) -> None:
         """Take a step of this month; with `final` its unsold surplus left for the utility."""
         self.steps.append(PeriodStep(row.seq, command))
         if command.status == "final":

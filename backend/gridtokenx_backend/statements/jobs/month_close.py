@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gridtokenx_backend.core.messages.period_records import ChangePeriod, FeedIn
+from gridtokenx_backend.core.messages.period_records import FeedIn, PeriodCommand
 from gridtokenx_backend.core.model.billing_periods import PeriodStatus
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.notes import correction_notes
@@ -36,7 +36,7 @@ class MonthClosing:
         """The documents' hashes by wallet."""
         self._totals: dict[str, StatementTotals] = {}
 
-    def command(self, progress: Progress) -> ChangePeriod:
+    def command(self, progress: Progress) -> PeriodCommand:
         """Read what the journal has by now, make the documents that are due, and name them all."""
         books = self._books
         books.catch_up()
@@ -49,7 +49,7 @@ class MonthClosing:
         ]
         report = self._make(due, revision, progress)
         books.fold.touched = set()
-        return ChangePeriod(
+        return PeriodCommand(
             month=books.month.name,
             status=self._status,
             revision=revision,

@@ -11,9 +11,9 @@ from tests.backend.village import HOUR_MS, KWH, START_MS, Village
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import OrderRefused, Result
 from gridtokenx_backend.core.messages.period_records import (
-    ChangePeriod,
     FeedIn,
     PeriodChanged,
+    PeriodCommand,
     PeriodRefusal,
     PeriodRefused,
 )
@@ -33,7 +33,7 @@ def step(village: Village, status: str, revision: int, **changed: Any) -> Result
         "to_ms": END_MS,
         "documents": [(village.anna.wallet, HASH)],
     }
-    command = ChangePeriod(status=status, revision=revision, **(given | changed))  # type: ignore[arg-type]
+    command = PeriodCommand(status=status, revision=revision, **(given | changed))  # type: ignore[arg-type]
     return village.apply(inputs.change_period(command))
 
 
@@ -196,7 +196,7 @@ def test_a_snapshot_keeps_periods_and_what_was_minted(village: Village) -> None:
 
 
 def test_a_step_is_journaled_as_it_was_given(village: Village) -> None:
-    command = ChangePeriod(
+    command = PeriodCommand(
         month="2026-05",
         status="final",
         revision=1,
