@@ -221,7 +221,7 @@ def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:
 
 
 def _meaning(key: str) -> str:
-    """What a figure means; one of a certain line ends in its speed."""
+    """Return what a figure means; one of a certain line ends in its speed."""
     return _MEANING.get(key, "") or _MEANING.get(key.rstrip("0123456789").rstrip("_"), "")
 
 

@@ -18,7 +18,9 @@ Book = list[AuctionOrder]
 
 
 def run(orders: int) -> dict[str, object]:
-    """Clears books of `orders` orders, and of a tenth and three tenths of them. Medians of five."""
+    """Clear books of `orders` orders, and of a tenth and three tenths of them, and return medians
+    of five.
+    """
     collect_rarely()
     sizes = [orders // 10, 3 * orders // 10, orders]
     times_s = [measured_s(market_book(size)) for size in sizes]
@@ -38,7 +40,9 @@ def run(orders: int) -> dict[str, object]:
 
 
 def measured_s(book: Book) -> float:
-    """Hash, volume, interval, price, fills, pairs, welfare and curves of a book."""
+    """Return the time for hash, volume, interval, price, fills, pairs, welfare and curves of a
+    book.
+    """
     times_s = []
     for _ in range(_REPEATS):
         started = time.perf_counter()
@@ -49,7 +53,7 @@ def measured_s(book: Book) -> float:
 
 
 def market_book(orders: int) -> Book:
-    """A thousand members, each on both sides, around one price."""
+    """Return a thousand members, each on both sides, around one price."""
     chance = random.Random(7)
     return _book(
         orders,
@@ -60,7 +64,7 @@ def market_book(orders: int) -> Book:
 
 
 def own_prices(orders: int) -> Book:
-    """Hardly any two orders at one price, and a member for every two orders."""
+    """Return a book with hardly any two orders at one price, and a member for every two orders."""
     chance = random.Random(8)
     return _book(
         orders,
@@ -71,7 +75,9 @@ def own_prices(orders: int) -> Book:
 
 
 def one_giant(orders: int) -> Book:
-    """Most of both sides is one member's, which may not trade with itself."""
+    """Return a book of which most of both sides is one member's, which may not trade
+    with itself.
+    """
     chance = random.Random(9)
     return _book(
         orders,

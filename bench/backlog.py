@@ -45,7 +45,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 def run(days: int = DAYS) -> dict[str, object]:
-    """One run on fresh data."""
+    """Return one run on fresh data."""
     extra = f"[oracle]\noldest_reading_s = {(days + 7) * 86_400}\n"
     now_ms = _now_ms()
     plan = SitePlan(
@@ -72,7 +72,7 @@ def run(days: int = DAYS) -> dict[str, object]:
 
 
 async def _fill(site: Site, days: int) -> set[tuple[str, int]]:
-    """What the agent would have stored in so many days; (meter, time) of every reading."""
+    """Return what the agent would have stored in so many days; (meter, time) of every reading."""
     outbox = Outbox(site.outbox, load_private_key(site.folder / "device.key"))
     await outbox.open()
     rounds = days * 86_400_000 // EVERY_MS
@@ -91,7 +91,7 @@ async def _fill(site: Site, days: int) -> set[tuple[str, int]]:
 
 
 def _wait_for_new(journal: Path, backlog: int) -> None:
-    """Until the backlog and some rounds of new readings are stored."""
+    """Wait until the backlog and some rounds of new readings are stored."""
     wanted = backlog // 8 + _AFTER
 
     def stored() -> bool:
@@ -118,7 +118,7 @@ def _stored(journal: Path) -> list[Stored]:
 
 
 def _kept(outbox: Path) -> set[tuple[str, int]]:
-    """(meter, time) of the readings that the gateway still has."""
+    """Return (meter, time) of the readings that the gateway still has."""
     database = sqlite3.connect(f"file:{outbox}?mode=ro", uri=True)
     messages = [row[0] for row in database.execute("SELECT message FROM frame")]
     database.close()

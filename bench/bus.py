@@ -63,15 +63,16 @@ class _Counted(Line):
 
 
 def limit_s(block: Block, baud: int) -> float:
-    """The shortest time that the protocol allows for a request and its reply."""
+    """Return the shortest time that the protocol allows for a request and its reply."""
     characters = _REQUEST_CHARACTERS + _REPLY_OVERHEAD + 2 * block.count
     silence_s = 3.5 * _BITS_PER_CHARACTER / baud if baud <= 19_200 else 0.00175
     return characters * _BITS_PER_CHARACTER / baud + 2 * silence_s
 
 
 def run(seconds: float, bauds: Sequence[int] = BAUDS) -> dict[str, object]:
-    """`seconds` at each speed; the keys without a speed are those of the speed with the lowest
-    ratio."""
+    """Return `seconds` at each speed; the keys without a speed are those of the speed with the
+    lowest ratio.
+    """
     each = {baud: _at_speed(baud, seconds) for baud in bauds}
     worst = min(bauds, key=lambda baud: cast(float, each[baud]["ratio"]))
     report: dict[str, object] = {**each[worst], "baud": worst, "meters": _METERS}

@@ -33,7 +33,7 @@ _MID = 200
 
 
 def _community(wallets_of: list[str], now_ms: int, folder: Path) -> Community:
-    """A community whose members have more than they will need."""
+    """Return a community whose members have more than they will need."""
     members = make_members(MEMBERS)
     wallets_of += [member.wallet for member in members]
     config = write_configs(
@@ -63,7 +63,7 @@ class _Source:
         self.made = 0
 
     def order(self, side: str, price: int, quantity: int) -> OrderInput:
-        """A price in ticks and a quantity in lots, for a random member."""
+        """Return a price in ticks and a quantity in lots, for a random member."""
         self.made += 1
         wallet = self.wallets[self.chance.randrange(len(self.wallets))]
         kwh, grx = f"{quantity / 1000:.3f}", f"{price / 1000:.3f}"
@@ -80,7 +80,9 @@ class _Source:
         return OrderInput(_RAW, order)
 
     def deep_book(self) -> list[OrderInput]:
-        """Half of it bids and half asks, on 100 prices each, apart from each other."""
+        """Return resting orders: half of them bids and half asks, on 100 prices each, apart from
+        each other.
+        """
         draw = self.chance.randint
         return [
             self.order("buy", _MID - draw(1, 100), draw(1, 5000))
@@ -90,7 +92,9 @@ class _Source:
         ]
 
     def traffic(self, count: int) -> list[OrderInput]:
-        """Either side around the middle: some rest within the spread, some trade at once."""
+        """Return orders of either side around the middle: some rest within the spread, some trade
+        at once.
+        """
         draw = self.chance.randint
         return [
             self.order("buy", _MID + draw(-20, 6), draw(1, 5000))
@@ -101,7 +105,7 @@ class _Source:
 
 
 def run_core(orders: int) -> dict[str, object]:
-    """Orders a second through `machine.apply`, with 100,000 resting."""
+    """Return orders a second through `machine.apply`, with 100,000 resting."""
     collect_rarely()
     now_ms = SystemClock().now_ms()
     wallets: list[str] = []
@@ -138,7 +142,7 @@ def _place_all(community: Community, given: list[OrderInput], now_ms: int) -> No
 
 
 def run_settle(settlements: int) -> dict[str, object]:
-    """Settlements a second, each an entry of its own: one fill, committed with its batch."""
+    """Return settlements a second, each an entry of its own: one fill, committed with its batch."""
     collect_rarely()
     now_ms = SystemClock().now_ms()
     wallets: list[str] = []

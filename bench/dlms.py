@@ -56,7 +56,7 @@ class CountingLine(DlmsLine):
         return data
 
     def needed_s(self) -> float:
-        """The least time for what was said, in seconds."""
+        """Return the least time for what was said, in seconds."""
         return self.count * _BITS_PER_BYTE / BAUD
 
 
@@ -131,7 +131,7 @@ async def _register(reader: DlmsReader, seconds: float) -> tuple[float, float]:
 
 
 async def _profile(reader: DlmsReader) -> tuple[float, int]:
-    """CPU of one load profile of a day, in ms, and how many rows came."""
+    """Return the CPU time of one load profile of a day, in ms, and how many rows came."""
     association = reader.association
     clock = association.association.get(Attribute(8, CLOCK_COLUMN.obis, 2))
     now_ms = (await association.ask(clock)).moment().unix_ms(0) or 0
@@ -153,7 +153,7 @@ async def _profile(reader: DlmsReader) -> tuple[float, int]:
 
 
 async def _line(reader: DlmsReader, line: CountingLine, seconds: float) -> tuple[float, float]:
-    """How busy the line was, and polls a second."""
+    """Return how busy the line was, and polls a second."""
     needed_s, began_s, polls = line.needed_s(), time.monotonic(), 0
     while time.monotonic() - began_s < seconds:
         await reader.poll()

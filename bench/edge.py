@@ -28,7 +28,7 @@ _METERS_A_LINE = 8
 def run(
     seconds: float, meters: int = 32, seal_after_s: float | None = None, speed: float = 1.0
 ) -> dict[str, object]:
-    """Figures over `seconds` after the start has settled."""
+    """Return figures over `seconds` after the start has settled."""
     # A simulated meter works out all that it counted since the start: a day is soon done.
     yesterday = datetime.now(UTC) - timedelta(days=1)
     now_ms = time.time_ns() // 1_000_000
@@ -81,13 +81,13 @@ def _watch(site: Site, seconds: float) -> dict[str, object]:
 
 
 def _until_signed(site: Site, started_s: float) -> float:
-    """Seconds from the command's start until the first signed frame is on the disk."""
+    """Return the seconds from the command's start until the first signed frame is on the disk."""
     wait_for(lambda: _sealed(site.outbox), "a signed reading")
     return round(time.monotonic() - started_s, 2)
 
 
 def _sealed(outbox: Path) -> int:
-    """Frames that the outbox holds; 0 while there is none to ask."""
+    """Return frames that the outbox holds; 0 while there is none to ask."""
     if not outbox.exists():
         return 0
     database = sqlite3.connect(f"file:{outbox}?mode=ro", uri=True)
@@ -105,7 +105,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def _frames(journal: Path) -> int:
-    """Frames that the backend has stored."""
+    """Return frames that the backend has stored."""
     database = sqlite3.connect(f"file:{journal}?mode=ro", uri=True)
     ((count,),) = database.execute("SELECT count(*) FROM journal WHERE kind = 'frame'")
     database.close()
@@ -113,7 +113,7 @@ def _frames(journal: Path) -> int:
 
 
 def _readings(journal: Path) -> int:
-    """Readings that the backend has stored."""
+    """Return how many readings the backend has stored."""
     database = sqlite3.connect(f"file:{journal}?mode=ro", uri=True)
     rows = database.execute("SELECT outcome FROM journal WHERE kind = 'frame'").fetchall()
     database.close()

@@ -27,7 +27,7 @@ def corpus() -> list[bytes]:
 
 
 def mutate(seeds: list[bytes], luck: random.Random) -> bytes:
-    """One of the corpus with a few changes, or two of them joined."""
+    """Return one of the corpus with a few changes, or two of them joined."""
     content = bytearray(luck.choice(seeds))
     for _ in range(luck.choice((1, 1, 2, 4, 8))):
         at = luck.randrange(len(content) + 1)

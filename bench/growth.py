@@ -58,7 +58,9 @@ _SALT = bytes(16)
 
 
 def run() -> dict[str, object]:
-    """Compares a community of 1,000 meters with one of 100,000: a member each, 8 to a gateway."""
+    """Compare a community of 1,000 meters with one of 100,000: a member for each, eight to a
+    gateway.
+    """
     small, large = _measure(SMALL), _measure(LARGE)
     growth = (large["rss_bytes"] - small["rss_bytes"]) / (LARGE - SMALL)
     return {
@@ -88,7 +90,7 @@ def _measure(meters: int) -> dict[str, float]:
 
 
 def _settled_bytes(pid: int) -> int:
-    """Resident memory, once the process is done with starting: the interval series reads on."""
+    """Return resident memory once the process has started and the interval series has read on."""
     found = [0]
     while len(found) < 5 or len(set(found[-5:])) > 1:
         time.sleep(0.2)
@@ -110,7 +112,7 @@ class _Gateways:
     chains: dict[bytes, tuple[int, bytes]]
 
     def frame(self, which: int, meters: list[str], step: int) -> bytes:
-        """An unsigned frame with a reading for each of the meters, `step` seconds on."""
+        """Return an unsigned frame with a reading for each of the meters, `step` seconds on."""
         device = device_id(self.keys[which])
         seq, prev = self.chains.get(device, (0, GENESIS_PREV))
         time_ms = _NOW_MS - 86_400_000 + step * 1000
@@ -128,7 +130,7 @@ class _Gateways:
 
 
 def make(meters: int, folder: Path) -> dict[str, float]:
-    """A journal with a snapshot of a community whose meters all have two readings."""
+    """Return a journal with a snapshot of a community whose meters all have two readings."""
     collect_rarely()  # as the server does
     gateways = _Gateways([os.urandom(32) for _ in range(meters // METERS_PER_GATEWAY)], {})
     community = Community()
@@ -150,7 +152,7 @@ def _apply(community: Community, given: Input) -> Entry:
 
 
 def _ingest(community: Community, message: bytes) -> Entry:
-    """What the backend does with a frame whose signature was checked, up to the journal."""
+    """Return what the backend does with a frame whose signature was checked, up to the journal."""
     frame = decode_frame(cose.split(message)[2])
     return _apply(community, FrameInput(message, frame))
 
@@ -163,7 +165,9 @@ async def _store(folder: Path, entries: list[Entry], snapshot: Snapshot) -> None
 
 
 def _cost_us(community: Community, gateways: _Gateways) -> float:
-    """Median over rounds of the processor time of a single-reading frame, gateways far apart."""
+    """Return the median over rounds of the processor time of a single-reading frame, gateways far
+    apart.
+    """
     costs = []
     for round_ in range(_ROUNDS):
         messages = []

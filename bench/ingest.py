@@ -32,7 +32,7 @@ _TIMEOUT_S = 60.0
 
 
 def run(readings_per_frame: int, frames: int, qos: int) -> dict[str, object]:
-    """One run on fresh data; `frames` over all gateways."""
+    """Return one run on fresh data; `frames` over all gateways."""
     members = make_members(50)
     gateways = make_gateways(GATEWAYS, min(METERS_EACH, readings_per_frame), members)
     each = frames // GATEWAYS
@@ -69,7 +69,7 @@ def run(readings_per_frame: int, frames: int, qos: int) -> dict[str, object]:
 
 
 def _backlog(gateway: Gateway, frames: int, readings: int) -> list[bytes]:
-    """Signed frames whose readings are all acceptable and each bring surplus."""
+    """Return signed frames whose readings are all acceptable, and each bring surplus."""
     start_ms = time.time_ns() // 1_000_000 - 6 * 86_400_000
     made = []
     step = 0
@@ -93,7 +93,7 @@ def _backlog(gateway: Gateway, frames: int, readings: int) -> list[bytes]:
 
 
 def verify_limit() -> float:
-    """Ed25519 verifications a second of this machine on two threads, by libsodium."""
+    """Return the Ed25519 verifications a second of this machine on two threads, by libsodium."""
     public, secret = crypto_sign_seed_keypair(bytes(32))
     signed = crypto_sign(bytes(250), secret)
     counts = [0, 0]
@@ -116,7 +116,7 @@ def verify_limit() -> float:
 
 
 def _count_stored(journal: Path, gateways: list[Gateway], each: int) -> tuple[int, int]:
-    """(lost, doubled) frames: what was sent against what the journal holds."""
+    """Return (lost, doubled) frames: what was sent against what the journal holds."""
     stored: Counter[tuple[bytes, int]] = Counter()
     with sqlite3.connect(journal) as database:
         for (raw,) in database.execute("SELECT input FROM journal WHERE kind = 'frame'"):

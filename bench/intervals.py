@@ -33,7 +33,7 @@ Columns = list[tuple[int, int]]
 
 
 def run(meters: int, days: int) -> dict[str, object]:
-    """Builds the series of so many meters and days, and asks it."""
+    """Build the series of so many meters and days, and asks it."""
     collect_rarely()  # as the server does
     with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-") as name:
         return asyncio.run(_measure(Path(name) / "intervals.db", meters, days))
@@ -73,7 +73,7 @@ async def _measure(path: Path, meters: int, days: int) -> dict[str, object]:
 
 
 def _pattern(chance: random.Random) -> Columns:
-    """A day's energies with all their digits: import at night, export at noon."""
+    """Return a day's energies with all their digits: import at night, export at noon."""
     return [
         (
             chance.randrange(_LARGEST_UWH // 20),
@@ -111,7 +111,9 @@ def _name(meter: int) -> str:
 
 
 async def _live(store: SeriesStore, meters: int, days: int) -> float:
-    """Milliseconds to store the end of one quarter of an hour: one interval of every meter."""
+    """Return the milliseconds to store the end of one quarter of an hour: one interval of every
+    meter.
+    """
     day = _FIRST_DAY + days - 1
     row = IntervalEnergy(
         interval_ms=day * DAY_MS, import_uwh=1, export_uwh=2, quality=Quality.MEASURED, revision=1

@@ -58,14 +58,16 @@ class _Sent:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def settled(self) -> None:
-        """Returns when nothing is in flight."""
+        """Wait until nothing is in flight."""
         while self.due:
             self.answered.clear()
             await self.answered.wait()
 
 
 def run(seconds: float) -> dict[str, object]:
-    """Readings to verdicts at the gateway, and orders to settled answers, at the same time."""
+    """Measure readings to verdicts at the gateway, and orders to settled answers, at the
+    same time.
+    """
     members = make_members(MEMBERS)
     bank, *gateways = make_gateways(1, MEMBERS, members) + make_gateways(_GATEWAYS, 1, members)
     for index, gateway in enumerate(gateways):
@@ -155,7 +157,7 @@ async def _listen(sent: _Sent, reader: asyncio.StreamReader) -> None:
 
 
 async def _send_readings(sent: list[_Sent], start: float, seconds: float) -> None:
-    """One-reading frames at a steady rate; a late send counts from when it was due."""
+    """Send one-reading frames at a steady rate. A late one counts from when it was due."""
     for number in range(round(seconds * READINGS_PER_S)):
         due = start + number / READINGS_PER_S
         await asyncio.sleep(due - time.perf_counter())

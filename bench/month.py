@@ -70,7 +70,7 @@ class FinishedMonth:
 
 
 def run() -> dict[str, object]:
-    """One month on fresh data, and what a reader of its own says of it."""
+    """Return one month on fresh data, and what a reader of its own says of it."""
     scale = Scale()
     with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-") as name:
         lived = live(scale, Path(name))
@@ -98,7 +98,7 @@ def run() -> dict[str, object]:
 
 
 def live(scale: Scale, folder: Path) -> FinishedMonth:
-    """Lets a month pass in `folder`. The world (sun, loads, registers) is made before time runs."""
+    """Let a month pass in `folder`. The world (sun, loads, registers) is made before time runs."""
     histories = build_world(scale)
     clock = folder / "clock"
     write_stepped(clock, scale.start_ms)
@@ -166,7 +166,7 @@ def _community(
 
 
 def _live(rig: MonthRig, clock: Path, journal: Path) -> int:
-    """The month and the day after it, by quarter hours; how many orders were refused."""
+    """Return the month and the day after it, by quarter hours; how many orders were refused."""
     _set_standing_orders(rig)
     database = sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)
     refused = 0
@@ -207,14 +207,14 @@ def _progress(days: int) -> Progress:
 
 
 def _publish(rig: MonthRig, day: int) -> None:
-    """Each gateway signs its day and sends it; returns when all of it is acked."""
+    """Let each gateway sign its day and send it, and return when all of it is acked."""
     for history, gateway, load in zip(rig.histories, rig.gateways, rig.loads, strict=True):
         add(load, [gateway.seal(history.days[day])], _QOS)
     drive(rig.loads, _TIMEOUT_S, hang_up=False)
 
 
 def _wait_for_clearings(rig: MonthRig, database: sqlite3.Connection, now_ms: int) -> None:
-    """Until the journal has the clearing of every interval that is due."""
+    """Wait until the journal has the clearing of every interval that is due."""
     due = (now_ms - rig.scale.start_ms - _GRACE_S * 1000) // SLOT_MS
     if due <= 0:
         return
@@ -238,7 +238,9 @@ def _ask(rig: MonthRig, method: str, path: str, body: str | None = None) -> tupl
 
 
 def _set_standing_orders(rig: MonthRig) -> None:
-    """Everybody covers what they draw; who has a roof sells what it gives."""
+    """Set orders by which everybody covers what they draw, and who has a roof sells what
+    it gives.
+    """
     for index, member in enumerate(rig.members):
         price = rig.chance.randint(180, 260)
         _send(rig, "/v1/standing-orders", _standing(rig, member, "buy", price), member)
@@ -270,7 +272,7 @@ def _send(rig: MonthRig, path: str, instruction: Instruction, member: Member) ->
 
 
 def _trade(rig: MonthRig, day: int, slot: int, now_ms: int) -> int:
-    """An evening's realtime orders, some in each quarter hour; how many were refused.
+    """Return an evening's realtime orders, some in each quarter hour; how many were refused.
 
     At 17:00 the roofs offer a third of what the auction left them. Later the others buy.
     """
@@ -322,7 +324,9 @@ def _order(
 
 
 def _close_the_month(config: Path, api: str, out: Path) -> list[dict[str, Any]]:
-    """Certificates, the final period, and everybody's statement, as an operator would."""
+    """Issue certificates, close the period and write everybody's statement, as an
+    operator would.
+    """
     options = ("--config", str(config), "--api", api)
     _command("rec", "issue", MONTH, *options)
     _command("period", "final", MONTH, *options)

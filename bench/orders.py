@@ -45,7 +45,9 @@ _ENERGY_UWH = 10**15
 
 
 def funding(gateway: Gateway, now_ms: int) -> list[bytes]:
-    """Two frames that give every meter's owner a million kWh: a baseline, then the export."""
+    """Return two frames that give every meter's owner a million kWh: a baseline, then
+    the export.
+    """
     frames = []
     for time_ms, export_uwh in ((now_ms - 3_600_000, 0), (now_ms - 1000, _ENERGY_UWH)):
         readings = [
@@ -57,13 +59,13 @@ def funding(gateway: Gateway, now_ms: int) -> list[bytes]:
 
 
 def market(gateways: list[Gateway], members: list[Member]) -> str:
-    """`community.toml` whose meters may deliver the funding within an hour."""
+    """Return `community.toml` whose meters may deliver the funding within an hour."""
     text = community_toml(gateways, members)
     return text.replace('max_power_kw = "100000"', 'max_power_kw = "2000000"')
 
 
 def make_order(member: Member, number: int, chance: random.Random, now_ms: int) -> Order:
-    """Buys and sells around one price: about half of them trade at once."""
+    """Return an order around one price; about half of them trade at once."""
     return Order(
         v=1,
         community=NAME,
@@ -77,7 +79,7 @@ def make_order(member: Member, number: int, chance: random.Random, now_ms: int) 
 
 
 def run_writer(orders: int) -> dict[str, object]:
-    """In process: writer, core and SQLite journal; everything but signatures and HTTP."""
+    """Measure in process: writer, core and SQLite journal, without signatures and HTTP."""
     collect_rarely()
     members = make_members(MEMBERS)
     gateways = make_gateways(1, MEMBERS, members)
@@ -132,7 +134,7 @@ async def _submit(
 
 
 def run_http(orders: int, connections: int) -> dict[str, object]:
-    """Signed orders over HTTP to the real backend, from another process."""
+    """Measure signed orders over HTTP to the real backend, from another process."""
     members = make_members(MEMBERS)
     gateways = make_gateways(1, MEMBERS, members)
     with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-") as name:
@@ -164,7 +166,7 @@ def _signed(members: list[Member], orders: int, now_ms: int) -> str:
 
 
 def _post_all(api: str, bodies: Path, connections: int) -> dict[str, Any]:
-    """Runs the HTTP load in a process of its own."""
+    """Run the HTTP load in a process of its own."""
     command = python("bench.rig.http_load", api, str(bodies), str(connections))
     done = subprocess.run(command, capture_output=True, check=True, timeout=300)
     report: dict[str, Any] = json.loads(done.stdout)
@@ -172,7 +174,7 @@ def _post_all(api: str, bodies: Path, connections: int) -> dict[str, Any]:
 
 
 def _stored(journal: Path) -> tuple[int, int]:
-    """(orders, trades) that the journal holds."""
+    """Return (orders, trades) that the journal holds."""
     database = sqlite3.connect(journal)
     orders = database.execute("SELECT count(*) FROM journal WHERE kind = 'order'").fetchone()[0]
     trades = database.execute("SELECT count(*) FROM trade").fetchone()[0]

@@ -38,7 +38,7 @@ class Gateway:
         return device_text(self.device)
 
     def seal(self, readings: list[Reading]) -> bytes:
-        """The next signed frame of the chain."""
+        """Return the next signed frame of the chain."""
         frame = build_frame(self.device, CHAIN, self.seq, self.prev, CLOCK, readings)
         message = seal_frame(frame, self.key)
         self.seq += 1
@@ -61,7 +61,7 @@ def make_members(count: int) -> list[Member]:
 
 
 def make_gateways(count: int, meters_each: int, members: list[Member]) -> list[Gateway]:
-    """Gateways whose meters belong to the members in turn."""
+    """Return gateways whose meters belong to the members in turn."""
     gateways = []
     for index in range(count):
         meters = [f"BENCH-{index}-{meter}" for meter in range(meters_each)]
@@ -76,7 +76,7 @@ def make_gateways(count: int, meters_each: int, members: list[Member]) -> list[G
 def community_toml(
     gateways: list[Gateway], members: list[Member], opening_grx: str = "1000000", extra: str = ""
 ) -> str:
-    """`community.toml` for them; `extra` is put before the members."""
+    """Return `community.toml` for them; `extra` is put before the members."""
     lines = [f'[community]\nname = "{NAME}"\n{extra}']
     lines += [
         f'[[member]]\nname = "{member.name}"\nwallet = "{member.wallet}"\n'
@@ -96,7 +96,7 @@ def community_toml(
 def write_configs(
     folder: Path, broker_port: int, community: str, *, qos: int = 1, after: str = ""
 ) -> Path:
-    """Both config files; the path of backend.toml, which ends with `after`."""
+    """Return both config files; the path of backend.toml, which ends with `after`."""
     (folder / "community.toml").write_text(community)
     path = folder / "backend.toml"
     path.write_text(
@@ -115,7 +115,7 @@ class BackendProcess(Process):
         self.data = folder / "data"
 
     def api(self) -> str:
-        """The API's address, once the backend has subscribed at the broker."""
+        """Return the API's address, once the backend has subscribed at the broker."""
         address: str = self.ready(60)["api"]
 
         def subscribed() -> bool:

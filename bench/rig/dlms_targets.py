@@ -124,7 +124,7 @@ def _drive(exchange: Generator[bytes, bytes, Any], server: ServerAssociation) ->
 
 
 def _cut(content: bytes) -> list[bytes]:
-    """Pieces, each after a byte that says how long it is."""
+    """Return pieces, each of which stands after a byte that says how long it is."""
     pieces = []
     while content:
         size = content[0] % 64 + 1
@@ -137,7 +137,7 @@ def _cut(content: bytes) -> list[bytes]:
 
 
 def raw_line(content: bytes) -> None:
-    """Any bytes, in pieces, at both ends of a line; the reader keeps none of them for ever."""
+    """Feed any bytes, in pieces, to both ends of a line; the reader keeps none of them for ever."""
     reader, link = FrameReader(), ClientLink(CLIENT, SERVER)
     link.connect()
     station = Station(17, lambda *_: _server(TERMS[0]))
@@ -156,7 +156,7 @@ _KINDS = list(FrameKind)
 
 
 def _frames(content: bytes, source: HdlcAddress, target: HdlcAddress) -> list[HdlcFrame]:
-    """Right frames of any kind with any content."""
+    """Return right frames of any kind with any content."""
     return [
         HdlcFrame(
             destination=target,
@@ -215,7 +215,7 @@ def wrapper(content: bytes) -> None:
 
 
 def values(content: bytes) -> None:
-    """What is read is written and read again as the same."""
+    """Check that what is read is written and read again as the same."""
     with suppress(DlmsError):
         value = axdr.decode(content)
         if value.type is not data.DataType.COMPACT_ARRAY or value.value:
@@ -260,7 +260,9 @@ def messages(content: bytes) -> None:
 
 
 def server(content: bytes) -> None:
-    """Messages to a meter, with and without an association, in the open and rightly ciphered."""
+    """Send messages to a meter, with and without an association, in the open and rightly
+    ciphered.
+    """
     if not content:
         return
     terms = TERMS[content[0] % len(TERMS)]
@@ -279,7 +281,7 @@ def server(content: bytes) -> None:
 
 
 def client(content: bytes) -> None:
-    """Replies to a client that opens, reads, writes and calls."""
+    """Send replies to a client that opens, reads, writes and calls."""
     if len(content) < 2:
         return
     terms = TERMS[content[0] % len(TERMS)]
@@ -318,7 +320,7 @@ def client(content: bytes) -> None:
 
 
 def selection(content: bytes) -> None:
-    """Any selective access to a profile, and any value for a clock."""
+    """Send any selective access to a profile, and any value for a clock."""
     if len(content) < 2:
         return
     with suppress(DlmsError):
@@ -343,6 +345,6 @@ TARGETS: list[Callable[[bytes], None]] = [
 
 
 def one_input(content: bytes) -> None:
-    """Raises what should not have come out."""
+    """Run one input. Raises what should not have come out."""
     if content:
         TARGETS[content[0] % len(TARGETS)](content[1:])

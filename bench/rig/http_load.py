@@ -32,7 +32,7 @@ async def _client(host: str, port: int, bodies: Iterator[bytes], latencies: list
 
 
 async def main(api: str, path: str, connections: int) -> dict[str, object]:
-    """Posts every line of the file once."""
+    """Post every line of the file once."""
     where = urlsplit(api)
     lines = Path(path).read_bytes().splitlines()  # noqa: ASYNC240
     bodies = iter(lines)

@@ -26,7 +26,7 @@ def _string(text: str) -> bytes:
 
 
 def _packet(kind: int, body: bytes) -> bytes:
-    """An MQTT control packet (MQTT 3.1.1 §2.2)."""
+    """Return an MQTT control packet (MQTT 3.1.1 §2.2)."""
     size, length = len(body), bytearray()
     while True:
         size, digit = divmod(size, 128)
@@ -63,7 +63,7 @@ class LoadedGateway:
 
 
 def prepare(gateway: Gateway, frames: list[bytes], port: int, qos: int) -> LoadedGateway:
-    """Connects a gateway and makes its packets; blocks until the broker has subscribed it."""
+    """Connect a gateway and makes its packets; blocks until the broker has subscribed it."""
     topic = frames_topic(NAME, gateway.name)
     packets = deque(
         publish_packet(topic, frame, qos, 1 + index % 65_535) for index, frame in enumerate(frames)
@@ -86,7 +86,7 @@ def _expect(sock: socket.socket, kind: int, size: int) -> None:
 
 
 def add(load: LoadedGateway, frames: list[bytes], qos: int) -> None:
-    """More to send, for the next `drive`."""
+    """Add frames to send, for the next `drive`."""
     topic = frames_topic(NAME, load.gateway.name)
     first = load.sent + len(load.packets)
     load.packets.extend(
@@ -96,7 +96,7 @@ def add(load: LoadedGateway, frames: list[bytes], qos: int) -> None:
 
 
 def drive(loads: list[LoadedGateway], timeout_s: float, *, hang_up: bool = True) -> float:
-    """Sends everything as fast as acks allow; the seconds until the last frame was acked."""
+    """Send everything as fast as acks allow; the seconds until the last frame was acked."""
     selector = selectors.DefaultSelector()
     for load in loads:
         selector.register(load.sock, selectors.EVENT_READ, load)
@@ -132,7 +132,7 @@ def _send(load: LoadedGateway, selector: selectors.BaseSelector) -> None:
 
 
 def _receive(load: LoadedGateway) -> bool:
-    """Reads what has come; true when this made the last frame acked."""
+    """Read what has come; true when this made the last frame acked."""
     try:
         data = load.sock.recv(65_536)
     except BlockingIOError:
@@ -150,7 +150,9 @@ def _receive(load: LoadedGateway) -> bool:
 
 
 def packets_in(received: bytearray) -> list[tuple[int, bytes]]:
-    """The complete packets at the start of a buffer, (first byte, body), which are removed."""
+    """Return the complete packets at the start of a buffer, (first byte, body), which
+    are removed.
+    """
     found, position = [], 0
     while True:
         size = shift = 0

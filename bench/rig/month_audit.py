@@ -230,7 +230,7 @@ def _auctions(entry: Entry) -> list[Auction]:
 
 
 def run_checks(month: Month, checks: tuple[Callable[[Month], str], ...]) -> list[Check]:
-    """Every check, each with what it looked at or what it found wrong."""
+    """Return every check, each with what it looked at or what it found wrong."""
     found = []
     for check in checks:
         try:

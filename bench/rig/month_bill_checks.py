@@ -47,7 +47,7 @@ def statements_name_every_trade(month: Month) -> str:
 
 
 def _balances_when_it_ended(month: Month) -> Counter[tuple[str, str]]:
-    """What its entries moved; the feed-in of a final month comes after it."""
+    """Return what its entries moved; the feed-in of a final month comes after it."""
     to_ms = month.statements[0]["data"]["to_ms"]
     found: Counter[tuple[str, str]] = Counter()
     for entry in month.entries:

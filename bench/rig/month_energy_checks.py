@@ -46,7 +46,9 @@ def readings_are_the_meters(month: Month) -> str:
 
 
 def intervals_add_up_to_the_registers(month: Month) -> str:
-    """Each meter's intervals are gapless and their sum is its registers' movement, to the µWh."""
+    """Each meter's intervals are gapless and their sum is its registers' movement, to the
+    µWh.
+    """
     rows: dict[str, list[list[int]]] = defaultdict(list)
     for entry, _ in month.frames:
         for meter, closed in entry.outcome[8]:
@@ -133,7 +135,7 @@ def certificates_are_no_more_than_was_minted(month: Month) -> str:
 
 
 def _imports(month: Month) -> Counter[tuple[str, int]]:
-    """(wallet, interval_ms) → what its meters drew, as the frames' outcomes say."""
+    """Return (wallet, interval_ms) → what its meters drew, as the frames' outcomes say."""
     found: Counter[tuple[str, int]] = Counter()
     for entry, _ in month.frames:
         for meter, closed in entry.outcome[8]:

@@ -63,7 +63,9 @@ def frames_are_signed(month: Month) -> str:
 
 
 def frame_chains_are_gapless(month: Month) -> str:
-    """Each device's frames are one chain from seq 0, each with the hash of the one before it."""
+    """Each device's frames are one chain from seq 0, each with the hash of the one before
+    it.
+    """
     heads: dict[bytes, tuple[int, bytes]] = {}
     for entry, frame in month.frames:
         if (frame.seq, frame.prev) != heads.get(frame.device, (0, bytes(32))):

@@ -181,7 +181,7 @@ def _payload(jws: bytes) -> bytes:
 
 
 def _volume(auction: Auction, price_ugrx: int) -> int:
-    """The most at a price when nobody trades with itself: a minimum cut."""
+    """Return the most at a price when nobody trades with itself: a minimum cut."""
     wanted: Counter[str] = Counter()
     offered: Counter[str] = Counter()
     for _, wallet, side, limit, quantity in auction.book:

@@ -44,7 +44,7 @@ class MeterHistory:
 
 
 def build_world(scale: Scale) -> list[MeterHistory]:
-    """The histories of all meters, prosumers first; the same ones every time."""
+    """Return the histories of all meters, prosumers first; the same ones every time."""
     chance = random.Random(_SEED)
     sky = Sky(_LATITUDE, _LONGITUDE, _SEED)
     elements = [

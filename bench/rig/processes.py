@@ -18,7 +18,7 @@ _STOP_TIMEOUT_S = 15.0
 
 
 def free_port() -> int:
-    """A TCP port that nothing listens on now."""
+    """Return a TCP port that nothing listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
@@ -27,7 +27,8 @@ def free_port() -> int:
 def wait_for(
     condition: Callable[[], Any], what: str, timeout_s: float = 30.0, every_s: float = 0.02
 ) -> Any:
-    """The first true value of `condition`; AssertionError naming `what` if none comes in time.
+    """Return the first true value of `condition`; AssertionError naming `what` if none comes in
+    time.
 
     What another process does to its files tells nobody, so it is looked at `every_s`.
     """
@@ -64,13 +65,16 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def kill(self) -> None:
-        """As a power cut would: SIGKILL, no goodbye."""
+        """Send SIGKILL, which ends it as a power cut would."""
         assert self._child is not None
         self._child.send_signal(signal.SIGKILL)
         self._child.wait()
 
     def stop(self) -> int:
-        """SIGTERM; the exit code. SIGKILL and AssertionError if it does not end in time."""
+        """Send SIGTERM and return the exit code.
+
+        SIGKILL and AssertionError follow if it does not end in time.
+        """
         assert self._child is not None
         self._child.terminate()
         try:
@@ -80,7 +84,7 @@ class Process:
             raise AssertionError(f"{self.name} did not stop on SIGTERM") from None
 
     def ready(self, timeout_s: float = 30.0) -> dict[str, Any]:
-        """The first line of stdout, which is JSON once the process serves."""
+        """Return the first line of stdout, which is JSON once the process serves."""
 
         def first_line() -> dict[str, Any] | None:
             if not self.running():
@@ -129,5 +133,5 @@ class Broker(Process):
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module with this interpreter."""
+    """Return the command that runs a module with this interpreter."""
     return [sys.executable, "-m", module, *arguments]

@@ -72,7 +72,7 @@ class Site:
         self.journal = folder / "data" / "journal.db"
 
     def _write_configs(self) -> str:
-        """Writes backend.toml, edge.toml and community.toml; the member's wallet address."""
+        """Write backend.toml, edge.toml and community.toml; the member's wallet address."""
         plan, folder = self.plan, self.folder
         config = write_configs(folder, self.broker.port, "", after=plan.clock)
         key = _command("gridtokenx_backend", "key", "--config", str(config), "--json")

@@ -16,7 +16,9 @@ USER_MISTAKE = 2
 
 
 def _refuse_without(package: str | None) -> NoReturn:
-    """The command is installed with every extra, and what it needs only with its own."""
+    """End the command, saying which extra to install: it comes with every extra, and what it needs
+    only with its own.
+    """
     sys.stderr.write(
         f"gridtokenx: expected the package {package}, found none;"
         " run: pip install 'gridtokenx[client]'\n"
@@ -66,7 +68,7 @@ app.command(epilog="Example: gridtokenx statement 2026-06 --key anna.key")(state
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command; what a user can mend is one line on stderr."""
     try:
         status = app(standalone_mode=False)
     except typer.TyperException as error:

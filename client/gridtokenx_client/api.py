@@ -61,7 +61,10 @@ class Api:
         timeout_s: float = TIMEOUT_S,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Raises Mistake unless `url` is an http or https address."""
+        """Prepare a client of the API at `url`.
+
+        Raises Mistake unless it is an http or https address.
+        """
         headers = {"Authorization": f"Bearer {operator_token}"} if operator_token else {}
         self._http = httpx.Client(base_url=_checked(url), headers=headers, timeout=timeout_s)
         self._url = url
@@ -82,7 +85,9 @@ class Api:
         self._http.close()
 
     def health(self) -> Health:
-        """Also the community's name and its time, which signed instructions carry."""
+        """Return the state of the server, with the community's name and its time, which signed
+        instructions carry.
+        """
         return self._get("/v1/health", Health)
 
     def summary(self) -> Summary:
@@ -101,45 +106,45 @@ class Api:
         return self._get(f"/v1/trades?limit={limit}", Trades)
 
     def clearings(self, limit: int = 100, before_ms: int | None = None) -> Clearings:
-        """Interval auctions, newest first, or those before an interval."""
+        """Return interval auctions, newest first, or those before an interval."""
         before = "" if before_ms is None else f"&before_ms={before_ms}"
         return self._get(f"/v1/clearings?limit={limit}{before}", Clearings)
 
     def zones_of(self, interval_ms: int) -> list[str]:
-        """The zones that were cleared for an interval."""
+        """Return the zones that were cleared for an interval."""
         found = self.clearings(1, interval_ms + 1).clearings
         return [each.zone for each in found if each.interval_ms == interval_ms]
 
     def clearing(self, zone: str, interval_ms: int) -> Clearing:
-        """Everything that is published of one zone's auction."""
+        """Return everything that is published of one zone's auction."""
         return self._get(f"/v1/clearings/{quote(zone, safe='')}/{interval_ms}", Clearing)
 
     def place(self, jws: str) -> Placed:
-        """Sends a signed order."""
+        """Send a signed order."""
         return self._post_signed("/v1/orders", jws, Placed)
 
     def cancel(self, jws: str) -> Cancelled:
-        """Sends a signed cancellation."""
+        """Send a signed cancellation."""
         return self._post_signed("/v1/cancellations", jws, Cancelled)
 
     def cancel_all(self, jws: str) -> AllCancelled:
-        """Sends a signed cancellation of all orders."""
+        """Send a signed cancellation of all orders."""
         return self._post_signed("/v1/cancellations", jws, AllCancelled)
 
     def amend(self, jws: str) -> Amended:
-        """Sends a signed amendment."""
+        """Send a signed amendment."""
         return self._post_signed("/v1/amendments", jws, Amended)
 
     def set_standing(self, jws: str) -> StandingSet:
-        """Sends a signed standing order."""
+        """Send a signed standing order."""
         return self._post_signed("/v1/standing-orders", jws, StandingSet)
 
     def withdraw(self, jws: str) -> Withdrawal:
-        """Sends a signed withdrawal."""
+        """Send a signed withdrawal."""
         return self._post_signed("/v1/withdrawals", jws, Withdrawal)
 
     def certificates(self, wallet: str = "") -> list[Certificate]:
-        """A wallet's certificates, oldest first, or all."""
+        """Return a wallet's certificates, oldest first, or all."""
         found: list[Certificate] = []
         after = ""
         while True:
@@ -151,26 +156,28 @@ class Api:
                 return found
 
     def transfer_certificate(self, jws: str) -> CertificateChange:
-        """Sends a signed transfer of a certificate."""
+        """Send a signed transfer of a certificate."""
         return self._post_signed("/v1/certificates/transfers", jws, CertificateChange)
 
     def retire_certificate(self, jws: str) -> CertificateChange:
-        """Sends a signed retirement of a certificate."""
+        """Send a signed retirement of a certificate."""
         return self._post_signed("/v1/certificates/retirements", jws, CertificateChange)
 
     def devices(self) -> list[Device]:
-        """For the operator: all gateways."""
+        """Return all gateways, for the operator."""
         return self._get("/v1/devices", list[Device])
 
     def readings(self, meter: str, limit: int = 100) -> MeterReadings:
-        """For the operator: a meter's newest readings with their verdicts."""
+        """Return a meter's newest readings with their verdicts, for the operator."""
         path = f"/v1/meters/{quote(meter, safe='')}/readings?limit={limit}"
         return self._get(path, MeterReadings)
 
     def intervals(
         self, meter: str, from_ms: int, to_ms: int, read_token: str | None = None
     ) -> MeterIntervals:
-        """A meter's 15-minute energy: for its owner with a read token, and for the operator."""
+        """Return a meter's 15-minute energy: for its owner with a read token, and for
+        the operator.
+        """
         path = f"/v1/meters/{quote(meter, safe='')}/intervals?from_ms={from_ms}&to_ms={to_ms}"
         request = self._http.build_request("GET", path)
         if read_token is not None:
@@ -178,7 +185,7 @@ class Api:
         return self._send(request, MeterIntervals)
 
     def document(self, path: str, read_token: str | None = None) -> bytes:
-        """A statement or report, such as `statements/{wallet}/2026-06.pdf`, as it is given out.
+        """Return the content of a statement or report, such as `statements/{wallet}/2026-06.pdf`.
 
         A month that is still open is computed for it, which may take a while.
         """
@@ -191,11 +198,11 @@ class Api:
         return response.content
 
     def pause_oracle(self, reason: str) -> Health:
-        """For the operator: take no more readings; the gateways keep theirs."""
+        """Stop taking readings, for the operator. The gateways keep theirs."""
         return self._switch("pause", reason)
 
     def resume_oracle(self, reason: str) -> Health:
-        """For the operator: take readings again."""
+        """Take readings again, for the operator."""
         return self._switch("resume", reason)
 
     def _get(self, path: str, kind: type[T]) -> T:

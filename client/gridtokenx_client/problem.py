@@ -33,7 +33,7 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def problem_of(status: int, content: bytes) -> ApiProblem:
-    """The problem in an answer with an error status, whatever its content is."""
+    """Return the problem in an answer with an error status, whatever its content is."""
     try:
         document = msgspec.json.decode(content, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -44,6 +44,8 @@ def problem_of(status: int, content: bytes) -> ApiProblem:
 
 
 def one_line(text: str) -> str:
-    """Text of a stranger, fit for a terminal: one line, nothing that steers it, not too long."""
+    """Return foreign text fit for a terminal: one line without control characters, cut to 500
+    characters.
+    """
     printable = "".join(character if character.isprintable() else " " for character in text)
     return " ".join(printable.split())[:500]

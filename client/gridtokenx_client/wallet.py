@@ -43,7 +43,7 @@ _READ_MS = 300_000
 
 
 def new_id() -> str:
-    """A client order id that nobody used before."""
+    """Return a client order id that nobody used before."""
     return secrets.token_hex(8)
 
 
@@ -59,18 +59,18 @@ class Wallet:
 
     @classmethod
     def create(cls, file: Path) -> Self:
-        """A new wallet in a new file. Raises FileExistsError and KeyFileError."""
+        """Create a wallet in a new file. Raises FileExistsError and KeyFileError."""
         return cls(create_private_key(file))
 
     @classmethod
     def load(cls, file: Path) -> Self:
-        """Raises KeyFileError."""
+        """Return the wallet whose key is in `file`. Raises KeyFileError."""
         return cls(load_private_key(file))
 
     def order(
         self, at: Health, side: Side, quantity_kwh: str, price: str, *, ioc: bool, id_: str
     ) -> str:
-        """Buy or sell at `price` GRX for each kWh or better."""
+        """Return a signed order to buy or sell at `price` GRX for each kWh or better."""
         check_amounts(quantity_kwh, price)
         order = Order(
             **self._common(at, id_),
@@ -82,7 +82,9 @@ class Wallet:
         return self._sign(order)
 
     def order_of(self, at: Health, *, id_: str, **terms: Any) -> str:
-        """An order with whatever an Order may say: type, tif, expiry, segment and the like."""
+        """Return a signed order with anything that an Order may say: type, tif, expiry, segment and
+        so on.
+        """
         price = terms.get("price_grx_per_kwh") or "1"
         check_amounts(terms["quantity_kwh"], price)
         if minimum := terms.get("min_quantity_kwh"):
@@ -90,7 +92,7 @@ class Wallet:
         return self._sign(Order(**self._common(at, id_), **terms))
 
     def amend(self, at: Health, order: str, quantity_kwh: str, price: str, *, id_: str) -> str:
-        """Change an open order; an empty amount stays."""
+        """Return a signed change of an open order. An empty amount stays as it is."""
         check_amounts(quantity_kwh or "1", price or "1")
         amend = Amend(
             **self._common(at, id_),
@@ -101,11 +103,13 @@ class Wallet:
         return self._sign(amend)
 
     def cancel_all(self, at: Health, *, id_: str, **which: Any) -> str:
-        """Withdraw all open orders, of one `side` or `segment` if it is named."""
+        """Return a signed cancellation of all open orders, or of those of one `side` or
+        `segment`.
+        """
         return self._sign(CancelAll(**self._common(at, id_), **which))
 
     def cancel(self, at: Health, order: str, *, id_: str) -> str:
-        """Withdraw what is left of the order with the id `order`."""
+        """Return a signed cancellation of what is left of the order with the id `order`."""
         return self._sign(Cancel(**self._common(at, id_), order=order))
 
     def standing(
@@ -121,7 +125,7 @@ class Wallet:
         segment: Segment = "realtime",
         paused: bool = False,
     ) -> str:
-        """Trade without being asked from now on, or no longer.
+        """Return a signed standing order, which trades by itself from now on, or no longer.
 
         `curve` has (from_hour, price): where its hours begin, other prices than `price` hold.
         """
@@ -140,13 +144,13 @@ class Wallet:
         return self._sign(standing)
 
     def withdraw(self, at: Health, amount_grx: str, reference: str, *, id_: str) -> str:
-        """Have money paid out by the operator."""
+        """Return a signed request to have money paid out by the operator."""
         _check("amount in GRX", amount_grx, parse_grx, 1)
         common = self._common(at, id_)
         return self._sign(Withdraw(**common, amount_grx=amount_grx, reference=reference))
 
     def rec_transfer(self, at: Health, serial: str, to: str, *, id_: str) -> str:
-        """Give a certificate to another wallet."""
+        """Return a signed transfer of a certificate to another wallet."""
         try:
             parse_public_key(to)
         except ValueError as error:
@@ -154,12 +158,12 @@ class Wallet:
         return self._sign(RecTransfer(**self._common(at, id_), serial=serial, to=to))
 
     def rec_retire(self, at: Health, serial: str, beneficiary: str, *, id_: str) -> str:
-        """Use a certificate up for somebody."""
+        """Return a signed retirement of a certificate in the name of a beneficiary."""
         common = self._common(at, id_)
         return self._sign(RecRetire(**common, serial=serial, beneficiary=beneficiary))
 
     def read_token(self, at: Health) -> str:
-        """Good for five minutes, to read what is this wallet's."""
+        """Return a signed token to read what is this wallet's. It is good for five minutes."""
         expires_ms = at.time_ms + _READ_MS
         token = ReadToken(
             v=1,
@@ -189,7 +193,7 @@ class Wallet:
 
 
 def check_amounts(quantity_kwh: str, price: str, keep_kwh: str = "0") -> None:
-    """Raises Mistake, naming the amount, unless all are what an order can say."""
+    """Raise Mistake, naming the amount, unless an order can say all of these."""
     for name, text, parse, least in (
         ("quantity in kWh", quantity_kwh, parse_kwh, 1),
         ("price in GRX for each kWh", price, parse_grx, 1),
@@ -209,7 +213,7 @@ def _check(name: str, text: str, parse: Callable[[str], int], least: int) -> Non
 
 
 def read_curve(text: str) -> list[tuple[int, str]]:
-    """`7:0.3,20:0.2` as [(7, "0.3"), (20, "0.2")]. Raises Mistake."""
+    """Return `7:0.3,20:0.2` as [(7, "0.3"), (20, "0.2")]. Raises Mistake."""
     curve = []
     for part in text.split(",") if text else ():
         hour, colon, price = part.strip().partition(":")

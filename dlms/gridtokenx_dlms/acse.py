@@ -128,7 +128,10 @@ class Aare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_aarq(message: bytes) -> Aarq:
-    """Raises MalformedError, UnsupportedError (an unknown context or mechanism)."""
+    """Return the request in a message.
+
+    Raises MalformedError, UnsupportedError (an unknown context or mechanism).
+    """
     fields = parse_fields(parse_one(message, AARQ_TAG))
     return Aarq(
         context=_context(fields),
@@ -140,7 +143,10 @@ def parse_aarq(message: bytes) -> Aarq:
 
 
 def parse_aare(message: bytes) -> Aare:
-    """Raises MalformedError, UnsupportedError (an unknown context or mechanism)."""
+    """Return the answer in a message.
+
+    Raises MalformedError, UnsupportedError (an unknown context or mechanism).
+    """
     fields = parse_fields(parse_one(message, AARE_TAG))
     result = _integer(parse_one(_required(fields, 0xA2), _INTEGER))
     if result not in set(AssociationResult):
@@ -223,7 +229,7 @@ class Release(msgspec.Struct, frozen=True):
 
 
 def parse_release(message: bytes, tag: int) -> Release:
-    """A release request (RLRQ_TAG) or response (RLRE_TAG). Raises MalformedError."""
+    """Return a release request (RLRQ_TAG) or response (RLRE_TAG). Raises MalformedError."""
     fields = parse_fields(parse_one(message, tag))
     reason = _integer(fields[0x80]) if 0x80 in fields else None
     return Release(reason, _user_information(fields))

@@ -15,7 +15,7 @@ MAX_VALUES = 200_000
 
 
 def decode(message: bytes) -> Data:
-    """One value that fills `message`. Raises MalformedError."""
+    """Return one value that fills `message`. Raises MalformedError."""
     reader = Reader(message)
     data = reader.data()
     reader.end()
@@ -54,7 +54,7 @@ class Reader:
         return int.from_bytes(self.take(first - 0x80), "big")
 
     def octets(self) -> bytes:
-        """An octet string without its tag."""
+        """Return an octet string without its tag."""
         return self.take(self.length())
 
     def rest(self) -> bytes:
@@ -69,7 +69,7 @@ class Reader:
             raise MalformedError(f"expected the end of the message, got {self.left} bytes more")
 
     def data(self, depth: int = 0) -> Data:
-        """A value with its tag."""
+        """Return a value with its tag."""
         kind = self._kind()
         if kind is DataType.COMPACT_ARRAY:
             return self._compact(depth)
@@ -113,7 +113,7 @@ class Reader:
         return Data(kind)
 
     def bits(self) -> str:
-        """A bit string without its tag, as 0 and 1."""
+        """Return a bit string without its tag, as 0 and 1."""
         count = self.length()
         if count > self.left * 8:
             raise TruncatedError(f"expected {count} bits in {self.left} bytes")

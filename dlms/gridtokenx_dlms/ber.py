@@ -8,12 +8,15 @@ from gridtokenx_dlms.errors import MalformedError
 
 
 def tlv(tag: int, value: bytes) -> bytes:
-    """Tag, length, value."""
+    """Return a tag, the length of a value and the value."""
     return bytes((tag,)) + encode_length(len(value)) + value
 
 
 def parse_fields(content: bytes) -> dict[int, bytes]:
-    """The fields of a sequence by tag. Raises MalformedError, also for a tag that comes twice."""
+    """Return the fields of a sequence by tag.
+
+    Raises MalformedError, also for a tag that comes twice.
+    """
     reader = Reader(content)
     fields: dict[int, bytes] = {}
     while reader.left:
@@ -25,7 +28,7 @@ def parse_fields(content: bytes) -> dict[int, bytes]:
 
 
 def parse_one(content: bytes, tag: int) -> bytes:
-    """The value of the only field, which has this tag. Raises MalformedError."""
+    """Return the value of the only field, which has this tag. Raises MalformedError."""
     reader = Reader(content)
     found = reader.byte()
     if found != tag:

@@ -126,7 +126,7 @@ class ClientAssociation:
         """What the meter agreed to."""
 
     def open(self) -> Exchange[None]:
-        """Opens the association. Raises AssociationRefusedError and other DlmsErrors."""
+        """Open the association. Raises AssociationRefusedError and other DlmsErrors."""
         self.is_open = False
         aare_message = yield self._aarq()
         if aare_message[:1] != bytes((AARE_TAG,)):
@@ -149,7 +149,7 @@ class ClientAssociation:
                 raise
 
     def get(self, attribute: Attribute, selection: Selection | None = None) -> Exchange[Data]:
-        """An attribute's value. Raises AccessRefusedError and other DlmsErrors."""
+        """Return an attribute's value. Raises AccessRefusedError and other DlmsErrors."""
         invoke = self._next_invoke()
         reply = yield from self._ask(
             get_service.GetRequest(invoke, attribute, selection).to_bytes()
@@ -167,7 +167,7 @@ class ClientAssociation:
         attributes: Sequence[Attribute],
         selections: Mapping[Attribute, Selection] | None = None,
     ) -> Exchange[tuple[Data | int, ...]]:
-        """Several values; the code of a data access result where one was refused."""
+        """Return several values; the code of a data access result where one was refused."""
         invoke = self._next_invoke()
         chosen = selections or {}
         request = get_service.GetListRequest(
@@ -189,7 +189,7 @@ class ClientAssociation:
         return values
 
     def set(self, attribute: Attribute, value: Data) -> Exchange[None]:
-        """Writes an attribute. Raises AccessRefusedError and other DlmsErrors."""
+        """Write an attribute. Raises AccessRefusedError and other DlmsErrors."""
         invoke = self._next_invoke()
         reply = yield from self._ask(
             SetRequest(invoke=invoke, attribute=attribute, value=value).to_bytes()
@@ -200,7 +200,7 @@ class ClientAssociation:
             raise _refused(response.result, str(attribute))
 
     def action(self, method: Attribute, parameters: Data | None = None) -> Exchange[Data | None]:
-        """Calls a method. Raises AccessRefusedError and other DlmsErrors."""
+        """Call a method. Raises AccessRefusedError and other DlmsErrors."""
         invoke = self._next_invoke()
         reply = yield from self._ask(ActionRequest(invoke, method, parameters).to_bytes())
         response = parse_action_response(reply)
@@ -212,7 +212,7 @@ class ClientAssociation:
         return _value(response.returned, f"{method.obis} method {method.number}")
 
     def release(self) -> Exchange[None]:
-        """Closes the association in good order."""
+        """Close the association in good order."""
         self.is_open = False
         information = self._initiate_request() if self._is_ciphered else b""
         reply = yield Release(0, information).to_bytes(RLRQ_TAG)
@@ -254,7 +254,7 @@ class ClientAssociation:
         return parse_initiate_response(information)
 
     def _check_title(self, title: bytes) -> None:
-        """Learns the meter's system title, or holds it against the one that was expected."""
+        """Learn the meter's system title, or holds it against the one that was expected."""
         assert self._ciphering
         expected = self._ciphering.peer_title
         if expected and not hmac.compare_digest(expected, title):
@@ -266,7 +266,9 @@ class ClientAssociation:
         self._ciphering.peer_title = title
 
     def _prove(self, challenge: bytes) -> Exchange[None]:
-        """The two last passes of high level security: each end answers the other's challenge."""
+        """Return the two last passes of high level security: each end answers the other's
+        challenge.
+        """
         ciphering = self._ciphering
         assert ciphering
         shortest, longest = CHALLENGE_BYTES
@@ -289,7 +291,7 @@ class ClientAssociation:
     def _blocks(
         self, invoke: int, response: get_service.GetBlockResponse, what: str
     ) -> Exchange[bytes]:
-        """All blocks of a long value, put together."""
+        """Return all blocks of a long value, put together."""
         content = bytearray()
         expected = 1
         while True:

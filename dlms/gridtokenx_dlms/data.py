@@ -101,27 +101,27 @@ class Data(msgspec.Struct, frozen=True, gc=False):
     value: Any = None
 
     def items(self) -> tuple[Data, ...]:
-        """The elements. Raises MalformedError if this is no array or structure."""
+        """Return the elements. Raises MalformedError if this is no array or structure."""
         if type(self.value) is not tuple:
             raise MalformedError(f"expected an array or structure, got {self.type.name.lower()}")
         return self.value
 
     def integer(self) -> int:
-        """The number. Raises MalformedError if this is none."""
+        """Return the number. Raises MalformedError if this is none."""
         if self.type not in INTEGERS:
             raise MalformedError(f"expected an integer, got {self.type.name.lower()}")
         value: int = self.value
         return value
 
     def octets(self) -> bytes:
-        """The bytes of an octet string. Raises MalformedError if this is none."""
+        """Return the bytes of an octet string. Raises MalformedError if this is none."""
         if self.type is not DataType.OCTET_STRING:
             raise MalformedError(f"expected an octet string, got {self.type.name.lower()}")
         value: bytes = self.value
         return value
 
     def moment(self) -> CosemDateTime:
-        """A date-time, also where it comes as twelve octets. Raises MalformedError."""
+        """Return a date-time, also where it comes as twelve octets. Raises MalformedError."""
         if isinstance(self.value, CosemDateTime):
             return self.value
         return CosemDateTime.from_bytes(self.octets())
@@ -183,7 +183,9 @@ def boolean(value: bool) -> Data:  # noqa: FBT001 (it is the value itself)
 
 
 def encode_length(length: int) -> bytes:
-    """A-XDR's (and BER's) length: one byte below 128, else a count of bytes and the bytes."""
+    """Return a length as A-XDR and BER write it: one byte below 128, else a count of bytes and the
+    bytes.
+    """
     if length < 0x80:
         return bytes((length,))
     size = (length.bit_length() + 7) // 8
@@ -191,7 +193,10 @@ def encode_length(length: int) -> bytes:
 
 
 def encode(data: Data) -> bytes:
-    """A-XDR with the tag. Raises ValueError for a value that its type cannot hold."""
+    """Return a value in A-XDR, with its tag.
+
+    Raises ValueError for a value that its type cannot hold.
+    """
     parts = bytearray()
     _write(data, parts)
     return bytes(parts)
@@ -232,7 +237,7 @@ def _write_content(data: Data, parts: bytearray) -> None:
 
 
 def pack_bits(bits: str) -> bytes:
-    """The bits, first one highest, padded with zeros to whole bytes."""
+    """Return the bits, first one highest, padded with zeros to whole bytes."""
     size = (len(bits) + 7) // 8
     return (int(bits or "0", 2) << (size * 8 - len(bits))).to_bytes(size, "big")
 
@@ -250,7 +255,7 @@ def _write_compact(items: tuple[Data, ...], parts: bytearray) -> None:
 
 
 def _write_bare(data: Data, parts: bytearray) -> None:
-    """A value whose type is told apart: lists have no counts, and elements no tags."""
+    """Write a value whose type was written before: lists have no counts, and elements no tags."""
     if data.type in LISTS:
         for item in data.value:
             _write_bare(item, parts)
@@ -259,7 +264,7 @@ def _write_bare(data: Data, parts: bytearray) -> None:
 
 
 def describe(data: Data) -> bytes:
-    """The `TypeDescription` of a value. Raises ValueError for an array of mixed types."""
+    """Return the `TypeDescription` of a value. Raises ValueError for an array of mixed types."""
     if data.type is DataType.STRUCTURE:
         described = b"".join(map(describe, data.value))
         return bytes((data.type,)) + encode_length(len(data.value)) + described

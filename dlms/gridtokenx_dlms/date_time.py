@@ -48,7 +48,7 @@ class CosemDate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Five bytes. Raises MalformedError."""
+        """Return the date in five bytes. Raises MalformedError."""
         _expect_length(data, DATE_BYTES, "date")
         year, month, day, weekday = _DATE.unpack(data)
         _check_date(year, month, day, weekday)
@@ -68,7 +68,7 @@ class CosemTime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Four bytes. Raises MalformedError."""
+        """Return the time in four bytes. Raises MalformedError."""
         _expect_length(data, TIME_BYTES, "time")
         hour, minute, second, hundredths = _TIME.unpack(data)
         _check_time(hour, minute, second, hundredths)
@@ -97,7 +97,7 @@ class CosemDateTime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Twelve bytes. Raises MalformedError."""
+        """Return the date-time in twelve bytes. Raises MalformedError."""
         _expect_length(data, DATE_TIME_BYTES, "date-time")
         year, month, day, weekday, hour, minute, second, hundredths, deviation, status = (
             _DATE_TIME.unpack(data)
@@ -124,7 +124,7 @@ class CosemDateTime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def from_unix_ms(cls, time_ms: int, deviation_min: int = 0, status: int = 0) -> Self:
-        """The moment `time_ms` (UTC), shown as local time at `deviation_min`."""
+        """Return the moment `time_ms` (UTC), shown as local time at `deviation_min`."""
         local_ms = time_ms - deviation_min * 60_000
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=local_ms)
         return cls(
@@ -141,7 +141,7 @@ class CosemDateTime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
 
     def unix_ms(self, deviation_min: int | None = None) -> int | None:
-        """Unix milliseconds, UTC; None where fields are missing that make it a moment.
+        """Return Unix milliseconds, UTC, or None where fields are missing that make it a moment.
 
         `deviation_min` is the site's, for meters that leave theirs unspecified: without either
         there is no moment. A second that is unspecified counts as 0, and so do hundredths.

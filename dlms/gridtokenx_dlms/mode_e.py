@@ -49,14 +49,14 @@ class Identification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def request_message(device: str = "") -> bytes:
-    """Asks who is there; `device` addresses one of several. Raises ValueError."""
+    """Ask who is there; `device` addresses one of several. Raises ValueError."""
     if not _DEVICE.fullmatch(device):
         raise ValueError("expected a device address of at most 32 letters, digits and blanks")
     return b"/?" + device.encode() + b"!\r\n"
 
 
 def parse_request(line: bytes) -> str:
-    """The device address in a request message. Raises MalformedError."""
+    """Return the device address in a request message. Raises MalformedError."""
     matched = re.fullmatch(rb"/\?([0-9A-Za-z ]{0,32})!\r\n", line)
     if not matched:
         raise MalformedError("expected a request message such as /?!")
@@ -64,7 +64,7 @@ def parse_request(line: bytes) -> str:
 
 
 def parse_identification(received: bytes) -> Identification:
-    """Finds the identification in what came at 300 baud, noise before it included.
+    """Find the identification in what came at 300 baud, noise before it included.
 
     Raises MalformedError.
     """
@@ -81,14 +81,17 @@ def parse_identification(received: bytes) -> Identification:
 
 
 def option_select(baud_code: str) -> bytes:
-    """Chooses HDLC in binary mode at the rate of `baud_code`."""
+    """Choose HDLC in binary mode at the rate of `baud_code`."""
     if baud_code not in BAUD_RATES:
         raise ValueError(f"expected a baud rate of 0 to 6, got {baud_code!r}")
     return _ACK + b"2" + baud_code.encode() + b"2\r\n"
 
 
 def parse_option_select(line: bytes) -> str:
-    """The chosen baud rate's code. Raises MalformedError, UnsupportedError for other modes."""
+    """Return the chosen baud rate's code.
+
+    Raises MalformedError, UnsupportedError for other modes.
+    """
     matched = re.fullmatch(rb"\x06(.)(.)(.)\r\n", line, re.DOTALL)
     if not matched:
         raise MalformedError("expected an acknowledgement with three options")
@@ -99,12 +102,12 @@ def parse_option_select(line: bytes) -> str:
 
 
 def with_parity(data: bytes) -> bytes:
-    """7-bit characters with even parity in the high bit."""
+    """Return 7-bit characters with even parity in the high bit."""
     return bytes(byte | (byte.bit_count() & 1) << 7 for byte in data)
 
 
 def without_parity(data: bytes) -> bytes:
-    """The 7-bit characters. Raises MalformedError where a parity is wrong."""
+    """Return the 7-bit characters. Raises MalformedError where a parity is wrong."""
     if any(byte.bit_count() & 1 for byte in data):
         raise MalformedError("expected characters of even parity")
     return bytes(byte & 0x7F for byte in data)

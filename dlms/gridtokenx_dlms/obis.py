@@ -26,7 +26,11 @@ class Obis(msgspec.Struct, frozen=True, order=True, gc=False):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`1-0:1.8.0.255`, `1-0:1.8.0*255`, `1-0:1.8.0` or `1.0.1.8.0.255`. Raises ValueError."""
+        """Return the code that a text spells: `1-0:1.8.0.255`, `1-0:1.8.0*255`, `1-0:1.8.0` or
+        `1.0.1.8.0.255`. Raises ValueError.
+
+        Raises ValueError.
+        """
         matched = _FULL.fullmatch(text) or _DOTTED.fullmatch(text)
         if not matched:
             raise ValueError(f"expected an OBIS code such as 1-0:1.8.0.255, got {text!r}")
@@ -37,7 +41,7 @@ class Obis(msgspec.Struct, frozen=True, order=True, gc=False):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Six bytes. Raises ValueError."""
+        """Return the code in six bytes. Raises ValueError."""
         if len(data) != LOGICAL_NAME_BYTES:
             raise ValueError(f"expected {LOGICAL_NAME_BYTES} bytes, got {len(data)}")
         return cls(*data)

@@ -55,7 +55,7 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_system_title(title: bytes) -> bytes:
-    """Raises ValueError unless it has eight bytes."""
+    """Return the title. Raises ValueError unless it has eight bytes."""
     if len(title) != SYSTEM_TITLE_BYTES:
         raise ValueError(f"expected a system title of {SYSTEM_TITLE_BYTES} bytes, got {len(title)}")
     return title
@@ -64,7 +64,7 @@ def check_system_title(title: bytes) -> bytes:
 def protect(
     plaintext: bytes, keys: Keys, title: bytes, counter: int, protection: Protection
 ) -> bytes:
-    """Security header and protected message, by the sender with this system title.
+    """Return security header and protected message, by the sender with this system title.
 
     Raises SecurityError when the counter is used up: the keys must be exchanged then.
     """
@@ -95,7 +95,7 @@ class Unprotected(msgspec.Struct, frozen=True):
 
 
 def unprotect(message: bytes, keys: Keys, title: bytes) -> Unprotected:
-    """Opens what the sender with this system title protected.
+    """Open what the sender with this system title protected.
 
     Raises SecurityError (wrong tag), MalformedError, UnsupportedError (another suite, compression,
     broadcast key).
@@ -130,20 +130,20 @@ def unprotect(message: bytes, keys: Keys, title: bytes) -> Unprotected:
 
 
 def _counter_mode(data: bytes, key: bytes, nonce: bytes) -> bytes:
-    """What Galois/counter mode does to the data when nobody asks for a tag."""
+    """Return what Galois/counter mode does to the data when nobody asks for a tag."""
     mode = modes.CTR(nonce + _FIRST_DATA_BLOCK)
     cipher = Cipher(algorithms.AES(key), mode).encryptor()
     return cipher.update(data) + cipher.finalize()
 
 
 def gmac(challenge: bytes, keys: Keys, title: bytes, counter: int) -> bytes:
-    """The answer to a challenge in high level security 5 (Green Book 9.2.7.4)."""
+    """Return the answer to a challenge in high level security 5 (Green Book 9.2.7.4)."""
     signed = protect(challenge, keys, title, counter, Protection.AUTHENTICATED)
     return signed[:_HEADER_BYTES] + signed[-TAG_BYTES:]
 
 
 def verify_gmac(answer: bytes, challenge: bytes, keys: Keys, title: bytes) -> int:
-    """The invocation counter of a right answer. Raises SecurityError, MalformedError."""
+    """Return the invocation counter of a right answer. Raises SecurityError, MalformedError."""
     if len(answer) != _HEADER_BYTES + TAG_BYTES or answer[0] != Protection.AUTHENTICATED.value:
         raise MalformedError("expected a control byte, a counter and a tag as answer")
     whole = answer[:_HEADER_BYTES] + challenge + answer[_HEADER_BYTES:]
@@ -157,7 +157,7 @@ class ReplayGuard:
         self.newest = newest
 
     def check(self, counter: int) -> None:
-        """Raises SecurityError unless `counter` is beyond all before it."""
+        """Take a counter. Raises SecurityError unless it is beyond all before it."""
         if counter <= self.newest:
             raise SecurityError(
                 f"expected a counter above {self.newest}, got {counter} (a replay?)"

@@ -105,7 +105,7 @@ class ServerAssociation:
         self.close()
 
     def close(self) -> None:
-        """Forgets the association, as when the link below it ends."""
+        """Forget the association, as when the link below it ends."""
         self.is_open = False
         self._ciphering: Ciphering | None = None
         self._is_ciphered = False
@@ -121,11 +121,11 @@ class ServerAssociation:
         return self._rest is not None
 
     def abort_long_get(self) -> None:
-        """Drops the rest of a long value, as a meter does that needs its memory."""
+        """Drop the rest of a long value, as a meter does that needs its memory."""
         self._rest = None
 
     def handle(self, message: bytes) -> bytes:
-        """The reply to a message; an exception response to what cannot be answered."""
+        """Return the reply to a message; an exception response to what cannot be answered."""
         try:
             if message[:1] == bytes((acse.AARQ_TAG,)):
                 return self._open(message)
@@ -292,7 +292,7 @@ class ServerAssociation:
         ).to_bytes()
 
     def _prove(self, message: bytes) -> bytes:
-        """The client's answer to our challenge, and ours to its."""
+        """Return the client's answer to our challenge, and ours to its."""
         assert self._challenges
         assert self._ciphering
         call = action_service.parse_action_request(message)
@@ -384,7 +384,7 @@ class ServerAssociation:
 
 
 def _judge_request(request: initiate.InitiateRequest) -> InitiateError | None:
-    """What keeps this client and us from talking."""
+    """Return what keeps this client and this server from talking, if anything does."""
     if request.version != initiate.DLMS_VERSION:
         return InitiateError.VERSION_TOO_LOW
     if not request.conformance & SPOKEN:

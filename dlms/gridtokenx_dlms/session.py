@@ -41,14 +41,19 @@ class Ciphering(msgspec.Struct, kw_only=True):
     """The peer's counters under the dedicated key, which some meters begin anew with each one."""
 
     def take_counter(self) -> int:
-        """The next invocation counter; used up by asking. Raises SecurityError at the end."""
+        """Return the next invocation counter; used up by asking.
+
+        Raises SecurityError at the end.
+        """
         if self.counter > security.MAX_COUNTER:
             raise SecurityError("the invocation counter is used up; the keys must be exchanged")
         self.counter += 1
         return self.counter - 1
 
     def cipher(self, plain: bytes, *, is_global: bool = False) -> bytes:
-        """A message in its ciphered form; `is_global` also where there is a dedicated key."""
+        """Return a message in its ciphered form; `is_global` also where there is a
+        dedicated key.
+        """
         keys, dedicated = self._keys(is_dedicated=bool(self.dedicated_key) and not is_global)
         content = security.protect(plain, keys, self.title, self.take_counter(), self.protection)
         if self.is_general and not is_global:
@@ -59,7 +64,7 @@ class Ciphering(msgspec.Struct, kw_only=True):
         ).to_bytes()
 
     def decipher(self, message: bytes) -> bytes:
-        """The plain message. Raises SecurityError, MalformedError, UnsupportedError.
+        """Return the plain message. Raises SecurityError, MalformedError, UnsupportedError.
 
         What is protected less than agreed, or replayed, or under another service's tag, is refused.
         """
@@ -93,5 +98,7 @@ class Ciphering(msgspec.Struct, kw_only=True):
 
 
 def is_refusal_in_the_open(message: bytes) -> bool:
-    """An exception response comes unprotected when protection is what failed."""
+    """Return whether a message is an exception response, which comes unprotected when protection is
+    what failed.
+    """
     return message[:1] == bytes((EXCEPTION_RESPONSE_TAG,))

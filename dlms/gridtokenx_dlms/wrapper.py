@@ -28,7 +28,10 @@ class WrapperMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     message: bytes
 
     def to_bytes(self) -> bytes:
-        """Raises ValueError for a message of more than 65,535 bytes."""
+        """Return the message with its header.
+
+        Raises ValueError for a message of more than 65,535 bytes.
+        """
         if len(self.message) > MAX_MESSAGE:
             raise ValueError(f"expected at most {MAX_MESSAGE} bytes, got {len(self.message)}")
         header = _HEADER.pack(VERSION, self.source, self.destination, len(self.message))
@@ -36,7 +39,7 @@ class WrapperMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def parse_datagram(datagram: bytes) -> WrapperMessage:
-    """One UDP datagram. Raises MalformedError."""
+    """Return the message in one UDP datagram. Raises MalformedError."""
     (message, *more) = [*WrapperReader().feed(datagram), None]
     if message is None or more != [None]:
         raise MalformedError("expected one whole wrapper message in a datagram")
@@ -50,7 +53,7 @@ class WrapperReader:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[WrapperMessage]:
-        """The messages that `data` completes. Raises MalformedError."""
+        """Yield the messages that `data` completes. Raises MalformedError."""
         self._buffer += data
         while len(self._buffer) >= HEADER_BYTES:
             version, source, destination, length = _HEADER.unpack_from(self._buffer)

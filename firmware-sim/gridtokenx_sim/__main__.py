@@ -9,7 +9,9 @@ USER_MISTAKE = 2
 
 
 def _refuse_without(package: str | None) -> NoReturn:
-    """The command is installed with every extra, and what it needs only with its own."""
+    """End the command, saying which extra to install: it comes with every extra, and what it needs
+    only with its own.
+    """
     sys.stderr.write(
         f"gridtokenx-sim: expected the package {package}, found none;"
         " run: pip install 'gridtokenx[sim]'\n"
@@ -48,7 +50,7 @@ app.command("broker", hidden=True)(broker)
 
 
 def main() -> None:
-    """The console script. A mistake in the options is one line, as in all other places."""
+    """Run the command; what a user can mend is one line on stderr."""
     try:
         status = app(standalone_mode=False)
     except typer.TyperException as error:

@@ -16,7 +16,7 @@ RunningBus = RunningSerialBus | RunningTcpBus | RunningDlmsBus
 async def follow_schedule(
     bus: RunningBus, elapsed_ms: Callable[[], int], every_s: float = 0.2
 ) -> None:
-    """Unplugs and replugs `bus` as its faults' windows come and go. Runs until cancelled."""
+    """Unplug and replug `bus` as its faults begin and end. Runs until cancelled."""
     while True:
         with suppress(BusError):  # its place is taken: tried again in the next round
             await _apply(bus, elapsed_ms())

@@ -7,7 +7,7 @@ from typing import Protocol
 
 class CommunityClock(Protocol):
     def now_ms(self) -> int:
-        """Unix milliseconds, UTC, of community time."""
+        """Return the community's time in Unix milliseconds, UTC."""
         ...
 
 
@@ -21,5 +21,5 @@ class HandClock:
         return self._time_ms
 
     def advance(self, milliseconds: int) -> None:
-        """Moves on; negative moves back."""
+        """Move on; negative moves back."""
         self._time_ms += milliseconds

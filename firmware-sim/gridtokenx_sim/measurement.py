@@ -44,26 +44,28 @@ class Measurement:
         self._replies = 0
 
     def registers(self, time_ms: int | None = None) -> Registers:
-        """The true counters and power, now or at a community time; faults do not touch them."""
+        """Return the true counters and power, now or at a community time; faults do not
+        touch them.
+        """
         return self._element.at(self._clock.now_ms() if time_ms is None else time_ms)
 
     def inject(self, fault: AnyMeterFault) -> None:
-        """Switches a fault on. Without `from_s` it begins now."""
+        """Switch a fault on. Without `from_s` it begins now."""
         self._scheduled.append(faults.schedule(fault, default_from_ms=self.elapsed_ms()))
 
     def clear_faults(self) -> None:
-        """Ends every fault, also those of the config."""
+        """End every fault, also those of the config."""
         self._scheduled.clear()
 
     def elapsed_ms(self, time_ms: int | None = None) -> int:
-        """Since the site's start."""
+        """Return the milliseconds since the site's start."""
         return max(0, (self._clock.now_ms() if time_ms is None else time_ms) - self._start_ms)
 
     def active(self, elapsed_ms: int) -> list[Scheduled[AnyMeterFault]]:
         return [scheduled for scheduled in self._scheduled if scheduled.holds(elapsed_ms)]
 
     def shown(self, elapsed_ms: int) -> Registers:
-        """The registers as the meter shows them, with the faults that change them."""
+        """Return the registers as the meter shows them, with the faults that change them."""
         active = self.active(elapsed_ms)
         registers = self._element.at(self._start_ms + faults.seen_ms(active, elapsed_ms))
         if not (lost_uwh := faults.lost_uwh(active)):
@@ -75,7 +77,7 @@ class Measurement:
         )
 
     def pass_wire(self, reply: bytes) -> bytes:
-        """A reply of this meter after its way over the wire."""
+        """Return a reply of this meter after its way over the wire."""
         bad = [
             scheduled.fault
             for scheduled in self.active(self.elapsed_ms())

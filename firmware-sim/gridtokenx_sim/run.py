@@ -74,7 +74,7 @@ async def _run(config: SimConfig, status: Path | None, *, exit_with_parent: bool
 
 
 def _watch_parent(parent: int, stop: asyncio.Event) -> None:
-    """Sets `stop` once the process `parent` has gone and we were given to another."""
+    """Set `stop` once the process `parent` has gone and we were given to another."""
     if os.getppid() != parent:
         stop.set()
     else:

@@ -36,15 +36,15 @@ class Simulation:
         self.clock = clock
 
     def bus(self, name: str) -> RunningBus:
-        """Raises KeyError."""
+        """Return the bus with this name. Raises KeyError."""
         return {bus.name: bus for bus in self.buses}[name]
 
     def meter(self, meter_id: str) -> AnyMeter:
-        """Raises KeyError."""
+        """Return the meter with this id. Raises KeyError."""
         return {meter.id: meter for meter in self.meters}[meter_id]
 
     def announcement(self) -> dict[str, Any]:
-        """What `gridtokenx-sim run` prints once every bus is served."""
+        """Return what `gridtokenx-sim run` prints once every bus is served."""
         return {
             "ready": True,
             "buses": [_bus_entry(bus) for bus in self.buses],
@@ -66,7 +66,7 @@ async def serve(
     clock: CommunityClock | None = None,
     complain: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Simulation]:
-    """Serves every bus of `config` for as long as the context lasts. Raises BusError.
+    """Serve every bus of `config` for as long as the context lasts. Raises BusError.
 
     `clock` replaces the config's, so that a test can move time by hand. `complain` hears what a
     person at the bench should know, one line each.
@@ -107,7 +107,7 @@ def _build(
 async def _follow(
     stack: AsyncExitStack, bus: RunningBus, start_ms: int, clock: CommunityClock
 ) -> None:
-    """Runs the bus's own faults beside it, until the stack unwinds."""
+    """Run the bus's own faults beside it, until the stack unwinds."""
     task = asyncio.create_task(follow_schedule(bus, lambda: max(0, clock.now_ms() - start_ms)))
 
     async def end() -> None:

@@ -18,7 +18,7 @@ _EVERY_S = 1.0
 
 
 def snapshot(simulation: Simulation) -> dict[str, Any]:
-    """The truth of every meter at one moment, with the faults that hide it."""
+    """Return the truth of every meter at one moment, with the faults that hide it."""
     time_ms = simulation.clock.now_ms()
     return {
         "time_ms": time_ms,
@@ -28,7 +28,7 @@ def snapshot(simulation: Simulation) -> dict[str, Any]:
 
 
 def write(path: Path, simulation: Simulation) -> None:
-    """Replaces `path` in one step, so that a reader never sees half a file. Raises OSError."""
+    """Replace `path` in one step, so that a reader never sees half a file. Raises OSError."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         fresh.write_bytes(msgspec.json.encode(snapshot(simulation)))
@@ -40,7 +40,7 @@ def write(path: Path, simulation: Simulation) -> None:
 async def keep_writing(
     path: Path, simulation: Simulation, stop: asyncio.Event, complain: Callable[[str], None]
 ) -> None:
-    """Rewrites `path` about once a second (real time) until `stop`, and once more then.
+    """Rewrite `path` about once a second (real time) until `stop`, and once more then.
 
     A full disk must not stop the meters: it is said once, and tried again.
     """

@@ -152,7 +152,7 @@ def handler_of(community: Community) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
         def log_message(self, format: str, *_args: object) -> None:  # noqa: A002
-            """Says nothing."""
+            """Say nothing."""
 
     return Handler
 

@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def api(folder: Path) -> Iterator[str]:
-    """The address of the running backend."""
+    """Yield the address of the running backend."""
     command = [str(BIN / "gridtokenx-backend"), "run", "--config", str(folder / "backend.toml")]
     with (
         (folder / "backend.log").open("wb") as log,
@@ -71,7 +71,7 @@ def api(folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def anna(folder: Path, api: str) -> Callable[..., Said]:
-    """Runs `gridtokenx wallet ...` as Anna."""
+    """Run `gridtokenx wallet ...` as Anna."""
 
     def run(*words: str) -> Said:
         done = subprocess.run(

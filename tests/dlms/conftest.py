@@ -119,7 +119,7 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Callable[..., Any]:
-    """`async with bench() as b:` has the meter running."""
+    """Return a maker of benches: `async with bench() as b:` has the meter running."""
 
     @asynccontextmanager
     async def run(

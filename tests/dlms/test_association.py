@@ -79,7 +79,7 @@ class Meter:
 
 
 def run(exchange: Generator[bytes, bytes, T], server: ServerAssociation) -> T:
-    """Drives a service against a server without a line between them."""
+    """Drive a service against a server without a line between them."""
     try:
         request = next(exchange)
         while True:

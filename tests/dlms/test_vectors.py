@@ -99,7 +99,7 @@ def local(moment: CosemDateTime) -> datetime:
 
 
 def by_code(items: tuple[Data, ...]) -> dict[str, Any]:
-    """The values of pairs or triples that begin with a logical name."""
+    """Return the values of pairs or triples that begin with a logical name."""
     pairs = [item.items()[:2] for item in items]
     codes = [str(Obis.from_bytes(name.octets())).removesuffix(".255") for name, _ in pairs]
     return dict(zip(codes, [plain(value) for _, value in pairs], strict=True))

@@ -17,7 +17,7 @@ MORNING = datetime(2026, 6, 21, 8, 0, tzinfo=UTC)
 
 
 def morning_clock() -> str:
-    """A [clock] section: a sunny morning now, and a minute every second."""
+    """Return a [clock] section: a sunny morning now, and a minute every second."""
     return CLOCK.format(
         wall_ms=time.time_ns() // 1_000_000,
         community_ms=round(MORNING.timestamp() * 1000),
@@ -26,7 +26,7 @@ def morning_clock() -> str:
 
 
 def fast_plan(**other: Any) -> SitePlan:
-    """Four meters on two lines, a reading of each three times a second."""
+    """Return four meters on two lines, a reading of each three times a second."""
     return SitePlan(
         poll_every_s=20,
         start="2026-06-21T00:00:00Z",
@@ -38,7 +38,7 @@ def fast_plan(**other: Any) -> SitePlan:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A site without faults, at work."""
+    """Yield a site without faults, at work."""
     with running_site(tmp_path, fast_plan()) as site:
         yield site
 

@@ -43,7 +43,7 @@ def read_journal(path: Path) -> Journal:
 
 
 def read_outbox(path: Path) -> list[bytes]:
-    """The frames that a gateway still keeps, in order."""
+    """Return the frames that a gateway still keeps, in order."""
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     frames = [row[0] for row in database.execute("SELECT message FROM frame ORDER BY seq")]
     database.close()
@@ -51,7 +51,7 @@ def read_outbox(path: Path) -> list[bytes]:
 
 
 def check_chains(journal: Journal, kept: list[bytes]) -> int:
-    """Every frame from 0 on is stored exactly once or still kept; how many are stored."""
+    """Check that every frame from 0 on is stored once or still kept; return how many are stored."""
     chain: dict[int, bytes] = {}
     for raw, frame in journal.frames:
         assert frame.seq not in chain, f"frame {frame.seq} is stored twice"

@@ -48,7 +48,7 @@ def run_demo(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def result_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """The one JSON object of a run that passed every check."""
+    """Return the one JSON object of a run that passed every check."""
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     result: dict[str, Any] = json.loads(line)
@@ -58,14 +58,14 @@ def result_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A first start, from nothing to a settled trade in both markets."""
+    """Return a first start, from nothing to a settled trade in both markets."""
     place = tmp_path_factory.mktemp("first")
     return place, result_of(run_demo(place, *SETTLED))
 
 
 @pytest.fixture
 def place(first: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
-    """A folder in which a demo has run before, so that its keys need not be made again."""
+    """Return a folder in which a demo has run before, so that its keys need not be made again."""
     shutil.copytree(first[0] / NAME, tmp_path / NAME)
     return tmp_path
 
@@ -84,7 +84,7 @@ class Demo:
         )
 
     def read_until(self, stream: IO[str] | None, text: str) -> str:
-        """The first line with `text`."""
+        """Return the first line with `text`."""
         assert stream is not None
         for line in stream:
             if text in line:
@@ -117,7 +117,7 @@ def start(place: Path) -> Iterator[Callable[..., Demo]]:
 
 
 def processes_of(place: Path) -> list[str]:
-    """Every process on this machine that works in or for `place`."""
+    """Return every process on this machine that works in or for `place`."""
     found = []
     for process in psutil.process_iter(["cmdline", "cwd", "status"]):
         words = " ".join(process.info["cmdline"] or [])

@@ -122,7 +122,7 @@ class Lane:
         return command("gridtokenx_backend", *arguments, *api, "-c", str(self.config), "--json")
 
     def gateway(self, name: str) -> Gateway:
-        """A gateway that has enrolled with a token of the operator's."""
+        """Return a gateway that has enrolled with a token of the operator's."""
         folder = self.folder / name
         folder.mkdir()
         made = self.backend_command("token", "create", "--site", SITE)
@@ -191,7 +191,7 @@ class Gateway:
         return [json.loads(line) for line in (self.folder / "edge.err").read_text().splitlines()]
 
     def may_publish(self) -> bool:
-        """Whether the broker lets this gateway's certificate in."""
+        """Return whether the broker lets this gateway's certificate in."""
         answers: list[Any] = []
         client = mqtt.Client(CallbackAPIVersion.VERSION2)
         client.tls_set(

@@ -16,7 +16,7 @@ AFTER_S = 1500  # 25 seconds on the wall: everything runs by then
 
 
 def fault(kind: str, *more: str, after_s: int = AFTER_S) -> str:
-    """A fault that begins `after_s` of community time after the start."""
+    """Return a fault that begins `after_s` of community time after the start."""
     lines = ["[[bus.meter.fault]]", f'kind = "{kind}"', f"from_s = {START_S + after_s}", *more]
     return "\n".join(lines) + "\n"
 

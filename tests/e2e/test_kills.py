@@ -50,7 +50,7 @@ def test_nothing_is_lost_or_doubled_when_a_part_is_killed_at_twenty_random_momen
 
 
 def _wait_for_frames(site: Site, more: int) -> None:
-    """Returns when so many more frames are stored than now."""
+    """Wait until so many more frames are stored than now."""
     wanted = _stored_frames(site.journal) + more
     wait_for(lambda: _stored_frames(site.journal) >= wanted, f"{more} more frames", 60)
 
@@ -78,7 +78,7 @@ def _stop_all(site: Site) -> None:
 
 
 def _replay(site: Site, *options: str) -> tuple[int, str]:
-    """(entries, digest of the state) as the command says."""
+    """Return (entries, digest of the state) as the command says."""
     config = str(site.folder / "backend.toml")
     command = python("gridtokenx_backend", "replay", "--config", config, "--json", *options)
     done = subprocess.run(command, capture_output=True, check=False, timeout=120)

@@ -42,7 +42,7 @@ class Said(NamedTuple):
 
 @pytest.fixture
 def unthinned(tmp_path: Path) -> Iterator[Site]:
-    """A backend that serves, without any broker; a gateway with frames of six hours."""
+    """Yield a backend that serves, without any broker; a gateway with frames of six hours."""
     site = Site(tmp_path, SitePlan(lines=1, meters_a_line=2))
     asyncio.run(fill(site))
     site.backend.start()
@@ -54,7 +54,7 @@ def unthinned(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def site(unthinned: Site) -> Site:
-    """The same, most frames thinned to a reading each quarter of an hour."""
+    """Return the frames with most of them thinned to a reading each quarter of an hour."""
     asyncio.run(thin(unthinned))
     return unthinned
 
@@ -225,7 +225,7 @@ def test_frames_whose_acks_were_lost_may_be_in_a_summary_when_the_gateway_is_bac
 
 
 def first_frames(whole: Path, part: Path) -> Path:
-    """A file with the first frames of another."""
+    """Return a file with the first frames of another."""
     with whole.open("rb") as stream:
         header, frames = read_frames(stream)
         messages = [message for _, (message, _) in zip(range(STORED), frames, strict=False)]

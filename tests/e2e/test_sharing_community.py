@@ -79,7 +79,7 @@ def community() -> str:
 
 
 def readings(meter: str, begin_ms: int) -> list[Reading]:
-    """The meter at every bound of an interval from `begin_ms` on."""
+    """Return the meter at every bound of an interval from `begin_ms` on."""
     found, counted = [], 0
     for number, energy_wh in enumerate([0, *ENERGIES[meter]]):
         counted += energy_wh * WH
@@ -90,7 +90,7 @@ def readings(meter: str, begin_ms: int) -> list[Reading]:
 
 @pytest.fixture
 def backend(tmp_path: Path) -> Iterator[tuple[BackendProcess, int]]:
-    """A backend whose clock begins at START_MS, and its broker's port."""
+    """Yield a backend whose clock begins at START_MS, and its broker's port."""
     with Broker(tmp_path) as broker:
         assert isinstance(broker, Broker)
         wall_ms = time.time_ns() // 1_000_000
@@ -172,19 +172,19 @@ def test_energy_is_shared_billed_and_proved_by_real_programs(
 
 
 def measured(found: dict[int, Any], begin_ms: int) -> bool:
-    """Whether every interval is allocated of what was measured."""
+    """Return whether every interval is allocated of what was measured."""
     wanted = [begin_ms + number * QUARTER_MS for number in range(len(ENERGIES["plant"]))]
     return all(at_ms in found and found[at_ms][5] == Quality.MEASURED for at_ms in wanted)
 
 
 def now(api: str) -> int:
-    """The community's time."""
+    """Return the community's time."""
     at_ms: int = httpx.get(f"{api}/v1/health", timeout=20).json()["time_ms"]
     return at_ms
 
 
 def fetched(api: str, who: Resident) -> Any:
-    """The member's statement, with a token that they signed."""
+    """Return the member's statement, with a token that they signed."""
     now_ms = now(api)
     token = ReadToken(
         v=1, community="lane", wallet=who.wallet, issued_ms=now_ms, expires_ms=now_ms + 600_000

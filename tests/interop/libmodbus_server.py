@@ -46,7 +46,7 @@ def library() -> ctypes.CDLL:
 
 
 def span(registers: dict[str, str]) -> tuple[int, int]:
-    """The first register's address, and how many there are up to the last."""
+    """Return the first register's address, and how many there are up to the last."""
     if not registers:
         return 0, 0
     first = min(int(address, 16) for address in registers)
@@ -83,7 +83,7 @@ def main(plan: dict[str, Any]) -> None:
         return result
 
     def serve(context: ctypes.c_void_p) -> None:
-        """Answers until the connection ends; a request for others or with a mistake is length 0."""
+        """Answer until the connection ends; a request for others or with a mistake is length 0."""
         while (length := modbus.modbus_receive(context, request)) >= 0:
             if length:
                 modbus.modbus_reply(context, request, length, mapping)

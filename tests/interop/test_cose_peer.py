@@ -76,7 +76,7 @@ def opened_by_cwt(message: bytes) -> dict[str, Any]:
 
 
 def column(field: list[Any], tag: int, letter: str) -> list[int]:
-    """A typed array (RFC 8746), read by the standard library."""
+    """Return a typed array (RFC 8746), read by the standard library."""
     assert field[0] == tag
     content = bytes.fromhex(field[1])
     return list(struct.unpack(f"<{len(content) // struct.calcsize(letter)}{letter}", content))

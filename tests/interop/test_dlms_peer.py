@@ -132,7 +132,7 @@ async def peer(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def expected(running: Simulation, meter_id: str) -> list[Any]:
-    """The same from the physics."""
+    """Return the true values from the physics."""
     meter = running.meter(meter_id)
     now = meter.registers()
     rows = []

@@ -52,7 +52,9 @@ class Port:
         self.serial.write(bytes.fromhex(frame))
 
     async def receive(self, until: int = 5, within_s: float = 2.0) -> bytes:
-        """What arrives until the line falls silent, at least `until` bytes, or the time is up."""
+        """Return what arrives until the line falls silent, at least `until` bytes, or the time is
+        up.
+        """
         received = b""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
@@ -64,16 +66,16 @@ class Port:
         return received
 
     async def begin(self, body: str) -> None:
-        """Sends a request whose checksum is added here."""
+        """Send a request whose checksum is added here."""
         await self.send((bytes.fromhex(body) + _crc(bytes.fromhex(body))).hex())
 
     async def ask(self, body: str, until: int = 5, within_s: float = 2.0) -> bytes:
-        """The reply to a request whose checksum is added here."""
+        """Return the reply to a request whose checksum is added here."""
         await self.begin(body)
         return await self.receive(until, within_s)
 
     async def registers(self, body: str) -> list[int]:
-        """The registers of a correct reply."""
+        """Return the registers of a correct reply."""
         count = bytes.fromhex(body)[5]
         reply = await self.ask(body, until=5 + 2 * count)
         assert reply[:3] == bytes.fromhex(body)[:2] + bytes([2 * count]), reply.hex(" ")
@@ -92,7 +94,7 @@ def crc() -> Callable[[bytes], bytes]:
 
 @pytest.fixture
 def meter_entry() -> dict[str, Any]:
-    """A meter's section, with counters that are not at zero and neither load nor panels."""
+    """Return a meter's section, with counters that are not at zero and neither load nor panels."""
     return dict(METER)
 
 
@@ -103,7 +105,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def site_config(tmp_path: Path) -> Callable[..., SimConfig]:
-    """A config of the given buses at the usual site."""
+    """Return a config of the given buses at the usual site."""
 
     def build(*buses: dict[str, Any]) -> SimConfig:
         return parse_config({"site": SITE, "bus": list(buses)}, folder=tmp_path)
@@ -113,7 +115,7 @@ def site_config(tmp_path: Path) -> Callable[..., SimConfig]:
 
 @pytest.fixture
 def one_meter(site_config: Callable[..., SimConfig]) -> Callable[..., SimConfig]:
-    """A config of one serial bus with one meter, changed as told."""
+    """Return a config of one serial bus with one meter, changed as told."""
 
     def build(**changes: Any) -> SimConfig:
         return site_config(
@@ -138,7 +140,7 @@ def open_port() -> Iterator[Callable[..., Port]]:
 
 @pytest.fixture
 def dlms(site_config: Callable[..., Any]) -> Callable[..., Any]:
-    """A config of one bus, its meter changed as told."""
+    """Return a config of one bus, its meter changed as told."""
 
     def build(
         bus: dict[str, Any] = DLMS_SERIAL, changes: dict[str, Any] | None = None, **more: Any

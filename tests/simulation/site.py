@@ -143,7 +143,7 @@ class Backend:
         self._apply(TickInput(), at_ms)
 
     def receive(self, message: bytes, at_ms: int) -> bytes:
-        """The ack for a frame."""
+        """Return the ack for a frame."""
         given = frame_input(message)
         outcome = self._apply(given, at_ms)
         if isinstance(outcome, FrameAccepted):

@@ -23,13 +23,13 @@ _PRICE, _QUANTITY, _FEE, _BUYER, _SELLER = 4, 5, 7, 2, 3
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Month:
-    """Two days of eight meters, and what is stored of them."""
+    """Return two days of eight meters, and what is stored of them."""
     return live(Scale(days=2, prosumers=3, consumers=5), tmp_path_factory.mktemp("month")).month
 
 
 @pytest.fixture
 def month(lived: Month) -> Month:
-    """A copy to forge."""
+    """Return a copy to forge."""
     return copy.deepcopy(lived)
 
 
@@ -48,7 +48,7 @@ def _first(month: Month, kind: str, tag: str = "") -> Entry:
 
 
 def _traded(month: Month) -> list[Any]:
-    """The outcome of the first clearing that traded."""
+    """Return the outcome of the first clearing that traded."""
     return next(e.outcome for e in month.entries if e.kind == "clear" and e.outcome[_TRADES])
 
 

@@ -138,7 +138,9 @@ async def test_after_a_year_every_microwatthour_is_accounted_for(tmp_path: Path,
 
 
 def _truth(by_time: dict[int, tuple[int, int]], time_ms: int) -> tuple[int, int]:
-    """The true registers at an accepted reading's time: exact, for its time was worked out."""
+    """Return the true registers at an accepted reading's time: exact, for its time was
+    worked out.
+    """
     return by_time[time_ms]
 
 

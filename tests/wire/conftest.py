@@ -33,7 +33,7 @@ def backend_key() -> Ed25519PrivateKey:
 
 @pytest.fixture(scope="session")
 def frame(gateway_key: Ed25519PrivateKey) -> Frame:
-    """Two readings of two meters; the golden hex in test_golden.py spells it out."""
+    """Return two readings of two meters; the golden hex in test_golden.py spells it out."""
     return build_frame(
         device=device_id(gateway_key.public_key()),
         chain=bytes.fromhex("0102030405060708"),

@@ -17,7 +17,7 @@ NOON_MS = 1_750_000_000_000
 
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The wall's clock in nanoseconds, to be set by the test."""
+    """Return the wall's clock in nanoseconds, to be set by the test."""
     now_ns = [WALL_MS * 1_000_000]
     monkeypatch.setattr(time, "time_ns", lambda: now_ns[0])
     return now_ns

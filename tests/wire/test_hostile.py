@@ -150,7 +150,7 @@ def test_arbitrary_bytes_end_in_wire_error(decode: Reader, data: bytes) -> None:
 
 
 def head(major: int, value: int) -> bytes:
-    """An initial byte with its shortest argument (RFC 8949 §3)."""
+    """Return an initial byte with its shortest argument (RFC 8949 §3)."""
     if value < 24:
         return bytes((major << 5 | value,))
     power = max(0, (value.bit_length() - 1).bit_length() - 3)
@@ -276,7 +276,9 @@ json_values = st.recursive(
 
 
 def jws(header: bytes, payload: bytes, signature: bytes | None = None) -> bytes:
-    """A compact JWS with a right signature over whatever it says, unless another is given."""
+    """Return a compact JWS with a right signature over whatever it says, unless another
+    is given.
+    """
     signed = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (header, payload))
     made = KEY.sign(signed) if signature is None else signature
     return signed + b"." + base64.urlsafe_b64encode(made).rstrip(b"=")

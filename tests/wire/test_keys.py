@@ -314,7 +314,7 @@ def points_at(y: int) -> list[Point]:
 
 
 def small_order_points() -> set[Point]:
-    """All eight: any point times the order of the large subgroup."""
+    """Return all eight points of small order: any point times the order of the large subgroup."""
     found: set[Point] = set()
     y = 2
     while len(found) < 8:
@@ -324,7 +324,9 @@ def small_order_points() -> set[Point]:
 
 
 def encodings(point: Point) -> list[bytes]:
-    """Both signs of x, and y as it is and, where that fits 255 bits, plus the field's prime."""
+    """Return both signs of x, and y as it is and, where that fits 255 bits, plus the
+    field's prime.
+    """
     _, y = point
     spelled = [y] + [y + P] * (y + P < 2**255)
     return [(n | sign << 255).to_bytes(32, "little") for n in spelled for sign in (0, 1)]

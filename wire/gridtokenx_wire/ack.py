@@ -41,7 +41,10 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def encode_ack(ack: Ack) -> bytes:
-    """The payload to be signed. Raises WireError if there are more verdicts than a reader takes."""
+    """Return the payload to be signed.
+
+    Raises WireError if there are more verdicts than a reader takes.
+    """
     if len(ack.verdicts) > MAX_VERDICTS:
         raise WireError(f"expected at most {MAX_VERDICTS} verdicts in an ack")
     verdicts = [[verdict.seq, verdict.index, int(verdict.reason)] for verdict in ack.verdicts]
@@ -51,7 +54,7 @@ def encode_ack(ack: Ack) -> bytes:
 
 
 def decode_ack(payload: bytes) -> Ack:
-    """The content of a payload whose signature has been verified. Raises WireError."""
+    """Return the content of a payload whose signature has been verified. Raises WireError."""
     if not payload.startswith(_HEAD):
         raise WireError("expected an ack of version 1")
     fields = cbor.decode_map(payload, _KEYS)
@@ -81,10 +84,10 @@ def _verdict(entry: Any) -> Verdict:
 
 
 def seal_ack(ack: Ack, key: Ed25519PrivateKey) -> bytes:
-    """The signed ack."""
+    """Return the signed ack."""
     return cose.sign(encode_ack(ack), key)
 
 
 def open_ack(message: bytes, key: Ed25519PublicKey) -> Ack:
-    """The content of an ack signed by `key`. Raises WireError."""
+    """Return the content of an ack signed by `key`. Raises WireError."""
     return decode_ack(cose.verify(message, key))

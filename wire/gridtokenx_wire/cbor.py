@@ -22,13 +22,16 @@ _FORMATS = {UINT8: "B", UINT16: "H", UINT32: "I", SINT32: "i", SINT64: "q"}
 
 
 def encode(fields: dict[int, Any]) -> bytes:
-    """Deterministic encoding (RFC 8949 §4.2.1) of a map whose keys are small and ascending."""
+    """Return the deterministic encoding (RFC 8949 §4.2.1) of a map.
+
+    Its keys must be small and ascending.
+    """
     assert list(fields) == sorted(fields)
     return cbor2.dumps(fields)
 
 
 def decode_map(payload: bytes, keys: frozenset[int]) -> dict[int, Any]:
-    """A map with exactly `keys`. Raises WireError whatever the bytes are."""
+    """Return a map with exactly `keys`. Raises WireError whatever the bytes are."""
     stream = io.BytesIO(payload)
     try:
         value = cbor2.load(stream, allow_indefinite=False, allow_duplicate_keys=False)
@@ -42,7 +45,7 @@ def decode_map(payload: bytes, keys: frozenset[int]) -> dict[int, Any]:
 
 
 def typed_array(tag: int, values: Sequence[int]) -> cbor2.CBORTag:
-    """`values` as a typed array. Raises WireError if one does not fit."""
+    """Return `values` as a typed array. Raises WireError if one does not fit."""
     try:
         return cbor2.CBORTag(tag, _layout(tag, len(values)).pack(*values))
     except struct.error:

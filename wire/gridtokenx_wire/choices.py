@@ -11,7 +11,7 @@ from gridtokenx_wire.toml_lines import Path
 
 
 def values_at(kind: Any, path: Path) -> str:
-    """`'serial', 'tcp'` for a tag or a Literal at `path`; "" for anything else."""
+    """Return `'serial', 'tcp'` for a tag or a Literal at `path`; "" for anything else."""
     return ", ".join(
         repr(value)
         for node in _nodes_at(kind, path)
@@ -21,7 +21,7 @@ def values_at(kind: Any, path: Path) -> str:
 
 
 def keys_at(kind: Any, path: Path) -> str:
-    """`host, port` for the table at `path`; "" for anything else."""
+    """Return `host, port` for the table at `path`; "" for anything else."""
     keys: dict[str, None] = {}
     for node in _nodes_at(kind, path):
         if isinstance(node, inspect.StructType):
@@ -43,7 +43,7 @@ def _nodes_at(kind: Any, path: Path) -> list[inspect.Type]:
 
 
 def _members(node: inspect.Type) -> Iterator[inspect.Type]:
-    """The alternatives of a union; anything else is the only one."""
+    """Yield the alternatives of a union, or the type itself if it is no union."""
     yield from node.types if isinstance(node, inspect.UnionType) else (node,)
 
 

@@ -44,11 +44,11 @@ class ClockConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 class Clock(Protocol):
     def now_ms(self) -> int:
-        """Unix milliseconds, UTC, of community time."""
+        """Return the community's time in Unix milliseconds, UTC."""
         ...
 
     def real_seconds(self, duration_ms: int) -> float:
-        """How many real seconds pass while `duration_ms` of community time do."""
+        """Return how many real seconds pass while `duration_ms` of community time do."""
         ...
 
 
@@ -87,7 +87,7 @@ class SteppedClock:
     """
 
     def __init__(self, path: Path, offset_ms: int = 0) -> None:
-        """Raises ConfigError if the file is not there or too short."""
+        """Open the file. Raises ConfigError if it is not there or too short."""
         try:
             with path.open("rb") as file:
                 self._shown = mmap.mmap(file.fileno(), _STEPPED_BYTES, access=mmap.ACCESS_READ)
@@ -99,18 +99,18 @@ class SteppedClock:
         return int.from_bytes(self._shown[:_STEPPED_BYTES], "big") + self._offset_ms
 
     def real_seconds(self, duration_ms: int) -> float:  # noqa: ARG002
-        """Nobody knows when the next step comes: soon enough to look again."""
+        """Return a short time after which to look again: nobody knows when the next step comes."""
         return _LOOK_AGAIN_S
 
 
 def write_stepped(path: Path, now_ms: int) -> None:
-    """Moves a stepped clock; a reader sees the old time or the new one."""
+    """Move a stepped clock; a reader sees the old time or the new one."""
     with path.open("r+b" if path.exists() else "wb") as file:
         file.write(now_ms.to_bytes(_STEPPED_BYTES, "big"))
 
 
 def make_clock(config: ClockConfig) -> Clock:
-    """The clock that `[clock]` asks for. Raises ConfigError."""
+    """Return the clock that `[clock]` asks for. Raises ConfigError."""
     if config.source == "stepped":
         return SteppedClock(Path(config.path), config.offset_ms)
     if config.source == "scaled":

@@ -54,7 +54,10 @@ class PublicKeys(tuple[bytes, ...]):
 
 
 def load_toml(path: Path, kind: type[T]) -> T:
-    """The config in `path`. Raises ConfigError with the file, the line and what was expected."""
+    """Return the config in `path`.
+
+    Raises ConfigError with the file, the line and what was expected.
+    """
     try:
         text = path.read_bytes().decode()
     except OSError as error:
@@ -82,7 +85,9 @@ def _check_format(path: Path, written: object) -> None:
 
 
 def finding(path: Path, key: str, expected: str) -> str:
-    """One line of a ConfigError for the value at `key`, such as `bus[0].meter[1].address`."""
+    """Return one line of a ConfigError for the value at `key`, such as
+    `bus[0].meter[1].address`.
+    """
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError):
@@ -92,7 +97,9 @@ def finding(path: Path, key: str, expected: str) -> str:
 
 
 def encode_hook(value: Any) -> Any:
-    """How the amounts above are written when a config becomes JSON (the inverse of loading)."""
+    """Return an amount as it is written when a config becomes JSON, which is the inverse of
+    loading.
+    """
     match value:
         case Kwh():
             return format_decimal(value, 9)
@@ -110,7 +117,11 @@ def encode_hook(value: Any) -> Any:
 
 
 def decode_hook(kind: type, value: Any) -> Any:
-    """How msgspec reads the amounts and keys above. Raises ValueError saying what was expected."""
+    """Return an amount or key from its text, for msgspec. Raises ValueError saying what was
+    expected.
+
+    Raises ValueError saying what was expected.
+    """
     if kind is PublicKeys:
         return PublicKeys(bytes(decode_hook(PublicKey, key)) for key in _keys_in(value))
     if not isinstance(value, str):

@@ -35,7 +35,7 @@ _SHORTEST = len(_HEAD) + 1 + _AFTER_PAYLOAD
 
 
 def _byte_string(content: bytes) -> bytes:
-    """CBOR major type 2 with the shortest length (RFC 8949 §4.2.1)."""
+    """Return a CBOR byte string (major type 2) with the shortest length (RFC 8949 §4.2.1)."""
     size = len(content)
     if size < 24:
         return bytes((0x40 | size,)) + content
@@ -47,22 +47,22 @@ def _byte_string(content: bytes) -> bytes:
 
 
 def sign(payload: bytes, key: Ed25519PrivateKey) -> bytes:
-    """The COSE_Sign1 message that carries `payload`."""
+    """Return the COSE_Sign1 message that carries `payload`."""
     return assemble(payload, key.sign(to_be_signed(payload)))
 
 
 def to_be_signed(payload: bytes) -> bytes:
-    """The Sig_structure, for a signer of one's own."""
+    """Return the Sig_structure, for a signer of one's own."""
     return _SIGNED_HEAD + _byte_string(payload)
 
 
 def assemble(payload: bytes, signature: bytes) -> bytes:
-    """The message of a payload and the signature over its `to_be_signed`."""
+    """Return the message of a payload and the signature over its `to_be_signed`."""
     return _HEAD + _byte_string(payload) + _TAIL + signature
 
 
 def split(message: bytes) -> tuple[bytes, bytes, bytes]:
-    """(signature, bytes that were signed, payload) of a message not yet verified.
+    """Return (signature, bytes that were signed, payload) of a message not yet verified.
 
     Raises WireError unless the message has exactly the form above.
     """
@@ -82,7 +82,7 @@ def _length_bytes(initial: int) -> int:
 
 
 def verify(message: bytes, key: Ed25519PublicKey) -> bytes:
-    """The payload of a message signed by `key`. Raises WireError."""
+    """Return the payload of a message signed by `key`. Raises WireError."""
     signature, signed, payload = split(message)
     try:
         key.verify(signature, signed)
@@ -92,7 +92,7 @@ def verify(message: bytes, key: Ed25519PublicKey) -> bytes:
 
 
 def read_one(stream: BinaryIO, longest: int) -> bytes:
-    """The next message of a sequence of them (RFC 8742), b"" at its end; it is not verified.
+    """Return the next message of a sequence of them (RFC 8742), not verified, or b"" at its end.
 
     Raises WireError for what is no message, is cut off, or has more than `longest` bytes.
     """

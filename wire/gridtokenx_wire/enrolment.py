@@ -48,13 +48,16 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_token(entropy: bytes, ca_der: bytes) -> Token:
-    """A token of 16 fresh random bytes, for the community of this CA."""
+    """Return a token of 16 fresh random bytes, for the community of this CA."""
     secret = base64.b32encode(entropy).decode().rstrip("=").lower()
     return Token(secret=secret, ca_fingerprint=ca_fingerprint(ca_der))
 
 
 def parse_token(text: str) -> Token:
-    """Raises WireError saying what a token looks like, never what was given."""
+    """Return the token that a text spells.
+
+    Raises WireError that says what a token looks like, and never what the text was.
+    """
     matched = _TOKEN.fullmatch(text.strip())
     if matched is None:
         raise WireError("expected a token: 26 letters and digits, a dot, 32 hex digits")
@@ -62,7 +65,7 @@ def parse_token(text: str) -> Token:
 
 
 def ca_fingerprint(ca_der: bytes) -> str:
-    """The first 16 bytes of SHA-256 of a certificate, in hex."""
+    """Return the first 16 bytes of SHA-256 of a certificate, in hex."""
     return hashlib.sha256(ca_der).hexdigest()[:32]
 
 
@@ -125,12 +128,12 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def sign_statement(statement: Enrol | Succeed | Consent, key: Ed25519PrivateKey) -> str:
-    """The compact JWS."""
+    """Return the compact JWS."""
     return jws.sign(msgspec.json.encode(statement), _KIND, key)
 
 
 def parse_enrolment(message: bytes) -> Enrolment:
-    """Checks everything but the signature. Raises WireError."""
+    """Check everything but the signature. Raises WireError."""
     statement, signed = _parse(message)
     if not isinstance(statement, Enrol):
         raise WireError("expected a statement of kind 'enrol'")
@@ -138,7 +141,7 @@ def parse_enrolment(message: bytes) -> Enrolment:
 
 
 def parse_rotation(message: bytes) -> Rotation:
-    """Checks everything but the two signatures. Raises WireError."""
+    """Check everything but the two signatures. Raises WireError."""
     consent, consented = _parse(message)
     if not isinstance(consent, Consent):
         raise WireError("expected a statement of kind 'consent'")

@@ -117,7 +117,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return sum(self.gap.count) if self.gap else 0
 
     def readings(self) -> list[Reading]:
-        """The frame as one value a reading, for whoever is not in a hurry."""
+        """Return the frame as one value for each reading. The columns are faster to work with."""
         return [
             Reading(
                 meter=self.meters[meter],
@@ -148,7 +148,8 @@ def build_frame(
     readings: Sequence[Reading],
     gap: Gap | None = None,
 ) -> Frame:
-    """Readings in columns. Raises WireError unless there are 1 to 1000 of them.
+    """Return a frame of these readings, in columns. Raises WireError unless there are 1 to 1000 of
+    them.
 
     Meters are in the order of their first reading; the indices of `gap` refer to it.
     """
@@ -174,7 +175,7 @@ def build_frame(
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """The payload to be signed. Raises WireError for what a reader would refuse.
+    """Return the payload to be signed. Raises WireError for what a reader would refuse.
 
     Such a frame, once sealed and stored, would hold up the chain behind it for ever.
     """
@@ -209,7 +210,7 @@ def encode_frame(frame: Frame) -> bytes:
 
 
 def decode_frame(payload: bytes) -> Frame:
-    """The content of a payload whose signature has been verified. Raises WireError."""
+    """Return the content of a payload whose signature has been verified. Raises WireError."""
     device, chain, seq, prev, synchronised, stepped, source, meters, columns, left_out = (
         frame_layout.read(payload, MAX_READINGS_PER_FRAME, 4 * MAX_CLOCK_SOURCE, MAX_METER_ID)
     )
@@ -247,7 +248,7 @@ def _gap(fields: frame_layout.GapFields) -> Gap:
 
 
 def _check(frame: Frame) -> None:
-    """What the contract says of a frame whose columns are of one length."""
+    """Check what the contract says of a frame whose columns are of one length. Raises WireError."""
     _check_bytes(frame.device, DEVICE_ID_BYTES)
     _check_bytes(frame.chain, CHAIN_ID_BYTES)
     _check_bytes(frame.prev, HASH_BYTES)
@@ -265,7 +266,7 @@ def _check(frame: Frame) -> None:
 
 
 def _check_gap(gap: Gap, seq: int, meters: int) -> None:
-    """What the contract says of a gap; its columns may still be of different lengths."""
+    """Check what the contract says of a gap, whose columns may still be of different lengths."""
     _check_bytes(gap.head, HASH_BYTES)
     if type(gap.first_seq) is not int or not 0 <= gap.first_seq <= seq:
         raise WireError("expected a first seq from 0 to that of the summary")
@@ -309,7 +310,7 @@ def _check_meters(meters: object) -> None:
 
 
 def seal_frame(frame: Frame, key: Ed25519PrivateKey) -> bytes:
-    """The signed frame, as it is stored and sent. Raises WireError if it is over 64 KiB."""
+    """Return the signed frame, as it is stored and sent. Raises WireError if it is over 64 KiB."""
     message = cose.sign(encode_frame(frame), key)
     if len(message) > MAX_FRAME_BYTES:
         raise WireError(f"expected at most {MAX_FRAME_BYTES} bytes, got {len(message)}")
@@ -317,17 +318,17 @@ def seal_frame(frame: Frame, key: Ed25519PrivateKey) -> bytes:
 
 
 def open_frame(message: bytes, key: Ed25519PublicKey) -> Frame:
-    """The content of a frame signed by `key`. Raises WireError."""
+    """Return the content of a frame signed by `key`. Raises WireError."""
     if len(message) > MAX_FRAME_BYTES:
         raise WireError(f"expected at most {MAX_FRAME_BYTES} bytes")
     return decode_frame(cose.verify(message, key))
 
 
 def frame_hash(message: bytes) -> bytes:
-    """SHA-256 of a whole signed frame: the `prev` of the frame after it."""
+    """Return SHA-256 of a whole signed frame: the `prev` of the frame after it."""
     return hashlib.sha256(message).digest()
 
 
 def head_after(frame: Frame, message: bytes) -> bytes:
-    """The `prev` of the frame behind `frame`, whose signed form is `message`."""
+    """Return the `prev` of the frame behind `frame`, whose signed form is `message`."""
     return frame.gap.head if frame.gap else frame_hash(message)

@@ -54,7 +54,7 @@ summary has besides."""
 
 
 def head(major: int, argument: int) -> bytes:
-    """The head of a data item, in its shortest form; RFC 8949 §3."""
+    """Return the head of a data item, in its shortest form; RFC 8949 §3."""
     initial = major << 5
     if argument < 24:
         return bytes((initial | argument,))
@@ -84,7 +84,7 @@ class _Reader:
         self.position += len(expected)
 
     def argument(self, major: int) -> int:
-        """The number in a head of this major type."""
+        """Return the number in a head of this major type."""
         initial = self.payload[self.position]
         self.position += 1
         value = initial & 0x1F
@@ -109,7 +109,7 @@ class _Reader:
 
 
 def read(payload: bytes, most_readings: int, longest_source: int, longest_meter: int) -> Fields:
-    """The fields of a frame. Raises WireError whatever the bytes are."""
+    """Return the fields of a frame. Raises WireError whatever the bytes are."""
     try:
         return _read(_Reader(payload), most_readings, longest_source, longest_meter)
     except (IndexError, UnicodeDecodeError, struct.error):
@@ -153,7 +153,7 @@ def _read(reader: _Reader, most_readings: int, longest_source: int, longest_mete
 
 
 def _gap(reader: _Reader, most: int) -> GapFields:
-    """Keys 15 to 20: what stands behind the readings of a summary."""
+    """Read keys 15 to 20, which stand behind the readings of a summary."""
     reader.literal(b"\x0f")
     first_seq = reader.argument(_UINT)
     mark16, head_hash = reader.unpack(_GAP_HEAD)
@@ -163,7 +163,7 @@ def _gap(reader: _Reader, most: int) -> GapFields:
 
 
 def _columns(reader: _Reader, columns: _ColumnTypes, least: int, most: int) -> list[Column]:
-    """Columns: the first tells how many values there are, and so where all else is."""
+    """Read columns: the first one tells how many values there are, and so where all else is."""
     start = reader.position
     key, tag, _ = columns[0]
     reader.literal(bytes((key, 0xD8, tag)))
@@ -180,7 +180,7 @@ def _columns(reader: _Reader, columns: _ColumnTypes, least: int, most: int) -> l
 
 @functools.lru_cache(maxsize=1024)
 def _layout(columns: _ColumnTypes, count: int) -> tuple[struct.Struct, tuple[bytes, ...], int]:
-    """The layout of columns of `count` values, their heads, and how far these are apart."""
+    """Return the layout of columns of `count` values, their heads, and how far these are apart."""
     heads, form = [], "<"
     for key, tag, letter in columns:
         size = count * struct.calcsize(f"<{letter}")

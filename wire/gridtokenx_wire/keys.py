@@ -52,7 +52,7 @@ _SMALL_ORDER_Y = frozenset(
 
 
 def create_private_key(path: Path) -> Ed25519PrivateKey:
-    """Makes a key and its file (mode 0600), whole or not at all.
+    """Make a key and its file (mode 0600), whole or not at all.
 
     Raises FileExistsError if there is a file, KeyFileError if none can be written.
     """
@@ -63,7 +63,7 @@ def create_private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Writes a new file of mode 0600 that appears complete and durable, or not at all.
+    """Write a new file of mode 0600 that appears complete and durable, or not at all.
 
     Raises FileExistsError if `path` exists, KeyFileError if it cannot be written.
     """
@@ -94,7 +94,7 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def read_secret(path: Path, *, is_credential: bool = False) -> bytes:
-    """The content of a file that only its owner can read. Raises KeyFileError.
+    """Return the content of a file that only its owner can read. Raises KeyFileError.
 
     `is_credential`: systemd made the file for one user, by an access list on a file of root's
     whose mask shows as the group's right to read (mode 0440).
@@ -114,7 +114,7 @@ def read_secret(path: Path, *, is_credential: bool = False) -> bytes:
 
 
 def load_private_key(path: Path, *, is_credential: bool = False) -> Ed25519PrivateKey:
-    """The Ed25519 private key in `path`. Raises KeyFileError."""
+    """Return the Ed25519 private key in `path`. Raises KeyFileError."""
     content = read_secret(path, is_credential=is_credential)
     try:
         key = load_pem_private_key(content, password=None)
@@ -126,30 +126,30 @@ def load_private_key(path: Path, *, is_credential: bool = False) -> Ed25519Priva
 
 
 def raw_public_key(key: Ed25519PublicKey) -> bytes:
-    """The 32 bytes of RFC 8032 §5.1.5."""
+    """Return the 32 bytes of RFC 8032 §5.1.5."""
     return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def raw_private_seed(key: Ed25519PrivateKey) -> bytes:
-    """The 32-byte seed of RFC 8032 §5.1.5, for a signer that is not `cryptography`."""
+    """Return the 32-byte seed of RFC 8032 §5.1.5, for a signer that is not `cryptography`."""
     return key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
 
 
 def device_id(key: Ed25519PublicKey | bytes) -> bytes:
-    """The 16 bytes that name the device holding this key."""
+    """Return the 16 bytes that name the device holding this key."""
     raw = key if isinstance(key, bytes) else raw_public_key(key)
     return hashlib.sha256(raw).digest()[:DEVICE_ID_BYTES]
 
 
 @functools.lru_cache(maxsize=_KEPT_IDS)
 def device_text(device: bytes) -> str:
-    """A device id as 26 characters of lower-case Base32 (RFC 4648 §6, no padding)."""
+    """Return a device id as 26 characters of lower-case Base32 (RFC 4648 §6, no padding)."""
     return base64.b32encode(device).decode().rstrip("=").lower()
 
 
 @functools.lru_cache(maxsize=_KEPT_IDS)
 def parse_device(text: str) -> bytes:
-    """The device id that `device_text` spells, or b"" for anything else."""
+    """Return the device id that `device_text` spells, or b"" for anything else."""
     try:
         device = base64.b32decode(text.upper() + "======")
     except ValueError:
@@ -158,14 +158,17 @@ def parse_device(text: str) -> bytes:
 
 
 def public_key_text(key: Ed25519PublicKey | bytes) -> str:
-    """A public key as Base58; a wallet's address."""
+    """Return a public key as Base58; a wallet's address."""
     raw = key if isinstance(key, bytes) else raw_public_key(key)
     return base58.b58encode(raw).decode()
 
 
 @functools.lru_cache(maxsize=_KEPT_IDS)
 def parse_public_key(text: str) -> bytes:
-    """The 32 raw bytes of a Base58 public key. Raises ValueError saying what was expected."""
+    """Return the 32 raw bytes of a Base58 public key.
+
+    Raises ValueError saying what was expected.
+    """
     if len(text) > 64:
         raise ValueError("expected a Base58 Ed25519 public key of 32 bytes")
     try:

@@ -64,7 +64,10 @@ def encode_header(header: Header) -> bytes:
 
 
 def read_header(stream: BinaryIO, wanted: int) -> Header:
-    """The header of a seekable file of type `wanted`; the messages come next. Raises WireError."""
+    """Return the header of a seekable file of type `wanted`; the messages come next.
+
+    Raises WireError.
+    """
     start = io.BytesIO(stream.read(_LONGEST_HEADER))
     what = "frames" if wanted == FRAMES else "acks"
     try:
@@ -93,7 +96,7 @@ def _header(fields: dict[int, Any]) -> Header:
 
 
 def read_messages(stream: BinaryIO, longest: int) -> Iterator[bytes]:
-    """The messages up to the end of the file, not verified. Raises WireError."""
+    """Yield the messages up to the end of the file, not verified. Raises WireError."""
     while message := cose.read_one(stream, longest):
         yield message
 
@@ -107,7 +110,7 @@ class Links:
         self._head = b""
 
     def follow(self, message: bytes) -> Frame:
-        """The frame in `message`. Raises WireError unless it continues the chain."""
+        """Return the frame in `message`. Raises WireError unless it continues the chain."""
         header, frame = self._header, decode_frame(cose.split(message)[2])
         if (frame.device, frame.chain) != (header.device, header.chain):
             raise WireError(f"frame {self.next_seq}: expected one of this device and chain")
@@ -120,7 +123,7 @@ class Links:
         return frame
 
     def finish(self) -> None:
-        """Raises WireError if frames that the header promises did not come."""
+        """Raise WireError if frames that the header promises did not come."""
         if self.next_seq != self._header.next_seq:
             raise WireError(
                 f"expected frames up to {self._header.next_seq - 1},"
@@ -129,7 +132,10 @@ class Links:
 
 
 def read_frames(stream: BinaryIO) -> tuple[Header, Iterator[tuple[bytes, Frame]]]:
-    """A file's header and its frames, each linked to the one before. Both raise WireError."""
+    """Return a file's header and its frames, each linked to the one before.
+
+    Both raise WireError.
+    """
     header = read_header(stream, FRAMES)
     return header, _frames(stream, header)
 

@@ -51,12 +51,12 @@ _decoder = msgspec.json.Decoder(ReadToken)
 
 
 def sign_read_token(token: ReadToken, key: Ed25519PrivateKey) -> str:
-    """The compact JWS. The caller puts the key's own wallet address into the token."""
+    """Return the compact JWS. The caller puts the key's own wallet address into the token."""
     return jws.sign(msgspec.json.encode(token), _KIND, key)
 
 
 def parse_read_token(text: bytes) -> SignedToken:
-    """Checks everything of a token but its signature and its time. Raises WireError."""
+    """Check everything of a token but its signature and its time. Raises WireError."""
     signed = jws.split(text, _KIND)
     try:
         token = _decoder.decode(signed.payload)

@@ -17,7 +17,10 @@ Path = tuple[str | int, ...]
 
 
 def line_index(text: str) -> dict[Path, int]:
-    """Key path → line, from 1. Array tables have an index: ("bus", 0, "meter", 1, "address")."""
+    """Return the line, from 1, of each key path.
+
+    Array tables have an index: ("bus", 0, "meter", 1, "address").
+    """
     lines: dict[Path, int] = {(): 1}
     counts: dict[Path, int] = {}
     table: Path = ()
@@ -35,7 +38,7 @@ def _names(dotted: str) -> tuple[str, ...]:
 
 
 def _table(dotted: str, counts: dict[Path, int], *, is_array: bool) -> Path:
-    """The path of a header, with the indices of the array tables it stands in."""
+    """Return the path of a header, with the indices of the array tables it stands in."""
     path: Path = ()
     *parents, last = _names(dotted)
     for name in parents:
@@ -50,12 +53,12 @@ def _table(dotted: str, counts: dict[Path, int], *, is_array: bool) -> Path:
 
 
 def parse_path(text: str) -> Path:
-    """`bus[0].meter[1].address` as a path."""
+    """Return `bus[0].meter[1].address` as a path."""
     return tuple(int(index) if index else name for name, index in _STEP.findall(text))
 
 
 def find_line(lines: dict[Path, int], path: Path) -> int:
-    """The line of `path`, or of the nearest thing around it that has one."""
+    """Return the line of `path`, or of the nearest thing around it that has one."""
     while path not in lines:
         path = path[:-1]
     return lines[path]

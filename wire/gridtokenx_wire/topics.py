@@ -10,32 +10,35 @@ COMMUNITY_RULE = "expected 1 to 40 lower-case letters, digits or hyphens"
 
 
 def is_community(name: str) -> bool:
-    """Whether a community may have this name. It begins with a letter or a digit."""
+    """Return whether a community may have this name. It begins with a letter or a digit."""
     return _COMMUNITY.fullmatch(name) is not None
 
 
 def frames_topic(community: str, device: str) -> str:
-    """Gateway → backend: signed frames. `device` may be `+` in a subscription."""
+    """Return the topic on which a gateway sends signed frames.
+
+    `device` may be `+` in a subscription.
+    """
     return f"{_PREFIX}/{community}/devices/{device}/frames"
 
 
 def acks_topic(community: str, device: str) -> str:
-    """Backend → gateway: signed acks."""
+    """Return the topic on which the backend sends a gateway its signed acks."""
     return f"{_PREFIX}/{community}/devices/{device}/acks"
 
 
 def status_topic(community: str, device: str) -> str:
-    """Retained birth and last will of a gateway."""
+    """Return the topic of a gateway's retained birth message and last will."""
     return f"{_PREFIX}/{community}/devices/{device}/status"
 
 
 def feed_topic(community: str, name: str) -> str:
-    """Public JSON: trades, prices, validated energy."""
+    """Return a topic of public JSON: trades, prices, validated energy."""
     return f"{_PREFIX}/{community}/feed/{name}"
 
 
 def device_of_frames_topic(topic: str) -> str:
-    """The device in a frames topic, or "" if the topic is none."""
+    """Return the device in a frames topic, or "" if the topic is none."""
     parts = topic.split("/")
     if len(parts) == 6 and topic == frames_topic(parts[2], parts[4]):
         return parts[4]

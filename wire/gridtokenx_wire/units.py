@@ -22,7 +22,7 @@ _DECIMAL = re.compile(r"(-?)(\d{1,19})(?:\.(\d{1,18}))?", re.ASCII)
 
 
 def parse_decimal(text: str, decimals: int) -> int:
-    """`text` as an integer count of 10^-decimals: `parse_decimal("1.5", 6) == 1_500_000`.
+    """Return `text` as an integer count of 10^-decimals: `parse_decimal("1.5", 6) == 1_500_000`.
 
     Raises ValueError for anything but plain digits with at most `decimals` of them behind the
     point, and for amounts beyond 64 bits. Nothing is rounded.
@@ -41,7 +41,7 @@ def parse_decimal(text: str, decimals: int) -> int:
 
 
 def format_decimal(value: int, decimals: int) -> str:
-    """The exact inverse of `parse_decimal`, with all `decimals` written out."""
+    """Return the exact inverse of `parse_decimal`, with all `decimals` written out."""
     if value < 0:
         return f"-{format_decimal(-value, decimals)}"
     if not decimals:
@@ -51,7 +51,7 @@ def format_decimal(value: int, decimals: int) -> str:
 
 
 def parse_kwh(text: str) -> int:
-    """kWh or GRID as µWh."""
+    """Return kWh or GRID as µWh. Raises ValueError."""
     return parse_decimal(text, KWH_DECIMALS)
 
 
@@ -62,7 +62,7 @@ def format_kwh(value_uwh: int) -> str:
 
 @lru_cache(maxsize=1024)  # prices repeat
 def parse_grx(text: str) -> int:
-    """GRX, or GRX for each kWh, as µGRX."""
+    """Return GRX, or GRX for each kWh, as µGRX. Raises ValueError."""
     return parse_decimal(text, GRX_DECIMALS)
 
 
@@ -72,7 +72,7 @@ def format_grx(value_ugrx: int) -> str:
 
 
 def energy_limit_uwh(power_w: int, elapsed_ms: int) -> int:
-    """The most energy that `power_w` can move in `elapsed_ms`, rounded up to the µWh.
+    """Return the most energy that `power_w` can move in `elapsed_ms`, rounded up to the µWh.
 
     1 W for 1 ms is 1/3600 mWh, that is 10/36 µWh.
     """

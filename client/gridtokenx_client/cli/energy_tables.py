@@ -37,7 +37,7 @@ _ORDER = ("missing", "provisional", "interpolated", "substitute", "measured")
 
 
 def zone_of(name: str | None) -> tzinfo | None:
-    """The named IANA time zone; None, this machine's, without a name. Raises Mistake."""
+    """Return the named IANA time zone; None, this machine's, without a name. Raises Mistake."""
     if name is None:
         return None
     try:
@@ -47,7 +47,10 @@ def zone_of(name: str | None) -> tzinfo | None:
 
 
 def day_span(text: str, zone: tzinfo | None) -> tuple[int, int]:
-    """[from, to) in Unix ms of a local day, which may have 23 or 25 hours. Raises Mistake."""
+    """Return [from, to) in Unix ms of a local day, which may have 23 or 25 hours.
+
+    Raises Mistake.
+    """
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -56,7 +59,7 @@ def day_span(text: str, zone: tzinfo | None) -> tuple[int, int]:
 
 
 def month_span(text: str, zone: tzinfo | None) -> tuple[int, int]:
-    """[from, to) in Unix ms of a local month. Raises Mistake."""
+    """Return [from, to) in Unix ms of a local month. Raises Mistake."""
     try:
         first = date.fromisoformat(f"{text}-01")
     except ValueError:
@@ -75,7 +78,7 @@ def _local(at_ms: int, zone: tzinfo | None) -> datetime:
 
 
 def buckets(intervals: Iterable[Interval], label: Callable[[int], str]) -> list[Bucket]:
-    """Intervals that follow each other and have the same label, summed up."""
+    """Return the sums of intervals that follow each other and have the same label."""
     found: list[Bucket] = []
     for each in intervals:
         name = label(each.start_ms)
@@ -93,7 +96,10 @@ def buckets(intervals: Iterable[Interval], label: Callable[[int], str]) -> list[
 
 
 def hour_label(zone: tzinfo | None) -> Callable[[int], str]:
-    """`14:00 +0200`: where clocks are set back, one hour comes twice, with another offset."""
+    """Return a function that labels a time by its hour, such as `14:00 +0200`.
+
+    Where clocks are set back, one hour comes twice, with another offset.
+    """
     return lambda at_ms: _local(at_ms, zone).strftime("%H:00 %z")
 
 
@@ -102,7 +108,7 @@ def day_label(zone: tzinfo | None) -> Callable[[int], str]:
 
 
 def energy_table(found: MeterIntervals, rows: list[Bucket], what: str) -> Group:
-    """A row for each bucket with bars, both directions on one scale."""
+    """Return a row for each bucket with bars, both directions on one scale."""
     table = Table()
     for name, justify in (("", "left"), ("import kWh", "right"), ("export kWh", "right")):
         table.add_column(name, justify="right" if justify == "right" else "left")
@@ -133,13 +139,16 @@ def energy_table(found: MeterIntervals, rows: list[Bucket], what: str) -> Group:
 
 
 def bar(value: int, most: int) -> str:
-    """A bar in eighths of a character; what is more than nothing is seen."""
+    """Return a bar in eighths of a character. Anything above zero is visible."""
     eighths = -(-value * _BAR * 8 // most)
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
 def _short(energy_uwh: int) -> str:
-    """To the Wh, rounded half up, for people; --json and --csv have it all."""
+    """Return kWh to the Wh, rounded half up, for people.
+
+    The options --json and --csv give all of it.
+    """
     return format_kwh((energy_uwh + 500_000) // 1_000_000 * 1_000_000)[:-6]
 
 
@@ -148,7 +157,7 @@ def _plain(amount: str) -> str:
 
 
 def as_csv(found: MeterIntervals) -> str:
-    """The columns of the API's own CSV; what is missing is empty."""
+    """Return the columns of the API's own CSV; what is missing is empty."""
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
     write(["meter", *Interval.__struct_fields__])

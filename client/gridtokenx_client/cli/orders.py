@@ -103,7 +103,7 @@ def place(
 
 
 def _usual_tif(price: str, for_s: float, segment: Segment) -> str:
-    """An order without a price trades at once or not; an auction it waits for."""
+    """Return an order without a price trades at once or not; an auction it waits for."""
     if for_s:
         return "GTT"
     return "GTC" if price or segment is Segment.INTERVAL else "IOC"

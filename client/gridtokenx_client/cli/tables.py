@@ -30,12 +30,12 @@ from gridtokenx_wire.units import format_grx, format_kwh, parse_grx, parse_kwh
 
 
 def short(amount: str) -> str:
-    """`1.500000000` as `1.5`."""
+    """Return `1.500000000` as `1.5`."""
     return amount.rstrip("0").rstrip(".") if "." in amount else amount
 
 
 def _table(*columns: str, numbers: int) -> Table:
-    """The last `numbers` columns are aligned to the right."""
+    """Return an empty table whose last `numbers` columns are aligned to the right."""
     table = Table()
     for position, name in enumerate(columns):
         is_number = position >= len(columns) - numbers
@@ -62,7 +62,10 @@ def balance_table(balance: Balance) -> Group:
 
 
 def placed_table(placed: Placed, segment: str = "realtime") -> Group:
-    """Trades at one price are one row: many small orders may have been there."""
+    """Return what became of an order.
+
+    Trades at one price are one row, as there may be many small ones.
+    """
     table = _table("", "kWh", "GRX/kWh", "GRX", numbers=3)
     prices = [
         list(trades) for _, trades in groupby(placed.trades, lambda trade: trade.price_grx_per_kwh)
@@ -78,7 +81,7 @@ def placed_table(placed: Placed, segment: str = "realtime") -> Group:
 
 
 def _sums(trades: Sequence[Trade]) -> tuple[str, str, str]:
-    """All energy, the price or the mean of several, all money."""
+    """Return all energy, the price or the mean of several, all money."""
     quantity_uwh = sum(parse_kwh(trade.quantity_kwh) for trade in trades)
     gross_ugrx = sum(parse_grx(trade.gross_grx) for trade in trades)
     prices = {trade.price_grx_per_kwh for trade in trades}
@@ -87,7 +90,7 @@ def _sums(trades: Sequence[Trade]) -> tuple[str, str, str]:
 
 
 def _mean_price(trades: Sequence[Trade]) -> str:
-    """Weighted by energy."""
+    """Return the mean price, weighted by energy."""
     quantities_uwh = [parse_kwh(trade.quantity_kwh) for trade in trades]
     prices_ugrx = [parse_grx(trade.price_grx_per_kwh) for trade in trades]
     values = sum(a * b for a, b in zip(quantities_uwh, prices_ugrx, strict=True))
@@ -148,7 +151,7 @@ def orders_table(wallet: str, orders: Orders) -> Group:
 
 
 def _placed_by(order: OpenOrder) -> str:
-    """`hand, auction, until 2026-06-18 10:15 UTC`."""
+    """Return `hand, auction, until 2026-06-18 10:15 UTC`."""
     parts = ["standing order" if order.standing else "hand"]
     if order.segment == "interval":
         parts.append("auction")
@@ -164,7 +167,7 @@ def _itself(standing: StandingOrder) -> str:
 
 
 def _prices(standing: StandingOrder) -> str:
-    """`0.12, from 18 h 0.3`."""
+    """Return `0.12, from 18 h 0.3`."""
     others = [f"from {from_hour} h {short(price)}" for from_hour, price in standing.curve]
     return ", ".join([short(standing.price_grx_per_kwh), *others])
 

@@ -29,7 +29,7 @@ verify_app = typer.Typer(help="Compute again what the community publishes.", no_
 
 @verify_app.callback()
 def _commands() -> None:
-    """Keeps `clearing` a word of its own while it is the only one."""
+    """Keep `clearing` a word of its own, although it is the only command here."""
 
 
 @verify_app.command(
@@ -73,7 +73,7 @@ def clearing(
 
 
 def _fetch(api: str, interval_ms: int, zone: str | None) -> list[Clearing]:
-    """One zone's clearing, or all of the interval's."""
+    """Return one zone's clearing, or all of the interval's."""
     from gridtokenx_client.api import Api  # noqa: PLC0415
 
     with Api(api) as community:
@@ -86,7 +86,9 @@ def _fetch(api: str, interval_ms: int, zone: str | None) -> list[Clearing]:
 
 
 def _comparisons(clearings: Sequence[Clearing]) -> list[Comparison]:
-    """Of each document, and of the coupling of each interval whose zones are all there."""
+    """Return the comparisons for each document, and for the coupling of each interval whose zones
+    are all there.
+    """
     comparisons: list[Comparison] = []
     for each in clearings:
         if len(each.book) > _TAKES_A_WHILE:

@@ -287,14 +287,16 @@ def withdraw(
 
 
 def open_api(url: str) -> Api:
-    """The community's API; its HTTP library takes half a second, which `new` need not wait for."""
+    """Return the community's API; its HTTP library takes half a second, which `new` need not wait
+    for.
+    """
     from gridtokenx_client.api import Api  # noqa: PLC0415
 
     return Api(url)
 
 
 def _now_standing(community: Api, wallet: Wallet, side: SideName) -> tuple[str, str]:
-    """(price, keep) of the standing order that is to be ended."""
+    """Return (price, keep) of the standing order that is to be ended."""
     for order in community.orders(wallet.address).standing:
         if order.side == side:
             return order.price_grx_per_kwh, order.keep_kwh

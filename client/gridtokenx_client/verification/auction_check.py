@@ -29,7 +29,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_auction(clearing: Clearing) -> Iterator[Comparison]:
-    """Verdicts on everything that the document says of the zone's own auction.
+    """Yield a comparison for everything that the document says of the zone's own auction.
 
     Raises ValueError for amounts that are none.
     """
@@ -74,7 +74,7 @@ def spell(price: int | None) -> str:
 
 
 def steps(published: Sequence[Step]) -> str:
-    """A published curve as text to compare."""
+    """Return a published curve as text to compare."""
     return spell_curve(
         (parse_grx(step.price_grx_per_kwh), parse_kwh(step.quantity_kwh)) for step in published
     )
@@ -86,7 +86,7 @@ def spell_curve(steps: Iterable[tuple[int, int]]) -> str:
 
 
 def spell_fills(filled: dict[int, int]) -> str:
-    """Which orders trade how much, as text to compare."""
+    """Return which orders trade how much, as text to compare."""
     parts = [f"{number}: {format_kwh(filled[number])}" for number in sorted(filled)]
     return ", ".join(parts) or "none"
 
@@ -103,7 +103,10 @@ def book_hash(clearing: Clearing, orders: Iterable[Plain]) -> str:
 
 
 def curve(orders: Iterable[Plain], side: str) -> list[tuple[int, int]]:
-    """From the price that is served first on: what is bid or asked there or at a better one."""
+    """Return the steps of a curve: a price, and what is bid or asked at it or at a better one.
+
+    The price that is served first comes first.
+    """
     mine = [order for order in orders if order.side == side]
     prices = sorted({order.price for order in mine}, reverse=side == "buy")
     return [
@@ -112,7 +115,7 @@ def curve(orders: Iterable[Plain], side: str) -> list[tuple[int, int]]:
 
 
 def within(order: Plain, price: float) -> bool:
-    """Whether an order may trade at a price."""
+    """Return whether an order may trade at a price."""
     return order.price >= price if order.side == "buy" else order.price <= price
 
 
@@ -124,7 +127,7 @@ def by_member(orders: Iterable[Plain]) -> dict[str, int]:
 
 
 def tradable(buyers: dict[str, int], sellers: dict[str, int]) -> int:
-    """The most that different members can trade: the smallest cut between the two sides."""
+    """Return the most that different members can trade: the smallest cut between the two sides."""
     wanted, offered = sum(buyers.values()), sum(sellers.values())
     most = min(wanted, offered)
     for member, amount in buyers.items():
@@ -134,7 +137,10 @@ def tradable(buyers: dict[str, int], sellers: dict[str, int]) -> int:
 
 
 def equilibrium(orders: Sequence[Plain]) -> tuple[int, int | None, int | None]:
-    """(volume, lowest, highest equilibrium price). Every price is tried, and one between two."""
+    """Return (volume, lowest, highest equilibrium price).
+
+    Every price is tried, and one between two.
+    """
     bids = [order for order in orders if order.side == "buy"]
     asks = [order for order in orders if order.side == "sell"]
     if not bids or not asks:
@@ -157,7 +163,7 @@ def equilibrium(orders: Sequence[Plain]) -> tuple[int, int | None, int | None]:
 
 
 def widest(places: Sequence[float], fair: Sequence[bool]) -> tuple[int, int]:
-    """The widest unbroken range of fair prices, of equally wide ones the lowest."""
+    """Return the widest unbroken range of fair prices, of equally wide ones the lowest."""
     runs: list[list[float]] = []
     former = False
     for place, is_fair in zip(places, fair, strict=True):
@@ -175,7 +181,7 @@ def members(orders: Iterable[Plain], place: float) -> dict[str, int]:
 
 
 def left_out(bids: Sequence[Plain], asks: Sequence[Plain], place: float) -> bool:
-    """Whether the price is too low or too high for somebody who could have traded."""
+    """Return whether the price is too low or too high for somebody who could have traded."""
     buyers, sellers = members(bids, place), members(asks, place)
     above = by_member(bid for bid in bids if bid.price > place)
     below = by_member(ask for ask in asks if ask.price < place)
@@ -185,7 +191,9 @@ def left_out(bids: Sequence[Plain], asks: Sequence[Plain], place: float) -> bool
 
 
 def claims(strict: dict[str, int], others: dict[str, int]) -> int:
-    """What members want of the other side; who is there itself, at most what the others have."""
+    """Return what members want of the other side; who is there itself, at most what the others
+    have.
+    """
     total = sum(others.values())
     return sum(
         min(amount, total - others[member]) if member in others else amount
@@ -194,7 +202,9 @@ def claims(strict: dict[str, int], others: dict[str, int]) -> int:
 
 
 def fills(orders: Sequence[Plain], price: int) -> dict[int, int]:
-    """What each order trades at the price: by price, then by number, as far as it is possible."""
+    """Return what each order trades at the price: by price, then by number, as far as it is
+    possible.
+    """
     filled: dict[int, int] = {}
     for side, sign in (("buy", -1), ("sell", 1)):
         mine = sorted(
@@ -207,7 +217,7 @@ def fills(orders: Sequence[Plain], price: int) -> dict[int, int]:
 
 
 def served(first_served: Iterable[Plain], others: dict[str, int]) -> Iterator[tuple[int, int]]:
-    """(number, quantity) of the orders that get something."""
+    """Yield (number, quantity) of the orders that get something."""
     got: dict[str, int] = {}
     before = 0
     for order in first_served:
@@ -220,7 +230,7 @@ def served(first_served: Iterable[Plain], others: dict[str, int]) -> Iterator[tu
 
 
 def welfare(orders: Iterable[Plain], filled: dict[int, int]) -> int:
-    """The buyers' limits less the sellers', in µGRX."""
+    """Return the buyers' limits less the sellers', in µGRX."""
     total = 0
     for order in orders:
         amount = order.price * filled.get(order.number, 0)
@@ -229,7 +239,7 @@ def welfare(orders: Iterable[Plain], filled: dict[int, int]) -> int:
 
 
 def traded(clearing: Clearing) -> dict[int, int]:
-    """What the trades within the zone say that each order traded."""
+    """Return what the trades within the zone say that each order traded."""
     found: dict[int, int] = {}
     for trade in clearing.trades:
         if trade.buyer_zone == trade.seller_zone == clearing.zone:
@@ -240,7 +250,7 @@ def traded(clearing: Clearing) -> dict[int, int]:
 
 
 def self_trades(clearing: Clearing, orders: Iterable[Plain]) -> int:
-    """How many trades are between two orders of one wallet."""
+    """Return how many trades are between two orders of one wallet."""
     wallets = {order.number: order.wallet for order in orders}
     return sum(
         trade.buyer_zone == trade.seller_zone
@@ -250,7 +260,7 @@ def self_trades(clearing: Clearing, orders: Iterable[Plain]) -> int:
 
 
 def unbalanced(clearing: Clearing) -> int:
-    """How many trades do not fulfil gross = net + fee + wheeling + loss, to the µGRX."""
+    """Return how many trades do not fulfil gross = net + fee + wheeling + loss, to the µGRX."""
     count = 0
     for trade in clearing.trades:
         parts = (trade.net_grx, trade.fee_grx, trade.wheeling_grx, trade.loss_grx)

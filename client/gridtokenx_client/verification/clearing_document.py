@@ -125,7 +125,10 @@ class Plain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plain(order: BookOrder) -> Plain:
-    """Raises ValueError for amounts that are none."""
+    """Return an order of the book in whole base units.
+
+    Raises ValueError for amounts that are none.
+    """
     price, quantity = parse_grx(order.price_grx_per_kwh), parse_kwh(order.quantity_kwh)
     return Plain(
         number=order.number, wallet=order.wallet, side=order.side, price=price, quantity=quantity
@@ -137,7 +140,7 @@ def price_of(text: str | None) -> int | None:
 
 
 def read_clearings(file: Path) -> list[Clearing]:
-    """The clearing in a file, or the list of them. Raises Mistake."""
+    """Return the clearing in a file, or the list of them. Raises Mistake."""
     try:
         raw = file.read_bytes()
     except OSError as error:

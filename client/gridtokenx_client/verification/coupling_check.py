@@ -36,7 +36,8 @@ Offer = tuple[int, int, int]
 
 
 def check_coupling(clearings: Sequence[Clearing]) -> Iterator[Comparison]:
-    """Verdicts on the coupling of one interval, from the documents of all its zones.
+    """Yield a comparison for everything that is published of one interval's coupling, from the
+    documents of all its zones.
 
     Raises ValueError for amounts that are none.
     """
@@ -69,7 +70,7 @@ def check_coupling(clearings: Sequence[Clearing]) -> Iterator[Comparison]:
 
 
 def offered(clearing: Clearing, side: str) -> list[Offer]:
-    """What a zone's orders have left after its auction, first served first.
+    """Return what a zone's orders have left after its auction, first served first.
 
     Where bids and asks are left that would trade, only one member's own orders stand against each
     other: bids are then offered at the zone's price at most, asks at that price at least, or a tick
@@ -101,7 +102,7 @@ def offered(clearing: Clearing, side: str) -> list[Offer]:
 
 
 def zone_price(clearing: Clearing, orders: Sequence[Plain]) -> int:
-    """The auction's price, or where nothing traded the middle of its interval."""
+    """Return the auction's price, or where nothing traded the middle of its interval."""
     if clearing.price_grx_per_kwh is not None:
         return parse_grx(clearing.price_grx_per_kwh)
     _, low, high = equilibrium(orders)
@@ -110,7 +111,7 @@ def zone_price(clearing: Clearing, orders: Sequence[Plain]) -> int:
 
 
 def check_link(link: ClearingLink, clearings: Sequence[Clearing]) -> Iterator[Comparison]:
-    """A link carries no more than it can, and earns what prices rise by above its cost."""
+    """Yield a link carries no more than it can, and earns what prices rise by above its cost."""
     name = f"{link.from_zone} to {link.to_zone}"
     flow, capacity = parse_kwh(link.flow_kwh), parse_kwh(link.capacity_kwh)
     yield comparison(name, "flow within capacity", yes(0 <= flow <= capacity), "yes")
@@ -138,7 +139,7 @@ def price_ranges(
     bids: dict[str, list[Offer]],
     asks: dict[str, list[Offer]],
 ) -> dict[str, tuple[int | None, int | None]]:
-    """The lowest and the highest price of each zone that fit the flow (Bellman, Ford)."""
+    """Return the lowest and the highest price of each zone that fit the flow (Bellman, Ford)."""
     lows: dict[str, int | None] = {}
     highs: dict[str, int | None] = {}
     for clearing in clearings:
@@ -164,7 +165,9 @@ def price_ranges(
 
 
 def margin(offers: Sequence[Offer], used: int) -> tuple[int | None, int | None]:
-    """The price of the last offer that is served, and of the first that has something left."""
+    """Return the price of the last offer that is served, and of the first that has
+    something left.
+    """
     last = None
     for price, _, quantity in offers:
         if used:
@@ -186,7 +189,9 @@ def check_zone(
     asks: dict[str, list[Offer]],
     found: tuple[int | None, int | None],
 ) -> Iterator[Comparison]:
-    """Energy is conserved, prices fit, and the first served were served."""
+    """Yield whether energy is conserved, prices fit, and the orders that come first were served
+    first.
+    """
     zone = clearing.zone
     exported, imported = parse_kwh(clearing.exported_kwh), parse_kwh(clearing.imported_kwh)
     comes = sum(parse_kwh(link.flow_kwh) for link in links if link.to_zone == zone)
@@ -223,7 +228,7 @@ def first_served(offers: Sequence[Offer], amount: int) -> dict[int, int]:
 
 
 def crossed(clearing: Clearing) -> dict[int, int]:
-    """What the zone's orders traded with other zones."""
+    """Return what the zone's orders traded with other zones."""
     found: dict[int, int] = {}
     for trade in clearing.trades:
         if trade.buyer_zone != trade.seller_zone:

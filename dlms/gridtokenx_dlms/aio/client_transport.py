@@ -54,7 +54,7 @@ class Transport(Protocol):
 
 
 async def run_service(exchange: Generator[bytes, bytes, T], transport: Transport) -> T:
-    """Drives a service of `ClientAssociation` over a transport; gives what it returns."""
+    """Drive a service of `ClientAssociation` over a transport; gives what it returns."""
     try:
         request = next(exchange)
         while True:
@@ -82,12 +82,12 @@ class HdlcTransport:
         self._unasked = unasked
 
     async def open(self) -> None:
-        """Connects the link (SNRM, UA). Raises LinkError."""
+        """Connect the link (SNRM, UA). Raises LinkError."""
         self._link.connect()
         await self._until(Connected)
 
     async def exchange(self, message: bytes) -> bytes:
-        """The reply to a message. Raises LinkError, MalformedError."""
+        """Return the reply to a message. Raises LinkError, MalformedError."""
         if self._link.state is not LinkState.OPEN:
             raise LinkError("the link is not open")
         self._link.send(LLC_REQUEST + message)
@@ -98,7 +98,7 @@ class HdlcTransport:
         return reply.message[3:]
 
     async def close(self) -> None:
-        """Says goodbye where anyone listens, and closes the line."""
+        """Say goodbye where anyone listens, and closes the line."""
         try:
             if self._link.state is LinkState.OPEN:
                 self._link.disconnect()
@@ -108,7 +108,7 @@ class HdlcTransport:
             self._line.close()
 
     async def _until(self, wanted: type[LinkEvent]) -> LinkEvent:
-        """Carries frames until the wanted event comes, repeating what is not answered."""
+        """Carry frames until the wanted event comes, repeating what is not answered."""
         deadline_s = time.monotonic() + self._timing.exchange_s
         failures = 0
         while True:
@@ -134,7 +134,7 @@ class HdlcTransport:
             self._link.repeat()
 
     async def _listen(self, wanted: type[LinkEvent]) -> LinkEvent | None:
-        """Reads until the turn is ours again: the event, or None. Silence ends it as well."""
+        """Read until the turn is ours again: the event, or None. Silence ends it as well."""
         silent_at_s = time.monotonic() + self._timing.reply_s
         heard = self._link.heard
         while True:
@@ -190,10 +190,10 @@ class WrapperTransport:
         self._is_broken = False
 
     async def open(self) -> None:
-        """The connection is all there is to open."""
+        """Do nothing: the connection is open already."""
 
     async def exchange(self, message: bytes) -> bytes:
-        """The reply to a message. Raises LinkError, MalformedError.
+        """Return the reply to a message. Raises LinkError, MalformedError.
 
         After an error the connection is of no use: nothing tells a late reply from the next one.
         """

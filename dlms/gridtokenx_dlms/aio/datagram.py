@@ -67,14 +67,17 @@ class Datagrams(asyncio.DatagramProtocol):
         return int(self._transport.get_extra_info("sockname")[1])
 
     async def receive(self) -> tuple[bytes, Address]:
-        """A datagram and who sent it. Raises LinkError for what the network says instead."""
+        """Return a datagram and who sent it. Raises LinkError for what the network says instead."""
         arrived = await self._arrived.get()
         if isinstance(arrived, LinkError):
             raise arrived
         return arrived
 
     def send(self, datagram: bytes, address: Address | None = None) -> None:
-        """To the connected end, or to an address. Raises LinkError once it is closed."""
+        """Send a datagram to the connected end, or to an address.
+
+        Raises LinkError once it is closed.
+        """
         assert self._transport
         if self._transport.is_closing():
             raise LinkError("the socket is closed")
@@ -86,7 +89,7 @@ class Datagrams(asyncio.DatagramProtocol):
 
 
 async def connect(host: str, port: int) -> Datagrams:
-    """A socket that only hears this end. Raises LinkError."""
+    """Return a socket that only hears this end. Raises LinkError."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_OPEN_TIMEOUT_S):
@@ -99,7 +102,7 @@ async def connect(host: str, port: int) -> Datagrams:
 
 
 async def listen(host: str, port: int) -> Datagrams:
-    """A socket that hears whoever sends to this port (IPv4); "" is every interface.
+    """Return a socket that hears whoever sends to this port (IPv4); "" is every interface.
 
     Raises OSError.
     """
@@ -138,10 +141,13 @@ class UdpTransport:
         self._is_broken = False
 
     async def open(self) -> None:
-        """There is nothing to open."""
+        """Do nothing: datagrams need no connection."""
 
     async def exchange(self, message: bytes) -> bytes:
-        """The reply to a message. Raises LinkError, MalformedError, ValueError (it is too long)."""
+        """Return the reply to a message.
+
+        Raises LinkError, MalformedError, ValueError (it is too long).
+        """
         if self._is_broken:
             raise LinkError("the exchange before this one has failed")
         if len(message) > LONGEST_MESSAGE:
@@ -202,7 +208,7 @@ class UdpServer:
         self._known: dict[tuple[Address, int, int], _Known] = {}
 
     async def run(self) -> None:
-        """Closes the socket at its end."""
+        """Close the socket at its end."""
         try:
             while True:
                 # What the network says of one client's address concerns no other.

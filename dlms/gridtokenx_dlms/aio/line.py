@@ -29,7 +29,7 @@ _CHARACTER_BITS = 10
 
 
 def _reason(error: OSError) -> str:
-    """The system's own words; asyncio says "Connect call failed" for whatever it was."""
+    """Return the system's own words; asyncio says "Connect call failed" for whatever it was."""
     if error.errno is not None and error.errno > 0:  # a name that is unknown has numbers below
         return os.strerror(error.errno)
     return error.strerror or str(error) or "no answer"
@@ -39,10 +39,13 @@ class ByteLine(Protocol):
     """Bytes in both directions; a baud rate where the line has one."""
 
     async def read(self) -> bytes:
-        """Some bytes. Raises LinkError at the end of the line."""
+        """Return the bytes that came next, at least one.
+
+        Raises LinkError at the end of the line.
+        """
 
     async def write(self, data: bytes) -> None:
-        """Returns when all bytes are taken. Raises LinkError."""
+        """Write all bytes, and return when they were taken. Raises LinkError."""
 
     async def drain(self, count: int) -> None: ...
 
@@ -58,7 +61,7 @@ class SerialLine:
     """
 
     def __init__(self, port: str, baud: int = 9600) -> None:
-        """Opens the port. Raises LinkError, ValueError for a baud rate that is none."""
+        """Open the port. Raises LinkError, ValueError for a baud rate that is none."""
         _check_baud(baud)
         try:
             self._fd = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -87,7 +90,7 @@ class SerialLine:
         termios.tcflush(self._fd, termios.TCIFLUSH)
 
     def set_baud(self, baud: int) -> None:
-        """Changes the rate; what has been written must have been sent. Raises LinkError."""
+        """Change the rate. What was written must have been sent. Raises LinkError."""
         _check_baud(baud)
         try:
             attributes = termios.tcgetattr(self._fd)
@@ -98,7 +101,10 @@ class SerialLine:
         self._baud = baud
 
     async def read(self) -> bytes:
-        """Some bytes. Raises LinkError when the adapter is pulled out."""
+        """Return the bytes that came next, at least one.
+
+        Raises LinkError when the adapter is pulled out.
+        """
         while True:
             try:
                 if data := os.read(self._fd, _CHUNK):
@@ -110,7 +116,7 @@ class SerialLine:
                 raise LinkError(f"{self._port}: {error.strerror}") from None
 
     async def write(self, data: bytes) -> None:
-        """Returns when the port has taken all. Raises LinkError."""
+        """Write all bytes, and return when the port has taken them. Raises LinkError."""
         while data:
             try:
                 data = data[os.write(self._fd, data) :]
@@ -120,7 +126,7 @@ class SerialLine:
                 raise LinkError(f"{self._port}: {error.strerror}") from None
 
     async def drain(self, count: int) -> None:
-        """Waits until `count` written bytes have left the port, before its rate is changed."""
+        """Wait until `count` written bytes have left the port, before its rate is changed."""
         await asyncio.sleep(count * _CHARACTER_BITS / self._baud)
 
     async def _until(self, add: Callable[..., None], remove: Callable[[int], bool]) -> None:
@@ -158,7 +164,7 @@ class StreamLine:
 
     @classmethod
     async def connect(cls, host: str, port: int) -> StreamLine:
-        """Raises LinkError."""
+        """Open a connection. Raises LinkError."""
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 return cls(*await asyncio.open_connection(host, port))
@@ -168,10 +174,15 @@ class StreamLine:
             raise LinkError(f"{host}:{port}: this is no host name") from None
 
     def set_baud(self, baud: int) -> None:
-        """A connection has no baud rate; the device server at its end keeps its own."""
+        """Do nothing: a connection has no baud rate, and the device server at its end keeps its
+        own.
+        """
 
     async def read(self) -> bytes:
-        """Some bytes. Raises LinkError at the end of the connection."""
+        """Return the bytes that came next, at least one.
+
+        Raises LinkError at the end of the connection.
+        """
         try:
             data = await self._reader.read(_CHUNK)
         except OSError as error:
@@ -181,7 +192,7 @@ class StreamLine:
         return data
 
     async def write(self, data: bytes) -> None:
-        """Raises LinkError."""
+        """Write all bytes. Raises LinkError."""
         try:
             self._writer.write(data)
             await self._writer.drain()
@@ -189,7 +200,7 @@ class StreamLine:
             raise LinkError(f"the connection ended: {error.strerror or error}") from None
 
     async def drain(self, count: int) -> None:
-        """A connection's bytes are on their way when they are written."""
+        """Do nothing: the bytes of a connection are on their way when they are written."""
 
     def close(self) -> None:
         self._writer.close()

@@ -47,7 +47,7 @@ async def open_in_mode_e(
     timing: OpeningTiming | None = None,
     baud_limit: int | None = None,
 ) -> Identification:
-    """Asks the meter (of this device address) for HDLC, and leaves the line at its rate.
+    """Ask the meter (of this device address) for HDLC, and leaves the line at its rate.
 
     `baud_limit` is the highest rate that an optical head carries. Raises LinkError (nobody is
     there), MalformedError, UnsupportedError (a meter without HDLC, or of another mode).
@@ -72,7 +72,7 @@ async def open_in_mode_e(
 async def _identify(
     line: ByteLine, request: bytes, timing: OpeningTiming
 ) -> tuple[Identification, bool]:
-    """The identification, asked for again where the line damaged it or nobody was awake.
+    """Return the identification, asked for again where the line damaged it or nobody was awake.
 
     And whether the optical head sends back what it is told.
     """
@@ -91,7 +91,9 @@ async def _identify(
 
 
 async def _characters(line: ByteLine, echo: bytes, timing: OpeningTiming) -> tuple[bytes, bool]:
-    """What came until the end of a line or silence, without an echo, and whether there was one."""
+    """Return what came until the end of a line or silence, without an echo, and whether there was
+    one.
+    """
     received = bytearray()
     has_echo = False
     wait_s = timing.reply_s
@@ -112,7 +114,7 @@ async def _characters(line: ByteLine, echo: bytes, timing: OpeningTiming) -> tup
 
 
 def _rate(identification: Identification, limit: int | None) -> str:
-    """The code of the fastest rate that both the meter and the limit allow."""
+    """Return the code of the fastest rate that both the meter and the limit allow."""
     fastest = identification.baud if limit is None else min(identification.baud, limit)
     codes = [code for code, baud in BAUD_RATES.items() if baud <= fastest]
     if not codes:
@@ -121,7 +123,7 @@ def _rate(identification: Identification, limit: int | None) -> str:
 
 
 async def _confirmation(line: ByteLine, expected: bytes, times: int, timing: OpeningTiming) -> None:
-    """Waits for what the meter repeats; noise of the change of rates counts for nothing."""
+    """Wait for what the meter repeats; noise of the change of rates counts for nothing."""
     received = bytearray()
     with suppress(TimeoutError):
         async with asyncio.timeout(timing.confirmation_s):

@@ -68,7 +68,7 @@ class HdlcServer:
         self._has_opening = any(device.opening for device in devices)
 
     async def run(self) -> None:
-        """Raises LinkError when the line ends."""
+        """Answer until the line ends. Raises LinkError then."""
         try:
             while True:
                 if self._has_opening:
@@ -79,7 +79,7 @@ class HdlcServer:
             self._close_all()
 
     async def notify(self, frame: bytes) -> None:
-        """Sends a frame that nobody asked for (`Station.notify`). Raises LinkError."""
+        """Send a frame that nobody asked for (`Station.notify`). Raises LinkError."""
         await self._line.write(frame)
 
     def _close_all(self) -> None:
@@ -89,7 +89,7 @@ class HdlcServer:
     # --- mode E ---------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        """Waits at 300 baud until a device has been asked for and HDLC chosen."""
+        """Wait at 300 baud until a device has been asked for and HDLC chosen."""
         self._line.set_baud(OPENING_BAUD)
         while True:
             device = self._asked(await self._read_line(None))
@@ -113,7 +113,7 @@ class HdlcServer:
         return named[0] if len(named) == 1 else None
 
     async def _read_line(self, within_s: float | None) -> bytes:
-        """Characters up to a line's end, the newest ones only. Raises TimeoutError."""
+        """Return the newest characters up to a line's end. Raises TimeoutError."""
         received = bytearray()
         async with asyncio.timeout(within_s):
             while received[-1:] != _LINE_END:
@@ -124,7 +124,7 @@ class HdlcServer:
     # --- HDLC -----------------------------------------------------------------------------------
 
     async def _talk(self) -> None:
-        """Frames and replies, until the line goes back to its opening."""
+        """Answer frames until the line goes back to its opening."""
         reader = FrameReader()
         was_connected = False
         while True:
@@ -175,12 +175,12 @@ class TcpListener:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Raises OSError."""
+        """Listen. Raises OSError."""
         self._server = await asyncio.start_server(self._accept, self._host, self.port)
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Closes the connections and listens no more."""
+        """Close the connections and listens no more."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -211,7 +211,7 @@ class TcpListener:
 
 
 async def talk_hdlc(line: StreamLine, devices: Sequence[Device], idle_s: float = IDLE_S) -> None:
-    """HDLC on a connection, until it ends or is idle. Raises LinkError, TimeoutError."""
+    """Serve HDLC on a connection until it ends or is idle. Raises LinkError, TimeoutError."""
     server = HdlcServer(line, devices, idle_s)
     try:
         await server._talk()
@@ -225,7 +225,7 @@ async def talk_wrapper(
     conduct: Callable[[], Conduct] = lambda: PROMPT,
     idle_s: float = IDLE_S,
 ) -> None:
-    """The wrapper on a connection, until it ends or is idle.
+    """Serve the wrapper on a connection until it ends or is idle.
 
     Messages for unknown ports are dropped. Raises LinkError, TimeoutError, MalformedError.
     """

@@ -24,12 +24,15 @@ class HdlcAddress(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def client(cls, address: int) -> Self:
-        """A client's address, 0 to 127. Raises ValueError."""
+        """Return a client's address, 0 to 127. Raises ValueError."""
         return cls.server(address)
 
     @classmethod
     def server(cls, upper: int, lower: int | None = None, size: int = 0) -> Self:
-        """A server's address, in as few bytes as hold it, or in `size`. Raises ValueError."""
+        """Return a server's address, in as few bytes as hold it, or in `size`.
+
+        Raises ValueError.
+        """
         if lower is None:
             fitting, highest = 1, 0x7F
         else:
@@ -59,7 +62,7 @@ class HdlcAddress(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Reads an address that ends with `data`. Raises MalformedError."""
+        """Read an address that ends with `data`. Raises MalformedError."""
         if len(data) == 1:
             return cls(data[0] >> 1, None, 1)
         if len(data) == 2:
@@ -71,7 +74,7 @@ class HdlcAddress(msgspec.Struct, frozen=True, gc=False):
 
 
 def address_size(data: bytes | bytearray, at: int) -> int:
-    """How many bytes the address at `at` has; 0 where `data` ends before it does.
+    """Return how many bytes the address at `at` has; 0 where `data` ends before it does.
 
     Raises MalformedError.
     """

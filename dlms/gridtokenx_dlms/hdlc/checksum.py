@@ -15,7 +15,7 @@ _TABLE = [_entry(value) for value in range(256)]
 
 
 def check_sequence(data: bytes | bytearray) -> bytes:
-    """The two bytes that follow `data`, low byte first."""
+    """Return the two bytes that follow `data`, low byte first."""
     crc = 0xFFFF
     table = _TABLE
     for byte in data:

@@ -57,18 +57,18 @@ class ClientLink:
         """Frames that the peer has sent us, late ones included."""
 
     def connect(self) -> None:
-        """Asks for a link (SNRM), from any state."""
+        """Ask for a link (SNRM), from any state."""
         self._segments.restart(LinkParameters())
         self.state = LinkState.OPENING
         self._hand_over(self._frame(FrameKind.SNRM, information=self._proposed.to_bytes()))
 
     def disconnect(self) -> None:
-        """Ends the link (DISC)."""
+        """End the link (DISC)."""
         self.state = LinkState.CLOSING
         self._hand_over(self._frame(FrameKind.DISC))
 
     def send(self, message: bytes) -> None:
-        """Sends a message, in segments if it is long. Raises SequenceError out of turn."""
+        """Send a message, in segments if it is long. Raises SequenceError out of turn."""
         if self.state is not LinkState.OPEN:
             raise SequenceError("expected an open link")
         if self._is_awaiting:
@@ -77,19 +77,19 @@ class ClientLink:
         self._send_turn()
 
     def poll(self) -> None:
-        """Asks a busy peer again."""
+        """Ask a busy peer again."""
         if self.state is LinkState.OPEN:
             self._hand_over(self._frame(FrameKind.RECEIVE_READY))
 
     def repeat(self) -> None:
-        """No reply came in time: an open link asks what the peer has, else all is said again."""
+        """Send again what was not answered in time; on an open link, ask what the peer has."""
         if self.state is LinkState.OPEN:
             self.poll()
         elif self.state is not LinkState.CLOSED:
             self._hand_over(self._last)
 
     def data_to_send(self) -> bytes:
-        """The bytes for the line, each once."""
+        """Return the bytes for the line, each once."""
         data = bytes(self._out)
         self._out.clear()
         return data
@@ -99,12 +99,17 @@ class ClientLink:
         return bool(self._out)
 
     def silence(self) -> Iterator[LinkEvent]:
-        """Nothing has come for longer than frames are apart: what began will not be completed."""
+        """Yield what is left when nothing has come for longer than frames are apart: what began
+        will not be completed.
+        """
         for frame in self._reader.flush():
             yield from self._frame_received(frame)
 
     def receive(self, data: bytes) -> Iterator[LinkEvent]:
-        """What bytes from the line mean. Raises LinkError when the peer rejects a frame (FRMR)."""
+        """Yield what bytes from the line mean.
+
+        Raises LinkError when the peer rejects a frame (FRMR).
+        """
         for frame in self._reader.feed(data):
             yield from self._frame_received(frame)
 

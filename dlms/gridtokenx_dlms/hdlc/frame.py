@@ -59,7 +59,10 @@ class HdlcFrame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """More segments of the same message follow."""
 
     def to_bytes(self) -> bytes:
-        """With flags. Raises ValueError if the information is too long for a frame."""
+        """Return the frame with its flags.
+
+        Raises ValueError if the information is too long for a frame.
+        """
         addresses = self.destination.to_bytes() + self.source.to_bytes()
         length = 2 + len(addresses) + 1 + 2
         if self.information:
@@ -87,7 +90,7 @@ class HdlcFrame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def parse_frame(frame: bytes) -> HdlcFrame:
-    """A frame without its flags, of the length that it says. Raises MalformedError."""
+    """Return a frame without its flags, of the length that it says. Raises MalformedError."""
     destination_size = address_size(frame, 2)
     source_at = 2 + destination_size
     source_size = address_size(frame, source_at) if destination_size else 0
@@ -134,7 +137,7 @@ def _read_control(control: int) -> tuple[FrameKind, bool, int, int]:
 
 
 def _may_be_frame(buffer: bytearray, size: int) -> bool:
-    """Whether nothing speaks against a frame of `size` bytes behind the flag.
+    """Return whether nothing speaks against a frame of `size` bytes behind the flag.
 
     The header's own check sequence tells soon, so that noise does not hold up what follows it.
     """
@@ -169,7 +172,7 @@ class FrameReader:
         return len(self._buffer) > 1
 
     def feed(self, data: bytes) -> Iterator[HdlcFrame]:
-        """The frames that `data` completes. Holds at most one frame's bytes back."""
+        """Yield the frames that `data` completes. Holds at most one frame's bytes back."""
         self._buffer += data
         while True:
             start = self._buffer.find(_FLAG)
@@ -188,14 +191,19 @@ class FrameReader:
                 yield frame
 
     def flush(self) -> Iterator[HdlcFrame]:
-        """The line was silent, so what began will never end; yet frames may lie inside it."""
+        """Yield the frames that lie in what is held back.
+
+        The line was silent, so the frame that began will never end.
+        """
         while len(self._buffer) > 1:
             self._skip()
             yield from self.feed(b"")
         self._buffer.clear()
 
     def _next(self) -> HdlcFrame | bool | None:
-        """The frame behind the flag; True to look for another flag, None to wait for more."""
+        """Return the frame behind the flag; True to look for another flag, None to wait
+        for more.
+        """
         buffer = self._buffer
         if len(buffer) < 3:
             return None

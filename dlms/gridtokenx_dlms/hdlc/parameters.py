@@ -35,7 +35,10 @@ class LinkParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 raise ValueError(f"expected a window of 1 to {_WIDEST_WINDOW}, got {window}")
 
     def to_bytes(self, *, explicit: bool = False) -> bytes:
-        """The information field of SNRM or UA; empty where all is default, unless `explicit`."""
+        """Return the information field of SNRM or UA.
+
+        It is empty where all is default, unless `explicit`.
+        """
         if self == LinkParameters() and not explicit:
             return b""
         group = b"".join(
@@ -49,7 +52,7 @@ class LinkParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return bytes((_FORMAT_IDENTIFIER, _GROUP_IDENTIFIER, len(group))) + group
 
     def meet(self, offered: LinkParameters) -> LinkParameters:
-        """What both ends can do, seen from this end; `offered` is how the other sees it."""
+        """Return what both ends can do, seen from this end; `offered` is how the other sees it."""
         return LinkParameters(
             transmit_length=min(self.transmit_length, offered.receive_length),
             receive_length=min(self.receive_length, offered.transmit_length),
@@ -64,7 +67,7 @@ def _number(identifier: int, value: int) -> bytes:
 
 
 def parse_parameters(information: bytes) -> LinkParameters:
-    """What the peer offers; defaults for what it leaves out. Raises MalformedError.
+    """Return what the peer offers; defaults for what it leaves out. Raises MalformedError.
 
     Values out of range are brought into it: some meters offer a length of 0 or of 65,535.
     """

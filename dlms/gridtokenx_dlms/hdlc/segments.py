@@ -26,7 +26,7 @@ class Segments:
         self.restart(LinkParameters())
 
     def restart(self, parameters: LinkParameters) -> None:
-        """A new link: all counts from zero, nothing under way."""
+        """Begin a new link: all counts start from zero, and nothing is under way."""
         self._length = parameters.transmit_length
         self._window = parameters.transmit_window
         self._waiting: list[_Segment] = []
@@ -35,7 +35,7 @@ class Segments:
         self._incoming = bytearray()
 
     def put(self, message: bytes) -> None:
-        """Cuts a message into segments, to be sent as the window allows."""
+        """Cut a message into segments, to be sent as the window allows."""
         for start in range(0, max(len(message), 1), self._length):
             part = message[start : start + self._length]
             self._waiting.append(_Segment(part, start + self._length >= len(message)))
@@ -46,14 +46,18 @@ class Segments:
         return bool(self._waiting)
 
     def acknowledge(self, receive_seq: int) -> None:
-        """The peer has everything before N(R). An N(R) outside the window is ignored."""
+        """Forget what the peer has: everything before N(R).
+
+        An N(R) outside the window is ignored.
+        """
         count = (receive_seq - self._first) % _MODULUS
         if count <= min(self._window, len(self._waiting)):
             del self._waiting[:count]
             self._first = receive_seq
 
     def turn(self) -> Iterator[tuple[int, bytes, bool, bool]]:
-        """What may be sent now: N(S), information, whether segments follow, whether it is last.
+        """Yield what may be sent now: N(S), information, whether segments follow, whether it is
+        last.
 
         What was sent before and is not acknowledged is sent again.
         """
@@ -63,7 +67,7 @@ class Segments:
             yield seq, segment.information, not segment.is_last, position == count - 1
 
     def take(self, frame: HdlcFrame) -> bytes | None:
-        """A numbered frame; the whole message if it is the last of one.
+        """Take a numbered frame, and return the whole message if it is the last of one.
 
         One that is not the next is dropped: N(R) tells the peer. Raises MalformedError if the
         message grows beyond all measure.

@@ -35,7 +35,7 @@ class ServerLink:
         self._has_turn = False
 
     def send(self, message: bytes) -> None:
-        """The reply to the last `Message`, now or when the client asks again.
+        """Send the reply to the last `Message`, now or when the client asks again.
 
         Raises SequenceError if none is due.
         """
@@ -47,17 +47,17 @@ class ServerLink:
             self._send_turn()
 
     def notify(self, message: bytes) -> None:
-        """Sends a message unasked (UI), connected or not. Raises ValueError if it is too long."""
+        """Send a message unasked (UI), connected or not. Raises ValueError if it is too long."""
         self._put(FrameKind.UI, poll=False, information=message)
 
     def data_to_send(self) -> bytes:
-        """The bytes for the line, each once."""
+        """Return the bytes for the line, each once."""
         data = bytes(self._out)
         self._out.clear()
         return data
 
     def receive(self, frame: HdlcFrame) -> Iterator[LinkEvent]:
-        """What a frame from this link's client means."""
+        """Yield what a frame from this link's client means."""
         match frame.kind:
             case FrameKind.SNRM:
                 yield from self._connect(frame)

@@ -53,11 +53,11 @@ class Station:
         return any(link.state is LinkState.OPEN for link, _ in self._links.values())
 
     def is_for(self, address: HdlcAddress) -> bool:
-        """Whether a frame to this address is for this device."""
+        """Return whether a frame to this address is for this device."""
         return address.lower is None or self.physical is None or address.lower == self.physical
 
     def receive(self, frame: HdlcFrame) -> bytes:
-        """What to say to a frame from a client; nothing to what is not understood."""
+        """Return what to answer to a frame from a client; nothing if it is not understood."""
         key = frame.destination, frame.source
         if key not in self._links and not self._add(key):
             return self._refuse(frame)
@@ -71,7 +71,10 @@ class Station:
         return link.data_to_send()
 
     def notify(self, client: HdlcAddress, server: HdlcAddress, message: bytes) -> bytes:
-        """The frame that brings a message unasked (UI). Raises ValueError if it is too long."""
+        """Return the frame that brings a message unasked (UI).
+
+        Raises ValueError if it is too long.
+        """
         information = LLC_RESPONSE + message
         frame = HdlcFrame(
             destination=client,
@@ -83,7 +86,7 @@ class Station:
         return frame.to_bytes()
 
     def close(self) -> None:
-        """Forgets all links, as when power fails or nobody has spoken for long."""
+        """Forget all links, as when power fails or nobody has spoken for long."""
         for _, conversation in self._links.values():
             conversation.close()
         self._links.clear()
@@ -100,7 +103,7 @@ class Station:
 
     @staticmethod
     def _refuse(frame: HdlcFrame) -> bytes:
-        """Disconnected mode, to whoever gave us the turn."""
+        """Return a frame that says "disconnected mode", if the other end gave us the turn."""
         if not frame.poll:
             return b""
         return HdlcFrame(

@@ -44,7 +44,7 @@ class ClockObject:
         self._zone_min = zone_min
 
     def date_time(self) -> CosemDateTime:
-        """The time that the meter shows now."""
+        """Return the time that the meter shows now."""
         return CosemDateTime.from_unix_ms(self._now_ms(), self._zone_min)
 
     def get(self, number: int, selection: Selection | None) -> Data | AccessResult:

@@ -24,7 +24,7 @@ class ObjectModel:
         self._objects[item.class_id, item.obis] = item
 
     def objects(self) -> list[CosemObject]:
-        """All of them, by logical name."""
+        """Return all of them, by logical name."""
         return sorted(self._objects.values(), key=lambda item: item.obis)
 
     def get(

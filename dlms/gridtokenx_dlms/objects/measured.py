@@ -25,7 +25,7 @@ UNIT_W, UNIT_VA, UNIT_VAR, UNIT_WH, UNIT_A, UNIT_V, UNIT_HZ, UNIT_NONE = (
 
 
 def scaler_unit(scaler: int, unit: int) -> Data:
-    """A value is its integer × 10^scaler, in this unit."""
+    """Return a scaler and a unit: a value is its integer × 10^scaler, in this unit."""
     return data.structure(data.integer(scaler), data.enum(unit))
 
 

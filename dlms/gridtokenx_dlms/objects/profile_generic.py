@@ -140,6 +140,6 @@ def _table(rows: Sequence[Row], places: Sequence[int]) -> Data:
 
 
 def clock_value(time_ms: int, deviation_min: int, status: int = 0) -> Data:
-    """A row's value in the clock's column."""
+    """Return a row's value in the clock's column."""
     moment = CosemDateTime.from_unix_ms(time_ms, deviation_min, status)
     return data.octet_string(moment.to_bytes())

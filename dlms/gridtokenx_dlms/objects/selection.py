@@ -38,7 +38,7 @@ class CaptureObject(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_data(cls, value: Data) -> CaptureObject:
-        """Raises MalformedError."""
+        """Return the column that a value describes. Raises MalformedError."""
         items = value.items()
         if len(items) != 4:
             raise MalformedError(f"expected a capture object of 4 elements, got {len(items)}")
@@ -56,7 +56,9 @@ class CaptureObject(msgspec.Struct, frozen=True, kw_only=True):
 def by_range(
     column: CaptureObject, first: Data, last: Data, columns: Sequence[CaptureObject] = ()
 ) -> Selection:
-    """The rows whose value in `column` lies between two, both included; all columns by default."""
+    """Return the rows whose value in `column` lies between two, both included; all columns by
+    default.
+    """
     chosen = data.array(capture.to_data() for capture in columns)
     return Selection(BY_RANGE, data.structure(column.to_data(), first, last, chosen))
 
@@ -67,13 +69,16 @@ def by_time(
     last: CosemDateTime,
     columns: Sequence[CaptureObject] = (),
 ) -> Selection:
-    """The rows between two times by a clock's column."""
+    """Return the rows between two times by a clock's column."""
     start, end = (data.octet_string(moment.to_bytes()) for moment in (first, last))
     return by_range(column, start, end, columns)
 
 
 def by_entry(first: int, last: int = 0, first_column: int = 1, last_column: int = 0) -> Selection:
-    """Rows and columns by number, from 1, both ends included; 0 is the last one."""
+    """Return the selection of rows and columns by number, from 1, both ends included.
+
+    0 is the last one.
+    """
     return Selection(
         BY_ENTRY,
         data.structure(
@@ -104,7 +109,7 @@ class EntryDescriptor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_selection(selection: Selection) -> RangeDescriptor | EntryDescriptor:
-    """Raises MalformedError."""
+    """Return the descriptor that a selection holds. Raises MalformedError."""
     items = selection.parameters.items()
     if len(items) != 4:
         raise MalformedError(f"expected a selection of 4 elements, got {len(items)}")

@@ -39,7 +39,10 @@ class ActionResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_action_request(message: bytes) -> ActionRequest:
-    """Raises MalformedError, UnsupportedError (blocks and lists)."""
+    """Return the request in a message.
+
+    Raises MalformedError, UnsupportedError (blocks and lists).
+    """
     reader = Reader(message)
     invoke, method = _head(reader, ACTION_REQUEST_TAG), parse_attribute(reader)
     request = ActionRequest(invoke, method, reader.data() if parse_presence(reader) else None)
@@ -48,7 +51,10 @@ def parse_action_request(message: bytes) -> ActionRequest:
 
 
 def parse_action_response(message: bytes) -> ActionResponse:
-    """Raises MalformedError, UnsupportedError (blocks and lists)."""
+    """Return the response in a message.
+
+    Raises MalformedError, UnsupportedError (blocks and lists).
+    """
     reader = Reader(message)
     invoke, result = _head(reader, ACTION_RESPONSE_TAG), reader.byte()
     returned: Data | int | None = None

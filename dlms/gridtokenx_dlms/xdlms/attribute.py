@@ -37,7 +37,7 @@ _RESULTS = {int(result): result for result in AccessResult}
 
 
 def result_text(code: int) -> str:
-    """`object undefined` for 4."""
+    """Return a result's name in words, such as `object undefined` for 4."""
     known = _RESULTS.get(code)
     return known.name.lower().replace("_", " ") if known is not None else f"result {code}"
 
@@ -65,7 +65,7 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 def parse_attribute(reader: Reader) -> Attribute:
-    """Raises MalformedError."""
+    """Read an attribute's class, name and number. Raises MalformedError."""
     class_id = int.from_bytes(reader.take(2), "big")
     obis = Obis.from_bytes(reader.take(LOGICAL_NAME_BYTES))
     return Attribute(class_id, obis, int.from_bytes(reader.take(1), "big", signed=True))
@@ -78,12 +78,12 @@ def encode_selection(selection: Selection | None) -> bytes:
 
 
 def parse_selection(reader: Reader) -> Selection | None:
-    """Raises MalformedError."""
+    """Read an optional selection. Raises MalformedError."""
     return Selection(reader.byte(), reader.data()) if parse_presence(reader) else None
 
 
 def parse_presence(reader: Reader) -> bool:
-    """The byte before an optional field. Raises MalformedError."""
+    """Return the byte before an optional field. Raises MalformedError."""
     flag = reader.byte()
     if flag > 1:
         raise MalformedError(f"expected 0 or 1 before an optional field, got {flag}")

@@ -50,20 +50,20 @@ class Ciphered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ciphered_tag(plain_tag: int, *, dedicated: bool) -> int:
-    """The tag of a service's ciphered form. Raises ValueError for one that has none."""
+    """Return the tag of a service's ciphered form. Raises ValueError for one that has none."""
     if plain_tag not in _CIPHERED:
         raise ValueError(f"expected a service that can be ciphered, got 0x{plain_tag:02X}")
     return _CIPHERED[plain_tag][dedicated]
 
 
 def is_ciphered(message: bytes) -> bool:
-    """Whether a message's tag is one of a ciphered form."""
+    """Return whether a message's tag is one of a ciphered form."""
     tag = message[:1]
     return bool(tag) and (tag[0] in GLOBAL_TAGS or tag[0] in DEDICATED_TAGS or tag[0] in _GENERAL)
 
 
 def parse_ciphered(message: bytes) -> Ciphered:
-    """Raises MalformedError."""
+    """Return the ciphered message and what protects it. Raises MalformedError."""
     reader = Reader(message)
     tag = reader.byte()
     if tag not in GLOBAL_TAGS and tag not in DEDICATED_TAGS and tag not in _GENERAL:

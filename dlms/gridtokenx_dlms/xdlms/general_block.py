@@ -37,7 +37,7 @@ class GeneralBlock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_general_block(message: bytes) -> GeneralBlock:
-    """Raises MalformedError."""
+    """Return the block in a message. Raises MalformedError."""
     reader = Reader(message)
     tag, control = reader.take(2)
     if tag != GENERAL_BLOCK_TAG:
@@ -63,7 +63,7 @@ class BlockAssembler:
         self._expected = 1
 
     def receive(self, message: bytes) -> bytes | None:
-        """The whole message if this is its last block, or if it comes in no blocks at all.
+        """Return the whole message if this is its last block, or if it comes in no blocks at all.
 
         Block 1 begins anew. Raises SequenceError where a block is missing, MalformedError.
         """

@@ -98,17 +98,17 @@ AnyGetResponse = GetResponse | GetBlockResponse | GetListResponse
 
 
 def encode_result(value: Data | int) -> bytes:
-    """`Get-Data-Result`."""
+    """Return `Get-Data-Result` in A-XDR."""
     return bytes((1, value)) if isinstance(value, int) else b"\x00" + encode(value)
 
 
 def encode_values(values: tuple[Data | int, ...]) -> bytes:
-    """What a list's blocks are cut from as well."""
+    """Return the values of a list in A-XDR, from which its blocks are cut as well."""
     return encode_length(len(values)) + b"".join(map(encode_result, values))
 
 
 def parse_values(content: bytes) -> tuple[Data | int, ...]:
-    """The inverse of `encode_values`. Raises MalformedError."""
+    """Return the inverse of `encode_values`. Raises MalformedError."""
     reader = Reader(content)
     values = _values(reader)
     reader.end()
@@ -116,7 +116,7 @@ def parse_values(content: bytes) -> tuple[Data | int, ...]:
 
 
 def parse_get_request(message: bytes) -> AnyGetRequest:
-    """Raises MalformedError."""
+    """Return the request in a message. Raises MalformedError."""
     reader = Reader(message)
     kind, invoke = _head(reader, GET_REQUEST_TAG)
     request: AnyGetRequest
@@ -133,7 +133,7 @@ def parse_get_request(message: bytes) -> AnyGetRequest:
 
 
 def parse_get_response(message: bytes) -> AnyGetResponse:
-    """Raises MalformedError."""
+    """Return the response in a message. Raises MalformedError."""
     reader = Reader(message)
     kind, invoke = _head(reader, GET_RESPONSE_TAG)
     response: AnyGetResponse

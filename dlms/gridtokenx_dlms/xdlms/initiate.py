@@ -113,7 +113,7 @@ class InitiateResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_initiate_request(message: bytes) -> InitiateRequest:
-    """Raises MalformedError."""
+    """Return the request in a message. Raises MalformedError."""
     reader = Reader(message)
     _expect_tag(reader, INITIATE_REQUEST_TAG)
     key = reader.octets() if _is_present(reader) else b""
@@ -134,7 +134,7 @@ def parse_initiate_request(message: bytes) -> InitiateRequest:
 
 
 def parse_initiate_response(message: bytes) -> InitiateResponse:
-    """Raises MalformedError."""
+    """Return the response in a message. Raises MalformedError."""
     reader = Reader(message)
     _expect_tag(reader, INITIATE_RESPONSE_TAG)
     quality = reader.byte() if _is_present(reader) else None

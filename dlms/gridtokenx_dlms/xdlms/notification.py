@@ -28,7 +28,7 @@ class DataNotification(msgspec.Struct, frozen=True):
 
 
 def parse_data_notification(message: bytes) -> DataNotification:
-    """Raises MalformedError."""
+    """Return the notification in a message. Raises MalformedError."""
     reader = Reader(message)
     if reader.byte() != DATA_NOTIFICATION_TAG:
         raise MalformedError("expected the tag of a data notification")

@@ -86,7 +86,7 @@ class ConfirmedServiceError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_exception_response(message: bytes) -> ExceptionResponse:
-    """Raises MalformedError."""
+    """Return the response in a message. Raises MalformedError."""
     reader = Reader(message)
     tag, state, service = reader.take(3)
     if tag != EXCEPTION_RESPONSE_TAG:
@@ -99,7 +99,7 @@ def parse_exception_response(message: bytes) -> ExceptionResponse:
 
 
 def parse_confirmed_service_error(message: bytes) -> ConfirmedServiceError:
-    """Raises MalformedError."""
+    """Return the error in a message. Raises MalformedError."""
     reader = Reader(message)
     tag, service, error_class, code = reader.take(4)
     reader.end()

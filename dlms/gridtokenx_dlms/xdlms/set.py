@@ -20,6 +20,8 @@ _NORMAL = 1
 
 
 class SetRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to write an attribute."""
+
     invoke: int
     attribute: Attribute
     value: Data
@@ -41,7 +43,10 @@ class SetResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_set_request(message: bytes) -> SetRequest:
-    """Raises MalformedError, UnsupportedError (blocks and lists)."""
+    """Return the request in a message.
+
+    Raises MalformedError, UnsupportedError (blocks and lists).
+    """
     reader = Reader(message)
     invoke = _head(reader, SET_REQUEST_TAG)
     attribute, selection = parse_attribute(reader), parse_selection(reader)
@@ -53,7 +58,10 @@ def parse_set_request(message: bytes) -> SetRequest:
 
 
 def parse_set_response(message: bytes) -> SetResponse:
-    """Raises MalformedError, UnsupportedError (blocks and lists)."""
+    """Return the response in a message.
+
+    Raises MalformedError, UnsupportedError (blocks and lists).
+    """
     reader = Reader(message)
     response = SetResponse(invoke=_head(reader, SET_RESPONSE_TAG), result=reader.byte())
     reader.end()

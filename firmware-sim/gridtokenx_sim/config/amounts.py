@@ -16,17 +16,23 @@ class Kilowatt(int):
 
 
 def kwh(text: str) -> Kwh:
-    """`kwh("1.5")` is 1.5 kWh. Raises ValueError, also for negative amounts."""
+    """Return energy from its text: `kwh("1.5")` is 1.5 kWh.
+
+    Raises ValueError, also for negative amounts.
+    """
     return Kwh(_parse(text, 9, "kWh"))
 
 
 def kilowatts(text: str) -> Kilowatt:
-    """`kilowatts("6.5")` is 6.5 kW. Raises ValueError, also for negative amounts."""
+    """Return power from its text: `kilowatts("6.5")` is 6.5 kW.
+
+    Raises ValueError, also for negative amounts.
+    """
     return Kilowatt(_parse(text, 3, "kW"))
 
 
 def decode_amount(kind: type, value: Any) -> Any:
-    """msgspec's hook for the types above."""
+    """Return an amount from its text, as msgspec's hook for the types above."""
     if not isinstance(value, str):
         raise ValueError(f'expected a decimal number in quotes such as "6.5", got {value!r}')
     return kwh(value) if kind is Kwh else kilowatts(value)

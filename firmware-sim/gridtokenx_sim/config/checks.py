@@ -17,12 +17,12 @@ _USUAL_SUNSPEC_BASE = 40_000
 
 
 def contradictions(config: SimConfig) -> list[str]:
-    """Each contradiction as `key.path: expected ...`, in the file's order."""
+    """Return each contradiction as `key.path: expected ...`, in the file's order."""
     return list(_contradictions(config))
 
 
 def meter_id(meter: MeterConfig) -> str:
-    """What the meter says it is: maker and serial number."""
+    """Return what the meter says it is: maker and serial number."""
     return f"{MODELS[meter.model].maker}-{meter.serial}"
 
 

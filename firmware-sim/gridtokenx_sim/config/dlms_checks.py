@@ -20,7 +20,7 @@ _SERIAL_BAUD_RATES = (*BAUD_RATES.values(), 38_400, 57_600, 115_200)
 
 
 def bus_contradictions(bus: DlmsBus, path: str) -> Iterator[str]:
-    """What is wrong with the bus itself."""
+    """Yield what is wrong with the bus itself."""
     if isinstance(bus, DlmsSerialBus):
         rates = list(BAUD_RATES.values()) if bus.opening == "mode_e" else _SERIAL_BAUD_RATES
         if bus.baud not in rates:
@@ -31,7 +31,7 @@ def bus_contradictions(bus: DlmsBus, path: str) -> Iterator[str]:
 
 
 def meter_contradictions(bus: DlmsBus, meter: DlmsMeterConfig, path: str) -> Iterator[str]:
-    """What is wrong with one of its meters."""
+    """Yield what is wrong with one of its meters."""
     if meter.model not in DLMS_MODELS:
         known = ", ".join(sorted(DLMS_MODELS))
         yield f"{path}.model: expected one of {known}, got {meter.model!r}"

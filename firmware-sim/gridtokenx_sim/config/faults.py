@@ -121,7 +121,7 @@ WIRE_FAULTS = (Crc, Drop)
 
 
 def kind_of(fault: AnyMeterFault | BusFault) -> str:
-    """The fault's `kind` in a config file."""
+    """Return the fault's `kind` in a config file."""
     return str(fault.__struct_config__.tag)
 
 
@@ -148,7 +148,7 @@ def schedule(fault: Fault, default_from_ms: int = 0) -> Scheduled[Fault]:
 
 
 def seen_ms(active: Iterable[Scheduled[AnyMeterFault]], elapsed_ms: int) -> int:
-    """Which moment of the true registers a meter with these faults shows at `elapsed_ms`."""
+    """Return which moment of the true registers a meter with these faults shows at `elapsed_ms`."""
     standing = elapsed_ms
     shift_ms = 0
     for scheduled in active:
@@ -161,12 +161,12 @@ def seen_ms(active: Iterable[Scheduled[AnyMeterFault]], elapsed_ms: int) -> int:
 
 
 def lost_uwh(active: Iterable[Scheduled[AnyMeterFault]]) -> int:
-    """How far the counters of a meter with these faults have jumped back."""
+    """Return how far the counters of a meter with these faults have jumped back."""
     return sum(scheduled.fault.kwh for scheduled in active if isinstance(scheduled.fault, Rollback))
 
 
 def corrupt(data: bytes, fault: AnyMeterFault) -> bytes:
-    """A reply as it leaves a bad wire: one bit in its middle flipped, or that byte lost."""
+    """Return a reply as it leaves a bad wire: one bit in its middle flipped, or that byte lost."""
     middle = len(data) // 2
     match fault:
         case Crc():

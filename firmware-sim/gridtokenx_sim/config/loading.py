@@ -25,7 +25,7 @@ class ConfigError(Exception):
 
 
 def load_config(path: Path) -> SimConfig:
-    """Reads `path`; links are relative to its folder. Raises ConfigError."""
+    """Read `path`; links are relative to its folder. Raises ConfigError."""
     try:
         document = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
@@ -38,7 +38,10 @@ def load_config(path: Path) -> SimConfig:
 
 
 def parse_config(document: Any, *, folder: Path, source: str = "config") -> SimConfig:
-    """The config in a parsed TOML document. Raises ConfigError, with `source` in its lines."""
+    """Return the config in a parsed TOML document.
+
+    Raises ConfigError, with `source` in its lines.
+    """
     try:
         config = msgspec.convert(document, SimConfig, dec_hook=decode_amount)
     except msgspec.ValidationError as error:
@@ -61,7 +64,7 @@ _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
 def _explain(message: str) -> str:
-    """msgspec's message as `key.path: expected ...`."""
+    """Return msgspec's message as `key.path: expected ...`."""
     matched = _AT.fullmatch(message)
     what, path = (matched[1], matched[2] or "") if matched else (message, "")
     if unknown := _UNKNOWN.fullmatch(what):
@@ -79,7 +82,7 @@ def _join(path: str, key: str) -> str:
 
 
 def _section(path: str) -> str:
-    """`bus[0].meter[1].fault[0].kind` stands in the section `meter.fault`."""
+    """Return `bus[0].meter[1].fault[0].kind` stands in the section `meter.fault`."""
     names = re.sub(r"\[\d+\]", "", path).split(".")[:-1]
     return ".".join(names[-2:]) if names[-1:] == ["fault"] else names[-1] if names else ""
 

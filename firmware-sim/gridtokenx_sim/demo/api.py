@@ -122,12 +122,12 @@ class Api:
         )
 
     async def book(self) -> tuple[list[Level], list[Level]]:
-        """Bids and asks, best price first."""
+        """Return bids and asks, best price first."""
         said = await self._get("/v1/book", _Book)
         return _levels(said.bids), _levels(said.asks)
 
     async def trades(self, limit: int) -> list[ListedTrade]:
-        """Newest first."""
+        """Return the last trades, newest first."""
         said = await self._get(f"/v1/trades?limit={limit}", _Trades)
         return [
             ListedTrade(
@@ -142,7 +142,7 @@ class Api:
         ]
 
     async def last_clearing(self) -> Clearing | None:
-        """The newest auction, None before the first."""
+        """Return the newest auction, None before the first."""
         said = await self._get("/v1/clearings?limit=1", _Clearings)
         for found in said.clearings:
             price = found.price_grx_per_kwh
@@ -154,14 +154,14 @@ class Api:
         return None
 
     async def frames_of(self, device: str) -> int:
-        """How many of a gateway's frames are stored."""
+        """Return how many of a gateway's frames are stored."""
         token = self._token.read_text().strip()
         headers = {"Authorization": f"Bearer {token}"}
         devices = await self._get("/v1/devices", list[_Device], headers)
         return next((entry.next_seq for entry in devices if entry.device == device), 0)
 
     async def standing_price(self, wallet: str, side: str) -> int | None:
-        """The price in µGRX of a wallet's standing order, None without one."""
+        """Return the price in µGRX of a wallet's standing order, None without one."""
         said = await self._get(f"/v1/orders/{wallet}", _Orders)
         return next(
             (parse_grx(order.price_grx_per_kwh) for order in said.standing if order.side == side),

@@ -36,7 +36,9 @@ class ClockFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def anchor(folder: Folder, speed: float) -> ClockConfig:
-    """A clock that starts now: at the town's morning, or after everything that was stamped."""
+    """Return a clock that starts now: at the town's morning, or after everything that carries a
+    time.
+    """
     wall_ms = time.time_ns() // 1_000_000
     stamps = [*_stamps(folder)]
     community_ms = max(stamps) + _MARGIN_MS if stamps else town.START_MS
@@ -44,7 +46,7 @@ def anchor(folder: Folder, speed: float) -> ClockConfig:
 
 
 def beat(folder: Folder, config: ClockConfig, *, last: bool = False) -> None:
-    """Writes down what the clock can show until the next beat, if there is one. Raises OSError."""
+    """Write down what the clock can show until the next beat, if there is one. Raises OSError."""
     newest_ms = make_clock(config).now_ms() + (0 if last else round(_UNSEEN_MS * config.speed))
     write_json(
         folder.clock,
@@ -58,7 +60,7 @@ def beat(folder: Folder, config: ClockConfig, *, last: bool = False) -> None:
 
 
 def _stamps(folder: Folder) -> Iterator[int]:
-    """Community times that nothing new may come before."""
+    """Yield community times that nothing new may come before."""
     with suppress(OSError, msgspec.DecodeError):
         yield msgspec.json.decode(folder.clock.read_bytes(), type=ClockFile).newest_ms
     yield from (at_ms for (at_ms,) in _rows(folder.journal, "SELECT max(at_ms) FROM journal"))
@@ -70,7 +72,7 @@ def _stamps(folder: Folder) -> Iterator[int]:
 
 
 def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    """None if there is no such file, or nothing in it yet."""
+    """Return the rows that a query finds; none if there is no such file, or nothing in it yet."""
     with suppress(sqlite3.Error), closing(open_database(path)) as database:
         return [row for row in database.execute(query) if row[0] is not None]
     return []

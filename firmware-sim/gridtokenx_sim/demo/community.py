@@ -52,7 +52,10 @@ class DemoCommunity:
         self._heart: asyncio.Task[None] | None = None
 
     async def start(self) -> Observer:
-        """Everything, one after the other. Raises ChildFailed, CommandFailed, OSError."""
+        """Start everything, one part after the other.
+
+        Raises ChildFailed, CommandFailed, OSError.
+        """
         who = await self._identities()
         self._tell(f"starting {self.broker.name}, meters, backend and gateways")
         self._clock = anchor(self.folder, self._speed)
@@ -76,14 +79,14 @@ class DemoCommunity:
         )
 
     async def settle(self, observer: Observer) -> Statement:
-        """Lets the gateways stop, and keeps what the backend then says. Raises ApiSilent."""
+        """Stop the gateways, and keep what the backend says then. Raises ApiSilent."""
         await self.supervisor.stop("gateway-north")
         statement = await observer.statement()
         write_json(self.folder.statement, statement)
         return statement
 
     async def stop(self) -> None:
-        """Stops every process, and writes down the time."""
+        """Stop every process, and writes down the time."""
         await self.supervisor.stop()
         if self._heart is not None:
             self._heart.cancel()
@@ -93,7 +96,7 @@ class DemoCommunity:
         await self._api.close()
 
     async def _identities(self) -> Identities:
-        """Those of the first start, made there."""
+        """Return the identities of the first start, which makes them."""
         if known := identities.known_identities(self.folder):
             return known
         self._tell("making keys and wallets (once)")
@@ -130,14 +133,14 @@ class DemoCommunity:
             config_file(self.folder, gateway.name).write_text(text)
 
     async def _standing_order(self, member: town.Member, wallet: str) -> None:
-        """Sets a member's standing order, unless the journal has it from an earlier start."""
+        """Set a member's standing order, unless the journal has it from an earlier start."""
         standing = await self._api.standing_price(wallet, member.side)
         if standing != parse_grx(member.price_grx_per_kwh):
             url = self._ports.api_url
             await identities.set_standing_order(self._commands, self.folder, member, url)
 
     async def _beat(self) -> None:
-        """Writes down the clock once a second; a full disk must not stop the community."""
+        """Write down the clock once a second. A full disk must not stop the community."""
         complained = False
         while True:
             try:

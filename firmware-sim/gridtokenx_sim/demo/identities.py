@@ -14,7 +14,7 @@ from gridtokenx_sim.demo.processes.together import together
 
 
 def known_identities(folder: Folder) -> Identities | None:
-    """Those of an earlier start, if it got that far and everybody lived here then."""
+    """Return those of an earlier start, if it got that far and everybody lived here then."""
     try:
         who = msgspec.json.decode(folder.identities.read_bytes(), type=Identities)
     except (FileNotFoundError, msgspec.DecodeError):
@@ -23,19 +23,22 @@ def known_identities(folder: Folder) -> Identities | None:
 
 
 async def backend_key(commands: Commands, config: Path) -> str:
-    """The key that gateways pin. Raises CommandFailed."""
+    """Return the key that gateways pin. Raises CommandFailed."""
     answer = await commands.answer("gridtokenx_backend", "key", "--config", str(config))
     return str(answer["ack_key"])
 
 
 async def device_key(commands: Commands, config: Path) -> Device:
-    """A gateway's id and public key. Raises CommandFailed."""
+    """Return a gateway's id and public key. Raises CommandFailed."""
     answer = await commands.answer("gridtokenx_edge", "key", "--config", str(config))
     return Device(device=str(answer["device"]), public_key=str(answer["public_key"]))
 
 
 async def wallet_addresses(commands: Commands, folder: Folder) -> dict[str, str]:
-    """Every member's wallet address; keys that are missing are made. Raises CommandFailed."""
+    """Return every member's wallet address; keys that are missing are made.
+
+    Raises CommandFailed.
+    """
     names = [member.name for member in town.MEMBERS]
     work = (_wallet_address(commands, folder, member) for member in town.MEMBERS)
     return dict(zip(names, await together(*work), strict=True))
@@ -55,7 +58,7 @@ async def _wallet_address(commands: Commands, folder: Folder, member: town.Membe
 async def set_standing_order(
     commands: Commands, folder: Folder, member: town.Member, api: str
 ) -> None:
-    """Signs and sends the member's standing order. Raises CommandFailed."""
+    """Sign and sends the member's standing order. Raises CommandFailed."""
     file = str(wallet_file(folder, member))
     order = [member.side, "--price", member.price_grx_per_kwh, "--segment", member.segment]
     await commands.answer(

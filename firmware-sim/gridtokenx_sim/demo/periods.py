@@ -26,7 +26,7 @@ class Periods(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def periods_for(speed: float) -> Periods:
-    """The periods for a community whose clock runs `speed` times as fast as the wall's."""
+    """Return the periods for a community whose clock runs `speed` times as fast as the wall's."""
     poll_s = _round(speed * _POLL_EVERY_REAL_S)
     return Periods(
         poll_s=poll_s,

@@ -36,7 +36,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_demo(options: Options) -> int:
-    """Runs the demo in the current folder; the exit code. Reasons go to stderr, a line each."""
+    """Run the demo in the current folder and return the exit code.
+
+    Reasons go to stderr, a line each.
+    """
     started = time.monotonic()
     if options.as_json and not options.until_settled:
         return _refuse("--json: expected --until-settled with it", USER_ERROR)
@@ -58,7 +61,7 @@ def run_demo(options: Options) -> int:
 
 
 def _run(folder: Folder, options: Options) -> str:
-    """Runs the community; its last state in one line."""
+    """Run the community and return its last state in one line."""
     broker = choose_broker(options.broker)
     screen = sys.stdout.isatty() and not options.until_settled
     mode = Mode(until_settled=options.until_settled, screen=screen)
@@ -66,7 +69,7 @@ def _run(folder: Folder, options: Options) -> str:
 
 
 def _check(folder: Folder, started: float, *, as_json: bool) -> int:
-    """Audits what was stored, and says so."""
+    """Audit what was stored, print the result, and return the exit code."""
     totals, findings = audit(folder)
     failed = [finding for finding in findings if not finding.passed]
     result = {

@@ -62,7 +62,7 @@ class Session:
         self._observer: Observer | None = None
 
     async def run(self) -> Scene:
-        """The last scene, once everything has stopped. Raises RunFailed, Interrupted."""
+        """Return the last scene, once everything has stopped. Raises RunFailed, Interrupted."""
         try:
             await _until_signalled(self._work())
         except (ChildFailed, CommandFailed, ApiSilent) as error:
@@ -122,7 +122,9 @@ class Session:
         return self._observer.scene(supervisor.down, supervisor.restarts.total(), self._events)
 
     def _hear(self, text: str) -> None:
-        """A part died or came back: on the screen, or a line where there is none."""
+        """Take the news that a part died or came back: it goes to the screen, or to a line where
+        there is none.
+        """
         if self._observer is not None:
             self._events = [*self._events, Event(self._scene().time_ms, text)][-_KEPT_EVENTS:]
         if self._observer is None or not self._mode.screen:
@@ -140,7 +142,7 @@ async def _keep_looking(observer: Observer) -> None:
 
 
 async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
-    """Does the work; a signal cancels it. Raises Interrupted then."""
+    """Do the work; a signal cancels it. Raises Interrupted then."""
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
     signalled = False

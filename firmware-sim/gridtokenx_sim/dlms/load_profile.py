@@ -46,7 +46,7 @@ class LoadProfile:
         self._rows: deque[Capture] = deque(maxlen=self.capacity)
 
     def capture(self, now_ms: int) -> None:
-        """Captures what the meter's clock has passed since the last call."""
+        """Capture the periods that the meter's clock has passed since the last call."""
         first_ms = max(self._until_ms, now_ms - (self.capacity + 1) * _PERIOD_MS)
         for tick in self._clock.marks(first_ms, now_ms, _PERIOD_MS):
             shown = self._registers(tick.time_ms)
@@ -61,7 +61,7 @@ class LoadProfile:
         self._until_ms = max(self._until_ms, now_ms)
 
     def rows(self, first_ms: int, last_ms: int, zone_min: int, *, has_export: bool) -> list[Row]:
-        """The rows between two times of the meter's clock, both included, oldest first."""
+        """Return the rows between two times of the meter's clock, both included, oldest first."""
         rows = []
         for row in self._rows:
             if first_ms <= row.shown_ms <= last_ms:

@@ -77,41 +77,43 @@ class DlmsMeter:
     # --- as every meter -------------------------------------------------------------------------
 
     def registers(self, time_ms: int | None = None) -> Registers:
-        """The true counters and power, now or at a community time; faults do not touch them."""
+        """Return the true counters and power, now or at a community time; faults do not
+        touch them.
+        """
         return self._measurement.registers(time_ms)
 
     def inject(self, fault: AnyMeterFault) -> None:
-        """Switches a fault on. Without `from_s` it begins now."""
+        """Switch a fault on. Without `from_s` it begins now."""
         self._capture()
         self._was_reset = False
         self._measurement.inject(fault)
 
     def clear_faults(self) -> None:
-        """Ends every fault, also those of the config."""
+        """End every fault, also those of the config."""
         self._capture()
         self._measurement.clear_faults()
 
     def active_faults(self) -> list[AnyMeterFault]:
-        """The faults in effect now."""
+        """Return the faults in effect now."""
         active = self._measurement.active(self._measurement.elapsed_ms())
         return [scheduled.fault for scheduled in active]
 
     def shown(self) -> Registers:
-        """The registers as the meter shows them, with the faults that change them."""
+        """Return the registers as the meter shows them, with the faults that change them."""
         return self._measurement.shown(self._measurement.elapsed_ms())
 
     def pass_wire(self, reply: bytes) -> bytes:
-        """A reply of this meter after its way over the wire."""
+        """Return a reply of this meter after its way over the wire."""
         return self._measurement.pass_wire(reply)
 
     # --- as a DLMS meter ------------------------------------------------------------------------
 
     def clock_ms(self) -> int:
-        """What the meter's own clock shows, in Unix milliseconds."""
+        """Return what the meter's own clock shows, in Unix milliseconds."""
         return self._meter_clock.shown_ms(self._clock.now_ms())
 
     def take_counter(self) -> int:
-        """The meter's next invocation counter."""
+        """Return the meter's next invocation counter."""
         resets = [one for one in self.active_faults() if isinstance(one, faults.CounterReset)]
         if resets and not self._was_reset:
             self._counter = 0
@@ -122,7 +124,7 @@ class DlmsMeter:
         return self._counter
 
     def conduct(self) -> Conduct:
-        """How it treats the frame that comes now."""
+        """Return how it treats the frame that comes now."""
         delay_s, is_silent, busy = 0.0, False, 0
         for fault in self.active_faults():
             match fault:
@@ -137,7 +139,7 @@ class DlmsMeter:
         return Conduct(delay_s=delay_s, is_silent=is_silent, is_busy=0 < self._put_off <= busy)
 
     def associate(self, client: int, server: int) -> Conversation | None:
-        """A conversation with one of its clients; None for strangers."""
+        """Return a conversation with one of its clients; None for strangers."""
         if server != LOGICAL_DEVICE or client not in self._models:
             return None
         config = next(one for one in self.config.client if one.address == client)
@@ -153,7 +155,7 @@ class DlmsMeter:
         return _Conversation(association, self.active_faults)
 
     def objects(self, client: int) -> ObjectModel:
-        """What a client of this address reads."""
+        """Return what a client of this address reads."""
         return self._models[client]
 
     # --- values ---------------------------------------------------------------------------------
@@ -269,5 +271,5 @@ def _terms(client: ClientConfig, max_pdu_bytes: int) -> ClientTerms:
 
 
 def _newest(guard: ReplayGuard) -> Callable[[], int]:
-    """The newest counter as the meter tells it: zero where there has been none."""
+    """Return the newest counter as the meter tells it: zero where there has been none."""
     return lambda: max(0, guard.newest)

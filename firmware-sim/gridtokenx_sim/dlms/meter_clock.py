@@ -31,17 +31,17 @@ class MeterClock:
         self._was_moved = False
 
     def shown_ms(self, time_ms: int) -> int:
-        """The meter's time, in Unix milliseconds, at the community time `time_ms`."""
+        """Return the meter's time, in Unix milliseconds, at the community time `time_ms`."""
         drift_ms = (time_ms - self._start_ms) * self._drift_ppm // _PPM
         return time_ms + drift_ms + self._offset_ms + self._jump_ms(time_ms)
 
     def move(self, by_ms: int) -> None:
-        """Sets the clock forward or back, from now on."""
+        """Set the clock forward or back, from now on."""
         self._offset_ms += by_ms
         self._was_moved = True
 
     def marks(self, from_ms: int, to_ms: int, period_ms: int) -> Iterator[Tick]:
-        """The multiples of `period_ms` that the clock passed within (from_ms, to_ms].
+        """Yield the multiples of `period_ms` that the clock passed within (from_ms, to_ms].
 
         A jump back passes some of them twice, a jump forward passes none of those between.
         """
@@ -61,7 +61,9 @@ class MeterClock:
         self._was_moved = self._was_moved or adjusted
 
     def _time_of(self, shown_ms: int, near_ms: int) -> int:
-        """When the clock will show `shown_ms`, after `near_ms`, if it does not jump until then."""
+        """Return when the clock will show `shown_ms`, after `near_ms`, if it does not jump until
+        then.
+        """
         ahead_ms = shown_ms - self.shown_ms(near_ms)
         time_ms = near_ms + max(1, ahead_ms * _PPM // (_PPM + self._drift_ppm))
         if self.shown_ms(time_ms) == shown_ms - 1:  # the drift is counted in whole milliseconds

@@ -51,7 +51,7 @@ LOGICAL_DEVICE = 1
 
 
 def invocation_counter(place: int) -> Obis:
-    """Where the newest counter of the `place`-th client with keys is told."""
+    """Return where the newest counter of the `place`-th client with keys is told."""
     return Obis(0, 0, 43, 1, place)
 
 
@@ -72,7 +72,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def identity_objects(source: Source) -> Iterator[CosemObject]:
-    """What even a client without security reads."""
+    """Yield what even a client without security reads."""
     yield DataObject(LOGICAL_DEVICE_NAME, lambda: data.octet_string(source.name))
     yield SapAssignment({LOGICAL_DEVICE: source.name})
     yield ClockObject(source.clock_ms, source.move_clock_ms, source.zone_min)
@@ -81,7 +81,7 @@ def identity_objects(source: Source) -> Iterator[CosemObject]:
 
 
 def all_objects(source: Source) -> Iterator[CosemObject]:
-    """Everything that the meter measures as well."""
+    """Yield everything that the meter measures as well."""
     yield from identity_objects(source)
     yield DataObject(SERIAL_NUMBER, lambda: data.octet_string(source.serial.encode()))
     yield from _energy(source)
@@ -162,7 +162,7 @@ class ClientView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def logical_device(source: Source, view: ClientView) -> ObjectModel:
-    """The objects that this client reaches, with its association and security among them."""
+    """Return the objects that this client reaches, with its association and security among them."""
     objects = all_objects(source) if view.reads_all else identity_objects(source)
     model = ObjectModel(objects, may_write=view.may_write)
     if view.reads_all:

@@ -41,7 +41,9 @@ PUSHED = (
 
 
 def notification(meter: DlmsMeter, config: PushConfig, number: int) -> bytes:
-    """The message: pairs of logical name and value, under the client's keys if it has any."""
+    """Return the message: pairs of logical name and value, under the client's keys if it
+    has any.
+    """
     client = next(one for one in meter.config.client if one.address == config.client)
     model = meter.objects(config.client)
     pairs: list[Data] = []
@@ -75,7 +77,7 @@ async def keep_pushing(
     send: Callable[[bytes], Awaitable[None]],
     since_ms: int,
 ) -> None:
-    """Sends a notification at each multiple of the interval after `since_ms`, until cancelled.
+    """Send a notification at each multiple of the interval after `since_ms`, until cancelled.
 
     What was not heard is not said again, as with real meters.
     """
@@ -93,7 +95,7 @@ async def keep_pushing(
 
 
 async def send_over_tcp(config: PushConfig, message: bytes) -> None:
-    """One connection for one message. Raises LinkError."""
+    """Send one message in a connection of its own. Raises LinkError."""
     line = await StreamLine.connect(config.host, config.port)
     try:
         await line.write(

@@ -38,7 +38,7 @@ class Alarm:
         self._loop.add_reader(self._fd, self._expired)
 
     def set(self, at_s: float) -> None:
-        """Rings at `at_s` of the monotonic clock, which is the loop's; at once if it has passed."""
+        """Ring at `at_s` of the monotonic clock, which is the loop's; at once if it has passed."""
         seconds, nanoseconds = divmod(max(1, round(at_s * 1e9)), 10**9)
         when = _Itimerspec(_Timespec(0, 0), _Timespec(seconds, nanoseconds))
         self._libc.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(when), None)

@@ -63,7 +63,7 @@ class _Terminal:
         received(data)
 
     def write(self, data: bytes) -> None:
-        """Bytes that do not fit are lost, as in a receiver that nobody empties."""
+        """Write bytes. Those that do not fit are lost, as in a receiver that nobody empties."""
         if self.closed:
             return
         try:
@@ -72,7 +72,7 @@ class _Terminal:
             return
 
     def speed(self) -> int:
-        """The baud rate that the port's user has set, as a termios constant."""
+        """Return the baud rate that the port's user has set, as a termios constant."""
         return int(termios.tcgetattr(self._far)[4])
 
     @property
@@ -139,7 +139,7 @@ class Line:
         self.replug()
 
     def replug(self) -> None:
-        """Puts the adapter (back) in: a new terminal behind the link. Raises LineError."""
+        """Put the adapter (back) in: a new terminal behind the link. Raises LineError."""
         if self._gateway is not None:
             return
         gateway = _Terminal()
@@ -152,7 +152,7 @@ class Line:
         self._gateway = gateway
 
     def unplug(self) -> None:
-        """Pulls the adapter out: open ports hang up, the link is gone."""
+        """Pull the adapter out: open ports hang up, the link is gone."""
         if self._gateway is None:
             return
         gateway, self._gateway = self._gateway, None
@@ -197,7 +197,7 @@ class Line:
         self._deliver(at_s, data, self._gateway)
 
     def _meters_speed(self) -> int:
-        """The baud rate that the meters talk at now, as a termios constant."""
+        """Return the baud rate that the meters talk at now, as a termios constant."""
         return self._meters.speed() if self._follows_meters else int(self._speed or 0)
 
     def _deliver(self, at_s: float, data: bytes, to: _Terminal) -> None:
@@ -216,7 +216,7 @@ class Line:
 
 
 def _point(link: Path, target: str) -> None:
-    """Makes `link` a symbolic link to `target`, over a stale one if need be."""
+    """Make `link` a symbolic link to `target`, over a stale one if need be."""
     if link.exists() and not link.is_symlink():
         raise LineError(f"{link}: expected nothing or an old link here, found a file")
     fresh = link.with_name(f".{link.name}.{os.getpid()}")
@@ -230,7 +230,7 @@ def _point(link: Path, target: str) -> None:
 
 
 def _unpoint(link: Path, target: str) -> None:
-    """Removes `link` unless it has come to lead elsewhere."""
+    """Remove `link` unless it has come to lead elsewhere."""
     try:
         if str(link.readlink()) == target:
             link.unlink()

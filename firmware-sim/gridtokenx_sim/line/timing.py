@@ -18,7 +18,7 @@ class WireTiming:
     """
 
     def __init__(self, baud: int, silence_s: float | None = None) -> None:
-        """`silence_s` is Modbus's for this rate where it is not given."""
+        """Prepare a wire at a rate. `silence_s` is Modbus's for this rate where it is not named."""
         self.set_baud(baud)
         if silence_s is None:
             fits = baud <= _FAST_BAUD
@@ -28,11 +28,11 @@ class WireTiming:
         self._meters_spoke = False
 
     def set_baud(self, baud: int) -> None:
-        """What is carried from now on goes at this rate."""
+        """Change the rate of what is carried from now on."""
         self._byte_s = _BITS_PER_BYTE / baud
 
     def request(self, count: int, now_s: float) -> float | None:
-        """When the last of `count` bytes from the gateway arrives.
+        """Return when the last of `count` bytes from the gateway arrives.
 
         None if they come less than a silence after a reply: the meters hear both as one frame.
         """
@@ -42,7 +42,7 @@ class WireTiming:
         return self._carry(count, now_s)
 
     def reply(self, count: int, now_s: float) -> float:
-        """When the last of `count` bytes from the meters arrives."""
+        """Return when the last of `count` bytes from the meters arrives."""
         begins_s = now_s if self._meters_spoke else max(now_s, self._free_at_s + self.silence_s)
         self._meters_spoke = True
         return self._carry(count, begins_s)

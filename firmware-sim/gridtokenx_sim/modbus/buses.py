@@ -66,12 +66,12 @@ class RunningSerialBus:
             self._line.close()
 
     async def unplug(self) -> None:
-        """Pulls the adapter out of the gateway."""
+        """Pull the adapter out of the gateway."""
         if self._line is not None:
             self._line.unplug()
 
     async def replug(self) -> None:
-        """Puts it back: the same link, a new device behind it. Raises BusError."""
+        """Put it back: the same link, a new device behind it. Raises BusError."""
         try:
             if self._line is not None:
                 self._line.replug()
@@ -122,11 +122,11 @@ class RunningTcpBus:
             await server.shutdown()  # type: ignore[no-untyped-call]
 
     async def unplug(self) -> None:
-        """Closes the connections and refuses new ones."""
+        """Close the connections and refuses new ones."""
         await self.stop()
 
     async def replug(self) -> None:
-        """Listens again on the same port. Raises BusError."""
+        """Listen again on the same port. Raises BusError."""
         if self._server is None:
             await self.start()
 

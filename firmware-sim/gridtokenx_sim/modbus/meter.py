@@ -50,28 +50,30 @@ class SimMeter:
         self._measurement = Measurement(installation, site, sky, clock, self._seed, scheduled)
 
     def registers(self, time_ms: int | None = None) -> Registers:
-        """The true counters and power, now or at a community time; faults do not touch them."""
+        """Return the true counters and power, now or at a community time; faults do not
+        touch them.
+        """
         return self._measurement.registers(time_ms)
 
     def inject(self, fault: AnyMeterFault) -> None:
-        """Switches a fault on. Without `from_s` it begins now."""
+        """Switch a fault on. Without `from_s` it begins now."""
         self._measurement.inject(fault)
 
     def clear_faults(self) -> None:
-        """Ends every fault, also those of the config."""
+        """End every fault, also those of the config."""
         self._measurement.clear_faults()
 
     def active_faults(self) -> list[AnyMeterFault]:
-        """The faults in effect now."""
+        """Return the faults in effect now."""
         active = self._measurement.active(self._measurement.elapsed_ms())
         return [scheduled.fault for scheduled in active]
 
     def shown(self) -> Registers:
-        """The registers as the meter shows them, with the faults that change them."""
+        """Return the registers as the meter shows them, with the faults that change them."""
         return self._measurement.shown(self._measurement.elapsed_ms())
 
     def answer(self, function: int, address: int, count: int) -> Answer | None:
-        """The reply to a read request at this moment; None is silence."""
+        """Return the reply to a read request at this moment; None is silence."""
         elapsed_ms = self._measurement.elapsed_ms()
         delay_ms = exception = 0
         is_undefined = False
@@ -94,7 +96,7 @@ class SimMeter:
         return Answer(registers=result, exception=0, delay_ms=delay_ms)
 
     def pass_wire(self, reply: bytes) -> bytes:
-        """A reply of this meter after its way over the wire."""
+        """Return a reply of this meter after its way over the wire."""
         return self._measurement.pass_wire(reply)
 
     def _snapshot(self, elapsed_ms: int, *, is_undefined: bool) -> Snapshot:

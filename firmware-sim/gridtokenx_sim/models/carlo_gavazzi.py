@@ -45,7 +45,10 @@ def _serial(address: int) -> Register:
 
 
 def _electrical() -> list[Register]:
-    """Voltage, current and power of each phase, and the sum of power: common to all of them."""
+    """Return voltage, current and power of each phase, and the sum of power.
+
+    All models have them.
+    """
     phases = [
         register
         for phase in range(3)

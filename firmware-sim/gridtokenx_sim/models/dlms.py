@@ -18,7 +18,7 @@ class DlmsModel(msgspec.Struct, frozen=True, kw_only=True):
     is_named_by_device: bool = False
 
     def meter_id(self, serial: str) -> str:
-        """What a gateway makes of its name: `ISKRAEMECO-40012345`."""
+        """Return what a gateway makes of its name: `ISKRAEMECO-40012345`."""
         named = logical_device_name(self, serial).decode() if self.is_named_by_device else serial
         return f"{self.maker}-{named}"
 
@@ -39,12 +39,12 @@ DLMS_MODELS = {
 
 
 def logical_device_name(model: DlmsModel, serial: str) -> bytes:
-    """At most 16 bytes, the maker's letters first (Blue Book, 0-0:42.0.0)."""
+    """Return at most 16 bytes, the maker's letters first (Blue Book, 0-0:42.0.0)."""
     return f"{model.letters}{serial}".encode()
 
 
 def system_title(model: DlmsModel, serial: str) -> bytes:
-    """Eight bytes, the maker's letters first; its serial number makes the others."""
+    """Return eight bytes: the maker's letters, and five made from the serial number."""
     digest = 0
     for byte in serial.encode():
         digest = (digest * 257 + byte) % (1 << 40)

@@ -36,7 +36,7 @@ def _energies() -> list[Register]:
 
 
 def _phases(count: int) -> list[Register]:
-    """Voltage, current and power of each phase."""
+    """Return voltage, current and power of each phase."""
     return [
         register
         for phase in range(count)

@@ -38,7 +38,7 @@ class Table:
                 self._at[register.address + offset] = (register, offset)
 
     def moved(self, distance: int) -> Table:
-        """The same registers, `distance` further on. For a table without `filled` blocks."""
+        """Return the same registers, `distance` further on. For a table without `filled` blocks."""
         assert not self._zeros
         return Table(
             [
@@ -48,7 +48,7 @@ class Table:
         )
 
     def read(self, snapshot: Snapshot, address: int, count: int) -> list[int] | int:
-        """`count` words from `address`, or an exception code."""
+        """Return `count` words from `address`, or an exception code."""
         if count == 1 and (single := self._alone.get(address)):
             return encode(single, snapshot) or ILLEGAL_ADDRESS
         words: list[int] = []
@@ -100,7 +100,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def read(self, snapshot: Snapshot, function: int, address: int, count: int) -> list[int] | int:
-        """The registers asked for by function code 3 or 4, or an exception code."""
+        """Return the registers asked for by function code 3 or 4, or an exception code."""
         table = self.tables.get(function)
         if table is None:
             return ILLEGAL_FUNCTION
@@ -111,7 +111,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         return table.read(snapshot, address, count)
 
     def at(self, base: int) -> Layout:
-        """The same registers from `base` on; a layout that cannot be moved stays."""
+        """Return the same registers from `base` on; a layout that cannot be moved stays."""
         if self.base is None or base == self.base:
             return self
         tables = {code: table.moved(base - self.base) for code, table in self.tables.items()}

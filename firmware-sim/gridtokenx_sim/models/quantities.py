@@ -36,7 +36,7 @@ def net_uwh(snapshot: Snapshot) -> int | None:
 
 
 def phase_mw(phase: int) -> Quantity:
-    """Active power of a phase, counted from 0."""
+    """Return the active power of a phase, counted from 0."""
     return lambda snapshot: snapshot.phase_mw[phase]
 
 

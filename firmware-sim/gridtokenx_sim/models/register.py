@@ -63,7 +63,7 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(register: Register, snapshot: Snapshot) -> list[int] | None:
-    """The register's 16-bit words, or None where this meter has no such value."""
+    """Return the register's 16-bit words, or None where this meter has no such value."""
     value = register.quantity(snapshot)
     if isinstance(value, str):
         return _words(value.encode("ascii").ljust(2 * register.length, b"\0"))
@@ -83,7 +83,10 @@ def encode(register: Register, snapshot: Snapshot) -> list[int] | None:
 
 
 def _integer_words(register: Register, value: int) -> list[int]:
-    """Out-of-range values stick at the end of the range, as the displays of such meters do."""
+    """Return the words of an integer.
+
+    One out of range sticks at the end of the range, as the displays of such meters do.
+    """
     count, signed = _INTEGERS[register.kind]
     half = 0 if register.counter else register.per_count // 2
     raw = (value + half) // register.per_count
@@ -93,8 +96,11 @@ def _integer_words(register: Register, value: int) -> list[int]:
 
 
 def _datetime_words(time_ms: int) -> list[int]:
-    """IEC 870-5-4 as Schneider has it: years from 2000; month and day; hour and minute; and the
-    milliseconds of the minute. The day of the week and summer time are left out."""
+    """Return the words of a time.
+
+    IEC 870-5-4 as Schneider has it: years from 2000; month and day; hour and minute; and the
+    milliseconds of the minute. The day of the week and summer time are left out.
+    """
     at = datetime.fromtimestamp(time_ms // 1000, UTC)
     minute = at.hour << 8 | at.minute
     return [at.year - 2000, at.month << 8 | at.day, minute, time_ms % 60_000]

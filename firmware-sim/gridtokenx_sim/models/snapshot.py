@@ -30,7 +30,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def take_snapshot(registers: Registers, *, serial: str, phases: int, seed: int) -> Snapshot:
-    """The quantities that go with `registers`: phases, voltages and currents, at power factor 1."""
+    """Return the quantities that go with `registers`: phases, voltages and currents, at power
+    factor 1.
+    """
     powers = _split(registers.power_mw, phases)
     minute = registers.time_ms // 60_000
     voltages = tuple(
@@ -57,7 +59,7 @@ def take_snapshot(registers: Registers, *, serial: str, phases: int, seed: int) 
 
 
 def _split(power_mw: int, phases: int) -> tuple[int, ...]:
-    """The phases' powers, which add up to `power_mw` exactly."""
+    """Return the phases' powers, which add up to `power_mw` exactly."""
     if phases == 1:
         return (power_mw,)
     shares = [power_mw * share // 100 for share in _PHASE_SHARES_PERCENT]

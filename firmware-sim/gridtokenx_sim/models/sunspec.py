@@ -47,7 +47,7 @@ class _Model:
         self._next += length
 
     def point(self, kind: str, quantity: of.Quantity | None = None, per_count: int = 1) -> None:
-        """One value; without a quantity, or where it has none, it is not implemented."""
+        """Add one value. Without a quantity, or where it has none, it is not implemented."""
         self._points.append(
             Register(
                 address=self._next,
@@ -93,7 +93,7 @@ def _net_mw(snapshot: Snapshot) -> int | None:
 
 
 def _fed_mw(snapshot: Snapshot) -> int | None:
-    """What an inverter feeds in; none while it sleeps."""
+    """Return what an inverter feeds in; none while it sleeps."""
     power_mw = snapshot.power_mw
     return -power_mw if power_mw is not None and power_mw < 0 else None
 
@@ -107,7 +107,7 @@ def _is_fine(snapshot: Snapshot) -> bool:
 
 
 def _counts(quantity: of.Quantity) -> of.Quantity:
-    """Power in counts of what `_power_scale` says: 0.1 W, or 1 W."""
+    """Return power in counts of what `_power_scale` says: 0.1 W, or 1 W."""
 
     def counts(snapshot: Snapshot) -> int | None:
         value = quantity(snapshot)

@@ -66,7 +66,10 @@ class MeterElement:
         ]
 
     def at(self, time_ms: int) -> Registers:
-        """The registers at `time_ms`; before the start they stand at their opening values."""
+        """Return the registers at `time_ms`.
+
+        Before the start they stand at their opening values.
+        """
         time_ms = max(time_ms, self._start_ms)
         opening = self._opening(time_ms // DAY_MS)
         within = self._within(time_ms)
@@ -78,11 +81,11 @@ class MeterElement:
         )
 
     def power_mw(self, time_ms: int) -> int:
-        """Net power at `time_ms`, constant within each minute."""
+        """Return net power at `time_ms`, constant within each minute."""
         return self._day(time_ms // DAY_MS).power_mw[time_ms % DAY_MS // MINUTE_MS]
 
     def _within(self, time_ms: int) -> Counted:
-        """The energy from the day's midnight (UTC) to `time_ms`."""
+        """Return the energy from the day's midnight (UTC) to `time_ms`."""
         day = self._day(time_ms // DAY_MS)
         minute, rest_ms = divmod(time_ms % DAY_MS, MINUTE_MS)
         power_mw = day.power_mw[minute]
@@ -92,7 +95,7 @@ class MeterElement:
         )
 
     def _opening(self, day: int) -> Counted:
-        """The counters at the midnight before `day`, integrating the days up to it."""
+        """Return the counters at the midnight before `day`, integrating the days up to it."""
         first = self._start_ms // DAY_MS
         while len(self._openings) <= day - first:
             before = self._openings[-1]
@@ -130,6 +133,6 @@ class MeterElement:
 
 
 def solar_mw(solar_w: int, irradiance_mw_m2: int) -> int:
-    """Output of panels rated `solar_w` (at 1000 W/m²), in mW, never above their rating."""
+    """Return output of panels rated `solar_w` (at 1000 W/m²), in mW, never above their rating."""
     rated = solar_w * irradiance_mw_m2 // 1000
     return min(rated * _PERFORMANCE_PERCENT // 100, solar_w * 1000)

@@ -36,7 +36,7 @@ def _raw_shape(*, weekend: bool) -> list[float]:
 
 
 def _weekly_shapes() -> tuple[list[float], list[float]]:
-    """Working day and weekend, scaled so that a week's mean is 1."""
+    """Return the shapes of a working day and of a weekend, scaled so that a week's mean is 1."""
     working, weekend = _raw_shape(weekend=False), _raw_shape(weekend=True)
     mean = (5 * sum(working) + 2 * sum(weekend)) / (7 * MINUTES_PER_DAY)
     return [value / mean for value in working], [value / mean for value in weekend]
@@ -55,7 +55,7 @@ class Household:
         self._seed = seed
 
     def day_mw(self, day: int) -> list[int]:
-        """Load in mW of each minute of the UTC day `day` since 1970."""
+        """Return load in mW of each minute of the UTC day `day` since 1970."""
         if self._mean_mw == 0:
             return [0] * MINUTES_PER_DAY
         local_day, offset = divmod(day * MINUTES_PER_DAY + self._shift, MINUTES_PER_DAY)
@@ -70,7 +70,9 @@ class Household:
         return [level * value for value in shape]
 
     def _activity(self, first_slot: int) -> list[float]:
-        """A day's factors with mean 1: a murmur for each quarter hour, pulses of appliances."""
+        """Return a day's factors with mean 1: small noise for each quarter hour, and pulses of
+        appliances.
+        """
         factors: list[float] = []
         for slot in range(first_slot, first_slot + MINUTES_PER_DAY // _SLOT_MINUTES):
             bits = mix(self._seed, slot)

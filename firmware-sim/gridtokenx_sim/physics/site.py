@@ -22,7 +22,7 @@ class Sky:
         self._days: dict[int, list[int]] = {}
 
     def day_mw_m2(self, day: int) -> list[int]:
-        """Horizontal irradiance in mW/m² of each minute of the UTC day `day` since 1970."""
+        """Return horizontal irradiance in mW/m² of each minute of the UTC day `day` since 1970."""
         irradiance = self._days.get(day)
         if irradiance is None:
             while len(self._days) >= _KEPT_DAYS:

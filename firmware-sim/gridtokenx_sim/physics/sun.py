@@ -12,7 +12,8 @@ _DAY_MS = 86_400_000
 
 
 def cos_zenith(time_ms: int, latitude: float, longitude: float) -> float:
-    """Cosine of the sun's zenith angle; above 0 while the sun's centre is above the horizon.
+    """Return the cosine of the sun's zenith angle. It is above 0 while the sun's centre is above
+    the horizon.
 
     `latitude` is positive north and `longitude` positive east, both in degrees. The method is
     NOAA's "General Solar Position Calculations" (Global Monitoring Division), whose Fourier
@@ -30,12 +31,13 @@ def cos_zenith(time_ms: int, latitude: float, longitude: float) -> float:
 
 
 def elevation_degrees(time_ms: int, latitude: float, longitude: float) -> float:
-    """Height of the sun above the horizon, in degrees, without refraction."""
+    """Return height of the sun above the horizon, in degrees, without refraction."""
     return math.degrees(math.asin(max(-1.0, min(1.0, cos_zenith(time_ms, latitude, longitude)))))
 
 
 def clear_sky_w_m2(cosine: float) -> float:
-    """Global horizontal irradiance under a clear sky, W/m², from the cosine of the zenith angle.
+    """Return global horizontal irradiance under a clear sky, W/m², from the cosine of the zenith
+    angle.
 
     Haurwitz (1945, 1946), in the form of Reno, Hansen and Stein, SAND2012-2389.
     """
@@ -45,14 +47,14 @@ def clear_sky_w_m2(cosine: float) -> float:
 
 
 def _year_angle(time_ms: int) -> float:
-    """NOAA's fractional year (gamma), in radians."""
+    """Return NOAA's fractional year (gamma), in radians."""
     first_ms, days = _year(time_ms // _DAY_MS)
     return 2 * math.pi / days * ((time_ms - first_ms) / _DAY_MS - 0.5)
 
 
 @lru_cache(maxsize=4)
 def _year(day: int) -> tuple[int, int]:
-    """When the year of the day `day` since 1970 begins (Unix ms), and its length in days."""
+    """Return when the year of the day `day` since 1970 begins (Unix ms), and its length in days."""
     year = datetime.fromtimestamp(day * _DAY_MS // 1000, UTC).year
     first_ms = round(datetime(year, 1, 1, tzinfo=UTC).timestamp() * 1000)
     return first_ms, 366 if isleap(year) else 365

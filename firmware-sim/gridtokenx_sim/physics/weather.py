@@ -14,13 +14,13 @@ class Weather:
         self._cloud = seed_for(seed, "cloud")
 
     def cloud_cover(self, time_ms: int) -> float:
-        """The clouded part of the sky, from 0 (clear) to 1 (overcast)."""
+        """Return the clouded part of the sky, from 0 (clear) to 1 (overcast)."""
         front = smooth(self._front, time_ms / _FRONT_MS)
         cloud = smooth(self._cloud, time_ms / _CLOUD_MS)
         return max(0.0, min(1.0, 1.05 * front + 0.45 * cloud - 0.1))
 
     def transmission(self, time_ms: int) -> float:
-        """What the clouds leave of the clear sky's irradiance, from 0.25 to 1.
+        """Return what the clouds leave of the clear sky's irradiance, from 0.25 to 1.
 
         Kasten and Czeplak (1980): 1 - 0.75 (N/8)^3.4 for a cover of N eighths.
         """

@@ -59,7 +59,7 @@ def gridtokenx(
     key_file: Path,
     tmp_path: Path,
 ) -> Command:
-    """Runs the command in this process with the test's server and key."""
+    """Run the command in this process with the test's server and key."""
     monkeypatch.setenv("GRIDTOKENX_API", community.url)
     monkeypatch.setenv("GRIDTOKENX_KEY", str(key_file))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -84,7 +84,7 @@ def address(key_file: Path) -> str:
 
 
 def sent(community: Community) -> Any:
-    """The last instruction that the server was sent, its signature verified."""
+    """Return the last instruction that the server was sent, its signature verified."""
     return open_instruction(community.requests[-1][1].encode())
 
 

@@ -90,7 +90,7 @@ def interval(
 
 
 def hours(*rows: tuple[str | None, str | None, str]) -> list[Interval]:
-    """Four quarters of each row."""
+    """Return four quarters of each row."""
     return [
         interval(number * QUARTER_MS, *row)
         for number, row in enumerate(r for r in rows for _ in range(4))

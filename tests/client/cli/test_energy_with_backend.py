@@ -46,7 +46,7 @@ class _Standing:
 
 
 def day() -> list[Reading]:
-    """A roof and a household every five minutes from six on; nothing from 11:05 to 12:40."""
+    """Return a roof and a household every five minutes from six on; nothing from 11:05 to 12:40."""
     readings = []
     imported = exported = 0
     for minute in range(360, 16 * 60 + 6, 5):
@@ -95,7 +95,7 @@ async def _store(folder: Path, gateway: Gateway) -> None:
 
 @pytest.fixture(name="api", scope="module")
 def _api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """The folder, and the address of the running backend."""
+    """Yield the folder, and the address of the running backend."""
     folder = tmp_path_factory.mktemp("energy")
     make_community(folder)
     command = [str(BIN / "gridtokenx-backend"), "run", "--config", str(folder / "backend.toml")]

@@ -29,7 +29,7 @@ Books = dict[str, list[AuctionOrder]]
 
 
 def published(books: Books, *links: LinkRules) -> list[Clearing]:
-    """What the API would say of these books, as the client reads it."""
+    """Return what the API would say of these books, as the client reads it."""
     coupling_links = [
         CouplingLink(
             source=link.from_zone,
@@ -63,7 +63,7 @@ def published(books: Books, *links: LinkRules) -> list[Clearing]:
 def trade(
     bid: AuctionOrder, buyer_zone: str, ask: AuctionOrder, seller_zone: str, quantity_uwh: int
 ) -> Trade:
-    """Its charges are not what is looked at here."""
+    """Return a trade. Its charges are not what is looked at here."""
     return Trade(
         maker=bid.number,
         taker=ask.number,
@@ -95,7 +95,7 @@ def test_what_the_backend_clears_the_client_computes_too(orders: list[AuctionOrd
 
 
 def apart(zone: str, orders: list[AuctionOrder], first: int) -> list[AuctionOrder]:
-    """A book of a zone's own members and numbers."""
+    """Return a book of a zone's own members and numbers."""
     return [
         msgspec.structs.replace(each, number=each.number + first, wallet=f"{zone}-{each.wallet}")
         for each in orders

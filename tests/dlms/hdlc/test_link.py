@@ -39,7 +39,7 @@ class Pair:
         self._heard = FrameReader()
 
     def exchange(self, up: Line = perfect, down: Line = perfect) -> list[object]:
-        """Carries bytes both ways until neither end has more to say."""
+        """Carry bytes both ways until neither end has more to say."""
         events: list[object] = []
         while data := self.client.data_to_send():
             for frame in self._heard.feed(up(data)):

@@ -83,7 +83,7 @@ def test_an_example_with_every_section_is_understood(tmp_path: Path) -> None:
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    """A good config with the values at some dotted paths replaced (None removes a key)."""
+    """Return a good config with the values at some dotted paths replaced (None removes a key)."""
     meter = {"model": "eastron_sdm630", "address": 1, "serial": "1"}
     other = {"model": "abb_b23", "address": 2, "serial": "2"}
     net = {"model": "carlo_gavazzi_em24_e1", "address": 1, "serial": "BX"}

@@ -86,7 +86,7 @@ class Reader:
         return await run_service(self.association.get(attribute, selection), self.transport)
 
     async def rows(self, selection: Any = None) -> list[list[Any]]:
-        """The profile: times in Unix milliseconds, numbers as they are."""
+        """Return the profile: times in Unix milliseconds, numbers as they are."""
         found = await self.get(PROFILE, selection)
         return [
             [

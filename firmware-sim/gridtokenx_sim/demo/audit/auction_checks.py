@@ -43,7 +43,9 @@ def books_have_their_hashes(evidence: Evidence) -> str:
 
 
 def auctions_move_the_most(evidence: Evidence) -> str:
-    """Each auction trades the most that different members can at one price, and at that price."""
+    """Each auction trades the most that different members can at one price, and at that
+    price.
+    """
     traded = []
     for entry in evidence.entries:
         if isinstance(entry.outcome, ClearOutcome):
@@ -91,7 +93,7 @@ def _check_zone(seq: int, clearing: ClearOutcome, zone: ZoneClearing) -> None:
 
 
 def _volume(book: list[AuctionOrder], price_ugrx: int) -> int:
-    """The most that can trade at a price when nobody trades with itself: a minimum cut."""
+    """Return the most that can trade at a price when nobody trades with itself: a minimum cut."""
     wanted: Counter[str] = Counter()
     offered: Counter[str] = Counter()
     for order in book:

@@ -53,7 +53,9 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def replay_agrees(evidence: Evidence) -> str:
-    """The backend's own replay of the journal, with every signature, comes to the same state."""
+    """The backend's own replay of the journal, with every signature, comes to the same
+    state.
+    """
     config = evidence.folder.config / "backend.toml"
     command = python("gridtokenx_backend", "replay", "--verify", "--json", "--config", str(config))
     try:
@@ -99,13 +101,13 @@ CHECKS: tuple[Check, ...] = (
 
 
 def audit(folder: Folder) -> tuple[Totals, list[Finding]]:
-    """Checks everything in `folder`, whose processes have stopped."""
+    """Check everything in `folder`, whose processes have stopped."""
     evidence = Evidence(folder)
     return _totals(evidence), [run_check(check, evidence) for check in CHECKS]
 
 
 def run_check(check: Check, evidence: Evidence) -> Finding:
-    """One check over the evidence."""
+    """Return one check over the evidence."""
     name = check.__name__
     try:
         return Finding(name, passed=True, detail=check(evidence))
@@ -114,7 +116,10 @@ def run_check(check: Check, evidence: Evidence) -> Finding:
 
 
 def _totals(evidence: Evidence) -> Totals:
-    """Zeros where the journal cannot be read; the checks say why."""
+    """Return the totals.
+
+    They are zeros where the journal cannot be read, and the checks say why.
+    """
     try:
         accepted, rejected, _ = frame_checks.verdict_counts(evidence)
         minted = [
@@ -146,5 +151,8 @@ def _totals(evidence: Evidence) -> Totals:
 
 
 def _is_delivery(movement: Movement) -> bool:
-    """Energy from one wallet to another; the names of all other accounts have a colon."""
+    """Return whether energy moves from one wallet to another.
+
+    The names of all other accounts have a colon.
+    """
     return movement.asset == "GRID" and ":" not in movement.debit + movement.credit

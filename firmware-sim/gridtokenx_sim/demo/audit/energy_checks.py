@@ -72,7 +72,9 @@ def mint_is_no_more_than_the_truth(evidence: Evidence) -> str:
 
 
 def _due(entry: Entry, marks: Marks, owners: dict[str, str]) -> list[Movement]:
-    """What a frame must mint: for each meter the newest accepted export less the mark before."""
+    """Return what a frame must mint: for each meter the newest accepted export less the mark
+    before.
+    """
     before = dict(marks.newest)
     frame = entry.frame
     order: list[str] = []

@@ -165,7 +165,7 @@ class Evidence:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """An existing SQLite file, to be read only. Raises sqlite3.Error."""
+    """Return an existing SQLite file, to be read only. Raises sqlite3.Error."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 

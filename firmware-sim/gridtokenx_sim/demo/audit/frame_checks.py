@@ -28,7 +28,9 @@ def frames_are_signed(evidence: Evidence) -> str:
 
 
 def frame_chains_are_gapless(evidence: Evidence) -> str:
-    """Each device's frames are one chain from seq 0, each with the hash of the one before it."""
+    """Each device's frames are one chain from seq 0, each with the hash of the one before
+    it.
+    """
     for entries in evidence.frames.values():
         chain, prev, previous = entries[0].frame.chain, _GENESIS, 0
         for seq, entry in enumerate(entries):
@@ -93,7 +95,9 @@ def accepted_readings_are_bound(evidence: Evidence) -> str:
 
 
 def outboxes_hold_the_rest(evidence: Evidence) -> str:
-    """What is left in the gateways' outboxes is exactly what follows the journal: nothing lost."""
+    """What is left in the gateways' outboxes is exactly what follows the journal: nothing
+    lost.
+    """
     waiting = 0
     if len(evidence.outboxes) != len(evidence.device_keys):
         raise Violation(f"expected {len(evidence.device_keys)} outboxes")
@@ -103,7 +107,7 @@ def outboxes_hold_the_rest(evidence: Evidence) -> str:
 
 
 def _waiting(outbox: Outbox, stored: list[Entry]) -> int:
-    """How many of its frames the journal does not have yet."""
+    """Return how many of its frames the journal does not have yet."""
     known = [entry.input for entry in stored]
     prev = hashlib.sha256(known[-1]).digest() if known else _GENESIS
     name = f"outbox of {device_text(outbox.device)}"
@@ -131,13 +135,13 @@ def _waiting(outbox: Outbox, stored: list[Entry]) -> int:
 
 
 def accepted(entry: Entry) -> list[int]:
-    """The indices of the accepted readings of an entry of kind `frame`."""
+    """Return the indices of the accepted readings of an entry of kind `frame`."""
     refused = {index for index, _ in verdicts(entry)}
     return [index for index in range(entry.frame.readings) if index not in refused]
 
 
 def verdicts(entry: Entry) -> list[tuple[int, int]]:
-    """(index, reason) of the readings that were not accepted."""
+    """Return (index, reason) of the readings that were not accepted."""
     outcome = entry.outcome
     if not isinstance(outcome, FrameOutcome) or outcome.readings != entry.frame.readings:
         raise Violation(f"entry {entry.seq}: its outcome is not that of its frame")
@@ -150,7 +154,7 @@ def verdicts(entry: Entry) -> list[tuple[int, int]]:
 
 
 def verdict_counts(evidence: Evidence) -> tuple[int, int, int]:
-    """Readings accepted, rejected, quarantined, as the journal has them."""
+    """Return how many readings were accepted, rejected and quarantined, as the journal has them."""
     total = rejected = quarantined = 0
     for entry in evidence.entries:
         if entry.kind == "frame":

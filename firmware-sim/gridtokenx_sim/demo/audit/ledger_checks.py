@@ -125,7 +125,7 @@ def balances_are_as_told(evidence: Evidence) -> str:
 
 
 def _history(evidence: Evidence) -> Iterator[tuple[Entry, Balances]]:
-    """Each entry with the balances after it; they are one object that goes on changing."""
+    """Yield each entry with the balances after it; they are one object that goes on changing."""
     balances: Balances = {}
     for entry in evidence.entries:
         for movement in entry.movements:
@@ -134,7 +134,7 @@ def _history(evidence: Evidence) -> Iterator[tuple[Entry, Balances]]:
 
 
 def _after(evidence: Evidence, seq: int) -> Balances:
-    """The balances after the entry `seq`. Raises Violation if there is none."""
+    """Return the balances after the entry `seq`. Raises Violation if there is none."""
     if not 0 < seq <= evidence.entries[-1].seq:
         raise Violation(f"expected entry {seq} in the journal")
     balances: Balances = {}

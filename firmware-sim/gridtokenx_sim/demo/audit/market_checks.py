@@ -93,7 +93,9 @@ def _check_order(entry: Entry, order: OrderOutcome) -> None:
 
 
 def _check_clearing(entry: Entry, clearing: ClearOutcome) -> None:
-    """The auctions' settlements come first, and then what bought energy covered."""
+    """Check an auction's movements: its settlements come first, and then what bought energy
+    covered.
+    """
     count = sum(len(_settlement(trade)) for trade in clearing.trades)
     _check_settled(entry, clearing.trades, clearing.movements[:count])
     after = clearing.movements[count:]
@@ -110,7 +112,7 @@ def _check_settled(entry: Entry, trades: list[Trade], movements: list[Movement])
 
 
 def _settlement(trade: Trade) -> list[Movement]:
-    """Money one way and energy the other."""
+    """Return the movements of a trade: money one way and energy the other."""
     movements = [
         Movement("GRX", trade.buyer, trade.seller, trade.net_ugrx),
         Movement("GRX", trade.buyer, _FEES, trade.fee_ugrx),

@@ -281,7 +281,7 @@ class Entry:
 
     @cached_property
     def frame(self) -> Frame:
-        """Of an entry of kind `frame`."""
+        """The frame of an entry of kind `frame`."""
         try:
             return read_frame(self.input)
         except EvidenceError as error:
@@ -299,14 +299,14 @@ class Entry:
 
     @property
     def trades(self) -> list[Trade]:
-        """Those of its orders, or of its auctions."""
+        """The trades of its orders, or of its auctions."""
         if isinstance(self.outcome, ClearOutcome | AmendOutcome):
             return self.outcome.trades
         return [trade for order in self.orders for trade in order.trades]
 
     @property
     def movements(self) -> list[Movement]:
-        """The outcome's, which the leaf repeats."""
+        """The outcome's movements, which the leaf repeats."""
         match self.outcome:
             case (
                 FrameOutcome(movements=movements)

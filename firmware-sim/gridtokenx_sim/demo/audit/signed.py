@@ -53,7 +53,7 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_frame(message: bytes) -> Frame:
-    """The content of a signed frame. Raises EvidenceError."""
+    """Return the content of a signed frame. Raises EvidenceError."""
     _, payload, _ = _sign1(message)
     try:
         fields = cbor2.loads(payload)
@@ -77,14 +77,17 @@ def read_frame(message: bytes) -> Frame:
 
 
 def frame_is_signed(message: bytes, public_key: bytes) -> bool:
-    """Whether the COSE_Sign1 signature (RFC 9052 §4.4) is that key's. Raises EvidenceError."""
+    """Return whether the COSE_Sign1 signature (RFC 9052 §4.4) is that key's.
+
+    Raises EvidenceError.
+    """
     protected, payload, signature = _sign1(message)
     signed = cbor2.dumps(["Signature1", protected, b"", payload])
     return _verifies(public_key, signature, signed)
 
 
 def read_instruction(jws: bytes) -> Instruction:
-    """The payload of a compact JWS. Raises EvidenceError."""
+    """Return the payload of a compact JWS. Raises EvidenceError."""
     try:
         return msgspec.json.decode(_jws_part(jws, 1), type=Instruction)
     except msgspec.DecodeError as error:
@@ -92,7 +95,10 @@ def read_instruction(jws: bytes) -> Instruction:
 
 
 def instruction_is_signed(jws: bytes) -> bool:
-    """Whether the wallet that it names signed it, with Ed25519 (RFC 9864). Raises EvidenceError."""
+    """Return whether the wallet that it names signed it, with Ed25519 (RFC 9864).
+
+    Raises EvidenceError.
+    """
     try:
         header = msgspec.json.decode(_jws_part(jws, 0), type=dict[str, str])
         public_key = base58.b58decode(read_instruction(jws).wallet)
@@ -103,17 +109,17 @@ def instruction_is_signed(jws: bytes) -> bool:
 
 
 def device_id(public_key: bytes) -> bytes:
-    """The first 16 bytes of the key's SHA-256."""
+    """Return the first 16 bytes of the key's SHA-256."""
     return hashlib.sha256(public_key).digest()[:16]
 
 
 def device_text(device: bytes) -> str:
-    """A device id as configs spell it: Base32, lower case, without padding."""
+    """Return a device id as configs spell it: Base32, lower case, without padding."""
     return base64.b32encode(device).decode().rstrip("=").lower()
 
 
 def _sign1(message: bytes) -> tuple[bytes, bytes, bytes]:
-    """(protected header, payload, signature) of a tagged COSE_Sign1."""
+    """Return (protected header, payload, signature) of a tagged COSE_Sign1."""
     try:
         tagged = cbor2.loads(message)
     except cbor2.CBORError as error:

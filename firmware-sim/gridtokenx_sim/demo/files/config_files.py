@@ -90,7 +90,7 @@ def _server(ports: Ports, bus: town.Bus) -> dict[str, Any]:
 
 
 def _sim_clients(secrets: Mapping[str, str]) -> dict[str, Any]:
-    """Who may read a DLMS meter: everybody its name, the gateway everything."""
+    """Return who may read a DLMS meter: everybody its name, the gateway everything."""
     if not secrets:
         return {}
     terms = {"mechanism": "low"}
@@ -221,7 +221,9 @@ def community_toml(identities: Identities, periods: Periods) -> str:
 
 
 def _from_configs(path: Path) -> str:
-    """A path in the demo's folder as its configs name it, so that the folder can be moved."""
+    """Return a path in the demo's folder as its configs name it, so that the folder can
+    be moved.
+    """
     return f"../{path.parent.name}/{path.name}"
 
 

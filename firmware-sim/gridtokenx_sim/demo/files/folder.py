@@ -62,7 +62,8 @@ class Folder:
 
 @contextmanager
 def open_folder(root: Path, *, fresh: bool) -> Iterator[Folder]:
-    """The folder, made if need be, and ours alone until the context ends.
+    """Open the folder, which is made if need be, and keep all other demos out until the context
+    ends.
 
     `fresh` deletes first what an earlier demo made, and only that. Raises FolderError.
     """
@@ -81,7 +82,7 @@ def open_folder(root: Path, *, fresh: bool) -> Iterator[Folder]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replaces `path` in one step, so that a reader never sees half a file. Raises OSError."""
+    """Replace `path` in one step, so that a reader never sees half a file. Raises OSError."""
     draft = path.with_name(f".{path.name}.new")
     draft.write_bytes(msgspec.json.encode(value))
     draft.replace(path)
@@ -93,7 +94,7 @@ def _check(root: Path) -> None:
 
 
 def _check_owner(root: Path) -> None:
-    """Lets only an empty folder pass, or one with the demo's own mark."""
+    """Let only an empty folder pass, or one with the demo's own mark."""
     if {path.name for path in root.iterdir()} <= {"lock"}:
         return
     try:
@@ -122,7 +123,7 @@ def _lock(root: Path) -> Iterator[None]:
 
 
 def _wipe(root: Path) -> None:
-    """Deletes what a demo makes, by name; whatever else lies there stays."""
+    """Delete what a demo makes, by name; whatever else lies there stays."""
     for name in _FOLDERS:
         path = root / name
         if path.is_dir() and not path.is_symlink():

@@ -22,7 +22,7 @@ _KEY_BYTES, _PASSWORD_BYTES = 16, 4
 
 
 def names_of(meter: town.MeterPlan) -> tuple[str, ...]:
-    """The secrets that a meter's gateway must show, as configs call them."""
+    """Return the secrets that a meter's gateway must show, as configs call them."""
     return _OF_ENTRY[meter.entry]
 
 
@@ -31,7 +31,7 @@ def secret_file(folder: Folder, member: town.Member, name: str) -> Path:
 
 
 def meter_secrets(folder: Folder) -> Secrets:
-    """All members' secrets; those that are missing are made. Raises OSError."""
+    """Return all members' secrets; those that are missing are made. Raises OSError."""
     return {
         member.name: {
             name: _secret(secret_file(folder, member, name), name)
@@ -43,7 +43,10 @@ def meter_secrets(folder: Folder) -> Secrets:
 
 
 def _secret(file: Path, name: str) -> str:
-    """Written at once or not at all: half a key would keep the gateway out for ever."""
+    """Return a secret, made where its file is missing.
+
+    The file is written whole or not at all: half a key would keep the gateway out for ever.
+    """
     if not file.exists():
         draft = file.with_name(f".{file.name}.new")
         draft.unlink(missing_ok=True)

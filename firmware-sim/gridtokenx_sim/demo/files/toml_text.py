@@ -10,7 +10,9 @@ Table = Mapping[str, Any]
 
 
 def toml_text(document: Table) -> str:
-    """`document` as TOML 1.0; a value that is a mapping or a list of mappings becomes a table."""
+    """Return `document` as TOML 1.0; a value that is a mapping or a list of mappings becomes a
+    table.
+    """
     return "\n".join(_lines(document, "")) + "\n"
 
 

@@ -38,7 +38,7 @@ class Broker(msgspec.Struct, frozen=True):
 
 
 def choose_broker(choice: BrokerChoice) -> Broker:
-    """Raises NoBroker."""
+    """Return the broker to use. Raises NoBroker."""
     if choice is BrokerChoice.AMQTT:
         return Broker("")
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), _SBIN])
@@ -51,7 +51,7 @@ def choose_broker(choice: BrokerChoice) -> Broker:
 
 
 def broker_part(broker: Broker, folder: Folder, port: int) -> Part:
-    """The broker as a part, on `port` of this machine only."""
+    """Return the broker as a part, on `port` of this machine only."""
     config = folder.config / "mosquitto.conf"
     if not broker.program:
         config.unlink(missing_ok=True)
@@ -67,7 +67,9 @@ def broker_part(broker: Broker, folder: Folder, port: int) -> Part:
 
 
 def _mosquitto_conf(port: int) -> str:
-    """Without limits that drop messages: a PUBACK is no receipt, and gateways wait for theirs."""
+    """Return a config without limits that drop messages: a PUBACK is no receipt, and gateways wait
+    for theirs.
+    """
     lines = [
         f"listener {port} 127.0.0.1",
         "allow_anonymous true",

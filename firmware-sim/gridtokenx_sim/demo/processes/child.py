@@ -50,16 +50,16 @@ class Child:
         return self._process.pid
 
     async def ended(self) -> int:
-        """The exit code, once it ends; negative for a signal."""
+        """Return the exit code, once it ends; negative for a signal."""
         return await self._process.wait()
 
     async def first_line(self) -> str:
-        """What it prints first; empty if it ends without a word."""
+        """Return what it prints first; empty if it ends without a word."""
         assert self._process.stdout is not None
         return (await self._process.stdout.readline()).decode(errors="replace")
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL if that does not end it in time."""
+        """Send SIGTERM, and SIGKILL if that does not end it in time."""
         for number, timeout_s in (
             (signal.SIGTERM, STOP_TIMEOUT_S),
             (signal.SIGKILL, _KILL_TIMEOUT_S),
@@ -73,7 +73,7 @@ class Child:
 
 
 async def start_child(part: Part) -> Child:
-    """Starts `part` and waits until it is ready. Raises ChildFailed."""
+    """Start `part` and waits until it is ready. Raises ChildFailed."""
     with part.log.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *leashed(part.command),
@@ -117,7 +117,7 @@ def _obituary(part: Part, what: str) -> str:
 
 
 def last_words(log: Path) -> str:
-    """The last line of a log that is not empty, cut to what fits a line."""
+    """Return the last line of a log that is not empty, cut to what fits a line."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
@@ -128,6 +128,8 @@ def last_words(log: Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Ours, without a proxy between the parts: all of them are on this machine."""
+    """Return our environment, without a proxy between the parts, as all of them are on this
+    machine.
+    """
     here = "127.0.0.1,localhost"
     return os.environ | {"NO_PROXY": here, "no_proxy": here}

@@ -20,7 +20,7 @@ class CommandFailed(Exception):
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """The command line of a module, out of this Python and not out of the current folder."""
+    """Return the command line of a module, out of this Python and not out of the current folder."""
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
@@ -31,7 +31,7 @@ class Commands:
         self._several = asyncio.Semaphore(max(2, os.cpu_count() or 2))
 
     async def answer(self, module: str, *arguments: str) -> Any:
-        """What the command prints with `--json`. Raises CommandFailed."""
+        """Return what the command prints with `--json`. Raises CommandFailed."""
         async with self._several:
             code, out, err = await _run([*python(module, *arguments), "--json"])
         shown = " ".join([module, *arguments])

@@ -16,7 +16,8 @@ _PR_SET_PDEATHSIG = 1
 
 
 def leashed(command: Sequence[str]) -> list[str]:
-    """The command line that runs `command`, whose first word is a path, on this process's leash.
+    """Return the command line that runs `command`, whose first word is a path, on this process's
+    leash.
 
     The request belongs to the thread that starts it: use the main thread.
     """

@@ -18,7 +18,7 @@ _ASK_EVERY_S = 0.1
 
 
 def free_ports() -> Ports:
-    """Ports of this machine that nothing listens on now."""
+    """Return ports of this machine that nothing listens on now."""
     with ExitStack() as held:
         names = Ports.__struct_fields__
         servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
@@ -43,7 +43,10 @@ def backend_part(folder: Folder) -> Part:
 
 
 def gateway_part(folder: Folder, gateway: town.Gateway, device: Device, api: Api) -> Part:
-    """It is ready when a frame that it has sent since is in the journal."""
+    """Return a gateway as a part.
+
+    It is ready when a frame that it has sent since is in the journal.
+    """
     config = str(config_file(folder, gateway.name))
     command = python("gridtokenx_edge", "run", "--config", config)
 
@@ -57,7 +60,7 @@ def gateway_part(folder: Folder, gateway: town.Gateway, device: Device, api: Api
 
 
 async def _announces(child: Child) -> None:
-    """The first line on stdout is the sign; without one the child has ended."""
+    """Wait for the first line on stdout, which is the sign; without one the child has ended."""
     if not await child.first_line():
         await child.ended()
 

@@ -37,14 +37,14 @@ class Supervisor:
         return [name for stage in self._stages for name in stage if name not in self._running]
 
     async def start(self, *parts: Part) -> None:
-        """Starts parts that do not need each other, and waits for all. Raises ChildFailed."""
+        """Start parts that do not need each other, and waits for all. Raises ChildFailed."""
         self._stages.append([part.name for part in parts])
         await together(*(self._start(part) for part in parts))
         for part in parts:
             self._watches[part.name] = asyncio.create_task(self._watch(part))
 
     async def stop(self, name: str = "") -> None:
-        """Stops what was started, last things first; or only down to the stage of `name`."""
+        """Stop what was started, last things first; or only down to the stage of `name`."""
         while self._stages:
             stage = self._stages[-1]
             await self._stop_stage(stage)
@@ -66,7 +66,7 @@ class Supervisor:
         self._write_pids()
 
     async def _watch(self, part: Part) -> None:
-        """Starts `part` again whenever it ends, with growing patience, until cancelled."""
+        """Start `part` again whenever it ends, after longer and longer waits, until cancelled."""
         wait_s = _FIRST_WAIT_S
         while True:
             started = time.monotonic()
@@ -78,7 +78,7 @@ class Supervisor:
             wait_s = await self._start_again(part, wait_s)
 
     async def _start_again(self, part: Part, wait_s: float) -> float:
-        """Tries until it runs; the next wait."""
+        """Try until it runs; the next wait."""
         while True:
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
@@ -92,7 +92,7 @@ class Supervisor:
                 return wait_s
 
     def _write_pids(self) -> None:
-        """For people with questions; nothing reads it."""
+        """Write down the processes' ids, for people; nothing reads them."""
         pids = {name: child.pid for name, child in self._running.items()}
         with suppress(OSError):
             write_json(self._pids, {"demo": os.getpid(), **pids})

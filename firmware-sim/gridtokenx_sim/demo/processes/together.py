@@ -10,7 +10,10 @@ T = TypeVar("T")
 
 
 async def together(*work: Coroutine[Any, Any, T]) -> list[T]:
-    """The results in order. A failure cancels the rest, waits for it, and is raised alone."""
+    """Return the results in order.
+
+    A failure cancels the rest, waits for it, and is raised alone.
+    """
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         return await asyncio.gather(*tasks)

@@ -59,14 +59,16 @@ class Observer:
         self._clearing: Clearing | None = None
 
     async def markets_traded(self) -> set[str]:
-        """The segments in which something has traded; none while the backend does not answer."""
+        """Return the segments in which something has traded; none while the backend does not
+        answer.
+        """
         try:
             return {trade.segment for trade in await self._api.trades(_ALL_TRADES)}
         except ApiSilent:
             return set()
 
     async def look(self) -> None:
-        """Asks the backend for everything; what it does not answer stays as it was."""
+        """Ask the backend for everything; what it does not answer stays as it was."""
         try:
             self._summary = await self._api.summary()
             self._book = await self._api.book()
@@ -78,7 +80,10 @@ class Observer:
             return
 
     async def statement(self) -> Statement:
-        """Totals and balances of one moment: asked again until nothing moves. Raises ApiSilent."""
+        """Return totals and balances of one moment: asked again until nothing moves.
+
+        Raises ApiSilent.
+        """
         while True:
             before = await self._api.summary()
             balances = {
@@ -89,7 +94,7 @@ class Observer:
                 return Statement(after, balances)
 
     def scene(self, down: list[str], restarts: int, events: list[Event]) -> Scene:
-        """What was last seen, with the time and the sun of now."""
+        """Return what was last seen, with the time and the sun of now."""
         now_ms = self._clock.now_ms()
         bids, asks = self._book
         return Scene(
@@ -138,12 +143,12 @@ class Observer:
 
 
 def _model_name(meter: town.MeterPlan) -> str:
-    """The makers' names as people say them."""
+    """Return the makers' names as people say them."""
     return meter.model_name.removesuffix("-Modbus").replace("Schneider Electric", "Schneider")
 
 
 def _read_meters(path: Path) -> dict[str, _Meter]:
-    """By id; empty while the meters have not said anything."""
+    """Return the meters' state by id; nothing while they have not written any."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_Meters)
     except (OSError, msgspec.DecodeError):

@@ -31,7 +31,7 @@ _FAULT_STYLE = "bold red"
 
 
 def picture(scene: Scene, width: int) -> RenderableType:
-    """The scene for a terminal `width` characters wide."""
+    """Return the scene for a terminal `width` characters wide."""
     market = [_book(scene), _trades(scene)]
     if width >= _SIDE_BY_SIDE:
         beside = Table.grid(expand=True)
@@ -113,7 +113,7 @@ def _member_row(row: MemberRow, width: int) -> Iterable[RenderableType]:
 
 
 def _power(row: MemberRow) -> Text:
-    """Green and upward: it feeds in. Red and downward: it draws."""
+    """Return a member's power: green and upward if it feeds in, red and downward if it draws."""
     if row.power_w is None:
         return Text("…")
     style, arrow = ("green", "▲") if row.power_w < 0 else ("red", "▼")
@@ -145,7 +145,7 @@ def _level(level: Level | None, style: str) -> tuple[Text, Text]:
 
 
 def _padded(levels: tuple[Level, ...], count: int, *, in_front: bool) -> list[Level | None]:
-    """Always `count` rows, so that the picture does not jump."""
+    """Return always `count` rows, so that the picture does not jump."""
     blank: list[Level | None] = [None] * (count - len(levels))
     return [*blank, *levels] if in_front else [*levels, *blank]
 
@@ -177,7 +177,7 @@ def _trades(scene: Scene) -> RenderableType:
 
 
 def _auction(scene: Scene) -> str | None:
-    """What came of the newest auction, if there was one."""
+    """Return what came of the newest auction, if there was one."""
     clearing = scene.clearing
     if clearing is None:
         return None
@@ -192,7 +192,7 @@ def _auction(scene: Scene) -> str | None:
 
 
 def of_market(segment: str) -> str:
-    """What is set behind a trade or an order of the auction every quarter of an hour."""
+    """Return what is set behind a trade or an order of the auction every quarter of an hour."""
     return " ¼h" if segment == "interval" else ""
 
 
@@ -211,7 +211,7 @@ def _events(scene: Scene) -> RenderableType:
 
 
 def kwh(amount_uwh: int) -> str:
-    """To the Wh, cut off."""
+    """Return kWh to the Wh, cut off."""
     return f"{amount_uwh // 10**6 / 1000:,.3f}"
 
 
@@ -224,7 +224,7 @@ def price(ugrx_per_kwh: int) -> str:
 
 
 def local_time(time_ms: int, time_zone: str) -> datetime:
-    """The community's time as its members' clocks show it."""
+    """Return the community's time as its members' clocks show it."""
     return datetime.fromtimestamp(time_ms / 1000, _zone(time_zone))
 
 

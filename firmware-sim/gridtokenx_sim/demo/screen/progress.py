@@ -7,7 +7,7 @@ from gridtokenx_sim.demo.screen.scene import Scene
 
 
 def progress_line(scene: Scene) -> str:
-    """The community in one line."""
+    """Return the community in one line."""
     time = f"{local_time(scene.time_ms, scene.time_zone):%Y-%m-%d %H:%M}"
     summary = scene.summary
     if summary is None:

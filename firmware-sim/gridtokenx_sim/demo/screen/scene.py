@@ -52,6 +52,6 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
 
     def name_of(self, wallet: str) -> str:
-        """The member's name, or the start of an unknown wallet."""
+        """Return the member's name, or the start of an unknown wallet."""
         names = {row.wallet: row.member for row in self.member_rows}
         return names.get(wallet, wallet[:8])

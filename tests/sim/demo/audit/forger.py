@@ -33,7 +33,9 @@ class Forger:
         self.path = folder.journal
 
     def seqs(self, kind: str) -> list[int]:
-        """The numbers of the entries of a kind that moved something, or of all of that kind."""
+        """Return the numbers of the entries of a kind that moved something, or of all of
+        that kind.
+        """
         with database(self.path) as rows:
             found = rows.execute("SELECT seq, leaf FROM journal WHERE kind = ?", (kind,)).fetchall()
         moving = [seq for seq, leaf in found if json.loads(leaf)["movements"]]
@@ -95,5 +97,5 @@ def _movements(outcome: Any) -> list[Any]:
 
 
 def minting(forger: Forger) -> int:
-    """The number of the first frame that minted."""
+    """Return the number of the first frame that minted."""
     return forger.seqs("frame")[0]

@@ -98,14 +98,14 @@ def forge_a_shorter_history(forger: Forger, _: Folder) -> None:
 
 
 def _clearing(forger: Forger) -> int:
-    """The number of the newest clearing in which something traded."""
+    """Return the number of the newest clearing in which something traded."""
     return next(
         seq for seq in reversed(forger.seqs("clear")) if _first_auction(forger.outcome(seq))
     )
 
 
 def _first_auction(outcome: Any) -> Any:
-    """The first zone's auction if something traded in it: its volume is above zero."""
+    """Return the first zone's auction if something traded in it: its volume is above zero."""
     return next((zone for zone in outcome[3] if zone[6]), None)
 
 

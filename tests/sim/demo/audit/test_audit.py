@@ -22,7 +22,7 @@ from gridtokenx_sim.demo.files.folder import NAME, Folder
 
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folder, dict[str, Any]]:
-    """What a real run until both markets had traded stored, and what it printed."""
+    """Return what a real run until both markets had traded stored, and what it printed."""
     place = tmp_path_factory.mktemp("settled")
     command = [sys.executable, "-m", "gridtokenx_sim", "demo", "--until-settled", "--json"]
     done = subprocess.run(
@@ -34,13 +34,13 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folder, dict[str,
 
 @pytest.fixture
 def folder(settled: tuple[Folder, dict[str, Any]], tmp_path: Path) -> Folder:
-    """A copy to forge."""
+    """Return a copy to forge."""
     shutil.copytree(settled[0].root, tmp_path / NAME, symlinks=True)
     return Folder(tmp_path / NAME)
 
 
 def result_of(name: str, folder: Folder) -> Finding:
-    """What the check `name` says of `folder`, alone."""
+    """Return what the check `name` says of `folder`, alone."""
     (check,) = (check for check in CHECKS if check.__name__ == name)
     return run_check(check, Evidence(folder))
 
