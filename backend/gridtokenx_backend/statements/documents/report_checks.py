@@ -15,7 +15,7 @@ from gridtokenx_backend.statements.fold.allocations import MonthAllocations
 from gridtokenx_backend.statements.fold.findings import COMMUNITY
 from gridtokenx_backend.statements.fold.month_fold import MonthFold
 from gridtokenx_backend.statements.fold.posting_kinds import CHARGE_ACCOUNTS
-from gridtokenx_backend.statements.model.document import Check
+from gridtokenx_backend.statements.model.document import Check, compare
 from gridtokenx_wire.units import format_grx, format_kwh
 
 _CHARGES = ("fees", "wheeling", "losses", "congestion rent")
@@ -27,14 +27,14 @@ def report_checks(books: Books, total: StatementTotals) -> list[Check]:
     bought, sold = format_kwh(energy["bought_kwh"]), format_kwh(energy["sold_kwh"])
     traded = format_kwh(fold.trading.quantity_uwh)
     checks = [
-        _check("bought by members = sold by members", bought, sold),
-        _check("sold by members = volume of all trades", sold, traded),
-        _check("checks that failed on statements", str(total.failed_checks), "0"),
+        compare("bought by members = sold by members", bought, sold),
+        compare("sold by members = volume of all trades", sold, traded),
+        compare("checks that failed on statements", str(total.failed_checks), "0"),
     ]
     if not fold.allocations.is_empty:
         checks += _allocation_checks(fold.allocations, total)
     for asset, amount in fold.totals().items():
-        checks.append(_check(f"{asset}: all accounts of the ledger sum to", str(amount), "0"))
+        checks.append(compare(f"{asset}: all accounts of the ledger sum to", str(amount), "0"))
     return [*checks, *_charge_checks(fold), *fold.findings.checks(COMMUNITY)]
 
 
@@ -43,12 +43,12 @@ def _allocation_checks(allocations: MonthAllocations, total: StatementTotals) ->
     given_uwh = total.energy["given_kwh"]
     covered_uwh = total.energy["received_kwh"] - allocations.uncovered_uwh
     checks = [
-        _check(
+        compare(
             "received by the key, as far as known producers cover it = given",
             format_kwh(covered_uwh),
             format_kwh(given_uwh),
         ),
-        _check(
+        compare(
             "cost of shared energy = what producers earned",
             format_grx(total.cost_ugrx),
             format_grx(total.earned_ugrx),
@@ -58,14 +58,14 @@ def _allocation_checks(allocations: MonthAllocations, total: StatementTotals) ->
         moved_uwh = sum(amounts.gave_uwh for amounts in allocations.moved.values())
         moved = format_kwh(moved_uwh + allocations.waiting_uwh)
         text = "GRID that left for shared energy, and what waits = given by the key"
-        checks.append(_check(text, moved, format_kwh(given_uwh)))
+        checks.append(compare(text, moved, format_kwh(given_uwh)))
     return checks
 
 
 def _charge_checks(fold: MonthFold) -> list[Check]:
     """Return a failed check for each account that did not get what trades were charged for it."""
     checks = [
-        _check(
+        compare(
             f"{name}: what trades were charged = what reached the account",
             format_grx(charged_ugrx),
             format_grx(fold.moved_within(account, GRX)),
@@ -75,7 +75,3 @@ def _charge_checks(fold: MonthFold) -> list[Check]:
         )
     ]
     return [check for check in checks if not check.holds]
-
-
-def _check(text: str, left: str, right: str) -> Check:
-    return Check(text=text, left=left, right=right, holds=left == right)

@@ -21,7 +21,7 @@ from gridtokenx_backend.statements.fold.month_fold import MonthFold
 from gridtokenx_backend.statements.fold.posting_kinds import spell
 from gridtokenx_backend.statements.fold.retirement_checks import excess_by_interval
 from gridtokenx_backend.statements.fold.wallet import WalletMonth
-from gridtokenx_backend.statements.model.document import Bill, Check
+from gridtokenx_backend.statements.model.document import Bill, Check, compare
 from gridtokenx_backend.statements.model.months import INTERVAL_MS
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx
 
@@ -51,7 +51,7 @@ def _account_checks(wallet: WalletMonth) -> list[Check]:
     for asset in ASSETS:
         lines = sum(moved.amount for (of, _), moved in wallet.sums.items() if of == asset)
         text = f"{asset}: the lines of this statement = the ledger's movements"
-        checks.append(_check(text, spell(asset, lines), spell(asset, wallet.within[asset])))
+        checks.append(compare(text, spell(asset, lines), spell(asset, wallet.within[asset])))
     return checks
 
 
@@ -60,12 +60,12 @@ def _bill_checks(wallet: WalletMonth, bill: Bill) -> list[Check]:
     moved_ugrx = wallet.bought.amount_ugrx + wallet.sold.amount_ugrx
     total_ugrx = sum(parse_grx(line.amount_grx) for line in bill.lines)
     return [
-        _check(
+        compare(
             "community lines of the bill = GRX that trades moved",
             bill.settled_grx,
             format_grx(-moved_ugrx),
         ),
-        _check("total = sum of the bill's lines", format_grx(total_ugrx), bill.total_grx),
+        compare("total = sum of the bill's lines", format_grx(total_ugrx), bill.total_grx),
     ]
 
 
@@ -74,7 +74,7 @@ def _usage_checks(usage: EnergyUsage) -> list[Check]:
     if not usage.is_known:
         return []
     return [
-        _check(
+        compare(
             "residual import by time of use = import − retired − received by the key",
             format_kwh(sum(usage.residual_by_band_uwh)),
             format_kwh(usage.residual_uwh),
@@ -97,9 +97,9 @@ def _allocation_checks(allocations: MonthAllocations, address: str) -> list[Chec
             ("received by the key = GRID retired for it", allocated.took_uwh, moved.took_uwh),
             ("given by the key = GRID that left for it", allocated.gave_uwh, moved.gave_uwh),
         ):
-            checks.append(_check(text, format_kwh(allocated_uwh), format_kwh(moved_uwh)))
+            checks.append(compare(text, format_kwh(allocated_uwh), format_kwh(moved_uwh)))
     text = "paid for shared energy = GRX that clearings moved"
-    checks.append(_check(text, format_grx(allocated.paid_ugrx), format_grx(moved.paid_ugrx)))
+    checks.append(compare(text, format_grx(allocated.paid_ugrx), format_grx(moved.paid_ugrx)))
     return checks
 
 
@@ -115,8 +115,4 @@ def _coverage_checks(
     first = fold.month.local(fold.month.from_ms + min(excess) * INTERVAL_MS)
     text = "bought GRID retired beyond the import of its interval"
     place = f"{len(excess)} intervals, first that of {first:%Y-%m-%d %H:%M}"
-    return [_check(f"{text} ({place})", format_kwh(sum(excess.values())), format_kwh(0))]
-
-
-def _check(text: str, left: str, right: str) -> Check:
-    return Check(text=text, left=left, right=right, holds=left == right)
+    return [compare(f"{text} ({place})", format_kwh(sum(excess.values())), format_kwh(0))]

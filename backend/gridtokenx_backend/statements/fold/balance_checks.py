@@ -16,9 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gridtokenx_backend.core.messages.period_records import FeedIn
 from gridtokenx_backend.core.model.ledger import Movement
-from gridtokenx_backend.statements.fold.findings import COMMUNITY, Finding
+from gridtokenx_backend.statements.fold.findings import COMMUNITY, Finding, unequal_energies
 from gridtokenx_backend.statements.fold.posting_kinds import is_wallet, spell
-from gridtokenx_wire.units import format_kwh
 
 
 def below_zero(account: str, asset: str, balance: int, entry: int) -> Finding:
@@ -35,21 +34,13 @@ def below_zero(account: str, asset: str, balance: int, entry: int) -> Finding:
 def wrong_feed_in(
     asked: Iterable[FeedIn], movements: Iterable[Movement], entry: int
 ) -> Iterator[Finding]:
-    """Yield a finding for each wallet of which not what the step named left for the utility."""
+    """Return a finding for each wallet of which other energy left than the step named."""
     named = {each.wallet: each.fed_in_uwh for each in asked if each.fed_in_uwh}
     moved: dict[str, int] = {}
     for movement in movements:
         moved[movement.debit] = moved.get(movement.debit, 0) + movement.amount
-    for wallet in dict.fromkeys([*named, *moved]):
-        named_uwh, moved_uwh = named.get(wallet, 0), moved.get(wallet, 0)
-        if named_uwh != moved_uwh:
-            yield Finding(
-                wallet=wallet,
-                entry=entry,
-                text="unsold surplus that left for the utility = that of the month's documents",
-                found=format_kwh(moved_uwh),
-                expected=format_kwh(named_uwh),
-            )
+    text = "unsold surplus that left for the utility = that of the month's documents"
+    return unequal_energies(entry, text, moved, named)
 
 
 def wrong_leaf(

@@ -6,11 +6,12 @@ without them. A finding is written into a document as a check that fails.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from gridtokenx_backend.statements.model.document import Check
+from gridtokenx_wire.units import format_kwh
 
 COMMUNITY = ""
 """Stands in place of a wallet for what concerns all members: such findings are in the report."""
@@ -24,6 +25,22 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     found: str
     expected: str
+
+
+def unequal_energies(
+    entry: int, text: str, found_uwh: Mapping[str, int], expected_uwh: Mapping[str, int]
+) -> Iterator[Finding]:
+    """Yield a finding for each wallet of which both do not have the same energy, in µWh."""
+    for wallet in dict.fromkeys([*found_uwh, *expected_uwh]):
+        found, expected = found_uwh.get(wallet, 0), expected_uwh.get(wallet, 0)
+        if found != expected:
+            yield Finding(
+                wallet=wallet,
+                entry=entry,
+                text=text,
+                found=format_kwh(found),
+                expected=format_kwh(expected),
+            )
 
 
 class Findings:

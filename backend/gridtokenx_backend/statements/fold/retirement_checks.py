@@ -17,14 +17,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from gridtokenx_backend.core.messages.settlement_outcomes import Retirement
 from gridtokenx_backend.core.model.ledger import GRID, RETIRED, Movement
 from gridtokenx_backend.statements.fold.energy import MeteredSpan
-from gridtokenx_backend.statements.fold.findings import Finding
+from gridtokenx_backend.statements.fold.findings import Finding, unequal_energies
 from gridtokenx_wire.units import format_kwh
 
 
 def wrong_movements(
     retirements: Iterable[Retirement], movements: Iterable[Movement], entry: int
 ) -> Iterator[Finding]:
-    """Yield a finding for each wallet whose retirements are not what the ledger moved.
+    """Return a finding for each wallet whose retirements are not what the ledger moved.
 
     Not for a clearing that shared energy by the key: it retires what it shared as well.
     """
@@ -36,16 +36,8 @@ def wrong_movements(
     for movement in movements:
         if movement.asset == GRID and movement.credit == RETIRED:
             moved[movement.debit] = moved.get(movement.debit, 0) + movement.amount
-    for wallet in dict.fromkeys([*recorded, *moved]):
-        recorded_uwh, moved_uwh = recorded.get(wallet, 0), moved.get(wallet, 0)
-        if recorded_uwh != moved_uwh:
-            yield Finding(
-                wallet=wallet,
-                entry=entry,
-                text="bought GRID retired against import = GRID that left for it",
-                found=format_kwh(recorded_uwh),
-                expected=format_kwh(moved_uwh),
-            )
+    text = "bought GRID retired against import = GRID that left for it"
+    return unequal_energies(entry, text, recorded, moved)
 
 
 def more_than_bought(wallet: str, excess_uwh: int, entry: int) -> Finding:

@@ -283,6 +283,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     holds: bool
 
 
+def compare(text: str, left: str, right: str) -> Check:
+    """Return the check that two amounts are equal."""
+    return Check(text=text, left=left, right=right, holds=left == right)
+
+
 class StatementData(msgspec.Struct, frozen=True, kw_only=True):
     """All that a statement says, except for its status and revision."""
 
