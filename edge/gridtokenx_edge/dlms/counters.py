@@ -27,7 +27,7 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     next: int = 0
-    heard: dict[str, int] = {}
+    newest_received: dict[str, int] = msgspec.field(default_factory=dict, name="heard")
 
 
 class CounterFile:
@@ -43,7 +43,7 @@ class CounterFile:
         self._path = folder / f"dlms-{named}.counters"
         self._meter = meter
 
-    def reserve(self, at_least: int = 0, heard: int = -1) -> range:
+    def reserve(self, at_least: int = 0, newest: int = -1) -> range:
         """Reserve a range of counters for this caller, all of them `at_least` or higher, and return
         it.
         """
@@ -53,23 +53,23 @@ class CounterFile:
             last = min(first + RANGE, MAX_COUNTER + 1)
             if first >= last:
                 raise SecurityError("the invocation counter is used up; the keys must be exchanged")
-            self._store(_Kept(last, self._with_heard(kept, heard)))
+            self._store(_Kept(last, self._with_newest(kept, newest)))
             return range(first, last)
 
     def newest_received(self) -> int:
         """Return the newest counter that the meter is known to have used, or -1."""
-        return self._load().heard.get(self._meter, -1)
+        return self._load().newest_received.get(self._meter, -1)
 
-    def keep_newest_received(self, heard: int) -> None:
+    def keep_newest_received(self, newest: int) -> None:
         """Keep the newest counter of the meter, so that replays are recognised after a restart."""
         with self._locked():
             kept = self._load()
-            if heard > kept.heard.get(self._meter, -1):
-                self._store(_Kept(kept.next, self._with_heard(kept, heard)))
+            if newest > kept.newest_received.get(self._meter, -1):
+                self._store(_Kept(kept.next, self._with_newest(kept, newest)))
 
-    def _with_heard(self, kept: _Kept, heard: int) -> dict[str, int]:
-        newest = max(heard, kept.heard.get(self._meter, -1))
-        return kept.heard | ({self._meter: newest} if newest >= 0 else {})
+    def _with_newest(self, kept: _Kept, newest: int) -> dict[str, int]:
+        newest = max(newest, kept.newest_received.get(self._meter, -1))
+        return kept.newest_received | ({self._meter: newest} if newest >= 0 else {})
 
     def _locked(self) -> _Lock:
         return _Lock(self._path.with_name(f"{self._path.name}.lock"))

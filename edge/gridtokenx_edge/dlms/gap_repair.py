@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
@@ -19,12 +19,14 @@ from gridtokenx_edge.dlms.last_readings import LastReading, last_reading_of
 from gridtokenx_edge.dlms.meter_access import MeterAccess
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.log import Logger
-from gridtokenx_edge.meters.load_profile import Capture, Columns
+from gridtokenx_edge.meters.load_profile import Capture
 from gridtokenx_edge.meters.site_reading import Quantities, site_reading
 from gridtokenx_edge.polling.faults import BusFault, MeterDenied, MeterStrange
 from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
+Arguments = ParamSpec("Arguments")
+T = TypeVar("T")
 # A gap is more than a few missed polls.
 _MISSED_POLLS = 3
 _SHORTEST_GAP_MS = 60_000
@@ -177,7 +179,7 @@ class GapRepair:
         drift_ms = self._reader.clock_drift_ms
         if drift_ms is None or abs(drift_ms) > _MOST_DRIFT_MS:
             raise MeterDenied(f"the meter's clock is {_drift_text(drift_ms)}")
-        columns = await self._patiently(self._reader.columns)
+        columns = await self._with_retries(self._reader.columns)
         if columns is None:
             raise MeterDenied("its load profile does not hold the registers")
         load_profile = self._access.profile.load_profile
@@ -186,20 +188,25 @@ class GapRepair:
         for first_ms, last_ms in chunks(
             gap, columns.period_ms, load_profile.rows_per_request, limit_ms
         ):
-            rows = await self._patiently(self._reader.captures, columns, first_ms, last_ms)
+            rows = await self._with_retries(self._reader.captures, columns, first_ms, last_ms)
             assert self._last
             for reading in fitting(rows, self._access, self._last, gap.after):
                 self.repaired += 1
                 self._pass_on(reading)
 
-    async def _patiently(self, read: Any, *arguments: Columns | int) -> Any:
+    async def _with_retries(
+        self,
+        read: Callable[Arguments, Awaitable[T]],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> T:
         """Read something, and try again after faults of the line or the meter, but not after a
         refusal.
         """
         backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, lambda: 1.0)
         for left in reversed(range(_MOST_FAILURES)):
             try:
-                return await read(*arguments)
+                return await read(*args, **kwargs)
             except (MeterDenied, MeterStrange):
                 raise
             except BusFault:

@@ -68,8 +68,8 @@ class LastReadings:
         self._meters = meters
         if are_known:
             return
-        for meter, mark in self._load().items():
-            self._take(meter, mark)
+        for meter, last in self._load().items():
+            self._take(meter, last)
         try:
             async for reading in stored_readings():
                 self._read(reading)
@@ -104,10 +104,10 @@ class LastReadings:
         if reading.meter in self._meters and self._take(reading.meter, last_reading_of(reading)):
             self._is_changed = True
 
-    def _take(self, meter: str, mark: LastReading) -> bool:
+    def _take(self, meter: str, reading: LastReading) -> bool:
         """Keep a reading if it is newer than the one before. Return whether it is."""
         known = self._last_readings.get(meter)
-        is_newer = known is None or mark.time_ms > known.time_ms
+        is_newer = known is None or reading.time_ms > known.time_ms
         if is_newer:
-            self._last_readings[meter] = mark
+            self._last_readings[meter] = reading
         return is_newer

@@ -203,18 +203,18 @@ def _framed(data: bytearray, head: bytes, length: int) -> bytes | None:
     return None
 
 
-def _what_is(heard: bytes, request: bytes, dropped: int) -> NonAnswer:
+def _what_is(received: bytes, request: bytes, dropped: int) -> NonAnswer:
     """Return what bytes without an answer look like, for the person who has to mend the wiring."""
-    for at in range(len(heard) - _REFUSAL_BYTES + 1):
-        length = _REFUSAL_BYTES + (heard[at + 2] if heard[at + 1] in _READS else 0)
-        frame = heard[at : at + length]
+    for at in range(len(received) - _REFUSAL_BYTES + 1):
+        length = _REFUSAL_BYTES + (received[at + 2] if received[at + 1] in _READS else 0)
+        frame = received[at : at + length]
         if len(frame) == length and crc16(frame[:-2]) == frame[-2:]:
             if frame[0] != request[0]:
                 return NonAnswer(f"a reply of address {frame[0]}")
             return _other_reply(frame[1], frame[2])
     expected = _REFUSAL_BYTES + 2 * int.from_bytes(request[4:6], "big")
-    count = len(heard) + dropped
-    if heard[:3] != request[:2] + bytes((expected - _REFUSAL_BYTES,)):
+    count = len(received) + dropped
+    if received[:3] != request[:2] + bytes((expected - _REFUSAL_BYTES,)):
         return NonAnswer(f"{count} bytes that are no reply")
     if count < expected:
         return NonAnswer(f"only {count} bytes of a reply of {expected}")

@@ -230,17 +230,17 @@ class Line:
 
     def _raise_silence(self, block: Block, timeout_s: float) -> NoReturn:
         """Raise the fault that a request without an answer means."""
-        heard = self._codec.give_up()
+        instead = self._codec.give_up()
         self._last_byte_at_s = time.monotonic()
         self._silent += 1
         if self._silent >= _SILENT_BEFORE_REOPEN:
             self.close()
-        if heard.is_reply:
+        if instead.is_reply:
             fc, count = block.shape
             raise MeterGarbled(
-                f"expected {count} registers with function code {fc}, got {heard.text}"
+                f"expected {count} registers with function code {fc}, got {instead.text}"
             )
-        what = f"; heard {heard.text}" if heard.text else ""
+        what = f"; heard {instead.text}" if instead.text else ""
         raise MeterSilent(f"no reply within {timeout_s * 1000:.0f} ms{what}")
 
     def _received(self, data: bytes) -> None:

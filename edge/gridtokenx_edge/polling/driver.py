@@ -99,7 +99,8 @@ class BusFacts(msgspec.Struct, frozen=True, kw_only=True):
     poll_bound_s: float
     """A poll that takes longer than this hangs."""
     turn_bound_s: float | None = None
-    """`Bus.run` that does not mark a turn (LineWatch) for longer hangs; None: it marks none."""
+    """`Bus.run` hangs if it does not come round (LineWatch.turned) for longer than this; None: it
+    does not tell."""
 
 
 class Line(Protocol):
