@@ -80,9 +80,13 @@ class Buses:
         outlines = _outlines(config, facts)
         change = plan_buses(self._outlines, outlines)
         self._outlines = outlines
-        await asyncio.gather(*(self._stop_poller(*at, grace_s) for at in change.stop_meters))
-        await asyncio.gather(*(self._close_meter(*at, grace_s) for at in change.stop_meters))
-        await asyncio.gather(*(self._stop_bus(name) for name in change.stop_buses))
+        # What an apply that was cancelled did not come to open is not there to be stopped.
+        meters = [(bus, meter) for bus, meter in change.stop_meters if self._is_open(bus, meter)]
+        await asyncio.gather(*(self._stop_poller(*at, grace_s) for at in meters))
+        await asyncio.gather(*(self._close_meter(*at, grace_s) for at in meters))
+        await asyncio.gather(
+            *(self._stop_bus(name) for name in change.stop_buses & self._open.keys())
+        )
         for section, driver in self._drivers.items():
             buses = config.get(section, ())
             await driver.prepare(buses)
@@ -108,6 +112,9 @@ class Buses:
         """Let the drivers keep what must outlive the agent, once everything is stored."""
         for driver in self._drivers.values():
             driver.close()
+
+    def _is_open(self, bus: str, meter: str) -> bool:
+        return bus in self._open and meter in self._open[bus].meters
 
     def _facts(self, config: Mapping[str, Sequence[BusSettings]]) -> dict[str, BusFacts]:
         """Return what the drivers know of each bus; a driver is made for its first one."""

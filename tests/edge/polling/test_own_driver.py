@@ -65,6 +65,8 @@ class World:
         self.fault: dict[str, Exception] = {}
         self.is_up = asyncio.Event()
         self.is_up.set()
+        self.may_prepare = asyncio.Event()
+        self.may_prepare.set()
         self.events: list[str] = []
         self.sinks: dict[str, ReadingSink] = {}
         self.stored: list[Reading] = []
@@ -149,6 +151,7 @@ class DrumDriver:
 
     async def prepare(self, buses: Sequence[DrumBus]) -> None:
         self._world.events.append(f"prepare {len(buses)}")
+        await self._world.may_prepare.wait()
 
     def open_bus(self, bus: DrumBus, watch: LineWatch) -> DrumLine:
         return DrumLine(self._world, bus, watch)
@@ -356,3 +359,19 @@ async def test_the_driver_learns_what_is_stored_and_when_all_is_done() -> None:
         band.buses.stored([reading])
         assert band.world.stored == [reading]
     assert band.world.events[-1] == "close the driver"
+
+
+async def test_a_reload_that_is_cancelled_midway_leaves_nothing_that_cannot_be_stopped(
+    wait_until: Any,
+) -> None:
+    async with site(DrumBus("band", [LEFT])) as band:
+        await wait_until(lambda: band.sink.readings)
+        band.world.may_prepare.clear()
+        louder = DrumBus("band", [LEFT, RIGHT], loudness=2)
+        reload = asyncio.create_task(band.apply(louder, DrumBus("choir", [DrumMeter("D-3", 3)])))
+        await wait_until(lambda: "prepare 2" in band.world.events)
+        reload.cancel()
+        await asyncio.wait([reload])
+        band.world.may_prepare.set()
+        await band.buses.stop(1)
+    assert band.buses.stats == {}
