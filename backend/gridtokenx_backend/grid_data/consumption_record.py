@@ -78,8 +78,8 @@ def read_consumption_record(path: str, content: bytes) -> ConsumptionRecord:
         raise BadFile(
             f"{path}: line {error.lineno}, column {error.offset + 1}: expected XML: {what}"
         ) from None
-    except BadValue as refusal:
-        raise BadFile(f"{path}: {reader.place}: {refusal}") from None
+    except BadValue as error:
+        raise BadFile(f"{path}: {reader.place}: {error}") from None
     return ConsumptionRecord(reader.rows, reader.left_out)
 
 

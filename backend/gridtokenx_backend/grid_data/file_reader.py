@@ -42,8 +42,8 @@ def read_content(path: str, name: str, content: bytes, zone: str = "") -> ReadFi
     """Read the content of a file; errors name it by `path`. Raises BadFile."""
     try:
         times = FileTimes(find_zone(zone) if zone else None)
-    except BadValue as refusal:
-        raise BadFile(f"--zone: {refusal}") from None
+    except BadValue as error:
+        raise BadFile(f"--zone: {error}") from None
     left_out: dict[str, int] = {}
     if content[:4] == b"PK\x03\x04":
         kind, found = "xlsx", read_xlsx(path, content, times)

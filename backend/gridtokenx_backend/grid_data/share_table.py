@@ -18,7 +18,7 @@ import csv
 import hashlib
 import io
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -66,17 +66,19 @@ def read_share_table(
 def _read(
     path: Path, text: str, names: Mapping[str, str], zone: ZoneInfo, valid_from: str
 ) -> tuple[Iterator[_Share], int]:
-    """Yield the shares in the order of the file; the length of a step is 0 if not known yet."""
+    """Return the shares in the order of the file, and the length of a step; 0 is not known yet."""
+    times = FileTimes(zone)
     first, _, _ = text.partition("\n")
     separator = separator_of(text)
     rows = _rows(path, csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     heading = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=separator), [])]
     if sorted(heading) == sorted(_HEADING):
         next(rows)
-        where = {name: heading.index(name) for name in _HEADING}
-        return _with_heading(path, rows, where, names, FileTimes(zone), separator == ";"), 0
+        headed = _HeadedRow(heading, names, times, decimal_comma=separator == ";")
+        return _shares(path, rows, headed, times), 0
     if len(heading) == 3 and heading[1].isdecimal():
-        return _by_hour(path, rows, names, _new_year_ms(zone, valid_from)), HOUR_MS
+        hourly = _HourlyRow(names, _new_year_ms(zone, valid_from))
+        return _shares(path, rows, hourly, times), HOUR_MS
     raise BadFile(
         f"{path}: row 1: expected the columns {', '.join(_HEADING)}, or three columns without a"
         " heading: metering point, hour of the year, coefficient"
@@ -100,47 +102,64 @@ def _rows(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[int, list[st
         raise BadFile(f"{path}: row {number + 1}: expected CSV: {error}") from None
 
 
-def _with_heading(
+class _HeadedRow:
+    """Reads a row below a heading; its times may be local."""
+
+    def __init__(
+        self,
+        heading: Sequence[str],
+        names: Mapping[str, str],
+        times: FileTimes,
+        *,
+        decimal_comma: bool,
+    ) -> None:
+        self._columns = [heading.index(name) for name in _HEADING]
+        self._names = names
+        self._times = times
+        self._decimal_comma = decimal_comma
+
+    def __call__(self, number: int, cells: Sequence[str]) -> _Share:
+        point, start, percent = (cells[column] for column in self._columns)
+        meter = _meter(point, self._names)
+        start_ms = self._times.place(meter, self._times.read(start), f"row {number}")
+        ppm = _ppm(percent, 4, decimal_comma=self._decimal_comma)
+        return _Share(row=number, meter=meter, start_ms=start_ms, ppm=ppm)
+
+
+class _HourlyRow:
+    """Reads a row of a file without a heading, whose hours are counted from New Year."""
+
+    def __init__(self, names: Mapping[str, str], new_year_ms: int) -> None:
+        self._names = names
+        self._new_year_ms = new_year_ms
+
+    def __call__(self, number: int, cells: Sequence[str]) -> _Share:
+        point, hour, coefficient = cells
+        if not (hour.isdecimal() and hour.isascii() and 1 <= int(hour[:9]) <= _HOURS):
+            raise BadValue(f"expected an hour of the year, 1 to {_HOURS}, got {hour[:20]!r}")
+        start_ms = self._new_year_ms + (int(hour) - 1) * HOUR_MS
+        ppm = _ppm(coefficient, 6, decimal_comma=True)
+        meter = _meter(point, self._names)
+        return _Share(row=number, meter=meter, start_ms=start_ms, ppm=ppm)
+
+
+def _shares(
     path: Path,
     rows: Iterable[tuple[int, list[str]]],
-    where: Mapping[str, int],
-    names: Mapping[str, str],
+    read_row: Callable[[int, Sequence[str]], _Share],
     times: FileTimes,
-    decimal_comma: bool,  # noqa: FBT001
 ) -> Iterator[_Share]:
+    """Yield the shares in the order of the file. Raises BadFile."""
     for number, cells in rows:
         try:
             if len(cells) != len(_HEADING):
                 raise BadValue(f"expected {len(_HEADING)} columns, got {len(cells)}")
-            meter = _meter(cells[where["meter"]], names)
-            moment = times.read(cells[where["start"]])
-            start_ms = times.place(meter, moment, f"row {number}")
-            share = cells[where["share_percent"]]
-            ppm = _ppm(share, 4, decimal_comma=decimal_comma)
-        except BadValue as refusal:
-            raise BadFile(f"{path}: row {number}: {refusal}") from None
-        yield _Share(row=number, meter=meter, start_ms=start_ms, ppm=ppm)
+            share = read_row(number, cells)
+        except BadValue as error:
+            raise BadFile(f"{path}: row {number}: {error}") from None
+        yield share
     if undecided := times.undecided():
         raise BadFile(f"{path}: {': '.join(undecided)}")
-
-
-def _by_hour(
-    path: Path, rows: Iterable[tuple[int, list[str]]], names: Mapping[str, str], new_year_ms: int
-) -> Iterator[_Share]:
-    for number, cells in rows:
-        try:
-            if len(cells) != len(_HEADING):
-                raise BadValue(f"expected {len(_HEADING)} columns, got {len(cells)}")
-            point, hour, coefficient = cells
-            if not (hour.isdecimal() and hour.isascii() and 1 <= int(hour[:9]) <= _HOURS):
-                raise BadValue(f"expected an hour of the year, 1 to {_HOURS}, got {hour[:20]!r}")
-            start_ms = new_year_ms + (int(hour) - 1) * HOUR_MS
-            ppm = _ppm(coefficient, 6, decimal_comma=True)
-            meter = _meter(point, names)
-            share = _Share(row=number, meter=meter, start_ms=start_ms, ppm=ppm)
-        except BadValue as refusal:
-            raise BadFile(f"{path}: row {number}: {refusal}") from None
-        yield share
 
 
 def _meter(text: str, names: Mapping[str, str]) -> str:

@@ -71,62 +71,68 @@ def read_table(
     columns = TableColumns(path, next(lines, ()))
     for number, cells in enumerate(lines, start=2):
         if any(cell not in (None, "") for cell in cells):
-            yield _read_row(path, number, cells, columns, times, decimal_comma)
+            reader = RowReader(number, cells, columns, decimal_comma=decimal_comma)
+            try:
+                row = reader.row(times)
+            except BadValue as error:
+                where = f"row {number}, column {reader.column}"
+                raise BadFile(f"{path}: {where}: {error}") from None
+            yield row
     if undecided := times.undecided():
         raise BadFile(f"{path}: {': '.join(undecided)}")
 
 
-def _read_row(
-    path: str,
-    number: int,
-    cells: Sequence[Cell],
-    columns: TableColumns,
-    times: FileTimes,
-    decimal_comma: bool,  # noqa: FBT001
-) -> GridDataRow:
-    name = ""
+class RowReader:
+    """Reads a row, and remembers which column it reads."""
 
-    def cell(column: str) -> Cell:
-        nonlocal name
-        name = column
-        index = columns.index[column]
-        return cells[index] if index < len(cells) else None
+    def __init__(
+        self, number: int, cells: Sequence[Cell], columns: TableColumns, *, decimal_comma: bool
+    ) -> None:
+        self.column = ""
+        self._place = f"row {number}"
+        self._cells = cells
+        self._columns = columns
+        self._decimal_comma = decimal_comma
 
-    place = f"row {number}"
-    try:
-        meter = interval_rows.parse_meter(_text(cell("meter")))
-        quantity = interval_rows.parse_quantity(_text(cell("quantity")))
-        time = cell(columns.time)
+    def row(self, times: FileTimes) -> GridDataRow:
+        """Return the row. Raises BadValue for a value in `column`."""
+        columns = self._columns
+        meter = interval_rows.parse_meter(_text(self._cell("meter")))
+        quantity = interval_rows.parse_quantity(_text(self._cell("quantity")))
+        time = self._cell(columns.time)
         moment = time if isinstance(time, datetime) else times.read(_text(time))
-        moment_ms = times.place((meter, quantity), moment, place)
+        moment_ms = times.place((meter, quantity), moment, self._place)
         quality = Quality.MEASURED
-        if "quality" in columns.index and (label := _text(cell("quality"))):
+        if "quality" in columns.index and (label := _text(self._cell("quality"))):
             quality = interval_rows.parse_quality(label)
-        energy_uwh = _energy(cell(columns.energy), columns.unit_uwh, decimal_comma)
+        energy_uwh = self._energy(self._cell(columns.energy))
         energy_uwh, quality = interval_rows.energy_with_quality(energy_uwh, quality)
-    except BadValue as refusal:
-        raise BadFile(f"{path}: {place}, column {name}: {refusal}") from None
-    interval_ms = moment_ms if columns.time == "start" else moment_ms - INTERVAL_MS
-    return GridDataRow(
-        place=place,
-        meter=meter,
-        quantity=quantity,
-        interval_ms=interval_ms,
-        energy_uwh=energy_uwh,
-        quality=quality,
-    )
+        return GridDataRow(
+            place=self._place,
+            meter=meter,
+            quantity=quantity,
+            interval_ms=moment_ms if columns.time == "start" else moment_ms - INTERVAL_MS,
+            energy_uwh=energy_uwh,
+            quality=quality,
+        )
+
+    def _cell(self, column: str) -> Cell:
+        self.column = column
+        index = self._columns.index[column]
+        return self._cells[index] if index < len(self._cells) else None
+
+    def _energy(self, cell: Cell) -> int | None:
+        """Return an energy in µWh; None for an empty cell."""
+        unit_uwh = self._columns.unit_uwh
+        if isinstance(cell, float):
+            return interval_rows.parse_energy(repr(cell), unit_uwh, is_rounded=True)
+        text = _text(cell)
+        if not text:
+            return None
+        if self._decimal_comma:
+            text = text.replace(",", ".", 1)
+        return interval_rows.parse_energy(text, unit_uwh)
 
 
 def _text(cell: Cell) -> str:
     return "" if cell is None else str(cell).strip()
-
-
-def _energy(cell: Cell, unit_uwh: int, decimal_comma: bool) -> int | None:  # noqa: FBT001
-    if isinstance(cell, float):
-        return interval_rows.parse_energy(repr(cell), unit_uwh, is_rounded=True)
-    text = _text(cell)
-    if not text:
-        return None
-    return interval_rows.parse_energy(
-        text.replace(",", ".", 1) if decimal_comma else text, unit_uwh
-    )
