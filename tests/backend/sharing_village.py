@@ -57,7 +57,7 @@ class SharingVillage(Village):
 
     def clear(self, number: int) -> IntervalAllocations:
         """What the clearing of the interval `number` does."""
-        cleared = interval_allocation.clear(self.community, FIRST_MS + number * INTERVAL_MS)
+        cleared = interval_allocation.allocate(self.community, FIRST_MS + number * INTERVAL_MS)
         self.community.entries += 1
         self.cleared_by.append(self.community.entries)
         assert_balanced(self)

@@ -47,7 +47,7 @@ def clear(community: Community, command: ClearingInput, at_ms: int) -> IntervalC
 
 def _share(community: Community, interval_ms: int, at_ms: int) -> IntervalCleared:
     """Clear the interval by the community's key instead of by price."""
-    allocated = interval_allocation.clear(community, interval_ms)
+    allocated = interval_allocation.allocate(community, interval_ms)
     for movement in allocated.movements:
         if movement.asset == GRID and movement.debit in community.members:
             retirement.note_spent(community, community.members[movement.debit])

@@ -1,7 +1,7 @@
-"""Sharing by law instead of by price: who of a community used which part of its surplus.
+"""Sharing by a key instead of by price: who of a community used which part of its surplus.
 
-Every interval's exported energy is allocated to the consumption of the same interval. What the
-laws ask for, and where it is here:
+The energy that is exported in an interval is allocated to the consumption of the same interval.
+What the laws ask for, and the mode that does it:
 
 - Austria, ElWOG 2010 § 16e (3) and § 16a (7): for each quarter of an hour; a consumer's part is
   either a share that was agreed (`static`; what of it is not used counts as fed in) or in

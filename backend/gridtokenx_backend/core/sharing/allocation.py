@@ -1,12 +1,12 @@
-"""One interval: exports, imports and a rule give who received how much of whose energy.
+"""The allocation rules: who received how much of whose energy in one interval.
 
-The order of participants does not matter: all of it is done by ascending id.
+The order of the participants does not matter: all of it is done by ascending id.
 
-What is missing is not taken for zero. The slot is provisional, and of the known energy only that
-is allocated which nobody missing can still claim: a missing consumer's claim is held back, at the
-most that its connection can carry in the interval (its `ceiling_uwh`; if that is unknown, in
-proportional sharing, everything is held back). A missing producer adds nothing, so that whatever
-it turns out to have produced can only raise what consumers get. When the missing energy comes, the
+Missing energy is not counted as zero. The interval is then provisional, and only that part of the
+known energy is allocated which no missing consumer can still claim. The claim of a missing consumer
+is held back: the most that its connection can carry in the interval (`ceiling_uwh`). If that is
+unknown, proportional sharing holds everything back. A missing producer adds nothing, so what it
+turns out to have produced can only raise what consumers get. When the missing energy is known, the
 same rule gives the final allocation, and the difference is a correction.
 """
 
@@ -22,10 +22,10 @@ from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 
 
 class MeteredFlow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """What a meter gave to the grid, or took from it, in one interval.
+    """What a meter exported, or imported, in one interval.
 
-    `energy_uwh` is None if, and only if, the quality is missing. `factor_ppm` is how much of it
-    takes part. `ceiling_uwh` is the most that it can have been, None if nobody knows.
+    `energy_uwh` is None if, and only if, the quality is missing. `factor_ppm` is the part of it
+    that takes part in sharing. `ceiling_uwh` is the most that it can have been, None if unknown.
     """
 
     id: str
@@ -36,7 +36,10 @@ class MeteredFlow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class ProducerEnergy(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """`offered == given + held + surplus`, or, of a missing producer, all None and zeros."""
+    """What became of a producer's energy: `offered == given + held + surplus`.
+
+    Of a missing producer `offered_uwh` is None and the others are 0.
+    """
 
     id: str
     offered_uwh: int | None
@@ -47,11 +50,11 @@ class ProducerEnergy(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class ConsumerEnergy(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """`received_uwh` is at most `consumed_uwh`, the part of the consumption that takes part.
+    """What a consumer received, at most `consumed_uwh`: its consumption that takes part.
 
-    `share_uwh` is what the key sets aside before that cap; None in a mode that has no shares. A
-    missing consumer has None for all but it, and `held_uwh` is held back for it; one that the grid
-    operator knows and the gateway does not has no `consumed_uwh` either.
+    `share_uwh` is what the key sets aside before that cap, None in a mode without shares. A missing
+    consumer has neither `consumed_uwh` nor `received_uwh`, and `held_uwh` is held back for it. A
+    consumer whose energy only the grid operator knows has no `consumed_uwh`.
     """
 
     id: str
@@ -63,7 +66,7 @@ class ConsumerEnergy(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class AllocationPair(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Energy of one producer that one consumer used."""
+    """The energy of one producer that one consumer used."""
 
     producer: str
     consumer: str
@@ -71,10 +74,10 @@ class AllocationPair(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class AllocatedEnergy(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """`offered == allocated + held + surplus`, all in µWh.
+    """The allocated energy of an interval: `offered == allocated + held + surplus`.
 
-    `pairs` are those with energy, by producer and then by consumer; they add up to the allocation
-    less `uncovered_uwh`: what a grid operator allocated beyond what the known producers offered.
+    `pairs` are the pairs with energy, by producer and then by consumer. They add up to what was
+    allocated less `uncovered_uwh`: what a grid operator allocated beyond the known offers.
     """
 
     quality: Quality
@@ -85,15 +88,15 @@ class AllocatedEnergy(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 def of_slot(qualities: Iterable[Quality]) -> Quality:
-    """The quality of what follows from all of them: the worst; with anything missing provisional.
+    """Return the quality of what follows from all of them: the worst, and at least provisional.
 
-    Of nothing at all nothing is unknown.
+    Without any quality the result is measured, because nothing is unknown.
     """
     return max(Quality.PROVISIONAL, min(qualities, default=Quality.MEASURED))
 
 
 def part_of(energy_uwh: int, factor_ppm: int) -> int:
-    """The part that takes part, rounded down: the rest, and the fraction, stay outside."""
+    """Return the part of an energy that takes part in sharing, rounded down."""
     return energy_uwh * factor_ppm // WHOLE_PPM
 
 
@@ -102,43 +105,44 @@ def by_shares(
     consumers: Iterable[MeteredFlow],
     shares_ppm: Mapping[str, int],
 ) -> AllocatedEnergy:
-    """`static`, and `time_varying` with the interval's shares: each consumer has its part.
+    """Allocate by the modes `static` and `time_varying`: each consumer has its share.
 
-    What is left of a share, because its consumer used less, is surplus and nobody else's (ElWOG
-    2010 § 16e (3); RD 244/2019 annex I). So is what the shares leave below 100 %. A consumer that
-    the key does not name has no share.
+    What a consumer does not use of its share is surplus, and no other consumer gets it (ElWOG 2010
+    § 16e (3); RD 244/2019 annex I). What the shares leave below 100 % is surplus, too. A consumer
+    that the key does not name has no share.
     """
-    giving, taking = _ordered(producers), _ordered(consumers)
-    offered_uwh = sum(_participating(flow) or 0 for flow in giving)
-    shares = [shares_ppm.get(flow.id, 0) for flow in taking]
+    exporting, importing = _ordered(producers), _ordered(consumers)
+    offered_uwh = sum(_participating(flow) or 0 for flow in exporting)
+    shares = [shares_ppm.get(flow.id, 0) for flow in importing]
     rest_ppm = WHOLE_PPM - sum(shares)
     assert rest_ppm >= 0, "shares were checked to be 100 % at most"
-    parts_uwh = apportion(offered_uwh, [*shares, rest_ppm])[: len(taking)]
+    parts_uwh = apportion(offered_uwh, [*shares, rest_ppm])[: len(importing)]
     received = [
         _received(flow, share_uwh, share_uwh)
-        for flow, share_uwh in zip(taking, parts_uwh, strict=True)
+        for flow, share_uwh in zip(importing, parts_uwh, strict=True)
     ]
-    return _attributed(giving, received)
+    return _attributed(exporting, received)
 
 
 def by_consumption(
     producers: Iterable[MeteredFlow], consumers: Iterable[MeteredFlow]
 ) -> AllocatedEnergy:
-    """`dynamic`: the smaller of what was offered and what was consumed, pro rata to consumption.
+    """Allocate by the mode `dynamic`: in proportion to consumption.
 
-    (ElWOG 2010 § 16e (3); EnWG § 42b (5); TIAD, "energia elettrica condivisa".)
+    The smaller of what was offered and what was consumed is allocated (ElWOG 2010 § 16e (3); EnWG
+    § 42b (5); TIAD, "energia elettrica condivisa").
     """
-    giving, taking = _ordered(producers), _ordered(consumers)
-    offered_uwh = sum(_participating(flow) or 0 for flow in giving)
-    claims_uwh = [_claim(flow) for flow in taking]
+    exporting, importing = _ordered(producers), _ordered(consumers)
+    offered_uwh = sum(_participating(flow) or 0 for flow in exporting)
+    claims_uwh = [_claim(flow) for flow in importing]
     if any(claim_uwh is None for claim_uwh in claims_uwh):
-        return _all_held(giving, taking)
+        return _all_held(exporting, importing)
     known_uwh = [claim_uwh or 0 for claim_uwh in claims_uwh]
     parts_uwh = apportion(min(offered_uwh, sum(known_uwh)), known_uwh)
     received = [
-        _received(flow, part_uwh, None) for flow, part_uwh in zip(taking, parts_uwh, strict=True)
+        _received(flow, part_uwh, None) for flow, part_uwh in zip(importing, parts_uwh, strict=True)
     ]
-    return _attributed(giving, received)
+    return _attributed(exporting, received)
 
 
 def as_imported(
@@ -146,13 +150,14 @@ def as_imported(
     consumers: Iterable[MeteredFlow],
     allocated_uwh: Mapping[str, int],
 ) -> AllocatedEnergy:
-    """`imported`: what the grid operator says that each consumer received, capped all the same.
+    """Allocate by the mode `imported`: what the grid operator says that each consumer received.
 
-    A consumer of whom it says nothing is missing, whatever the gateway measured.
+    No consumer gets more than it consumed. A consumer for which the operator has no figure is
+    missing, whatever the gateway measured.
     """
-    giving, taking = _ordered(producers), _ordered(consumers)
+    exporting, importing = _ordered(producers), _ordered(consumers)
     received = []
-    for flow in taking:
+    for flow in importing:
         part_uwh = allocated_uwh.get(flow.id)
         if part_uwh is None:
             received.append(
@@ -165,7 +170,7 @@ def as_imported(
                     quality=Quality.MISSING,
                 )
             )
-        elif flow.energy_uwh is None:  # the operator knows what our gateway does not
+        elif flow.energy_uwh is None:  # only the grid operator knows this consumer's energy
             received.append(
                 ConsumerEnergy(
                     id=flow.id,
@@ -178,7 +183,7 @@ def as_imported(
             )
         else:
             received.append(_received(flow, part_uwh, None))
-    return _attributed(giving, received)
+    return _attributed(exporting, received)
 
 
 def _ordered(flows: Iterable[MeteredFlow]) -> list[MeteredFlow]:
@@ -190,7 +195,7 @@ def _participating(flow: MeteredFlow) -> int | None:
 
 
 def _claim(flow: MeteredFlow) -> int | None:
-    """The most that a consumer can have a claim to; None if nobody knows."""
+    """Return the most that a consumer can claim, None if that is unknown."""
     most_uwh = flow.ceiling_uwh if flow.energy_uwh is None else flow.energy_uwh
     return None if most_uwh is None else part_of(most_uwh, flow.factor_ppm)
 
@@ -217,10 +222,12 @@ def _received(flow: MeteredFlow, part_uwh: int, share_uwh: int | None) -> Consum
     )
 
 
-def _all_held(giving: Sequence[MeteredFlow], taking: Sequence[MeteredFlow]) -> AllocatedEnergy:
-    """Somebody's claim has no bound: nothing can be allocated without taking it from them."""
+def _all_held(
+    exporting: Sequence[MeteredFlow], importing: Sequence[MeteredFlow]
+) -> AllocatedEnergy:
+    """Hold everything back, because the claim of a missing consumer has no bound."""
     producers = []
-    for flow in giving:
+    for flow in exporting:
         offered_uwh = _participating(flow)
         producers.append(
             ProducerEnergy(
@@ -233,7 +240,7 @@ def _all_held(giving: Sequence[MeteredFlow], taking: Sequence[MeteredFlow]) -> A
             )
         )
     consumers = []
-    for flow in taking:
+    for flow in importing:
         consumed_uwh = _participating(flow)
         nothing = None if consumed_uwh is None else 0
         consumers.append(
@@ -255,9 +262,11 @@ def _all_held(giving: Sequence[MeteredFlow], taking: Sequence[MeteredFlow]) -> A
     )
 
 
-def _attributed(giving: Sequence[MeteredFlow], received: list[ConsumerEnergy]) -> AllocatedEnergy:
-    """Charges what was received and held back to the producers, pro rata to what they offered."""
-    offers_uwh = [_participating(flow) for flow in giving]
+def _attributed(
+    exporting: Sequence[MeteredFlow], received: list[ConsumerEnergy]
+) -> AllocatedEnergy:
+    """Take what was received and held back from the producers, in proportion to their offers."""
+    offers_uwh = [_participating(flow) for flow in exporting]
     known_uwh = [offer_uwh or 0 for offer_uwh in offers_uwh]
     wanted_uwh = sum(line.received_uwh or 0 for line in received)
     allocated_uwh = min(wanted_uwh, sum(known_uwh))
@@ -274,10 +283,10 @@ def _attributed(giving: Sequence[MeteredFlow], received: list[ConsumerEnergy]) -
             quality=flow.quality,
         )
         for flow, offer, given, left, held in zip(
-            giving, offers_uwh, given_uwh, left_uwh, held_uwh, strict=True
+            exporting, offers_uwh, given_uwh, left_uwh, held_uwh, strict=True
         )
     ]
-    quality = of_slot([*(flow.quality for flow in giving), *(line.quality for line in received)])
+    quality = of_slot([*(flow.quality for flow in exporting), *(line.quality for line in received)])
     pairs = pair_up(
         [(line.id, line.given_uwh) for line in producers],
         [(line.id, line.received_uwh or 0) for line in received],
@@ -292,19 +301,20 @@ def _attributed(giving: Sequence[MeteredFlow], received: list[ConsumerEnergy]) -
 
 
 def pair_up(
-    given: Sequence[tuple[str, int]], received: Sequence[tuple[str, int]]
+    producers: Sequence[tuple[str, int]], consumers: Sequence[tuple[str, int]]
 ) -> list[AllocationPair]:
-    """Every consumer is served by every producer in the same proportion; both sums are exact.
+    """Return who received how much from whom: all consumers in the same proportion from each.
 
-    Both are (id, µWh) by id. Producer by producer: what it gave is apportioned over what the
-    consumers still have to get. Whoever gave or received nothing may be left out.
+    `producers` are (id, µWh given) and `consumers` (id, µWh received), both by ascending id. What
+    each producer gave is apportioned over what the consumers still have to get, so the sums of both
+    sides are exact. A meter that gave or received nothing may be left out.
     """
-    needs_uwh = [energy_uwh for _, energy_uwh in received]
-    given_uwh = sum(energy_uwh for _, energy_uwh in given)
-    if sum(needs_uwh) != given_uwh:  # an operator's figure that nobody's offer covers
+    needs_uwh = [energy_uwh for _, energy_uwh in consumers]
+    given_uwh = sum(energy_uwh for _, energy_uwh in producers)
+    if sum(needs_uwh) != given_uwh:  # the operator allocated more than was offered
         needs_uwh = apportion(given_uwh, needs_uwh)
     pairs = []
-    for producer, energy_uwh in given:
+    for producer, energy_uwh in producers:
         if not energy_uwh:
             continue
         parts_uwh = apportion(energy_uwh, needs_uwh)
@@ -312,7 +322,7 @@ def pair_up(
             if part_uwh:
                 pairs.append(
                     AllocationPair(
-                        producer=producer, consumer=received[index][0], energy_uwh=part_uwh
+                        producer=producer, consumer=consumers[index][0], energy_uwh=part_uwh
                     )
                 )
                 needs_uwh[index] -= part_uwh

@@ -1,7 +1,6 @@
-"""Who served whom, computed again from the lines of a journaled allocation.
+"""Who received energy from whom, computed again from the lines of a journaled allocation.
 
-An allocation's lines name what each meter gave and received; the pairs follow from them alone, for
-they are made of nothing else.
+The pairs follow from what each meter gave and received, and from nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from gridtokenx_backend.core.sharing.allocation import AllocationPair, pair_up
 
 
 def pairs_of(allocation: Allocation) -> list[AllocationPair]:
-    """The pairs of meters with energy, by producer and then by consumer; exact to the µWh."""
+    """Return the pairs of meters with energy, by producer and then by consumer."""
     return pair_up(
         [(line.meter, line.given_uwh) for line in allocation.producers],
         [(line.meter, line.received_uwh or 0) for line in allocation.consumers],
@@ -19,7 +18,7 @@ def pairs_of(allocation: Allocation) -> list[AllocationPair]:
 
 
 def covered_of(allocation: Allocation) -> dict[str, int]:
-    """By consuming meter, what known producers covered of what it received."""
+    """Return, by consuming meter, how much of what it received known producers covered."""
     if not allocation.uncovered_uwh:
         return {line.meter: line.received_uwh or 0 for line in allocation.consumers}
     covered: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""The input `grid_data`: what the grid operator says, as a file brought it.
+"""Imports a file of the grid operator's: the input `grid_data`.
 
-In the mode `imported` it is what the next clearing allocates. In every mode it is in the journal,
-with the file's SHA-256, for whoever compares.
+In the mode `imported` the next clearing allocates by its figures. In every mode the journal keeps
+it with the file's SHA-256, so that it can be compared.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_SOURCES = 10_000
 def import_file(
     community: Community, data: GridData, at_ms: int
 ) -> GridDataImported | GridDataRefused | Repeated:
-    """Takes a file whole, or refuses it whole. One that was taken before changes nothing."""
+    """Import a whole file, or refuse the whole. A file that was imported before changes nothing."""
     state = community.sharing
     if data.source in state.sources:
         return Repeated(state.sources[data.source])
@@ -47,7 +47,7 @@ def import_file(
             GridDataRefusal.FINAL, "expected intervals that are not final: a correction is needed"
         )
     for series in data.series:
-        _say(community, names[series.meter], series)
+        _keep_figures(community, names[series.meter], series)
     while len(state.sources) >= MOST_SOURCES:
         del state.sources[next(iter(state.sources))]
     state.sources[data.source] = community.entries + 1
@@ -67,15 +67,15 @@ def _end(series: GridSeries) -> int:
 
 
 def _is_final(community: Community, series: GridSeries, final_ms: int) -> bool:
-    """Whether it would change an interval that nothing changes any more."""
+    """Return whether a series would change an interval that is final."""
     if series.start_ms >= final_ms:
         return False
     key = key_in_force(community.sharing.keys, series.start_ms)
     return key is not None and key.mode == "imported"
 
 
-def _say(community: Community, meter: str, series: GridSeries) -> None:
-    """Keeps for the next clearing what a series says, beside what others say of the meter."""
+def _keep_figures(community: Community, meter: str, series: GridSeries) -> None:
+    """Keep a series for the next clearing, together with other figures of the same meter."""
     if series.quantity not in _READ:
         return
     state = community.sharing
@@ -91,7 +91,7 @@ def _say(community: Community, meter: str, series: GridSeries) -> None:
 
 
 def _operators(quantity: str, energy_uwh: int, factor_ppm: int, quality: Quality) -> Operators:
-    """One value; of a whole energy its part, unless the file has that itself."""
+    """Return one figure as a part that takes part; some quantities are such parts already."""
     match quantity:
         case "received":
             return Operators(received_uwh=energy_uwh, quality=int(quality))

@@ -1,9 +1,10 @@
-"""A clearing in an allocation mode: whatever is new of any interval is allocated, and moved.
+"""Allocates intervals by the community's key when they are cleared, and moves what follows from it.
 
-An interval is allocated when it is cleared, and again at the next clearing after anything of it
-became known or changed: a late meter, a correction, the grid operator's file. The new allocation
-takes the place of the old one, names the entry that it corrects, and the ledger moves the
-difference. What producers lack because their GRID is not minted yet waits for the next clearing.
+An interval is allocated at its own clearing, and again at the next clearing after something of it
+became known or changed: a late reading, a correction, the grid operator's file. The new allocation
+takes the place of the old one and names the entry that it corrects, and the ledger moves the
+difference. What a producer cannot give because its GRID is not minted yet waits for the next
+clearing.
 """
 
 from __future__ import annotations
@@ -45,16 +46,22 @@ from gridtokenx_wire.units import energy_limit_uwh
 
 
 class IntervalAllocations(NamedTuple):
+    """The allocations of one clearing, and the token movements that follow from them."""
+
     allocations: list[Allocation]
     movements: list[Movement]
 
 
-def clear(community: Community, interval_ms: int) -> IntervalAllocations:
-    """Allocates the interval, and again what changed of earlier ones; forgets what is final."""
+def allocate(community: Community, interval_ms: int) -> IntervalAllocations:
+    """Allocate the interval, and again the earlier ones of which something changed.
+
+    What is final is forgotten.
+    """
     state = community.sharing
     state.forget(interval_ms + INTERVAL_MS - community.limits.finality_ms)
     changed = {*state.fresh, *state.said}
-    cleared = IntervalAllocations([], [])
+    allocations: list[Allocation] = []
+    movements: list[Movement] = []
     for each_ms in sorted({*changed, *state.waiting, interval_ms}):
         if each_ms > interval_ms:  # its own clearing is still to come
             continue
@@ -63,15 +70,15 @@ def clear(community: Community, interval_ms: int) -> IntervalAllocations:
             state.fresh.pop(each_ms, None)
             state.said.pop(each_ms, None)
             continue
-        allocation, movements = _settle(community, each_ms, key)
-        if movements or each_ms == interval_ms or each_ms in changed:
-            cleared.allocations.append(allocation)
-            cleared.movements.extend(movements)
-    return cleared
+        allocation, moved = _settle(community, each_ms, key)
+        if moved or each_ms == interval_ms or each_ms in changed:
+            allocations.append(allocation)
+            movements += moved
+    return IntervalAllocations(allocations, movements)
 
 
 def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocation, list[Movement]]:
-    """Allocates one interval as it is known now and moves what differs from what was moved."""
+    """Allocate one interval as it is known now, and move the difference to what was moved."""
     state = community.sharing
     slot = state.slot(interval_ms)
     producers, consumers = _flows(community, interval_ms, slot)
@@ -115,14 +122,14 @@ def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocatio
 def _flows(
     community: Community, interval_ms: int, slot: Slot
 ) -> tuple[list[MeteredFlow], list[MeteredFlow]]:
-    """What every meter gave and took: by its gateway, or by the grid operator where that says."""
+    """Return what every meter exported and imported, as its gateway says."""
     producers, consumers = [], []
     factors: dict[str, list[Participation]] = {}
     for version in community.sharing.participation:
         factors.setdefault(version.meter, []).append(version)
     for meter in community.meters.values():
         if not meter.rules.active and meter.id not in slot.readings:
-            continue  # what is switched off is not missed
+            continue  # a meter that is not in use is not missing
         factor_ppm = factor_at(factors.get(meter.id, []), interval_ms)
         if not factor_ppm:
             continue
@@ -130,12 +137,12 @@ def _flows(
         rules = meter.rules
         ceiling_uwh = energy_limit_uwh(rules.max_power_w, INTERVAL_MS) + rules.resolution_uwh
         quality = Quality.MISSING if reading is None else Quality(reading.quality)
-        taken_uwh = None if reading is None else reading.import_uwh
-        made_uwh = None if reading is None else reading.export_uwh
+        imported_uwh = None if reading is None else reading.import_uwh
+        exported_uwh = None if reading is None else reading.export_uwh
         producers.append(
             MeteredFlow(
                 id=meter.id,
-                energy_uwh=made_uwh,
+                energy_uwh=exported_uwh,
                 quality=quality,
                 factor_ppm=factor_ppm,
                 ceiling_uwh=ceiling_uwh,
@@ -144,7 +151,7 @@ def _flows(
         consumers.append(
             MeteredFlow(
                 id=meter.id,
-                energy_uwh=taken_uwh,
+                energy_uwh=imported_uwh,
                 quality=quality,
                 factor_ppm=factor_ppm,
                 ceiling_uwh=ceiling_uwh,
@@ -154,7 +161,10 @@ def _flows(
 
 
 def _generated(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
-    """The grid operator's figure in place of the gateway's; None if it is no producer to it."""
+    """Return a producer with the grid operator's figure in place of the gateway's, if it has one.
+
+    Return None if the operator has only other figures of the meter, and the gateway has none.
+    """
     if said is None:
         return flow
     if said.generated_uwh is None:
@@ -163,7 +173,10 @@ def _generated(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
 
 
 def _consumed(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
-    """The same of a consumer."""
+    """Return a consumer with the grid operator's figure in place of the gateway's, if it has one.
+
+    Return None if the operator says what the meter consumed, but not what it received.
+    """
     if said is None:
         return flow
     if said.received_uwh is None:
@@ -209,9 +222,10 @@ def _price(community: Community, allocated: AllocatedEnergy) -> int:
 def _priced(
     community: Community, allocated: AllocatedEnergy, price_ugrx: int
 ) -> tuple[list[ProducerAllocation], list[ConsumerAllocation]]:
-    """The lines with what they cost: what consumers owe is divided over what producers gave.
+    """Return the lines of the allocation with what producers earn and consumers owe.
 
-    What no known producer covers costs nothing before it is known whose it was.
+    What the consumers owe is divided over what the producers gave. Energy that no known producer
+    covers costs nothing until it is known whose it was.
     """
     meters = community.meters
     covered_uwh: dict[str, int] = {}
@@ -257,7 +271,10 @@ def _move(
     lines_out: list[ProducerAllocation],
     lines_in: list[ConsumerAllocation],
 ) -> tuple[list[Movement], int]:
-    """Moves energy, and money if terms say so, as one linked list. Returns what still waits."""
+    """Move energy, and money if the terms say so, as one linked list.
+
+    Return the movements, and the energy that waits until it is minted.
+    """
     ledger, meters = community.ledger, community.meters
     gives, takes = _by_wallet(allocated, meters)
     moved = transfers.energy(

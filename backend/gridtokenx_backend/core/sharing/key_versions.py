@@ -1,4 +1,4 @@
-"""What `community.toml` says of sharing, as the core keeps it."""
+"""The versions of the sharing key and of participation factors that `community.toml` lists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment_ms(text: str) -> int:
-    """A time with its offset in Unix ms. Raises ValueError saying what was expected."""
+    """Return the Unix ms of a time with its offset. Raises ValueError if the text is none."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -27,7 +27,7 @@ def moment_ms(text: str) -> int:
 
 
 def rules_of(terms: CommunityTerms) -> SharingRules:
-    """The terms in force but the keys."""
+    """Return the sharing rules of terms, without the keys."""
     sharing = terms.sharing
     return SharingRules(
         mode=terms.community.mode,
@@ -43,7 +43,7 @@ def rules_of(terms: CommunityTerms) -> SharingRules:
 
 
 def keys_of(terms: CommunityTerms) -> list[Key]:
-    """The keys of terms that were checked; none in a community that has a market."""
+    """Return the keys of terms that were checked; none in a community that has a market."""
     if terms.community.mode == "market":
         return []
     return [_key(terms, key) for key in terms.sharing.key]
@@ -72,7 +72,7 @@ def _shares(percents: Mapping[str, int]) -> dict[str, int]:
 
 
 def participation_of(terms: CommunityTerms) -> list[Participation]:
-    """By meter and time."""
+    """Return the participation factors of terms, by meter and time."""
     listed = [
         Participation(
             meter=entry.meter,
@@ -85,7 +85,7 @@ def participation_of(terms: CommunityTerms) -> list[Participation]:
 
 
 def add(state: SharingState, terms: CommunityTerms) -> None:
-    """Keeps what is new. What is known stays as it is: `conflicts` was asked before."""
+    """Keep what is new of checked terms. What is known stays as it is."""
     known = {key.version for key in state.keys}
     state.keys += [key for key in keys_of(terms) if key.version not in known]
     agreed = {(entry.meter, entry.valid_from_ms) for entry in state.participation}
@@ -98,9 +98,9 @@ def add(state: SharingState, terms: CommunityTerms) -> None:
 
 
 def conflicts(state: SharingState, terms: CommunityTerms) -> Iterator[tuple[str, str]]:
-    """(key path, what was expected) where terms would change what was agreed before.
+    """Yield (key path, what is expected) where terms would change what was agreed before.
 
-    Nothing new holds before the end of the newest interval that was allocated.
+    Nothing new can hold before the end of the newest interval that was allocated.
     """
     cleared_ms = max(state.slots, default=-INTERVAL_MS) + INTERVAL_MS
     known = {key.version: key for key in state.keys}

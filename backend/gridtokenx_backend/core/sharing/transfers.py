@@ -1,9 +1,10 @@
-"""From what is allocated to what moves on the ledger.
+"""The transfers on the ledger that follow from an allocation.
 
-What was moved for an interval is compared with what is allocated now, wallet by wallet. Who gives
-more than before, or takes less, is a source; who takes more, or gives less, is a sink; both sides
-add up to the same. Sources serve sinks in the order of their wallets. So a first allocation, a
-correction either way and a rest that had to wait are all the same step.
+What was moved for an interval is compared with what is allocated now, wallet by wallet. A wallet
+that gives more than before, or takes less, is a source. A wallet that takes more, or gives less, is
+a sink. Both sides add up to the same, and sources are matched with sinks in the order of their
+wallets. So a first allocation, a correction in either direction and a rest that had to wait are all
+the same step.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from gridtokenx_backend.core.model.ledger import GRID, GRX, RETIRED, Movement
 
 
 class Transfers(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """`gave` and `took` are what has moved for the interval once `movements` are posted."""
+    """The movements to post, and what has moved for the interval after them, by wallet.
+
+    `waiting_uwh` could not move, because the sources did not have it.
+    """
 
     movements: list[Movement]
     gave: dict[str, int]
@@ -26,7 +30,7 @@ class Transfers(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class _End(NamedTuple):
-    """A side of a transfer. `is_retired`: its energy was, or is to be, retired for this wallet."""
+    """One side of a transfer. If `is_retired`, its energy was or will be retired for the wallet."""
 
     wallet: str
     amount: int
@@ -40,10 +44,11 @@ def energy(
     took: Mapping[str, int],
     available: Callable[[str], int],
 ) -> Transfers:
-    """Moves GRID from those who give to those who take, and retires it for them at once.
+    """Return the movements of GRID from givers to takers, for whom it is retired at once.
 
-    `gives` and `takes` are what is allocated, `gave` and `took` what was moved for it before. A
-    source can only give what is `available` in its wallet: the mint may be behind the interval.
+    `gives` and `takes` say what is allocated, `gave` and `took` what was moved for it before. A
+    source can only give what is `available` in its wallet, because the mint can be later than the
+    interval.
     """
     more_given = _differences(gives, gave)
     more_taken = _differences(takes, took)
@@ -60,13 +65,13 @@ def energy(
     movements: list[Movement] = []
     for source, sink, amount_uwh in _matched(sources, sinks):
         movements += _moved(source, sink, amount_uwh)
-        if source.is_retired:  # it takes less than before
+        if source.is_retired:  # this wallet takes less than before
             now_took[source.wallet] -= amount_uwh
         else:
             now_gave[source.wallet] = now_gave.get(source.wallet, 0) + amount_uwh
         if sink.is_retired:
             now_took[sink.wallet] = now_took.get(sink.wallet, 0) + amount_uwh
-        else:  # it gives less than before
+        else:  # this wallet gives less than before
             now_gave[sink.wallet] -= amount_uwh
     return Transfers(
         movements=_merged(movements),
@@ -82,7 +87,7 @@ def _differences(wanted: Mapping[str, int], done: Mapping[str, int]) -> list[tup
 
 
 def _matched(sources: list[_End], sinks: list[_End]) -> list[tuple[_End, _End, int]]:
-    """Pairs of a source and a sink with the amount between them, until either side is used up."""
+    """Return pairs of a source and a sink with the amount between them, until a side is used up."""
     matched = []
     last = len(sinks) - 1
     index, open_amount = 0, sinks[0].amount if sinks else 0
@@ -118,10 +123,11 @@ def _moved(source: _End, sink: _End, amount_uwh: int) -> list[Movement]:
 def money(
     owed_ugrx: Mapping[str, int], paid_ugrx: Mapping[str, int], available: Callable[[str], int]
 ) -> tuple[list[Movement], dict[str, int]]:
-    """Moves GRX from who owes to who earns (below zero), as far as there is cover.
+    """Return the movements of GRX from wallets that owe to wallets that earn, and what is paid now.
 
-    `owed` is what each wallet owes for the interval in all, `paid` what it has paid before; both
-    add up to zero over all wallets. What cannot be paid stays a line of the statement.
+    `owed_ugrx` is what each wallet owes for the interval in all (below zero: earns), `paid_ugrx`
+    what it has paid before. Both add up to zero over all wallets. A wallet pays as far as it has
+    cover; what it cannot pay stays a line of its statement.
     """
     differences = _differences(owed_ugrx, paid_ugrx)
     payers = [
@@ -146,7 +152,7 @@ def _kept(amounts: dict[str, int]) -> dict[str, int]:
 
 
 def _merged(movements: list[Movement]) -> list[Movement]:
-    """One retirement for each wallet in place of one for each of its sources."""
+    """Return the movements with one retirement for each wallet, not one for each source."""
     retired: dict[str, int] = {}
     others = []
     for movement in movements:

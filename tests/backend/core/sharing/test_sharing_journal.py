@@ -24,7 +24,7 @@ from tests.backend.sharing_village import (
 )
 from tests.backend.village import Gateway, Village, reading
 
-from gridtokenx_backend.cli import grid_data
+from gridtokenx_backend.cli.operator_api import OperatorApi
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import IntervalCleared, NotDue, Result
@@ -152,14 +152,14 @@ def test_the_export_asks_page_by_page_and_writes_a_workbook(
     pages = [(shared, FIRST_MS), ([], None)]
     asked: list[str] = []
 
-    def answer(*request: Any) -> Any:
-        asked.append(request[3])
+    def answer(_: OperatorApi, path: str) -> Any:
+        asked.append(path)
         found, more = pages[len(asked) - 1]
         return json.loads(
             inputs.msgspec.json.encode({"allocations": found, "more_before_ms": more})
         )
 
-    monkeypatch.setattr(grid_data, "call", answer)
+    monkeypatch.setattr(OperatorApi, "get", answer)
     config = write_configs(tmp_path, Village().document, 1)
     file = tmp_path / "day.xlsx"
     ran = command("grid", "export", str(file), "-c", str(config), "--from", "2026-05-28")
