@@ -45,7 +45,7 @@ _SETTLE_S = 3.0
 
 
 class _Counted(Line):
-    """A line that counts what was answered."""
+    """A line that counts the answers on it."""
 
     requests = 0
     failed = 0

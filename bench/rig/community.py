@@ -48,6 +48,8 @@ class Gateway:
 
 @dataclass(slots=True)
 class Member:
+    """A member with the key of a wallet."""
+
     name: str
     key: Ed25519PrivateKey
 

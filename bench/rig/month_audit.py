@@ -26,6 +26,8 @@ _ENTRIES = (
 
 
 class Movement(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
+    """An amount that moves from one account to another."""
+
     asset: str
     debit: str
     credit: str
@@ -33,6 +35,8 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
+    """A trade with its charges."""
+
     maker: int
     taker: int
     buyer: str
@@ -64,6 +68,8 @@ class Auction(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=
 
 
 class Clearing(msgspec.Struct, frozen=True, kw_only=True):
+    """The auctions and trades of one interval."""
+
     interval_ms: int
     auctions: list[Auction]
     trades: list[Trade]
@@ -71,6 +77,8 @@ class Clearing(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(kw_only=True, slots=True)
 class Entry:
+    """A row of the journal with its decoded outcome."""
+
     seq: int
     at_ms: int
     kind: str
@@ -126,6 +134,8 @@ _MOVEMENTS = {
 
 
 class Check(NamedTuple):
+    """A check's result."""
+
     name: str
     passed: bool
     detail: str

@@ -1,4 +1,4 @@
-"""Do the members' statements say what the ledger says?"""
+"""The checks that the members' statements say what the ledger says."""
 
 from __future__ import annotations
 

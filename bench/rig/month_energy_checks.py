@@ -1,4 +1,4 @@
-"""Is every µWh counted, minted, used up and certified once?"""
+"""The checks that every µWh is counted, minted, used up and certified once."""
 
 from __future__ import annotations
 

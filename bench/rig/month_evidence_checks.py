@@ -1,4 +1,4 @@
-"""Is what is stored whole, signed, and the same when it is replayed?"""
+"""The checks that what is stored is whole, signed, and the same when it is replayed."""
 
 from __future__ import annotations
 

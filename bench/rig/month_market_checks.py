@@ -1,4 +1,6 @@
-"""Is every trade exact, settled where it was made, and what the auction's rules give?"""
+"""The checks that every trade is exact, was settled where it was made, and is what the auction's
+rules give.
+"""
 
 from __future__ import annotations
 

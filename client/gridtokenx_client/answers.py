@@ -1,4 +1,5 @@
-"""What the API answers: amounts are decimal strings, times Unix milliseconds of the community.
+"""The answers of the API. Amounts are decimal strings, times are Unix milliseconds of the
+community.
 
 Members that a newer API adds are ignored. Field by field this is what OpenAPI describes at
 `/schema/openapi.json`.
@@ -10,7 +11,7 @@ import msgspec
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """`status` is ok or degraded; `oracle` running or paused."""
+    """The state of the server. `status` is ok or degraded; `oracle` running or paused."""
 
     status: str
     community: str
@@ -62,7 +63,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trades(msgspec.Struct, frozen=True):
-    """Newest first."""
+    """Trades, newest first."""
 
     trades: list[Trade]
 
@@ -75,14 +76,14 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
-    """Best price first."""
+    """The order book, best price first on both sides."""
 
     bids: list[Level]
     asks: list[Level]
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """`status` is resting, partly_filled, filled or cancelled."""
+    """An order that was taken. `status` is resting, partly_filled, filled or cancelled."""
 
     order: str
     status: str
@@ -93,7 +94,10 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Amended(msgspec.Struct, frozen=True, kw_only=True):
-    """Without `kept_priority` it is a new order in the former one's place."""
+    """An order that was changed.
+
+    Without `kept_priority` it is a new order in the place of the old one.
+    """
 
     order: str
     status: str
@@ -123,7 +127,10 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StandingSet(msgspec.Struct, frozen=True, kw_only=True):
-    """`cancelled_orders` that the standing order before this one had placed."""
+    """A standing order that was set.
+
+    `cancelled_orders` are those that the one before had placed.
+    """
 
     side: str
     active: bool
@@ -132,7 +139,7 @@ class StandingSet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """`standing`: placed by a standing order."""
+    """An order that rests. `standing` says whether a standing order placed it."""
 
     order: str
     side: str
@@ -145,7 +152,7 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StandingOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """`curve` has [from_hour, price] where the price changes by hour."""
+    """A standing order. `curve` has [from_hour, price] where the price changes by hour."""
 
     side: str
     price_grx_per_kwh: str
@@ -163,7 +170,10 @@ class Orders(msgspec.Struct, frozen=True):
 
 
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
-    """`status` is asked (the amount is in escrow), paid or refused."""
+    """Money that a member wants paid out.
+
+    `status` is asked (the amount is in escrow), paid or refused.
+    """
 
     number: int
     wallet: str
@@ -193,14 +203,14 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Certificates(msgspec.Struct, frozen=True):
-    """Oldest first; `next` is what to ask with for more, empty at the end."""
+    """Certificates, oldest first. `next` is what to ask with for more, and empty at the end."""
 
     certificates: list[Certificate]
     next: str
 
 
 class CertificateChange(msgspec.Struct, frozen=True, kw_only=True):
-    """`status` is transferred or retired."""
+    """A certificate that has changed. `status` is transferred or retired."""
 
     serial: str
     status: str
@@ -224,7 +234,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeterReading(msgspec.Struct, frozen=True, kw_only=True):
-    """`power_w` is None where the meter gave none."""
+    """A reading with its verdict. `power_w` is None where the meter gave none."""
 
     time_ms: int
     import_kwh: str
@@ -235,7 +245,7 @@ class MeterReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeterReadings(msgspec.Struct, frozen=True):
-    """Newest first."""
+    """A meter's readings, newest first."""
 
     meter: str
     readings: list[MeterReading]

@@ -75,7 +75,7 @@ MAX_VALUE_BYTES = 16 << 20
 
 
 class Authentication(msgspec.Struct, frozen=True, kw_only=True):
-    """Who we say we are. `secret` is the password of low level security.
+    """The proof of who the client is. `secret` is the password of low level security.
 
     `challenge` (8 to 64 random bytes) is ours for high level security.
     """

@@ -151,7 +151,10 @@ def verify_gmac(answer: bytes, challenge: bytes, keys: Keys, title: bytes) -> in
 
 
 class ReplayGuard:
-    """Lets each invocation counter of a peer pass once, upwards. Keep `newest` over restarts."""
+    """A guard that lets each invocation counter of a peer pass once, upwards.
+
+    Keep `newest` over restarts.
+    """
 
     def __init__(self, newest: int = -1) -> None:
         self.newest = newest

@@ -1,4 +1,4 @@
-"""How the messages of an association are protected, the same at both ends."""
+"""The protection of an association's messages, the same at both ends."""
 
 from __future__ import annotations
 

@@ -47,7 +47,10 @@ def parse_datagram(datagram: bytes) -> WrapperMessage:
 
 
 class WrapperReader:
-    """Finds messages in a stream of bytes. A wrong version ends it: nothing tells what follows."""
+    """A finder of messages in a stream of bytes.
+
+    A wrong version ends it, as nothing tells what follows.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()

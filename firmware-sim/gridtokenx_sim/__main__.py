@@ -1,4 +1,4 @@
-"""The `gridtokenx-sim` command."""
+"""The command `gridtokenx-sim`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps a bus from being served."""
+"""The error that says why a bus cannot be served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The faults of whole buses: pulled out and put back as their time comes and goes."""
+"""The faults of whole buses, which are pulled out and put back as their time comes and goes."""
 
 from __future__ import annotations
 

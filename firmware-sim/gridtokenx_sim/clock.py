@@ -6,13 +6,15 @@ from typing import Protocol
 
 
 class CommunityClock(Protocol):
+    """A clock of community time."""
+
     def now_ms(self) -> int:
         """Return the community's time in Unix milliseconds, UTC."""
         ...
 
 
 class HandClock:
-    """Stands still until it is moved."""
+    """A clock that stands still until it is moved."""
 
     def __init__(self, time_ms: int) -> None:
         self._time_ms = time_ms

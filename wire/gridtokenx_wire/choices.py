@@ -1,4 +1,6 @@
-"""What a config's type allows at a key path, for error messages that list it."""
+"""The values and keys that a config's type allows at a key path, for error messages that
+list them.
+"""
 
 from __future__ import annotations
 

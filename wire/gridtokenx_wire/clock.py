@@ -21,7 +21,7 @@ _LOOK_AGAIN_S = 0.0005
 
 
 class ClockConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[clock]`: absent means the system's clock.
+    """The section `[clock]`. Without it, a process takes the system's clock.
 
     A scaled clock shows `community_ms` at the wall time `wall_ms` and runs `speed` times as fast.
     A stepped clock stands where the file `path` says, until somebody writes a later time there.
@@ -43,6 +43,8 @@ class ClockConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Clock(Protocol):
+    """A clock of community time."""
+
     def now_ms(self) -> int:
         """Return the community's time in Unix milliseconds, UTC."""
         ...
@@ -66,7 +68,7 @@ class SystemClock:
 
 
 class ScaledClock:
-    """Starts at a given community time and runs `speed` times as fast as the wall's clock."""
+    """A clock that starts at a set community time and runs `speed` times as fast as the wall's."""
 
     def __init__(self, config: ClockConfig) -> None:
         self._config = config
@@ -81,7 +83,7 @@ class ScaledClock:
 
 
 class SteppedClock:
-    """Stands where a file of eight bytes (Unix milliseconds, big-endian) says.
+    """A clock that stands where a file of eight bytes (Unix milliseconds, big-endian) says.
 
     A simulation that owns the file moves all processes' time in steps, as fast as they follow.
     """

@@ -81,7 +81,10 @@ class _Statement(
 
 
 class Enrol(_Statement, frozen=True, kw_only=True, tag="enrol", gc=False):
-    """By the new key: `token` is the secret's SHA-256 in hex, `csr` PEM for the TLS key."""
+    """A statement by a new key: whoever holds it holds the token as well.
+
+    `token` is the secret's SHA-256 in hex, `csr` PEM for the TLS key.
+    """
 
     token: str
     public_key: str
@@ -89,7 +92,7 @@ class Enrol(_Statement, frozen=True, kw_only=True, tag="enrol", gc=False):
 
 
 class Succeed(_Statement, frozen=True, kw_only=True, tag="succeed", gc=False):
-    """By the new key: it shall follow that of `device`."""
+    """A statement by a new key: it is to follow the key of `device`."""
 
     device: str
     public_key: str
@@ -97,7 +100,9 @@ class Succeed(_Statement, frozen=True, kw_only=True, tag="succeed", gc=False):
 
 
 class Consent(_Statement, frozen=True, kw_only=True, tag="consent", gc=False):
-    """By the key of `device`: `statement` is the JWS of the `Succeed` that it agrees to."""
+    """A statement by the key of `device`, which agrees to the `Succeed` whose JWS is
+    `statement`.
+    """
 
     device: str
     statement: str
@@ -107,7 +112,7 @@ _decoder = msgspec.json.Decoder(Enrol | Succeed | Consent)
 
 
 class Enrolment(msgspec.Struct, frozen=True, gc=False):
-    """A parsed `Enrol`: not verified until `signed` was, under `public_key`."""
+    """A parsed `Enrol`. It is not verified until `signed` was, under `public_key`."""
 
     statement: Enrol
     public_key: bytes

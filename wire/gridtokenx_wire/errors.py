@@ -9,15 +9,18 @@ from __future__ import annotations
 
 
 class WireError(ValueError):
-    """A message from a peer breaks the contract. Its text names the rule, never the content."""
+    """A message from a peer that breaks the contract.
+
+    Its text names the rule, never the content.
+    """
 
 
 class KeyFileError(Exception):
-    """A key file cannot be used. Its text is one line for a person."""
+    """A key file that cannot be used. Its text is one line for a person."""
 
 
 class ConfigError(Exception):
-    """A config file cannot be used.
+    """A config file that cannot be used.
 
     `lines` holds one line for each finding: `file:line: key.path: expected ...`.
     """

@@ -41,7 +41,7 @@ MAX_ACK_BYTES = 1 << 18
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What the messages of a file speak of."""
+    """The header of a file: what the messages in it are about."""
 
     type: int
     device: bytes
@@ -102,7 +102,10 @@ def read_messages(stream: BinaryIO, longest: int) -> Iterator[bytes]:
 
 
 class Links:
-    """Follows frames of one chain, each linked to the one before. Pure; no signature is checked."""
+    """A follower of the frames of one chain, each linked to the one before.
+
+    It checks no signature.
+    """
 
     def __init__(self, header: Header) -> None:
         self._header = header

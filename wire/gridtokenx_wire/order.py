@@ -35,7 +35,10 @@ class _Instruction(
     tag_field="kind",
     gc=False,
 ):
-    """What all instructions say. `id` is the client's: a retry repeats it with the same content."""
+    """The fields of all instructions.
+
+    `id` is the client's: a retry repeats it with the same content.
+    """
 
     v: Literal[1]
     community: str
@@ -113,7 +116,7 @@ class CancelAll(
 
 
 class Standing(_Instruction, frozen=True, kw_only=True, tag="standing", gc=False):
-    """Trade without being asked, until `active` is false. One for each wallet and side.
+    """An order to trade without being asked, until `active` is false. One for each wallet and side.
 
     sell: whatever GRID is free, above `keep_kwh`, at the price or more.
     buy: what the wallet's meters have imported and it has not bought yet, at the price or less.

@@ -30,7 +30,9 @@ class ReadToken(
     tag="read",
     gc=False,
 ):
-    """Whose `wallet` reads at which community, from `issued_ms` until `expires_ms`."""
+    """The right to read what is `wallet`'s at one community, from `issued_ms` until
+    `expires_ms`.
+    """
 
     v: Literal[1]
     community: str
@@ -40,7 +42,10 @@ class ReadToken(
 
 
 class SignedToken(msgspec.Struct, frozen=True, gc=False):
-    """A parsed token: not verified until its signature was, under the wallet's `public_key`."""
+    """A parsed token.
+
+    It is not verified until its signature was, under the wallet's `public_key`.
+    """
 
     token: ReadToken
     public_key: bytes

@@ -1,4 +1,4 @@
-"""Where in a TOML file a key path stands, for error messages that name a line.
+"""The lines of a TOML file on which its key paths stand, for error messages that name a line.
 
 `tomllib` forgets positions. This reads only headers and the start of each `key =` line, which
 is what config files consist of; for anything else (inline tables, say) the line of the nearest

@@ -1,4 +1,4 @@
-"""What the oracle says of a reading, as the gateway is told."""
+"""The oracle's verdicts on readings, as a gateway is told them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class Reason(IntEnum):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """`reason` for the reading at `index` (from 0) of the frame `seq`."""
+    """The verdict on one reading: `reason` for the reading at `index` (from 0) of the
+    frame `seq`.
+    """
 
     seq: int
     index: int

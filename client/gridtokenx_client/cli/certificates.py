@@ -1,4 +1,4 @@
-"""`gridtokenx rec ...`: certificates of renewable energy, one for each MWh."""
+"""The commands `gridtokenx rec ...`: certificates of renewable energy, one for each MWh."""
 
 from __future__ import annotations
 

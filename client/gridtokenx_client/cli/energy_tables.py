@@ -1,4 +1,6 @@
-"""A meter's day or month: its bounds in a time zone, its intervals in rows, its picture."""
+"""A meter's day or month: its bounds in a time zone, its intervals in rows, and its table with
+bars.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gridtokenx order ...`: orders of every kind, and what becomes of them."""
+"""The commands `gridtokenx order ...`: orders of every kind, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -27,18 +27,24 @@ order_app = typer.Typer(help="Place, amend and cancel orders.", no_args_is_help=
 
 
 class Tif(StrEnum):
+    """How long an order waits (time in force)."""
+
     GTC = "GTC"
     IOC = "IOC"
     FOK = "FOK"
 
 
 class Stp(StrEnum):
+    """What happens when an order meets one of its own wallet (self-trade prevention)."""
+
     SKIP = "skip"
     CANCEL_RESTING = "cancel_resting"
     CANCEL_INCOMING = "cancel_incoming"
 
 
 class Segment(StrEnum):
+    """The market in which an order trades."""
+
     REALTIME = "realtime"
     INTERVAL = "interval"
 

@@ -17,6 +17,8 @@ from gridtokenx_wire.keys import parse_public_key, read_secret
 
 
 class Form(StrEnum):
+    """The form of a statement's file."""
+
     PDF = "pdf"
     HTML = "html"
     CSV = "csv"

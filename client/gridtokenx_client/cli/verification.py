@@ -1,4 +1,4 @@
-"""`gridtokenx verify ...`: what anybody computes again, trusting nobody."""
+"""The commands `gridtokenx verify ...`, by which anybody computes again what was published."""
 
 from __future__ import annotations
 

@@ -67,7 +67,10 @@ async def run_service(exchange: Generator[bytes, bytes, T], transport: Transport
 
 
 class HdlcTransport:
-    """HDLC over any line. `unasked` is called with what the meter pushes meanwhile (no LLC)."""
+    """HDLC over any line, for a client.
+
+    `unasked` is called with what the meter pushes meanwhile (no LLC).
+    """
 
     def __init__(
         self,

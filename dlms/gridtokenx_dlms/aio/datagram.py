@@ -34,7 +34,10 @@ Address = tuple[Any, ...]
 
 
 class Datagrams(asyncio.DatagramProtocol):
-    """What came to a socket and was not read yet. Where nobody reads, what is new is dropped."""
+    """The datagrams that came to a socket and were not read yet.
+
+    Where nobody reads, new ones are dropped.
+    """
 
     def __init__(self) -> None:
         self._arrived: asyncio.Queue[tuple[bytes, Address] | LinkError] = asyncio.Queue(_WAITING)

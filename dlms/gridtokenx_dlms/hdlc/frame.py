@@ -28,7 +28,10 @@ _SHORTEST = 7
 
 
 class FrameKind(Enum):
-    """What a control field says; the values of unnumbered ones are without the P/F bit."""
+    """The kinds of frames, by their control field.
+
+    The values of unnumbered ones are without the P/F bit.
+    """
 
     INFORMATION = "I"
     RECEIVE_READY = "RR"
@@ -157,7 +160,7 @@ def _may_be_frame(buffer: bytearray, size: int) -> bool:
 
 
 class FrameReader:
-    """Finds frames in a stream. What is no frame is skipped, up to the next flag.
+    """A finder of frames in a stream. What is no frame is skipped, up to the next flag.
 
     `skipped` counts the bytes that belonged to no frame, for whoever watches a bad line.
     """

@@ -19,7 +19,7 @@ _TRANSMIT_LENGTH, _RECEIVE_LENGTH, _TRANSMIT_WINDOW, _RECEIVE_WINDOW = 5, 6, 7, 
 
 
 class LinkParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """As one end sees them: what it sends at most, and what it takes."""
+    """The parameters of a link as one end sees them: what it sends at most, and what it takes."""
 
     transmit_length: int = DEFAULT_INFORMATION
     receive_length: int = DEFAULT_INFORMATION

@@ -1,4 +1,6 @@
-"""Both directions of a numbered exchange: segments out until acknowledged, segments in."""
+"""Both directions of a numbered exchange: segments go out until they are acknowledged,
+and come in.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class _Segment(msgspec.Struct, frozen=True):
 
 
 class Segments:
-    """Numbers, windows and reassembly; the same for primary and secondary station."""
+    """The numbers, windows and reassembly of a link, the same for the primary and the secondary
+    station.
+    """
 
     def __init__(self) -> None:
         self.restart(LinkParameters())

@@ -35,7 +35,10 @@ Associate = Callable[[int, int], Conversation | None]
 
 
 class Station:
-    """Answers the frames that are for this physical device. Holds at most `MAX_LINKS` links."""
+    """A physical device, which answers the frames that are for it.
+
+    It holds at most `MAX_LINKS` links.
+    """
 
     def __init__(
         self, physical: int | None, associate: Associate, parameters: LinkParameters | None = None

@@ -22,7 +22,8 @@ _EARLIEST_MS, _LATEST_MS = 946_684_800_000, 7_258_118_400_000
 
 
 class ClockObject:
-    """`now_ms` is the meter's time in Unix milliseconds, `move_ms` sets it forward or back.
+    """The clock of a meter (class 8). `now_ms` is the meter's time in Unix milliseconds, `move_ms`
+    sets it forward or back.
 
     `zone_min` is the standard deviation of local time, as in a date-time: -60 in Vienna.
     """

@@ -1,4 +1,4 @@
-"""What every COSEM object is to the logical device that holds it."""
+"""The face that every COSEM object has for the logical device that holds it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CosemObject(Protocol):
 
 
 class ReadOnly:
-    """Of an object that nobody may change or call."""
+    """The base of an object that nobody may change or call."""
 
     methods = 0
     writable: frozenset[int] = frozenset()

@@ -12,7 +12,10 @@ from gridtokenx_dlms.xdlms.attribute import AccessResult, Attribute, Selection
 
 
 class ObjectModel:
-    """Implements `server.LogicalDevice`. A client that `may_write` may use what objects allow."""
+    """The objects of a logical device, which implement `server.LogicalDevice`.
+
+    A client that `may_write` may use what objects allow.
+    """
 
     def __init__(self, objects: Iterable[CosemObject], *, may_write: bool = False) -> None:
         self._objects: dict[tuple[int, Obis], CosemObject] = {}

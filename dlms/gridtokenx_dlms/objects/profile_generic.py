@@ -35,7 +35,8 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class ProfileGeneric(ReadOnly):
-    """`rows` gives what the meter holds now, oldest first; the columns' first is the clock.
+    """A profile of rows (class 7). `rows` gives what the meter holds now, oldest first; the
+    columns' first is the clock.
 
     The meter captures as time passes; this class only tells, so that a load profile may be worked
     out when it is asked for. `capture` adds a row at once, for a meter that lets a client ask so.

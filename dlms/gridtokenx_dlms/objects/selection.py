@@ -21,7 +21,7 @@ BY_RANGE, BY_ENTRY = 1, 2
 
 
 class CaptureObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A column: which attribute it captures; `index` is 0 for the whole of it."""
+    """A column of a profile: the attribute that it captures. `index` is 0 for the whole of it."""
 
     class_id: int
     obis: Obis
@@ -91,7 +91,7 @@ def by_entry(first: int, last: int = 0, first_column: int = 1, last_column: int 
 
 
 class RangeDescriptor(msgspec.Struct, frozen=True, kw_only=True):
-    """What selector 1 asks for."""
+    """The rows between two values of a column, which selector 1 asks for."""
 
     column: CaptureObject
     first: Data
@@ -100,7 +100,7 @@ class RangeDescriptor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryDescriptor(msgspec.Struct, frozen=True, kw_only=True):
-    """What selector 2 asks for."""
+    """The rows and columns by number, which selector 2 asks for."""
 
     first: int
     last: int

@@ -15,7 +15,7 @@ _NORMAL = 1
 
 
 class ActionRequest(msgspec.Struct, frozen=True):
-    """`method.number` is the method's."""
+    """A request to call a method. `method.number` is the method's."""
 
     invoke: int
     method: Attribute
@@ -27,7 +27,10 @@ class ActionRequest(msgspec.Struct, frozen=True):
 
 
 class ActionResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """`result` is an action's, `returned` a value, the code of a data access result, or None."""
+    """The response to a call.
+
+    `result` is an action's, `returned` a value, the code of a data access result, or None.
+    """
 
     invoke: int
     result: int

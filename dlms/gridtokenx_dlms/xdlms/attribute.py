@@ -1,4 +1,4 @@
-"""What a request is about, and how an access can end."""
+"""Attributes, which requests are about, and the results of an access."""
 
 from __future__ import annotations
 

@@ -32,7 +32,10 @@ DEDICATED_TAGS = {ded: plain for plain, (_, ded) in _CIPHERED.items() if ded >= 
 
 
 class Ciphered(msgspec.Struct, frozen=True, kw_only=True):
-    """`tag` is the ciphered one; `title` is the sender's where the general form tells it."""
+    """A ciphered message.
+
+    `tag` is the ciphered one; `title` is the sender's where the general form tells it.
+    """
 
     tag: int
     protected: bytes

@@ -56,7 +56,7 @@ def parse_general_block(message: bytes) -> GeneralBlock:
 
 
 class BlockAssembler:
-    """Puts together what one meter sends in blocks."""
+    """An assembler of what one meter sends in blocks."""
 
     def __init__(self) -> None:
         self._content = bytearray()

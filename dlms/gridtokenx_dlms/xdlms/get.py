@@ -20,7 +20,10 @@ _NORMAL, _BLOCK, _LIST = 1, 2, 3
 
 
 class GetRequest(msgspec.Struct, frozen=True):
-    """`invoke` is the invoke-id (low four bits) and its service class and priority."""
+    """A request for one attribute.
+
+    `invoke` is the invoke-id (low four bits) and its service class and priority.
+    """
 
     invoke: int
     attribute: Attribute
@@ -32,7 +35,7 @@ class GetRequest(msgspec.Struct, frozen=True):
 
 
 class GetNextRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Acknowledges the block of this number and asks for the next one."""
+    """A request for the next block, which acknowledges the block of this number."""
 
     invoke: int
     block: int
@@ -42,7 +45,7 @@ class GetNextRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GetListRequest(msgspec.Struct, frozen=True):
-    """Several attributes at once."""
+    """A request for several attributes at once."""
 
     invoke: int
     attributes: tuple[tuple[Attribute, Selection | None], ...]
@@ -58,7 +61,7 @@ AnyGetRequest = GetRequest | GetNextRequest | GetListRequest
 
 
 class GetResponse(msgspec.Struct, frozen=True):
-    """A value, or the code of a data access result."""
+    """The response to a request: a value, or the code of a data access result."""
 
     invoke: int
     value: Data | int

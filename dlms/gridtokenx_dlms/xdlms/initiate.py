@@ -59,7 +59,10 @@ SPOKEN = (
 
 
 class InitiateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`max_pdu_bytes` is what the client can receive; 0 sets no limit."""
+    """A client's proposal of services and sizes.
+
+    `max_pdu_bytes` is what the client can receive; 0 sets no limit.
+    """
 
     conformance: Conformance
     max_pdu_bytes: int
@@ -89,7 +92,10 @@ class InitiateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InitiateResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """`max_pdu_bytes` is what the server can receive; `vaa` tells logical from short names."""
+    """A server's answer to a proposal.
+
+    `max_pdu_bytes` is what the server can receive; `vaa` tells logical from short names.
+    """
 
     conformance: Conformance
     max_pdu_bytes: int

@@ -15,7 +15,10 @@ _TAGGED_TIME = 0x09
 
 
 class DataNotification(msgspec.Struct, frozen=True):
-    """`invoke` is the long-invoke-id-and-priority, 32 bits; `time` may be missing."""
+    """What a meter pushes.
+
+    `invoke` is the long-invoke-id-and-priority, 32 bits; `time` may be missing.
+    """
 
     invoke: int
     time: CosemDateTime | None

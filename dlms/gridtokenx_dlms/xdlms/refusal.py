@@ -1,4 +1,4 @@
-"""How a server refuses a whole request (Green Book 9.3.2 and 9.4.4.4.3)."""
+"""The refusals of whole requests by a server (Green Book 9.3.2 and 9.4.4.4.3)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ class InitiateError(IntEnum):
 
 
 class ExceptionResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """`counter` is the lowest invocation counter that the server would take, where it says so."""
+    """A refusal of a request.
+
+    `counter` is the lowest invocation counter that the server would take, where it says so.
+    """
 
     state: int
     service: int

@@ -33,7 +33,7 @@ class SetRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """`result` is the code of a data access result."""
+    """The response to a write. `result` is the code of a data access result."""
 
     invoke: int
     result: int

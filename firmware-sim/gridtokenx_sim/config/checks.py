@@ -1,4 +1,4 @@
-"""What types cannot say about a simulator's config: names and addresses that must not clash."""
+"""The checks of a simulator's config that types cannot make: names and addresses must not clash."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ ProtectionName = Literal["none", "authenticated", "encrypted", "authenticated_en
 
 
 class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who may read a meter, by its client address, and what it must show.
+    """A client that may read a meter, by its address, and what it must show.
 
     `reads`: all objects, or only what identifies the meter (name, clock, invocation counters).
     """
@@ -35,7 +35,7 @@ PUBLIC_CLIENT = ClientConfig(address=16, reads="identity")
 
 
 class PushConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a meter tells unasked, every `every_s` of community time.
+    """A push: what a meter tells unasked, every `every_s` of community time.
 
     On a serial bus in UI frames to `client`; on TCP to a listener at `host` and `port`, within the
     wrapper. `client` with keys: in general-glo-ciphering under them.
@@ -108,7 +108,10 @@ class DlmsTcpBus(
     tag_field="kind",
     tag="dlms_tcp",
 ):
-    """Port 0: take a free one. `framing`: the wrapper (one meter), or HDLC as a device server."""
+    """DLMS on TCP.
+
+    Port 0 takes a free one. `framing` is the wrapper (one meter), or HDLC as a device server.
+    """
 
     name: _Name
     meter: tuple[DlmsMeterConfig, ...]

@@ -1,4 +1,4 @@
-"""What types cannot say about a DLMS meter's config."""
+"""The checks of a DLMS meter's config that types cannot make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a meter or its wire, and for how long.
+"""The faults of a meter, its wire or its bus, and how long each lasts.
 
 A fault lasts from `from_s` to `until_s`, in seconds of community time since the site's start;
 without them it lasts from the start (or, given to a running meter, from then) and for ever.

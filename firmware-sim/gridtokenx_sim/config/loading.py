@@ -1,4 +1,6 @@
-"""Reads `sim.toml` strictly: each mistake is one line that says where and what was expected."""
+"""The strict reader of `sim.toml`: each mistake is one line that says where and what was
+expected.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`sim.toml`: which meters stand where, on which buses, with which faults.
 
-`config_loading` reads them from a file; tests may also build them directly.
+`loading` reads them from a file; tests may also build them directly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the meters stand, and when their counters start (`start`, with a time zone)."""
+    """The place where the meters stand, and the time when their counters start (`start`, with a
+    time zone).
+    """
 
     latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
@@ -76,7 +78,7 @@ class TcpBus(
     tag_field="kind",
     tag="tcp",
 ):
-    """A Modbus TCP server. Port 0: take a free one."""
+    """A Modbus TCP server. Port 0 takes a free one."""
 
     name: _Name
     meter: tuple[MeterConfig, ...]
@@ -89,6 +91,8 @@ AnyBus = SerialBus | TcpBus | DlmsSerialBus | DlmsTcpBus
 
 
 class SimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The simulator's config: a site, its buses and its clock."""
+
     site: Site
     bus: tuple[AnyBus, ...]
     clock: ClockConfig = ClockConfig()

@@ -1,4 +1,4 @@
-"""What the backend says over HTTP, as integers."""
+"""The backend's answers over HTTP, as integers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,17 @@ class ApiSilent(Exception):
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """All that rests at one price."""
+
     price_ugrx: int
     quantity_uwh: int
 
 
 class ListedTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """`segment` is the market it came of: realtime, or interval for an auction."""
+    """A trade in the list of the last ones.
+
+    `segment` is the market it came of: realtime, or interval for an auction.
+    """
 
     time_ms: int
     price_ugrx: int

@@ -1,4 +1,4 @@
-"""`gridtokenx-sim demo`: what a stranger runs first. Its options; `program` does the work."""
+"""The options of `gridtokenx-sim demo`, which a stranger runs first. `program` does the work."""
 
 from __future__ import annotations
 

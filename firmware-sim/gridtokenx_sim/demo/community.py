@@ -1,4 +1,6 @@
-"""A community at work: files written, programs started in order, members' orders set."""
+"""The demo's community at work: its files are written, its programs started in order, its orders
+set.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ _HEARTBEAT_S = 1.0
 
 
 class DemoCommunity:
-    """`start` it, and `stop` it whatever happened. `tell` hears what a person should know."""
+    """The demo's community.
+
+    `start` it, and `stop` it whatever happened. `tell` is called with what a person should know.
+    """
 
     def __init__(
         self, folder: Folder, broker: Broker, speed: float, tell: Callable[[str], None]

@@ -1,4 +1,6 @@
-"""Who is who: keys and wallets, made by the project's own commands and kept for the next start."""
+"""The keys and wallets of the demo, made by the project's own commands and kept for the
+next start.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""How often things happen in community time, so that people see them every second or two."""
+"""The periods of polls and trades in community time, such that people see one every
+second or two.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _FASTEST = 3600
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says."""
+    """The options of the command line."""
 
     speed: float
     broker: BrokerChoice

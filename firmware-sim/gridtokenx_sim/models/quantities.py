@@ -1,4 +1,4 @@
-"""Which quantity of the snapshot a register shows."""
+"""The quantities of a snapshot that registers show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a meter could be asked at one moment."""
+"""A snapshot of everything that a meter could be asked at one moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a household draws: base load, a morning and an evening peak, appliances, seasons.
+"""The load of a household: base load, a morning and an evening peak, appliances, seasons.
 
 The day's shape is in local time, taken as the nearest half-hour zone of the longitude, so no
 table of time zones is needed.
@@ -46,7 +46,7 @@ _WORKING_DAY, _WEEKEND = _weekly_shapes()
 
 
 class Household:
-    """A load whose energy over a year is `annual_load_wh`, but for the luck of its noise."""
+    """A load whose energy over a year is `annual_load_wh`, apart from its noise."""
 
     def __init__(self, annual_load_wh: int, latitude: float, longitude: float, seed: int) -> None:
         self._mean_mw = annual_load_wh * 1000 / _HOURS_PER_YEAR

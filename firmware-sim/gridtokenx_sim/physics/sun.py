@@ -1,4 +1,4 @@
-"""Where the sun stands and how strongly it shines through a clear sky."""
+"""The sun's position, and how strongly it shines through a clear sky."""
 
 from __future__ import annotations
 

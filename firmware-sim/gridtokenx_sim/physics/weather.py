@@ -9,6 +9,8 @@ _CLOUD_MS = 24 * 60_000  # single clouds in minutes
 
 
 class Weather:
+    """The clouds over a site at any time, from a seed."""
+
     def __init__(self, seed: int) -> None:
         self._front = seed_for(seed, "front")
         self._cloud = seed_for(seed, "cloud")

@@ -1,4 +1,4 @@
-"""Is every auction what its published book gives? Tried price by price, slowly."""
+"""The checks that every auction is what its published book gives. Each price is tried, slowly."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """Counted from the journal's entries, not from what the backend says.
+    """The totals of a run, counted from the journal's entries and not from what the backend says.
 
     `auction_trades` are those of `trades` that an interval's auction made, the others are realtime.
     """

@@ -1,4 +1,6 @@
-"""Was every exported kWh minted once, to its owner, and none that was not exported?"""
+"""The checks that every exported kWh was minted once, to its owner, and none that was
+not exported.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What is audited: the journal, the gateways' outboxes, the terms, the meters' own counters.
+"""The evidence of an audit: the journal, the gateways' outboxes, the terms, the meters' own
+counters.
 
 Every part is read when a check first asks for it; what cannot be read raises EvidenceError there.
 """
@@ -47,6 +48,8 @@ class MeterTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemberTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """A member in community.toml."""
+
     name: str
     wallet: str
     opening_grx: str = "0"
@@ -57,16 +60,20 @@ class MemberTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway in community.toml."""
+
     public_key: str
     site: str = ""
 
 
 class MarketTerms(msgspec.Struct, frozen=True):
+    """The market's terms in community.toml."""
+
     fee_bps: int
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """Of community.toml what an audit needs."""
+    """The parts of community.toml that an audit needs."""
 
     member: list[MemberTerms]
     device: list[DeviceTerms]
@@ -95,7 +102,7 @@ class Outbox(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence:
-    """What lies in `folder`."""
+    """All that lies in a demo's folder."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder

@@ -1,7 +1,7 @@
-"""How a check says that something is wrong."""
+"""The exception by which a check says that something is wrong."""
 
 from __future__ import annotations
 
 
 class Violation(Exception):
-    """An invariant does not hold; one line names the entry and what was expected."""
+    """An invariant that does not hold. One line names the entry and what was expected."""

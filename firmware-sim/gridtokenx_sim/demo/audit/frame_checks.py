@@ -1,4 +1,4 @@
-"""Are the readings the gateways', all of them, each once?"""
+"""The checks that the readings are the gateways', all of them, and each once."""
 
 from __future__ import annotations
 

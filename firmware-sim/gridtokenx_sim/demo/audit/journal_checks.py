@@ -1,4 +1,4 @@
-"""Is the journal whole, and does its public part tell what its private part says?"""
+"""The checks that the journal is whole, and its public part tells what its private part says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the money add up, entry by entry, and is it what members are told?"""
+"""The checks that the money adds up, entry by entry, and is what members are told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Is every trade exact, between two, and settled where it was made?"""
+"""The checks that every trade is exact, is between two members, and was settled where it
+was made.
+"""
 
 from __future__ import annotations
 

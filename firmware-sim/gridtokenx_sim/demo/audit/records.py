@@ -57,7 +57,10 @@ class Trade(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FrameOutcome(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
-    """`verdicts` are (index, reason) of the readings that were not accepted."""
+    """The outcome of a frame.
+
+    `verdicts` are (index, reason) of the readings that were not accepted.
+    """
 
     previous: int
     device: bytes
@@ -69,6 +72,8 @@ class FrameOutcome(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
 
 
 class OrderOutcome(msgspec.Struct, frozen=True, array_like=True, tag="order"):
+    """The outcome of an order."""
+
     number: int
     key: str
     status: str
@@ -79,6 +84,8 @@ class OrderOutcome(msgspec.Struct, frozen=True, array_like=True, tag="order"):
 
 
 class AmendOutcome(msgspec.Struct, frozen=True, array_like=True, tag="amend"):
+    """The outcome of a changed order."""
+
     number: int
     key: str
     former: int
@@ -92,7 +99,10 @@ class AmendOutcome(msgspec.Struct, frozen=True, array_like=True, tag="amend"):
 
 
 class TickOutcome(msgspec.Struct, frozen=True, array_like=True, tag="tick"):
-    """`movements` are beside those of the orders: what bought energy covered is retired."""
+    """The outcome of a tick.
+
+    `movements` are beside those of the orders: what bought energy covered is retired.
+    """
 
     orders: list[OrderOutcome]
     withdrawn: list[int] = []
@@ -124,7 +134,10 @@ class ZoneClearing(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ClearOutcome(msgspec.Struct, frozen=True, array_like=True, tag="clear"):
-    """`orders` are those that standing orders placed; they trade with all that waited."""
+    """The outcome of an interval's auctions.
+
+    `orders` are those that standing orders placed; they trade with all that waited.
+    """
 
     interval_ms: int
     tick_ugrx: int
@@ -183,7 +196,10 @@ class UnpaidOutcome(msgspec.Struct, frozen=True, array_like=True, tag="unpaid"):
 
 
 class CorrectOutcome(msgspec.Struct, frozen=True, array_like=True, tag="correct"):
-    """`owed_uwh` is what the owner's next mints pay back, after this."""
+    """The outcome of a correction.
+
+    `owed_uwh` is what the owner's next mints pay back, after this.
+    """
 
     meter: str
     owner: str

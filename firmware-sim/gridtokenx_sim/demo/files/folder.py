@@ -30,7 +30,7 @@ class FolderError(Exception):
 
 
 class Folder:
-    """The demo's files under `root`, an absolute path. Got from `open_folder`."""
+    """The demo's files under `root`, an absolute path, as `open_folder` yields it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -1,4 +1,6 @@
-"""What lets gateways into DLMS meters: made once, each in a file that its owner alone reads."""
+"""The secrets that let gateways into DLMS meters, each made once, in a file that its owner alone
+reads.
+"""
 
 from __future__ import annotations
 

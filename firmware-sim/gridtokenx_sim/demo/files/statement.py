@@ -1,4 +1,4 @@
-"""What the backend says of the community's state, as integers."""
+"""The backend's statement of the community's state, as integers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Writes TOML: tables, arrays of tables, strings, numbers and truth values. Nothing else."""
+"""A writer of TOML: tables, arrays of tables, strings, numbers and truth values, and
+nothing else.
+"""
 
 from __future__ import annotations
 

@@ -18,17 +18,19 @@ _TRY_EVERY_S = 0.02
 
 
 class BrokerChoice(StrEnum):
+    """The broker that the command line asks for."""
+
     AUTO = "auto"
     MOSQUITTO = "mosquitto"
     AMQTT = "amqtt"
 
 
 class NoBroker(Exception):
-    """The broker that was asked for is not there; one line says how to get it."""
+    """The broker that was asked for and is not there. One line says how to get it."""
 
 
 class Broker(msgspec.Struct, frozen=True):
-    """`program` is Mosquitto's path, or empty for amqtt."""
+    """The broker to start: `program` is Mosquitto's path, or empty for amqtt."""
 
     program: str
 

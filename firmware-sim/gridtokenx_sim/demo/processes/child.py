@@ -39,7 +39,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Child:
-    """A running part. Got from `start_child`."""
+    """A running part, as `start_child` returns it."""
 
     def __init__(self, part: Part, process: asyncio.subprocess.Process) -> None:
         self.part = part

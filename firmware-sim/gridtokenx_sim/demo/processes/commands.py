@@ -25,7 +25,7 @@ def python(module: str, *arguments: str) -> list[str]:
 
 
 class Commands:
-    """Runs commands, no more at a time than this machine can."""
+    """A runner of commands, no more of them at a time than this machine can run."""
 
     def __init__(self) -> None:
         self._several = asyncio.Semaphore(max(2, os.cpu_count() or 2))

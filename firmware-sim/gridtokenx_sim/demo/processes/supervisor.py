@@ -1,4 +1,6 @@
-"""Keeps the demo's parts running: in order up, in reverse order down, and again if one dies."""
+"""The supervisor, which keeps the demo's parts running: up in order, down in reverse, and again if
+one dies.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ _HEALTHY_S = 30.0
 
 
 class Supervisor:
-    """`tell` hears, one line each, what a person should know. `restarts` counts by part."""
+    """The supervisor of the demo's parts.
+
+    `tell` is called with each line that a person should know; `restarts` counts by part.
+    """
 
     def __init__(self, pids: Path, tell: Callable[[str], None]) -> None:
         self.restarts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Several things at once, of which the first failure ends them all."""
+"""Several things done at once, of which the first failure ends all."""
 
 from __future__ import annotations
 
