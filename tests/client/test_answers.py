@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, get_args, get_origin
+
 import msgspec
 import pytest
 
@@ -28,6 +30,14 @@ PAIRS: list[tuple[type[msgspec.Struct], type[msgspec.Struct]]] = [
 ]
 
 
+def without_choices(kind: Any) -> Any:
+    """Return the type of a Literal's values: a client takes values that a later API adds."""
+    if get_origin(kind) is not Literal:
+        return kind
+    (found,) = {type(value) for value in get_args(kind)}
+    return found
+
+
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda kind: kind.__name__)
 def test_every_member_that_we_read_is_answered_with_our_type(
     ours: type[msgspec.Struct], theirs: type[msgspec.Struct]
@@ -36,4 +46,4 @@ def test_every_member_that_we_read_is_answered_with_our_type(
     for field in msgspec.structs.fields(ours):
         assert field.encode_name in answered
         if field.type in {int, str, bool, int | None}:
-            assert answered[field.encode_name] == field.type
+            assert without_choices(answered[field.encode_name]) == field.type
