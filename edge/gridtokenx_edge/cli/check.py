@@ -15,7 +15,7 @@ from gridtokenx_edge.cli.read import choose
 from gridtokenx_edge.cli.read_dlms import choose_dlms
 from gridtokenx_edge.cli.terminal import WIDTH, ProgressLine, fail, finish, load, print_json, say
 from gridtokenx_edge.commissioning.check.finding import Finding, Severity, is_ready, verdict
-from gridtokenx_edge.commissioning.check.site_check import Check, Wanted
+from gridtokenx_edge.commissioning.check.site_check import CheckRequest, SiteCheck
 from gridtokenx_edge.config.edge_config import resolve_paths
 from gridtokenx_wire.release import release
 
@@ -54,7 +54,7 @@ def check(
     chosen, of_dlms = choose(loaded, meter), choose_dlms(loaded, meter)
     if not chosen and not of_dlms:
         fail(f"{config}: expected a meter of this config, got {meter!r}")
-    wanted = Wanted(
+    wanted = CheckRequest(
         chosen=chosen,
         duration_s=duration,
         flow=flow.value if flow else "",
@@ -72,7 +72,9 @@ def check(
             _print(finding)
 
     try:
-        asyncio.run(Check(loaded, resolve_paths(loaded, config), wanted, tell, progress.show).run())
+        asyncio.run(
+            SiteCheck(loaded, resolve_paths(loaded, config), wanted, tell, progress.show).run()
+        )
     finally:
         progress.clear()
     if as_json:

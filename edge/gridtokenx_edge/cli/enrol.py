@@ -51,10 +51,10 @@ def enrol(
     """
     try:
         url = parse_url(backend, insecure=insecure)
-        given = _token(token, token_file)
+        one_time_token = _token(token, token_file)
         known = read_config(config)
         names, folder = names_in(known), config.absolute().parent
-        answer = enrol_device(url, given, folder / names.key, folder / names.tls_key)
+        answer = enrol_device(url, one_time_token, folder / names.key, folder / names.tls_key)
         text = config_text(config, names, backend, site_name or answer.site, answer)
         store(folder / names.ca, answer.ca)
         store(folder / names.cert, answer.certificate)

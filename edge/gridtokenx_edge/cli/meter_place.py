@@ -10,7 +10,7 @@ import typer
 
 from gridtokenx_edge.agent.loop import run as run_loop
 from gridtokenx_edge.cli.terminal import INTERRUPTED, fail
-from gridtokenx_edge.commissioning.profile.contact import Place
+from gridtokenx_edge.commissioning.profile.contact import MeterPlace
 from gridtokenx_edge.commissioning.scan.settings import (
     ADDRESSES,
     UNITS,
@@ -45,7 +45,7 @@ class PlaceOptions(msgspec.Struct, frozen=True, kw_only=True):
     stop_bits: int
     rtu_over_tcp: bool
 
-    def place(self, usual: LineSettings) -> Place | None:
+    def place(self, usual: LineSettings) -> MeterPlace | None:
         """Return the place of the meter, or None if the options name no meter.
 
         `usual` are the settings of a serial line where the options name none. Raises ValueError.
@@ -56,12 +56,12 @@ class PlaceOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("expected --port or --host, got both")
         if self.port:
             unit = self._unit(ADDRESSES)
-            return Place(SerialTarget(self.port), self._settings(usual), unit)
+            return MeterPlace(SerialTarget(self.port), self._settings(usual), unit)
         target = parse_target(self.host, rtu_over_tcp=self.rtu_over_tcp)
         is_rtu = not isinstance(target, TcpTarget) or target.rtu_over_tcp
         unit = self._unit(ADDRESSES if is_rtu else UNITS)
         settings = self._settings(usual) if isinstance(target, SerialTarget) else None
-        return Place(target, settings, unit)
+        return MeterPlace(target, settings, unit)
 
     def _unit(self, known: Sequence[int]) -> int:
         unit, *more = parse_addresses(self.address or "1", known)

@@ -25,9 +25,9 @@ from gridtokenx_edge.cli.meter_place import (
 from gridtokenx_edge.cli.options import JsonOption, RecordOption
 from gridtokenx_edge.cli.profile_new import new
 from gridtokenx_edge.cli.terminal import example, fail, finish, print_json, writing
-from gridtokenx_edge.commissioning.profile.contact import Place, meter_at
+from gridtokenx_edge.commissioning.profile.contact import MeterPlace, open_meter
 from gridtokenx_edge.commissioning.profile.trial import Trial, trial_fields, try_profile
-from gridtokenx_edge.commissioning.scan.prober import Asker
+from gridtokenx_edge.commissioning.scan.prober import Prober
 from gridtokenx_edge.commissioning.scan.recording import (
     RecordedMeter,
     Recorder,
@@ -140,11 +140,11 @@ def _load(name: str) -> Profile:
         fail("\n".join(error.lines))
 
 
-def _try_meter(profile: Profile, at: Place, record: str) -> Trial:
+def _try_meter(profile: Profile, at: MeterPlace, record: str) -> Trial:
     async def run() -> tuple[Trial, Recorder]:
-        async with meter_at(at) as source:
+        async with open_meter(at) as source:
             recorder = Recorder(source)
-            return await try_profile(Asker(recorder), profile), recorder
+            return await try_profile(Prober(recorder), profile), recorder
 
     trial, recorder = run_on_line(run())
     if record:
@@ -164,7 +164,7 @@ def _try_recording(profile: Profile, file: str, address: str) -> Trial:
     if len(chosen) != 1:
         known = ", ".join(str(meter.address) for meter in meters)
         fail(f"{file}: expected --address of one meter of {known}, got {address!r}")
-    return run_loop(try_profile(Asker(Replay(chosen[0])), profile))
+    return run_loop(try_profile(Prober(Replay(chosen[0])), profile))
 
 
 def _print_trial(trial: Trial) -> None:

@@ -28,9 +28,13 @@ from gridtokenx_edge.cli.meter_place import (
 )
 from gridtokenx_edge.cli.options import JsonOption
 from gridtokenx_edge.cli.terminal import FINDING, fail, print_json, say, writing
-from gridtokenx_edge.commissioning.profile.contact import Place, meter_at
-from gridtokenx_edge.commissioning.profile.displayed_values import QUANTITIES, Shown, parse_shown
-from gridtokenx_edge.commissioning.profile.profile_text import Draft, profile_text
+from gridtokenx_edge.commissioning.profile.contact import MeterPlace, open_meter
+from gridtokenx_edge.commissioning.profile.displayed_values import (
+    QUANTITIES,
+    DisplayedValue,
+    parse_displayed,
+)
+from gridtokenx_edge.commissioning.profile.profile_text import ProfileDraft, profile_text
 from gridtokenx_edge.commissioning.profile.registers import (
     FORM,
     parse_ranges,
@@ -47,7 +51,7 @@ from gridtokenx_edge.commissioning.profile.search import (
     without,
 )
 from gridtokenx_edge.commissioning.profile.survey import CHUNK, chosen_places, survey, usual_places
-from gridtokenx_edge.commissioning.scan.prober import Asker
+from gridtokenx_edge.commissioning.scan.prober import Prober
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.meters.point import Point
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
@@ -62,11 +66,11 @@ _NEEDED = ("import", "export", "power")
 _ASKED = ("import", "export", "power", "voltage", "frequency")
 
 
-class Search(msgspec.Struct, kw_only=True):
+class DisplaySearch(msgspec.Struct, kw_only=True):
     """What is looked for: what the display shows now, and what it shows some time later."""
 
-    shown: list[Shown] = []
-    then: list[Shown] = []
+    shown: list[DisplayedValue] = []
+    then: list[DisplayedValue] = []
     serial: str = ""
 
 
@@ -125,7 +129,7 @@ def new(
         _print_open(open_, as_json=as_json)
         raise typer.Exit(FINDING)
     points = known | chosen
-    draft = Draft(
+    draft = ProfileDraft(
         name=name,
         maker=maker,
         date=_today(),
@@ -150,9 +154,9 @@ def _ask_names(name: str, maker: str, *, asks: bool) -> tuple[str, str]:
     return name.strip(), maker
 
 
-def _search(shows: Sequence[str], then: Sequence[str], *, asks: bool) -> Search:
+def _search(shows: Sequence[str], then: Sequence[str], *, asks: bool) -> DisplaySearch:
     """Return what to look for, from the options or from the installer. Raises ValueError."""
-    search = Search()
+    search = DisplaySearch()
     if asks:
         for quantity in _ASKED:
             text = typer.prompt(
@@ -160,7 +164,7 @@ def _search(shows: Sequence[str], then: Sequence[str], *, asks: bool) -> Search:
                 show_default=False, err=True,
             )  # fmt: skip
             if text:
-                search.shown.append(parse_shown(f"{quantity}={text}"))
+                search.shown.append(parse_displayed(f"{quantity}={text}"))
         search.serial = typer.prompt(
             "The label's serial number", default="", show_default=False, err=True
         )
@@ -168,8 +172,8 @@ def _search(shows: Sequence[str], then: Sequence[str], *, asks: bool) -> Search:
         if text.startswith("serial="):
             search.serial = text.removeprefix("serial=").strip()
         else:
-            search.shown.append(parse_shown(text))
-    search.then = [parse_shown(text) for text in then]
+            search.shown.append(parse_displayed(text))
+    search.then = [parse_displayed(text) for text in then]
     if unknown := {of.name for of in search.then} - {of.name for of in search.shown}:
         raise ValueError(f"expected --shows {unknown.pop()}=… before --then")
     return search
@@ -180,7 +184,12 @@ def _usual() -> dict[int, list[int]]:
 
 
 def _look(
-    at: Place, places: dict[int, list[int]], search: Search, wait_s: float, *, asks: bool
+    at: MeterPlace,
+    places: dict[int, list[int]],
+    search: DisplaySearch,
+    wait_s: float,
+    *,
+    asks: bool,
 ) -> tuple[dict[str, list[Fit]], tuple[int, int, str, int] | None]:
     """Return what agrees with the display for each quantity, and where the serial number stands."""
     words = run_on_line(_read(at, places))
@@ -199,12 +208,12 @@ def _look(
     return found, find_serial(words, search.serial) if search.serial else None
 
 
-def _ask_again(found: dict[str, list[Fit]]) -> list[Shown]:
+def _ask_again(found: dict[str, list[Fit]]) -> list[DisplayedValue]:
     typer.echo("Several registers agree. Wait until the display has changed, then:", err=True)
     again = []
     for name, fits in found.items():
         if len(choices(fits)) > 1 and (text := typer.prompt(f"The display's {name}", err=True)):
-            again.append(parse_shown(f"{name}={text}"))
+            again.append(parse_displayed(f"{name}={text}"))
     return again
 
 
@@ -221,7 +230,7 @@ def _chunks_of(found: dict[str, list[Fit]], fc: int) -> list[int]:
 
 
 async def _read(
-    at: Place, places: dict[int, list[int]], wait_s: float = 0.0
+    at: MeterPlace, places: dict[int, list[int]], wait_s: float = 0.0
 ) -> dict[tuple[int, int], int]:
     await asyncio.sleep(wait_s)
     console = Console(stderr=True)
@@ -230,8 +239,8 @@ async def _read(
         console.print(f"reading up to {total * CHUNK} registers")
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading registers", total=total)
-        async with meter_at(at) as source:
-            asker = Asker(source, _MOST_SILENCES, _ALL)
+        async with open_meter(at) as source:
+            asker = Prober(source, _MOST_SILENCES, _ALL)
             return await survey(asker, places, lambda: bar.advance(task))
 
 
@@ -302,7 +311,7 @@ def _print_open(open_: dict[str, list[list[Fit]]], *, as_json: bool) -> None:
             say(f"  --register {register_text(fits[0])}  # {fits[0].value:g}")
 
 
-def _settings(at: Place | None) -> dict[str, int | str]:
+def _settings(at: MeterPlace | None) -> dict[str, int | str]:
     if at is None:
         return {}
     if at.settings is None:
@@ -316,7 +325,7 @@ def _settings(at: Place | None) -> dict[str, int | str]:
     }
 
 
-def _write(file: Path, draft: Draft, at: Place | None, *, as_json: bool) -> None:
+def _write(file: Path, draft: ProfileDraft, at: MeterPlace | None, *, as_json: bool) -> None:
     needed = {"energy_import": "import", "active_power": "power"}
     if missing := [word for point, word in needed.items() if point not in draft.points]:
         fail(f"expected {' and '.join(missing)}: --shows with a meter, or --register")

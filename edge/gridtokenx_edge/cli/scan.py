@@ -28,7 +28,7 @@ from gridtokenx_edge.commissioning.scan.report import (
     profiles_text,
     report_fields,
 )
-from gridtokenx_edge.commissioning.scan.results import FoundMeter, Report
+from gridtokenx_edge.commissioning.scan.results import FoundMeter, ScanReport
 from gridtokenx_edge.commissioning.scan.settings import (
     ADDRESSES,
     BAUD_RATES,
@@ -44,7 +44,7 @@ from gridtokenx_edge.commissioning.scan.settings import (
 )
 from gridtokenx_edge.commissioning.scan.snippet import snippet
 from gridtokenx_edge.commissioning.scan.source import Source
-from gridtokenx_edge.commissioning.scan.sweep import Plan, Scan, as_it_is
+from gridtokenx_edge.commissioning.scan.sweep import Scan, ScanPlan, as_it_is
 from gridtokenx_edge.commissioning.scan.target import (
     SerialTarget,
     Target,
@@ -91,7 +91,7 @@ def scan(
         recorders.append((settings, address, Recorder(source)))
         return recorders[-1][2]
 
-    with _Shown() as shown:
+    with _ScanDisplay() as shown:
         wrap = write_down if record else as_it_is
         search = Scan(target, plan, profiles, shown, wrap, look)
         fault, interrupted = _run(search)
@@ -132,7 +132,7 @@ def _plan(
     stop_bits: int,
     *,
     everything: bool,
-) -> Plan:
+) -> ScanPlan:
     """Return what is tried, from the options. Raises ValueError."""
     settings: tuple[LineSettings, ...] = ()
     is_rtu = True
@@ -148,14 +148,14 @@ def _plan(
         is_rtu = target.rtu_over_tcp
     known = ADDRESSES if is_rtu else UNITS
     if addresses:
-        return Plan(
+        return ScanPlan(
             settings=settings, first=parse_addresses(addresses, known), everything=everything
         )
     first = first_addresses(profiles.values())
     if not is_rtu:
         first += (255, 0)
     rest = tuple(address for address in known if address not in first)
-    return Plan(settings=settings, first=first, rest=rest, everything=everything)
+    return ScanPlan(settings=settings, first=first, rest=rest, everything=everything)
 
 
 def _bauds(usual: tuple[LineSettings, ...], *, everything: bool) -> tuple[int, ...]:
@@ -164,7 +164,7 @@ def _bauds(usual: tuple[LineSettings, ...], *, everything: bool) -> tuple[int, .
     return tuple(dict.fromkeys(settings.baud for settings in usual))
 
 
-class _Shown:
+class _ScanDisplay:
     """Shows a scan on standard error: a bar on a terminal, lines elsewhere."""
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ class _Shown:
         self._task = self._bar.add_task("", total=None)
         self._has_looked = False
 
-    def __enter__(self) -> _Shown:
+    def __enter__(self) -> _ScanDisplay:
         self._bar.start()
         return self
 
@@ -235,7 +235,7 @@ def _dlms_port(where: str) -> int:
     return parse_port(port) if port and "/" not in where else TCP_PORT
 
 
-def _print_toml(report: Report, dlms_port: int) -> None:
+def _print_toml(report: ScanReport, dlms_port: int) -> None:
     """Print the lines for `edge.toml`.
 
     A config lies in another folder than this one, so its port has its whole path.
@@ -251,7 +251,7 @@ def _print_toml(report: Report, dlms_port: int) -> None:
     sys.stdout.write("\n".join(parts))
 
 
-def _print(report: Report, *, interrupted: bool, as_json: bool) -> None:
+def _print(report: ScanReport, *, interrupted: bool, as_json: bool) -> None:
     if as_json:
         print_json(report_fields(report, interrupted=interrupted))
         return
@@ -275,7 +275,7 @@ def _print(report: Report, *, interrupted: bool, as_json: bool) -> None:
         console.print("stopped before everything was tried", markup=False)
 
 
-def _table(report: Report) -> Table:
+def _table(report: ScanReport) -> Table:
     is_serial = isinstance(report.target, SerialTarget)
     table = Table(*(["line"] if is_serial else []), "address")
     for heading in ("profile", "serial number"):

@@ -19,7 +19,7 @@ from gridtokenx_edge.cli.terminal import fail, finish, load, print_json
 from gridtokenx_edge.commissioning.check import format_quantity
 from gridtokenx_edge.commissioning.check.dlms_as_bus import as_bus, as_meter
 from gridtokenx_edge.commissioning.check.dlms_visit import dlms_files_of
-from gridtokenx_edge.commissioning.check.meter_session import AskingDlms, AskingModbus
+from gridtokenx_edge.commissioning.check.meter_session import DlmsSession, ModbusSession
 from gridtokenx_edge.commissioning.check.ports import agent_has, agent_runs
 from gridtokenx_edge.commissioning.check.watch import Watch, WatchedMeter
 from gridtokenx_edge.config.dlms_config import DlmsPush, DlmsSerial, DlmsTcp
@@ -64,9 +64,9 @@ def _watch(
     bus: BusConfig | DlmsSerial | DlmsTcp, files: DlmsFiles, clock: Clock, every_s: float
 ) -> Watch:
     if isinstance(bus, DlmsSerial | DlmsTcp):
-        asking = AskingDlms(bus, bus.meter, files, clock)
+        asking = DlmsSession(bus, bus.meter, files, clock)
         return Watch(as_bus(bus), [as_meter(meter) for meter in bus.meter], asking, every_s)
-    return Watch(bus, bus.meter, AskingModbus(bus, bus.meter, clock), every_s)
+    return Watch(bus, bus.meter, ModbusSession(bus, bus.meter, clock), every_s)
 
 
 async def _as_json(watches: Sequence[Watch], rounds: int) -> None:

@@ -36,10 +36,10 @@ def read_secret(name: str, folder: Path, environ: Mapping[str, str] = os.environ
             raise SecretError(f"expected a secret in the environment's {variable}")
         return environ[variable].strip()
     if name.startswith(_CREDENTIAL):
-        given = environ.get("CREDENTIALS_DIRECTORY", "")
-        if not given:
+        folder_name = environ.get("CREDENTIALS_DIRECTORY", "")
+        if not folder_name:
             raise SecretError(f"expected systemd to hand over {name} (LoadCredential=)")
-        return _read_file(Path(given) / name.removeprefix(_CREDENTIAL))
+        return _read_file(Path(folder_name) / name.removeprefix(_CREDENTIAL))
     path = folder / name
     try:
         mode = path.stat().st_mode

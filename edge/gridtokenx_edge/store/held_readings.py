@@ -33,7 +33,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     hold_s: float
 
 
-class Held(msgspec.Struct, frozen=True):
+class HeldReading(msgspec.Struct, frozen=True):
     """A reading, the clock's run in which it was taken, and when it came, in monotonic seconds."""
 
     reading: Reading
@@ -46,7 +46,7 @@ class HeldReadings:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._held: deque[Held] = deque()
+        self._held: deque[HeldReading] = deque()
         self.is_first = True
 
     def configure(self, limits: Limits) -> None:
@@ -61,7 +61,7 @@ class HeldReadings:
         is_full = len(self._held) >= self._limits.readings
         if is_full:
             self._held.popleft()
-        self._held.append(Held(reading, run, now_s))
+        self._held.append(HeldReading(reading, run, now_s))
         return not is_full
 
     def retime(self, run: Run) -> int:
@@ -108,7 +108,7 @@ class HeldReadings:
         return 0.0 if is_crowded else self._limits.hold_s
 
 
-def _retimed(held: Held, run: Run) -> Held:
+def _retimed(held: HeldReading, run: Run) -> HeldReading:
     if held.run.synchronised:
         return held
     reading = held.reading
@@ -116,4 +116,4 @@ def _retimed(held: Held, run: Run) -> Held:
         time_ms = reading.time_ms + run.offset_ms - held.run.offset_ms
         flags = reading.flags | ReadingFlag.RETIMED
         reading = msgspec.structs.replace(reading, time_ms=max(0, time_ms), flags=flags)
-    return Held(reading, msgspec.structs.replace(run, retimed=True), held.since_s)
+    return HeldReading(reading, msgspec.structs.replace(run, retimed=True), held.since_s)

@@ -26,7 +26,7 @@ from gridtokenx_edge.store.file_lock import FileLock, InUseError
 from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.store.outbox_file import StoredChain
 from gridtokenx_edge.store.outbox_schema import StoredFrame, read_frames, read_used_bytes
-from gridtokenx_edge.store.outbox_thinner import Thinned, Thinner
+from gridtokenx_edge.store.outbox_thinner import Thinner, ThinningStep
 from gridtokenx_wire.frame import (
     GENESIS_PREV,
     ClockStatus,
@@ -135,7 +135,7 @@ class Outbox:
             if self._acked_seq - self.oldest_seq >= _DISCARD_AT_LEAST:
                 await self._discard()
 
-    async def thin(self, now_ms: int | None) -> Thinned | None:
+    async def thin(self, now_ms: int | None) -> ThinningStep | None:
         """Make room in one step: replace some of the oldest frames by a summary.
 
         Returns None, and does nothing, if there is room and no frame is older than the bound, or

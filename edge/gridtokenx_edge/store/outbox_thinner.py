@@ -24,7 +24,7 @@ _FULL_SUMMARY = 500
 Stored = list[tuple[Frame, bytes]]
 
 
-class Thinned(msgspec.Struct, frozen=True, kw_only=True):
+class ThinningStep(msgspec.Struct, frozen=True, kw_only=True):
     """A step: the frames `first_seq` to `last_seq` are one now, with so many readings less."""
 
     first_seq: int
@@ -48,7 +48,7 @@ class Thinner:
     def load(self, database: sqlite3.Connection) -> None:
         self._reached = dict(database.execute("SELECT every_ms, next_seq FROM thinned").fetchall())
 
-    def to_size(self, database: sqlite3.Connection, newest: int) -> Thinned | None:
+    def to_size(self, database: sqlite3.Connection, newest: int) -> ThinningStep | None:
         """Thin in one step, and return it; None if no frame can be thinned. `newest` stays.
 
         First everything is thinned to the billing interval, then to days, then to the newest
@@ -68,7 +68,7 @@ class Thinner:
         """Whether to look for old frames again: once a day, as few frames at once save nothing."""
         return now_ms >= self._look_again_ms
 
-    def to_age(self, database: sqlite3.Connection, newest: int, now_ms: int) -> Thinned | None:
+    def to_age(self, database: sqlite3.Connection, newest: int, now_ms: int) -> ThinningStep | None:
         """Thin in one step what is older than the bound, to a reading a day; None if nothing is.
 
         Raises sqlite3.Error.
@@ -96,7 +96,7 @@ class Thinner:
 
     def _replace(
         self, database: sqlite3.Connection, frames: Stored, every_ms: int
-    ) -> Thinned | None:
+    ) -> ThinningStep | None:
         """Replace as many frames as one summary can hold; return None if that saves nothing."""
         summary, taken = summarise(frames, every_ms)
         replaced = frames[:taken]
@@ -116,7 +116,7 @@ class Thinner:
             database.execute("INSERT OR REPLACE INTO thinned VALUES (?, ?)", values)
         self._reached[every_ms] = reached
         before = sum(frame.left_out for frame, _ in replaced)
-        return Thinned(
+        return ThinningStep(
             first_seq=summary.first_seq,
             last_seq=last,
             readings_left_out=summary.left_out - before,

@@ -33,7 +33,7 @@ _GAP_BYTES = 22
 _OVERHEAD_BYTES = 512
 
 
-class Missing(msgspec.Struct, kw_only=True):
+class MissingReadings(msgspec.Struct, kw_only=True):
     """Readings of one meter that are left out."""
 
     count: int
@@ -56,7 +56,7 @@ def summarise(stored: Sequence[tuple[Frame, bytes]], every_ms: int) -> tuple[Fra
     clock = stored[0][0].clock
     taken = 0
     kept: dict[tuple[str, int], Reading] = {}
-    missing: dict[str, Missing] = {}
+    missing: dict[str, MissingReadings] = {}
     meters: set[str] = set()
     for frame, _ in stored:
         keys = {key for key, _ in _keyed(frame, every_ms)}
@@ -98,23 +98,29 @@ def _fits(readings: int, meters: set[str]) -> bool:
     return readings <= MAX_READINGS_PER_FRAME and size <= MAX_FRAME_BYTES
 
 
-def _gaps(frame: Frame) -> Iterator[tuple[str, Missing]]:
+def _gaps(frame: Frame) -> Iterator[tuple[str, MissingReadings]]:
     """Yield what a frame itself says is missing, meter by meter."""
     if frame.gap:
         for index, count, first_ms, last_ms in zip(*frame.gap.columns, strict=True):
-            lost = Missing(count=count, first_ms=first_ms, last_ms=last_ms)
+            lost = MissingReadings(count=count, first_ms=first_ms, last_ms=last_ms)
             yield frame.meters[index], lost
 
 
-def _miss(missing: dict[str, Missing], meter: str, count: int, first_ms: int, last_ms: int) -> None:
+def _miss(
+    missing: dict[str, MissingReadings], meter: str, count: int, first_ms: int, last_ms: int
+) -> None:
     if meter in missing:
         missing[meter].add(count, first_ms, last_ms)
     else:
-        missing[meter] = Missing(count=count, first_ms=first_ms, last_ms=last_ms)
+        missing[meter] = MissingReadings(count=count, first_ms=first_ms, last_ms=last_ms)
 
 
 def _summary(
-    first: Frame, last: Frame, message: bytes, kept: list[Reading], missing: dict[str, Missing]
+    first: Frame,
+    last: Frame,
+    message: bytes,
+    kept: list[Reading],
+    missing: dict[str, MissingReadings],
 ) -> Frame:
     names = list(dict.fromkeys(reading.meter for reading in kept))
     gaps = [(index, missing[name]) for index, name in enumerate(names) if name in missing]

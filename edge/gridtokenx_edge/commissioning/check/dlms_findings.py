@@ -11,7 +11,7 @@ from gridtokenx_edge.commissioning.check.format_quantity import kwh
 from gridtokenx_edge.config.dlms_config import DlmsMeter
 
 if TYPE_CHECKING:
-    from gridtokenx_edge.commissioning.check.dlms_visit import DlmsVisit, ProfileSeen
+    from gridtokenx_edge.commissioning.check.dlms_visit import DlmsVisit, LoadProfileState
 
 # Beyond it, gaps are not repaired from the load profile: its rows are at the wrong times.
 _MOST_DRIFT_MS = 120_000
@@ -92,7 +92,7 @@ def _clock(meter: str, drift_ms: int | None) -> Finding:
     return ok("meter_clock", meter, f"its clock is off by {abs(drift_ms) / 1000:.1f} s")
 
 
-def _load_profile(meter: str, seen: ProfileSeen | None) -> Iterator[Finding]:
+def _load_profile(meter: str, seen: LoadProfileState | None) -> Iterator[Finding]:
     """Whether gaps can be repaired from it."""
     if seen is None:
         do = "while the gateway is off, nothing is recorded of this meter"

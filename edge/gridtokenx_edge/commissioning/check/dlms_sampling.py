@@ -11,7 +11,7 @@ import msgspec
 from gridtokenx_edge.commissioning.check.dlms_as_bus import as_bus, as_meter
 from gridtokenx_edge.commissioning.check.dlms_visit import DlmsVisit, failed_visit, look_at_profile
 from gridtokenx_edge.commissioning.check.line_exchanges import ExchangeOutcome
-from gridtokenx_edge.commissioning.check.meter_session import AskingDlms
+from gridtokenx_edge.commissioning.check.meter_session import DlmsSession
 from gridtokenx_edge.commissioning.check.sampling import BusSamples, MeterSamples, Pace
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.dlms_secrets import SecretError
@@ -42,7 +42,7 @@ async def sample_dlms(
     on_round: Callable[[], None],
 ) -> DlmsSamples:
     """Polls for the pace's duration. Never raises BusFault: what fails is told."""
-    asking = AskingDlms(bus, meters, files, clock)
+    asking = DlmsSession(bus, meters, files, clock)
     sampled = DlmsSamples(BusSamples(as_bus(bus), []), [])
     try:
         polled = []
@@ -89,7 +89,7 @@ async def _visit(
 
 
 async def _poll_all(
-    asking: AskingDlms,
+    asking: DlmsSession,
     polled: Sequence[tuple[DlmsReader, MeterSamples]],
     pace: Pace,
     on_round: Callable[[], None],
@@ -111,7 +111,7 @@ async def _poll_all(
         await asyncio.sleep(max(0.0, began_s + pace.shortest_round_s - time.monotonic()))
 
 
-async def _poll(asking: AskingDlms, reader: DlmsReader, found: MeterSamples) -> None:
+async def _poll(asking: DlmsSession, reader: DlmsReader, found: MeterSamples) -> None:
     """One poll, counted as one request. Raises LineDown."""
     outcome, openings = ExchangeOutcome.REFUSED, reader.association.openings
     try:

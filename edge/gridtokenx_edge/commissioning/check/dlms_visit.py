@@ -30,7 +30,7 @@ _MS_AN_HOUR = 3_600_000
 _ROWS_AT_ONCE_MS = 24 * _MS_AN_HOUR
 
 
-class ProfileSeen(msgspec.Struct, frozen=True, kw_only=True):
+class LoadProfileState(msgspec.Struct, frozen=True, kw_only=True):
     """What a load profile holds of the last hours: its rows, or why it is of no use."""
 
     hours: int
@@ -39,7 +39,7 @@ class ProfileSeen(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-class Exchanged(msgspec.Struct, kw_only=True):
+class DlmsExchange(msgspec.Struct, kw_only=True):
     """What was sent, and what came before the next was sent."""
 
     sent: bytes
@@ -62,9 +62,9 @@ class DlmsVisit(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     fault: str = ""
     says: str = ""
-    load_profile: ProfileSeen | None = None
+    load_profile: LoadProfileState | None = None
     told: tuple[Told, ...] = ()
-    exchanged: tuple[Exchanged, ...] = ()
+    exchanged: tuple[DlmsExchange, ...] = ()
 
 
 class ListedObject(msgspec.Struct, frozen=True, order=True, kw_only=True):
@@ -111,11 +111,11 @@ async def _visit(bus: DlmsBus, meter: DlmsMeter, paths: Paths, clock: Clock) -> 
         return DlmsVisit(
             bus=bus.name, meter=meter, error="sends by itself; the agent listens", fault="Push"
         )
-    heard: list[Exchanged] = []
+    heard: list[DlmsExchange] = []
 
     def on_bytes(is_sending: bool, data: bytes) -> None:  # noqa: FBT001 (the line calls it)
         if is_sending:
-            heard.append(Exchanged(sent=data))
+            heard.append(DlmsExchange(sent=data))
         elif heard:
             heard[-1].received += data
 
@@ -178,20 +178,22 @@ async def list_objects(reader: DlmsReader) -> list[ListedObject]:
     return sorted(found)
 
 
-async def look_at_profile(reader: DlmsReader, now_ms: int, hours: int) -> ProfileSeen | None:
+async def look_at_profile(reader: DlmsReader, now_ms: int, hours: int) -> LoadProfileState | None:
     """The last hours of the load profile; None where the model has none. Raises LineDown."""
     if not reader.has_load_profile:
         return None
     try:
         columns = await reader.columns()
         if columns is None:
-            return ProfileSeen(hours=hours, error="it does not capture the clock and the registers")
+            return LoadProfileState(
+                hours=hours, error="it does not capture the clock and the registers"
+            )
         rows = await reader.captures(columns, now_ms - hours * _MS_AN_HOUR, now_ms)
     except LineDown:
         raise
     except BusFault as error:
-        return ProfileSeen(hours=hours, error=str(error))
-    return ProfileSeen(hours=hours, period_ms=columns.period_ms, rows=tuple(rows))
+        return LoadProfileState(hours=hours, error=str(error))
+    return LoadProfileState(hours=hours, period_ms=columns.period_ms, rows=tuple(rows))
 
 
 async def read_rows(reader: DlmsReader, first_ms: int, last_ms: int) -> list[Capture] | None:

@@ -11,7 +11,7 @@ from gridtokenx_edge.config.edge_config import MeterConfig
 from gridtokenx_edge.meters.profile import Confidence
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class IdentityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a meter said when it was asked who it is.
 
     `says` is "" where it was not asked or told nothing. `strange` is why it was not read.
@@ -25,7 +25,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     fits: tuple[str, ...] = ()
 
 
-def judge_identities(answers: Sequence[Answered]) -> Iterator[Finding]:
+def judge_identities(answers: Sequence[IdentityAnswer]) -> Iterator[Finding]:
     """Findings of meters that are others than the config says."""
     for answer in answers:
         if answer.says and answer.says != answer.meter.id:
@@ -56,7 +56,7 @@ def judge_profile(
         )
 
 
-def _another(answer: Answered, answers: Sequence[Answered]) -> Finding:
+def _another(answer: IdentityAnswer, answers: Sequence[IdentityAnswer]) -> Finding:
     meter = answer.meter
     seen = f"the meter at {_place(answer)} says it is {answer.says}"
     for other in answers:
@@ -70,7 +70,7 @@ def _another(answer: Answered, answers: Sequence[Answered]) -> Finding:
     return error("another_meter", meter.id, seen, f"correct the id, or the address: {answer.says}?")
 
 
-def _wrong_profile(answer: Answered) -> Finding:
+def _wrong_profile(answer: IdentityAnswer) -> Finding:
     seen = f"the meter at {_place(answer)} does not fit {answer.meter.profile}: {answer.strange}"
     if answer.fits:
         do = f"it answers by another profile: {', '.join(answer.fits)}"
@@ -79,5 +79,5 @@ def _wrong_profile(answer: Answered) -> Finding:
     return error("wrong_profile", answer.meter.id, seen, do)
 
 
-def _place(answer: Answered) -> str:
+def _place(answer: IdentityAnswer) -> str:
     return f"{answer.bus}, address {answer.meter.address}"

@@ -23,7 +23,7 @@ _MOST_KEPT = 1000
 _US_PER_S = 10**6
 
 
-class Asking(Protocol):
+class MeterSession(Protocol):
     """A line and its meters, which are known by their places in the config."""
 
     @property
@@ -44,7 +44,7 @@ class Asking(Protocol):
     async def close(self) -> None: ...
 
 
-class AskingModbus:
+class ModbusSession:
     """A Modbus bus: an exchange is a request and its reply."""
 
     def __init__(self, bus: BusConfig, meters: Sequence[MeterConfig], clock: Clock) -> None:
@@ -69,7 +69,7 @@ class AskingModbus:
         self._line.close()
 
 
-class AskingDlms:
+class DlmsSession:
     """A DLMS line: an exchange is a meter's turn on it, with the association where it is new."""
 
     def __init__(

@@ -28,7 +28,11 @@ from gridtokenx_edge.commissioning.check.host import (
     judge_key,
     judge_port,
 )
-from gridtokenx_edge.commissioning.check.identities import Answered, judge_identities, judge_profile
+from gridtokenx_edge.commissioning.check.identities import (
+    IdentityAnswer,
+    judge_identities,
+    judge_profile,
+)
 from gridtokenx_edge.commissioning.check.plausibility import judge_values, power_fits
 from gridtokenx_edge.commissioning.check.ports import agent_runs
 from gridtokenx_edge.commissioning.check.receipt import AckWatch, judge_receipt, send_reading
@@ -46,7 +50,7 @@ from gridtokenx_wire.reading import Reading
 from gridtokenx_wire.topics import acks_topic
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the installer asks for. `duration_s` is community time, the others are real time.
 
     The shortest round is faster than any serial line, and slow enough for a meter on a network.
@@ -61,14 +65,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     dlms: Sequence[tuple[DlmsBus, Sequence[DlmsMeter]]] = ()
 
 
-class Check:
+class SiteCheck:
     """One check. `tell` gets each finding when it is made, `progress` what is being done."""
 
     def __init__(
         self,
         config: EdgeConfig,
         paths: Paths,
-        wanted: Wanted,
+        wanted: CheckRequest,
         tell: Callable[[Finding], None],
         progress: Callable[[str], None],
     ) -> None:
@@ -241,8 +245,8 @@ class Check:
         return [meter for bus in buses for meter in bus.meter]
 
 
-def _answered(found: MeterSamples) -> Answered:
-    return Answered(
+def _answered(found: MeterSamples) -> IdentityAnswer:
+    return IdentityAnswer(
         bus=found.bus, meter=found.meter, says=found.says, strange=found.refusal, fits=found.fits
     )
 

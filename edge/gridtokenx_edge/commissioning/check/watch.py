@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from gridtokenx_edge.commissioning.check import format_quantity
-from gridtokenx_edge.commissioning.check.meter_session import Asking
+from gridtokenx_edge.commissioning.check.meter_session import MeterSession
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig
 from gridtokenx_edge.polling.faults import BusFault, LineDown
 from gridtokenx_wire.reading import Reading
@@ -56,7 +56,7 @@ class Watch:
     """Polls a bus in rounds, one every `every_s` (real) or as fast as it can."""
 
     def __init__(
-        self, bus: BusConfig, meters: Sequence[MeterConfig], asking: Asking, every_s: float
+        self, bus: BusConfig, meters: Sequence[MeterConfig], asking: MeterSession, every_s: float
     ) -> None:
         self.bus = bus
         self.every_s = every_s

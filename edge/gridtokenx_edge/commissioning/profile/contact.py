@@ -15,7 +15,7 @@ from gridtokenx_edge.log import FaultLog, start_logging
 from gridtokenx_edge.modbus.line import Line
 
 
-class Place(msgspec.Struct, frozen=True):
+class MeterPlace(msgspec.Struct, frozen=True):
     """Where a meter is. `settings` is None on TCP."""
 
     target: Target
@@ -28,7 +28,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def meter_at(place: Place) -> AsyncIterator[LineSource]:
+async def open_meter(place: MeterPlace) -> AsyncIterator[LineSource]:
     """The meter, its line open. Raises LineDown."""
     bus = place.target.bus(place.settings, read_timeout_s(place.settings))
     line = Line(bus, FaultLog(start_logging()))

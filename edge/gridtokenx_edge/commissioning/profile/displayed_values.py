@@ -39,7 +39,7 @@ QUANTITIES = {
 }
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class DisplayedValue(msgspec.Struct, frozen=True, kw_only=True):
     """A value on the display; `digit` is what its last digit counts."""
 
     name: str
@@ -61,7 +61,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
         return self.value - slack, self.value + slack
 
 
-def parse_shown(text: str) -> Shown:
+def parse_displayed(text: str) -> DisplayedValue:
     """`import=1234.5`. Raises ValueError."""
     name, _, number = text.partition("=")
     name = name.strip()
@@ -76,4 +76,4 @@ def parse_shown(text: str) -> Shown:
         raise ValueError(
             f"expected a number other than zero, as zeros are everywhere, got {text!r}"
         )
-    return Shown(name=name, value=Fraction(value), digit=Fraction(10) ** exponent)
+    return DisplayedValue(name=name, value=Fraction(value), digit=Fraction(10) ** exponent)

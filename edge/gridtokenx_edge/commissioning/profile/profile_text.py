@@ -15,7 +15,7 @@ from gridtokenx_edge.meters.point import Point
 _READING = ("energy_import", "energy_export", "active_power")
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class ProfileDraft(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a new model. `points` by name; `serial` is function code, address, type
     and count; `date` is written as it is given. `others`: what else agreed with the display.
     `settings`: where the meter was, if it was looked at."""
@@ -33,12 +33,12 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         return "measured on site" if self.settings else "typed in on site"
 
 
-def profile_text(draft: Draft) -> str:
+def profile_text(draft: ProfileDraft) -> str:
     """The file's text."""
     return "\n".join(_lines(draft)) + "\n"
 
 
-def _lines(draft: Draft) -> Iterator[str]:
+def _lines(draft: ProfileDraft) -> Iterator[str]:
     yield f"# Written by `gridtokenx-edge profile new`, {draft.date}."
     yield "# Still to find out, in the maker's document:"
     for line in _unknown(draft):
@@ -70,7 +70,7 @@ def _lines(draft: Draft) -> Iterator[str]:
     yield 'says = "registers that agreed with the display"'
 
 
-def _unknown(draft: Draft) -> Iterator[str]:
+def _unknown(draft: ProfileDraft) -> Iterator[str]:
     yield f"how many registers a request may ask for; {CHUNK} are known to work"
     yield "whether the meter wants a rest between requests (min_gap_ms)"
     if "energy_export" not in draft.points:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from gridtokenx_edge.commissioning.profile.displayed_values import Quantity, Shown
+from gridtokenx_edge.commissioning.profile.displayed_values import DisplayedValue, Quantity
 from gridtokenx_edge.meters.point import WORDS, Point, RegisterType, WordOrder, join_words
 
 Words = Mapping[tuple[int, int], int]
@@ -56,7 +56,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def find(words: Words, shown: Shown) -> list[Fit]:
+def find(words: Words, shown: DisplayedValue) -> list[Fit]:
     """All ways to read the shown value, the likeliest first."""
     types = _SIGNED if shown.quantity.is_signed else _UNSIGNED
     low, high = shown.span
@@ -99,7 +99,7 @@ def _places(fit: Fit) -> set[int]:
     return set(range(fit.address, fit.address + WORDS[fit.type]))
 
 
-def still_fits(fits: Iterable[Fit], words: Words, shown: Shown) -> list[Fit]:
+def still_fits(fits: Iterable[Fit], words: Words, shown: DisplayedValue) -> list[Fit]:
     """Those that agree with the display a second time."""
     again = {_way(fit) for fit in find(words, shown)}
     return [fit for fit in fits if _way(fit) in again]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from gridtokenx_edge.commissioning.scan.prober import Asker
+from gridtokenx_edge.commissioning.scan.prober import Prober
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import Profile
 
@@ -37,7 +37,7 @@ def chosen_places(spans: Iterable[range]) -> dict[int, list[int]]:
 
 
 async def survey(
-    asker: Asker, places: dict[int, list[int]], tick: Callable[[], None]
+    asker: Prober, places: dict[int, list[int]], tick: Callable[[], None]
 ) -> dict[tuple[int, int], int]:
     """Every register that is answered for, by function code and address. Raises LineDown."""
     words: dict[tuple[int, int], int] = {}
@@ -48,7 +48,7 @@ async def survey(
     return words
 
 
-async def _chunk(asker: Asker, fc: int, start: int) -> dict[tuple[int, int], int]:
+async def _chunk(asker: Prober, fc: int, start: int) -> dict[tuple[int, int], int]:
     """A chunk at once; where that is refused in pairs, and beside those in single registers."""
     if whole := await asker.registers(Block(fc=fc, address=start, count=CHUNK)):
         return _by_place(fc, start, whole)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from gridtokenx_edge.commissioning.scan.plausibility import ProfileClue, judge
-from gridtokenx_edge.commissioning.scan.prober import Asker
+from gridtokenx_edge.commissioning.scan.prober import Prober
 from gridtokenx_edge.meters.identity import decode_serial, meter_id
 from gridtokenx_edge.meters.plan import Block, register_block
 from gridtokenx_edge.meters.point import Point, join_words
@@ -32,7 +32,7 @@ _DISPLAY = {
 }
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     """One value; `words` is None where the meter did not answer, `value` where it has none."""
 
     name: str
@@ -70,7 +70,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """What a profile makes of a meter. `problems` say why the agent would not read it so."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[TrialRow, ...]
     id: str
     problems: tuple[str, ...]
     findings: tuple[ProfileClue, ...]
@@ -80,7 +80,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         return not self.problems and not any(finding.rules_out for finding in self.findings)
 
 
-async def try_profile(asker: Asker, profile: Profile) -> Trial:
+async def try_profile(asker: Prober, profile: Profile) -> Trial:
     """Reads everything that the profile names. Raises LineDown."""
     rest_s = profile.min_gap_ms / 1000
     found = ""
@@ -96,7 +96,7 @@ async def try_profile(asker: Asker, profile: Profile) -> Trial:
         value = point.decode(words) if words else None
         is_refused = sum(asker.refusals.values()) > refusals
         rows.append(
-            Row(
+            TrialRow(
                 name=name,
                 point=point,
                 words=tuple(words) if words else None,
@@ -120,12 +120,12 @@ async def try_profile(asker: Asker, profile: Profile) -> Trial:
     )
 
 
-def _missing(row: Row) -> str:
+def _missing(row: TrialRow) -> str:
     return f"{row.name}: {row.missing} ({row.point.fc} {row.point.address:#06x})"
 
 
 async def _identify(
-    asker: Asker, profile: Profile, identity: Identity, rest_s: float
+    asker: Prober, profile: Profile, identity: Identity, rest_s: float
 ) -> tuple[str, list[str]]:
     """The meter's id, and what is wrong with its identity."""
     problems: list[str] = []

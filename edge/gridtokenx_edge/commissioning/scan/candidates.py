@@ -39,7 +39,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         return any(finding.weight == Weight.TYPE_CODE for finding in self.findings)
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Ranking(msgspec.Struct, frozen=True, kw_only=True):
     """The best candidates, more than one where several fit equally, and the weaker ones."""
 
     sureness: Sureness
@@ -52,20 +52,20 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return len({msgspec.json.encode(of.profile.points()) for of in self.best}) <= 1
 
 
-def rank(candidates: Sequence[Candidate]) -> Verdict:
+def rank(candidates: Sequence[Candidate]) -> Ranking:
     """The verdict; equal scores are not decided by order."""
     possible = sorted(
         (candidate for candidate in candidates if candidate.is_possible),
         key=lambda of: (-of.score, _TRUST.index(of.profile.confidence), of.name),
     )
     if not possible:
-        return Verdict(sureness="unknown")
+        return Ranking(sureness="unknown")
     best = tuple(of for of in possible if of.score == possible[0].score)
     weaker = tuple(possible[len(best) :])
-    return Verdict(sureness=_sureness(best), best=best, weaker=weaker)
+    return Ranking(sureness=_sureness(best), best=best, weaker=weaker)
 
 
 def _sureness(best: Sequence[Candidate]) -> Sureness:
     if len(best) > 1:
-        return "alike" if Verdict(sureness="alike", best=tuple(best)).reads_alike else "ambiguous"
+        return "alike" if Ranking(sureness="alike", best=tuple(best)).reads_alike else "ambiguous"
     return "identified" if best[0].says_its_type else "likely"

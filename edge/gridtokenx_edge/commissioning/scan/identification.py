@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from gridtokenx_edge.commissioning.scan.candidates import Candidate, Verdict, rank
+from gridtokenx_edge.commissioning.scan.candidates import Candidate, Ranking, rank
 from gridtokenx_edge.commissioning.scan.plausibility import JUDGED, ProfileClue, Weight, judge
-from gridtokenx_edge.commissioning.scan.prober import Asker
+from gridtokenx_edge.commissioning.scan.prober import Prober
 from gridtokenx_edge.commissioning.scan.sunspec import SunSpecDevice, sunspec_devices
 from gridtokenx_edge.meters.identity import decode_serial
 from gridtokenx_edge.meters.plan import Block, decode_points, plan_blocks, register_block
@@ -22,15 +22,15 @@ from gridtokenx_edge.meters.profile import ModelRegister, Profile
 Profiles = Mapping[str, Profile]
 
 
-class Identified(msgspec.Struct, frozen=True):
+class IdentifiedMeter(msgspec.Struct, frozen=True):
     """Who a meter is, as far as it can be told; `sunspec` where it says so in that way."""
 
-    verdict: Verdict
+    verdict: Ranking
     sunspec: SunSpecDevice | None = None
     note: str = ""
 
 
-async def identify(asker: Asker, profiles: Profiles) -> list[Identified]:
+async def identify(asker: Prober, profiles: Profiles) -> list[IdentifiedMeter]:
     """Asks until the meter has a name or has none; a SunSpec unit may be several.
 
     Raises LineDown.
@@ -42,16 +42,16 @@ async def identify(asker: Asker, profiles: Profiles) -> list[Identified]:
         matching = {name: profiles[name] for name in names if code in _codes(profiles[name])}
         verdict = rank(await _read_as(asker, matching, is_of_type=True))
         if verdict.best:
-            return [Identified(verdict)]
+            return [IdentifiedMeter(verdict)]
     if devices := await sunspec_devices(asker):
-        return [Identified(_of_sunspec(device), device) for device in devices]
+        return [IdentifiedMeter(_of_sunspec(device), device) for device in devices]
     others = {name: of for name, of in profiles.items() if name not in with_code}
     verdict = rank(await _read_as(asker, others, is_of_type=False))
-    return [Identified(verdict, note=_note(asker, verdict))]
+    return [IdentifiedMeter(verdict, note=_note(asker, verdict))]
 
 
-def _of_sunspec(device: SunSpecDevice) -> Verdict:
-    return Verdict(sureness="identified" if device.profile else "unknown")
+def _of_sunspec(device: SunSpecDevice) -> Ranking:
+    return Ranking(sureness="identified" if device.profile else "unknown")
 
 
 def _type_registers(profiles: Profiles) -> list[tuple[ModelRegister, list[str]]]:
@@ -68,7 +68,7 @@ def _codes(profile: Profile) -> tuple[int, ...]:
     return register.values if register else ()
 
 
-async def _read_as(asker: Asker, profiles: Profiles, *, is_of_type: bool) -> list[Candidate]:
+async def _read_as(asker: Prober, profiles: Profiles, *, is_of_type: bool) -> list[Candidate]:
     """The meter read with each profile; those that want rests between requests come last."""
     ordered = sorted(profiles.items(), key=lambda item: (item[1].min_gap_ms, item[0]))
     read = [await _candidate(asker, name, of, is_of_type=is_of_type) for name, of in ordered]
@@ -76,7 +76,7 @@ async def _read_as(asker: Asker, profiles: Profiles, *, is_of_type: bool) -> lis
 
 
 async def _candidate(
-    asker: Asker, name: str, profile: Profile, *, is_of_type: bool
+    asker: Prober, name: str, profile: Profile, *, is_of_type: bool
 ) -> Candidate | None:
     findings = [ProfileClue(text="says its type", weight=Weight.TYPE_CODE)] if is_of_type else []
     serial = ""
@@ -100,7 +100,7 @@ async def _candidate(
     )
 
 
-async def _values(asker: Asker, profile: Profile, rest_s: float) -> dict[str, int | None] | None:
+async def _values(asker: Prober, profile: Profile, rest_s: float) -> dict[str, int | None] | None:
     """A reading, and the values that are judged. None where the meter refuses what a reading
     needs, or the reading cannot be true: then nothing more is asked."""
     values: dict[str, int | None] = {}
@@ -116,7 +116,7 @@ async def _values(asker: Asker, profile: Profile, rest_s: float) -> dict[str, in
 
 
 async def read_points(
-    asker: Asker, profile: Profile, names: Iterable[str], rest_s: float = 0.0
+    asker: Prober, profile: Profile, names: Iterable[str], rest_s: float = 0.0
 ) -> dict[str, int | None]:
     """Those of the profile's points that the meter answers for, as the agent would ask."""
     values: dict[str, int | None] = {}
@@ -135,7 +135,7 @@ async def read_points(
     return values
 
 
-def _note(asker: Asker, verdict: Verdict) -> str:
+def _note(asker: Prober, verdict: Ranking) -> str:
     """Why a meter without a name has none."""
     if verdict.best:
         return ""

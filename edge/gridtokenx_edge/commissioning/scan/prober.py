@@ -16,7 +16,7 @@ _MOST_SILENCES = 6
 _MOST_ZEROS = 30
 
 
-class Asker:
+class Prober:
     """Remembers a meter's replies by request, and its registers one by one.
 
     It counts, so that one can say what kind of partner this is.

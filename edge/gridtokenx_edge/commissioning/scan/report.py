@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from gridtokenx_edge.commissioning.scan.dlms_results import dlms_fields
-from gridtokenx_edge.commissioning.scan.results import FoundMeter, Garbled, Report
+from gridtokenx_edge.commissioning.scan.results import FoundMeter, Garbled, ScanReport
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 
 GARBLED = "something answers, but garbled: two meters with one address, or wrong wiring or baud"
 
 
-def report_fields(report: Report, *, interrupted: bool) -> dict[str, Any]:
+def report_fields(report: ScanReport, *, interrupted: bool) -> dict[str, Any]:
     """For `--json`."""
     return {
         "target": str(report.target),

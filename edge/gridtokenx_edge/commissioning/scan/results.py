@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gridtokenx_edge.commissioning.scan.dlms_scan import FoundDlms
-from gridtokenx_edge.commissioning.scan.identification import Identified
+from gridtokenx_edge.commissioning.scan.identification import IdentifiedMeter
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.commissioning.scan.target import Target
 from gridtokenx_edge.meters.identity import meter_id
@@ -16,7 +16,7 @@ class FoundMeter(msgspec.Struct, frozen=True, kw_only=True):
 
     settings: LineSettings | None
     address: int
-    who: Identified
+    who: IdentifiedMeter
     round_trip_ms: int
     note: str = ""
 
@@ -62,7 +62,7 @@ class Garbled(msgspec.Struct, frozen=True):
     heard: str
 
 
-class Report(msgspec.Struct, kw_only=True):
+class ScanReport(msgspec.Struct, kw_only=True):
     """Grows while a scan runs, so that a stopped one has something to show."""
 
     target: Target

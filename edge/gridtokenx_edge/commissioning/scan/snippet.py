@@ -6,13 +6,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
-from gridtokenx_edge.commissioning.scan.results import FoundMeter, Report
+from gridtokenx_edge.commissioning.scan.results import FoundMeter, ScanReport
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.commissioning.scan.target import SerialTarget, Target
 from gridtokenx_edge.meters.identity import meter_id
 
 
-def snippet(report: Report) -> str:
+def snippet(report: ScanReport) -> str:
     """TOML text. A meter without a profile, with a choice of profiles that read differently, or
     with other settings than most is a comment: the installer decides."""
     usable = [meter for meter in report.meters if meter.is_clear]

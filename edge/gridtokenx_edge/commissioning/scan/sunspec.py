@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gridtokenx_edge.commissioning.scan.prober import Asker
+from gridtokenx_edge.commissioning.scan.prober import Prober
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.sunspec.chain import Chain, instances, walk
 from gridtokenx_edge.meters.sunspec.nameplate import (
@@ -25,7 +25,7 @@ class SunSpecDevice(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
 
 
-async def sunspec_devices(asker: Asker) -> list[SunSpecDevice]:
+async def sunspec_devices(asker: Prober) -> list[SunSpecDevice]:
     """Empty if the meter does not speak SunSpec. Raises LineDown."""
     chain = await _walk(asker)
     if chain is None:
@@ -47,7 +47,7 @@ async def sunspec_devices(asker: Asker) -> list[SunSpecDevice]:
     return [SunSpecDevice(nameplate=common)] if common else []
 
 
-async def _walk(asker: Asker) -> Chain | None:
+async def _walk(asker: Prober) -> Chain | None:
     steps = walk()
     try:
         block = next(steps)
@@ -58,6 +58,6 @@ async def _walk(asker: Asker) -> Chain | None:
         return chain
 
 
-async def _nameplate(asker: Asker, block: Block) -> Nameplate | None:
+async def _nameplate(asker: Prober, block: Block) -> Nameplate | None:
     words = await asker.ask(block)
     return decode_nameplate(words) if words else None

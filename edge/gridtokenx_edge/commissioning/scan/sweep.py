@@ -15,8 +15,8 @@ import msgspec
 from gridtokenx_edge.commissioning.scan.dlms_scan import FoundDlms
 from gridtokenx_edge.commissioning.scan.identification import Profiles, identify
 from gridtokenx_edge.commissioning.scan.line_noise import ByteRecorder, ResponseKind
-from gridtokenx_edge.commissioning.scan.prober import Asker
-from gridtokenx_edge.commissioning.scan.results import FoundMeter, Garbled, Report
+from gridtokenx_edge.commissioning.scan.prober import Prober
+from gridtokenx_edge.commissioning.scan.results import FoundMeter, Garbled, ScanReport
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.commissioning.scan.source import LineSource, Source, read_in_turn
 from gridtokenx_edge.commissioning.scan.target import SerialTarget, Target
@@ -47,7 +47,7 @@ def as_it_is(_settings: LineSettings | None, _address: int, source: Source) -> S
     return source
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to try. `settings` is empty on TCP; `first` before the `rest` of the addresses.
 
     `dlms_too`: also where Modbus meters were found.
@@ -60,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     dlms_too: bool = False
 
 
-class Watcher(Protocol):
+class ScanObserver(Protocol):
     """Hears how a scan goes on."""
 
     def trying(self, settings: LineSettings | None, addresses: int, seconds: float) -> None: ...
@@ -82,13 +82,13 @@ class Scan:
     def __init__(
         self,
         target: Target,
-        plan: Plan,
+        plan: ScanPlan,
         profiles: Profiles,
-        watcher: Watcher,
+        watcher: ScanObserver,
         wrap: Wrap = as_it_is,
         dlms: LookForDlms | None = None,
     ) -> None:
-        self.report = Report(target=target)
+        self.report = ScanReport(target=target)
         self._target = target
         self._plan = plan
         self._profiles = profiles
@@ -100,7 +100,7 @@ class Scan:
         self._ear = ByteRecorder()
         self._one_for_all = False
 
-    async def run(self) -> Report:
+    async def run(self) -> ScanReport:
         """Raises LineDown if the port cannot be opened or goes away."""
         try:
             await self._usual_addresses()
@@ -223,7 +223,7 @@ class Scan:
             await line.connect()
             started_s = time.monotonic()
             source = self._wrap(settings, address, LineSource(line, address))
-            asker = Asker(source)
+            asker = Prober(source)
             found = await identify(asker, self._profiles)
         finally:
             line.close()

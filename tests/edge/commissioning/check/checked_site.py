@@ -12,7 +12,7 @@ from typing import Any
 from gridtokenx_edge.cli.read import choose
 from gridtokenx_edge.cli.read_dlms import choose_dlms
 from gridtokenx_edge.commissioning.check.finding import Finding, Severity
-from gridtokenx_edge.commissioning.check.site_check import Check, Wanted
+from gridtokenx_edge.commissioning.check.site_check import CheckRequest, SiteCheck
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import resolve_paths
 from gridtokenx_sim.config.sim_config import SimConfig, Site
@@ -51,10 +51,10 @@ async def check(config: Path, **wanted: Any) -> dict[tuple[str, str], Finding]:
     fields: dict[str, Any] = {"duration_s": 60, "flow": "", "ack_wait_s": 3.0, "version": "1"}
     fields |= {"shortest_round_s": 0.01, "dlms": choose_dlms(loaded)}
     found: list[Finding] = []
-    await Check(
+    await SiteCheck(
         loaded,
         resolve_paths(loaded, config),
-        Wanted(chosen=choose(loaded, ""), **fields | wanted),
+        CheckRequest(chosen=choose(loaded, ""), **fields | wanted),
         found.append,
         lambda _: None,
     ).run()

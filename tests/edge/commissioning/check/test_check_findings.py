@@ -21,7 +21,11 @@ from gridtokenx_edge.commissioning.check.finding import (
     warning,
 )
 from gridtokenx_edge.commissioning.check.host import judge_clock, judge_down, judge_port
-from gridtokenx_edge.commissioning.check.identities import Answered, judge_identities, judge_profile
+from gridtokenx_edge.commissioning.check.identities import (
+    IdentityAnswer,
+    judge_identities,
+    judge_profile,
+)
 from gridtokenx_edge.commissioning.check.line_exchanges import ExchangeOutcome, LineExchange
 from gridtokenx_edge.commissioning.check.plausibility import judge_values, power_fits
 from gridtokenx_edge.commissioning.check.ports import adapters, holders, lasting_name
@@ -190,9 +194,9 @@ def test_ids_are_compared_across_buses() -> None:
     found = list(
         judge_identities(
             [
-                Answered(bus="a", meter=first, says="ABB-2"),
-                Answered(bus="b", meter=second, says="ABB-1"),
-                Answered(bus="b", meter=third, says="ABB-2"),
+                IdentityAnswer(bus="a", meter=first, says="ABB-2"),
+                IdentityAnswer(bus="b", meter=second, says="ABB-1"),
+                IdentityAnswer(bus="b", meter=third, says="ABB-2"),
             ]
         )
     )
@@ -203,11 +207,15 @@ def test_ids_are_compared_across_buses() -> None:
 
 def test_a_meter_that_does_not_fit_its_profile_is_told_with_those_that_fit() -> None:
     meter = MeterConfig(id="ABB-1", profile="abb_b23", address=1)
-    (finding,) = judge_identities([Answered(bus="a", meter=meter, strange="answered exception 2")])
+    (finding,) = judge_identities(
+        [IdentityAnswer(bus="a", meter=meter, strange="answered exception 2")]
+    )
     assert "gridtokenx-edge scan" in finding.do
-    (finding,) = judge_identities([Answered(bus="a", meter=meter, strange="so", fits=("x (X-1)",))])
+    (finding,) = judge_identities(
+        [IdentityAnswer(bus="a", meter=meter, strange="so", fits=("x (X-1)",))]
+    )
     assert finding.do == "it answers by another profile: x (X-1)"
-    assert list(judge_identities([Answered(bus="a", meter=meter)])) == []
+    assert list(judge_identities([IdentityAnswer(bus="a", meter=meter)])) == []
 
 
 def test_what_only_the_display_can_tell_is_a_note() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gridtokenx_edge.commissioning.check import format_quantity
-from gridtokenx_edge.commissioning.check.meter_session import AskingModbus
+from gridtokenx_edge.commissioning.check.meter_session import ModbusSession
 from gridtokenx_edge.commissioning.check.ports import agent_runs
 from gridtokenx_edge.commissioning.check.visit import site_view
 from gridtokenx_edge.commissioning.check.watch import Watch
@@ -223,7 +223,7 @@ async def test_an_adapter_that_is_pulled_out_is_watched_until_it_is_back(
     async with meters.serve(cabinet(meters)) as running:
         site.write(running, ACK_KEY, 1)
         bus = load_config(site.config).bus[0]
-        asking = AskingModbus(bus, bus.meter, SystemClock())
+        asking = ModbusSession(bus, bus.meter, SystemClock())
         watch = Watch(bus, bus.meter, asking, 0.05)
         seen: list[tuple[str, bool]] = []
         replugged = False

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gridtokenx_edge.commissioning.profile.displayed_values import parse_shown
-from gridtokenx_edge.commissioning.profile.profile_text import Draft, profile_text
+from gridtokenx_edge.commissioning.profile.displayed_values import parse_displayed
+from gridtokenx_edge.commissioning.profile.profile_text import ProfileDraft, profile_text
 from gridtokenx_edge.commissioning.profile.registers import (
     parse_ranges,
     parse_register,
@@ -23,7 +23,7 @@ from gridtokenx_edge.commissioning.profile.search import (
     with_order,
 )
 from gridtokenx_edge.commissioning.profile.survey import CHUNK, survey, usual_places
-from gridtokenx_edge.commissioning.scan.prober import Asker
+from gridtokenx_edge.commissioning.scan.prober import Prober
 from gridtokenx_edge.commissioning.scan.recording import (
     RecordedExchange,
     RecordedMeter,
@@ -46,7 +46,7 @@ def words(start: int, data: bytes, fc: int = 4) -> dict[tuple[int, int], int]:
 
 
 def ways(held: dict[tuple[int, int], int], text: str) -> set[str]:
-    return {register_text(fits[0]) for fits in choices(find(held, parse_shown(text)))}
+    return {register_text(fits[0]) for fits in choices(find(held, parse_displayed(text)))}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_while_a_count_is_small_both_word_orders_stay_open() -> None:
         "import=4:0x0010:uint32:msw_first:0.1",
         "import=4:0x0011:uint32:lsw_first:0.1",
     }
-    fits = with_order(find(held, parse_shown("import=1234.5")), "lsw_first")
+    fits = with_order(find(held, parse_displayed("import=1234.5")), "lsw_first")
     assert [register_text(of[0]) for of in choices(fits)] == [
         "import=4:0x0011:uint32:lsw_first:0.1"
     ]
@@ -82,9 +82,9 @@ def test_while_a_count_is_small_both_word_orders_stay_open() -> None:
 def test_a_second_look_tells_a_counter_from_a_number_that_stands_still() -> None:
     first = words(0x10, struct.pack(">ff", 1234.5, 1234.6))
     later = words(0x10, struct.pack(">ff", 1240.1, 1234.6))
-    fits = find(first, parse_shown("import=1234.5"))
+    fits = find(first, parse_displayed("import=1234.5"))
     assert {0x10, 0x12} <= {fit.address for fit in fits}
-    fits = still_fits(fits, later, parse_shown("import=1240.1"))
+    fits = still_fits(fits, later, parse_displayed("import=1240.1"))
     assert {fit.address for fit in fits} == {0x10}
 
 
@@ -96,8 +96,8 @@ def test_two_function_codes_with_the_same_map_are_one_way() -> None:
 
 
 def test_zeros_and_gaps_agree_with_nothing() -> None:
-    assert find(words(0x10, bytes(40)), parse_shown("import=0.1")) == []
-    assert find({(4, 0x10): 0x449A, (4, 0x12): 0x5225}, parse_shown("import=1234.5")) == []
+    assert find(words(0x10, bytes(40)), parse_displayed("import=0.1")) == []
+    assert find({(4, 0x10): 0x449A, (4, 0x12): 0x5225}, parse_displayed("import=1234.5")) == []
 
 
 def test_a_serial_number_is_found_as_number_and_as_text() -> None:
@@ -111,12 +111,12 @@ def test_a_serial_number_is_found_as_number_and_as_text() -> None:
 )
 def test_what_is_no_display_is_told(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
-        parse_shown(text)
+        parse_displayed(text)
 
 
 def test_a_value_may_be_off_by_what_happens_between_two_looks() -> None:
-    assert parse_shown("import=1234.5").span == (Fraction("1234.4"), Fraction("1234.8"))
-    low, high = parse_shown("power=500").span
+    assert parse_displayed("import=1234.5").span == (Fraction("1234.4"), Fraction("1234.8"))
+    low, high = parse_displayed("power=500").span
     assert (low, high) == (438, 562)
 
 
@@ -151,7 +151,7 @@ async def test_a_survey_reads_what_is_there_around_holes() -> None:
                 raise MeterRefused(2)
             return [word for word in found if word is not None]
 
-    asker = Asker(Holes())
+    asker = Prober(Holes())
     found = await survey(asker, {3: [0x10], 4: [0x10, 0x18, 0x20]}, lambda: None)
     assert found == {(4, address): address for address in held}
     assert asker.asked <= 3 * (1 + CHUNK // 2) + 3
@@ -167,8 +167,8 @@ def test_a_survey_looks_where_known_models_keep_their_values() -> None:
 def test_a_written_profile_loads_and_says_what_is_open(tmp_path: Path) -> None:
     power = Point(fc=3, address=3, type="int16", unit="W")
     energy = Point(fc=4, address=0x10, type="float32", unit="kWh", resolution="0.001")
-    fits = find(words(0x10, struct.pack(">I", 12345)), parse_shown("import=1234.5"))
-    draft = Draft(
+    fits = find(words(0x10, struct.pack(">I", 12345)), parse_displayed("import=1234.5"))
+    draft = ProfileDraft(
         name='Acme "EM3"',
         maker="ACME",
         date="2026-06-21",

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gridtokenx_edge.commissioning.scan.results import FoundMeter, Report
+from gridtokenx_edge.commissioning.scan.results import FoundMeter, ScanReport
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
-from gridtokenx_edge.commissioning.scan.sweep import Plan, Scan
+from gridtokenx_edge.commissioning.scan.sweep import Scan, ScanPlan
 from gridtokenx_edge.commissioning.scan.target import Target
 from gridtokenx_edge.meters.profile import load_profile, profile_names
 
@@ -49,15 +49,15 @@ class Heard:
 
 async def scanned(
     target: Target, *settings: LineSettings, only: str = "", **plan: Any
-) -> tuple[Report, Heard]:
+) -> tuple[ScanReport, Heard]:
     heard = Heard()
     profiles = {only: ALL[only]} if only else PROFILES
-    report = await Scan(target, Plan(settings=settings, **plan), profiles, heard).run()
+    report = await Scan(target, ScanPlan(settings=settings, **plan), profiles, heard).run()
     assert report.notices == heard.notices
     return report, heard
 
 
-async def scanned_with_short_waits(target: Target, **plan: Any) -> tuple[Report, Heard]:
+async def scanned_with_short_waits(target: Target, **plan: Any) -> tuple[ScanReport, Heard]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gridtokenx_edge.commissioning.scan.timing._TCP_PROBE_S", 0.05)
         patch.setattr("gridtokenx_edge.commissioning.scan.timing._TCP_READ_S", 0.05)

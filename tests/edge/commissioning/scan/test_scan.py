@@ -24,7 +24,7 @@ from tests.edge.commissioning.scan.scanning import (
 )
 
 from gridtokenx_edge.commissioning.scan.identification import identify
-from gridtokenx_edge.commissioning.scan.prober import Asker
+from gridtokenx_edge.commissioning.scan.prober import Prober
 from gridtokenx_edge.commissioning.scan.report import report_fields
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.commissioning.scan.snippet import snippet
@@ -63,7 +63,7 @@ async def test_every_model_is_named_among_all_profiles(meters: Any) -> None:
     hall = meters.tcp(*(meters.meter(model, 1 + at) for at, model in enumerate(models)))
     async with meters.serve(hall) as running:
         for meter in running.meters:
-            (who,) = await identify(Asker(Spoken(meter)), ALL)
+            (who,) = await identify(Prober(Spoken(meter)), ALL)
             verdict = who.verdict
             assert meter.model in [candidate.name for candidate in verdict.best]
             assert verdict.reads_alike  # one model, or some that read the same

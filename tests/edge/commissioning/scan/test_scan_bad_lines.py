@@ -19,9 +19,9 @@ from tests.edge.commissioning.scan.scanning import (
 )
 
 from gridtokenx_edge.commissioning.scan.report import report_fields
-from gridtokenx_edge.commissioning.scan.results import FoundMeter, Report
+from gridtokenx_edge.commissioning.scan.results import FoundMeter, ScanReport
 from gridtokenx_edge.commissioning.scan.snippet import snippet
-from gridtokenx_edge.commissioning.scan.sweep import Plan, Scan
+from gridtokenx_edge.commissioning.scan.sweep import Scan, ScanPlan
 from gridtokenx_edge.commissioning.scan.target import SerialTarget, TcpTarget
 from gridtokenx_edge.polling.faults import LineDown
 from gridtokenx_sim.config.faults import Crc, Slow
@@ -144,7 +144,7 @@ async def test_an_adapter_that_is_pulled_out_ends_the_scan_with_what_was_found(
 
         pulls: list[asyncio.Task[None]] = []
         target = SerialTarget(str(running.buses[0].path))
-        plan = Plan(settings=(AT_9600,), first=tuple(range(1, 200)))
+        plan = ScanPlan(settings=(AT_9600,), first=tuple(range(1, 200)))
         scan = Scan(target, plan, PROFILES, Pulls())
         with pytest.raises(LineDown, match="found none"):
             await scan.run()
@@ -160,6 +160,6 @@ async def test_the_snippet_of_a_strange_bus_says_why_in_comments(rtu_meter: Any)
         target = TcpTarget("127.0.0.1", server.port, rtu_over_tcp=True)
         report, _ = await scanned(target, first=(1,))
     text = snippet(report)
-    assert snippet(Report(target=target)) == f"# {target}: no meter was found\n"
+    assert snippet(ScanReport(target=target)) == f"# {target}: no meter was found\n"
     assert all(not line or line.startswith("#") for line in text.splitlines())
     assert "# address 1: answers zero for every register asked for" in text
