@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def give_back() -> None:
-    """Return freed memory to the system. Reading the modules leaves some 5 MiB in glibc's heap."""
+    """Give freed memory back to the system: imports leave some 5 MiB in glibc's heap."""
     with suppress(AttributeError, OSError):  # only glibc has malloc_trim(3)
         ctypes.CDLL(None).malloc_trim(0)
 

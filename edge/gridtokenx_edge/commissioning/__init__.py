@@ -1,1 +1,1 @@
-"""What an installer does on a site. The agent imports none of it."""
+"""What an installer does on a site: scan, profile, check. The agent imports none of it."""

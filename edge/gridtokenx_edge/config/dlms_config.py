@@ -105,7 +105,7 @@ class DlmsPush(
 
     @property
     def network_port(self) -> int | None:
-        """Return the TCP or UDP port, or None if it is a serial port. Raises ValueError."""
+        """The TCP or UDP port, or None if it is a serial port. Raises ValueError."""
         if not self.port.startswith((TCP, UDP)):
             return None
         number = self.port[len(TCP) :]

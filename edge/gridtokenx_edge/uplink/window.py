@@ -84,7 +84,7 @@ class Window:
 
     @property
     def room(self) -> int:
-        """Return how many frames may be sent now, from `sent` on, if there are so many."""
+        """How many frames may be sent now, from `sent` on, if there are so many."""
         if not self.is_open or self.sent >= self.head:
             return 0
         allowed = 1 if self._is_probing else self._max_unacked

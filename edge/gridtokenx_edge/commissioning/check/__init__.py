@@ -1,4 +1,4 @@
-"""What an installer does before leaving: reading, watching and checking a site.
+"""What an installer does before leaving a site: read, watch and check it.
 
-What judges is pure: samples in, findings out. The agent imports none of it.
+The modules that judge are pure: samples in, findings out. The agent imports none of them.
 """

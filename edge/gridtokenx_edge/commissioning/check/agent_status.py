@@ -24,10 +24,10 @@ class _Status(msgspec.Struct):
 
 
 async def ask_agent(port: int, longest_s: float) -> Finding:
-    """Whether acks reach the agent. `longest_s` is how old the last one may be.
+    """Return findings on whether acks reach the agent.
 
-    A broker that knows its clients by their certificates lets a gateway in once: a connection of
-    ours would end the agent's.
+    `longest_s` is how old the last ack may be. A broker that knows its clients by their
+    certificates lets a gateway in once: a connection of this command would end the agent's.
     """
     if not port:
         do = "set [status] port and ask again, or stop the agent for the check"

@@ -23,7 +23,7 @@ _WARNING_DAYS = 30
 
 
 class Reach(msgspec.Struct):
-    """How far we came: findings, and what an MQTT connection needs if TLS worked."""
+    """How far the command came: its findings, and what an MQTT connection needs if TLS worked."""
 
     findings: list[Finding]
     broker: Broker | None = None
@@ -34,7 +34,7 @@ class Reach(msgspec.Struct):
 
 
 async def reach_broker(config: BrokerConfig, paths: Paths, device: str, now: datetime) -> Reach:
-    """Name, TCP and TLS, with the first that fails as the last finding."""
+    """Try name, TCP and TLS. The first one that fails is the last finding."""
     where = f"{config.host}:{config.port}"
     address = await _resolve(config)
     if isinstance(address, Finding):
@@ -71,7 +71,7 @@ async def reach_broker(config: BrokerConfig, paths: Paths, device: str, now: dat
 async def try_mqtt(
     broker: Broker, client_id: str, acks_topic: str, on_message: Callable[[str, bytes], None]
 ) -> tuple[Finding, MqttConnection | None]:
-    """Connects and subscribes to our acks. The caller closes the connection."""
+    """Connect and subscribe to our acks. The caller closes the connection."""
     connection = MqttConnection(broker, client_id, None, 1, on_message)
     try:
         await connection.open()
@@ -87,7 +87,7 @@ async def try_mqtt(
 
 
 def judge_certificates(paths: Paths, device: str, now: datetime) -> Iterator[Finding]:
-    """Our own certificate and the authority's: readable, ours, and not about to end."""
+    """Yield findings on our certificate and the CA's: readable, ours, and not about to end."""
     for what, file in (("authority's", paths.broker_ca), ("gateway's", paths.broker_cert)):
         try:
             certificate = x509.load_pem_x509_certificate(file.read_bytes())
@@ -130,7 +130,7 @@ async def _resolve(config: BrokerConfig) -> str | Finding:
 
 
 async def _shake_hands(config: BrokerConfig, context: ssl.SSLContext) -> datetime:
-    """When the broker's certificate ends. Raises OSError, of which ssl.SSLError is one."""
+    """Return when the broker's certificate ends. Raises OSError, which ssl.SSLError is too."""
     async with asyncio.timeout(_STEP_TIMEOUT_S):
         _, writer = await asyncio.open_connection(config.host, config.port, ssl=context)
     certificate = writer.get_extra_info("ssl_object").getpeercert()

@@ -1,4 +1,4 @@
-"""Can the poll intervals be kept? The time that polls take on the line, by rule and as measured."""
+"""Whether the poll intervals can be kept: the line's time for polls, computed and measured."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from gridtokenx_edge.config.edge_config import BusConfig, SerialBus
 from gridtokenx_edge.meters.plan import plan_blocks
 from gridtokenx_edge.meters.profile import Profile
 
-# Modbus over Serial Line V1.02, 2.5.1: a request for registers has 8 bytes, a reply 5 and two for
-# each register; 3.5 characters of silence before each, 1.75 ms at least.
+# In Modbus over Serial Line V1.02, 2.5.1, a request for registers has 8 bytes, and a reply 5 and
+# two for each register. 3.5 characters of silence come before each, at least 1.75 ms.
 _REQUEST_BYTES = 8
 _REPLY_BYTES = 5
 _SHORTEST_SILENCE_US = 1_750
-# Beyond it, polls come late whenever a meter has to be asked twice.
+# Beyond this, polls come late whenever a meter has to be asked twice.
 _WARNING_PERCENT = 80
 
 
 class PollTime(msgspec.Struct, frozen=True, kw_only=True):
     """How long one reading of a meter keeps the line, and how often it is due (both real µs).
 
-    `rest_us`: how long it takes at least, with the rests that the meter wants.
+    `rest_us` is how long it takes at least, with the rests that the meter wants.
     """
 
     meter: str
@@ -33,7 +33,7 @@ class PollTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def line_us(profile: Profile, bus: BusConfig) -> int:
-    """What a reading keeps the line at the least; 0 where it is not a serial line."""
+    """Return how long a reading keeps the line at least, or 0 if it is no serial line."""
     if not isinstance(bus, SerialBus):
         return 0
     bits = 1 + 8 + (bus.parity != "N") + bus.stop_bits
@@ -44,18 +44,18 @@ def line_us(profile: Profile, bus: BusConfig) -> int:
 
 
 def rest_us(profile: Profile) -> int:
-    """The rests between the requests of a reading, and after the last."""
+    """Return the rests between the requests of a reading, and after the last one."""
     return len(plan_blocks(profile)) * profile.min_gap_ms * 1000
 
 
 def percent(polls: Sequence[PollTime]) -> int:
-    """How much of the line's time the polls take, in percent, rounded up."""
+    """Return how much of the line's time the polls take, in percent, rounded up."""
     busy = sum(1000 * poll.takes_us * 100 // poll.every_us for poll in polls)
     return -(-busy // 1000)
 
 
 def judge_bus_time(bus: BusConfig, polls: Sequence[PollTime]) -> Iterator[Finding]:
-    """Findings of a bus that is too slow, and of a meter that wants longer rests."""
+    """Yield findings on a bus that is too slow and on meters that want longer rests."""
     for poll in polls:
         if poll.rest_us > poll.every_us:
             yield error(

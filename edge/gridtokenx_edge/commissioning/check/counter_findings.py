@@ -1,4 +1,4 @@
-"""What is said of a meter's counters and of its direction."""
+"""The findings on a meter's counters and on its direction."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gridtokenx_edge.commissioning.check.register_series import Series
 from gridtokenx_edge.config.edge_config import MeterConfig
 
 Flow = Literal["", "import", "export"]
-"""What flows at the meter as the installer knows it."""
+"""What flows at the meter, as the installer knows it."""
 
-# Below it a power's sign is chance.
+# Below this a power's sign is chance.
 _LEAST_POWER_W = 20
 _STEPS_NEEDED = 3
 _SHORTEST_CHECK_MS = 30_000
@@ -29,9 +29,9 @@ def judge_counters(
     flow: Flow,
     power_fits: bool | None = None,  # noqa: FBT001 (None is an answer too)
 ) -> Iterator[Finding]:
-    """Findings of direction, scale and word order, from the polls of a check.
+    """Yield findings on direction, scale and word order, from the polls of a check.
 
-    `power_fits` is whether voltages and currents carry the power, None if nobody knows.
+    `power_fits` is whether voltages and currents carry the power, or None if nobody knows.
     """
     series = evidence.series
     if not series.times_ms:
@@ -92,7 +92,7 @@ def _direction(meter: MeterConfig, series: Series, flow: Flow) -> Finding:
     says = f"{'draws' if power_w > 0 else 'feeds in'} {abs(power_w)} W"
     mend = f"set invert = {'false' if meter.invert else 'true'} for this meter"
     if not series.import_uwh:
-        flow = "export"  # what only generates, such as an inverter
+        flow = "export"  # it only generates, as an inverter does
     if not flow:
         other = "feeds in" if power_w > 0 else "draws"
         do = f"if the site {other} now, {mend}; with --flow import or --flow export this is judged"
@@ -159,7 +159,7 @@ def _remedy(
     explanation: Explanation,
     power_fits: bool | None,  # noqa: FBT001
 ) -> tuple[str, str]:
-    """The finding's name and what to do."""
+    """Return the finding's name, and what to do."""
     fixed = explanation.series
     profile = f"profile {meter.profile}"
     match explanation.mistake:

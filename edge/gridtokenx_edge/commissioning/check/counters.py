@@ -1,7 +1,7 @@
-"""Counters beside power: the right direction, scale and word order, or which mistake it is.
+"""Compares counters with power: the direction, scale and word order are right, or what is wrong.
 
-A mistake is found by bounds that cannot be kept, and named by undoing it: the interpretation of
-the same raw registers under which counter and power agree.
+A mistake is found by bounds that are not kept. It is named by undoing it: under another
+interpretation of the same raw registers, counter and power agree.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from gridtokenx_edge.commissioning.check.register_series import Series
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """A mistake, and the series as it would be without it.
 
-    `factor` is what the energy is to be multiplied with. `is_sure`: counter and power then agree;
-    otherwise they only do not contradict each other.
+    The energy is to be multiplied with `factor`. If `is_sure`, counter and power agree then.
+    Otherwise they only do not contradict each other.
     """
 
     mistake: Mistake
@@ -42,7 +42,7 @@ class Consistency(msgspec.Struct, frozen=True, kw_only=True):
     imported: Movement | None
     exported: Movement | None
     is_per_phase: bool = False
-    """Both registers run at once and their difference fits: each phase is counted for itself."""
+    """Both registers count at once and their difference fits: each phase is counted for itself."""
 
     @property
     def is_contradiction(self) -> bool:
@@ -62,7 +62,7 @@ class Consistency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(series: Series) -> Consistency:
-    """Each register beside the power of its direction."""
+    """Compare each register with the power of its direction."""
     if not series.power_w or not (series.import_uwh or series.export_uwh):
         return Consistency(outcome=MovementOutcome.UNKNOWN, imported=None, exported=None)
     imported = exported = None
@@ -105,7 +105,10 @@ def _fits_per_phase(series: Series) -> bool:
 
 
 def explain(evidence: Evidence) -> Explanation | None:
-    """The likely mistake behind a contradiction: one that is sure, else the only one that fits."""
+    """Return the likely mistake behind a contradiction.
+
+    It is one that is sure, or else the only one that fits.
+    """
     possible: list[Explanation] = []
     for mistake, factor, series in evidence.undone():
         if not any(series.power_w) or series.is_absurd:
@@ -117,6 +120,6 @@ def explain(evidence: Evidence) -> Explanation | None:
         explanation = Explanation(mistake=mistake, series=series, factor=factor, is_sure=is_sure)
         if is_sure:
             return explanation
-        if mistake is not Mistake.SCALE:  # one of several scales is as good as none
+        if mistake is not Mistake.SCALE:  # one of several scales tells no more than none
             possible.append(explanation)
     return possible[0] if len(possible) == 1 else None

@@ -1,4 +1,4 @@
-"""DLMS lines and meters in the words of the Modbus config, for what a check shows of both."""
+"""DLMS lines and meters in the words of the Modbus config, as a check shows both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gridtokenx_edge.meters.dlms import load_dlms
 
 
 def as_bus(bus: DlmsBus, baud: int = 0) -> BusConfig:
-    """Where the line is, in the words of the other buses; its meters are left out."""
+    """Return where the line is, in the words of the other buses, without its meters."""
     if isinstance(bus, DlmsTcp):
         return TcpBus(
             name=bus.name, host=bus.host, meter=[], port=bus.port, timeout_ms=bus.timeout_ms
@@ -21,7 +21,7 @@ def as_bus(bus: DlmsBus, baud: int = 0) -> BusConfig:
 
 
 def as_meter(meter: DlmsMeter) -> MeterConfig:
-    """A meter's address is its logical device's."""
+    """Return the meter. Its address is that of its logical device."""
     address = logical_device_of(meter, load_dlms(meter.profile))
     return MeterConfig(
         id=meter.id,

@@ -1,4 +1,7 @@
-"""What a first look at DLMS meters tells a check: who they are, their clocks and profiles. Pure."""
+"""What the first visit to DLMS meters tells a check: who they are, their clocks and profiles.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from gridtokenx_edge.config.dlms_config import DlmsMeter
 if TYPE_CHECKING:
     from gridtokenx_edge.commissioning.check.dlms_visit import DlmsVisit, LoadProfileState
 
-# Beyond it, gaps are not repaired from the load profile: its rows are at the wrong times.
+# Beyond this, gaps are not repaired from the load profile, as its rows are at the wrong times.
 _MOST_DRIFT_MS = 120_000
 _PROFILE_DO = "what does it capture? gridtokenx-edge dlms profile"
 _WHERE = "is it on, its address and line right? look for it: gridtokenx-edge scan"
@@ -34,13 +37,13 @@ _DO = {
 
 
 def judge_pushed(meter: DlmsMeter) -> Finding:
-    """A meter that cannot be asked."""
+    """Return the finding on a meter that cannot be asked."""
     do = "look at the agent's log or status page"
     return note("no_value", meter.id, "it sends by itself; nothing to ask", do)
 
 
 def judge_dlms(visit: DlmsVisit, others: Sequence[DlmsVisit] = ()) -> Iterator[Finding]:
-    """Findings about one meter; `others` are all meters of the site that were asked."""
+    """Yield findings on one meter. `others` are all meters of the site that were asked."""
     meter, reading = visit.meter.id, visit.reading
     if reading is None:
         yield _exchanged(visit, others) or _unread(visit)
@@ -58,7 +61,7 @@ def _unread(visit: DlmsVisit) -> Finding:
 
 
 def _exchanged(visit: DlmsVisit, others: Sequence[DlmsVisit]) -> Finding | None:
-    """Whether the meter that was met instead is expected elsewhere."""
+    """Return whether the meter that was met instead is expected elsewhere."""
     for other in others:
         if not visit.says or other.meter.id != visit.says:
             continue
@@ -93,7 +96,7 @@ def _clock(meter: str, drift_ms: int | None) -> Finding:
 
 
 def _load_profile(meter: str, seen: LoadProfileState | None) -> Iterator[Finding]:
-    """Whether gaps can be repaired from it."""
+    """Yield findings on whether gaps can be repaired from the load profile."""
     if seen is None:
         do = "while the gateway is off, nothing is recorded of this meter"
         yield note("load_profile", meter, "none is known of this model", do)

@@ -41,7 +41,7 @@ async def sample_dlms(
     pace: Pace,
     on_round: Callable[[], None],
 ) -> DlmsSamples:
-    """Polls for the pace's duration. Never raises BusFault: what fails is told."""
+    """Poll for the pace's duration. It never raises BusFault: what fails is told."""
     asking = DlmsSession(bus, meters, files, clock)
     sampled = DlmsSamples(BusSamples(as_bus(bus), []), [])
     try:
@@ -67,7 +67,7 @@ async def sample_dlms(
 async def _visit(
     bus: DlmsSerial | DlmsTcp, meter: DlmsMeter, reader: DlmsReader | SecretError, clock: Clock
 ) -> DlmsVisit:
-    """Raises LineDown."""
+    """Visit the meters of the line. Raises LineDown."""
     if isinstance(reader, SecretError):
         return failed_visit(bus, meter, reader)
     try:
@@ -94,7 +94,7 @@ async def _poll_all(
     pace: Pace,
     on_round: Callable[[], None],
 ) -> None:
-    """Raises LineDown where the line does not come back."""
+    """Poll the meters in rounds. Raises LineDown if the line does not come back."""
     until_s = time.monotonic() + pace.duration_s
     losses = 0
     while polled and time.monotonic() < until_s:
@@ -112,7 +112,7 @@ async def _poll_all(
 
 
 async def _poll(asking: DlmsSession, reader: DlmsReader, found: MeterSamples) -> None:
-    """One poll, counted as one request. Raises LineDown."""
+    """Poll a meter once, and count it as one request. Raises LineDown."""
     outcome, openings = ExchangeOutcome.REFUSED, reader.association.openings
     try:
         found.reading = await reader.poll()

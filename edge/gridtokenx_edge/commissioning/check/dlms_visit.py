@@ -1,4 +1,4 @@
-"""One visit to DLMS meters, for the installer: a reading, the clock, the objects, the profile."""
+"""One visit to DLMS meters for the installer: a reading, the clock, the objects, the profile."""
 
 from __future__ import annotations
 
@@ -47,12 +47,11 @@ class DlmsExchange(msgspec.Struct, kw_only=True):
 
 
 class DlmsVisit(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of asking a meter: a reading and its clock's drift, or why not.
+    """What came of asking a meter: a reading and its clock's drift, or why there is none.
 
-    `fault` is the name of what went wrong (`MeterSilent`), for a program; `says` is who the meter
-    says it is. `load_profile` is left out where nobody asked for it. `told` are the values as the
-    meter wrote them, `exchanged` the bytes on the line, without those that
-    hold a password.
+    `fault` is the name of what went wrong (`MeterSilent`), for a program. `says` is who the meter
+    says it is. `load_profile` is left out if nobody asked for it. `told` are the values as the
+    meter wrote them, and `exchanged` the bytes on the line, without those that hold a password.
     """
 
     bus: str
@@ -68,7 +67,7 @@ class DlmsVisit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedObject(msgspec.Struct, frozen=True, order=True, kw_only=True):
-    """One of the objects that a meter lets this client see."""
+    """An object that a meter lets this client see."""
 
     obis: str
     class_id: int
@@ -90,7 +89,7 @@ def dlms_files_of(paths: Paths) -> DlmsFiles:
 async def visit_dlms(
     config: EdgeConfig, paths: Paths, chosen: Sequence[tuple[DlmsBus, Sequence[DlmsMeter]]]
 ) -> list[DlmsVisit]:
-    """Reads the chosen meters once, one after the other. Those that push are not waited for."""
+    """Read the chosen meters once, one after the other. Meters that push are not waited for."""
     clock = make_clock(config.clock)
     each = [(bus, meter) for bus, meters in chosen for meter in meters]
     return [await _visit(bus, meter, paths, clock) for bus, meter in each]
@@ -127,7 +126,7 @@ async def _visit(bus: DlmsBus, meter: DlmsMeter, paths: Paths, clock: Clock) -> 
 
 
 def failed_visit(bus: DlmsBus, meter: DlmsMeter, error: BusFault | SecretError) -> DlmsVisit:
-    """Why there is no reading."""
+    """Return a visit that says why there is no reading."""
     says = error.says if isinstance(error, MeterStrange) else ""
     return DlmsVisit(
         bus=bus.name, meter=meter, error=str(error), fault=type(error).__name__, says=says
@@ -142,7 +141,7 @@ async def ask_meter(
     ask: Asked[T],
     on_bytes: Callable[[bool, bytes], None] | None = None,
 ) -> T:
-    """What `ask` makes of a reader of this meter. Raises BusFault, SecretError."""
+    """Return what `ask` makes of a reader of this meter. Raises BusFault, SecretError."""
     access = access_of(meter, dlms_files_of(paths))
     line = DlmsLine(bus, line_baud(bus))
     line.on_bytes = on_bytes
@@ -155,7 +154,7 @@ async def ask_meter(
 
 
 async def list_objects(reader: DlmsReader) -> list[ListedObject]:
-    """What the meter's association lists. Raises BusFault."""
+    """Return what the meter's association lists. Raises BusFault."""
     association = await reader.connected()
     listed = await association.ask(
         association.association.get(
@@ -179,7 +178,10 @@ async def list_objects(reader: DlmsReader) -> list[ListedObject]:
 
 
 async def look_at_profile(reader: DlmsReader, now_ms: int, hours: int) -> LoadProfileState | None:
-    """The last hours of the load profile; None where the model has none. Raises LineDown."""
+    """Return the last hours of the load profile, or None if the model has none.
+
+    Raises LineDown.
+    """
     if not reader.has_load_profile:
         return None
     try:
@@ -197,8 +199,11 @@ async def look_at_profile(reader: DlmsReader, now_ms: int, hours: int) -> LoadPr
 
 
 async def read_rows(reader: DlmsReader, first_ms: int, last_ms: int) -> list[Capture] | None:
-    """The load profile's rows between two times; None if it is of no use. Raises BusFault."""
-    await reader.poll()  # tells how the meter writes times
+    """Return the load profile's rows between two times, or None if it is of no use.
+
+    Raises BusFault.
+    """
+    await reader.poll()  # it tells how the meter writes times
     columns = await reader.columns()
     if columns is None:
         return None

@@ -1,4 +1,4 @@
-"""What there is to judge a meter by: its series, and the series if a mistake were undone."""
+"""What a meter is judged by: its series, and the series as they would be without a mistake."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UWH_PER_WH = 10**6
 
 
 class Mistake(Enum):
-    """What is wrong with how the registers are read."""
+    """A way in which the registers are read wrongly."""
 
     EXCHANGED = "exchanged"
     ENERGY_WORD_ORDER = "energy_word_order"
@@ -36,26 +36,26 @@ class Mistake(Enum):
 
 
 Undone = tuple[Mistake, Fraction, Series]
-"""A mistake, what the energy is multiplied with without it, and the series then."""
+"""A mistake, the factor for the energy without it, and the series without it."""
 
 
 class Evidence(Protocol):
-    """A meter's polls."""
+    """The polls of a meter."""
 
     @property
     def series(self) -> Series: ...
 
     def missing(self) -> str:
-        """The register that should have values and has none, or ""."""
+        """Return the register that should have values and has none, or ""."""
         ...
 
     def undone(self) -> Iterator[Undone]:
-        """Every mistake undone, the likeliest first."""
+        """Return the series with each mistake undone, the likeliest one first."""
         ...
 
 
 class RegisterEvidence:
-    """Raw registers: they can be read in another way."""
+    """Raw registers, which can be read in another way."""
 
     def __init__(self, profile: Profile, samples: Sequence[Sample], *, invert: bool) -> None:
         self._profile = profile
@@ -121,7 +121,7 @@ def _register(readings: Sequence[Reading], name: str, is_absent: int) -> list[in
 
 
 def _step_uwh(counted_uwh: Sequence[int]) -> int:
-    """What all values are multiples of: at least the register's resolution."""
+    """Return what all values are multiples of: at least the register's resolution."""
     return max(math.gcd(*counted_uwh), _UWH_PER_WH) if any(counted_uwh) else _UWH_PER_WH
 
 

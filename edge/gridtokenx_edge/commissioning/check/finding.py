@@ -7,7 +7,7 @@ from enum import Enum
 
 import msgspec
 
-# Every name, in the order of the installer's page, which says what to do about each.
+# These are all names, in the order of the installer's page, which says what to do about each.
 NAMES = (
     "key",
     "clock",
@@ -65,19 +65,20 @@ NAMES = (
 
 
 class Severity(Enum):
-    """How bad a finding is; only an error keeps a site from being left."""
+    """How bad a finding is. Only an error keeps a site from being left."""
 
     OK = "ok"
     NOTE = "note"
-    """Nobody but a person can judge it, or there was too little to judge by."""
+    """Only a person can judge it, or there was too little to judge by."""
     WARNING = "warning"
     ERROR = "error"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """`about` is a meter's id, a bus's name, or "" for the whole gateway.
+    """One finding of a check.
 
-    `seen` holds the numbers, `do` what mends it; "" where nothing needs to be done.
+    `about` is a meter's id, a bus's name, or "" for the whole gateway. `seen` holds the numbers,
+    and `do` is what mends it, or "" if nothing needs to be done.
     """
 
     name: str
@@ -107,12 +108,12 @@ def error(name: str, about: str, seen: str, do: str) -> Finding:
 
 
 def is_ready(findings: Sequence[Finding]) -> bool:
-    """Whether the site may be left."""
+    """Return whether the site may be left."""
     return not any(finding.severity is Severity.ERROR for finding in findings)
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """The last line of a check."""
+    """Return the last line of a check."""
     counts = {
         severity: sum(finding.severity is severity for finding in findings)
         for severity in (Severity.ERROR, Severity.WARNING, Severity.NOTE)

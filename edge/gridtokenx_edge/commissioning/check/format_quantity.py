@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from gridtokenx_wire.reading import Reading, ReadingFlag
 from gridtokenx_wire.units import format_decimal
 
-# How a value's name begins → its unit, the decimals of its base unit, and those of a display.
+# The beginning of a value's name gives its unit, the decimals of its base unit, and those of a
+# display.
 _SPELLING: tuple[tuple[str, str, int, int], ...] = (
     ("energy", "kWh", 9, 3),
     ("import", "kWh", 9, 3),
@@ -23,17 +24,20 @@ _SPELLING: tuple[tuple[str, str, int, int], ...] = (
 
 
 def unit(name: str) -> str:
-    """The unit that the value of this name is shown in."""
+    """Return the unit that the value of this name is shown in."""
     return _row(name)[1]
 
 
 def exact(name: str, value: int) -> str:
-    """A value in its unit with every decimal that its base unit has."""
+    """Return a value in its unit, with every decimal that its base unit has."""
     return format_decimal(value, _row(name)[2])
 
 
 def shown(name: str, value: int) -> str:
-    """A value in its unit with a display's decimals: energy is cut off, the rest rounded."""
+    """Return a value in its unit with a display's decimals.
+
+    Energy is cut off, everything else is rounded.
+    """
     _, _, stored, decimals = _row(name)
     step = int(10 ** (stored - decimals))
     half = 0 if stored == 9 else step // 2
@@ -42,18 +46,18 @@ def shown(name: str, value: int) -> str:
 
 
 def kwh(energy_uwh: int) -> str:
-    """An energy that may be small: kWh with six decimals."""
+    """Return an energy that may be small: kWh with six decimals."""
     return f"{format_decimal(energy_uwh // 1000, 6)} kWh"
 
 
 def label(name: str) -> str:
-    """`voltage_l1` as a person writes it: `voltage L1`."""
+    """Return `voltage_l1` as a person writes it: `voltage L1`."""
     words = name.split("_")
     return " ".join(word.upper() if word in {"l1", "l2", "l3"} else word for word in words)
 
 
 def flag_names(flags: int) -> list[str]:
-    """A reading's flags by name."""
+    """Return a reading's flags by name."""
     return [str(flag.name).lower() for flag in ReadingFlag if flags & flag]
 
 
@@ -62,7 +66,7 @@ def _row(name: str) -> tuple[str, str, int, int]:
 
 
 def reading_lines(reading: Reading) -> Iterator[str]:
-    """A reading as `read` shows it."""
+    """Yield the lines of a reading."""
     flags = ReadingFlag(reading.flags)
     shown: tuple[tuple[str, int, ReadingFlag], ...] = (
         ("import", reading.import_uwh, ReadingFlag.NO_IMPORT),
@@ -76,7 +80,7 @@ def reading_lines(reading: Reading) -> Iterator[str]:
 
 
 def value_line(title: str, name: str, value: int | None) -> str:
-    """One value behind its title."""
+    """Return the line of one value, behind its title."""
     if value is None:
         return f"  {title:<20}{'none':>16}"
     return f"  {title:<20}{shown(name, value):>16} {unit(name)}".rstrip()

@@ -16,13 +16,13 @@ from gridtokenx_wire.errors import KeyFileError
 from gridtokenx_wire.keys import device_id, device_text, load_private_key
 
 _MIB = 2**20
-# A site writes some MiB a day while it is offline; six weeks want a few hundred.
+# A site writes some MiB a day while it is offline. For six weeks it needs a few hundred.
 _PLENTY_MIB = 500
 _LEAST_MIB = 50
 
 
 def judge_clock(config: ClockConfig, is_synchronised: Callable[[], bool]) -> Finding:
-    """Readings under a clock that nobody keeps are quarantined."""
+    """Return the finding on the clock. Readings under a clock that nobody keeps are quarantined."""
     if config.source == "scaled":
         return note("clock", "", "a scaled clock, as for a demo", "remove [clock] on a real site")
     if not is_synchronised():
@@ -36,7 +36,7 @@ def judge_clock(config: ClockConfig, is_synchronised: Callable[[], bool]) -> Fin
 
 
 def judge_disk(outbox: Path) -> Iterator[Finding]:
-    """Whether frames can be stored, and for how long."""
+    """Yield findings on whether frames can be stored, and for how long."""
     folder = outbox.parent
     try:
         with tempfile.NamedTemporaryFile(dir=folder) as file:
@@ -62,7 +62,7 @@ def judge_free_space(folder: str, free_mib: int) -> Finding:
 
 
 def judge_key(file: Path) -> Finding:
-    """Whether the device has a key that only its user may read."""
+    """Return findings on whether the device has a key that only its user may read."""
     if not file.exists():
         do = "gridtokenx-edge enrol, or gridtokenx-edge key and tell the operator"
         return error("key", "", f"no key at {file}", do)
@@ -77,7 +77,7 @@ def judge_key(file: Path) -> Finding:
 
 
 def judge_port(bus: BusConfig, *, agent_runs: bool) -> Iterator[Finding]:
-    """A serial port before it is opened."""
+    """Yield findings on a serial port before it is opened."""
     if not isinstance(bus, SerialBus):
         return
     port = Path(bus.port)
@@ -104,7 +104,7 @@ def judge_port(bus: BusConfig, *, agent_runs: bool) -> Iterator[Finding]:
 
 
 def judge_down(bus: BusConfig, reason: str) -> Finding:
-    """A line that could not be opened, or not be kept."""
+    """Return the finding on a line that could not be opened, or that went down."""
     if "another program" in reason:
         do = "stop the other program: fuser -v shows it"
         return error("port_taken", bus.name, reason, do)

@@ -1,4 +1,4 @@
-"""Which meter is where: what each says it is, beside the config."""
+"""Which meter is where: what each one says it is, beside the config."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gridtokenx_edge.meters.profile import Confidence
 class IdentityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a meter said when it was asked who it is.
 
-    `says` is "" where it was not asked or told nothing. `strange` is why it was not read.
-    `fits` names profiles under which it tells a serial number, as `profile (id)`.
+    `says` is "" if it was not asked or told nothing. `strange` is why it was not read. `fits` names
+    profiles under which it tells a serial number, as `profile (id)`.
     """
 
     bus: str
@@ -26,7 +26,7 @@ class IdentityAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge_identities(answers: Sequence[IdentityAnswer]) -> Iterator[Finding]:
-    """Findings of meters that are others than the config says."""
+    """Yield findings on meters that are others than the config says."""
     for answer in answers:
         if answer.says and answer.says != answer.meter.id:
             yield _another(answer, answers)
@@ -39,7 +39,10 @@ def judge_identities(answers: Sequence[IdentityAnswer]) -> Iterator[Finding]:
 def judge_profile(
     meter: MeterConfig, confidence: Confidence, shown: str, *, has_identity: bool
 ) -> Iterator[Finding]:
-    """What only a look at the display can tell. `shown` is what to compare with it."""
+    """Yield a finding for what only a look at the display can tell.
+
+    `shown` is what to compare with it.
+    """
     if confidence == "contested":
         yield note(
             "contested",

@@ -16,9 +16,9 @@ from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.polling.faults import BusFault, LineDown
 from gridtokenx_wire.clock import Clock
 
-# Who does not take the exchanges in time loses the oldest.
+# If the exchanges are not taken in time, the oldest ones are lost.
 _MOST_KEPT = 1000
-# Modbus Application Protocol V1.1b3, 7: a gateway speaks for a meter that it does not reach.
+# Modbus Application Protocol V1.1b3, 7: with these a gateway says that it does not reach a meter.
 GATEWAY_EXCEPTIONS = (10, 11)
 
 
@@ -29,12 +29,13 @@ class ExchangeOutcome(Enum):
     REFUSED = "refused"
     SILENT = "silent"
     NOISE = "noise"
-    """Bytes came, but no valid reply: a wrong checksum, a lost byte, another's answer."""
+    """Bytes came, but no valid reply: a wrong checksum, a lost byte, another meter's answer.
+    """
     LINE_DOWN = "line_down"
 
 
 class LineExchange(msgspec.Struct, frozen=True, kw_only=True):
-    """One request and what came of it: asked at `time_ms` (community), over after `took_us`."""
+    """One request, made at `time_ms` (community) and over after `took_us`, and what came of it."""
 
     address: int
     block: Block
@@ -58,7 +59,7 @@ class ListeningLine(Line):
         self._heard_bytes = b""
 
     def take(self) -> list[LineExchange]:
-        """The exchanges since the last call, oldest first."""
+        """Return the exchanges since the last call, oldest first."""
         taken = list(self._exchanges)
         self._exchanges.clear()
         return taken

@@ -18,34 +18,34 @@ from gridtokenx_edge.polling.faults import MeterDenied
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading
 
-# Who does not take the times soon loses the oldest.
+# If the times are not taken soon, the oldest ones are lost.
 _MOST_KEPT = 1000
 _US_PER_S = 10**6
 
 
 class MeterSession(Protocol):
-    """A line and its meters, which are known by their places in the config."""
+    """A line and its meters. A meter is known by its place in the config."""
 
     @property
     def is_up(self) -> bool: ...
 
     async def connect(self) -> None:
-        """Raises LineDown."""
+        """Open the line. Raises LineDown."""
         ...
 
     async def poll(self, place: int) -> Reading:
-        """Raises BusFault."""
+        """Read a meter. Raises BusFault."""
         ...
 
     def take(self) -> list[int]:
-        """How long each exchange since the last call kept the line, in µs."""
+        """Return how long each exchange since the last call kept the line, in µs."""
         ...
 
     async def close(self) -> None: ...
 
 
 class ModbusSession:
-    """A Modbus bus: an exchange is a request and its reply."""
+    """A Modbus bus. An exchange is a request and its reply."""
 
     def __init__(self, bus: BusConfig, meters: Sequence[MeterConfig], clock: Clock) -> None:
         self._line = ListeningLine(bus, clock)
@@ -70,7 +70,7 @@ class ModbusSession:
 
 
 class DlmsSession:
-    """A DLMS line: an exchange is a meter's turn on it, with the association where it is new."""
+    """A DLMS line. An exchange is a meter's turn on it, with the association if it is new."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class DlmsSession:
 
     @property
     def readers(self) -> list[DlmsReader | SecretError]:
-        """In the order of the config; a meter whose secrets are not there has no reader."""
+        """The readers in the order of the config. A meter whose secrets are missing has none."""
         return self._readers
 
     def take(self) -> list[int]:
@@ -108,7 +108,7 @@ class DlmsSession:
         return taken
 
     async def close(self) -> None:
-        """A meter that is left without a word refuses the next client for minutes."""
+        """Close the associations: a meter that is just left refuses the next client for minutes."""
         for reader in self._readers:
             if isinstance(reader, DlmsReader):
                 await reader.close()

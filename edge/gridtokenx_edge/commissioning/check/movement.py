@@ -1,8 +1,8 @@
-"""Does a counter move as the power says? Bounds instead of estimates, so that no alarm is false.
+"""Whether a counter moves as the power says, by bounds, so that no alarm is false.
 
-A counter shows whole steps: at the moment when it turns, its value is exact. Between its first
-and its last turn that was seen, the energy is therefore known, and the power's samples bound it
-from below and above. Where a counter turned less than twice, the step is the doubt.
+A counter shows whole steps: at the moment when it turns, its value is exact. So the energy between
+its first and its last turn that was seen is known, and the samples of the power bound it from below
+and above. If a counter turned less than twice, its step is the uncertainty.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from enum import Enum
 
 import msgspec
 
-# Power and counter of a meter are worked out at different moments, a second or two apart.
+# A meter works out its power and its counter at different moments, a second or two apart.
 _LAG_MS = 2_000
-# What is shown as 500 W may be nearly 501 W, or a little less than 500.
+# What is shown as 500 W may be nearly 501 W, or a little less than 500 W.
 _POWER_DOUBT_W = 1
-# Far from what a good meter shows, and near enough to find a phase that is missing. As a quotient.
+# This is far from what a good meter shows, and near enough to find a phase that is missing. It is a
+# quotient.
 _ALARM = (3, 2)
 # Bounds that are further apart than this confirm nothing.
 _WIDEST_CONFIRMATION = 2
 _FEWEST_SAMPLES = 5
-# A counter that stands still for less than so many of its steps may just be slow to show them:
-# some show ten at a time.
+# A counter that stands still for less than so many of its steps may just be slow to show them: some
+# counters show ten at a time.
 _STEPS_BEFORE_STANDSTILL = 12
 
 
@@ -32,13 +33,13 @@ class MovementOutcome(Enum):
     TOO_LOW = "too_low"
     FELL = "fell"
     UNKNOWN = "unknown"
-    """Too little energy, too few samples, or too restless a power."""
+    """There was too little energy, or too few samples, or the power changed too much."""
 
 
 class Movement(msgspec.Struct, frozen=True, kw_only=True):
     """How far a counter moved, and the least and most that the power allows, in µWh.
 
-    `moved_least_uwh` and `moved_most_uwh` are the same where the counter's turns were seen.
+    `moved_least_uwh` and `moved_most_uwh` are the same if the counter's turns were seen.
     """
 
     outcome: MovementOutcome
@@ -49,7 +50,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """The least and most energy of a stretch of time."""
+    """The least and most energy of a span of time."""
 
     least_uwh: int
     most_uwh: int
@@ -58,9 +59,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 def judge(
     times_ms: Sequence[int], counted_uwh: Sequence[int], power_w: Sequence[int], step_uwh: int
 ) -> Movement:
-    """A counter beside the power that it should count, both of one direction and from 0 on.
+    """Compare a counter with the power that it should count, both of one direction and from 0 on.
 
-    `step_uwh` is what the counter's profile says of its resolution.
+    `step_uwh` is the resolution of the counter as its profile has it.
     """
     if len(times_ms) < _FEWEST_SAMPLES:
         return Movement(
@@ -90,7 +91,7 @@ def judge(
 def _whole(
     times_ms: Sequence[int], counted_uwh: Sequence[int], power_w: Sequence[int], step_uwh: int
 ) -> Movement:
-    """All of the time; a step less or more may have been counted than is shown."""
+    """Judge the whole time. A step more or less may have been counted than is shown."""
     moved = counted_uwh[-1] - counted_uwh[0]
     energy = bounds(times_ms, power_w)
     allowed = _with_lag(energy, energy, max(power_w))
@@ -128,7 +129,10 @@ def _between_turns(
 
 
 def bounds(times_ms: Sequence[int], power_w: Sequence[int]) -> Bounds:
-    """The energy between the first and the last sample, if power between two lies between both."""
+    """Return the bounds of the energy between the first and the last sample.
+
+    The power between two samples is taken to lie between both.
+    """
     least_w_ms = most_w_ms = 0
     for i in range(1, len(times_ms)):
         elapsed_ms = times_ms[i] - times_ms[i - 1]
@@ -139,7 +143,7 @@ def bounds(times_ms: Sequence[int], power_w: Sequence[int]) -> Bounds:
 
 
 def _with_lag(inner: Bounds, outer: Bounds, highest_w: int) -> Bounds:
-    """What was drawn just before may be counted now, and the other way round."""
+    """Widen the bounds: what was drawn just before may be counted now, and the other way round."""
     lag_uwh = _uwh((highest_w + _POWER_DOUBT_W) * _LAG_MS)
     return Bounds(least_uwh=max(0, inner.least_uwh - lag_uwh), most_uwh=outer.most_uwh + lag_uwh)
 
@@ -158,5 +162,5 @@ def _compare(moved_least: int, moved_most: int, allowed: Bounds) -> MovementOutc
 
 
 def _uwh(energy_w_ms: int) -> int:
-    """A watt for a millisecond is 1/3.6 µWh."""
+    """Return µWh: a watt for a millisecond is 1/3.6 µWh."""
     return energy_w_ms * 10 // 36

@@ -13,14 +13,15 @@ _DEAD_MV = 20_000
 _FREQUENCIES_MHZ = (45_000, 65_000)
 _MOST_CURRENT_MA = 2_000_000
 _PHASES = ("l1", "l2", "l3")
-# A power beyond what its voltages and currents carry: by half, and more than rounding explains.
+# A power is beyond what its voltages and currents carry if it is half as much again, and more than
+# rounding explains.
 _EXCESS_W = 100
 
 
 def judge_values(
     meter: str, profile: str, values: Mapping[str, int | None], power_w: int | None
 ) -> Iterator[Finding]:
-    """Findings from one reading of a model's values (mV, mA, mHz) and its power."""
+    """Yield findings from one reading of a model's values (mV, mA, mHz) and its power."""
     told = {name: value for name, value in values.items() if value is not None}
     if not any(value for name, value in told.items() if name.startswith("voltage")):
         return  # a model's register that this meter does not measure reads as zero
@@ -49,9 +50,10 @@ def judge_values(
 
 
 def power_fits(values: Mapping[str, int | None], power_w: int | None) -> bool | None:
-    """Whether voltages and currents carry the power; None where that cannot be said.
+    """Return whether voltages and currents carry the power, or None if that cannot be said.
 
-    False if it is far more than they carry, true if it is neither that nor a small part of it.
+    It is False if the power is far more than they carry, and True if it is neither that nor a small
+    part of it.
     """
     apparent_va = _apparent_va(values)
     if apparent_va is None or power_w is None:
@@ -72,7 +74,7 @@ def _is_plausible(name: str, value: int) -> bool:
 
 
 def _apparent_va(values: Mapping[str, int | None]) -> int | None:
-    """The sum of voltage times current, None unless each voltage has its current."""
+    """Return the sum of voltage times current, or None unless each voltage has its current."""
     total_uva, count = 0, 0
     for phase in _PHASES:
         voltage_mv, current_ma = values.get(f"voltage_{phase}"), values.get(f"current_{phase}")

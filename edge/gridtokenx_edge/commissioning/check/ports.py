@@ -1,4 +1,4 @@
-"""A serial port from outside: who has it open, and what its lasting name is."""
+"""A serial port from outside: which program has it open, and what its lasting name is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PSEUDO_TERMINALS = "/dev/pts/"
 
 
 def agent_runs(outbox: Path) -> bool:
-    """Whether an agent works with this outbox: it holds the lock beside it."""
+    """Return whether an agent works with this outbox: it holds the lock beside it."""
     try:
         descriptor = os.open(outbox.with_name(outbox.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -28,20 +28,20 @@ def agent_runs(outbox: Path) -> bool:
 
 
 def agent_has(ports: str, command: str) -> str:
-    """What a person can do about ports that the running agent works with."""
+    """Return what a person can do about ports that the running agent works with."""
     return f"the agent runs and has {ports}; stop it first, then {command}"
 
 
 def with_holders(error: str, port: str) -> str:
-    """The same error; where another program has the port, with its name if that can be seen."""
+    """Return the error, with the name of the program that has the port if it can be seen."""
     taken = holders(port) if "another program" in error else []
     return f"{error}: {', '.join(taken)}" if taken else error
 
 
 def holders(port: str, proc: Path = _PROC) -> list[str]:
-    """The programs that have the port open, as `name (pid N)`; only those that we may look at.
+    """Return the programs that have the port open, as `name (pid N)`, if we may look at them.
 
-    A pseudo-terminal is always open at its other end, and no adapter.
+    A pseudo-terminal is always open at its other end, and it is no adapter.
     """
     device = os.path.realpath(port)
     if device.startswith(_PSEUDO_TERMINALS):
@@ -57,7 +57,7 @@ def holders(port: str, proc: Path = _PROC) -> list[str]:
 
 
 def lasting_name(port: str, by_id: Path = _BY_ID) -> str:
-    """The name in /dev/serial/by-id that leads to the same adapter, or ""."""
+    """Return the name in /dev/serial/by-id that leads to the same adapter, or ""."""
     if port.startswith(f"{by_id}/"):
         return ""
     device = os.path.realpath(port)
@@ -69,7 +69,7 @@ def lasting_name(port: str, by_id: Path = _BY_ID) -> str:
 
 
 def adapters(by_id: Path = _BY_ID) -> list[str]:
-    """The names of the adapters that are plugged in."""
+    """Return the names of the adapters that are plugged in."""
     try:
         return sorted(map(str, by_id.iterdir()))
     except OSError:
@@ -81,7 +81,7 @@ def _open_files(proc: Path) -> Iterator[tuple[Path, str]]:
         try:
             for descriptor in (process / "fd").iterdir():
                 yield process, str(descriptor.readlink())
-        except OSError:  # gone meanwhile, or another user's
+        except OSError:  # it is gone meanwhile, or belongs to another user
             continue
 
 

@@ -1,4 +1,4 @@
-"""The whole way: one real reading sealed, stored, sent, and the time until its signed ack."""
+"""One real reading on the whole way: sealed, stored, sent, and the time until its signed ack."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _POLL_S = 0.01
 
 
 class UplinkResult(msgspec.Struct, kw_only=True):
-    """What was heard while an ack was waited for. `ignored` are acks that do not count."""
+    """What came while an ack was waited for. `ignored` are acks that do not count."""
 
     ack_ms: int | None = None
     ignored: list[str] = []
@@ -48,7 +48,7 @@ class _UplinkEvents:
         self._heard = heard
 
     def info(self, event: str, **fields: Any) -> None:
-        """Good news is seen in the counts."""
+        """Ignore good news, which the counts show."""
 
     def warning(self, event: str, **fields: Any) -> None:
         heard = self._heard
@@ -73,9 +73,9 @@ async def send_reading(
     version: str,
     wait_s: float,
 ) -> UplinkResult | Finding:
-    """Sends one reading through the outbox, as the agent does; a finding if it cannot be stored.
+    """Send one reading through the outbox as the agent does. Returns a finding if it cannot.
 
-    The frame is the next one of the chain: the agent goes on behind it.
+    The frame is the next one of the chain, and the agent goes on behind it.
     """
     heard = UplinkResult()
     outbox = Outbox(paths.outbox, key, config.outbox)
@@ -95,7 +95,7 @@ async def send_reading(
         sending = asyncio.create_task(uplink.run())
         started_s = time.monotonic()
         if await _until(lambda: uplink.counts.acked or heard.ignored or heard.ahead, wait_s):
-            # Verdicts come with the ack; a bad ack may be followed by a good one.
+            # Verdicts come with the ack. A bad ack may be followed by a good one.
             await _until(lambda: uplink.counts.acked, 1.0)
         if uplink.counts.acked:
             heard.ack_ms = round((time.monotonic() - started_s) * 1000)
@@ -138,7 +138,7 @@ class AckWatch:
 
 
 def judge_receipt(heard: UplinkResult, community: str, wait_s: float) -> list[Finding]:
-    """What the ack, or its absence, says of the enrolment."""
+    """Return what the ack, or its absence, says of the enrolment."""
     if heard.ack_ms is not None:
         more = f"; {heard.unacked} older frames are on their way" if heard.unacked else ""
         found = [ok("ack", "", f"a verified ack after {heard.ack_ms} ms{more}")]
@@ -170,7 +170,7 @@ def judge_receipt(heard: UplinkResult, community: str, wait_s: float) -> list[Fi
 
 
 async def _until(condition: Callable[[], Any], wait_s: float) -> bool:
-    """Whether the condition came to hold in time."""
+    """Wait, and return whether the condition came to hold in time."""
     until_s = time.monotonic() + wait_s
     while not condition():
         if time.monotonic() >= until_s:

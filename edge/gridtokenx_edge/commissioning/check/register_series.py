@@ -1,4 +1,4 @@
-"""What a meter's raw registers say over time, under its profile or under another reading of it."""
+"""A meter's raw registers over time, under its profile or under another reading of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Sample(msgspec.Struct, frozen=True):
 class Interpretation(msgspec.Struct, frozen=True):
     """A way to read the registers: the profile's, or one with a mistake undone.
 
-    `exchanged`: the export register is import and the other way round, but not the power.
+    If `exchanged`, the export register is import and the other way round, but the power stays.
     """
 
     points: Mapping[str, Point]
@@ -36,7 +36,7 @@ class Interpretation(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """Values over time as the site sees them; a register without a value is empty.
+    """Values over time as the site sees them. A register without a value is empty.
 
     `steps_uwh` are the resolutions of import and export.
     """
@@ -60,18 +60,18 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_profiled(profile: Profile) -> Interpretation:
-    """The registers as the profile has them."""
+    """Return the interpretation that the profile has."""
     return Interpretation(profile.points())
 
 
 def swapped(point: Point) -> Point:
-    """The point with its words the other way round."""
+    """Return the point with its words in the other order."""
     order = "lsw_first" if point.word_order == "msw_first" else "msw_first"
     return msgspec.structs.replace(point, word_order=order)
 
 
 def read_series(reading: Interpretation, samples: Sequence[Sample], *, invert: bool) -> Series:
-    """Decodes the samples. A value that most of them lack counts as none.
+    """Decode the samples. A value that most of them lack counts as none.
 
     A sample that lacks what others have is left out. (Words in the wrong order make some floats
     look possible, and others not.)
@@ -114,7 +114,7 @@ def _decode(reading: Interpretation, name: str, sample: Sample) -> int | None:
 
 
 def _step_uwh(reading: Interpretation, name: str, counted_uwh: Sequence[int]) -> int:
-    """The resolution of an energy register at the values that it has."""
+    """Return the resolution of an energy register at the values that it has."""
     point = reading.points.get(name)
     if point is None:
         return 1

@@ -31,10 +31,10 @@ from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterStrange, Val
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
-# A silent meter costs its time-out: after these polls it is only asked in every tenth round.
+# A silent meter costs its time-out. After so many polls it is only asked in every tenth round.
 _SILENT_POLLS = 3
 _SILENT_ROUNDS = 10
-# A slow line gets more time, up to a bound: fewer rounds would tell nothing.
+# A slow line gets more time, up to a bound, as few rounds would tell nothing.
 _FEWEST_ROUNDS = 10
 _MOST_TIMES_LONGER = 3
 _MOST_RECONNECTS = 3
@@ -42,7 +42,7 @@ _MOST_SAMPLES = 20_000
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How long is polled, and how long a round takes at the least (both real)."""
+    """How long is polled, and how long a round takes at least (both real)."""
 
     duration_s: float
     shortest_round_s: float
@@ -51,8 +51,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 class MeterSamples(msgspec.Struct, kw_only=True):
     """What a meter said during a check.
 
-    `values` were read between two polls, whose smaller power is `values_power_w`. `refusal` is
-    why its polls were given up: it is another meter, or answers by another profile.
+    `values` were read between two polls, whose smaller power is `values_power_w`. `refusal` is why
+    it was no longer polled: it is another meter, or it answers by another profile.
     """
 
     bus: str
@@ -78,13 +78,13 @@ class MeterSamples(msgspec.Struct, kw_only=True):
 
     @property
     def evidence(self) -> Evidence | None:
-        """What its counters can be judged by."""
+        """What the meter's counters can be judged by."""
         if isinstance(self.profile, Profile):
             return RegisterEvidence(self.profile, self.samples, invert=self.meter.invert)
         return ReadingEvidence(self.readings) if self.readings else None
 
     def keep(self, reading: Reading, took_us: int) -> None:
-        """A poll of a device whose raw registers nobody sees."""
+        """Keep a poll of a device whose raw registers nobody sees."""
         self.polls += 1
         self.polls_us += took_us
         if len(self.readings) < _MOST_SAMPLES:
@@ -106,7 +106,7 @@ async def sample_bus(
     pace: Pace,
     on_round: Callable[[], None],
 ) -> BusSamples:
-    """Polls for the pace's duration. Never raises BusFault: what fails is a sample too."""
+    """Poll for the pace's duration. It never raises BusFault: what fails is a sample, too."""
     found = [
         MeterSamples(bus=bus.name, meter=meter, profile=load_any(meter.profile)) for meter in meters
     ]
@@ -147,7 +147,7 @@ async def _sample(
             try:
                 await _poll(line, each, reader)
             except LineDown:
-                # Also the line's own doing, after many silent requests.
+                # After many silent requests the line does this by itself, too.
                 reconnects += not each.silent_polls
                 if reconnects > _MOST_RECONNECTS:
                     raise
@@ -158,7 +158,7 @@ async def _sample(
 
 
 async def _poll(line: ListeningLine, found: MeterSamples, reader: Reader) -> None:
-    """One poll and, between the first two, the values beside it. Raises LineDown."""
+    """Poll once and, between the first two polls, read the values beside it. Raises LineDown."""
     try:
         before = found.reading
         found.reading = await reader.poll()
@@ -207,7 +207,7 @@ def _keep(found: MeterSamples, exchanges: Sequence[LineExchange]) -> None:
 
 
 def _sample_of(profile: Profile, exchanges: Sequence[LineExchange]) -> Sample | None:
-    """The registers of one poll; None if it was not whole."""
+    """Return the registers of one poll, or None if it was not whole."""
     words: dict[str, tuple[int, ...]] = {}
     times_ms: list[int] = []
     points = profile.points()
@@ -229,7 +229,7 @@ def _place(block: Block) -> tuple[int, int, int]:
 
 
 async def _fitting_profiles(line: ListeningLine, found: MeterSamples) -> tuple[str, ...]:
-    """Other profiles whose identity registers this meter answers, the surest ones first."""
+    """Return other profiles whose identity registers this meter answers, the surest ones first."""
     fits: dict[bool, list[str]] = {True: [], False: []}
     answers: dict[tuple[int, int, int], Sequence[int]] = {}
     for name in profile_names():
@@ -255,7 +255,7 @@ async def _answer(
     block: Block,
     answers: dict[tuple[int, int, int], Sequence[int]],
 ) -> Sequence[int]:
-    """The words of a block, asked for once; none if the meter refuses or is silent."""
+    """Return the words of a block, asked for once, or none if the meter refuses or is silent."""
     if _place(block) not in answers:
         try:
             async with line.hold():

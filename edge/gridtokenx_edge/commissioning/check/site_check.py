@@ -66,7 +66,7 @@ class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SiteCheck:
-    """One check. `tell` gets each finding when it is made, `progress` what is being done."""
+    """One check. `tell` gets each finding when it is made, `progress` gets what is being done."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class SiteCheck:
         await self._check_uplink()
 
     def _say(self, findings: Iterator[Finding] | Sequence[Finding]) -> bool:
-        """Tells findings; whether none of them is an error."""
+        """Tell findings. Returns whether none of them is an error."""
         told = list(findings)
         for each in told:
             self._tell(each)
@@ -163,7 +163,7 @@ class SiteCheck:
         measured_us = found.polls_us // found.polls if found.polls else 0
         every_us = round(self._clock.real_seconds(found.meter.every_ms) * 10**6)
         profile = found.profile
-        if not isinstance(profile, Profile):  # its plan is known to the device alone
+        if not isinstance(profile, Profile):  # only the device knows its plan
             return PollTime(meter=found.meter.id, takes_us=measured_us, every_us=max(1, every_us))
         takes_us = max(measured_us, line_us(profile, bus))
         return PollTime(
@@ -177,7 +177,7 @@ class SiteCheck:
         try:
             key = load_private_key(self._paths.key)
         except KeyFileError:
-            return  # told already, and nothing can be sent without it
+            return  # this was told already, and nothing can be sent without it
         device = device_id(key.public_key())
         self._progress("connecting to the broker")
         name = device_text(device)
@@ -203,7 +203,7 @@ class SiteCheck:
             await self._send_one(key)
 
     async def _await_agents_ack(self, watch: AckWatch) -> None:
-        """The agent sends anyway: the next ack to it is as good as one to us."""
+        """Wait for the next ack to the agent, which is as good as an ack to this command."""
         self._progress("waiting for the next ack to the running agent")
         wait_s = self._longest_ack_s
         heard = await watch.wait(wait_s)
@@ -211,7 +211,7 @@ class SiteCheck:
 
     @property
     def _longest_ack_s(self) -> float:
-        """How long the next ack may take: a poll, the frame that it waits for, and the way."""
+        """How long the next ack may take: a poll, its frame, and the way to the backend."""
         every_ms = max(
             meter.every_ms for bus in (*self._config.bus, *self._config.dlms) for meter in bus.meter
         )
@@ -272,7 +272,7 @@ def _meter_findings(found: MeterSamples, flow: Flow) -> Iterator[Finding]:
 
 
 def _foreign_owner(outbox: Path) -> str:
-    """Why this user must not make or touch the outbox, or ""."""
+    """Return why this user must not make or touch the outbox, or ""."""
     owned = outbox if outbox.exists() else outbox.parent
     owner = owned.stat().st_uid
     if owner == os.geteuid():

@@ -20,10 +20,10 @@ from gridtokenx_wire.reading import Reading
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of asking a meter: a reading, or one line that says why not.
+    """What came of asking a meter: a reading, or one line that says why there is none.
 
-    `values` are what the model tells beside the reading, in base units and as the site sees
-    them; `exchanges` are all requests with their bytes, in their order.
+    `values` are what the model tells beside the reading, in base units and as the site sees them.
+    `exchanges` are all requests with their bytes, in their order.
     """
 
     bus: str
@@ -37,7 +37,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
 async def visit_meters(
     config: EdgeConfig, chosen: Sequence[tuple[BusConfig, Sequence[MeterConfig]]]
 ) -> list[Visit]:
-    """Asks the chosen meters, the buses side by side; the answers are in the config's order."""
+    """Ask the chosen meters, the buses side by side. The answers are in the config's order."""
     clock = make_clock(config.clock)
     of_buses = await asyncio.gather(*(_visit_bus(bus, meters, clock) for bus, meters in chosen))
     return [visit for visits in of_buses for visit in visits]
@@ -88,7 +88,7 @@ async def _visit_meter(
 
 
 async def values_beside(reader: Reader) -> dict[str, int | None]:
-    """What a meter tells beside its reading, in base units. Raises BusFault."""
+    """Return what a meter tells beside its reading, in base units. Raises BusFault."""
     if isinstance(reader, RegisterReader):
         return await reader.read_values()
     if isinstance(reader, SunSpecReader):
@@ -98,7 +98,10 @@ async def values_beside(reader: Reader) -> dict[str, int | None]:
 
 
 def site_view(values: Mapping[str, int | None], *, invert: bool) -> dict[str, int | None]:
-    """The phases of an inverted meter have import and export exchanged too."""
+    """Return the values as the site sees them.
+
+    The phases of an inverted meter have import and export exchanged, too.
+    """
     if not invert:
         return dict(values)
     seen: dict[str, int | None] = {}

@@ -1,4 +1,4 @@
-"""A bus as one watches it: each meter's last values with their age, its faults, the line's load."""
+"""A bus for an observer: each meter's last values with their age, its faults, the line's load."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig
 from gridtokenx_edge.polling.faults import BusFault, LineDown
 from gridtokenx_wire.reading import Reading
 
-# The line's load is that of so many rounds; older ones are history.
+# The line's load is that of so many rounds. Older ones do not count.
 _ROUNDS_OF_LOAD = 10
 # A value is old when two rounds brought no newer one.
 _ROUNDS_UNTIL_STALE = 2.5
@@ -25,7 +25,7 @@ _GOODBYE_S = 3.0
 
 
 class WatchedMeter(msgspec.Struct, kw_only=True):
-    """A row: `reading` is the last that came, at `read_at_s` (monotonic), however old it is."""
+    """A row. `reading` is the last one that came, at `read_at_s` (monotonic), however old it is."""
 
     meter: MeterConfig
     reading: Reading | None = None
@@ -67,7 +67,10 @@ class Watch:
         self._asking = asking
 
     async def run(self, rounds: int, on_round: Callable[[Watch], None]) -> None:
-        """Polls for so many rounds, 0 for ever; whatever fails is shown, nothing is raised."""
+        """Poll for so many rounds, or for ever with 0.
+
+        What fails is shown, and nothing is raised.
+        """
         try:
             while not rounds or self.rounds < rounds:
                 began_s = time.monotonic()
@@ -97,7 +100,7 @@ class Watch:
         self._loads.append((busy_us, elapsed_us))
 
     async def _poll(self, row: WatchedMeter, place: int) -> int:
-        """One poll; how long it kept the line, in µs. Raises LineDown."""
+        """Poll once, and return how long it kept the line, in µs. Raises LineDown."""
         row.polls += 1
         try:
             row.reading = await self._asking.poll(place)
@@ -123,13 +126,13 @@ class Watch:
         return 100 * busy_us // elapsed_us if elapsed_us else 0
 
     def is_stale(self, row: WatchedMeter, now_s: float) -> bool:
-        """Whether the row's value is older than the rounds would have it."""
+        """Return whether the row's value is older than the rounds would have it."""
         age_s = row.age_s(now_s)
         limit_s = _ROUNDS_UNTIL_STALE * self.every_s + self.bus.timeout_ms / 1000
         return age_s is not None and (row.is_failing or age_s > limit_s)
 
     def fields(self, now_s: float) -> dict[str, Any]:
-        """A round for programs."""
+        """Return a round as an object for programs."""
         return {
             "bus": self.bus.name,
             "round": self.rounds,

@@ -11,10 +11,11 @@ from gridtokenx_edge.commissioning.check.finding import Finding, error, note, ok
 from gridtokenx_edge.commissioning.check.line_exchanges import ExchangeOutcome, LineExchange
 from gridtokenx_edge.config.edge_config import BusConfig, SerialBus
 
-# A line in order loses nothing; one in a hundred is a loose end, one in twenty will get worse.
+# A line in order loses nothing. One lost request in a hundred is a loose end, and one in twenty
+# gets worse.
 _WARNING_PERCENT = 1
 _ERROR_PERCENT = 5
-# One disturbance is none.
+# One disturbance does not count.
 _FEWEST_ERRORS = 2
 _SPREAD = 5
 _SLOW_US = 200_000
@@ -23,7 +24,7 @@ _MOST_TIMES = 10_000
 
 
 class Tally(msgspec.Struct):
-    """The requests to one meter, counted. `took_us` are those of its answers, the first ones."""
+    """The requests to one meter, counted. `took_us` are the times of its first answers."""
 
     outcomes: Counter[ExchangeOutcome] = msgspec.field(default_factory=Counter)
     took_us: list[int] = []
@@ -44,12 +45,12 @@ class Tally(msgspec.Struct):
 
     @property
     def heard(self) -> int:
-        """Requests that the meter answered, if only by refusing."""
+        """How many requests the meter answered, if only by refusing."""
         return self.outcomes[ExchangeOutcome.ANSWERED] + self.outcomes[ExchangeOutcome.REFUSED]
 
 
 def judge_bus(bus: BusConfig, tallies: Sequence[tuple[str, Tally]]) -> Iterator[Finding]:
-    """Findings of each meter, or one of the bus where no meter of it was heard."""
+    """Yield findings on each meter, or one on the bus if no meter of it answered."""
     asked = [(meter, tally) for meter, tally in tallies if tally.requests]
     if len(asked) > 1 and not any(tally.heard for _, tally in asked):
         noise = sum(tally.outcomes[ExchangeOutcome.NOISE] for _, tally in asked)

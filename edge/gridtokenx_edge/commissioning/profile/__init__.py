@@ -1,1 +1,1 @@
-"""Profiles of meters that are not in the list: found by the display, written, tested."""
+"""Profiles of meters that are not in the list: found by the display, written, tried."""

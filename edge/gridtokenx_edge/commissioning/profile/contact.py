@@ -29,7 +29,7 @@ class MeterPlace(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def open_meter(place: MeterPlace) -> AsyncIterator[LineSource]:
-    """The meter, its line open. Raises LineDown."""
+    """Open the meter's line and give a source of its registers. Raises LineDown."""
     bus = place.target.bus(place.settings, read_timeout_s(place.settings))
     line = Line(bus, FaultLog(start_logging()))
     await line.connect()

@@ -1,4 +1,4 @@
-"""What a meter's display shows now, as an installer types it. Pure."""
+"""What a meter's display shows now, as an installer types it. This module is pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import msgspec
 
 from gridtokenx_edge.meters.point import Unit
 
-# What the meter counts and the load changes between reading the display and the registers.
+# The meter goes on counting, and the load changes, between the look at the display and the
+# registers.
 _ENERGY_MOVES_KWH = Fraction(1, 5)
 _SHARES = {
     "power": Fraction(1, 10),
@@ -21,7 +22,7 @@ _POWER_MOVES_W = 10
 
 
 class Quantity(msgspec.Struct, frozen=True, kw_only=True):
-    """A quantity that can be looked for. `resolution` is what a float is rounded to."""
+    """A quantity that can be looked for. A float of it is rounded to `resolution`."""
 
     point: str
     unit: Unit
@@ -40,7 +41,7 @@ QUANTITIES = {
 
 
 class DisplayedValue(msgspec.Struct, frozen=True, kw_only=True):
-    """A value on the display; `digit` is what its last digit counts."""
+    """A value on the display. `digit` is what its last digit counts."""
 
     name: str
     value: Fraction
@@ -62,7 +63,7 @@ class DisplayedValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_displayed(text: str) -> DisplayedValue:
-    """`import=1234.5`. Raises ValueError."""
+    """Return the value of `import=1234.5`. Raises ValueError."""
     name, _, number = text.partition("=")
     name = name.strip()
     if name not in QUANTITIES:

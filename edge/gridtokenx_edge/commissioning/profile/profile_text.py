@@ -1,4 +1,4 @@
-"""The TOML file of a new profile. Pure."""
+"""The TOML file of a new profile. This module is pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ _READING = ("energy_import", "energy_export", "active_power")
 
 
 class ProfileDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a new model. `points` by name; `serial` is function code, address, type
-    and count; `date` is written as it is given. `others`: what else agreed with the display.
-    `settings`: where the meter was, if it was looked at."""
+    """What is known of a new model.
+
+    `points` are by name. `serial` is function code, address, type and count of the serial number.
+    `date` is written as it is. `others` is what else agreed with the display. `settings` is where
+    the meter was, if it was looked at.
+    """
 
     name: str
     maker: str
@@ -34,7 +37,7 @@ class ProfileDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profile_text(draft: ProfileDraft) -> str:
-    """The file's text."""
+    """Return the text of the file."""
     return "\n".join(_lines(draft)) + "\n"
 
 

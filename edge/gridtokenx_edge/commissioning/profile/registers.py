@@ -1,4 +1,7 @@
-"""Registers as an installer types them: `import=3:0x0034:uint32:lsw_first:0.1`. Pure."""
+"""Registers as an installer types them: `import=3:0x0034:uint32:lsw_first:0.1`.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _MOST_REGISTERS = 4096
 
 
 def parse_register(text: str) -> tuple[str, Point]:
-    """The point's name in a profile, and the point. Raises ValueError."""
+    """Return the point's name in a profile, and the point. Raises ValueError."""
     name, _, rest = text.partition("=")
     fc, address, kind, order, scale, *more = [*rest.split(":"), "", "", "", ""][:6]
     if name not in QUANTITIES or fc not in {"3", "4"} or any(more):
@@ -35,12 +38,12 @@ def parse_register(text: str) -> tuple[str, Point]:
 
 
 def register_text(fit: Fit) -> str:
-    """The inverse, for a fit."""
+    """Return the text for a fit: the inverse of `parse_register`."""
     return f"{fit.name}={fit.fc}:{fit.address:#06x}:{fit.type}:{fit.word_order}:{fit.scale}"
 
 
 def parse_ranges(text: str) -> list[range]:
-    """`0-511,0x5000-0x50ff`. Raises ValueError."""
+    """Return the ranges of `0-511,0x5000-0x50ff`. Raises ValueError."""
     ranges = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -52,7 +55,7 @@ def parse_ranges(text: str) -> list[range]:
 
 
 def parse_address(text: str) -> int:
-    """A register's address, zero-based, decimal or 0x. Raises ValueError."""
+    """Return a register's address, zero-based, decimal or 0x. Raises ValueError."""
     try:
         address = int(text.strip(), 0)
     except ValueError:

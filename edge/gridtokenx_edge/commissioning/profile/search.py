@@ -1,8 +1,8 @@
-"""Which registers, read in which way, agree with the display. Pure.
+"""Which registers, read in which way, agree with the display.
 
-The same number can be read in several ways while it is small: as 16, 32 or 64 bits, and with
-either word first where the other word is zero. Those that differ in width alone make one
-choice; those that could count apart later are different ones, and the installer decides.
+This module is pure. The same number can be read in several ways while it is small: as 16, 32 or 64
+bits, and with either word first if the other word is zero. Those that differ in width alone make
+one choice. Those that could count apart later are different choices, and the installer decides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gridtokenx_edge.commissioning.profile.displayed_values import DisplayedValu
 from gridtokenx_edge.meters.point import WORDS, Point, RegisterType, WordOrder, join_words
 
 Words = Mapping[tuple[int, int], int]
-"""What was read: function code and address → register."""
+"""What was read: the register by function code and address."""
 
 _SCALES = ("1", "0.1", "0.01", "0.001", "0.0001", "10", "100", "1000")
 _UNSIGNED: tuple[RegisterType, ...] = ("float32", "uint32", "uint64", "uint16")
@@ -44,7 +44,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
         return self.address + (WORDS[self.type] - 1 if self.word_order == "msw_first" else 0)
 
     def point(self, quantity: Quantity) -> Point:
-        """The point of a profile."""
+        """Return the point of a profile."""
         return Point(
             fc=self.fc,
             address=self.address,
@@ -57,7 +57,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(words: Words, shown: DisplayedValue) -> list[Fit]:
-    """All ways to read the shown value, the likeliest first."""
+    """Return all ways to read the value that is shown, the likeliest one first."""
     types = _SIGNED if shown.quantity.is_signed else _UNSIGNED
     low, high = shown.span
     fits = []
@@ -75,9 +75,11 @@ def find(words: Words, shown: DisplayedValue) -> list[Fit]:
 
 
 def _floats_first(fits: list[Fit], words: Words) -> list[Fit]:
-    """Where a float agrees, only floats: their exponent hardly agrees by chance, small integers
-    often do. Of two with the same exponent, the one whose other word is not just a zero that
-    stands beside it."""
+    """Keep floats alone if one agrees, and return the likeliest ones first.
+
+    A float's exponent hardly agrees by chance, but small integers often do. Of two with the same
+    exponent, the likelier one has an other word that is not just a zero beside it.
+    """
     floats = [fit for fit in fits if fit.type == "float32"]
     full = {_high_word(fit) for fit in floats if words[fit.fc, fit.low_word]}
     return [
@@ -90,7 +92,7 @@ def _high_word(fit: Fit) -> tuple[int, int, str]:
 
 
 def without(fits: Iterable[Fit], taken: Iterable[Fit]) -> list[Fit]:
-    """Those that share no register with a fit that is settled for another quantity."""
+    """Return the fits that share no register with a fit that is sure for another quantity."""
     spent = {place for fit in taken for place in _places(fit)}
     return [fit for fit in fits if spent.isdisjoint(_places(fit))]
 
@@ -100,17 +102,17 @@ def _places(fit: Fit) -> set[int]:
 
 
 def still_fits(fits: Iterable[Fit], words: Words, shown: DisplayedValue) -> list[Fit]:
-    """Those that agree with the display a second time."""
+    """Return the fits that agree with the display a second time."""
     again = {_way(fit) for fit in find(words, shown)}
     return [fit for fit in fits if _way(fit) in again]
 
 
 def choices(fits: Sequence[Fit]) -> list[list[Fit]]:
-    """Fits that mean different things later, each with those that differ in width alone, or in
-    the function code: a meter that says the same to both has one map for both.
+    """Return the fits that mean different things later, in groups.
 
-    A single register belongs to both word orders; it is a choice of its own only where no wider
-    reading is there.
+    A group differs in width alone, or in the function code: a meter that says the same to both has
+    one map for both. A single register belongs to both word orders. It is a choice of its own only
+    if there is no wider reading.
     """
     groups: dict[tuple[int, str, WordOrder, bool], list[Fit]] = {}
     for fit in fits:
@@ -132,12 +134,12 @@ def choices(fits: Sequence[Fit]) -> list[list[Fit]]:
 
 
 def with_order(fits: Iterable[Fit], order: str) -> list[Fit]:
-    """Those of a word order ("": of any), and single registers."""
+    """Return the fits of a word order ("" is any), and single registers."""
     return [fit for fit in fits if not order or WORDS[fit.type] == 1 or fit.word_order == order]
 
 
 def find_serial(words: Words, serial: str) -> tuple[int, int, str, int] | None:
-    """Function code, address, type and count of the registers that hold the serial number."""
+    """Return function code, address, type and count of the registers with the serial number."""
     if serial.isdecimal() and 0 < int(serial) < 1 << 32:
         for (fc, address), number in _numbers(words, "uint32", "msw_first"):
             if number == int(serial):
@@ -155,7 +157,7 @@ def find_serial(words: Words, serial: str) -> tuple[int, int, str, int] | None:
 def _numbers(
     words: Words, kind: RegisterType, order: WordOrder
 ) -> Iterator[tuple[tuple[int, int], Fraction]]:
-    """Every number other than zero that stands in the registers."""
+    """Yield every number other than zero that stands in the registers."""
     count = WORDS[kind]
     for fc, address in sorted(words):
         held = [words.get((fc, address + offset)) for offset in range(count)]
@@ -169,7 +171,7 @@ def _numbers(
 def _number(raw: int, kind: RegisterType) -> Fraction | None:
     if kind == "float32":
         value = struct.unpack(">f", raw.to_bytes(4, "big"))[0]
-        # No quantity of a meter is so small or so large: integers, taken for floats, are.
+        # No quantity of a meter is so small or so large. Integers that are taken for floats are.
         return Fraction(value) if 1e-6 < abs(value) < 1e12 else None
     bits = 16 * WORDS[kind]
     if kind.startswith("int") and raw >> bits - 1:

@@ -8,15 +8,17 @@ from gridtokenx_edge.commissioning.scan.prober import Prober
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import Profile
 
-# What even models with narrow limits answer in one request.
+# Even models with narrow limits answer so many in one request.
 CHUNK = 8
-# Where a meter without a manual keeps its values, mostly.
+# A meter without a manual keeps its values here mostly.
 _LOWEST = range(0x0200)
 
 
 def usual_places(profiles: Iterable[Profile]) -> dict[int, list[int]]:
-    """For each function code the chunks (their first address) in which known models keep
-    something, and the lowest ones."""
+    """Return the chunks in which known models keep something, and the lowest ones.
+
+    They are the first addresses of chunks, by function code.
+    """
     places: dict[int, set[int]] = {3: set(), 4: set()}
     for chunks in places.values():
         chunks.update(range(_LOWEST.start, _LOWEST.stop, CHUNK))
@@ -31,7 +33,7 @@ def usual_places(profiles: Iterable[Profile]) -> dict[int, list[int]]:
 
 
 def chosen_places(spans: Iterable[range]) -> dict[int, list[int]]:
-    """The chunks of address ranges, for both function codes."""
+    """Return the chunks of address ranges, for both function codes."""
     chunks = sorted({at - at % CHUNK for span in spans for at in span})
     return {3: chunks, 4: chunks}
 
@@ -39,7 +41,10 @@ def chosen_places(spans: Iterable[range]) -> dict[int, list[int]]:
 async def survey(
     asker: Prober, places: dict[int, list[int]], tick: Callable[[], None]
 ) -> dict[tuple[int, int], int]:
-    """Every register that is answered for, by function code and address. Raises LineDown."""
+    """Return every register that is answered for, by function code and address.
+
+    Raises LineDown.
+    """
     words: dict[tuple[int, int], int] = {}
     for fc, chunks in places.items():
         for start in chunks:
@@ -49,7 +54,10 @@ async def survey(
 
 
 async def _chunk(asker: Prober, fc: int, start: int) -> dict[tuple[int, int], int]:
-    """A chunk at once; where that is refused in pairs, and beside those in single registers."""
+    """Read a chunk at once.
+
+    If that is refused, read it in pairs, and what is left register by register.
+    """
     if whole := await asker.registers(Block(fc=fc, address=start, count=CHUNK)):
         return _by_place(fc, start, whole)
     found: dict[tuple[int, int], int] = {}

@@ -1,4 +1,4 @@
-"""A profile against a meter or a recording: every value, its registers, and what to think of it."""
+"""A profile tried on a meter or a recording: every value, its registers, and an opinion of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gridtokenx_edge.meters.point import Point, join_words
 from gridtokenx_edge.meters.profile import Identity, Profile
 from gridtokenx_wire.units import format_decimal
 
-# Base units to the unit that an installer compares with the display, and its decimals.
+# These turn base units into the unit that an installer compares with the display, and its decimals.
 _DISPLAY = {
     "kWh": ("kWh", 9, 3),
     "Wh": ("kWh", 9, 3),
@@ -33,7 +33,7 @@ _DISPLAY = {
 
 
 class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One value; `words` is None where the meter did not answer, `value` where it has none."""
+    """One value. `words` is None if the meter did not answer, `value` if it has none."""
 
     name: str
     point: Point
@@ -81,7 +81,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def try_profile(asker: Prober, profile: Profile) -> Trial:
-    """Reads everything that the profile names. Raises LineDown."""
+    """Read everything that the profile names. Raises LineDown."""
     rest_s = profile.min_gap_ms / 1000
     found = ""
     problems: list[str] = []
@@ -127,7 +127,7 @@ def _missing(row: TrialRow) -> str:
 async def _identify(
     asker: Prober, profile: Profile, identity: Identity, rest_s: float
 ) -> tuple[str, list[str]]:
-    """The meter's id, and what is wrong with its identity."""
+    """Return the meter's id, and what is wrong with its identity."""
     problems: list[str] = []
     words = await asker.ask(register_block(identity), rest_s)
     serial = decode_serial(identity, words) if words else ""
@@ -142,7 +142,7 @@ async def _identify(
 
 
 def trial_fields(trial: Trial) -> dict[str, Any]:
-    """For `--json`."""
+    """Return the trial as an object for `--json`."""
     return {
         "ok": trial.passed,
         "id": trial.id or None,

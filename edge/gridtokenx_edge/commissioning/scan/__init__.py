@@ -1,1 +1,4 @@
-"""Who is on a bus: settings and addresses tried, meters told by what they answer. Never writes."""
+"""Finds who is on a bus: tries settings and addresses, and names meters by their answers.
+
+It never writes.
+"""

@@ -1,4 +1,4 @@
-"""Which profiles a meter may be, and how sure that is. Pure."""
+"""Which profiles a meter may be, and how sure that is. This module is pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ranking(msgspec.Struct, frozen=True, kw_only=True):
-    """The best candidates, more than one where several fit equally, and the weaker ones."""
+    """The best candidates, more than one if several fit equally, and the weaker ones."""
 
     sureness: Sureness
     best: tuple[Candidate, ...] = ()
@@ -53,7 +53,7 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rank(candidates: Sequence[Candidate]) -> Ranking:
-    """The verdict; equal scores are not decided by order."""
+    """Return the ranking. Equal scores are not decided by order."""
     possible = sorted(
         (candidate for candidate in candidates if candidate.is_possible),
         key=lambda of: (-of.score, _TRUST.index(of.profile.confidence), of.name),

@@ -1,4 +1,7 @@
-"""What is known of a DLMS meter that answered the public client: its maker, its profiles. Pure."""
+"""What is known of a DLMS meter that answered the public client: its maker, its profiles.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ from gridtokenx_edge.meters.identity import meter_id
 _NO_FILE_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _GENERIC = "dlms_generic"
 _LOGICAL_DEVICE_NAME = "0-0:42.0.0.255"
-# The letters that a logical device name begins with are the FLAG association's.
+# A logical device name begins with three letters that the FLAG association has given out.
 _MAKERS = {"ACE": "ITRON", "EDM": "EDMI", "ISK": "ISKRAEMECO", "LGZ": "LANDISGYR"}
 
 
 def profiles_of(found: FoundDlms) -> list[str]:
-    """The maker's profiles for this kind of line, or the one for any meter."""
+    """Return the maker's profiles for this kind of line, or the profile for any meter."""
     wire = "tcp" if found.opening == "wrapper" else "serial"
     maker = _MAKERS.get(found.name[:3])
     fitting = [name for name in dlms_names() if _fits(load_dlms(name), maker, wire)]
@@ -35,7 +38,7 @@ def _fits(profile: DlmsProfile, maker: str | None, wire: str) -> bool:
 
 
 def id_of(found: FoundDlms) -> str:
-    """As the meter will say it, where that is its logical device name; else ""."""
+    """Return the id that the meter will tell if it is its logical device name, or else ""."""
     of = load_dlms(profiles_of(found)[0])
     if not found.name or of.identity.obis != _LOGICAL_DEVICE_NAME:
         return ""
@@ -43,7 +46,7 @@ def id_of(found: FoundDlms) -> str:
 
 
 def dlms_fields(found: FoundDlms) -> dict[str, Any]:
-    """For `--json`."""
+    """Return what was found as an object for `--json`."""
     profiles = profiles_of(found)
     return {
         **msgspec.to_builtins(found),
@@ -54,7 +57,7 @@ def dlms_fields(found: FoundDlms) -> dict[str, Any]:
 
 
 def dlms_snippet(target: Target, port: int, found: Sequence[FoundDlms]) -> str:
-    """The `[[dlms]]` of edge.toml: `port` is where the wrapper was found."""
+    """Return the `[[dlms]]` of edge.toml. `port` is where the wrapper was found."""
     return "\n".join(_lines(target, port, found)) + "\n"
 
 

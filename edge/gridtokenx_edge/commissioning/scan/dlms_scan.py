@@ -25,8 +25,8 @@ from gridtokenx_edge.meters.dlms_values import name_text
 
 _LOGICAL_DEVICE_NAME = Attribute(1, Obis(0, 0, 42, 0, 0), 2)
 _MANAGEMENT = 1
-# Where meters are found as they come from the factory: most want no lower address, many 16 or 17,
-# some the last digits of their serial number.
+# Meters are found at these as they come from the factory: most want no lower address, many 16 or
+# 17, some the last digits of their serial number.
 FIRST_ADDRESSES: tuple[int | None, ...] = (None, 1, 16, 17, 18, 100)
 BAUD_RATES = (9600, 19200, 4800, 115200)
 _TIMING = Timing(reply_s=0.6, gap_s=0.1, exchange_s=5.0, retries=0)
@@ -35,8 +35,11 @@ _OPENING = OpeningTiming(reply_s=1.6, gap_s=1.0, confirmation_s=0.6, retries=0)
 
 
 class FoundDlms(msgspec.Struct, frozen=True, kw_only=True):
-    """A meter that answered. `name` is its logical device name, "" where it does not tell;
-    `identification` is what it says in mode E."""
+    """A meter that answered.
+
+    `name` is its logical device name, or "" if it does not tell it. `identification` is what it
+    says in mode E.
+    """
 
     opening: str
     baud: int
@@ -52,9 +55,9 @@ Progress = Callable[[str], None]
 async def scan_serial(
     port: str, addresses: Sequence[int | None], bauds: Sequence[int], progress: Progress
 ) -> list[FoundDlms]:
-    """Mode E first, as it finds any rate; then HDLC at each rate and address.
+    """Try mode E first, as it finds any rate, and then HDLC at each rate and address.
 
-    Raises LinkError where the port cannot be opened.
+    Raises LinkError if the port cannot be opened.
     """
     line = SerialLine(port, bauds[0])
     try:
@@ -85,7 +88,7 @@ async def scan_serial(
 
 
 async def scan_tcp(host: str, port: int, progress: Progress) -> list[FoundDlms]:
-    """The wrapper at the management logical device. Raises LinkError: nobody listens."""
+    """Try the wrapper at the management logical device. Raises LinkError if nobody listens."""
     progress(f"the wrapper at {host}:{port}")
     line = await StreamLine.connect(host, port)
     try:
@@ -137,7 +140,10 @@ async def _at_address(line: ByteLine, address: int | None) -> tuple[str, str] | 
 
 
 async def _name(transport: Transport) -> tuple[str, str]:
-    """The logical device name, and what kept it from us. Raises LinkError: nobody is there."""
+    """Return the logical device name, and why it was not told.
+
+    Raises LinkError if nobody is there.
+    """
     await transport.open()
     association = ClientAssociation()
     try:
@@ -162,11 +168,14 @@ class _Kept:
         self.set_baud = line.set_baud
 
     def close(self) -> None:
-        """The next address is asked on the same line."""
+        """Leave the line open: the next address is asked on it."""
 
 
 def _distinct(found: Sequence[FoundDlms]) -> list[FoundDlms]:
-    """A meter may answer to no lower address as well as to its own: its own counts."""
+    """Return each meter once.
+
+    A meter may answer to no lower address as well as to its own. Then its own counts.
+    """
     named = {one.name: one for one in found if one.physical_address is None}
     named |= {one.name: one for one in found if one.physical_address is not None}
     return list(named.values())

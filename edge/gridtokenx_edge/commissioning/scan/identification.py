@@ -1,7 +1,8 @@
 """Names a meter by what it answers: its type code, its serial number, its values.
 
-Cheap and telling questions come first. A profile that the agent would refuse to read this meter
-with (another type code, no serial number where there must be one, no import register) is out.
+Questions that are cheap and tell much come first. A profile is out if the agent would refuse to
+read this meter with it: for another type code, for a serial number that is missing where there must
+be one, or without an import register.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Profiles = Mapping[str, Profile]
 
 
 class IdentifiedMeter(msgspec.Struct, frozen=True):
-    """Who a meter is, as far as it can be told; `sunspec` where it says so in that way."""
+    """Who a meter is, as far as it can be told. `sunspec` is set if it says so in that way."""
 
     verdict: Ranking
     sunspec: SunSpecDevice | None = None
@@ -31,7 +32,7 @@ class IdentifiedMeter(msgspec.Struct, frozen=True):
 
 
 async def identify(asker: Prober, profiles: Profiles) -> list[IdentifiedMeter]:
-    """Asks until the meter has a name or has none; a SunSpec unit may be several.
+    """Ask until the meter has a name or has none. A SunSpec unit may be several.
 
     Raises LineDown.
     """
@@ -55,7 +56,7 @@ def _of_sunspec(device: SunSpecDevice) -> Ranking:
 
 
 def _type_registers(profiles: Profiles) -> list[tuple[ModelRegister, list[str]]]:
-    """The registers that hold type codes and the profiles that have them; most shared first."""
+    """Return the registers that hold type codes with their profiles, most shared first."""
     of_block: dict[Block, tuple[ModelRegister, list[str]]] = {}
     for name, profile in sorted(profiles.items()):
         if profile.identity and (register := profile.identity.model):
@@ -69,7 +70,7 @@ def _codes(profile: Profile) -> tuple[int, ...]:
 
 
 async def _read_as(asker: Prober, profiles: Profiles, *, is_of_type: bool) -> list[Candidate]:
-    """The meter read with each profile; those that want rests between requests come last."""
+    """Read the meter with each profile. Profiles that want rests between requests come last."""
     ordered = sorted(profiles.items(), key=lambda item: (item[1].min_gap_ms, item[0]))
     read = [await _candidate(asker, name, of, is_of_type=is_of_type) for name, of in ordered]
     return [candidate for candidate in read if candidate]
@@ -101,8 +102,11 @@ async def _candidate(
 
 
 async def _values(asker: Prober, profile: Profile, rest_s: float) -> dict[str, int | None] | None:
-    """A reading, and the values that are judged. None where the meter refuses what a reading
-    needs, or the reading cannot be true: then nothing more is asked."""
+    """Return a reading and the values that are judged.
+
+    It is None if the meter refuses what a reading needs, or if the reading cannot be true. Then
+    nothing more is asked.
+    """
     values: dict[str, int | None] = {}
     for name, point in profile.points().items():
         seen = await read_points(asker, profile, [name], rest_s)
@@ -118,7 +122,7 @@ async def _values(asker: Prober, profile: Profile, rest_s: float) -> dict[str, i
 async def read_points(
     asker: Prober, profile: Profile, names: Iterable[str], rest_s: float = 0.0
 ) -> dict[str, int | None]:
-    """Those of the profile's points that the meter answers for, as the agent would ask."""
+    """Return those of the profile's points that the meter answers for, as the agent would ask."""
     values: dict[str, int | None] = {}
     every = profile.all_points()
     chosen = {name: every[name] for name in names}
@@ -136,7 +140,7 @@ async def read_points(
 
 
 def _note(asker: Prober, verdict: Ranking) -> str:
-    """Why a meter without a name has none."""
+    """Return why a meter without a name has none."""
     if verdict.best:
         return ""
     if not asker.replies and asker.refusals:

@@ -1,4 +1,4 @@
-"""What the bytes on a line say when no valid reply came: nobody, a late one, an echo, noise."""
+"""What the bytes on a line mean when no valid reply came: nobody, a late reply, an echo, noise."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import msgspec
 
 from gridtokenx_edge.modbus.codec import crc16
 
-# Address, function, code, checksum: the shortest reply there is.
+# Address, function, code, checksum: this is the shortest reply.
 _SHORTEST = 5
 _REPLIES = {0x03, 0x04, 0x83, 0x84}
 
 
 class ResponseKind(Enum):
-    """How the line sounded after a request that stayed without a valid reply."""
+    """What came after a request that stayed without a valid reply."""
 
     NOTHING = "nothing"
     LATE = "late"
@@ -23,14 +23,14 @@ class ResponseKind(Enum):
 
 
 class LineResponse(msgspec.Struct, frozen=True):
-    """`address`: who answered late."""
+    """What came, and the address of who answered late."""
 
     kind: ResponseKind
     address: int = 0
 
 
 def judge_bytes(request: bytes, heard: bytes) -> LineResponse:
-    """What `heard` after `request` (both RTU frames) means."""
+    """Return what `heard` after `request` (both RTU frames) means."""
     if not heard:
         return LineResponse(ResponseKind.NOTHING)
     if heard.startswith(request):
@@ -41,7 +41,7 @@ def judge_bytes(request: bytes, heard: bytes) -> LineResponse:
 
 
 def is_reply(data: bytes) -> bool:
-    """Whether `data` is a whole RTU reply to a read, with the right checksum."""
+    """Return whether `data` is a whole RTU reply to a read, with the right checksum."""
     if len(data) < _SHORTEST or data[1] not in _REPLIES:
         return False
     size = _SHORTEST if data[1] & 0x80 else _SHORTEST + data[2]
@@ -49,7 +49,7 @@ def is_reply(data: bytes) -> bool:
 
 
 class ByteRecorder:
-    """Collects what a line hears since the last request; an `on_bytes` of a Line."""
+    """Collects the bytes of a line since the last request. It is a `hear` for a Line."""
 
     def __init__(self) -> None:
         self.request = b""

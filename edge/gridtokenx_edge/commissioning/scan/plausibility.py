@@ -1,8 +1,8 @@
-"""Do a meter's values, decoded as a model's, make sense together? Pure.
+"""Whether a meter's values make sense together, decoded as a model's.
 
-Each fact that speaks for a model adds to its score; a fact that cannot be rules it out. So a
-wrong word order or scale does not win silently: it shows as a voltage of 3 V or a power that
-volts and amperes do not give.
+This module is pure. Each fact that speaks for a model adds to its score, and a fact that cannot be
+true rules it out. So a wrong word order or scale does not win unnoticed: it shows as a voltage of 3
+V, or as a power that volts and amperes do not give.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from enum import IntEnum
 
 import msgspec
 
-# In base units: mV, mHz, µWh, W.
+# These are in base units: mV, mHz, µWh, W.
 _VOLTAGES_MV = range(80_000, 300_001)
 _NO_VOLTAGE_MV = 5_000
 _FREQUENCIES_MHZ = range(45_000, 65_001)
-# 10 GWh: what a 400 kW supply counts in almost three years without a pause.
+# 10 GWh is what a 400 kW supply counts in almost three years without a pause.
 _MOST_ENERGY_UWH = 10_000_000 * 10**9
 _MOST_POWER_W = 2_000_000
-# Loads change between two requests, and their power factor is anything: only a wrong scale is
+# Loads change between two requests, and their power factor can be anything. Only a wrong scale is
 # beyond these.
 _MOST_OF_VA = 1.5
 _LEAST_OF_VA = 0.02
@@ -30,13 +30,13 @@ JUDGED = (
     "frequency",
     *(f"{of}_{phase}" for of in ("voltage", "current", "power") for phase in _PHASES),
 )
-"""The values beside a reading's that say something here."""
+"""The values beside a reading's that are judged here."""
 
 Values = Mapping[str, int | None]
 
 
 class Weight(IntEnum):
-    """How much a finding says about the model."""
+    """How much a clue says about the model."""
 
     FAINT = 1
     FAIR = 2
@@ -47,7 +47,11 @@ class Weight(IntEnum):
 
 
 class ProfileClue(msgspec.Struct, frozen=True, kw_only=True):
-    """One line for a person; `weight` 0 or less: against the model. `rules_out`: it cannot be."""
+    """One line for a person.
+
+    A `weight` of 0 or less speaks against the model. If it `rules_out` the model, it cannot be this
+    one.
+    """
 
     text: str
     weight: int
@@ -55,7 +59,7 @@ class ProfileClue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(values: Values) -> list[ProfileClue]:
-    """What the values of one reading say about the profile that they were decoded with."""
+    """Return what the values of one reading say about the profile that they were decoded with."""
     return [
         *_voltages(values),
         *_frequency(values),
@@ -143,7 +147,7 @@ def _against_va(name: str, power_w: int, apparent_va: float) -> Iterator[Profile
 
 
 def _apparent_va(values: Values) -> float | None:
-    """Volts × amperes over the phases that the model tells; None if it does not tell them."""
+    """Return volts × amperes over the phases that the model tells, or None if it tells none."""
     products = []
     for phase in _PHASES:
         volts, amperes = values.get(f"voltage_{phase}"), values.get(f"current_{phase}")

@@ -1,4 +1,4 @@
-"""What one meter answers, each question asked once."""
+"""What one meter answers, with each question asked once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.polling.faults import MeterGarbled, MeterSilent
 
-# A meter that stays silent where others refuse costs time-outs; after so many, guessing ends.
+# A meter that stays silent where others refuse costs time-outs. After so many, guessing ends.
 _MOST_SILENCES = 6
-# Who says nothing but zero so often is no meter that could be named.
+# A meter that says nothing but zero so often cannot be named.
 _MOST_ZEROS = 30
 
 
 class Prober:
     """Remembers a meter's replies by request, and its registers one by one.
 
-    It counts, so that one can say what kind of partner this is.
+    It counts, so that one can say what kind of meter this is.
     """
 
     def __init__(
@@ -35,10 +35,11 @@ class Prober:
         self.asked = 0
         self.replies = 0
         self.silences = 0
-        self._zeros = 0  # replies of zeros alone, from the first on
+        self._zeros = 0  # replies of zeros alone, from the first one on
 
     async def ask(self, block: Block, rest_s: float = 0.0) -> list[int] | None:
-        """The reply to exactly this request, or None: refused, silent, or garbled twice.
+        """Return the reply to exactly this request, or None if no valid one came in two attempts.
+
 
         `rest_s` is what the model wants between two requests. Raises LineDown.
         """
@@ -48,7 +49,7 @@ class Prober:
         return self._replies[key]
 
     async def registers(self, block: Block, rest_s: float = 0.0) -> list[int] | None:
-        """The block's registers, from earlier replies where they hold all of them."""
+        """Return the block's registers, from earlier replies if they hold all of them."""
         places = [(block.fc, block.address + offset) for offset in range(block.count)]
         if all(place in self._words for place in places):
             return [self._words[place] for place in places]

@@ -1,7 +1,7 @@
 """A recording of meters: each request and its reply, to be asked again without them.
 
-A TOML file. `request` and `reply` are Modbus PDUs in hex (function code first, no address and
-no checksum, so the same on every wire); an empty reply is silence.
+It is a TOML file. `request` and `reply` are Modbus PDUs in hex (function code first, no address and
+no checksum, so they are the same on every wire). An empty reply is silence.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class RecordedExchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     @property
     def words(self) -> list[int]:
-        """Of a reply that is no exception."""
+        """The registers of a reply that is no exception."""
         data = bytes.fromhex(self.reply)[2:]
         return [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
 
@@ -62,13 +62,13 @@ class RecordedMeter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Recording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file."""
+    """The whole file."""
 
     meter: tuple[RecordedMeter, ...]
 
 
 def load_recording(path: Path) -> Recording:
-    """Raises ConfigError."""
+    """Return the recording in a file. Raises ConfigError."""
     return load_toml(path, Recording)
 
 
@@ -126,7 +126,7 @@ class Replay:
 
 
 def recording_text(meters: list[RecordedMeter]) -> str:
-    """The file's text."""
+    """Return the text of the file."""
     lines = ["# Requests and replies as Modbus PDUs in hex, without address and checksum.", ""]
     for meter in meters:
         lines += ["[[meter]]", f"address = {meter.address}", f'line = "{meter.line}"']

@@ -1,4 +1,4 @@
-"""A scan's report as an object for programs and as sentences for people. Pure."""
+"""A scan's report, as an object for programs and as sentences for people. This module is pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GARBLED = "something answers, but garbled: two meters with one address, or wrong
 
 
 def report_fields(report: ScanReport, *, interrupted: bool) -> dict[str, Any]:
-    """For `--json`."""
+    """Return the report as an object for `--json`."""
     return {
         "target": str(report.target),
         "complete": report.complete,
@@ -34,19 +34,19 @@ def report_fields(report: ScanReport, *, interrupted: bool) -> dict[str, Any]:
 
 
 def profiles_text(meter: FoundMeter) -> str:
-    """The profile's name, or all that fit equally."""
+    """Return the profile's name, or the names of all that fit equally."""
     return " or ".join(meter.profiles)
 
 
 def model_text(meter: FoundMeter) -> str:
-    """The maker and model as the profile or the device itself names them."""
+    """Return the maker and model as the profile or the device itself names them."""
     if sunspec := meter.who.sunspec:
         return f"{sunspec.nameplate.maker} {sunspec.nameplate.model} (SunSpec)"
     return " or ".join(candidate.profile.name for candidate in meter.who.verdict.best)
 
 
 def notes(meter: FoundMeter) -> list[str]:
-    """What an installer should know about the find."""
+    """Return what an installer should know about the find."""
     verdict = meter.who.verdict
     lines = [meter.who.note, meter.note]
     if len(verdict.best) > 1:

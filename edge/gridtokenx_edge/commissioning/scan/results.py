@@ -12,7 +12,7 @@ from gridtokenx_edge.meters.identity import meter_id
 
 
 class FoundMeter(msgspec.Struct, frozen=True, kw_only=True):
-    """Someone who answers at an address. `settings` is None on TCP."""
+    """A meter that answers at an address. `settings` is None on TCP."""
 
     settings: LineSettings | None
     address: int
@@ -22,14 +22,14 @@ class FoundMeter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def serial(self) -> str:
-        """As the meter says it, or ""."""
+        """The serial number as the meter says it, or ""."""
         if self.who.sunspec:
             return self.who.sunspec.nameplate.serial
         return self.who.verdict.best[0].serial if self.who.verdict.best else ""
 
     @property
     def maker(self) -> str:
-        """As in ids, or "" if it is not known."""
+        """The maker as in ids, or "" if it is not known."""
         if self.who.sunspec:
             return self.who.sunspec.nameplate.maker
         return self.who.verdict.best[0].profile.maker if self.who.verdict.best else ""
@@ -43,7 +43,7 @@ class FoundMeter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def profiles(self) -> list[str]:
-        """The profile that reads it; several where they fit equally, none if none does."""
+        """The profile that reads it, several if they fit equally, or none."""
         if sunspec := self.who.sunspec:
             return [sunspec.profile] if sunspec.profile else []
         return [candidate.name for candidate in self.who.verdict.best]
@@ -55,7 +55,7 @@ class FoundMeter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Garbled(msgspec.Struct, frozen=True):
-    """Bytes at an address that make no reply; `heard` are some of them, in hex."""
+    """Bytes at an address that make no reply. `heard` are some of them, in hex."""
 
     settings: LineSettings | None
     address: int
@@ -63,7 +63,10 @@ class Garbled(msgspec.Struct, frozen=True):
 
 
 class ScanReport(msgspec.Struct, kw_only=True):
-    """Grows while a scan runs, so that a stopped one has something to show."""
+    """What is found so far.
+
+    It grows while a scan runs, so that a stopped scan can show something.
+    """
 
     target: Target
     meters: list[FoundMeter] = []
@@ -80,7 +83,9 @@ class ScanReport(msgspec.Struct, kw_only=True):
         return are_clear and not self.settled_garbled()
 
     def settled_garbled(self) -> list[Garbled]:
-        """Without what a wrong baud rate explains: the noise at settings at which nobody spoke,
-        where somebody did at others."""
+        """Return the garbled bytes that a wrong baud rate does not explain.
+
+        It explains noise at settings at which nobody answered, if somebody did at others.
+        """
         spoken = {meter.settings for meter in self.meters}
         return [of for of in self.garbled if not spoken or of.settings in spoken]

@@ -1,4 +1,7 @@
-"""How a serial line may be set, and in which order a scan tries that: as from the factory."""
+"""How a serial line may be set, and in which order a scan tries the settings.
+
+Settings of the factory come first.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ StopBits = Literal[1, 2]
 
 BAUD_RATES = (9600, 19200, 38400, 2400, 4800, 115200, 57600, 1200)
 PARITIES: tuple[Parity, ...] = ("N", "E", "O")
-# Modbus over Serial Line V1.02, 2.2: the addresses of devices.
+# Modbus over Serial Line V1.02, 2.2: these are the addresses of devices.
 ADDRESSES = range(1, 248)
 # On TCP, units 0 and 255 are the device at the other end itself (Messaging Guide V1.0b, 4.4.1.2).
 UNITS = (*ADDRESSES, 0, 255)
@@ -35,19 +38,19 @@ class LineSettings(msgspec.Struct, frozen=True):
 
     @property
     def character_s(self) -> float:
-        """A start bit, eight of data, the parity's and the stop bits."""
+        """How long a character takes: start bit, eight bits of data, parity bit, stop bits."""
         return (9 + (self.parity != "N") + self.stop_bits) / self.baud
 
 
 def factory_settings(profiles: Iterable[Profile]) -> tuple[LineSettings, ...]:
-    """How the models leave their factories, the most common first."""
+    """Return how the models leave their factories, the most common settings first."""
     serials = [profile.serial for profile in profiles if "rtu" in profile.transports]
     counts = Counter(LineSettings(of.baud, of.parity, of.stop_bits) for of in serials)
     return tuple(settings for settings, _ in counts.most_common())
 
 
 def first_addresses(profiles: Iterable[Profile]) -> tuple[int, ...]:
-    """Where meters mostly are: the lowest addresses, and those set by a factory."""
+    """Return where meters mostly are: the lowest addresses, and those set by a factory."""
     factory = {profile.serial.address for profile in profiles}
     return tuple(sorted((factory | set(_FIRST_ADDRESSES)) & set(ADDRESSES)))
 
@@ -55,7 +58,7 @@ def first_addresses(profiles: Iterable[Profile]) -> tuple[int, ...]:
 def chosen_settings(
     bauds: Sequence[int], parities: Sequence[str], stop_bits: int
 ) -> tuple[LineSettings, ...]:
-    """Every rate with every parity, in the order given."""
+    """Return every rate with every parity, in their order."""
     return tuple(
         LineSettings(baud, cast(Parity, parity), cast(StopBits, stop_bits))
         for baud, parity in product(bauds, parities)
@@ -63,7 +66,7 @@ def chosen_settings(
 
 
 def parse_addresses(text: str, allowed: Iterable[int]) -> tuple[int, ...]:
-    """`1-20,33` → each address once, in the order given. Raises ValueError."""
+    """Return each address of `1-20,33` once, in their order. Raises ValueError."""
     known = set(allowed)
     addresses: dict[int, None] = {}
     for part in text.split(","):
@@ -80,7 +83,7 @@ def parse_addresses(text: str, allowed: Iterable[int]) -> tuple[int, ...]:
 
 
 def parse_bauds(text: str) -> tuple[int, ...]:
-    """`9600,19200`. Raises ValueError."""
+    """Return the rates of `9600,19200`. Raises ValueError."""
     bauds = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
     if not all(baud in BAUD_RATES for baud in bauds):
         rates = ", ".join(map(str, sorted(BAUD_RATES)))
@@ -89,7 +92,7 @@ def parse_bauds(text: str) -> tuple[int, ...]:
 
 
 def parse_parities(text: str) -> tuple[Parity, ...]:
-    """`N,E`. Raises ValueError."""
+    """Return the parities of `N,E`. Raises ValueError."""
     parities = [part.strip().upper() for part in text.split(",")]
     if not all(parity in PARITIES for parity in parities):
         raise ValueError(f"expected parities of N, E, O, got {text!r}")

@@ -1,4 +1,4 @@
-"""The `[[bus]]` of edge.toml for what a scan found. Pure."""
+"""The `[[bus]]` of edge.toml for what a scan found. This module is pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from gridtokenx_edge.meters.identity import meter_id
 
 
 def snippet(report: ScanReport) -> str:
-    """TOML text. A meter without a profile, with a choice of profiles that read differently, or
-    with other settings than most is a comment: the installer decides."""
+    """Return the TOML text.
+
+    A meter is a comment if it has no profile, if it has profiles that read differently, or if its
+    settings are not those of most: then the installer decides.
+    """
     usable = [meter for meter in report.meters if meter.is_clear]
     settings = Counter(meter.settings for meter in usable or report.meters).most_common(1)
     if not settings:

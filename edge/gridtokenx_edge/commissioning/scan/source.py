@@ -1,4 +1,4 @@
-"""Where registers come from: a meter on a line, or a recording of one. Only reads exist here."""
+"""Where registers come from: a meter on a line, or a recording of one. It can only read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterSilent
 
-# Some models restart when they are asked without a pause; nobody's scan suffers from this one.
+# Some models restart when they are asked without a pause. This pause costs a scan little.
 _REST_S = 0.01
 
 
@@ -18,11 +18,11 @@ class Source(Protocol):
     """A meter that answers reads."""
 
     async def read(self, block: Block) -> list[int]:
-        """The block's registers. Raises BusFault."""
+        """Return the block's registers. Raises BusFault."""
 
 
 class LineSource:
-    """The meter at `address` of a line. A request without a valid reply is asked once more."""
+    """The meter at `address` of a line. A request without a valid reply is made once more."""
 
     def __init__(self, line: Line, address: int, rest_s: float = _REST_S) -> None:
         self._line = line
@@ -34,7 +34,7 @@ class LineSource:
         try:
             return await self._read(block)
         except (MeterSilent, MeterGarbled):
-            # A late reply must not be taken for the next one's: let it pass.
+            # A late reply must not be taken for the next one's, so it gets time to come.
             await asyncio.sleep(self._line.timeout_s)
             return await self._read(block)
 
@@ -49,7 +49,7 @@ class LineSource:
 
 
 async def read_in_turn(line: Line, address: int, block: Block) -> list[int]:
-    """One request on a line that reopens itself after much silence. Raises BusFault."""
+    """Make one request on a line that reopens itself after much silence. Raises BusFault."""
     async with line.hold():
         if not line.is_up:
             await line.connect()

@@ -1,4 +1,4 @@
-"""A SunSpec unit says itself which meters and inverters it has, and who they are."""
+"""What a SunSpec unit says of itself: which meters and inverters it has, and who they are."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from gridtokenx_edge.meters.sunspec.profile import load_sunspec, sunspec_names
 
 
 class SunSpecDevice(msgspec.Struct, frozen=True, kw_only=True):
-    """A meter or inverter of a unit: its profile, which of its kind it is, and its id, or "" if
-    it has no serial number. `profile` is "" for a unit that is neither."""
+    """A meter or inverter of a unit.
+
+    It is its profile, which one of its kind it is, and its id, or "" if it has no serial number.
+    `profile` is "" for a unit that is neither.
+    """
 
     nameplate: Nameplate
     profile: str = ""
@@ -26,7 +29,7 @@ class SunSpecDevice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def sunspec_devices(asker: Prober) -> list[SunSpecDevice]:
-    """Empty if the meter does not speak SunSpec. Raises LineDown."""
+    """Return the devices, or nothing if the meter does not speak SunSpec. Raises LineDown."""
     chain = await _walk(asker)
     if chain is None:
         return []

@@ -1,7 +1,8 @@
-"""The scan itself: settings one after the other, and at each the addresses.
+"""The scan itself: one setting after the other, and the addresses at each.
 
 All meters of a line share its settings, so the first settings at which anybody answers are the
-line's: the rest of the addresses is tried there, and no other settings, unless asked for.
+line's. The rest of the addresses is tried there, and no other settings are, unless the installer
+asks for them.
 """
 
 from __future__ import annotations
@@ -29,28 +30,29 @@ from gridtokenx_edge.polling.faults import LineDown, LineUnfit, MeterGarbled, Me
 
 # Almost every meter answers one of these, if only with an exception.
 _PROBES = (Block(fc=4, address=0, count=2), Block(fc=3, address=0, count=2))
-# A gateway's "nobody there" (Modbus Application Protocol V1.1b3, 7).
+# This is a gateway's "nobody there" (Modbus Application Protocol V1.1b3, 7).
 _NO_TARGET = {10, 11}
 _TRIES_WHEN_GARBLED = 3
-# So many garbled addresses and nobody who speaks: it is the line that makes noise.
+# After so many garbled addresses without an answer, it is the line that makes noise.
 _NOISY_AFTER = 6
-# So many units with one serial number: the device does not look at the unit.
+# After so many units with one serial number, the device does not look at the unit.
 _ALIKE = 3
 
 LookForDlms = Callable[[Callable[[str], None]], Awaitable[list[FoundDlms]]]
-"""Looks for DLMS meters where Modbus ones were looked for; tells what it tries."""
+"""It looks for DLMS meters where Modbus meters were looked for, and tells what it tries."""
 Wrap = Callable[[LineSettings | None, int, Source], Source]
 
 
 def as_it_is(_settings: LineSettings | None, _address: int, source: Source) -> Source:
-    """Wraps nothing."""
+    """Return the source without a wrapper."""
     return source
 
 
 class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to try. `settings` is empty on TCP; `first` before the `rest` of the addresses.
+    """What to try.
 
-    `dlms_too`: also where Modbus meters were found.
+    `settings` is empty on TCP. The addresses in `first` come before the `rest`. With `dlms_too`,
+    DLMS meters are looked for even if Modbus meters were found.
     """
 
     settings: tuple[LineSettings, ...]
@@ -61,7 +63,7 @@ class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScanObserver(Protocol):
-    """Hears how a scan goes on."""
+    """Gets what happens in a scan."""
 
     def trying(self, settings: LineSettings | None, addresses: int, seconds: float) -> None: ...
 
@@ -72,7 +74,7 @@ class ScanObserver(Protocol):
     def notice(self, text: str) -> None: ...
 
     def looking(self, text: str) -> None:
-        """Something else than Modbus is tried."""
+        """Note that something else than Modbus is tried."""
         ...
 
 
@@ -101,11 +103,11 @@ class Scan:
         self._one_for_all = False
 
     async def run(self) -> ScanReport:
-        """Raises LineDown if the port cannot be opened or goes away."""
+        """Scan. Raises LineDown if the port cannot be opened or goes away."""
         try:
             await self._usual_addresses()
         except LineDown as fault:
-            # Who does not listen to Modbus may listen to DLMS, on another port of the host.
+            # A device that does not speak Modbus may speak DLMS, on another port of the host.
             if isinstance(self._target, SerialTarget) or not await self._look_for_dlms():
                 raise
             self._notice(str(fault))
@@ -118,7 +120,10 @@ class Scan:
         return self.report
 
     async def _look_for_dlms(self) -> bool:
-        """Whether there are DLMS meters. On a line with Modbus meters, only if asked to."""
+        """Return whether there are DLMS meters.
+
+        On a line with Modbus meters they are looked for only if the installer asks for it.
+        """
         if self._dlms is None or (self.report.meters and not self._plan.dlms_too):
             return False
         self.report.dlms = await self._dlms(self._watcher.looking)
@@ -134,7 +139,7 @@ class Scan:
                 break
 
     async def _look_again(self, every: Sequence[LineSettings | None]) -> None:
-        """All addresses, with another question: some stay silent to the first one."""
+        """Ask all addresses another question, as some meters stay silent to the first one."""
         for settings in every:
             known = {of.address for of in self.report.meters if of.settings == settings}
             rest = [of for of in (*self._plan.first, *self._plan.rest) if of not in known]
@@ -165,7 +170,7 @@ class Scan:
     async def _ask_each(
         self, line: Line, settings: LineSettings | None, addresses: Sequence[int], probe: Block
     ) -> list[int]:
-        """Names those who answer; returns those whose answers came after their time."""
+        """Name the meters that answer. Returns those whose answers came after their time."""
         late: set[int] = set()
         noisy = 0
         for address in addresses:
@@ -192,7 +197,7 @@ class Scan:
     async def _probe(
         self, line: Line, settings: LineSettings | None, address: int, probe: Block, tries: int
     ) -> ResponseKind | None:
-        """None: somebody answers at the address; otherwise what was heard instead."""
+        """Return None if somebody answers at the address, or else what came instead."""
         heard = ResponseKind.NOTHING
         for _ in range(tries):
             self.report.requests += 1
@@ -217,7 +222,7 @@ class Scan:
         return heard
 
     async def _name(self, settings: LineSettings | None, address: int) -> None:
-        """Finds out who answers at the address."""
+        """Find out who answers at the address."""
         line = self._line(settings, read_timeout_s(settings))
         try:
             await line.connect()
@@ -244,7 +249,7 @@ class Scan:
             self._watcher.found(meter)
 
     def _is_one_for_all(self, meter: FoundMeter) -> bool:
-        """Whether a TCP device answers whatever its unit: then one of them is enough."""
+        """Return whether a TCP device answers whatever its unit. Then one of them is enough."""
         alike = [of for of in self.report.meters if of.id and of.id == meter.id]
         if len(alike) < _ALIKE - 1:
             return False

@@ -25,7 +25,7 @@ class SerialTarget(msgspec.Struct, frozen=True):
         return PurePosixPath(self.port).name or "bus"
 
     def bus(self, settings: LineSettings | None, timeout_s: float) -> BusConfig:
-        """The bus at these settings (default: as most meters leave the factory)."""
+        """Return the bus at these settings. The default is how most meters leave the factory."""
         of = settings or LineSettings(9600)
         return SerialBus(
             name=self.name,
@@ -70,7 +70,10 @@ Target = SerialTarget | TcpTarget
 
 
 def parse_target(text: str, *, rtu_over_tcp: bool = False) -> Target:
-    """`/dev/ttyUSB0`, `192.0.2.7`, `gateway.local:1502`, `[2001:db8::7]:502`. Raises ValueError."""
+    """Return the target of a text. Raises ValueError.
+
+    Texts are `/dev/ttyUSB0`, `192.0.2.7`, `gateway.local:1502` and `[2001:db8::7]:502`.
+    """
     if "/" in text or (text and Path(text).exists()):
         if rtu_over_tcp:
             raise ValueError(f"expected a host for RTU over TCP, got {text!r}")
@@ -84,18 +87,18 @@ def parse_target(text: str, *, rtu_over_tcp: bool = False) -> Target:
 
 
 def parse_port(text: str) -> int:
-    """Raises ValueError."""
+    """Return a TCP port. Raises ValueError."""
     if not text.isdecimal() or not 1 <= int(text) <= 65_535:
         raise ValueError(f"expected a TCP port from 1 to 65535, got {text!r}")
     return int(text)
 
 
 def split_host(text: str) -> tuple[str, str]:
-    """A host and its port, which may be empty."""
+    """Return a host and its port, which may be empty."""
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
         return host, rest.removeprefix(":")
-    if text.count(":") > 1:  # an IPv6 address without its brackets
+    if text.count(":") > 1:  # it is an IPv6 address without brackets
         return text, ""
     host, _, port = text.partition(":")
     return host, port
