@@ -38,10 +38,10 @@ class Prober:
         self._zeros = 0  # replies of zeros alone, from the first one on
 
     async def ask(self, block: Block, rest_s: float = 0.0) -> list[int] | None:
-        """Return the reply to exactly this request, or None if no valid one came in two attempts.
+        """Return the reply to exactly this request.
 
-
-        `rest_s` is what the model wants between two requests. Raises LineDown.
+        It is None if the meter refuses, stays silent, or is garbled twice. `rest_s` is what the
+        model wants between two requests. Raises LineDown.
         """
         key = (block.fc, block.address, block.count)
         if key not in self._replies:
