@@ -195,13 +195,13 @@ def _look(
     words = run_on_line(_read(at, places))
     found = {shown.name: find(words, shown) for shown in search.shown}
     unsettled = {of: fits for of, fits in _settle(found).items() if of in _NEEDED}
+    then = search.then
     if asks and any(len(choices(fits)) > 1 for fits in unsettled.values()):
-        search.then = _ask_again(unsettled)
-        wait_s = 0
-    if search.then:
+        then, wait_s = _ask_again(unsettled), 0
+    if then:
         chunks = {fc: _chunks_of(found, fc) for fc in (3, 4)}
         later = run_on_line(_read(at, chunks, wait_s))
-        for shown in search.then:
+        for shown in then:
             found[shown.name] = still_fits(found[shown.name], later, shown)
     if not words:
         fail(f"{at}: no register answered; gridtokenx-edge scan finds meters")

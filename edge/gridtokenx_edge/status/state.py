@@ -11,7 +11,7 @@ from gridtokenx_edge.config.edge_config import EdgeConfig
 from gridtokenx_edge.memory import resident_bytes
 from gridtokenx_edge.polling.stats import BusStats, MeterStats
 from gridtokenx_edge.status.kernel_clock import read_kernel_clock
-from gridtokenx_edge.store.clock_status import kernel_synchronised
+from gridtokenx_edge.store.clock_status import ClockSource, kernel_synchronised
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.store.sealer import Sealer
 from gridtokenx_edge.uplink.uplink import Uplink
@@ -113,7 +113,7 @@ class ClockState(msgspec.Struct, frozen=True, kw_only=True):
     are the kernel's, and None where it may not be asked or the clock is scaled."""
 
     is_synchronised: bool
-    source: str
+    source: ClockSource
     time_ms: int
     max_error_ms: float | None = None
     drift_ppm: float | None = None
@@ -158,7 +158,7 @@ def _clock(gateway: ObservedGateway, now_ms: int) -> ClockState:
     if gateway.config.clock.source == "scaled":
         return ClockState(is_synchronised=True, source="scaled", time_ms=now_ms)
     is_synchronised, kernel = kernel_synchronised(), read_kernel_clock()
-    source = "ntp" if is_synchronised else "none"
+    source: ClockSource = "ntp" if is_synchronised else "none"
     if kernel is None:
         return ClockState(is_synchronised=is_synchronised, source=source, time_ms=now_ms)
     return ClockState(

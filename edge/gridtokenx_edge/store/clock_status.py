@@ -6,6 +6,7 @@ import ctypes
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -47,6 +48,10 @@ def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+ClockSource = Literal["ntp", "none", "scaled"]
+"""Who sets the system's clock: a time service, nobody known, or a demo's scaled clock."""
+
+
 class ClockMark(msgspec.Struct, frozen=True):
     """The system's clock less the uptime, in one run of the machine. Only a step changes it."""
 
@@ -64,7 +69,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     synchronised: bool
     stepped: bool
-    source: str
+    source: ClockSource
     offset_ms: int
     retimed: bool = False
 
@@ -125,7 +130,7 @@ class ClockWatch:
         """Return the mark with which the agent's next run is to compare."""
         return ClockMark(self._boot, run.offset_ms)
 
-    def _state(self) -> tuple[bool, str]:
+    def _state(self) -> tuple[bool, ClockSource]:
         if self._is_scaled:
             return True, "scaled"
         return (True, "ntp") if self._is_synchronised() else (False, "none")

@@ -33,17 +33,25 @@ _GAP_BYTES = 22
 _OVERHEAD_BYTES = 512
 
 
-class MissingReadings(msgspec.Struct, kw_only=True):
+class MissingReadings(msgspec.Struct, frozen=True, kw_only=True):
     """Readings of one meter that are left out."""
 
     count: int
     first_ms: int
     last_ms: int
 
-    def add(self, count: int, first_ms: int, last_ms: int) -> None:
-        self.count += count
-        self.first_ms = min(self.first_ms, first_ms)
-        self.last_ms = max(self.last_ms, last_ms)
+
+class MissingByMeter(dict[str, MissingReadings]):
+    """What is left out, by meter."""
+
+    def count_in(self, meter: str, lost: MissingReadings) -> None:
+        """Add readings of a meter to those that are left out already."""
+        known = self.get(meter, lost)
+        self[meter] = MissingReadings(
+            count=lost.count + (known.count if meter in self else 0),
+            first_ms=min(known.first_ms, lost.first_ms),
+            last_ms=max(known.last_ms, lost.last_ms),
+        )
 
 
 def summarise(stored: Sequence[tuple[Frame, bytes]], every_ms: int) -> tuple[Frame, int]:
@@ -56,7 +64,7 @@ def summarise(stored: Sequence[tuple[Frame, bytes]], every_ms: int) -> tuple[Fra
     clock = stored[0][0].clock
     taken = 0
     kept: dict[tuple[str, int], Reading] = {}
-    missing: dict[str, MissingReadings] = {}
+    missing = MissingByMeter()
     meters: set[str] = set()
     for frame, _ in stored:
         keys = {key for key, _ in _keyed(frame, every_ms)}
@@ -66,10 +74,11 @@ def summarise(stored: Sequence[tuple[Frame, bytes]], every_ms: int) -> tuple[Fra
         ):
             break
         for meter, lost in _gaps(frame):
-            _miss(missing, meter, lost.count, lost.first_ms, lost.last_ms)
+            missing.count_in(meter, lost)
         for key, reading in _keyed(frame, every_ms):
             if before := kept.pop(key, None):
-                _miss(missing, before.meter, 1, before.time_ms, before.time_ms)
+                one = MissingReadings(count=1, first_ms=before.time_ms, last_ms=before.time_ms)
+                missing.count_in(before.meter, one)
             kept[key] = reading  # at the end, so that the readings that stay keep their order
         meters = names
         taken += 1
@@ -106,21 +115,12 @@ def _gaps(frame: Frame) -> Iterator[tuple[str, MissingReadings]]:
             yield frame.meters[index], lost
 
 
-def _miss(
-    missing: dict[str, MissingReadings], meter: str, count: int, first_ms: int, last_ms: int
-) -> None:
-    if meter in missing:
-        missing[meter].add(count, first_ms, last_ms)
-    else:
-        missing[meter] = MissingReadings(count=count, first_ms=first_ms, last_ms=last_ms)
-
-
 def _summary(
     first: Frame,
     last: Frame,
     message: bytes,
     kept: list[Reading],
-    missing: dict[str, MissingReadings],
+    missing: MissingByMeter,
 ) -> Frame:
     names = list(dict.fromkeys(reading.meter for reading in kept))
     gaps = [(index, missing[name]) for index, name in enumerate(names) if name in missing]

@@ -84,7 +84,7 @@ class Uplink:
         self.drained = asyncio.Event()
         """It is set once every frame that the outbox then held was acked."""
         self._highest_sent = 0
-        self._carried_acks = waiting_acks(paths.outbox)
+        self._ack_file = waiting_acks(paths.outbox)
         self.counts = UplinkCounts()
         self.is_connected = False
         self._connected_at_s = 0.0
@@ -114,7 +114,7 @@ class Uplink:
         backoff = Backoff(_RECONNECT_BASE_S, _RECONNECT_CAP_S, random.random)
         while not self._is_stopping:
             self._beat()
-            await self._take_carried_acks()
+            await self._take_ack_file()
             connection = self._connection()
             try:
                 await connection.open()
@@ -261,9 +261,9 @@ class Uplink:
         self._apply(ack)
         self._wake.set()
 
-    async def _take_carried_acks(self) -> None:
+    async def _take_ack_file(self) -> None:
         """Take the acks of an ack file, which `outbox acked` has put beside the outbox."""
-        path, outbox = self._carried_acks, self._outbox
+        path, outbox = self._ack_file, self._outbox
         if not path.exists():
             return
         try:

@@ -90,6 +90,25 @@ class MeterSamples(msgspec.Struct, kw_only=True):
         if len(self.readings) < _MOST_SAMPLES:
             self.readings.append(reading)
 
+    def keep_exchanges(self, exchanges: Sequence[LineExchange]) -> None:
+        """Count the requests of a poll, and keep its registers if it was whole."""
+        passed = [each for each in exchanges if each.outcome is not ExchangeOutcome.LINE_DOWN]
+        for exchange in passed:
+            self.tally.add(exchange)
+        if isinstance(self.profile, Profile):
+            asked = [exchange for exchange in passed if exchange.block.points]
+            sample = _sample_of(self.profile, asked)
+            if sample is None:
+                return
+            if len(self.samples) < _MOST_SAMPLES:
+                self.samples.append(sample)
+        elif self.reading is None or not passed:
+            return
+        else:
+            asked = passed
+        self.polls += 1
+        self.polls_us += sum(exchange.took_us for exchange in asked)
+
 
 class BusSamples(msgspec.Struct):
     """A bus after its check. `down` is why the line could not be used."""
@@ -165,7 +184,7 @@ async def _poll(line: ListeningLine, found: MeterSamples, reader: Reader) -> Non
         found.silent_polls = 0
         found.says = found.meter.id if found.has_identity else ""
         if before is None:
-            _keep(found, line.take())
+            found.keep_exchanges(line.take())
             found.values = site_view(await values_beside(reader), invert=found.meter.invert)
             found.values_power_w = found.reading.power_w
         elif found.polls == 1 and found.values_power_w is not None:
@@ -184,26 +203,7 @@ async def _poll(line: ListeningLine, found: MeterSamples, reader: Reader) -> Non
     except BusFault:
         found.silent_polls += 1
     finally:
-        _keep(found, line.take())
-
-
-def _keep(found: MeterSamples, exchanges: Sequence[LineExchange]) -> None:
-    passed = [each for each in exchanges if each.outcome is not ExchangeOutcome.LINE_DOWN]
-    for exchange in passed:
-        found.tally.add(exchange)
-    if isinstance(found.profile, Profile):
-        asked = [exchange for exchange in passed if exchange.block.points]
-        sample = _sample_of(found.profile, asked)
-        if sample is None:
-            return
-        if len(found.samples) < _MOST_SAMPLES:
-            found.samples.append(sample)
-    elif found.reading is None or not passed:
-        return
-    else:
-        asked = passed
-    found.polls += 1
-    found.polls_us += sum(exchange.took_us for exchange in asked)
+        found.keep_exchanges(line.take())
 
 
 def _sample_of(profile: Profile, exchanges: Sequence[LineExchange]) -> Sample | None:
@@ -224,47 +224,50 @@ def _sample_of(profile: Profile, exchanges: Sequence[LineExchange]) -> Sample | 
     return Sample(times_ms[0], words)
 
 
-def _place(block: Block) -> tuple[int, int, int]:
-    return block.fc, block.address, block.count
+class _IdentityRegisters:
+    """The registers with which one meter says who it is. Each block is asked for once."""
+
+    def __init__(self, line: ListeningLine, address: int) -> None:
+        self._line = line
+        self._address = address
+        self._answers: dict[tuple[int, int, int], Sequence[int]] = {}
+
+    async def read(self, block: Block) -> Sequence[int]:
+        """Return the words of a block, or none if the meter refuses or is silent.
+
+        Raises LineDown.
+        """
+        place = (block.fc, block.address, block.count)
+        if place not in self._answers:
+            try:
+                async with self._line.hold():
+                    self._answers[place] = await self._line.read(self._address, block)
+            except LineDown:
+                raise
+            except BusFault:
+                self._answers[place] = ()
+        return self._answers[place]
 
 
 async def _fitting_profiles(line: ListeningLine, found: MeterSamples) -> tuple[str, ...]:
     """Return other profiles whose identity registers this meter answers, the surest ones first."""
     fits: dict[bool, list[str]] = {True: [], False: []}
-    answers: dict[tuple[int, int, int], Sequence[int]] = {}
+    registers = _IdentityRegisters(line, found.meter.address)
     for name in profile_names():
         profile = load_profile(name)
         if name == found.meter.profile or not profile.identity:
             continue
-        words = await _answer(line, found, register_block(profile.identity), answers)
+        words = await registers.read(register_block(profile.identity))
         serial = decode_serial(profile.identity, words) if words else ""
         model = profile.identity.model
         if not serial:
             continue
         if model:
-            code = await _answer(line, found, register_block(model), answers)
+            code = await registers.read(register_block(model))
             if not code or _number(code) not in model.values:
                 continue
         fits[model is not None].append(f"{name} ({meter_id(profile.maker, serial)})")
     return tuple((fits[True] or fits[False])[:3])
-
-
-async def _answer(
-    line: ListeningLine,
-    found: MeterSamples,
-    block: Block,
-    answers: dict[tuple[int, int, int], Sequence[int]],
-) -> Sequence[int]:
-    """Return the words of a block, asked for once, or none if the meter refuses or is silent."""
-    if _place(block) not in answers:
-        try:
-            async with line.hold():
-                answers[_place(block)] = await line.read(found.meter.address, block)
-        except LineDown:
-            raise
-        except BusFault:
-            answers[_place(block)] = ()
-    return answers[_place(block)]
 
 
 def _number(words: Sequence[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -41,7 +42,7 @@ class FoundDlms(msgspec.Struct, frozen=True, kw_only=True):
     says in mode E.
     """
 
-    opening: str
+    opening: Literal["mode_e", "hdlc", "wrapper"]
     baud: int
     physical_address: int | None
     name: str
