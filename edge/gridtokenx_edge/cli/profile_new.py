@@ -101,8 +101,7 @@ def new(
     asks = sys.stdin.isatty() and not as_json
     name, maker = _ask_names(name, maker, asks=asks)
     try:
-        if word_order not in ("", "msw_first", "lsw_first"):
-            raise ValueError(f"expected msw_first or lsw_first, got {word_order!r}")
+        _check_word_order(word_order)
         known = dict(parse_register(text) for text in register or [])
         at = PlaceOptions(
             port=port,
@@ -114,26 +113,21 @@ def new(
             rtu_over_tcp=rtu_over_tcp,
         ).place(LineSettings(9600))
         places = chosen_places(parse_ranges(registers)) if registers else _usual()
-        search = _search(shows or [], then or [], asks=asks and at is not None and not shows)
+        search = _search(shows or [], then or [], asks=asks and not shows, has_meter=at is not None)
     except ValueError as error:
         fail(str(error))
-    if (search.shown or search.serial) and at is None:
-        fail("expected --port or --host of the meter whose display was read")
-    file = Path(out or f"{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}.toml")
-    if file.exists():
-        fail(f"{file}: expected no such file yet")
+    file = _new_file(out, name)
     found, serial = _look(at, places, search, wait_s, asks=asks) if at else ({}, None)
     found = _settle({of: with_order(fits, word_order) for of, fits in found.items()})
     chosen, others, open_ = _choose(found, known, asks=asks)
     if open_:
         _print_open(open_, as_json=as_json)
         raise typer.Exit(FINDING)
-    points = known | chosen
     draft = ProfileDraft(
         name=name,
         maker=maker,
         date=_today(),
-        points=points,
+        points=known | chosen,
         serial=serial,
         others=others,
         settings=_settings(at),
@@ -154,10 +148,26 @@ def _ask_names(name: str, maker: str, *, asks: bool) -> tuple[str, str]:
     return name.strip(), maker
 
 
-def _search(shows: Sequence[str], then: Sequence[str], *, asks: bool) -> DisplaySearch:
+def _check_word_order(word_order: str) -> None:
+    """Raise ValueError unless it is a word order, or "" for any."""
+    if word_order not in ("", "msw_first", "lsw_first"):
+        raise ValueError(f"expected msw_first or lsw_first, got {word_order!r}")
+
+
+def _new_file(out: str, name: str) -> Path:
+    """Return the file to write, which must not be there yet."""
+    file = Path(out or f"{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}.toml")
+    if file.exists():
+        fail(f"{file}: expected no such file yet")
+    return file
+
+
+def _search(
+    shows: Sequence[str], then: Sequence[str], *, asks: bool, has_meter: bool
+) -> DisplaySearch:
     """Return what to look for, from the options or from the installer. Raises ValueError."""
     search = DisplaySearch()
-    if asks:
+    if asks and has_meter:
         for quantity in _ASKED:
             text = typer.prompt(
                 f"The display's {quantity} (Enter: not shown, or zero)", default="",
@@ -174,6 +184,8 @@ def _search(shows: Sequence[str], then: Sequence[str], *, asks: bool) -> Display
         else:
             search.shown.append(parse_displayed(text))
     search.then = [parse_displayed(text) for text in then]
+    if (search.shown or search.serial) and not has_meter:
+        raise ValueError("expected --port or --host of the meter whose display was read")
     if unknown := {of.name for of in search.then} - {of.name for of in search.shown}:
         raise ValueError(f"expected --shows {unknown.pop()}=… before --then")
     return search
