@@ -121,7 +121,7 @@ async def _submit(
             settled = await writer.submit(batch)
             latency_ms = 1000 * (time.perf_counter() - sent)
             latencies_ms.extend(latency_ms for _ in batch)
-            refused = [result for result, _, _ in settled if isinstance(result, NotJournaled)]
+            refused = [each.result for each in settled if isinstance(each.result, NotJournaled)]
             assert not refused, refused[0]
 
     started = time.perf_counter()

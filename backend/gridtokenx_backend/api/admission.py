@@ -148,7 +148,8 @@ async def revoke_device(
 
 async def _submit(backend: Backend, input_: Input) -> Result:
     """Return the durable result of a command. Raises Problem."""
-    ((result, _, _),) = await backend.writer.submit([input_])
+    (committed,) = await backend.writer.submit([input_])
+    result = committed.result
     if isinstance(result, EnrolmentRefused):
         raise enrolment_refused(result.reason, result.detail)
     if backend.broker_access is not None:

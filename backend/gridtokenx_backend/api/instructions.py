@@ -94,7 +94,8 @@ async def carry_out(
         raise problems.refused(OrderRefusal.MALFORMED, f"expected an instruction of kind {kinds}")
     if not await backend.verifier.verify_one(signed.signed.job(signed.public_key)):
         raise problems.refused(OrderRefusal.BAD_SIGNATURE, "expected a signature by the wallet")
-    ((result, seq, at_ms),) = await backend.writer.submit([OrderInput(body, signed.instruction)])
+    (committed,) = await backend.writer.submit([OrderInput(body, signed.instruction)])
+    result, seq, at_ms = committed.result, committed.seq, committed.at_ms
     match result:
         case OrderRefused():
             raise problems.refused(result.reason, result.detail)

@@ -146,7 +146,8 @@ async def switch_trading(
 ) -> MarketView:
     """Halt or resume both markets of a zone (or of all), or make them cancel-only."""
     _check_reason(data.reason)
-    ((result, seq, _),) = await backend.writer.submit([switch_market(data)])
+    (committed,) = await backend.writer.submit([switch_market(data)])
+    result, seq = committed.result, committed.seq
     if isinstance(result, OrderRefused):
         raise refused(result.reason, result.detail)
     assert isinstance(result, MarketSwitched)

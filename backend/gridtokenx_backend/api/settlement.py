@@ -192,13 +192,16 @@ async def issue_certificates(
         month = parse_month(data.month)
     except ValueError as error:
         raise settlement_refused(SettlementRefusal.MONTH_NOT_OVER, str(error)) from None
-    result, seq, _ = await submit(backend, IssueCertificates(month=month))
+    committed = await submit(backend, IssueCertificates(month=month))
+    result = committed.result
     match result:
         case NothingIssued():
             return IssuedView(month=month_text(month), certificates=[], journal_seq=0)
         case CertificatesIssued():
             views = [certificate_view(each) for each in result.certificates]
-            return IssuedView(month=month_text(month), certificates=views, journal_seq=seq)
+            return IssuedView(
+                month=month_text(month), certificates=views, journal_seq=committed.seq
+            )
     raise AssertionError(result)
 
 
@@ -251,13 +254,14 @@ async def operate(backend: Backend, command: SettlementCommand) -> SettlementVie
 
     Raises Problem.
     """
-    result, seq, _ = await submit(backend, command)
+    committed = await submit(backend, command)
+    result = committed.result
     if isinstance(result, Repeated):
         entry = await backend.journal.entry(result.entry)
         assert entry is not None
         return settlement_view(decode_outcome(entry.outcome), entry.seq)
     assert not isinstance(result, NotJournaled)
-    return settlement_view(result, seq)
+    return settlement_view(result, committed.seq)
 
 
 async def submit(backend: Backend, command: SettlementCommand) -> Committed:

@@ -82,7 +82,8 @@ async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> P
         raise Problem(
             status=400, title="The request was refused", detail=str(error), reason="bad_request"
         ) from None
-    ((result, seq, _),) = await backend.writer.submit([change_period(command)])
+    (committed,) = await backend.writer.submit([change_period(command)])
+    result, seq = committed.result, committed.seq
     if isinstance(result, PeriodRefused):
         status = _STATUS.get(result.reason, 409)
         raise Problem(

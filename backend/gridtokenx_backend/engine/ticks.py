@@ -31,7 +31,8 @@ async def tick_when_due(
         with suppress(Overloaded):  # the next tick does the same
             if reached != passed:
                 passed = reached
-                ((result, _, _),) = await writer.submit([TickInput()])
+                (committed,) = await writer.submit([TickInput()])
+                result = committed.result
                 if on_retired is not None and isinstance(result, DevicesRetired):
                     on_retired()
             elif writer.community.due_ms <= clock.now_ms():

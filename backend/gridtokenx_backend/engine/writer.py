@@ -16,8 +16,8 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from gridtokenx_backend.core import machine
@@ -43,7 +43,7 @@ class Overloaded(Exception):
     """The queue is full, or the journal is not writable: the caller should try again later."""
 
 
-class Committed(NamedTuple):
+class Committed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The durable result of an input.
 
     `seq` is the number of its journal entry, 0 if the input changed nothing. `at_ms` is the time

@@ -106,7 +106,8 @@ class EnrolmentService:
             raise NotEnrolled(EnrolmentRefusal.BAD_SIGNATURE)
 
     async def _submit(self, input_: Input) -> None:
-        ((result, _, _),) = await self._writer.submit([input_])
+        (committed,) = await self._writer.submit([input_])
+        result = committed.result
         if isinstance(result, EnrolmentRefused):
             raise NotEnrolled(result.reason, result.detail)
         assert isinstance(result, DeviceEnrolled | DeviceRotated | AlreadyEnrolled)

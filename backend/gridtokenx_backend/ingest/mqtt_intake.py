@@ -101,7 +101,7 @@ class MqttIntake:
     async def _answer(self) -> None:
         while True:
             batch = await self._submitted.get()
-            results = [result for result, _, _ in await batch.committed]
+            results = [each.result for each in await batch.committed]
             for result in results:
                 if type(result) is FrameRefused:
                     self.dropped[result.reason] += 1

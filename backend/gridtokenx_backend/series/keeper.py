@@ -54,11 +54,11 @@ class SeriesKeeper:
         if self.is_behind:
             return
         buffer = self._buffer
-        for result, seq, _ in committed:
-            if isinstance(result, NotJournaled):
+        for each in committed:
+            if isinstance(each.result, NotJournaled):
                 continue
-            buffer.seq = seq
-            if closed := intervals_of(result):
+            buffer.seq = each.seq
+            if closed := intervals_of(each.result):
                 buffer.add(closed)
         if buffer.rows > MAX_BUFFERED:
             self._fall_behind()

@@ -73,7 +73,7 @@ async def test_answers_come_in_the_order_of_what_was_asked(
         asked = {f"a{n}": writer.enqueue([ask(lane, f"a{n}"), TICK]) for n in range(5)}
         for name, answer in asked.items():
             answer.add_done_callback(lambda _, name=name: done.append(name))
-        numbers = [[seq for _, seq, _ in await answer] for answer in asked.values()]
+        numbers = [[each.seq for each in await answer] for answer in asked.values()]
     assert numbers == [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]
     assert done == list(asked)
 
@@ -90,8 +90,10 @@ async def test_what_changed_nothing_is_not_answered_before_what_it_rests_on(
         assert not again.done()
         assert not short.done()
         journal.open.set()
-        ((repeated, *_),) = await again
-        ((refused, *_),) = await short
+        (committed,) = await again
+        repeated = committed.result
+        (committed,) = await short
+        refused = committed.result
         assert first.done()
     assert repeated == Repeated(1)
     assert isinstance(refused, OrderRefused)
@@ -100,7 +102,8 @@ async def test_what_changed_nothing_is_not_answered_before_what_it_rests_on(
 
 async def test_a_refusal_alone_is_not_stored(journal: HeldJournal, lane: Village) -> None:
     async with writer_on(journal, lane.community) as writer:
-        ((refused, seq, _),) = await writer.submit([ask(lane, "a", "21")])
+        (committed,) = await writer.submit([ask(lane, "a", "21")])
+        refused, seq = committed.result, committed.seq
     assert isinstance(refused, OrderRefused)
     assert seq == 0
     assert journal.batches == []
@@ -205,7 +208,8 @@ async def test_time_never_runs_backwards_even_if_the_clock_does(journal: HeldJou
     times = []
     for at_ms in (START_MS + 5, START_MS, START_MS + 9):
         clock.at_ms = at_ms
-        ((_, _, told_ms),) = await writer.submit([TICK])
+        (committed,) = await writer.submit([TICK])
+        told_ms = committed.at_ms
         times.append(told_ms - START_MS)
     writer.stop()
     await running
@@ -223,7 +227,8 @@ async def test_a_clock_that_was_wrong_for_a_moment_is_forgiven(
     running = asyncio.create_task(writer.run())
     await writer.submit([TICK])
     clock.at_ms = START_MS
-    ((outcome, *_),) = await writer.submit([ask(lane, "a")])
+    (committed,) = await writer.submit([ask(lane, "a")])
+    outcome = committed.result
     writer.stop()
     await running
     assert isinstance(outcome, OrderAccepted)
@@ -245,7 +250,8 @@ async def test_a_store_that_refuses_is_tried_until_it_takes(
         await turns()
         assert not answer.done()
         assert not behind.done()
-        ((accepted, seq, _),) = await answer
+        (committed,) = await answer
+        accepted, seq = committed.result, committed.seq
         assert isinstance(accepted, OrderAccepted)
         assert seq == 1
         await behind
@@ -261,7 +267,7 @@ async def test_a_commit_in_doubt_is_looked_up_and_not_repeated(
     journal.doubts, journal.refusals = 1, refusals
     async with writer_on(journal) as writer:
         answers = await asyncio.gather(*(writer.submit([TICK]) for _ in range(3)))
-        assert [seq for ((_, seq, _),) in answers] == [1, 2, 3]
+        assert [committed.seq for (committed,) in answers] == [1, 2, 3]
         assert writer.degraded == ""
         await writer.submit([TICK])
     assert [entry.seq async for entry in journal.entries(0)] == [1, 2, 3, 4]

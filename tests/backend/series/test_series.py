@@ -221,7 +221,8 @@ async def test_an_operators_correction_is_in_it(lane: Lane) -> None:
         first_ms = rows[1].interval_ms
         span = (first_ms, first_ms + 2 * INTERVAL_MS)
         correct = Correct("ABB-1", *span, 3, 31, 0, 20, 0, "a test")
-        ((result, _, _),) = await lane.writer.submit([inputs.settle(correct)])
+        (committed,) = await lane.writer.submit([inputs.settle(correct)])
+        result = committed.result
         assert isinstance(result, MeterCorrected), result
         found = await keeper.read("ABB-1", *span)
         assert [(row.import_uwh, row.export_uwh) for row in found] == [(1, 15), (2, 16)]

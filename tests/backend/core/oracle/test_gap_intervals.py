@@ -127,7 +127,8 @@ class Site:
         verdicts = []
         for message in self.recorded.messages[name]:
             frame = open_frame(message, key)
-            ((result, _, _),) = await submit_each(self.writer, [frame_input(message)])
+            (committed,) = await submit_each(self.writer, [frame_input(message)])
+            result = committed.result
             assert isinstance(result, FrameAccepted), result
             refused = dict(result.verdicts)
             for index, reading in enumerate(frame.readings()):
