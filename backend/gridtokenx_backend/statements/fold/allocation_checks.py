@@ -2,15 +2,18 @@
 
 An allocation must follow from its own lines, from the key and from the meters:
 
+- It is by the version of the key that is in force, in the mode of that version.
 - Each metering point stands under its owner. Where its interval was never revised, what it offered
   or consumed is the part of its metered energy that takes part.
 - What a producer offered is given, held back or surplus. What consumers received, as far as known
-  producers cover it, is what producers gave. Nobody received more than they consumed.
+  producers cover it, is what producers gave, each in proportion to its offer, to less than 1 µWh.
+  Nobody received more than they consumed.
 - By a key of shares, a share is that part of the offer, to less than 1 µWh, and what is received is
   the share or the consumption, whichever is less. By the key `dynamic`, the smaller of offer and
   consumption is divided in proportion to consumption, to less than 1 µWh.
 - A kWh has the price of the terms, what is received costs that price, rounded down, and what
-  producers earned is what consumers owe. Nobody pays more at the first time than they owe.
+  consumers owe is what producers earned, each in proportion to what it gave, to less than 1 µGRX.
+  At the first allocation nobody pays more than they owe.
 
 These functions of the core are shared, so a mistake in them is not noticed: those that read keys,
 participation and prices from the terms (`key_versions`, `sharing_keys`, `sharing_price`), and
@@ -31,7 +34,13 @@ from gridtokenx_backend.core.messages.sharing_outcomes import (
 )
 from gridtokenx_backend.core.model import sharing_price
 from gridtokenx_backend.core.model.interval_energy import Quality
-from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM, factor_at, shares_of
+from gridtokenx_backend.core.model.sharing_keys import (
+    WHOLE_PPM,
+    Key,
+    factor_at,
+    key_in_force,
+    shares_of,
+)
 from gridtokenx_backend.core.model.sharing_state import SharingState
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.core.sharing import key_versions
@@ -71,6 +80,10 @@ class SharingAgreement:
         """Return the price of a kWh where so much was offered and consumed."""
         return sharing_price.of_interval(self._price, offered_uwh, consumed_uwh)
 
+    def key(self, interval_ms: int) -> Key | None:
+        """Return the version of the key that is in force in an interval."""
+        return key_in_force(self._state.keys, interval_ms)
+
     def shares_ppm(self, version: int, interval_ms: int, local_ms: int) -> Mapping[str, int]:
         """Return the shares of an interval by a version of the key; none if it is not known."""
         key = next((each for each in self._state.keys if each.version == version), None)
@@ -96,9 +109,12 @@ class AllocationCheck:
         self._month = month
         self._offered_uwh = sum(out.offered_uwh or 0 for out in allocation.producers)
         self._consumed_uwh = sum(line.consumed_uwh or 0 for line in allocation.consumers)
+        self._given_uwh = sum(out.given_uwh for out in allocation.producers)
+        self._earned_ugrx = sum(out.earned_ugrx for out in allocation.producers)
 
     def findings(self) -> Iterator[Finding]:
         """Yield what the allocation ought to say and does not."""
+        yield from self._key()
         yield from self._sums()
         covered = covered_of(self._allocation)
         for out in self._allocation.producers:
@@ -112,17 +128,25 @@ class AllocationCheck:
             case "dynamic":
                 yield from self._by_consumption()
 
+    def _key(self) -> Iterator[Finding]:
+        key = self._agreement.key(self._allocation.interval_ms)
+        version = key.version if key else 0
+        if self._allocation.key != version:
+            text = "version of the key that allocated an interval = the one in force"
+            yield self._finding(COMMUNITY, text, str(self._allocation.key), str(version))
+        elif key is not None and self._allocation.mode != key.mode:
+            text = "intervals allocated in another mode than the key's"
+            yield self._finding(COMMUNITY, text, "1", "0")
+
     def _sums(self) -> Iterator[Finding]:
         allocation = self._allocation
         received_uwh = sum(line.received_uwh or 0 for line in allocation.consumers)
-        given_uwh = sum(out.given_uwh for out in allocation.producers)
         covered_uwh = received_uwh - allocation.uncovered_uwh
         text = "received by the key in an interval, as far as producers cover it = given"
-        yield from self._energy(COMMUNITY, text, covered_uwh, given_uwh)
+        yield from self._energy(COMMUNITY, text, covered_uwh, self._given_uwh)
         cost_ugrx = sum(line.cost_ugrx for line in allocation.consumers)
-        earned_ugrx = sum(out.earned_ugrx for out in allocation.producers)
         text = "earned by sharing in an interval = cost of what was received"
-        yield from self._money(COMMUNITY, text, earned_ugrx, cost_ugrx)
+        yield from self._money(COMMUNITY, text, self._earned_ugrx, cost_ugrx)
         if not allocation.revision:  # the price stays when an interval is allocated again
             price_ugrx = self._agreement.price_ugrx(self._offered_uwh, self._consumed_uwh)
             text = "price of a shared kWh in an interval = the price by the terms"
@@ -137,6 +161,16 @@ class AllocationCheck:
         if out.offered_uwh is not None and metered_uwh is not None:
             text = f"{out.meter}: offered in an interval = the part of its export that takes part"
             yield from self._energy(out.wallet, text, out.offered_uwh, metered_uwh)
+        part_uwh = _near_part(
+            out.given_uwh, self._given_uwh, out.offered_uwh or 0, self._offered_uwh
+        )
+        if out.given_uwh != part_uwh:
+            text = f"{out.meter}: given in an interval = its part by what it offered"
+            yield from self._energy(out.wallet, text, out.given_uwh, part_uwh)
+        part_ugrx = _near_part(out.earned_ugrx, self._earned_ugrx, out.given_uwh, self._given_uwh)
+        if out.earned_ugrx != part_ugrx:
+            text = f"{out.meter}: earned in an interval = its part by what it gave"
+            yield from self._money(out.wallet, text, out.earned_ugrx, part_ugrx)
 
     def _consumer(self, line: ConsumerAllocation, covered_uwh: int) -> Iterator[Finding]:
         yield from self._owner(line.meter, line.wallet, line.received_uwh or 0)
@@ -177,11 +211,11 @@ class AllocationCheck:
         local_ms = allocation.interval_ms + int(offset.total_seconds()) * 1000
         shares = self._agreement.shares_ppm(allocation.key, allocation.interval_ms, local_ms)
         for line in allocation.consumers:
-            exact = self._offered_uwh * shares.get(line.meter, 0)
-            share_uwh = line.share_uwh or 0
-            if abs(share_uwh * WHOLE_PPM - exact) >= WHOLE_PPM:
+            share_uwh, share_ppm = line.share_uwh or 0, shares.get(line.meter, 0)
+            part_uwh = _near_part(share_uwh, self._offered_uwh, share_ppm, WHOLE_PPM)
+            if share_uwh != part_uwh:
                 text = f"{line.meter}: share of an interval's offer = the share by the key"
-                yield from self._energy(line.wallet, text, share_uwh, exact // WHOLE_PPM)
+                yield from self._energy(line.wallet, text, share_uwh, part_uwh)
             if line.consumed_uwh is not None:
                 text = f"{line.meter}: received in an interval = its share, or what it consumed"
                 received_uwh = min(share_uwh, line.consumed_uwh)
@@ -197,11 +231,11 @@ class AllocationCheck:
         text = "received by the key in an interval = offered or consumed, whichever is less"
         yield from self._energy(COMMUNITY, text, received_uwh, allocated_uwh)
         for line in lines:
-            exact = allocated_uwh * (line.consumed_uwh or 0)
-            if abs((line.received_uwh or 0) * consumed_uwh - exact) >= max(1, consumed_uwh):
+            line_uwh = line.received_uwh or 0
+            part_uwh = _near_part(line_uwh, allocated_uwh, line.consumed_uwh or 0, consumed_uwh)
+            if line_uwh != part_uwh:
                 text = f"{line.meter}: received in an interval = its part by consumption"
-                part_uwh = exact // max(1, consumed_uwh)
-                yield from self._energy(line.wallet, text, line.received_uwh or 0, part_uwh)
+                yield from self._energy(line.wallet, text, line_uwh, part_uwh)
 
     def _payments(self) -> Iterator[Finding]:
         """Nobody pays, or is paid, more than the first allocation of an interval says."""
@@ -237,3 +271,13 @@ class AllocationCheck:
 
     def _finding(self, wallet: str, text: str, found: str, expected: str) -> Finding:
         return Finding(wallet=wallet, entry=self._entry, text=text, found=found, expected=expected)
+
+
+def _near_part(amount: int, total: int, weight: int, whole: int) -> int:
+    """Return `amount` if it is the part of `total` that `weight` has in `whole`, to less than 1.
+
+    If it is not, return that part, rounded down.
+    """
+    if not whole:
+        return 0
+    return amount if abs(amount * whole - total * weight) < whole else total * weight // whole

@@ -5,9 +5,10 @@ its retirements say; that nobody retires more than they bought and did not sell 
 counts that); and that no interval is covered beyond its import.
 
 Not noticed are: retirement that covers another interval or another purchase than the oldest one,
-that comes too early or too late, or that does not come at all. Where the grid operator or a late
-reading revised an interval, or where a metering point changed hands or policy during the month, its
-import is not compared. Entries whose private part was erased cannot be checked.
+that comes too early or too late, or that does not come at all. An interval that a late reading or a
+correction revised is not compared with what covers it, nor is any interval of a member whose
+metering points changed owner or policy during the month. After an entry whose private part was
+erased, it is no longer certain what was bought, and that is not checked any more.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Who had which metering point when, and under which tariff, as the journaled terms say.
 
-The terms are read here independently of the core's registry. If the core took a meter's energy for
-another member's, the member's import and the bought GRID that was retired against it no longer fit
-together, and `retirement_checks` or `allocation_checks` notice that.
+The terms are read here independently of the core's registry. If the core took one member's meter
+for another member's, that is noticed where bought GRID was retired against its import, or where its
+energy was shared by the key.
 """
 
 from __future__ import annotations

@@ -12,7 +12,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.backend.statements.shared_month import FLAT_B, FLAT_C, WH, SharedMonth, key, local_ms
+from tests.backend.statements.shared_month import (
+    FLAT_B,
+    FLAT_C,
+    PLANT,
+    WH,
+    SharedMonth,
+    key,
+    local_ms,
+)
 from tests.backend.statements.wrong_core import (
     REPORT,
     Change,
@@ -21,14 +29,21 @@ from tests.backend.statements.wrong_core import (
     go_wrong,
     moved_more,
 )
-from tests.backend.village import Resident
+from tests.backend.village import Resident, convert_terms
 
 from gridtokenx_backend.core.messages.outcomes import IntervalCleared
+from gridtokenx_backend.core.messages.sharing_outcomes import (
+    Allocation,
+    ConsumerAllocation,
+    ProducerAllocation,
+)
+from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.ledger import GRID, RETIRED
+from gridtokenx_backend.statements.fold.allocation_checks import AllocationCheck, SharingAgreement
 
 replace = msgspec.structs.replace
 EVENING_MS = local_ms("2026-06-15T21:00")
-ANNA, BEN = Resident("anna").wallet, Resident("ben").wallet
+ANNA, BEN, CLEO = (Resident(name).wallet for name in ("anna", "ben", "cleo"))
 STATIC = key("static", shares_percent={FLAT_B: "40", FLAT_C: "45"})
 
 
@@ -198,6 +213,80 @@ def test_a_failed_check_has_what_was_allocated_and_what_the_key_says(tmp_path: P
         )
     ]
     assert [line for line in failed["ben"] if line[0].startswith(FLAT_B)] == expected
+
+
+def two_producers(**changed: Any) -> Allocation:
+    """An interval in which the plant and flat-b gave half of what they offered to flat-c."""
+    plant = ProducerAllocation(
+        meter=PLANT,
+        wallet=ANNA,
+        offered_uwh=600 * WH,
+        given_uwh=300 * WH,
+        held_uwh=0,
+        surplus_uwh=300 * WH,
+        earned_ugrx=36_000,
+        quality=Quality.MEASURED,
+    )
+    flat_b = replace(
+        plant,
+        meter=FLAT_B,
+        wallet=BEN,
+        offered_uwh=200 * WH,
+        given_uwh=100 * WH,
+        surplus_uwh=100 * WH,
+        earned_ugrx=12_000,
+    )
+    flat_c = ConsumerAllocation(
+        meter=FLAT_C,
+        wallet=CLEO,
+        consumed_uwh=400 * WH,
+        share_uwh=None,
+        received_uwh=400 * WH,
+        held_uwh=0,
+        cost_ugrx=48_000,
+        quality=Quality.MEASURED,
+    )
+    return Allocation(
+        interval_ms=EVENING_MS,
+        revision=0,
+        corrects=0,
+        key=1,
+        mode="dynamic",
+        quality=Quality.MEASURED,
+        price_ugrx=120_000,
+        producers=[plant, replace(flat_b, **changed)],
+        consumers=[flat_c],
+    )
+
+
+def findings(allocation: Allocation) -> list[FailedCheck]:
+    made = village("dynamic")
+    agreement = SharingAgreement()
+    agreement.apply_terms(convert_terms(made.document))
+    check = AllocationCheck(
+        entry=1, allocation=allocation, agreement=agreement, meters={}, month=made.month
+    )
+    return [(each.text, each.found, each.expected) for each in check.findings()]
+
+
+def test_producers_give_and_earn_in_proportion() -> None:
+    assert findings(two_producers()) == []
+    wrong = two_producers(given_uwh=101 * WH, surplus_uwh=99 * WH)
+    given = [line for line in findings(wrong) if "its part by what it offered" in line[0]]
+    assert [(text.partition(":")[0], found, expected) for text, found, expected in given] == [
+        (PLANT, "0.300000000", "0.300750000"),
+        (FLAT_B, "0.101000000", "0.100250000"),
+    ]
+    earned = [line[0] for line in findings(two_producers(earned_ugrx=12_100))]
+    assert f"{FLAT_B}: earned in an interval = its part by what it gave" in earned
+
+
+def test_an_allocation_by_another_key_or_in_another_mode_is_a_finding() -> None:
+    ((text, found, expected),) = findings(replace(two_producers(), key=2))
+    assert text == "version of the key that allocated an interval = the one in force"
+    assert (found, expected) == ("2", "1")
+    ((text, _, _),) = findings(replace(two_producers(), mode="imported"))
+    assert text == "intervals allocated in another mode than the key's"
 
 
 def test_what_the_docstrings_call_unnoticed_passes_every_check(tmp_path: Path) -> None:
