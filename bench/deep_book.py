@@ -134,9 +134,9 @@ def run_core(orders: int) -> dict[str, object]:
     }
 
 
-def _place_all(community: Community, given: list[OrderInput], now_ms: int) -> None:
+def _place_all(community: Community, inputs: list[OrderInput], now_ms: int) -> None:
     apply = machine.apply
-    for each in given:
+    for each in inputs:
         outcome = apply(community, each, now_ms)
         assert type(outcome) is OrderAccepted, outcome
 

@@ -145,10 +145,10 @@ def make(meters: int, folder: Path) -> dict[str, float]:
     return {"reading_us": _cost_us(community, gateways)}
 
 
-def _apply(community: Community, given: Input) -> Entry:
-    outcome = machine.apply(community, given, _NOW_MS)
+def _apply(community: Community, input_: Input) -> Entry:
+    outcome = machine.apply(community, input_, _NOW_MS)
     assert not isinstance(outcome, NotJournaled), outcome
-    return make_entry(community.entries, _NOW_MS, given, outcome, _SALT)
+    return make_entry(community.entries, _NOW_MS, input_, outcome, _SALT)
 
 
 def _ingest(community: Community, message: bytes) -> Entry:

@@ -85,10 +85,10 @@ def run_writer(orders: int) -> dict[str, object]:
     gateways = make_gateways(1, MEMBERS, members)
     now_ms = SystemClock().now_ms()
     chance = random.Random(7)
-    given = []
+    inputs = []
     for number in range(orders):
         order = make_order(chance.choice(members), number, chance, now_ms)
-        given.append(OrderInput(b"x" * 500, order))
+        inputs.append(OrderInput(b"x" * 500, order))
     with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-") as name:
         folder = Path(name)
         config = write_configs(folder, 1883, market(gateways, members))
@@ -99,19 +99,19 @@ def run_writer(orders: int) -> dict[str, object]:
             opened = open_frame(frame, gateways[0].key.public_key())
             machine.apply(community, FrameInput(frame, opened), now_ms)
         community.entries = 0  # the journal starts with the orders
-        elapsed_s, latencies_ms = asyncio.run(_submit(community, folder, given))
+        elapsed_s, latencies_ms = asyncio.run(_submit(community, folder, inputs))
         stored, trades = _stored(folder / "journal.db")
     assert stored == orders, f"{orders} orders in, {stored} stored"
     return _report("writer", orders, elapsed_s, trades, latencies_ms)
 
 
 async def _submit(
-    community: Community, folder: Path, given: list[OrderInput]
+    community: Community, folder: Path, inputs: list[OrderInput]
 ) -> tuple[float, list[float]]:
     journal = await open_journal(folder / "journal.db")
     writer = Writer(community, journal, SystemClock(), snapshot_every=10**9)
     running = asyncio.create_task(writer.run())
-    batches = [given[start : start + MAX_BATCH] for start in range(0, len(given), MAX_BATCH)]
+    batches = [inputs[start : start + MAX_BATCH] for start in range(0, len(inputs), MAX_BATCH)]
     waiting = iter(batches)
     latencies_ms: list[float] = []
 

@@ -222,7 +222,7 @@ class ClientAssociation:
         context = ContextName.LOGICAL_NAMES
         if self._is_ciphered:
             context = ContextName.LOGICAL_NAMES_CIPHERED
-        given = {
+        authentication = {
             Mechanism.NONE: None,
             Mechanism.LOW: self._authentication.secret,
             Mechanism.HIGH_GMAC: self._authentication.challenge,
@@ -233,7 +233,7 @@ class ClientAssociation:
             context=context,
             user_information=self._initiate_request(),
             mechanism=mechanism,
-            authentication=given,
+            authentication=authentication,
             calling_title=title,
         ).to_bytes()
 

@@ -183,12 +183,12 @@ class ServerAssociation:
                 if asked_none
                 else Diagnostic.MECHANISM_NOT_RECOGNISED
             )
-        given = aarq.authentication or b""
-        if terms.mechanism is Mechanism.LOW and not hmac.compare_digest(given, terms.secret):
+        shown = aarq.authentication or b""
+        if terms.mechanism is Mechanism.LOW and not hmac.compare_digest(shown, terms.secret):
             return Diagnostic.AUTHENTICATION_FAILURE
         if terms.mechanism is Mechanism.HIGH_GMAC:
             shortest, longest = CHALLENGE_BYTES
-            if not shortest <= len(given) <= longest:
+            if not shortest <= len(shown) <= longest:
                 return Diagnostic.AUTHENTICATION_FAILURE
         needs_title = is_ciphered or terms.mechanism is Mechanism.HIGH_GMAC
         title = aarq.calling_title

@@ -58,17 +58,17 @@ class Community:
 
     def post(self, path: str, body: bytes) -> tuple[int, Json]:
         try:
-            given = msgspec.to_builtins(open_instruction(body))
+            instruction = msgspec.to_builtins(open_instruction(body))
         except WireError as error:
             return 401, problem("bad_signature", str(error), 401)
-        if (given["community"], given["issued_ms"]) != (COMMUNITY, TIME_MS):
+        if (instruction["community"], instruction["issued_ms"]) != (COMMUNITY, TIME_MS):
             return 400, problem("outside_window", "expected the community and its time", 400)
         take = {
             "/v1/orders": self._place,
             "/v1/cancellations": self._cancel,
             "/v1/standing-orders": self._stand,
         }
-        return take[path](given)
+        return take[path](instruction)
 
     def _place(self, order: Json) -> tuple[int, Json]:
         if order["quantity_kwh"] == "99":

@@ -136,21 +136,21 @@ class Backend:
         }
         self._apply(inputs.configure(convert_terms(terms)), START_MS)
 
-    def _apply(self, given: inputs.Input, at_ms: int) -> object:
-        return machine.apply(self.core, given, max(at_ms, self.core.at_ms))
+    def _apply(self, input_: inputs.Input, at_ms: int) -> object:
+        return machine.apply(self.core, input_, max(at_ms, self.core.at_ms))
 
     def tick(self, at_ms: int) -> None:
         self._apply(TickInput(), at_ms)
 
     def receive(self, message: bytes, at_ms: int) -> bytes:
         """Return the ack for a frame."""
-        given = frame_input(message)
-        outcome = self._apply(given, at_ms)
+        input_ = frame_input(message)
+        outcome = self._apply(input_, at_ms)
         if isinstance(outcome, FrameAccepted):
             refused = dict(outcome.verdicts)
-            counts = self.reasons if given.frame.clock.synchronised else self.reasons_unset
+            counts = self.reasons if input_.frame.clock.synchronised else self.reasons_unset
             counts.update(Reason(reason) for reason in refused.values())
-            for index, reading in enumerate(given.frame.readings()):
+            for index, reading in enumerate(input_.frame.readings()):
                 if index not in refused:
                     self.accepted_at[reading.meter].append(reading.time_ms)
         (device,) = self.core.devices.values()

@@ -46,7 +46,7 @@ def test_another_keys_signature_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("message", "said"),
     [
         pytest.param(b"", "compact JWS", id="nothing"),
         pytest.param(b"\xff.\xff.\xff", "Base64url", id="bytes"),
@@ -61,7 +61,7 @@ def test_another_keys_signature_is_found() -> None:
         pytest.param(signed(community="x" * 1_000), "1024 bytes", id="too long"),
     ],
 )
-def test_what_is_no_token_is_told_in_one_line(given: bytes, said: str) -> None:
+def test_what_is_no_token_is_told_in_one_line(message: bytes, said: str) -> None:
     with pytest.raises(WireError, match=said) as refused:
-        parse_read_token(given)
+        parse_read_token(message)
     assert "\n" not in str(refused.value)

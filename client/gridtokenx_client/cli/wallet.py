@@ -60,8 +60,8 @@ class SideName(StrEnum):
     BUY = "buy"
 
 
-def key_file(given: Path | None) -> Path:
-    return given or Path(typer.get_app_dir("gridtokenx")) / "wallet.key"
+def key_file(chosen: Path | None) -> Path:
+    return chosen or Path(typer.get_app_dir("gridtokenx")) / "wallet.key"
 
 
 def show(answer: Any, pretty: Group | str, *, as_json: bool) -> None:

@@ -98,9 +98,11 @@ def hours(*rows: tuple[str | None, str | None, str]) -> list[Interval]:
 
 
 def test_what_is_missing_is_neither_zero_nor_hidden() -> None:
-    given = hours(("0.25", "0", "measured"), (None, None, "missing"), ("0", "1.5", "interpolated"))
-    given[0] = Interval(start_ms=0, import_kwh=None, export_kwh=None, quality="missing", revision=0)
-    rows = buckets(given, hour_label(ZoneInfo("UTC")))
+    intervals = hours(
+        ("0.25", "0", "measured"), (None, None, "missing"), ("0", "1.5", "interpolated")
+    )
+    intervals[0] = interval(0, None, None, "missing")
+    rows = buckets(intervals, hour_label(ZoneInfo("UTC")))
     assert [(row.import_uwh, row.known, row.missing) for row in rows] == [
         (750_000_000, 3, 1),
         (0, 0, 4),
@@ -113,7 +115,7 @@ def test_what_is_missing_is_neither_zero_nor_hidden() -> None:
         import_kwh="0.750000000",
         export_kwh="6.000000000",
         missing=5,
-        intervals=given,
+        intervals=intervals,
     )
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(energy_table(found, rows, "2026-06-21"))
@@ -139,7 +141,7 @@ def test_a_bar_is_as_long_as_its_share(value: int, most: int, expected: str) -> 
 
 
 def test_csv_leaves_empty_what_is_missing() -> None:
-    given = [
+    intervals = [
         Interval(start_ms=0, import_kwh="0.1", export_kwh="0.2", quality="measured", revision=3),
         Interval(start_ms=1, import_kwh=None, export_kwh=None, quality="missing", revision=0),
     ]
@@ -150,7 +152,7 @@ def test_csv_leaves_empty_what_is_missing() -> None:
         import_kwh="0.1",
         export_kwh="0.2",
         missing=1,
-        intervals=given,
+        intervals=intervals,
     )
     assert list(csv.reader(io.StringIO(as_csv(found)))) == [
         ["meter", "start_ms", "import_kwh", "export_kwh", "quality", "revision"],
@@ -224,7 +226,7 @@ def test_the_operator_asks_with_theirs_and_needs_no_wallet(run: Any, tmp_path: P
     assert Asked.last.said["token"] is None
 
 
-@pytest.mark.parametrize("given", [(), ("--day", "2026-06-21", "--month", "2026-06")])
-def test_a_day_or_a_month_is_asked_for(run: Any, given: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("options", [(), ("--day", "2026-06-21", "--month", "2026-06")])
+def test_a_day_or_a_month_is_asked_for(run: Any, options: tuple[str, ...]) -> None:
     with pytest.raises(Mistake, match="either --day or --month"):
-        run(*given)
+        run(*options)

@@ -21,7 +21,7 @@ from gridtokenx_sim.demo.audit.records import Movement
 from gridtokenx_sim.demo.audit.signed import EvidenceError
 from gridtokenx_sim.demo.files.folder import Folder
 from gridtokenx_sim.demo.processes.commands import python
-from gridtokenx_sim.demo.processes.leash import leashed
+from gridtokenx_sim.demo.processes.parent_bond import bound_to_parent
 
 _REPLAY_TIMEOUT_S = 60.0
 
@@ -60,7 +60,11 @@ def replay_agrees(evidence: Evidence) -> str:
     command = python("gridtokenx_backend", "replay", "--verify", "--json", "--config", str(config))
     try:
         done = subprocess.run(
-            leashed(command), capture_output=True, timeout=_REPLAY_TIMEOUT_S, check=False, text=True
+            bound_to_parent(command),
+            capture_output=True,
+            timeout=_REPLAY_TIMEOUT_S,
+            check=False,
+            text=True,
         )
     except subprocess.TimeoutExpired:
         raise Violation(f"replay took longer than {_REPLAY_TIMEOUT_S:.0f} s") from None

@@ -1,7 +1,7 @@
 """One program of the demo as a child process: started, awaited, stopped; its words in a log file.
 
 A child has a session of its own, so that Ctrl-C reaches the demo alone and the demo decides the
-order in which things stop. It is on a leash: it cannot outlive the demo.
+order in which things stop. It dies with the demo (`parent_bond`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from gridtokenx_sim.demo.processes.leash import leashed
+from gridtokenx_sim.demo.processes.parent_bond import bound_to_parent
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 8.0
@@ -76,7 +76,7 @@ async def start_child(part: Part) -> Child:
     """Start `part` and waits until it is ready. Raises ChildFailed."""
     with part.log.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *leashed(part.command),
+            *bound_to_parent(part.command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,

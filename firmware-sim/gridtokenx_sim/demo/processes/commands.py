@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from gridtokenx_sim.demo.processes.child import environment
-from gridtokenx_sim.demo.processes.leash import leashed
+from gridtokenx_sim.demo.processes.parent_bond import bound_to_parent
 
 _TIMEOUT_S = 30.0
 
@@ -45,7 +45,7 @@ class Commands:
 
 async def _run(command: list[str]) -> tuple[int, bytes, bytes]:
     process = await asyncio.create_subprocess_exec(
-        *leashed(command),
+        *bound_to_parent(command),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

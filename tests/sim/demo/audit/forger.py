@@ -50,12 +50,12 @@ class Forger:
         """Applies `change` to an entry's outcome, and tells it in its leaf."""
         with database(self.path) as rows:
             query = "SELECT leaf, salt, input, outcome FROM journal WHERE seq = ?"
-            raw_leaf, salt, given, raw_outcome = rows.execute(query, (seq,)).fetchone()
+            raw_leaf, salt, input_, raw_outcome = rows.execute(query, (seq,)).fetchone()
             outcome = msgspec.msgpack.decode(raw_outcome)
             change(outcome)
             stored = msgspec.msgpack.encode(outcome)
             leaf = json.loads(raw_leaf)
-            committed = hashlib.sha256(salt + len(given).to_bytes(8, "big") + given + stored)
+            committed = hashlib.sha256(salt + len(input_).to_bytes(8, "big") + input_ + stored)
             leaf["commitment"] = committed.hexdigest()
             if in_leaf:
                 leaf["movements"] = _movements(outcome)

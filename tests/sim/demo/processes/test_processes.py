@@ -19,7 +19,7 @@ from gridtokenx_sim.demo.processes import supervisor as supervisor_module
 from gridtokenx_sim.demo.processes.broker import Broker, BrokerChoice, NoBroker, choose_broker
 from gridtokenx_sim.demo.processes.child import Child, ChildFailed, Part, last_words, start_child
 from gridtokenx_sim.demo.processes.commands import CommandFailed, Commands
-from gridtokenx_sim.demo.processes.leash import leashed
+from gridtokenx_sim.demo.processes.parent_bond import bound_to_parent
 from gridtokenx_sim.demo.processes.supervisor import Supervisor
 from gridtokenx_sim.demo.processes.together import together
 
@@ -115,14 +115,15 @@ async def test_a_child_that_ignores_sigterm_is_killed(
     assert await child.ended() == -signal.SIGKILL
 
 
-def test_a_leashed_command_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+def test_a_bound_command_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     """Also a stubborn one, and also after it has become another program."""
     pid_file = tmp_path / "pid"
     replaced = f"import os, sys; os.execv(sys.executable, [sys.executable, '-c', {STUBBORN!r}])"
     parent_code = f"""
 import subprocess, sys, time
-from gridtokenx_sim.demo.processes.leash import leashed
-child = subprocess.Popen(leashed([sys.executable, '-c', {replaced!r}]), stdout=subprocess.PIPE)
+from gridtokenx_sim.demo.processes.parent_bond import bound_to_parent
+command = bound_to_parent([sys.executable, '-c', {replaced!r}])
+child = subprocess.Popen(command, stdout=subprocess.PIPE)
 child.stdout.readline()
 open({str(pid_file)!r}, 'w').write(str(child.pid))
 print('up', flush=True)
@@ -140,8 +141,8 @@ time.sleep(600)
     assert not child.is_running()
 
 
-def test_a_leash_whose_holder_has_gone_starts_nothing() -> None:
-    command = leashed([sys.executable, "-c", "print('started')"])
+def test_a_command_whose_parent_has_gone_is_not_started() -> None:
+    command = bound_to_parent([sys.executable, "-c", "print('started')"])
     stale = [str(os.getpid() + 1) if word == str(os.getpid()) else word for word in command]
     done = subprocess.run(stale, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b"")

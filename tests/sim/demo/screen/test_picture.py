@@ -77,10 +77,10 @@ def scene(**changes: Any) -> Scene:
     return Scene(**fields | changes)
 
 
-def draw(given: Scene, width: int = 100) -> list[str]:
+def draw(drawn_scene: Scene, width: int = 100) -> list[str]:
     console = Console(width=width, color_system=None, legacy_windows=False)
     with console.capture() as capture:
-        console.print(picture(given, width))
+        console.print(picture(drawn_scene, width))
     return capture.get().splitlines()
 
 

@@ -1,7 +1,7 @@
-"""Runs a command that dies with the process that started it, however that one ends.
+"""A command that dies with the process that started it, however that one ends.
 
-Used as a script: `python leash.py PARENT-PID COMMAND...`. It asks the kernel for SIGKILL at the
-parent's death (prctl(2), PR_SET_PDEATHSIG) and becomes the command; the request outlives exec.
+Used as a script: `python parent_bond.py PARENT-PID COMMAND...`. It asks the kernel for SIGKILL at
+the parent's death (prctl(2), PR_SET_PDEATHSIG) and becomes the command; the request outlives exec.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Sequence
 _PR_SET_PDEATHSIG = 1
 
 
-def leashed(command: Sequence[str]) -> list[str]:
-    """Return the command line that runs `command`, whose first word is a path, on this process's
-    leash.
+def bound_to_parent(command: Sequence[str]) -> list[str]:
+    """Return a command line that runs `command` and dies with this process.
 
-    The request belongs to the thread that starts it: use the main thread.
+    The first word of `command` is a path. The request belongs to the thread that starts it, so
+    call this from the main thread.
     """
     python = [sys.executable, "-I", "-S", __file__]  # nothing but the standard library is needed
     return [*python, str(os.getpid()), *command]
