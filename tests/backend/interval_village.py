@@ -52,17 +52,17 @@ class IntervalVillage(Village):
             **terms,
         }
         super().__init__(**document)
-        self.given: list[tuple[Input, int]] = []
+        self.applied: list[tuple[Input, int]] = []
         for resident in self.people.values():
             grid = Movement(
                 asset=GRID, debit=issuer(GRID), credit=resident.wallet, amount=1000 * KWH
             )
             assert self.community.ledger.post([grid]) is None
 
-    def apply(self, given: Input, at_ms: int | None = None) -> Result:
-        result = super().apply(given, at_ms)
-        if hasattr(self, "given"):
-            self.given.append((given, self.at_ms))
+    def apply(self, input_: Input, at_ms: int | None = None) -> Result:
+        result = super().apply(input_, at_ms)
+        if hasattr(self, "applied"):
+            self.applied.append((input_, self.at_ms))
         return result
 
     def order(self, text: str, client_id: str = "", **other: Any) -> Order:
@@ -73,7 +73,7 @@ class IntervalVillage(Village):
             v=1,
             community=NAME,
             wallet=resident.wallet,
-            id=client_id or f"o{len(self.given)}",
+            id=client_id or f"o{len(self.applied)}",
             issued_ms=self.at_ms,
             side={"sells": "sell", "buys": "buy"}[verb],
             quantity_kwh=quantity,

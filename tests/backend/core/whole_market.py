@@ -105,12 +105,12 @@ class WholeMarket:
         }
 
     def _meter(self, name: str) -> dict[str, Any]:
-        given: dict[str, Any] = {"max_power_kw": "10000"}
+        terms: dict[str, Any] = {"max_power_kw": "10000"}
         if name == "A1":
-            given |= {"renewable": True, "technology": "solar"}
+            terms |= {"renewable": True, "technology": "solar"}
         if name == "B1":
-            given |= {"policy": "net", "renewable": True, "technology": "wind"}
-        return meter_terms(name, self.gateways[name], PEOPLE[OWNERS[name]], **given)
+            terms |= {"policy": "net", "renewable": True, "technology": "wind"}
+        return meter_terms(name, self.gateways[name], PEOPLE[OWNERS[name]], **terms)
 
     # --- what may be put to it ------------------------------------------------------------------
 
@@ -123,23 +123,23 @@ class WholeMarket:
         self.document = document
         self.apply(inputs.configure(terms))
 
-    def tell(self, who: str, kind: type[Instruction], **given: Any) -> Result:
+    def tell(self, who: str, kind: type[Instruction], **content: Any) -> Result:
         self.named += 1
         person = PEOPLE[who]
-        head = person._head(given.pop("id", f"i{self.named}"), self.at_ms, NAME)
-        return self.apply(order_input(person.sign(kind(**head, **given))))
+        head = person._head(content.pop("id", f"i{self.named}"), self.at_ms, NAME)
+        return self.apply(order_input(person.sign(kind(**head, **content))))
 
-    def apply(self, given: Input) -> Result:
+    def apply(self, input_: Input) -> Result:
         """As the writer does: first what is due."""
         if self.core.due_ms <= self.at_ms:
             self._apply(TickInput(DUE))
-        return self._apply(given)
+        return self._apply(input_)
 
-    def _apply(self, given: Input) -> Result:
-        outcome = machine.apply(self.core, given, self.at_ms)
-        assert machine.apply(self.double, given, self.at_ms) == outcome
+    def _apply(self, input_: Input) -> Result:
+        outcome = machine.apply(self.core, input_, self.at_ms)
+        assert machine.apply(self.double, input_, self.at_ms) == outcome
         if not isinstance(outcome, NotJournaled):
-            entry = make_entry(self.core.entries, self.at_ms, given, outcome, bytes(16))
+            entry = make_entry(self.core.entries, self.at_ms, input_, outcome, bytes(16))
             assert decode_outcome(entry.outcome) == outcome
             self.entries.append(entry)
             self._post(outcome)

@@ -106,6 +106,7 @@ def apply_instruction(
 
 
 def _untimely(community: Community, instruction: Instruction, at_ms: int) -> OrderRefused | None:
+    """Refuse an instruction that was signed too early or too late, or that cannot be remembered."""
     latest_ms = at_ms + community.limits.future_tolerance_ms
     oldest_ms = max(at_ms - community.order_window_ms, community.forgotten_ms)
     if not oldest_ms <= instruction.issued_ms <= latest_ms:
@@ -180,11 +181,15 @@ def _open_order(community: Community, wallet: str, client_id: str) -> RestingOrd
     order = community.book.by_key.get(key) or community.interval.book.by_key.get(key)
     if order is None:
         return OrderRefused(OrderRefusal.UNKNOWN_ORDER, "expected the id of an open order")
+    return _halted_zone(community, order) or order
+
+
+def _halted_zone(community: Community, order: RestingOrder) -> OrderRefused | None:
+    """Refuse to cancel or change an order whose zone is halted."""
     if reason := community.market.trading.frozen(order.zone):
-        return OrderRefused(
-            OrderRefusal.ZONE_CLOSED, f"expected a zone that is not halted; {reason}"
-        )
-    return order
+        detail = f"expected a zone that is not halted; {reason}"
+        return OrderRefused(OrderRefusal.ZONE_CLOSED, detail)
+    return None
 
 
 def _cancel_all(community: Community, command: CancelAll) -> AllCancelled | OrderRefused:
@@ -197,9 +202,8 @@ def _cancel_all(community: Community, command: CancelAll) -> AllCancelled | Orde
         if command.side in ("", order.side)
     ]
     for order in found:
-        if reason := community.market.trading.frozen(order.zone):
-            detail = f"expected a zone that is not halted; {reason}"
-            return OrderRefused(OrderRefusal.ZONE_CLOSED, detail)
+        if refused := _halted_zone(community, order):
+            return refused
     for order in found:
         community.market_of(order).cancel(order)
     return AllCancelled(command.wallet, [order.number for order in found])
@@ -218,7 +222,9 @@ def _amend(community: Community, amendment: Amend, at_ms: int) -> OrderAmended |
     filled_uwh = order.quantity_uwh - order.remaining_uwh
     quantity_uwh = filled_uwh + changed.quantity_uwh
     if changed.price_ugrx == order.price_ugrx and changed.quantity_uwh <= order.remaining_uwh:
-        return _reduce(community, order, changed.quantity_uwh, at_ms)
+        if refused := community.market.entry_rules.closed_zone(order.zone, at_ms):
+            return refused
+        return _reduce(community, order, changed.quantity_uwh)
     former, market = order.number, community.market_of(order)
     outcome = market.place(changed, at_ms, replaced=order)
     if isinstance(outcome, OrderRefused):
@@ -244,12 +250,8 @@ def _amend(community: Community, amendment: Amend, at_ms: int) -> OrderAmended |
     )
 
 
-def _reduce(
-    community: Community, order: RestingOrder, remaining_uwh: int, at_ms: int
-) -> OrderAmended | OrderRefused:
+def _reduce(community: Community, order: RestingOrder, remaining_uwh: int) -> OrderAmended:
     """Make an order smaller, or leave it as large as it is. It keeps its place in the queue."""
-    if reason := community.market.trading.closed(order.zone, at_ms):
-        return OrderRefused(OrderRefusal.ZONE_CLOSED, f"expected an open zone; {reason}")
     if remaining_uwh < order.remaining_uwh:
         community.market_of(order).reduce(order, order.remaining_uwh - remaining_uwh)
     filled_uwh = order.quantity_uwh - remaining_uwh

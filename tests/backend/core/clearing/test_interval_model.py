@@ -76,10 +76,10 @@ def test_whatever_is_ordered_is_cleared_as_published_and_every_microgrx_is_somew
 def assert_replayed(village: IntervalVillage) -> None:
     """The same inputs make the same state, from the beginning and from any snapshot."""
     fresh = IntervalVillage(village.document["link"], market=village.document["market"]).community
-    half = len(village.given) // 2
-    for number, (given_input, at_ms) in enumerate(village.given):
+    half = len(village.applied) // 2
+    for number, (input_, at_ms) in enumerate(village.applied):
         if number == half:
             assert restore(fresh.snapshot()).snapshot() == fresh.snapshot()
             fresh = restore(fresh.snapshot())
-        machine.apply(fresh, given_input, at_ms)
+        machine.apply(fresh, input_, at_ms)
     assert fresh.snapshot() == village.community.snapshot()

@@ -62,10 +62,10 @@ class Floor:
         )
         return self.market.place(order, 0)
 
-    def trades(self, *given: str) -> list[tuple[str, str, int, int]]:
+    def trades(self, *texts: str) -> list[tuple[str, str, int, int]]:
         """(buyer, seller, kWh, µGRX a kWh) of the last of these, such as `"ben buys 5 at 0.25"`."""
         found: list[tuple[str, str, int, int]] = []
-        for text in given:
+        for text in texts:
             wallet, verb, kwh, _, price, *how = text.split()
             outcome = self.place(
                 wallet,
@@ -161,7 +161,7 @@ def test_cover_beyond_64_bits_is_a_shortage_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "trades"),
+    ("texts", "trades"),
     [
         pytest.param(["anna sells 5 at 0.2", "ben buys 5 at 0.1"], [], id="apart"),
         pytest.param(
@@ -235,9 +235,9 @@ def test_cover_beyond_64_bits_is_a_shortage_and_nothing_else() -> None:
     ],
 )
 def test_orders_trade_at_the_resting_price_by_price_and_time(
-    given: list[str], trades: list[tuple[str, str, int, int]]
+    texts: list[str], trades: list[tuple[str, str, int, int]]
 ) -> None:
-    assert Floor().trades(*given) == trades
+    assert Floor().trades(*texts) == trades
 
 
 @pytest.mark.parametrize(

@@ -142,13 +142,13 @@ EXCHANGE_CORE: list[tuple[str, tuple[str, int, int, str], list[Any], list[Any], 
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "trades", "bids", "asks"),
+    ("name", "incoming", "trades", "bids", "asks"),
     EXCHANGE_CORE,
     ids=[row[0] for row in EXCHANGE_CORE],
 )
 def test_exchange_core_trades_the_same_with_the_same_orders(
     name: str,
-    given: tuple[str, int, int, str],
+    incoming: tuple[str, int, int, str],
     trades: list[tuple[int, int, int]],
     bids: list[tuple[int, int]],
     asks: list[tuple[int, int]],
@@ -156,7 +156,7 @@ def test_exchange_core_trades_the_same_with_the_same_orders(
     floor = PublishedFloor()
     for side, quantity, price in EXCHANGE_CORE_BOOK:
         assert floor.submit("anna", side, quantity, price) == []
-    side, quantity, price, how = given
+    side, quantity, price, how = incoming
     assert floor.submit("ben", side, quantity, price, how) == trades, name
     assert floor.depth(BUY) == bids
     assert floor.depth(SELL) == asks

@@ -122,11 +122,11 @@ class MoneyRules(RuleBasedStateMachine):
         owner = people[certificate.owner]
         head = owner._head(f"r{self.fresh}", self.village.at_ms, "lane")
         serial, was_used = certificate.serial, certificate.status == "retired"
-        given: Any = (
+        instruction: Any = (
             RecRetire(**head, serial=serial, beneficiary="the bakery")
             if use
             else RecTransfer(**head, serial=serial, to=self.who(to).wallet)
         )
-        outcome = self.village.tell(given)
+        outcome = self.village.tell(instruction)
         impossible = was_used or (not use and self.who(to) is owner)
         assert isinstance(outcome, OrderRefused) == impossible

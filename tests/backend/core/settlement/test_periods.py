@@ -27,13 +27,13 @@ NEXT_MS = END_MS + 24 * HOUR_MS
 
 def step(village: Village, status: str, revision: int, **changed: Any) -> Result:
     """A step of May, which ends an hour after the village's beginning."""
-    given: dict[str, Any] = {
+    content: dict[str, Any] = {
         "month": "2026-05",
         "from_ms": 0,
         "to_ms": END_MS,
         "documents": [(village.anna.wallet, HASH)],
     }
-    command = PeriodCommand(status=status, revision=revision, **(given | changed))  # type: ignore[arg-type]
+    command = PeriodCommand(status=status, revision=revision, **(content | changed))  # type: ignore[arg-type]
     return village.apply(inputs.change_period(command))
 
 
@@ -206,15 +206,17 @@ def test_a_step_is_journaled_as_it_was_given(village: Village) -> None:
         report=HASH,
         feed_in=fed(village, 8),
     )
-    given = inputs.change_period(command)
-    again = inputs.parse("period", given.raw)
-    assert again == given
-    assert msgspec.json.decode(given.raw)["feed_in"] == [[village.anna.wallet, 8 * KWH, 8 * KWH, 0]]
+    input_ = inputs.change_period(command)
+    again = inputs.parse("period", input_.raw)
+    assert again == input_
+    assert msgspec.json.decode(input_.raw)["feed_in"] == [
+        [village.anna.wallet, 8 * KWH, 8 * KWH, 0]
+    ]
 
 
 @pytest.mark.parametrize("minted_kwh", [9, 10**9, -1])
 def test_a_mark_beyond_what_was_minted_is_refused(village: Village, minted_kwh: int) -> None:
     more = max(0, minted_kwh)
-    given = step(village, "final", 1, feed_in=fed(village, more, minted_kwh))
-    assert refused(given) is PeriodRefusal.BAD_PERIOD
+    result = step(village, "final", 1, feed_in=fed(village, more, minted_kwh))
+    assert refused(result) is PeriodRefusal.BAD_PERIOD
     assert village.grid(village.anna) == (8 * KWH, 3 * KWH)

@@ -37,8 +37,8 @@ def test_an_order_whose_price_the_new_terms_refuse_is_cancelled(
 ) -> None:
     village = Village()
     village.give_grid(village.north, "ABB-1", 5 * KWH)
-    given = village.anna.order("a", "sell", "1", "0.5")
-    village.accept(msgspec.structs.replace(given, segment=segment))
+    order = village.anna.order("a", "sell", "1", "0.5")
+    village.accept(msgspec.structs.replace(order, segment=segment))
     village.configure(**terms)
     community = village.community
     found = len(community.book.orders) + len(community.interval.book.orders)
@@ -67,8 +67,8 @@ def test_no_order_rests_or_is_placed_where_energy_is_shared(segment: str) -> Non
     village = Settling(interval={"enabled": True})
     village.read("ABB-1", export_uwh=2 * KWH, quarters=1)
     at_ms = village.at_ms
-    given = village.ben.order("b", "buy", "1", "0.2", issued_ms=at_ms)
-    village.accept(msgspec.structs.replace(given, segment=segment))
+    order = village.ben.order("b", "buy", "1", "0.2", issued_ms=at_ms)
+    village.accept(msgspec.structs.replace(order, segment=segment))
     village.tell(village.anna.standing("s", "sell", "0.1", issued_ms=at_ms))
     village.configure(**SHARED)
     assert _findings(village) == []

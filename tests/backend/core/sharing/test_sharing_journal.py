@@ -66,9 +66,9 @@ def test_a_due_clearing_shares_instead_of_running_an_auction() -> None:
 def test_the_entry_says_the_allocation_and_the_leaf_its_movements() -> None:
     village = SharingVillage()
     village.quarter(0, plant=600 * WH, flat_b=300 * WH)
-    given = inputs.clear_interval(FIRST_MS)
+    input_ = inputs.clear_interval(FIRST_MS)
     outcome = cleared(village, 0)
-    entry = make_entry(9, village.at_ms, given, outcome, bytes(16))
+    entry = make_entry(9, village.at_ms, input_, outcome, bytes(16))
     assert decode_outcome(entry.outcome) == outcome
     assert decode_leaf(entry.leaf).movements == outcome.movements
     assert outcome.movements
@@ -93,12 +93,12 @@ def test_the_operators_correction_comes_back_out_of_the_retired_energy() -> None
 
 
 def test_a_replay_shares_to_the_same_byte() -> None:
-    given: list[tuple[Any, int]] = []
+    applied: list[tuple[Any, int]] = []
 
     class Recording(SharingVillage):
         def apply(self, each: inputs.Input, at_ms: int | None = None) -> Result:
             outcome = super().apply(each, at_ms)
-            given.append((each, self.at_ms))
+            applied.append((each, self.at_ms))
             return outcome
 
     village = Recording()
@@ -107,7 +107,7 @@ def test_a_replay_shares_to_the_same_byte() -> None:
     village.quarter(1, plant=100 * WH, flat_b=0, flat_c=900 * WH)
     clear(village, 1)
     again = communities.Community()
-    for each, at_ms in given:
+    for each, at_ms in applied:
         machine.apply(again, inputs.parse(inputs.kind_of(each), each.raw), at_ms)
     assert again.snapshot() == village.community.snapshot()
 
