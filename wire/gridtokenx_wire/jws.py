@@ -52,7 +52,7 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     typ: str
 
 
-class _HeaderByOthers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _HeaderByOthers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alg: Literal["Ed25519"]
     typ: str | None = None
     kid: str | None = None

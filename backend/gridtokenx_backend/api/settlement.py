@@ -56,7 +56,7 @@ _ATTEMPTS = 3
 _LATEST_MS = 2**53
 
 
-class DepositBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DepositBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wallet: str
     amount_grx: str
     reference: str
@@ -70,7 +70,7 @@ class ReasonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
-class CorrectionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CorrectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a meter really counted from `from_ms` to `to_ms`, both the starts of intervals."""
 
     meter: str

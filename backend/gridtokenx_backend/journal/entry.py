@@ -75,7 +75,7 @@ _outcome_decoder: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Out
 def make_entry(
     seq: int,
     at_ms: int,
-    given: Input,
+    input_: Input,
     outcome: Outcome,
     salt: bytes,
     *,
@@ -88,9 +88,9 @@ def make_entry(
     a stored entry is made again.
     """
     stored = _encode_outcome(outcome)
-    kind = kind_of(given)
+    kind = kind_of(input_)
     movements = movements_of(outcome)
-    commitment = commit(salt, given.raw, stored)
+    commitment = commit(salt, input_.raw, stored)
     if leaf_version == 1:
         leaf = _encode_leaf(
             _LeafOfVersion1(
@@ -110,28 +110,38 @@ def make_entry(
             )
         )
     previous = outcome.previous if type(outcome) is FrameAccepted else 0
-    return Entry(seq, at_ms, kind, previous, leaf, leaf_hash(leaf), salt, given.raw, stored)
+    return Entry(
+        seq=seq,
+        at_ms=at_ms,
+        kind=kind,
+        previous=previous,
+        leaf=leaf,
+        leaf_hash=leaf_hash(leaf),
+        salt=salt,
+        input=input_.raw,
+        outcome=stored,
+    )
 
 
-def commit(salt: bytes, given: bytes, outcome: bytes) -> str:
-    """The salted commitment to an entry's private part, in hex."""
+def commit(salt: bytes, input_: bytes, outcome: bytes) -> str:
+    """Return the salted commitment to an entry's private part, in hex."""
     hashed = hashlib.sha256(salt)
-    hashed.update(len(given).to_bytes(8, "big"))
-    hashed.update(given)
+    hashed.update(len(input_).to_bytes(8, "big"))
+    hashed.update(input_)
     hashed.update(outcome)
     return hashed.hexdigest()
 
 
 def leaf_hash(leaf: bytes) -> bytes:
-    """RFC 6962 §2.1."""
+    """Return the hash of a leaf (RFC 6962 §2.1)."""
     return hashlib.sha256(b"\x00" + leaf).digest()
 
 
 def decode_outcome(stored: bytes) -> Outcome:
-    """The outcome of a stored entry."""
+    """Return the outcome of a stored entry."""
     return _outcome_decoder.decode(stored)
 
 
 def decode_leaf(stored: bytes) -> Leaf:
-    """The content of a stored leaf. Raises ValueError."""
+    """Return the content of a stored leaf. Raises ValueError."""
     return _leaf_decoder.decode(stored)

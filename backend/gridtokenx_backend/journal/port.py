@@ -33,31 +33,33 @@ class TradeRow(NamedTuple):
 
 
 def trade_rows(seq: int, at_ms: int, outcome: Outcome) -> list[TradeRow]:
-    """The trades of entry `seq`, as its rows of the history."""
+    """Return the trades of entry `seq` as the rows of the market's history."""
     return [
         TradeRow(
-            seq,
-            n,
-            at_ms,
-            trade.price_ugrx,
-            trade.quantity_uwh,
-            trade.gross_ugrx,
-            trade.fee_ugrx,
-            trade.buyer,
-            trade.seller,
-            trade.net_ugrx,
-            trade.wheeling_ugrx,
-            trade.loss_ugrx,
-            trade.buyer_zone,
-            trade.seller_zone,
-            trade.segment,
-            trade.rent_ugrx,
+            seq=seq,
+            n=n,
+            at_ms=at_ms,
+            price_ugrx=trade.price_ugrx,
+            quantity_uwh=trade.quantity_uwh,
+            gross_ugrx=trade.gross_ugrx,
+            fee_ugrx=trade.fee_ugrx,
+            buyer=trade.buyer,
+            seller=trade.seller,
+            net_ugrx=trade.net_ugrx,
+            wheeling_ugrx=trade.wheeling_ugrx,
+            loss_ugrx=trade.loss_ugrx,
+            buyer_zone=trade.buyer_zone,
+            seller_zone=trade.seller_zone,
+            segment=trade.segment,
+            rent_ugrx=trade.rent_ugrx,
         )
         for n, trade in enumerate(trades_of(outcome))
     ]
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
+    """A community's state after the entry `seq`. `digest` is the SHA-256 of `state`, in hex."""
+
     seq: int
     state: bytes
     digest: str

@@ -41,7 +41,7 @@ PROGRESS_EVERY = 10_000
 log = structlog.get_logger()
 
 
-class ReplayReport(msgspec.Struct, frozen=True):
+class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a verification compared: entries, signatures, snapshots' digests, stored intervals."""
 
     entries: int
@@ -52,7 +52,10 @@ class ReplayReport(msgspec.Struct, frozen=True):
 
 
 async def rebuild(journal: Journal) -> Community:
-    """The community as the journal has it: newest snapshot, and the entries after it."""
+    """Return the community as the journal has it: the newest snapshot and the entries after it.
+
+    Raises ReplayMismatch, JournalUnavailable.
+    """
     snapshot = await journal.newest_snapshot()
     community = Community()
     if snapshot is not None:
@@ -85,15 +88,18 @@ def _is_comparable(snapshot: Snapshot) -> bool:
 
 
 def replay_entry(community: Community, entry: Entry) -> None:
-    """Applies a stored entry again; everything that was stored of it must come out the same."""
+    """Apply a stored entry again; everything that was stored of it must come out the same.
+
+    Raises ReplayMismatch.
+    """
     _apply(community, entry, _parse(community, entry))
 
 
-def _apply(community: Community, entry: Entry, given: Input) -> Outcome:
+def _apply(community: Community, entry: Entry, input_: Input) -> Outcome:
     try:
-        outcome = machine.apply(community, given, entry.at_ms)
+        outcome = machine.apply(community, input_, entry.at_ms)
     except (KeyError, ValueError) as error:
-        if not isinstance(given, ConfigurationInput):
+        if not isinstance(input_, ConfigurationInput):
             raise  # only terms that were checked before may be put to the core
         raise ReplayMismatch(f"entry {entry.seq}: its terms cannot be used: {error}") from None
     if isinstance(outcome, NotJournaled):
@@ -102,7 +108,7 @@ def _apply(community: Community, entry: Entry, given: Input) -> Outcome:
     again = make_entry(
         entry.seq,
         entry.at_ms,
-        given,
+        input_,
         outcome,
         entry.salt,
         leaf_version=leaf.v,
@@ -114,7 +120,7 @@ def _apply(community: Community, entry: Entry, given: Input) -> Outcome:
 
 
 def _parse(community: Community, entry: Entry) -> Input:
-    """The input of the next entry, after a look that the entry agrees with itself."""
+    """Return the input of the next entry, once the entry is known to agree with itself."""
     if entry.seq != community.entries + 1:
         raise ReplayMismatch(f"entry {community.entries + 1}: missing")
     if fault := _fault(entry):
@@ -128,7 +134,7 @@ def _parse(community: Community, entry: Entry) -> Input:
 
 
 def _fault(entry: Entry) -> str:
-    """Which columns of an entry contradict each other, or nothing."""
+    """Return which columns of an entry contradict each other, or an empty text."""
     if None in entry:
         return f"its {Entry._fields[entry.index(None)]} was erased"
     if leaf_hash(entry.leaf) != entry.leaf_hash:
@@ -158,7 +164,7 @@ def _difference(again: Entry, stored: Entry) -> str:
 async def verify(
     journal: Journal, progress: Callable[[int], None], series: SeriesCheck | None = None
 ) -> ReplayReport:
-    """Replays everything from the first entry on and compares it with what is stored.
+    """Replay everything from the first entry on and compare it with what is stored.
 
     Raises ReplayMismatch at the first difference.
     """
@@ -168,9 +174,9 @@ async def verify(
     if newest is not None:
         _check_snapshot(newest, await journal.last_seq())
     async for entry in journal.entries(0):
-        given = _parse(community, entry)
-        signatures += _check_signature(community, entry, given)
-        outcome = _apply(community, entry, given)
+        input_ = _parse(community, entry)
+        signatures += _check_signature(community, entry, input_)
+        outcome = _apply(community, entry, input_)
         if series is not None:
             await series.entry(entry.seq, outcome)
         if rows := trade_rows(entry.seq, entry.at_ms, outcome):
@@ -187,33 +193,36 @@ async def verify(
         raise ReplayMismatch(f"the history of trades has {found} of them, the entries {trades}")
     if series is not None:
         await series.end(community.entries)
-    found_rows = series.rows if series is not None else 0
     return ReplayReport(
-        community.entries, digest(community.snapshot()), signatures, snapshots, found_rows
+        entries=community.entries,
+        digest=digest(community.snapshot()),
+        signatures=signatures,
+        snapshots=snapshots,
+        intervals=series.rows if series is not None else 0,
     )
 
 
-def _check_signature(community: Community, entry: Entry, given: Input) -> int:
-    """How many signatures the entry's input has, if all are valid."""
-    jobs = _signatures(community, given)
+def _check_signature(community: Community, entry: Entry, input_: Input) -> int:
+    """Return how many signatures an entry has. Raises ReplayMismatch if one is not valid."""
+    jobs = _signatures(community, input_)
     if not all(check(job) for job in jobs):
         raise ReplayMismatch(f"entry {entry.seq}: its signature is not valid")
     return len(jobs)
 
 
-def _signatures(community: Community, given: Input) -> list[SignatureJob]:
-    match given:
+def _signatures(community: Community, input_: Input) -> list[SignatureJob]:
+    match input_:
         case FrameInput():
-            signature, signed, _ = cose.split(given.raw)
-            return [(_key_of(community, given.frame.device), signature, signed)]
+            signature, signed, _ = cose.split(input_.raw)
+            return [(_key_of(community, input_.frame.device), signature, signed)]
         case OrderInput():
-            parsed = parse_instruction(given.raw)
+            parsed = parse_instruction(input_.raw)
             return [parsed.signed.job(parsed.public_key)]
         case EnrolmentInput():
-            enrolment = given.enrolment
+            enrolment = input_.enrolment
             return [enrolment.signed.job(enrolment.public_key)]
         case RotationInput():
-            rotation = given.rotation
+            rotation = input_.rotation
             former = _key_of(community, rotation.device)
             return [rotation.consent.job(former), rotation.signed.job(rotation.public_key)]
     return []

@@ -16,7 +16,9 @@ from gridtokenx_sim.config.amounts import Kwh
 Seconds = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class _Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+class _Window(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"
+):
     from_s: Seconds | None = None
     until_s: Seconds | None = None
 

@@ -60,9 +60,8 @@ async def _wallet_address(commands: Commands, folder: Folder, member: town.Membe
 async def set_standing_order(
     commands: Commands, folder: Folder, member: town.Member, api: str
 ) -> None:
-    """Sign and sends the member's standing order. Raises CommandFailed."""
+    """Sign and send the member's standing order. Raises CommandFailed."""
     file = str(wallet_file(folder, member))
     order = [member.side, "--price", member.price_grx_per_kwh, "--segment", member.segment]
-    await commands.answer(
-        "gridtokenx_client", "wallet", "standing", *order, "--key", file, "--api", api
-    )
+    options = ["--key", file, "--api", api]
+    await commands.answer("gridtokenx_client", "wallet", "standing", *order, *options)

@@ -123,7 +123,9 @@ async def test_a_snapshot_and_the_tail_give_what_a_replay_from_the_start_gives(
 
 async def test_a_verification_says_what_it_has_compared(path: Path) -> None:
     community = await rebuilt(path)
-    assert await verified(path) == ReplayReport(8, digest(community.snapshot()), 5, 1)
+    assert await verified(path) == ReplayReport(
+        entries=8, digest=digest(community.snapshot()), signatures=5, snapshots=1
+    )
 
 
 async def test_a_verification_works_beside_a_running_writer(path: Path) -> None:

@@ -88,7 +88,12 @@ def _due(entry: Entry, marks: Marks, owners: dict[str, str]) -> list[Movement]:
         if meter not in order:
             order.append(meter)
     return [
-        Movement("GRID", _ISSUER, owners[meter], marks.newest[meter] - before[meter])
+        Movement(
+            asset="GRID",
+            debit=_ISSUER,
+            credit=owners[meter],
+            amount=marks.newest[meter] - before[meter],
+        )
         for meter in order
         if marks.newest[meter] > before[meter]
     ]

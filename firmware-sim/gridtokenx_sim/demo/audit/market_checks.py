@@ -116,8 +116,8 @@ def _check_settled(entry: Entry, trades: list[Trade], movements: list[Movement])
 def _settlement(trade: Trade) -> list[Movement]:
     """Return the movements of a trade: money one way and energy the other."""
     movements = [
-        Movement("GRX", trade.buyer, trade.seller, trade.net_ugrx),
-        Movement("GRX", trade.buyer, _FEES, trade.fee_ugrx),
-        Movement("GRID", trade.seller, trade.buyer, trade.quantity_uwh),
+        Movement(asset="GRX", debit=trade.buyer, credit=trade.seller, amount=trade.net_ugrx),
+        Movement(asset="GRX", debit=trade.buyer, credit=_FEES, amount=trade.fee_ugrx),
+        Movement(asset="GRID", debit=trade.seller, credit=trade.buyer, amount=trade.quantity_uwh),
     ]
     return [movement for movement in movements if movement.amount]

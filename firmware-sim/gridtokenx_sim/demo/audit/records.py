@@ -16,7 +16,7 @@ from gridtokenx_sim.demo.audit.signed import EvidenceError, Frame, read_frame
 T = TypeVar("T")
 
 
-class Movement(msgspec.Struct, frozen=True, array_like=True):
+class Movement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """`amount` base units of `asset` from the account `debit` to the account `credit`."""
 
     asset: str
@@ -25,7 +25,7 @@ class Movement(msgspec.Struct, frozen=True, array_like=True):
     amount: int
 
 
-class Leaf(msgspec.Struct, frozen=True):
+class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     """The public part of an entry."""
 
     v: int
@@ -36,7 +36,7 @@ class Leaf(msgspec.Struct, frozen=True):
     commitment: str
 
 
-class Trade(msgspec.Struct, frozen=True, array_like=True):
+class Trade(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The buyer pays gross and rent, the seller gets net; charges are what lies between."""
 
     maker: int
@@ -56,7 +56,7 @@ class Trade(msgspec.Struct, frozen=True, array_like=True):
     rent_ugrx: int = 0
 
 
-class FrameOutcome(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
+class FrameOutcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="frame"):
     """The outcome of a frame.
 
     `verdicts` are (index, reason) of the readings that were not accepted.
@@ -71,7 +71,7 @@ class FrameOutcome(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
     movements: list[Movement]
 
 
-class OrderOutcome(msgspec.Struct, frozen=True, array_like=True, tag="order"):
+class OrderOutcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="order"):
     """The outcome of an order."""
 
     number: int
@@ -83,7 +83,7 @@ class OrderOutcome(msgspec.Struct, frozen=True, array_like=True, tag="order"):
     movements: list[Movement]
 
 
-class AmendOutcome(msgspec.Struct, frozen=True, array_like=True, tag="amend"):
+class AmendOutcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="amend"):
     """The outcome of a changed order."""
 
     number: int
@@ -98,7 +98,7 @@ class AmendOutcome(msgspec.Struct, frozen=True, array_like=True, tag="amend"):
     movements: list[Movement]
 
 
-class TickOutcome(msgspec.Struct, frozen=True, array_like=True, tag="tick"):
+class TickOutcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="tick"):
     """The outcome of a tick.
 
     `movements` are beside those of the orders: what bought energy covered is retired.
@@ -110,7 +110,7 @@ class TickOutcome(msgspec.Struct, frozen=True, array_like=True, tag="tick"):
     movements: list[Movement] = []
 
 
-class AuctionOrder(msgspec.Struct, frozen=True, array_like=True):
+class AuctionOrder(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """An order as it stood in the book that was cleared."""
 
     number: int
@@ -120,7 +120,7 @@ class AuctionOrder(msgspec.Struct, frozen=True, array_like=True):
     quantity_uwh: int
 
 
-class ZoneClearing(msgspec.Struct, frozen=True, array_like=True):
+class ZoneClearing(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A zone's auction: its book, and what came of it. None where nothing trades."""
 
     zone: str
@@ -133,7 +133,7 @@ class ZoneClearing(msgspec.Struct, frozen=True, array_like=True):
     welfare_ugrx: int
 
 
-class ClearOutcome(msgspec.Struct, frozen=True, array_like=True, tag="clear"):
+class ClearOutcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="clear"):
     """The outcome of an interval's auctions.
 
     `orders` are those that standing orders placed; they trade with all that waited.
@@ -184,7 +184,7 @@ class AskedOutcome(msgspec.Struct, frozen=True, array_like=True, tag="withdraw")
     number: int
 
 
-class PaidOutcome(msgspec.Struct, frozen=True, array_like=True, tag="paid"):
+class PaidOutcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="paid"):
     number: int
     wallet: str
     amount_ugrx: int
@@ -195,7 +195,7 @@ class UnpaidOutcome(msgspec.Struct, frozen=True, array_like=True, tag="unpaid"):
     number: int
 
 
-class CorrectOutcome(msgspec.Struct, frozen=True, array_like=True, tag="correct"):
+class CorrectOutcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="correct"):
     """The outcome of a correction.
 
     `owed_uwh` is what the owner's next mints pay back, after this.
@@ -220,21 +220,25 @@ class CertificatesOutcome(msgspec.Struct, frozen=True, array_like=True, tag="rec
     movements: list[Movement]
 
 
-class CertificateMovedOutcome(msgspec.Struct, frozen=True, array_like=True, tag="rec_transfer"):
+class CertificateMovedOutcome(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="rec_transfer"
+):
     serial: str
     wallet: str
     to: str
     movements: list[Movement]
 
 
-class CertificateRetiredOutcome(msgspec.Struct, frozen=True, array_like=True, tag="rec_retire"):
+class CertificateRetiredOutcome(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="rec_retire"
+):
     serial: str
     wallet: str
     beneficiary: str
     movements: list[Movement]
 
 
-class PeriodOutcome(msgspec.Struct, frozen=True, array_like=True, tag="period"):
+class PeriodOutcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="period"):
     month: str
     status: str
     revision: int

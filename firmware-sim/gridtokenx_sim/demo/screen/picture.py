@@ -65,7 +65,7 @@ def _totals(scene: Scene) -> RenderableType:
     if summary is None:
         return Text("waiting for the backend …", style="dim")
     refused = summary.readings_rejected + summary.readings_quarantined
-    return Text.assemble(
+    parts: list[str | tuple[str, str]] = [
         "readings ",
         (f"{summary.readings_accepted:,} ✓ ", "bold"),
         (f"{refused:,} ✗", "bold red" if refused else "bold"),
@@ -78,9 +78,8 @@ def _totals(scene: Scene) -> RenderableType:
         " trades · ",
         (f"{summary.settlements:,}", "bold"),
         " settled",
-        overflow="ellipsis",
-        no_wrap=True,
-    )
+    ]
+    return Text.assemble(*parts, overflow="ellipsis", no_wrap=True)
 
 
 def _member_rows(scene: Scene, width: int) -> RenderableType:
