@@ -1,1 +1,1 @@
-"""The uniform-price call auction, as arithmetic: a book in, a clearing out. No ledger, no clock."""
+"""The uniform-price call auction as pure arithmetic: a book gives a clearing, without a ledger."""

@@ -1,4 +1,4 @@
-"""One zone's auction: volume, equilibrium interval, price, fills, pairs and welfare of a book."""
+"""The auction of one zone: volume, equilibrium interval, price, fills, pairs and welfare."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from gridtokenx_wire.units import UWH_PER_KWH
 
 
 class Clearing(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """What became of a zone's book.
+    """The result of a zone's auction.
 
-    `price_ugrx` is None where nothing trades. `bids` and `asks` are the fills, first served first.
+    `price_ugrx` is None where nothing trades. `bids` and `asks` are the fills in order of priority.
     `welfare_ugrx` is what the buyers were ready to pay above what the sellers asked. `demand` and
-    `supply` are the curves.
+    `supply` are the curves, as (price, quantity).
     """
 
     equilibrium: Equilibrium
@@ -42,10 +42,10 @@ class Clearing(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 def clear(orders: Sequence[AuctionOrder], tick_ugrx: int) -> Clearing:
-    """Clears a book. Prices are multiples of `tick_ugrx`, quantities above 0, numbers unique.
+    """Clear a book. Prices are multiples of `tick_ugrx`, quantities above 0, numbers unique.
 
-    The price is the middle of the equilibrium interval, floored to a tick; as its ends are ticks,
-    it stays inside.
+    The price is the middle of the equilibrium interval, floored to a tick. The ends of the interval
+    are whole ticks, so the price stays inside.
     """
     bids, asks = bids_first_served(orders), asks_first_served(orders)
     found = equilibrium(price_points(bids, asks), bids, asks)
@@ -78,14 +78,14 @@ def clear(orders: Sequence[AuctionOrder], tick_ugrx: int) -> Clearing:
 
 
 def middle(found: Equilibrium, tick_ugrx: int) -> int:
-    """The middle of an interval with two ends, floored to a tick."""
+    """Return the middle of an interval with two ends, floored to a tick."""
     assert found.low_ugrx is not None
     assert found.high_ugrx is not None
     return (found.low_ugrx + found.high_ugrx) // 2 // tick_ugrx * tick_ugrx
 
 
 def welfare_ugrx(bought: Sequence[Fill], sold: Sequence[Fill]) -> int:
-    """The buyers' limits less the sellers', over what trades; whole µGRX for lots and ticks."""
+    """Return the buyers' limits less the sellers' over what trades, in whole µGRX."""
     worth = sum(bid.price_ugrx * quantity_uwh for bid, quantity_uwh in bought)
     cost = sum(ask.price_ugrx * quantity_uwh for ask, quantity_uwh in sold)
     return (worth - cost) // UWH_PER_KWH

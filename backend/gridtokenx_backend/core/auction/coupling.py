@@ -1,7 +1,7 @@
-"""Between zones: what each zone's auction left over is traded over the links with room.
+"""The coupling of zones: what their auctions left over is traded over links that have room.
 
-The flow is the one of the greatest welfare. A buyer pays its zone's coupling price and a seller
-gets its own zone's; between them lie wheeling, loss, and the rent of links that are full.
+The flow is the one with the greatest welfare. A buyer pays the coupling price of its own zone, and
+a seller gets that of its own zone. The difference is wheeling, loss, and the rent of full links.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gridtokenx_wire.units import UWH_PER_KWH
 
 
 class ZoneCoupling(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """A zone's part. The prices are None where no energy passes."""
+    """The part of a zone in the coupling. The prices are None where no energy passes."""
 
     zone: str
     exported_uwh: int
@@ -28,7 +28,7 @@ class ZoneCoupling(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class LinkFlow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """`rent_ugrx_per_kwh` is what the price rises by above the link's cost; 0 unless it is full."""
+    """What passes a link. The price rises over it by its cost and, if it is full, by the rent."""
 
     flow_uwh: int
     rent_ugrx_per_kwh: int
@@ -45,7 +45,7 @@ class CoupledPair(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc
 
 
 class Coupling(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Zones and links in the order in which they were given."""
+    """The result of a coupling. Zones and links have the order of `couple`'s arguments."""
 
     zones: list[ZoneCoupling]
     links: list[LinkFlow]
@@ -54,9 +54,9 @@ class Coupling(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 def couple(zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], tick_ugrx: int) -> Coupling:
-    """Trades the zones' offers. Prices and links' costs are multiples of `tick_ugrx`.
+    """Trade the zones' offers. Prices and the costs of links are multiples of `tick_ugrx`.
 
-    Equal ways and sellers are told apart by the order of `zones` and `links`.
+    Among equal ways and sellers the order of `zones` and `links` decides.
     """
     flow = best_flow(zones, links)
     found = _zones(zones, links, flow, tick_ugrx)
@@ -127,7 +127,7 @@ def _use(link: CouplingLink, over_uwh: int, prices: dict[str, int | None]) -> Li
 def _pairs(
     zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: NetworkFlow
 ) -> list[CoupledPair]:
-    """Takes the flow apart into ways from zone to zone, and each way into pairs of orders."""
+    """Split the flow into ways from zone to zone, and each way into pairs of orders."""
     place = {zone.zone: number for number, zone in enumerate(zones)}
     ends = [(place[link.source], place[link.target]) for link in links]
     over, imported = list(flow.over), list(flow.imported)
@@ -152,9 +152,9 @@ def _pairs(
 def _way(
     zone: int, ends: Sequence[tuple[int, int]], over: Sequence[int], imported: Sequence[int]
 ) -> tuple[int, list[int]]:
-    """The next zone along the flow that still imports, and the links to it.
+    """Return the next zone along the flow that still imports, and the links to it.
 
-    A best flow has no circles: each would cost something.
+    A best flow has no circles, because each would cost something.
     """
     way: list[int] = []
     while not imported[zone]:
@@ -167,7 +167,7 @@ def _way(
 
 
 class _Served:
-    """Offers handed out from the first on."""
+    """Offers that are used up from the first on."""
 
     def __init__(self, offers: Sequence[Offer]) -> None:
         self._offers = iter(offers)
@@ -175,7 +175,7 @@ class _Served:
         self._left_uwh = 0
 
     def take(self, most_uwh: int) -> tuple[int, int]:
-        """(order's number, quantity) of the next offer, at most `most_uwh` of it."""
+        """Return (order's number, quantity) of the next offer, at most `most_uwh` of it."""
         if self._left_uwh == 0:
             self._offer = next(self._offers)
             self._left_uwh = self._offer.quantity_uwh
@@ -207,7 +207,7 @@ def _join(
 def _welfare_ugrx(
     zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: NetworkFlow
 ) -> int:
-    """The buyers' limits less the sellers' and the links' costs, over all that is carried."""
+    """Return the buyers' limits less the sellers' and the links' costs, over all that passes."""
     total = 0
     for zone, exported_uwh, imported_uwh in zip(zones, flow.exported, flow.imported, strict=True):
         total += _worth(zone.bids, imported_uwh) - _worth(zone.asks, exported_uwh)

@@ -1,10 +1,11 @@
-"""The prices that belong to a flow between zones: the linear program's duals.
+"""The prices that belong to a flow between zones: the duals of the linear program.
 
-Nobody regrets: a zone's price is at or above all asks that were served and all bids that were
-not, at or below all bids that were served and all asks that were not. Over a link that carries,
-the price rises by its cost at least; over one that has room, by its cost at most. All these are
-bounds on a price or on a difference of two, so the lowest and the highest solution exist, their
-middle is one too, and flooring all of it to whole ticks keeps every difference of whole ticks.
+At these prices nobody regrets the result. A zone's price is at or above all asks that trade and all
+bids that do not, and at or below all bids that trade and all asks that do not. Over a link that
+carries energy the price rises by the link's cost at least; over a link that has room, by its cost
+at most. All of these are bounds on one price or on the difference of two. So a lowest and a highest
+solution exist, and their middle is a solution, too. Flooring it to whole ticks keeps all
+differences that are whole ticks.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _Bound = tuple[int, int, int]
 def price_ranges(
     zones: Sequence[ZoneOffers], links: Sequence[CouplingLink], flow: NetworkFlow
 ) -> list[Ends]:
-    """Each zone's lowest and highest price that fits the flow; None where nothing bounds it."""
+    """Return each zone's lowest and highest price that fits the flow; None if it has no bound."""
     lows: list[int | None] = []
     highs: list[int | None] = []
     for zone, exported_uwh, imported_uwh in zip(zones, flow.exported, flow.imported, strict=True):
@@ -37,7 +38,7 @@ def price_ranges(
 
 
 def _margin(offers: Sequence[Offer], used_uwh: int) -> tuple[int | None, int | None]:
-    """The price of the last offer that was used, and of the first that is not used up."""
+    """Return the price of the last offer that was used, and of the first that is not used up."""
     last = None
     for offer in offers:
         if used_uwh:

@@ -1,10 +1,9 @@
-"""The prices at which the market is in competitive equilibrium, given that nobody trades with
-itself.
+"""The prices at which a market whose members do not trade with themselves is in equilibrium.
 
 Such a price lets the largest volume trade, and it is neither too low nor too high. It is too low
-where sellers cannot serve all who strictly want to buy: the claims of the members on the supply
-exceed it. A member claims its bids above the price; one that also asks at the price or below
-cannot claim more than what the others ask, because the rest only its own asks could fill. Too high
+if sellers cannot supply all who bid more than it: the claims of the members on the supply exceed
+the supply. A member claims its bids above the price. A member that also asks at the price or below
+cannot claim more than what the others ask, because only its own asks could fill the rest. Too high
 is the same with the sides exchanged. Without orders on both sides of one member this is the
 textbook's interval: demand strictly above the price fits into the supply, and supply strictly
 below it into the demand.
@@ -37,7 +36,7 @@ class Equilibrium(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc
 
 
 class _Steps:
-    """One member's quantities on one side, summed up from the lowest price."""
+    """The quantities of one member on one side, summed up from the lowest price."""
 
     __slots__ = ("prices", "sums")
 
@@ -62,10 +61,10 @@ class _Steps:
 def equilibrium(
     points: Sequence[PricePoint], bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder]
 ) -> Equilibrium:
-    """The interval of a book, from its price points.
+    """Return the equilibrium interval of a book, from its price points.
 
     One member with large orders on both sides can split the prices of the largest volume into
-    several intervals. Then the widest is taken, and of equally wide ones the lowest.
+    several intervals. Then the widest is the result, and of equally wide ones the lowest.
     """
     if not bids or not asks:
         return Equilibrium(
@@ -83,7 +82,7 @@ def equilibrium(
 
 
 class _Members:
-    """(bids, asks) of every member that has both; sorted out when it is first asked for."""
+    """The members that have bids and asks. They are found when they are first needed."""
 
     def __init__(self, bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder]) -> None:
         self._bids, self._asks = bids, asks
@@ -132,7 +131,7 @@ def _by_wallet(orders: Sequence[AuctionOrder]) -> dict[str, list[AuctionOrder]]:
 def _widest(
     points: Sequence[PricePoint], chosen: Sequence[int], volume_uwh: int
 ) -> tuple[int, int]:
-    """The widest unbroken range of prices among the points numbered in `chosen`."""
+    """Return the widest unbroken range of prices among the points numbered in `chosen`."""
     assert chosen
     runs = [[chosen[0], chosen[0]]]
     for former, number in pairwise(chosen):

@@ -1,9 +1,10 @@
-"""The flow between zones that is worth most: successive shortest paths, in whole numbers.
+"""The flow between zones with the greatest welfare: successive shortest paths, in whole numbers.
 
-Each step carries energy from the zone whose next ask is the cheapest, on the cheapest way, to the
-zone whose next bid gains most, as far as the step's ask, bid and links reach. It ends when nothing
-gains any more. Of flows worth the same, the one that moves more energy is taken, and of those one
-over fewer links: costs are scaled up so far that both fit in below one µGRX.
+Each step carries energy on the cheapest way from the zone with the cheapest next ask to the zone
+whose next bid gains most, as much as this ask, this bid and the links allow. The steps end when
+nothing gains any more. Of two flows with the same welfare the one that moves more energy is better,
+and of those the one over fewer links. Costs are scaled up so that both preferences are worth less
+than one µGRX.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class NetworkFlow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class _Ladder:
-    """One side's offers as price steps, used up from the first on."""
+    """The offers of one side as price steps, used up from the first on."""
 
     __slots__ = ("left_uwh", "next", "steps", "used_uwh")
 
@@ -65,7 +66,7 @@ class _Ladder:
 
 
 class _Hop(NamedTuple):
-    """A link used forwards, or backwards to take back what flows over it."""
+    """A link that is used forwards, or backwards to take back a part of what flows over it."""
 
     link: int
     forward: bool
@@ -84,7 +85,7 @@ class _Network:
         self.costs = [self.scale * link.cost_ugrx + 1 for link in links]
 
     def carry_best(self) -> bool:
-        """Carries what gains most now; False if nothing gains."""
+        """Carry what gains most now. Return False if nothing gains."""
         costs, hops = self._cheapest_ways()
         best_gain, best = 0, _NONE
         for zone, cost in enumerate(costs):
@@ -100,7 +101,7 @@ class _Network:
         return True
 
     def _cheapest_ways(self) -> tuple[list[int | None], list[_Hop | None]]:
-        """What a kWh costs in each zone, and the last hop on its way there (Bellman, Ford)."""
+        """Return what a kWh costs in each zone, and the last hop to it (Bellman and Ford)."""
         costs: list[int | None] = []
         for ladder in self.asks:
             price_ugrx = ladder.price()
@@ -150,7 +151,7 @@ def _improve(costs: list[int | None], source: int, target: int, cost: int) -> bo
 
 
 def best_flow(zones: Sequence[ZoneOffers], links: Sequence[CouplingLink]) -> NetworkFlow:
-    """The flow of the greatest welfare. Links name zones that are there."""
+    """Return the flow with the greatest welfare. The links must name zones of `zones`."""
     network = _Network(zones, links)
     while network.carry_best():
         pass

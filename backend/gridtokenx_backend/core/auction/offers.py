@@ -1,9 +1,9 @@
-"""What a zone's auction leaves over, as it is offered to the other zones.
+"""The offers of a zone to other zones: what its own auction left over.
 
-After the auction no bid is left above the clearing price and no ask below it, but for those of a
-member that could only have traded with itself. Those are offered at the clearing price (asks a
-tick above it where bids are left at it), so that nothing is left to trade inside the zone, and
-nobody can reach itself by a way through another zone.
+After the auction no bid is left above the clearing price and no ask below it, except those of a
+member that could only have traded with itself. These are offered at the clearing price, or asks a
+tick above it if bids are left at it. So nothing is left to trade inside the zone, and nobody can
+trade with itself by a way through another zone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Offer(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class ZoneOffers(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """One zone's offers, first served first."""
+    """The offers of one zone, in order of priority."""
 
     zone: str
     bids: list[Offer]
@@ -40,7 +40,7 @@ class ZoneOffers(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 def offers(
     zone: str, orders: Sequence[AuctionOrder], cleared: Clearing, tick_ugrx: int
 ) -> ZoneOffers:
-    """What of `orders` did not trade in `cleared`."""
+    """Return what of `orders` did not trade in the auction `cleared`."""
     bids = _left(bids_first_served(orders), cleared.bids)
     asks = _left(asks_first_served(orders), cleared.asks)
     if not bids or not asks or bids[0][0].price_ugrx < asks[0][0].price_ugrx:

@@ -11,17 +11,17 @@ import msgspec
 from gridtokenx_wire.order import Side
 
 RULES: Final = "gridtokenx-auction/1"
-"""Names the rules of this package. What they say never changes under the same name."""
+"""The name of the rules of this package. Rules that say something else get another name."""
 
 BUY: Final = "buy"
 SELL: Final = "sell"
 
 
 class AuctionOrder(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=False):
-    """What an order still asks for. Of the same price, the lower number is older.
+    """What an order still asks for. At the same price the lower number is older.
 
-    `price_ugrx` is the limit, µGRX for each kWh. `wallet` says whose it is: nobody trades with
-    itself.
+    `price_ugrx` is the limit, in µGRX for each kWh. `wallet` says whose order it is, because nobody
+    trades with itself.
     """
 
     number: int
@@ -32,21 +32,21 @@ class AuctionOrder(msgspec.Struct, kw_only=True, frozen=True, array_like=True, g
 
 
 def bids_first_served(orders: Iterable[AuctionOrder]) -> list[AuctionOrder]:
-    """The bids: the highest first, at one price the earliest."""
+    """Return the bids, the highest first, and at one price the oldest first."""
     bids = [order for order in orders if order.side == BUY]
     bids.sort(key=lambda order: (-order.price_ugrx, order.number))
     return bids
 
 
 def asks_first_served(orders: Iterable[AuctionOrder]) -> list[AuctionOrder]:
-    """The asks: the lowest first, at one price the earliest."""
+    """Return the asks, the lowest first, and at one price the oldest first."""
     asks = [order for order in orders if order.side == SELL]
     asks.sort(key=lambda order: (order.price_ugrx, order.number))
     return asks
 
 
 def book_hash(zone: str, interval_ms: int, orders: Iterable[AuctionOrder]) -> str:
-    """SHA-256, in hex, of the book's canonical text.
+    """Return the SHA-256, in hex, of the book's canonical text.
 
     UTF-8 lines that end in LF: the rules' name, `zone NAME`, `interval MS`, then each order in the
     order of the numbers as `number wallet side price quantity`, single spaces, µGRX, µWh.
@@ -60,7 +60,7 @@ def book_hash(zone: str, interval_ms: int, orders: Iterable[AuctionOrder]) -> st
 
 
 def curve(first_served: Sequence[AuctionOrder]) -> list[tuple[int, int]]:
-    """(price_ugrx, quantity_uwh) of one side: what is asked for at that price or a better one."""
+    """Return one side's curve: (price_ugrx, quantity_uwh at that price or a better one)."""
     steps: list[tuple[int, int]] = []
     total_uwh = 0
     for order in first_served:

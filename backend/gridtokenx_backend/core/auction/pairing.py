@@ -1,4 +1,4 @@
-"""Who delivers to whom, without anybody delivering to itself.
+"""The pairs of an auction: who delivers to whom, and nobody to itself.
 
 All pay and get one price, so any pairing is as good as another. Buyers and sellers are laid along
 two circles as long as the volume, both in the order of their wallets, and the sellers' circle is
@@ -30,14 +30,14 @@ class MatchedPair(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc
 
 
 def pair(bids: Sequence[Fill], asks: Sequence[Fill]) -> list[MatchedPair]:
-    """Pairs for all that both sides trade; at most one more than there are fills."""
+    """Return the pairs for all that both sides trade; at most one more than there are fills."""
     bids, asks = sorted(bids, key=_by_wallet), sorted(asks, key=_by_wallet)
     turn_uwh = _turn(_arcs(bids), _arcs(asks))
     return join(bids, _turned(asks, turn_uwh))
 
 
 def join(bids: Sequence[Fill], asks: Sequence[Fill]) -> list[MatchedPair]:
-    """Pairs the two sides as they lie side by side."""
+    """Return the pairs of two sides as they lie side by side."""
     pairs = []
     sellers = iter(asks)
     seller, offered_uwh = next(sellers, (None, 0))
@@ -62,7 +62,7 @@ def _by_wallet(fill: Fill) -> tuple[str, int]:
 
 
 def _arcs(fills: Sequence[Fill]) -> dict[str, tuple[int, int]]:
-    """(start, end) of each wallet along the side."""
+    """Return (start, end) of each wallet along the side."""
     arcs: dict[str, tuple[int, int]] = {}
     position = 0
     for order, quantity_uwh in fills:
@@ -73,13 +73,13 @@ def _arcs(fills: Sequence[Fill]) -> dict[str, tuple[int, int]]:
 
 
 def _turn(buyers: dict[str, tuple[int, int]], sellers: dict[str, tuple[int, int]]) -> int:
-    """How far the sellers are moved on, seen from where the buyers lie."""
+    """Return how far the sellers are moved on, seen from where the buyers lie."""
     both = [wallet for wallet in buyers if wallet in sellers]
     return max((buyers[wallet][1] - sellers[wallet][0] for wallet in both), default=0)
 
 
 def _turned(fills: Sequence[Fill], turn_uwh: int) -> list[Fill]:
-    """The fills of a circle, from the one that comes to lie at its origin."""
+    """Return the fills of a circle, from the one that comes to lie at its origin."""
     volume_uwh = sum(quantity_uwh for _, quantity_uwh in fills)
     if volume_uwh == 0:
         return []

@@ -1,4 +1,4 @@
-"""Who gets what at the clearing price: by price, then by time.
+"""The rationing at the clearing price: who gets what, by price and then by time.
 
 The quantities that one side's members can trade at a price are bounded by the other side's total
 and, for each member, by what the others have there. Sets so bounded are polymatroids: serving
@@ -17,7 +17,7 @@ Fill = tuple[AuctionOrder, int]
 
 
 def ration(first_served: Sequence[AuctionOrder], others: Sequence[AuctionOrder]) -> list[Fill]:
-    """What each order of one side trades with `others`, both within the clearing price."""
+    """Return what each order of one side trades with `others`, all within the clearing price."""
     left_uwh = sum(order.quantity_uwh for order in others)
     of_others: dict[str, int] = {}
     total_uwh = left_uwh

@@ -1,4 +1,4 @@
-"""How much different members can trade at one price, for every price of a book.
+"""The volume that different members can trade at one price, for every price of a book.
 
 At a price p let D be what is bid at p or above, S what is asked at p or below, and d, s one
 member's parts of them. Buyers and sellers of different members may trade in any combination, so
@@ -19,7 +19,7 @@ from gridtokenx_backend.core.auction.orders import AuctionOrder, curve
 
 
 class PricePoint(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """What could trade at an order's price, and strictly between it and the next order's.
+    """What could trade at an order's price, and strictly between that and the next order's price.
 
     `demand_uwh` and `supply_uwh` hold at the price. `demand_above_uwh` leaves out the bids at the
     price itself, `supply_below_uwh` the asks.
@@ -35,9 +35,9 @@ class PricePoint(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 def price_points(bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder]) -> list[PricePoint]:
-    """Every price that an order names, ascending. V is constant between two of them.
+    """Return a point for every price of an order, ascending. V is constant between two of them.
 
-    `bids` and `asks` are first served first. Costs n log n for n orders.
+    `bids` and `asks` are in order of priority. The time is n log n for n orders.
     """
     steps = _steps(curve(bids), curve(asks))
     large_bids, large_asks = _large(steps, bids, asks)
@@ -80,7 +80,7 @@ _Step = tuple[int, int, int, int, int]
 
 
 def _steps(demand: Sequence[tuple[int, int]], supply: Sequence[tuple[int, int]]) -> list[_Step]:
-    """Both curves at every price of either, ascending."""
+    """Return both curves at every price of either, ascending."""
     demand_at, supply_at = dict(demand), dict(supply)
     demand_uwh = demand[-1][1] if demand else 0
     supply_uwh = 0
@@ -98,7 +98,7 @@ def _steps(demand: Sequence[tuple[int, int]], supply: Sequence[tuple[int, int]])
 def _large(
     steps: Sequence[_Step], bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder]
 ) -> tuple[list[AuctionOrder], list[AuctionOrder]]:
-    """The bids and asks of the members that may be the smallest cut somewhere: mostly nobody's.
+    """Return the orders of the members that may be the smallest cut somewhere, mostly none.
 
     (D - d) + (S - s) is below D and S only where d + s is above both, so all that the member bids
     and asks must be above the least that the larger of D and S ever is.
@@ -121,10 +121,10 @@ def _large(
 
 
 class _Largest:
-    """The largest d + s of any of some members, while prices rise.
+    """The largest d + s of some members, while prices rise.
 
-    A heap with one valid entry for each member. What became smaller is corrected when it comes to
-    the top.
+    It is a heap with one valid entry for each member. An amount that became smaller is corrected
+    when it comes to the top.
     """
 
     def __init__(self, bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder]) -> None:
@@ -137,7 +137,7 @@ class _Largest:
         heapify(self._heap)
 
     def take_up(self, price_ugrx: int) -> None:
-        """The price is reached from below: its asks count."""
+        """Count the asks of a price that is reached from below."""
         for ask in self._asks_at.get(price_ugrx, ()):
             amount = self._now[ask.wallet] = self._now[ask.wallet] + ask.quantity_uwh
             if amount > self._entered[ask.wallet]:
@@ -145,7 +145,7 @@ class _Largest:
                 heappush(self._heap, (-amount, ask.wallet))
 
     def leave(self, price_ugrx: int) -> None:
-        """The price is passed: its bids count no longer."""
+        """Count the bids of a price that is passed no longer."""
         for bid in self._bids_at.get(price_ugrx, ()):
             self._now[bid.wallet] -= bid.quantity_uwh
 
