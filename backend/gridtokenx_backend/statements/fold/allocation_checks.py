@@ -37,6 +37,7 @@ from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.sharing_keys import (
     WHOLE_PPM,
     Key,
+    Participation,
     factor_at,
     key_in_force,
     shares_of,
@@ -58,6 +59,7 @@ class SharingAgreement:
     def __init__(self) -> None:
         self._state = SharingState()
         self._owners: dict[str, str] = {}
+        self._participation: dict[str, list[Participation]] = {}
         self._price = sharing_price.CommunityPrice()
 
     def apply_terms(self, terms: CommunityTerms) -> None:
@@ -66,6 +68,9 @@ class SharingAgreement:
         self._price = key_versions.rules_of(terms).price
         wallets = {member.name: public_key_text(bytes(member.wallet)) for member in terms.member}
         self._owners = {meter.id: wallets[meter.owner] for meter in terms.meter}
+        self._participation = {}
+        for version in self._state.participation:  # ascending by time
+            self._participation.setdefault(version.meter, []).append(version)
 
     def owner(self, meter: str) -> str:
         """Return the wallet of a meter's owner; empty if no meter has that id."""
@@ -73,8 +78,8 @@ class SharingAgreement:
 
     def factor_ppm(self, meter: str, interval_ms: int) -> int:
         """Return which part of a meter's energy takes part, in millionths."""
-        versions = [each for each in self._state.participation if each.meter == meter]
-        return factor_at(versions, interval_ms)
+        versions = self._participation.get(meter)
+        return factor_at(versions, interval_ms) if versions else WHOLE_PPM
 
     def price_ugrx(self, offered_uwh: int, consumed_uwh: int) -> int:
         """Return the price of a kWh where so much was offered and consumed."""
@@ -142,52 +147,57 @@ class AllocationCheck:
         allocation = self._allocation
         received_uwh = sum(line.received_uwh or 0 for line in allocation.consumers)
         covered_uwh = received_uwh - allocation.uncovered_uwh
-        text = "received by the key in an interval, as far as producers cover it = given"
-        yield from self._energy(COMMUNITY, text, covered_uwh, self._given_uwh)
+        if covered_uwh != self._given_uwh:
+            text = "received by the key in an interval, as far as producers cover it = given"
+            yield self._energy(COMMUNITY, text, covered_uwh, self._given_uwh)
         cost_ugrx = sum(line.cost_ugrx for line in allocation.consumers)
-        text = "earned by sharing in an interval = cost of what was received"
-        yield from self._money(COMMUNITY, text, self._earned_ugrx, cost_ugrx)
+        if self._earned_ugrx != cost_ugrx:
+            text = "earned by sharing in an interval = cost of what was received"
+            yield self._money(COMMUNITY, text, self._earned_ugrx, cost_ugrx)
         if not allocation.revision:  # the price stays when an interval is allocated again
             price_ugrx = self._agreement.price_ugrx(self._offered_uwh, self._consumed_uwh)
-            text = "price of a shared kWh in an interval = the price by the terms"
-            yield from self._money(COMMUNITY, text, allocation.price_ugrx, price_ugrx)
+            if allocation.price_ugrx != price_ugrx:
+                text = "price of a shared kWh in an interval = the price by the terms"
+                yield self._money(COMMUNITY, text, allocation.price_ugrx, price_ugrx)
 
     def _producer(self, out: ProducerAllocation) -> Iterator[Finding]:
-        yield from self._owner(out.meter, out.wallet, out.given_uwh)
-        text = f"{out.meter}: offered in an interval = given + held back + surplus"
+        offered_uwh, wallet = out.offered_uwh or 0, out.wallet
+        if self._agreement.owner(out.meter) != wallet:
+            yield self._of_another(out.meter, wallet, out.given_uwh)
         parts_uwh = out.given_uwh + out.held_uwh + out.surplus_uwh
-        yield from self._energy(out.wallet, text, out.offered_uwh or 0, parts_uwh)
+        if offered_uwh != parts_uwh:
+            text = f"{out.meter}: offered in an interval = given + held back + surplus"
+            yield self._energy(wallet, text, offered_uwh, parts_uwh)
         metered_uwh = self._metered_uwh(out.meter, is_consumer=False)
-        if out.offered_uwh is not None and metered_uwh is not None:
+        if out.offered_uwh is not None and metered_uwh not in (None, offered_uwh):
             text = f"{out.meter}: offered in an interval = the part of its export that takes part"
-            yield from self._energy(out.wallet, text, out.offered_uwh, metered_uwh)
-        part_uwh = _near_part(
-            out.given_uwh, self._given_uwh, out.offered_uwh or 0, self._offered_uwh
-        )
+            yield self._energy(wallet, text, offered_uwh, metered_uwh or 0)
+        part_uwh = _near_part(out.given_uwh, self._given_uwh, offered_uwh, self._offered_uwh)
         if out.given_uwh != part_uwh:
             text = f"{out.meter}: given in an interval = its part by what it offered"
-            yield from self._energy(out.wallet, text, out.given_uwh, part_uwh)
+            yield self._energy(wallet, text, out.given_uwh, part_uwh)
         part_ugrx = _near_part(out.earned_ugrx, self._earned_ugrx, out.given_uwh, self._given_uwh)
         if out.earned_ugrx != part_ugrx:
             text = f"{out.meter}: earned in an interval = its part by what it gave"
-            yield from self._money(out.wallet, text, out.earned_ugrx, part_ugrx)
+            yield self._money(wallet, text, out.earned_ugrx, part_ugrx)
 
     def _consumer(self, line: ConsumerAllocation, covered_uwh: int) -> Iterator[Finding]:
-        yield from self._owner(line.meter, line.wallet, line.received_uwh or 0)
+        received_uwh, consumed_uwh, wallet = line.received_uwh or 0, line.consumed_uwh, line.wallet
+        if self._agreement.owner(line.meter) != wallet:
+            yield self._of_another(line.meter, wallet, received_uwh)
         cost_ugrx = covered_uwh * self._allocation.price_ugrx // UWH_PER_KWH
-        text = f"{line.meter}: cost in an interval = received × price"
-        yield from self._money(line.wallet, text, line.cost_ugrx, cost_ugrx)
-        if line.consumed_uwh is None:
+        if line.cost_ugrx != cost_ugrx:
+            text = f"{line.meter}: cost in an interval = received × price"
+            yield self._money(wallet, text, line.cost_ugrx, cost_ugrx)
+        if consumed_uwh is None:
             return
-        received_uwh = line.received_uwh or 0
-        text = f"{line.meter}: received in an interval, at most what was consumed"
-        yield from self._energy(
-            line.wallet, text, received_uwh, min(received_uwh, line.consumed_uwh)
-        )
+        if received_uwh > consumed_uwh:
+            text = f"{line.meter}: received in an interval, at most what was consumed"
+            yield self._energy(wallet, text, received_uwh, consumed_uwh)
         metered_uwh = self._metered_uwh(line.meter, is_consumer=True)
-        if metered_uwh is not None:
+        if metered_uwh not in (None, consumed_uwh):
             text = f"{line.meter}: consumed in an interval = the part of its import that takes part"
-            yield from self._energy(line.wallet, text, line.consumed_uwh, metered_uwh)
+            yield self._energy(wallet, text, consumed_uwh, metered_uwh or 0)
 
     def _metered_uwh(self, meter: str, *, is_consumer: bool) -> int | None:
         """Return the part of a meter's energy that takes part; None where that is not certain.
@@ -215,11 +225,13 @@ class AllocationCheck:
             part_uwh = _near_part(share_uwh, self._offered_uwh, share_ppm, WHOLE_PPM)
             if share_uwh != part_uwh:
                 text = f"{line.meter}: share of an interval's offer = the share by the key"
-                yield from self._energy(line.wallet, text, share_uwh, part_uwh)
-            if line.consumed_uwh is not None:
+                yield self._energy(line.wallet, text, share_uwh, part_uwh)
+            if line.consumed_uwh is None:
+                continue
+            received_uwh = min(share_uwh, line.consumed_uwh)
+            if line.received_uwh != received_uwh:
                 text = f"{line.meter}: received in an interval = its share, or what it consumed"
-                received_uwh = min(share_uwh, line.consumed_uwh)
-                yield from self._energy(line.wallet, text, line.received_uwh or 0, received_uwh)
+                yield self._energy(line.wallet, text, line.received_uwh or 0, received_uwh)
 
     def _by_consumption(self) -> Iterator[Finding]:
         """Each consumer gets the same part of its consumption; not while one is missing."""
@@ -228,14 +240,15 @@ class AllocationCheck:
             return
         allocated_uwh = min(self._offered_uwh, consumed_uwh)
         received_uwh = sum(line.received_uwh or 0 for line in lines)
-        text = "received by the key in an interval = offered or consumed, whichever is less"
-        yield from self._energy(COMMUNITY, text, received_uwh, allocated_uwh)
+        if received_uwh != allocated_uwh:
+            text = "received by the key in an interval = offered or consumed, whichever is less"
+            yield self._energy(COMMUNITY, text, received_uwh, allocated_uwh)
         for line in lines:
             line_uwh = line.received_uwh or 0
             part_uwh = _near_part(line_uwh, allocated_uwh, line.consumed_uwh or 0, consumed_uwh)
             if line_uwh != part_uwh:
                 text = f"{line.meter}: received in an interval = its part by consumption"
-                yield from self._energy(line.wallet, text, line_uwh, part_uwh)
+                yield self._energy(line.wallet, text, line_uwh, part_uwh)
 
     def _payments(self) -> Iterator[Finding]:
         """Nobody pays, or is paid, more than the first allocation of an interval says."""
@@ -250,24 +263,17 @@ class AllocationCheck:
             owed_ugrx = owed.get(wallet, 0)
             if not min(0, owed_ugrx) <= paid_ugrx <= max(0, owed_ugrx):
                 text = "paid for shared energy of an interval, at most what is owed"
-                yield from self._money(wallet, text, paid_ugrx, owed_ugrx)
+                yield self._money(wallet, text, paid_ugrx, owed_ugrx)
 
-    def _owner(self, meter: str, wallet: str, energy_uwh: int) -> Iterator[Finding]:
-        if self._agreement.owner(meter) != wallet:
-            text = f"{meter}: shared energy of an interval under another wallet than its owner's"
-            yield self._finding(wallet, text, format_kwh(energy_uwh), format_kwh(0))
+    def _of_another(self, meter: str, wallet: str, energy_uwh: int) -> Finding:
+        text = f"{meter}: shared energy of an interval under another wallet than its owner's"
+        return self._energy(wallet, text, energy_uwh, 0)
 
-    def _energy(
-        self, wallet: str, text: str, found_uwh: int, expected_uwh: int
-    ) -> Iterator[Finding]:
-        if found_uwh != expected_uwh:
-            yield self._finding(wallet, text, format_kwh(found_uwh), format_kwh(expected_uwh))
+    def _energy(self, wallet: str, text: str, found_uwh: int, expected_uwh: int) -> Finding:
+        return self._finding(wallet, text, format_kwh(found_uwh), format_kwh(expected_uwh))
 
-    def _money(
-        self, wallet: str, text: str, found_ugrx: int, expected_ugrx: int
-    ) -> Iterator[Finding]:
-        if found_ugrx != expected_ugrx:
-            yield self._finding(wallet, text, format_grx(found_ugrx), format_grx(expected_ugrx))
+    def _money(self, wallet: str, text: str, found_ugrx: int, expected_ugrx: int) -> Finding:
+        return self._finding(wallet, text, format_grx(found_ugrx), format_grx(expected_ugrx))
 
     def _finding(self, wallet: str, text: str, found: str, expected: str) -> Finding:
         return Finding(wallet=wallet, entry=self._entry, text=text, found=found, expected=expected)
