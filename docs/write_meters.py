@@ -27,38 +27,42 @@ PAGE = Path(__file__).with_name("meters.md")
 _HEAD = """\
 # Meters
 
-This page lists the models that a gateway can read. `docs/write_meters.py` makes it from the profiles
-in `edge/gridtokenx_edge/profiles/`, and a test keeps it up to date.
+This page lists the models that a gateway can read. `docs/write_meters.py` makes it from the
+profiles in `edge/gridtokenx_edge/profiles/`, and a test keeps it up to date.
 
-**Confidence** says how well the registers are known. *Confirmed*: independent sources, or a source and
-the maker's document, agree on address, type, order and scale. *Single*: there is one source.
-*Contested*: sources disagree, and the agent says so when it starts; compare with the meter's display
-before anything is minted. None of these meters was at hand, so compare once in any case.
+**Confidence** says how well the registers are known. *Confirmed*: independent sources, or a
+source and the maker's document, agree on address, type, order and scale. *Single*: there is one
+source. *Contested*: sources disagree, and the agent says so when it starts; compare with the
+meter's display before anything is minted. None of these meters was at hand, so compare once in
+any case.
 """
 
 _KEY = """\
-**Line** is the factory setting of baud rate, parity, stop bits and address, where a scan begins; it is
-9600 8N1 at address 1 if no source says otherwise. **Id** says whether the meter has a readable serial
-number, or its type as well (*model*). A meter without either has the id of the config, and each of its
-readings says so. **Phases** and **more** are values beside the reading: voltage (V), current (A),
-power (W), imported (I) and exported (E) energy of each phase; frequency (Hz), power factor (pf),
-reactive (var) and apparent power (VA).
+**Line** is the factory setting of baud rate, parity, stop bits and address, where a scan begins;
+it is 9600 8N1 at address 1 if no source says otherwise. **Id** says whether the meter has a
+readable serial number, or its type as well (*model*). A meter without either has the id of the
+config, and each of its readings says so. **Phases** and **more** are values beside the reading:
+voltage (V), current (A), power (W), imported (I) and exported (E) energy of each phase; frequency
+(Hz), power factor (pf), reactive (var) and apparent power (VA).
 
-Registers are zero-based addresses, as they are sent on the line, with the function code (3 holding,
-4 input). If no source says how many registers a request may ask for, it asks for at most 60.
+Registers are zero-based addresses, as they are sent on the line, with the function code (3
+holding, 4 input). If no source says how many registers a request may ask for, it asks for at most
+60.
 """
 
 _SUNSPEC = """\
-Devices with **SunSpec** describe their own registers, so one profile reads the devices of every maker:
+Devices with **SunSpec** describe their own registers, so one profile reads the devices of every
+maker:
 """
 
 _DLMS = """\
 ## DLMS/COSEM
 
-These meters are configured under `[[dlms]]` ([how](installer.md#dlms-meters)). Quantities are named by
-OBIS codes, and the meter says its own scalers and units. **Gaps** says whether intervals that the
-gateway missed can be read later from the load profile, which must hold the registers themselves.
-Confidence has the meaning given above. The grid operator may have changed addresses and access rights.
+These meters are configured under `[[dlms]]` ([how](installer.md#dlms-meters)). Quantities are
+named by OBIS codes, and the meter says its own scalers and units. **Gaps** says whether intervals
+that the gateway missed can be read later from the load profile, which must hold the registers
+themselves. Confidence has the meaning given above. The grid operator may have changed addresses
+and access rights.
 """
 
 _PHASES = {
