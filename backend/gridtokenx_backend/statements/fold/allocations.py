@@ -31,7 +31,7 @@ EVERYBODY = "community:key"
 concerns every member's statement."""
 
 
-class SharedAmounts(msgspec.Struct, gc=False):
+class SharedAmounts(msgspec.Struct, kw_only=True, gc=False):
     """Energy that one wallet took and gave by the key, and what it paid (below zero: was paid)."""
 
     took_uwh: int = 0

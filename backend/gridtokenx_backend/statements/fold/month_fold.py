@@ -70,7 +70,7 @@ def retirements_of(outcome: Outcome | None) -> Sequence[Retirement]:
     )
 
 
-class ReadingCounts(msgspec.Struct, gc=False):
+class ReadingCounts(msgspec.Struct, kw_only=True, gc=False):
     """The month's readings by verdict, by the entries' times."""
 
     accepted: int = 0

@@ -64,16 +64,16 @@ def kinds_of(entry_kind: str, movement: Movement) -> MovementKinds:
     asset = movement.asset
     if is_wallet(movement.debit) and is_wallet(movement.credit):
         if asset == GRX:
-            return MovementKinds("paid_for_shared", "earned_by_sharing")
-        return MovementKinds("given", "received")
+            return MovementKinds(leaving="paid_for_shared", reaching="earned_by_sharing")
+        return MovementKinds(leaving="given", reaching="received")
     if movement.debit == RETIRED:
-        return MovementKinds(None, "taken_back")
+        return MovementKinds(leaving=None, reaching="taken_back")
     if movement.debit == issuer(asset):
         opens = entry_kind == "configure"
-        return MovementKinds(None, "opening_balance" if opens else _ISSUED[asset])
+        return MovementKinds(leaving=None, reaching="opening_balance" if opens else _ISSUED[asset])
     if movement.credit == issuer(asset):
-        return MovementKinds(_RETURNED[asset], None)
-    return MovementKinds(_SPENT.get(movement.credit, "paid"), "paid_out")
+        return MovementKinds(leaving=_RETURNED[asset], reaching=None)
+    return MovementKinds(leaving=_SPENT.get(movement.credit, "paid"), reaching="paid_out")
 
 
 def reason_of(kind: str, command: bytes | None, outcome: Outcome | None) -> str:

@@ -20,7 +20,7 @@ class ZonePrices(msgspec.Struct, frozen=True, kw_only=True):
     highest_grx_per_kwh: str
 
 
-class TradedVolume(msgspec.Struct, gc=False):
+class TradedVolume(msgspec.Struct, kw_only=True, gc=False):
     """The trades of one zone and segment. `weighted` is the sum of quantity × price."""
 
     trades: int = 0

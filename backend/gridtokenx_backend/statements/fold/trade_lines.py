@@ -32,7 +32,7 @@ class TradeSide(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     amount_ugrx: int
 
 
-class TradeSums(msgspec.Struct, gc=False):
+class TradeSums(msgspec.Struct, kw_only=True, gc=False):
     """The sum of a wallet's purchases, or of its sales."""
 
     quantity_uwh: int = 0

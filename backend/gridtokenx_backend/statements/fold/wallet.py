@@ -17,7 +17,7 @@ from gridtokenx_backend.statements.fold.trade_lines import TradeSums
 from gridtokenx_backend.statements.model.document import PostingKind
 
 
-class MovementSum(msgspec.Struct, gc=False):
+class MovementSum(msgspec.Struct, kw_only=True, gc=False):
     """The movements of one kind in one asset, added up."""
 
     amount: int = 0

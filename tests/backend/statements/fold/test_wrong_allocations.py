@@ -47,7 +47,7 @@ ANNA, BEN, CLEO = (Resident(name).wallet for name in ("anna", "ben", "cleo"))
 STATIC = key("static", shares_percent={FLAT_B: "40", FLAT_C: "45"})
 
 
-def village(mode: str, **sharing: str) -> SharedMonth:
+def village(mode: str, **sharing: Any) -> SharedMonth:
     """Two intervals: of 600 Wh the flats used 300 and 900, of 1000 Wh 100 and 100."""
     made = SharedMonth(EVENING_MS, [STATIC if mode == "static" else key(mode)], **sharing)
     made.quarter(600, 300, 900)
@@ -213,6 +213,17 @@ def test_a_failed_check_has_what_was_allocated_and_what_the_key_says(tmp_path: P
         )
     ]
     assert [line for line in failed["ben"] if line[0].startswith(FLAT_B)] == expected
+
+
+def test_a_metering_point_is_compared_with_the_part_of_it_that_takes_part(tmp_path: Path) -> None:
+    half = {"meter": FLAT_B, "valid_from": "2026-01-01T00:00:00Z", "percent": "50"}
+    made = village("dynamic", participation=[half])
+    assert not any(failed_checks(made, tmp_path / "right.db", made.month.name).values())
+    wrong = village("dynamic", participation=[half])
+    entry = go_wrong(wrong, consumers(consumed_more))
+    failed = failed_checks(wrong, tmp_path / "wrong.db", wrong.month.name)
+    text = f"{FLAT_B}: consumed in an interval = the part of its import that takes part"
+    assert (f"{text} (entry {entry})", "0.151000000", "0.150000000") in failed["ben"]
 
 
 def two_producers(**changed: Any) -> Allocation:
