@@ -64,7 +64,7 @@ class Slot(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     paid: dict[str, int] = {}
 
 
-class SharingState(msgspec.Struct, array_like=True, gc=False):
+class SharingState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     """`slots` are encoded, by the interval's start: there is one for each quarter of an hour that
     is not final. `fresh` and `said` are what gateways and grid operator brought since the last
     clearing. `waiting` are the intervals of which the ledger still has to move something.
