@@ -21,7 +21,7 @@ from gridtokenx_dlms.session import Ciphering
 RANGE = 1000
 
 
-class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _StoredCounters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of the file: the first counter that is not reserved, and the newest one of each
     meter.
     """
@@ -53,7 +53,7 @@ class CounterFile:
             last = min(first + RANGE, MAX_COUNTER + 1)
             if first >= last:
                 raise SecurityError("the invocation counter is used up; the keys must be exchanged")
-            self._store(_Kept(last, self._with_newest(kept, newest)))
+            self._store(_StoredCounters(last, self._with_newest(kept, newest)))
             return range(first, last)
 
     def newest_received(self) -> int:
@@ -65,25 +65,25 @@ class CounterFile:
         with self._locked():
             kept = self._load()
             if newest > kept.newest_received.get(self._meter, -1):
-                self._store(_Kept(kept.next, self._with_newest(kept, newest)))
+                self._store(_StoredCounters(kept.next, self._with_newest(kept, newest)))
 
-    def _with_newest(self, kept: _Kept, newest: int) -> dict[str, int]:
+    def _with_newest(self, kept: _StoredCounters, newest: int) -> dict[str, int]:
         newest = max(newest, kept.newest_received.get(self._meter, -1))
         return kept.newest_received | ({self._meter: newest} if newest >= 0 else {})
 
     def _locked(self) -> _Lock:
         return _Lock(self._path.with_name(f"{self._path.name}.lock"))
 
-    def _load(self) -> _Kept:
+    def _load(self) -> _StoredCounters:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+            return msgspec.json.decode(self._path.read_bytes(), type=_StoredCounters)
         except FileNotFoundError:
-            return _Kept()
+            return _StoredCounters()
         except (OSError, msgspec.DecodeError) as error:
             # To begin at zero would use counters twice.
             raise SecurityError(f"{self._path}: expected invocation counters: {error}") from None
 
-    def _store(self, kept: _Kept) -> None:
+    def _store(self, kept: _StoredCounters) -> None:
         """Replace the file. The content is safe on the disk when this returns."""
         fresh = self._path.with_name(f"{self._path.name}.new")
         try:

@@ -103,7 +103,7 @@ class BusFacts(msgspec.Struct, frozen=True, kw_only=True):
     does not tell."""
 
 
-class Line(Protocol):
+class PolledLine(Protocol):
     """What the poller needs of a line."""
 
     @property
@@ -149,7 +149,7 @@ class Reader(Protocol):
 class PolledMeter(msgspec.Struct, frozen=True, kw_only=True):
     """A meter that was opened to be polled."""
 
-    line: Line
+    line: PolledLine
     reader: Reader
     sink: ReadingSink
     """Where its readings go: the sink that `open_meter` got, or one that passes them on to it."""

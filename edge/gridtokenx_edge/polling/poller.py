@@ -2,7 +2,7 @@
 
 Each meter of a bus has its own poller; they meet at the line's lock, which is first come, first
 served. A meter that has gone silent is asked at growing intervals. Two things differ between
-lines, and each line says them itself (see Line in polling/driver.py):
+lines, and each line says them itself (see PolledLine in polling/driver.py):
 
 - A line with a budget for silent meters (Modbus, `silent_share_percent`) has them asked once and
   without retries, after the others of their grid point, one at a time, and no more often than the

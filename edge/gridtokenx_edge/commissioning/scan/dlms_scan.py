@@ -93,7 +93,7 @@ async def scan_tcp(host: str, port: int, progress: Progress) -> list[FoundDlms]:
     progress(f"the wrapper at {host}:{port}")
     line = await StreamLine.connect(host, port)
     try:
-        transport = WrapperTransport(_Kept(line), PUBLIC_CLIENT, _MANAGEMENT, _TCP_TIMING)
+        transport = WrapperTransport(_LineLeftOpen(line), PUBLIC_CLIENT, _MANAGEMENT, _TCP_TIMING)
         name, remark = await _name(transport)
     except LinkError:
         return []
@@ -135,7 +135,7 @@ async def _in_mode_e(line: ByteLine) -> FoundDlms | None:
 async def _at_address(line: ByteLine, address: int | None) -> tuple[str, str] | None:
     link = ClientLink(HdlcAddress.client(PUBLIC_CLIENT), HdlcAddress.server(_MANAGEMENT, address))
     try:
-        return await _name(HdlcTransport(_Kept(line), link, _TIMING))
+        return await _name(HdlcTransport(_LineLeftOpen(line), link, _TIMING))
     except LinkError:
         return None
 
@@ -159,7 +159,7 @@ async def _name(transport: Transport) -> tuple[str, str]:
     return name, ""
 
 
-class _Kept:
+class _LineLeftOpen:
     """A line that its transports leave open."""
 
     def __init__(self, line: ByteLine) -> None:
