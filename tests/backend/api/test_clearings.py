@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -42,13 +43,13 @@ async def _cleared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ap
 
 async def clear_up_to(api: Api, at_ms: int) -> None:
     """Let the server's task clear everything that is due at `at_ms`."""
-    import asyncio
-
     clock = api.writer._clock
     assert isinstance(clock, StandingClock)
     clock.at_ms = at_ms
     task = asyncio.create_task(clear_when_due(api.writer, clock))
-    await until(lambda: api.writer.community.clear_due_ms > at_ms)
+    community = api.writer.community
+    await until(lambda: community.clear_due_ms > at_ms)
+    await until(lambda: api.writer.durable_seq == community.entries)  # the core is ahead of it
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
