@@ -35,7 +35,6 @@ from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.objects.clock import ClockObject
 from gridtokenx_dlms.objects.device import ObjectModel
 from gridtokenx_dlms.objects.directory import AssociationLn, SapAssignment, SecuritySetup
-from gridtokenx_dlms.objects.measured import UNIT_WH, DataObject, Register
 from gridtokenx_dlms.objects.profile_generic import (
     CLOCK_COLUMN,
     LOAD_PROFILE,
@@ -43,6 +42,7 @@ from gridtokenx_dlms.objects.profile_generic import (
     Row,
     clock_value,
 )
+from gridtokenx_dlms.objects.registers import UNIT_WH, DataObject, Register
 from gridtokenx_dlms.objects.selection import CaptureObject
 from gridtokenx_dlms.security import Keys, Protection
 from gridtokenx_dlms.server import ClientTerms, ServerAssociation
@@ -51,7 +51,7 @@ from gridtokenx_dlms.wrapper import WrapperReader, parse_datagram
 from gridtokenx_dlms.xdlms import (
     action,
     attribute,
-    ciphered,
+    ciphered_message,
     general_block,
     get,
     notification,
@@ -241,7 +241,7 @@ _PARSERS: list[Callable[[bytes], object]] = [
     notification.parse_data_notification,
     refusal.parse_exception_response,
     refusal.parse_confirmed_service_error,
-    ciphered.parse_ciphered,
+    ciphered_message.parse_ciphered,
     parse_parameters,
     HdlcAddress.from_bytes,
     lambda message: attribute.parse_attribute(axdr.Reader(message)),

@@ -18,7 +18,7 @@ import msgspec
 from bench.rig.community import Gateway, Member
 from bench.rig.month_world import MeterHistory
 from gridtokenx_sim.demo.audit.finding import Violation
-from gridtokenx_sim.demo.audit.signed import Frame, device_id, read_frame
+from gridtokenx_sim.demo.audit.signed_messages import Frame, device_id, read_frame
 
 _ENTRIES = (
     "SELECT seq, at_ms, kind, leaf, leaf_hash, salt, input, outcome FROM journal ORDER BY seq"

@@ -11,7 +11,7 @@ import msgspec
 from bench.rig.month_audit import Month
 from bench.rig.processes import python
 from gridtokenx_sim.demo.audit.finding import Violation
-from gridtokenx_sim.demo.audit.signed import (
+from gridtokenx_sim.demo.audit.signed_messages import (
     frame_is_signed,
     instruction_is_signed,
     read_instruction,

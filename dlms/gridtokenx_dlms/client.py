@@ -51,7 +51,7 @@ from gridtokenx_dlms.xdlms.action import (
     parse_action_response,
 )
 from gridtokenx_dlms.xdlms.attribute import Attribute, Selection, result_text
-from gridtokenx_dlms.xdlms.ciphered import is_ciphered
+from gridtokenx_dlms.xdlms.ciphered_message import is_ciphered
 from gridtokenx_dlms.xdlms.initiate import (
     LOGICAL_NAMES_VAA,
     SPOKEN,

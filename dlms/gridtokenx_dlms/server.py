@@ -32,7 +32,7 @@ from gridtokenx_dlms.xdlms import get as get_service
 from gridtokenx_dlms.xdlms import initiate, refusal
 from gridtokenx_dlms.xdlms import set as set_service
 from gridtokenx_dlms.xdlms.attribute import AccessResult, Attribute, Selection
-from gridtokenx_dlms.xdlms.ciphered import GENERAL_GLO_TAG, is_ciphered
+from gridtokenx_dlms.xdlms.ciphered_message import GENERAL_GLO_TAG, is_ciphered
 from gridtokenx_dlms.xdlms.initiate import SPOKEN, Conformance
 from gridtokenx_dlms.xdlms.refusal import InitiateError
 

@@ -7,7 +7,7 @@ import msgspec
 from gridtokenx_dlms import security
 from gridtokenx_dlms.errors import MalformedError, SecurityError
 from gridtokenx_dlms.security import Keys, Protection, ReplayGuard
-from gridtokenx_dlms.xdlms.ciphered import (
+from gridtokenx_dlms.xdlms.ciphered_message import (
     DEDICATED_TAGS,
     GENERAL_DED_TAG,
     GENERAL_GLO_TAG,

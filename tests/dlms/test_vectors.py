@@ -18,7 +18,7 @@ from gridtokenx_dlms.hdlc.parameters import parse_parameters
 from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.security import Keys, Protection
 from gridtokenx_dlms.session import Ciphering
-from gridtokenx_dlms.xdlms.ciphered import parse_ciphered
+from gridtokenx_dlms.xdlms.ciphered_message import parse_ciphered
 from gridtokenx_dlms.xdlms.general_block import BlockAssembler
 from gridtokenx_dlms.xdlms.get import GET_RESPONSE_TAG, GetResponse, parse_get_response
 from gridtokenx_dlms.xdlms.notification import DATA_NOTIFICATION_TAG, parse_data_notification

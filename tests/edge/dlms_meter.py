@@ -23,7 +23,6 @@ from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.objects.clock import ClockObject
 from gridtokenx_dlms.objects.device import ObjectModel
 from gridtokenx_dlms.objects.directory import AssociationLn, SapAssignment
-from gridtokenx_dlms.objects.measured import UNIT_W, UNIT_WH, DataObject, Register
 from gridtokenx_dlms.objects.profile_generic import (
     CLOCK_COLUMN,
     LOAD_PROFILE,
@@ -31,6 +30,7 @@ from gridtokenx_dlms.objects.profile_generic import (
     Row,
     clock_value,
 )
+from gridtokenx_dlms.objects.registers import UNIT_W, UNIT_WH, DataObject, Register
 from gridtokenx_dlms.objects.selection import CaptureObject
 from gridtokenx_dlms.security import Keys, Protection
 from gridtokenx_dlms.server import ClientTerms, ServerAssociation

@@ -18,7 +18,7 @@ from gridtokenx_dlms.hdlc.frame import FrameKind, FrameReader
 from gridtokenx_dlms.hdlc.llc import without_llc
 from gridtokenx_dlms.security import Protection, ReplayGuard, unprotect
 from gridtokenx_dlms.wrapper import WrapperReader, parse_datagram
-from gridtokenx_dlms.xdlms.ciphered import is_ciphered, parse_ciphered
+from gridtokenx_dlms.xdlms.ciphered_message import is_ciphered, parse_ciphered
 from gridtokenx_dlms.xdlms.general_block import BlockAssembler
 from gridtokenx_dlms.xdlms.notification import parse_data_notification
 from gridtokenx_edge.backoff import Backoff

@@ -17,7 +17,7 @@ import msgspec
 
 from gridtokenx_sim.demo import town
 from gridtokenx_sim.demo.audit.evidence import open_database
-from gridtokenx_sim.demo.audit.signed import EvidenceError, read_frame
+from gridtokenx_sim.demo.audit.signed_messages import EvidenceError, read_frame
 from gridtokenx_sim.demo.files.folder import Folder, write_json
 from gridtokenx_wire.clock import ClockConfig, make_clock
 

@@ -19,6 +19,7 @@ from gridtokenx_sim.demo.files.statement import Statement
 from gridtokenx_sim.demo.periods import periods_for
 from gridtokenx_sim.demo.processes.broker import Broker, broker_part
 from gridtokenx_sim.demo.processes.commands import Commands
+from gridtokenx_sim.demo.processes.joint_tasks import together
 from gridtokenx_sim.demo.processes.parts import (
     backend_part,
     config_file,
@@ -27,7 +28,6 @@ from gridtokenx_sim.demo.processes.parts import (
     meters_part,
 )
 from gridtokenx_sim.demo.processes.supervisor import Supervisor
-from gridtokenx_sim.demo.processes.together import together
 from gridtokenx_sim.demo.screen.observer import Observer
 from gridtokenx_wire.clock import ClockConfig, make_clock
 from gridtokenx_wire.units import parse_grx

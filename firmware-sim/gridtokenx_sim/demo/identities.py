@@ -12,7 +12,7 @@ from gridtokenx_sim.demo import town
 from gridtokenx_sim.demo.files.config_files import Device, Identities
 from gridtokenx_sim.demo.files.folder import Folder
 from gridtokenx_sim.demo.processes.commands import Commands
-from gridtokenx_sim.demo.processes.together import together
+from gridtokenx_sim.demo.processes.joint_tasks import together
 
 
 def known_identities(folder: Folder) -> Identities | None:

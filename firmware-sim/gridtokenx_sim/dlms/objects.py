@@ -19,7 +19,13 @@ from gridtokenx_dlms.objects.directory import (
     SapAssignment,
     SecuritySetup,
 )
-from gridtokenx_dlms.objects.measured import (
+from gridtokenx_dlms.objects.profile_generic import (
+    CLOCK_COLUMN,
+    LOAD_PROFILE,
+    ProfileGeneric,
+    Row,
+)
+from gridtokenx_dlms.objects.registers import (
     UNIT_A,
     UNIT_HZ,
     UNIT_V,
@@ -27,12 +33,6 @@ from gridtokenx_dlms.objects.measured import (
     UNIT_WH,
     DataObject,
     Register,
-)
-from gridtokenx_dlms.objects.profile_generic import (
-    CLOCK_COLUMN,
-    LOAD_PROFILE,
-    ProfileGeneric,
-    Row,
 )
 from gridtokenx_dlms.objects.selection import CaptureObject
 from gridtokenx_dlms.security import Protection

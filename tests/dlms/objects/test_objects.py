@@ -15,19 +15,19 @@ from gridtokenx_dlms.objects.clock import CLOCK, ClockObject
 from gridtokenx_dlms.objects.cosem_object import CosemObject
 from gridtokenx_dlms.objects.device import ObjectModel
 from gridtokenx_dlms.objects.directory import AssociationLn, SapAssignment, SecuritySetup
-from gridtokenx_dlms.objects.measured import (
-    UNIT_WH,
-    DataObject,
-    ExtendedRegister,
-    Register,
-    scaler_unit,
-)
 from gridtokenx_dlms.objects.profile_generic import (
     CLOCK_COLUMN,
     LOAD_PROFILE,
     ProfileGeneric,
     Row,
     clock_value,
+)
+from gridtokenx_dlms.objects.registers import (
+    UNIT_WH,
+    DataObject,
+    ExtendedRegister,
+    Register,
+    scaler_unit,
 )
 from gridtokenx_dlms.objects.selection import CaptureObject, by_entry, by_range, by_time
 from gridtokenx_dlms.security import Protection

@@ -21,7 +21,7 @@ from gridtokenx_dlms.hdlc.address import HdlcAddress
 from gridtokenx_dlms.hdlc.frame import FrameKind, HdlcFrame
 from gridtokenx_dlms.security import Protection
 from gridtokenx_dlms.wrapper import WrapperMessage
-from gridtokenx_dlms.xdlms.ciphered import GENERAL_GLO_TAG, Ciphered
+from gridtokenx_dlms.xdlms.ciphered_message import GENERAL_GLO_TAG, Ciphered
 from gridtokenx_dlms.xdlms.general_block import GeneralBlock
 from gridtokenx_dlms.xdlms.notification import DataNotification, parse_data_notification
 from gridtokenx_edge.config.config_check import load_config

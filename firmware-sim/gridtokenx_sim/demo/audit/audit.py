@@ -18,7 +18,7 @@ from gridtokenx_sim.demo.audit import (
 from gridtokenx_sim.demo.audit.evidence import Evidence
 from gridtokenx_sim.demo.audit.finding import Violation
 from gridtokenx_sim.demo.audit.records import Movement
-from gridtokenx_sim.demo.audit.signed import EvidenceError
+from gridtokenx_sim.demo.audit.signed_messages import EvidenceError
 from gridtokenx_sim.demo.files.folder import Folder
 from gridtokenx_sim.demo.processes.commands import python
 from gridtokenx_sim.demo.processes.parent_bond import bound_to_parent

@@ -17,7 +17,7 @@ import base58
 import msgspec
 
 from gridtokenx_sim.demo.audit.records import Entry, TradeRow
-from gridtokenx_sim.demo.audit.signed import EvidenceError, device_id
+from gridtokenx_sim.demo.audit.signed_messages import EvidenceError, device_id
 from gridtokenx_sim.demo.files.folder import Folder
 from gridtokenx_sim.demo.files.statement import Statement
 from gridtokenx_wire.units import parse_grx, parse_kwh

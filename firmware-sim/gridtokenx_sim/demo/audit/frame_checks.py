@@ -7,7 +7,7 @@ import hashlib
 from gridtokenx_sim.demo.audit.evidence import Evidence, Outbox
 from gridtokenx_sim.demo.audit.finding import Violation
 from gridtokenx_sim.demo.audit.records import Entry, FrameOutcome
-from gridtokenx_sim.demo.audit.signed import device_text, frame_is_signed, read_frame
+from gridtokenx_sim.demo.audit.signed_messages import device_text, frame_is_signed, read_frame
 
 _GENESIS = bytes(32)
 _FIRST_QUARANTINE = 64

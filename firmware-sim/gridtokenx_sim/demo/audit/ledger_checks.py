@@ -16,7 +16,7 @@ from gridtokenx_sim.demo.audit.records import (
     Movement,
     PaidOutcome,
 )
-from gridtokenx_sim.demo.audit.signed import instruction_is_signed, read_instruction
+from gridtokenx_sim.demo.audit.signed_messages import instruction_is_signed, read_instruction
 
 ASSETS = ("GRID", "GRX", "REC")
 _ISSUERS = {f"issuer:{asset}": asset for asset in ASSETS}

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gridtokenx_sim.demo.audit.signed import EvidenceError, Frame, read_frame
+from gridtokenx_sim.demo.audit.signed_messages import EvidenceError, Frame, read_frame
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gridtokenx_sim.demo.files.folder import write_json
 from gridtokenx_sim.demo.processes.child import Child, ChildFailed, Part, start_child
-from gridtokenx_sim.demo.processes.together import together
+from gridtokenx_sim.demo.processes.joint_tasks import together
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 15.0

@@ -17,7 +17,7 @@ from tests.edge.commissioning.check.checked_site import EVENING, SPEED, check, c
 from tests.sim.dlms.reader import CIPHERED, KEYS
 
 from gridtokenx_dlms import data
-from gridtokenx_dlms.objects.measured import UNIT_WH, Register
+from gridtokenx_dlms.objects.registers import UNIT_WH, Register
 from gridtokenx_edge.commissioning.check.finding import Finding, Severity
 from gridtokenx_sim.config.faults import ClockJump, Drop, Refused, Silence
 from gridtokenx_sim.config.loading import parse_config

@@ -19,9 +19,9 @@ from gridtokenx_sim.demo.processes import supervisor as supervisor_module
 from gridtokenx_sim.demo.processes.broker import Broker, BrokerChoice, NoBroker, choose_broker
 from gridtokenx_sim.demo.processes.child import Child, ChildFailed, Part, last_words, start_child
 from gridtokenx_sim.demo.processes.commands import CommandFailed, Commands
+from gridtokenx_sim.demo.processes.joint_tasks import together
 from gridtokenx_sim.demo.processes.parent_bond import bound_to_parent
 from gridtokenx_sim.demo.processes.supervisor import Supervisor
-from gridtokenx_sim.demo.processes.together import together
 
 SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPS
