@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from gridtokenx_backend.core.model.local_time import Zone
+from gridtokenx_backend.core.model.local_time import TimeZone
 
 FIRST_YEAR = 2020
 LAST_YEAR = 2100
@@ -20,7 +20,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 @lru_cache(maxsize=8)
-def look_up(name: str) -> Zone:
+def look_up(name: str) -> TimeZone:
     """Return the zone of an IANA name with its changes of the clock. Raises ValueError."""
     try:
         zone = ZoneInfo(name)
@@ -39,7 +39,7 @@ def look_up(name: str) -> Zone:
             offset = _offset_s(zone, change)
             changes.append((_ms(change), offset))
         at = after
-    return Zone(name) if changes == [(changes[0][0], 0)] else Zone(name, tuple(changes))
+    return TimeZone(name) if changes == [(changes[0][0], 0)] else TimeZone(name, tuple(changes))
 
 
 def _change_between(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:

@@ -26,7 +26,9 @@ async def apply_terms(writer: Writer, path: Path) -> None:
     """
     source = await asyncio.to_thread(terms_digest, path)
     active_terms = writer.community.active_terms
-    if source == active_terms.source and active_terms.zone == look_up(active_terms.zone.name):
+    if source == active_terms.source and active_terms.time_zone == look_up(
+        active_terms.time_zone.name
+    ):
         return
     terms = load_terms(path)
     if active_terms.name not in ("", terms.community.name):

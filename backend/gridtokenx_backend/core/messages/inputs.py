@@ -12,7 +12,7 @@ import msgspec
 
 from gridtokenx_backend.core.messages.grid_data import GridData
 from gridtokenx_backend.core.messages.period_records import PeriodCommand
-from gridtokenx_backend.core.model.local_time import Zone
+from gridtokenx_backend.core.model.local_time import TimeZone
 from gridtokenx_backend.core.model.settlement import SettlementCommand
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_wire import cose
@@ -45,7 +45,7 @@ class ConfigurationInput(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     raw: bytes
     terms: CommunityTerms
     source: bytes
-    zone: Zone = Zone()
+    zone: TimeZone = TimeZone()
 
 
 class OracleCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -233,14 +233,14 @@ class _Configure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     source: str
     terms: CommunityTerms
-    zone: Zone = Zone()
+    zone: TimeZone = TimeZone()
 
 
 def configure(
-    terms: CommunityTerms, source: bytes = b"", zone: Zone | None = None
+    terms: CommunityTerms, source: bytes = b"", zone: TimeZone | None = None
 ) -> ConfigurationInput:
     """Return the input that makes `terms` the active ones. `zone` is their time zone."""
-    zone = zone or Zone()
+    zone = zone or TimeZone()
     assert zone.name == terms.community.time_zone
     raw = msgspec.json.encode(_Configure(source.hex(), terms, zone), enc_hook=encode_hook)
     return ConfigurationInput(raw=raw, terms=terms, source=source, zone=zone)

@@ -138,6 +138,6 @@ def _untaken(meter: Meter, given: Correct) -> int:
     """What the span imported in intervals that no clearing has taken."""
     return sum(
         row.import_uwh
-        for row in meter.closed or ()
+        for row in meter.closed_intervals or ()
         if given.from_ms <= row.interval_ms < given.to_ms
     )

@@ -16,7 +16,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
 
-class Zone(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class TimeZone(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`changes` are [from_ms, offset_s] in ascending order: local time is UTC plus the offset.
 
     Before the first of them its offset holds as well; without any, local time is UTC.
@@ -30,7 +30,7 @@ _LAST_MS = 253_402_300_799_999
 """The end of the year 9999 in UTC."""
 
 
-def offset_ms(zone: Zone, at_ms: int) -> int:
+def offset_ms(zone: TimeZone, at_ms: int) -> int:
     """What is added to UTC at `at_ms`."""
     changes = zone.changes
     if not changes:
@@ -39,18 +39,18 @@ def offset_ms(zone: Zone, at_ms: int) -> int:
     return changes[max(0, index)][1] * 1000
 
 
-def hour_at(zone: Zone, at_ms: int) -> int:
+def hour_at(zone: TimeZone, at_ms: int) -> int:
     """The hour of the day, 0 to 23."""
     return (at_ms + offset_ms(zone, at_ms)) // HOUR_MS % 24
 
 
-def month_at(zone: Zone, at_ms: int) -> int:
+def month_at(zone: TimeZone, at_ms: int) -> int:
     """The calendar month as the number yyyymm."""
     local = _EPOCH + (at_ms + offset_ms(zone, at_ms)) * _MS
     return local.year * 100 + local.month
 
 
-def month_start_ms(zone: Zone, month: int) -> int:
+def month_start_ms(zone: TimeZone, month: int) -> int:
     """The first moment of the month yyyymm."""
     year, number = divmod(month, 100)
     local_ms = (datetime(year, number, 1, tzinfo=UTC) - _EPOCH) // _MS

@@ -15,6 +15,6 @@ class OracleLimits(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_on
     future_tolerance_ms: int
     oldest_reading_ms: int
     ratio_window_ms: int
-    correction_ms: int = 0
+    late_reading_ms: int = 0
     finality_ms: int = 0
-    bound_tolerance_ms: int = 0
+    boundary_tolerance_ms: int = 0

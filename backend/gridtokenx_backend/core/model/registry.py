@@ -44,7 +44,7 @@ class MonthMinted(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     last_entry: int
 
 
-class Certified(msgspec.Struct, array_like=True, gc=False, kw_only=True):
+class CertifiedEnergy(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """What a renewable meter has minted by month, oldest first, and what of it is certified.
 
     `mark_uwh` counts the certified energy: each µWh below it is in one certificate. Months wholly
@@ -65,7 +65,7 @@ class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     `interval_end_ms` is the end of the open interval (0 before the first reading). The fields
     `interval_start_...` are the counted registers at its start, and whether a reading was near it.
-    `closed` are the intervals that no clearing has taken yet, None before the first.
+    `closed_intervals` are those that no clearing has taken yet, None before the first.
     """
 
     id: str
@@ -88,9 +88,9 @@ class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     interval_start_import_uwh: int = 0
     interval_start_export_uwh: int = 0
     interval_start_is_measured: bool = False
-    closed: list[IntervalEnergy] | None = None
+    closed_intervals: list[IntervalEnergy] | None = None
     past: MeterPast | None = None
-    certified: Certified | None = None
+    certified: CertifiedEnergy | None = None
     metering_point: str = ""
 
     @property

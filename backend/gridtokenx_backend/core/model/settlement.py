@@ -22,7 +22,7 @@ class Withdrawal(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
     entry: int
 
 
-class Referred(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class UsedReference(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a reference was used for, and the journal's entry that did it."""
 
     digest: bytes
@@ -59,7 +59,7 @@ class Settlement(msgspec.Struct, array_like=True):
     """Open withdrawals by number, used references, certificates by serial number in their order."""
 
     withdrawals: dict[int, Withdrawal] = {}
-    references: dict[str, Referred] = {}
+    references: dict[str, UsedReference] = {}
     certificates: dict[str, Certificate] = {}
 
 

@@ -32,7 +32,7 @@ class HourShares(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
     shares_ppm: dict[str, int]
 
 
-class Key(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
+class SharingKey(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """How the community shares from `valid_from_ms` on. `shares_ppm` is by the consuming meter.
 
     `hours` and `table` are for `time_varying`. Hours are in ascending order; one before the first
@@ -55,19 +55,19 @@ class Participation(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_o
     factor_ppm: int
 
 
-def key_in_force(keys: Iterable[Key], interval_ms: int) -> Key | None:
+def active_key(keys: Iterable[SharingKey], interval_ms: int) -> SharingKey | None:
     """The key that holds for an interval: the highest version that is valid by its start."""
     valid = [key for key in keys if key.valid_from_ms <= interval_ms]
     return max(valid, key=lambda key: key.version, default=None)
 
 
-def shares_of(key: Key, interval_ms: int, local_ms: int) -> Mapping[str, int]:
+def shares_of(key: SharingKey, interval_ms: int, local_ms: int) -> Mapping[str, int]:
     """The shares of an interval, `local_ms` being its start as the wall clock shows it."""
     by_interval = key.table.at(interval_ms) if key.table else None
     return shares_at(key, local_ms) if by_interval is None else by_interval
 
 
-def shares_at(key: Key, local_ms: int) -> Mapping[str, int]:
+def shares_at(key: SharingKey, local_ms: int) -> Mapping[str, int]:
     """The shares of an interval by a static or time-varying key.
 
     `local_ms` is its start as the wall clock shows it: Unix time plus the zone's offset. So the

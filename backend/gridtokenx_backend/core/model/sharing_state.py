@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy, Quality
-from gridtokenx_backend.core.model.sharing_keys import Key, Participation
+from gridtokenx_backend.core.model.sharing_keys import Participation, SharingKey
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice
 
 
@@ -23,7 +23,7 @@ class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_on
         return self.mode != "market"
 
 
-class Operators(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
+class GridOperatorEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """What the grid operator says of one meter and interval; None where it says nothing.
 
     Energies are those parts that take part. `quality` is a Quality's number.
@@ -34,9 +34,9 @@ class Operators(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=
     generated_uwh: int | None = None
     quality: int = Quality.MEASURED
 
-    def joined(self, newer: Operators) -> Operators:
+    def joined(self, newer: GridOperatorEnergy) -> GridOperatorEnergy:
         """Both; where both say something, the newer."""
-        return Operators(
+        return GridOperatorEnergy(
             received_uwh=self.received_uwh if newer.received_uwh is None else newer.received_uwh,
             consumed_uwh=self.consumed_uwh if newer.consumed_uwh is None else newer.consumed_uwh,
             generated_uwh=self.generated_uwh
@@ -46,7 +46,7 @@ class Operators(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=
         )
 
 
-class Slot(msgspec.Struct, array_like=True, gc=False, kw_only=True):
+class SharedInterval(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """One interval as it was allocated last, by the journal's entry `entry` (0: not yet).
 
     `readings` and `operators` are by meter. `gave`, `took` (µWh) and `paid` (µGRX, below zero for
@@ -58,7 +58,7 @@ class Slot(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     revision: int = -1
     price_ugrx: int = 0
     readings: dict[str, IntervalEnergy] = {}
-    operators: dict[str, Operators] = {}
+    operators: dict[str, GridOperatorEnergy] = {}
     gave: dict[str, int] = {}
     took: dict[str, int] = {}
     paid: dict[str, int] = {}
@@ -71,11 +71,11 @@ class SharingState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     `sources` are the files that were imported: SHA-256 → the journal's entry.
     """
 
-    keys: list[Key] = []
+    keys: list[SharingKey] = []
     participation: list[Participation] = []
     slots: dict[int, bytes] = {}
     fresh: dict[int, dict[str, IntervalEnergy]] = {}
-    said: dict[int, dict[str, Operators]] = {}
+    said: dict[int, dict[str, GridOperatorEnergy]] = {}
     waiting: dict[int, None] = {}
     sources: dict[str, int] = {}
 
@@ -84,17 +84,17 @@ class SharingState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         for row in rows:
             self.fresh.setdefault(row.interval_ms, {})[meter] = row
 
-    def slot(self, interval_ms: int) -> Slot:
+    def slot(self, interval_ms: int) -> SharedInterval:
         """What is known of an interval, with all that is new of it."""
         stored = self.slots.get(interval_ms)
-        slot = _decoder.decode(stored) if stored else Slot()
+        slot = _decoder.decode(stored) if stored else SharedInterval()
         slot.readings.update(self.fresh.pop(interval_ms, {}))
         for meter, newer in self.said.pop(interval_ms, {}).items():
             said = slot.operators.get(meter)
             slot.operators[meter] = said.joined(newer) if said else newer
         return slot
 
-    def keep(self, interval_ms: int, slot: Slot) -> None:
+    def keep(self, interval_ms: int, slot: SharedInterval) -> None:
         self.slots[interval_ms] = _encoder.encode(slot)
 
     def forget(self, before_ms: int) -> None:
@@ -105,4 +105,4 @@ class SharingState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Slot)
+_decoder = msgspec.msgpack.Decoder(SharedInterval)

@@ -38,7 +38,7 @@ def begin(meter: Meter, limits: OracleLimits) -> list[IntervalEnergy]:
     nothing is known of the time in between.
     """
     start_ms = meter.last_ms - meter.last_ms % INTERVAL_MS
-    is_measured = meter.last_ms - start_ms <= limits.bound_tolerance_ms
+    is_measured = meter.last_ms - start_ms <= limits.boundary_tolerance_ms
     if not meter.interval_end_ms:
         meter.interval_end_ms = start_ms + INTERVAL_MS
         meter.set_interval_start(
@@ -76,7 +76,7 @@ def close(
     """Close the intervals that ended between the previous reading and the last, and return them."""
     last = counted_registers(meter)
     _prepare_for_late_readings(meter, limits, at_ms, previous, last)
-    rows = _close_ended(meter, limits.bound_tolerance_ms, previous, last)
+    rows = _close_ended(meter, limits.boundary_tolerance_ms, previous, last)
     _add_closed(meter, rows)
     return rows
 
@@ -134,7 +134,7 @@ def _prepare_for_late_readings(
     last: CountedRegisters,
 ) -> None:
     """Keep what late readings need of the span between two readings, before its intervals close."""
-    span_ms, tolerance_ms = last.time_ms - previous.time_ms, limits.bound_tolerance_ms
+    span_ms, tolerance_ms = last.time_ms - previous.time_ms, limits.boundary_tolerance_ms
     # Of a meter that was changed, readings may be older than what is closed already.
     is_estimated = (
         span_ms > INTERVAL_MS + tolerance_ms and meter.interval_start_ms <= previous.time_ms
@@ -188,18 +188,20 @@ def take(meters: Iterable[Meter], until_ms: int) -> dict[str, list[IntervalEnerg
     """
     taken: dict[str, list[IntervalEnergy]] = {}
     for meter in meters:
-        if not meter.closed:
+        if not meter.closed_intervals:
             continue
-        if rows := [row for row in meter.closed if row.interval_ms < until_ms]:
+        if rows := [row for row in meter.closed_intervals if row.interval_ms < until_ms]:
             taken[meter.id] = rows
-            meter.closed = [row for row in meter.closed if row.interval_ms >= until_ms]
+            meter.closed_intervals = [
+                row for row in meter.closed_intervals if row.interval_ms >= until_ms
+            ]
     return taken
 
 
 def _add_closed(meter: Meter, rows: list[IntervalEnergy]) -> None:
-    if meter.closed is None:
-        meter.closed = []
-    closed = meter.closed
+    if meter.closed_intervals is None:
+        meter.closed_intervals = []
+    closed = meter.closed_intervals
     closed += rows
     if len(closed) > CLOSED_KEPT + _CLOSED_SLACK:
         oldest = closed[: len(closed) - CLOSED_KEPT + 1]
@@ -216,9 +218,11 @@ def _add_closed(meter: Meter, rows: list[IntervalEnergy]) -> None:
 
 def replace_closed(meter: Meter, rows: list[IntervalEnergy]) -> None:
     """Put revised intervals in place of those that no clearing has taken yet."""
-    if meter.closed:
+    if meter.closed_intervals:
         revised = {row.interval_ms: row for row in rows}
-        meter.closed = [revised.get(row.interval_ms, row) for row in meter.closed]
+        meter.closed_intervals = [
+            revised.get(row.interval_ms, row) for row in meter.closed_intervals
+        ]
 
 
 def substitute(

@@ -34,11 +34,11 @@ def remember(meter: Meter, limits: OracleLimits, at_ms: int, span: EstimatedSpan
 
     It is not kept if it ended too long ago for late readings to be accepted.
     """
-    if span.to_ms + limits.correction_ms < at_ms:
+    if span.to_ms + limits.late_reading_ms < at_ms:
         return
     past = meter.past = meter.past or MeterPast()
     start_ms = meter.interval_start_ms
-    if past.at(start_ms, limits.bound_tolerance_ms) is None:
+    if past.at(start_ms, limits.boundary_tolerance_ms) is None:
         past.boundary_registers[start_ms] = meter.interval_start
     past.estimated_spans = (*past.estimated_spans, span)
     prune(past, limits, at_ms)
@@ -64,7 +64,7 @@ def open_span(
     """
     for span in past.estimated_spans:
         if span.from_ms < time_ms < span.to_ms:
-            if span.to_ms + limits.correction_ms < at_ms:
+            if span.to_ms + limits.late_reading_ms < at_ms:
                 return None
             open_part = _without_final(span, limits, at_ms)
             is_wanted = open_part.from_ms < time_ms and _is_open(open_part, limits)
@@ -115,7 +115,7 @@ class ReopenedIntervals:
         span = _without_final(spans[index], limits, at_ms)
         if span is not spans[index]:
             past.boundary_registers[span.from_ms] = spans[index].at(
-                span.from_ms, limits.bound_tolerance_ms
+                span.from_ms, limits.boundary_tolerance_ms
             )
         first = first_part(span, meter.rules.rollover_uwh, time_ms, import_uwh, export_uwh)
         second = msgspec.structs.replace(
@@ -129,7 +129,7 @@ class ReopenedIntervals:
         self._from_ms = min(self._from_ms or span.first_interval_ms, span.first_interval_ms)
         self._to_ms = max(self._to_ms, min(span.last_interval_end_ms, start_ms))
         if span.holds(start_ms):
-            start = past.at(start_ms, limits.bound_tolerance_ms)
+            start = past.at(start_ms, limits.boundary_tolerance_ms)
             assert start is not None
             meter.set_interval_start(start)
 
@@ -163,7 +163,7 @@ def drop(past: MeterPast, limits: OracleLimits, from_ms: int, to_ms: int) -> Non
         for span in past.estimated_spans
         if span.last_interval_end_ms <= from_ms or span.first_interval_ms >= to_ms
     ]
-    _keep(past, kept, limits.bound_tolerance_ms)
+    _keep(past, kept, limits.boundary_tolerance_ms)
 
 
 def prune(past: MeterPast, limits: OracleLimits, at_ms: int) -> None:
@@ -171,9 +171,9 @@ def prune(past: MeterPast, limits: OracleLimits, at_ms: int) -> None:
     kept = [
         span
         for span in past.estimated_spans
-        if span.to_ms + limits.correction_ms >= at_ms and _is_open(span, limits)
+        if span.to_ms + limits.late_reading_ms >= at_ms and _is_open(span, limits)
     ]
-    _keep(past, kept[-SPANS_KEPT:], limits.bound_tolerance_ms)
+    _keep(past, kept[-SPANS_KEPT:], limits.boundary_tolerance_ms)
 
 
 def _without_final(span: EstimatedSpan, limits: OracleLimits, at_ms: int) -> EstimatedSpan:
@@ -194,8 +194,8 @@ def _without_final(span: EstimatedSpan, limits: OracleLimits, at_ms: int) -> Est
 
 def _energy(past: MeterPast, start_ms: int, limits: OracleLimits) -> IntervalEnergy | None:
     """Return an interval's energy out of its boundary registers; None where one is not kept."""
-    start = past.at(start_ms, limits.bound_tolerance_ms)
-    end = past.at(start_ms + INTERVAL_MS, limits.bound_tolerance_ms)
+    start = past.at(start_ms, limits.boundary_tolerance_ms)
+    end = past.at(start_ms + INTERVAL_MS, limits.boundary_tolerance_ms)
     if start is None or end is None:
         return None
     return IntervalEnergy(
@@ -230,4 +230,6 @@ def _keep(past: MeterPast, kept: list[EstimatedSpan], tolerance_ms: int) -> None
 def _is_open(span: EstimatedSpan, limits: OracleLimits) -> bool:
     """Return whether a late reading could still make a boundary in the span more exact."""
     span_ms = span.to_ms - span.from_ms
-    return span_ms > limits.bound_tolerance_ms and span.first_interval_ms + INTERVAL_MS < span.to_ms
+    return (
+        span_ms > limits.boundary_tolerance_ms and span.first_interval_ms + INTERVAL_MS < span.to_ms
+    )

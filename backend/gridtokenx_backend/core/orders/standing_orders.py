@@ -52,7 +52,7 @@ def place_all(community: Community, at_ms: int) -> list[OrderAccepted]:
     """
     if community.active_terms.sharing.is_sharing:
         return []
-    hour = hour_at(community.active_terms.zone, at_ms)
+    hour = hour_at(community.active_terms.time_zone, at_ms)
     placed: list[OrderAccepted] = []
     for member in community.members.values():
         if (sell := _at_work(member.sell, "realtime")) is not None:
@@ -78,7 +78,7 @@ def orders_for_interval(community: Community, interval_ms: int) -> list[OrderReq
     from then on, traded or not: unsold energy stays in the wallet, uncovered import is the
     utility's. Less than a lot waits for the next clearing.
     """
-    hour = hour_at(community.active_terms.zone, interval_ms)
+    hour = hour_at(community.active_terms.time_zone, interval_ms)
     requests: list[OrderRequest] = []
     for member in community.members.values():
         if (sell := _at_work(member.sell, "interval")) is not None:
@@ -98,7 +98,7 @@ def orders_for_interval(community: Community, interval_ms: int) -> list[OrderReq
 
 def reprice(community: Community, at_ms: int) -> list[int]:
     """Withdraw what rests at a price that the hour has changed. Return those orders' numbers."""
-    hour = hour_at(community.active_terms.zone, at_ms)
+    hour = hour_at(community.active_terms.time_zone, at_ms)
     stale: set[tuple[str, str]] = set()
     for member in community.members.values():
         for side, standing in _sides(member):

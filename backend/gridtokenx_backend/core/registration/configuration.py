@@ -65,9 +65,9 @@ def _in_force(given: ConfigurationInput) -> ActiveTerms:
             future_tolerance_ms=oracle_terms.future_tolerance_s * 1000,
             oldest_reading_ms=oracle_terms.oldest_reading_s * 1000,
             ratio_window_ms=oracle_terms.ratio_window_s * 1000,
-            correction_ms=interval.correction_hours * 3_600_000,
+            late_reading_ms=interval.correction_hours * 3_600_000,
             finality_ms=interval.finality_hours * 3_600_000,
-            bound_tolerance_ms=interval.bound_tolerance_s * 1000,
+            boundary_tolerance_ms=interval.bound_tolerance_s * 1000,
         ),
         rules=MarketRules(
             lot_uwh=int(market.lot_kwh),
@@ -85,7 +85,7 @@ def _in_force(given: ConfigurationInput) -> ActiveTerms:
         order_window_ms=market.order_window_s * 1000,
         tick_ms=market.tick_s * 1000,
         rotation_overlap_ms=given.terms.rotation.overlap_hours * 3_600_000,
-        zone=given.zone,
+        time_zone=given.zone,
         cover_ms=given.terms.settlement.cover_hours * 3_600_000,
         interval=IntervalRules(
             enabled=interval.enabled,

@@ -27,7 +27,7 @@ from gridtokenx_backend.core.model.local_time import (
     month_text,
     next_month,
 )
-from gridtokenx_backend.core.model.registry import Certified, Meter, MonthMinted
+from gridtokenx_backend.core.model.registry import CertifiedEnergy, Meter, MonthMinted
 from gridtokenx_backend.core.model.settlement import Certificate, IssueCertificates
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.order import RecRetire, RecTransfer
@@ -40,9 +40,9 @@ MAX_BENEFICIARY = 200
 def note_minted(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> None:
     """Count what a renewable meter minted in this entry; below zero it was clawed back."""
     entry = community.entries + 1
-    month = month_at(community.active_terms.zone, at_ms)
+    month = month_at(community.active_terms.time_zone, at_ms)
     if meter.certified is None:
-        meter.certified = Certified()
+        meter.certified = CertifiedEnergy()
     months = meter.certified.months
     if months and months[-1].month == month:
         months[-1].minted_uwh += minted_uwh
@@ -60,7 +60,7 @@ def issue(
     month = command.month
     if not 197001 <= month <= 999911 or not 1 <= month % 100 <= 12:
         return SettlementRefused(SettlementRefusal.MONTH_NOT_OVER, "expected a month as yyyymm")
-    if month_start_ms(community.active_terms.zone, next_month(month)) > at_ms:
+    if month_start_ms(community.active_terms.time_zone, next_month(month)) > at_ms:
         detail = f"expected a month that is over, got {month_text(month)}"
         return SettlementRefused(SettlementRefusal.MONTH_NOT_OVER, detail)
     issued: list[Certificate] = []
@@ -115,7 +115,7 @@ def _due(community: Community, meter: Meter, up_to: int, at_ms: int) -> list[Cer
     return due
 
 
-def _safe(certified: Certified) -> list[int]:
+def _safe(certified: CertifiedEnergy) -> list[int]:
     """Return, for each month, up to which µWh its mints hold in spite of later claw-backs."""
     counted_uwh = certified.before_uwh
     counts: list[int] = []
@@ -127,7 +127,7 @@ def _safe(certified: Certified) -> list[int]:
     return counts
 
 
-def _sum_up(certified: Certified) -> None:
+def _sum_up(certified: CertifiedEnergy) -> None:
     """Forget the months whose energy is all certified. The newest month stays."""
     months = certified.months
     while len(months) > 1 and certified.before_uwh + months[0].minted_uwh <= certified.mark_uwh:

@@ -23,8 +23,8 @@ from gridtokenx_backend.core.model.ledger import GRX, Movement, issuer
 from gridtokenx_backend.core.model.settlement import (
     ConfirmWithdrawal,
     Deposit,
-    Referred,
     RefuseWithdrawal,
+    UsedReference,
     Withdrawal,
 )
 from gridtokenx_backend.core.state.community import Community
@@ -157,7 +157,7 @@ def _known(
 
 
 def _remember(community: Community, reference: str, command: Deposit | ConfirmWithdrawal) -> None:
-    referred = Referred(_digest(command), community.entries + 1)
+    referred = UsedReference(_digest(command), community.entries + 1)
     community.settlement.references[reference] = referred
 
 

@@ -14,8 +14,8 @@ from gridtokenx_backend.core.messages.sharing_outcomes import (
     GridDataRefused,
 )
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
-from gridtokenx_backend.core.model.sharing_keys import factor_at, key_in_force
-from gridtokenx_backend.core.model.sharing_state import Operators
+from gridtokenx_backend.core.model.sharing_keys import active_key, factor_at
+from gridtokenx_backend.core.model.sharing_state import GridOperatorEnergy
 from gridtokenx_backend.core.sharing.allocation import part_of
 from gridtokenx_backend.core.state.community import Community
 
@@ -70,7 +70,7 @@ def _is_final(community: Community, series: GridSeries, final_ms: int) -> bool:
     """Return whether a series would change an interval that is final."""
     if series.start_ms >= final_ms:
         return False
-    key = key_in_force(community.sharing.keys, series.start_ms)
+    key = active_key(community.sharing.keys, series.start_ms)
     return key is not None and key.mode == "imported"
 
 
@@ -81,7 +81,7 @@ def _keep_figures(community: Community, meter: str, series: GridSeries) -> None:
     state = community.sharing
     factors = [each for each in state.participation if each.meter == meter]
     for interval_ms, energy_uwh, quality in series.rows():
-        key = key_in_force(state.keys, interval_ms)
+        key = active_key(state.keys, interval_ms)
         if energy_uwh is None or key is None or key.mode != "imported":
             continue
         factor_ppm = factor_at(factors, interval_ms)
@@ -90,15 +90,17 @@ def _keep_figures(community: Community, meter: str, series: GridSeries) -> None:
         said[meter] = said[meter].joined(new) if meter in said else new
 
 
-def _operators(quantity: str, energy_uwh: int, factor_ppm: int, quality: Quality) -> Operators:
+def _operators(
+    quantity: str, energy_uwh: int, factor_ppm: int, quality: Quality
+) -> GridOperatorEnergy:
     """Return one figure as a part that takes part; some quantities are such parts already."""
     match quantity:
         case "received":
-            return Operators(received_uwh=energy_uwh, quality=int(quality))
+            return GridOperatorEnergy(received_uwh=energy_uwh, quality=int(quality))
         case "consumption_part":
-            return Operators(consumed_uwh=energy_uwh)
+            return GridOperatorEnergy(consumed_uwh=energy_uwh)
         case "consumption":
-            return Operators(consumed_uwh=part_of(energy_uwh, factor_ppm))
+            return GridOperatorEnergy(consumed_uwh=part_of(energy_uwh, factor_ppm))
         case "generation_part":
-            return Operators(generated_uwh=energy_uwh, quality=int(quality))
-    return Operators(generated_uwh=part_of(energy_uwh, factor_ppm), quality=int(quality))
+            return GridOperatorEnergy(generated_uwh=energy_uwh, quality=int(quality))
+    return GridOperatorEnergy(generated_uwh=part_of(energy_uwh, factor_ppm), quality=int(quality))

@@ -26,13 +26,13 @@ from gridtokenx_backend.core.model.local_time import offset_ms
 from gridtokenx_backend.core.model.registry import Meter
 from gridtokenx_backend.core.model.rounding import apportion
 from gridtokenx_backend.core.model.sharing_keys import (
-    Key,
     Participation,
+    SharingKey,
+    active_key,
     factor_at,
-    key_in_force,
     shares_of,
 )
-from gridtokenx_backend.core.model.sharing_state import Operators, Slot
+from gridtokenx_backend.core.model.sharing_state import GridOperatorEnergy, SharedInterval
 from gridtokenx_backend.core.sharing import transfers
 from gridtokenx_backend.core.sharing.allocation import (
     AllocatedEnergy,
@@ -65,7 +65,7 @@ def allocate(community: Community, interval_ms: int) -> IntervalAllocations:
     for each_ms in sorted({*changed, *state.waiting, interval_ms}):
         if each_ms > interval_ms:  # its own clearing is still to come
             continue
-        key = key_in_force(state.keys, each_ms)
+        key = active_key(state.keys, each_ms)
         if key is None:
             state.fresh.pop(each_ms, None)
             state.said.pop(each_ms, None)
@@ -77,7 +77,9 @@ def allocate(community: Community, interval_ms: int) -> IntervalAllocations:
     return IntervalAllocations(allocations, movements)
 
 
-def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocation, list[Movement]]:
+def _settle(
+    community: Community, interval_ms: int, key: SharingKey
+) -> tuple[Allocation, list[Movement]]:
     """Allocate one interval as it is known now, and move the difference to what was moved."""
     state = community.sharing
     slot = state.slot(interval_ms)
@@ -120,7 +122,7 @@ def _settle(community: Community, interval_ms: int, key: Key) -> tuple[Allocatio
 
 
 def _flows(
-    community: Community, interval_ms: int, slot: Slot
+    community: Community, interval_ms: int, slot: SharedInterval
 ) -> tuple[list[MeteredFlow], list[MeteredFlow]]:
     """Return what every meter exported and imported, as its gateway says."""
     producers, consumers = [], []
@@ -160,7 +162,7 @@ def _flows(
     return producers, consumers
 
 
-def _generated(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
+def _generated(flow: MeteredFlow, said: GridOperatorEnergy | None) -> MeteredFlow | None:
     """Return a producer with the grid operator's figure in place of the gateway's, if it has one.
 
     Return None if the operator has only other figures of the meter, and the gateway has none.
@@ -172,7 +174,7 @@ def _generated(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
     return MeteredFlow(id=flow.id, energy_uwh=said.generated_uwh, quality=Quality(said.quality))
 
 
-def _consumed(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
+def _consumed(flow: MeteredFlow, said: GridOperatorEnergy | None) -> MeteredFlow | None:
     """Return a consumer with the grid operator's figure in place of the gateway's, if it has one.
 
     Return None if the operator says what the meter consumed, but not what it received.
@@ -190,8 +192,8 @@ def _consumed(flow: MeteredFlow, said: Operators | None) -> MeteredFlow | None:
 def _allocate(
     community: Community,
     interval_ms: int,
-    key: Key,
-    slot: Slot,
+    key: SharingKey,
+    slot: SharedInterval,
     producers: Iterable[MeteredFlow],
     consumers: Iterable[MeteredFlow],
 ) -> AllocatedEnergy:
@@ -206,7 +208,7 @@ def _allocate(
             }
             return as_imported(producers, consumers, said)
         case "static" | "time_varying":
-            zone = community.active_terms.zone
+            zone = community.active_terms.time_zone
             local_ms = interval_ms + offset_ms(zone, interval_ms)
             return by_shares(producers, consumers, shares_of(key, interval_ms, local_ms))
 
@@ -266,7 +268,7 @@ def _priced(
 
 def _move(
     community: Community,
-    slot: Slot,
+    slot: SharedInterval,
     allocated: AllocatedEnergy,
     lines_out: list[ProducerAllocation],
     lines_in: list[ConsumerAllocation],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
-from gridtokenx_backend.core.model.sharing_keys import HourShares, Key, Participation
+from gridtokenx_backend.core.model.sharing_keys import HourShares, Participation, SharingKey
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice
 from gridtokenx_backend.core.model.sharing_state import SharingRules, SharingState
 from gridtokenx_backend.core.model.sharing_terms import KeyTerms
@@ -42,14 +42,14 @@ def rules_of(terms: CommunityTerms) -> SharingRules:
     )
 
 
-def keys_of(terms: CommunityTerms) -> list[Key]:
+def keys_of(terms: CommunityTerms) -> list[SharingKey]:
     """Return the keys of terms that were checked; none in a community that has a market."""
     if terms.community.mode == "market":
         return []
     return [_key(terms, key) for key in terms.sharing.key]
 
 
-def _key(terms: CommunityTerms, key: KeyTerms) -> Key:
+def _key(terms: CommunityTerms, key: KeyTerms) -> SharingKey:
     mode = key.mode or terms.community.mode
     assert mode != "market"
     hours = [
@@ -57,7 +57,7 @@ def _key(terms: CommunityTerms, key: KeyTerms) -> Key:
         for entry in sorted(key.hours, key=lambda entry: (entry.hour, entry.days))
     ]
     shares = _shares(key.shares_percent)
-    return Key(
+    return SharingKey(
         version=key.version,
         valid_from_ms=moment_ms(key.valid_from),
         mode=mode,

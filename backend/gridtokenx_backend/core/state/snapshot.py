@@ -15,7 +15,7 @@ from gridtokenx_backend.core.market.timetable import IntervalRules
 from gridtokenx_backend.core.market.trading_state import LinkUse, ZoneState
 from gridtokenx_backend.core.model.billing_periods import Period
 from gridtokenx_backend.core.model.ledger import LedgerState, Pending
-from gridtokenx_backend.core.model.local_time import Zone
+from gridtokenx_backend.core.model.local_time import TimeZone
 from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Device, Member, Meter, MeterRules, Token
 from gridtokenx_backend.core.model.settlement import Settlement
@@ -69,7 +69,7 @@ class ActiveTerms(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_onl
     order_window_ms: int
     tick_ms: int
     rotation_overlap_ms: int = 48 * 3_600_000
-    zone: Zone = Zone()
+    time_zone: TimeZone = TimeZone()
     cover_ms: int = 72 * 3_600_000
     interval: IntervalRules = IntervalRules()
     sharing: SharingRules = SharingRules()

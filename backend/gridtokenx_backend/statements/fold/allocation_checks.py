@@ -36,10 +36,10 @@ from gridtokenx_backend.core.model import sharing_price
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.sharing_keys import (
     WHOLE_PPM,
-    Key,
     Participation,
+    SharingKey,
+    active_key,
     factor_at,
-    key_in_force,
     shares_of,
 )
 from gridtokenx_backend.core.model.sharing_state import SharingState
@@ -85,9 +85,9 @@ class SharingAgreement:
         """Return the price of a kWh where so much was offered and consumed."""
         return sharing_price.of_interval(self._price, offered_uwh, consumed_uwh)
 
-    def key(self, interval_ms: int) -> Key | None:
+    def key(self, interval_ms: int) -> SharingKey | None:
         """Return the version of the key that is in force in an interval."""
-        return key_in_force(self._state.keys, interval_ms)
+        return active_key(self._state.keys, interval_ms)
 
     def shares_ppm(self, version: int, interval_ms: int, local_ms: int) -> Mapping[str, int]:
         """Return the shares of an interval by a version of the key; none if it is not known."""

@@ -11,7 +11,7 @@ from tests.backend.village import Village, convert_terms
 from gridtokenx_backend.config.time_zones import look_up
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.model.local_time import (
-    Zone,
+    TimeZone,
     hour_at,
     month_at,
     month_start_ms,
@@ -82,11 +82,11 @@ def test_what_is_no_month_is_refused(text: str) -> None:
 
 def test_the_core_uses_the_table_that_was_journaled_not_the_machines(village: Village) -> None:
     """A law that this machine does not know, as another one's update brought it."""
-    changed = Zone("Europe/Vienna", ((0, 3600), (ms("2026-06-01T00:00:00Z"), 5400)))
+    changed = TimeZone("Europe/Vienna", ((0, 3600), (ms("2026-06-01T00:00:00Z"), 5400)))
     village.document["community"] = {"name": "lane", "time_zone": "Europe/Vienna"}
     given = inputs.configure(convert_terms(village.document), b"", changed)
     assert inputs.parse("configure", given.raw) == given
     village.apply(given)
-    zone = village.community.active_terms.zone
+    zone = village.community.active_terms.time_zone
     assert hour_at(zone, ms("2026-06-01T10:30:00Z")) == 12
     assert hour_at(zone, ms("2026-06-01T10:29:00Z")) == 11

@@ -249,7 +249,7 @@ def test_closed_intervals_are_handed_out_once_with_their_revisions() -> None:
 def test_what_nobody_takes_is_summed_up_after_a_month() -> None:
     metered = Metered(at_ms=at(15 * 4000))
     metered.read((at(0), 0, 0), (at(15 * 3500), 3500, 7000))
-    closed = metered.state.closed
+    closed = metered.state.closed_intervals
     assert len(closed) == intervals.CLOSED_KEPT
     assert sum(row.import_uwh for row in closed) == 3500
     assert sum(row.export_uwh for row in closed) == 7000

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from gridtokenx_backend.core.model.sharing_keys import (
     HourShares,
-    Key,
     Participation,
+    SharingKey,
+    active_key,
     factor_at,
-    key_in_force,
     shares_at,
 )
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice, of_interval, value
@@ -34,10 +34,10 @@ def test_an_interval_is_shared_by_the_newest_key_that_is_valid_by_its_start(
     interval_ms: int, version: int | None
 ) -> None:
     keys = [
-        Key(version=2, valid_from_ms=200, mode="static"),
-        Key(version=1, valid_from_ms=100, mode="dynamic"),
+        SharingKey(version=2, valid_from_ms=200, mode="static"),
+        SharingKey(version=1, valid_from_ms=100, mode="dynamic"),
     ]
-    key = key_in_force(keys, interval_ms)
+    key = active_key(keys, interval_ms)
     assert (key and key.version) == version
 
 
@@ -67,7 +67,9 @@ def test_time_varying_shares_follow_the_wall_clock(time: str, shares: dict[str, 
     ]
     if time.startswith("2026-07-11"):
         hours = hours[2:]
-    key = Key(version=1, valid_from_ms=0, mode="time_varying", shares_ppm={"a": 1}, hours=hours)
+    key = SharingKey(
+        version=1, valid_from_ms=0, mode="time_varying", shares_ppm={"a": 1}, hours=hours
+    )
     assert shares_at(key, local(time)) == shares
 
 

@@ -11,7 +11,7 @@ from tests.backend.config.test_check_config import COMMUNITY, write
 from tests.backend.sharing_village import FIRST_MS, WH, SharingVillage, key
 from tests.backend.village import KWH, convert_terms
 
-from gridtokenx_backend.core.model.sharing_keys import HourShares, Key, Participation
+from gridtokenx_backend.core.model.sharing_keys import HourShares, Participation, SharingKey
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice
 from gridtokenx_backend.core.sharing.key_versions import conflicts
 
@@ -156,13 +156,13 @@ def test_the_core_keeps_terms_as_integers() -> None:
     )
     state, rules = village.community.sharing, village.community.active_terms.sharing
     assert state.keys == [
-        Key(
+        SharingKey(
             version=1,
             valid_from_ms=1_767_225_600_000,
             mode="static",
             shares_ppm={"flat-b": 125_000},
         ),
-        Key(
+        SharingKey(
             version=2,
             valid_from_ms=1_780_264_800_000,
             mode="time_varying",
