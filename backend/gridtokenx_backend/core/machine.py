@@ -32,54 +32,54 @@ from gridtokenx_backend.core.sharing import grid_data_import
 from gridtokenx_backend.core.state.community import Community
 
 
-def apply(community: Community, given: inputs.Input, at_ms: int) -> Result:
-    """Carries out one input at the time `at_ms`, which never runs backwards.
+def apply(community: Community, input_: inputs.Input, at_ms: int) -> Result:
+    """Carry out one input at the time `at_ms`, which never runs backwards, and return its outcome.
 
-    A refusal or a repetition has changed nothing and is not journaled; any other outcome becomes
-    the journal's entry number `community.entries`.
+    A refusal or a repetition changes nothing and is not journaled. Any other outcome becomes the
+    journal's entry number `community.entries`.
     """
     assert at_ms >= community.at_ms
-    outcome = _dispatch(community, given, at_ms)
+    outcome = _dispatch(community, input_, at_ms)
     if is_journaled(outcome):
         community.entries += 1
         community.at_ms = at_ms
     return outcome
 
 
-def _dispatch(community: Community, given: inputs.Input, at_ms: int) -> Result:
-    match given:
+def _dispatch(community: Community, input_: inputs.Input, at_ms: int) -> Result:
+    match input_:
         case inputs.FrameInput():
-            return apply_frame(community, given, at_ms)
+            return apply_frame(community, input_, at_ms)
         case inputs.OrderInput():
-            outcome = apply_instruction(community, given.instruction, at_ms)
+            outcome = apply_instruction(community, input_.instruction, at_ms)
             if isinstance(outcome, OrderAccepted | OrderAmended) and outcome.trades:
                 retirement.note_trades(community, outcome.trades)
             return outcome
         case inputs.TickInput():
-            return _tick(community, given, at_ms)
+            return _tick(community, input_, at_ms)
         case inputs.MarketInput():
-            return switch_market(community, given.command)
+            return switch_market(community, input_.command)
         case inputs.ConfigurationInput():
-            return configuration.configure(community, given, at_ms)
+            return configuration.configure(community, input_, at_ms)
         case inputs.OracleInput():
-            community.paused = given.command.paused
+            community.paused = input_.command.paused
             return OracleSwitched(community.paused)
         case inputs.TokenInput():
-            return enrolment.change_token(community, given.command, at_ms)
+            return enrolment.change_token(community, input_.command, at_ms)
         case inputs.EnrolmentInput():
-            return enrolment.enrol(community, given.enrolment, at_ms)
+            return enrolment.enrol(community, input_.enrolment, at_ms)
         case inputs.RotationInput():
-            return enrolment.rotate(community, given.rotation)
+            return enrolment.rotate(community, input_.rotation)
         case inputs.DeviceInput():
-            return enrolment.change_device(community, given.command)
+            return enrolment.change_device(community, input_.command)
         case inputs.GridDataInput():
-            return grid_data_import.import_file(community, given.data, at_ms)
+            return grid_data_import.import_file(community, input_.data, at_ms)
         case inputs.SettlementInput():
-            return _settle(community, given.command, at_ms)
+            return _settle(community, input_.command, at_ms)
         case inputs.ClearingInput():
-            return interval_clearing.clear(community, given, at_ms)
+            return interval_clearing.clear(community, input_, at_ms)
         case inputs.PeriodInput():
-            return periods.change_period(community, given.command, at_ms)
+            return periods.change_period(community, input_.command, at_ms)
 
 
 def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Result:
@@ -96,10 +96,10 @@ def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Res
             return certificates.issue(community, command, at_ms)
 
 
-def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked | DevicesRetired:
+def _tick(community: Community, input_: inputs.TickInput, at_ms: int) -> Ticked | DevicesRetired:
     expired = community.market.expire(at_ms) + community.interval.expire(at_ms)
     resumed = community.market.trading.end_pauses(at_ms)
-    if given.raw == inputs.DUE:
+    if input_.raw == inputs.DUE:
         return Ticked(orders=[], expired=expired, resumed=resumed)
     _forget_old_ids(community, at_ms)
     enrolment.forget_tokens(community, at_ms)
@@ -130,7 +130,7 @@ def _tick(community: Community, given: inputs.TickInput, at_ms: int) -> Ticked |
 
 
 def _forget_old_ids(community: Community, at_ms: int) -> None:
-    """Drops the ids of instructions that would by now be refused for their age."""
+    """Forget the ids of instructions that would by now be refused for their age."""
     oldest_ms = at_ms - community.order_window_ms - community.limits.future_tolerance_ms
     forgotten = []
     for key, remembered in community.remembered.items():  # in the order of arrival

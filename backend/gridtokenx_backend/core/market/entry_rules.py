@@ -14,7 +14,7 @@ from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.new_order import NewOrder
 from gridtokenx_backend.core.market.trading_state import TradingState
 from gridtokenx_backend.core.messages.outcomes import OrderRefusal, OrderRefused
-from gridtokenx_backend.core.model.ledger import GRID, GRX, Ledger
+from gridtokenx_backend.core.model.ledger import GRID, GRX, Asset, Ledger
 from gridtokenx_wire.order import Side
 from gridtokenx_wire.units import format_grx, format_kwh
 
@@ -139,7 +139,7 @@ class EntryRules:
         lowest = max(band.floor_ugrx, self.least_price_ugrx)
         return -(-lowest // rules.tick_ugrx) * rules.tick_ugrx
 
-    def cover(self, side: Side, price_ugrx: int, quantity_uwh: int) -> tuple[str, int]:
+    def cover(self, side: Side, price_ugrx: int, quantity_uwh: int) -> tuple[Asset, int]:
         """Return (asset, amount): what fills at `price_ugrx` or better may cost at most.
 
         Each fill's fee is rounded up, and no fill is smaller than a lot, so the fee of a buyer is
@@ -155,7 +155,7 @@ class EntryRules:
         return GRX, value
 
     def uncovered(
-        self, wallet: str, asset: str, cover: int, replaced: RestingOrder | None
+        self, wallet: str, asset: Asset, cover: int, replaced: RestingOrder | None
     ) -> OrderRefused | None:
         """Refuse an order whose cover is neither free in the wallet nor held for `replaced`."""
         available = self.ledger.available(wallet, asset)

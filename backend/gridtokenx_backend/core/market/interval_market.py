@@ -25,6 +25,7 @@ from gridtokenx_backend.core.model.ledger import (
     GRX,
     LOSSES,
     WHEELING,
+    Asset,
     Movement,
 )
 from gridtokenx_backend.core.model.zones import LinkRules
@@ -74,7 +75,7 @@ class IntervalMarket:
             movements=[],
         )
 
-    def _rest(self, order: NewOrder, asset: str, cover: int) -> None:
+    def _rest(self, order: NewOrder, asset: Asset, cover: int) -> None:
         refusal = self.ledger.reserve(order.number, order.wallet, asset, cover)
         assert refusal is None
         self.book.rest(

@@ -1,7 +1,8 @@
-"""Corrections: what a meter really moved in a span, where something else was counted.
+"""Corrections by the operator: the energy of a meter in a span of time where it was counted wrong.
 
-The meter's registers stay what they are: a correction is beside them. More surplus than counted is
-minted, less is clawed back; more import can be covered, less was covered ahead of time.
+A correction leaves the meter's registers as they are. Surplus that was not counted is minted, and
+surplus that was counted wrongly is clawed back. Import that was not counted can be covered, and
+import that was covered and is none counts towards the next.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ from gridtokenx_wire.units import MAX_AMOUNT, energy_limit_uwh, format_kwh
 LONGEST_MS = 31 * 86_400_000
 
 
-def correct(community: Community, given: Correct, at_ms: int) -> MeterCorrected | SettlementRefused:
-    """Mints or claws back the difference between what a meter moved and what was counted."""
-    meter = community.meters.get(given.meter)
-    if refused := _unacceptable(meter, given):
+def correct(
+    community: Community, command: Correct, at_ms: int
+) -> MeterCorrected | SettlementRefused:
+    """Mint or claw back the difference between what a meter moved and what was counted."""
+    meter = community.meters.get(command.meter)
+    if refused := _unacceptable(meter, command):
         return refused
     assert meter is not None
-    imported_uwh = given.import_uwh - given.counted_import_uwh
-    exported_uwh = given.export_uwh - given.counted_export_uwh
+    imported_uwh = command.import_uwh - command.counted_import_uwh
+    exported_uwh = command.export_uwh - command.counted_export_uwh
     surplus_uwh = exported_uwh - (imported_uwh if meter.rules.policy == "net" else 0)
     member = community.members[meter.owner]
     movements = []
@@ -45,41 +48,41 @@ def correct(community: Community, given: Correct, at_ms: int) -> MeterCorrected 
         movements = minted
     elif surplus_uwh < 0:
         movements = minting.claw_back(community, meter, -surplus_uwh, at_ms)
-    rows = _correct_intervals(community, meter, given, at_ms)
+    rows = _correct_intervals(community, meter, command, at_ms)
     return MeterCorrected(
         meter=meter.id,
         owner=meter.owner,
-        from_ms=given.from_ms,
-        to_ms=given.to_ms,
+        from_ms=command.from_ms,
+        to_ms=command.to_ms,
         import_uwh=imported_uwh,
         export_uwh=exported_uwh,
         surplus_uwh=surplus_uwh,
         owed_uwh=member.owed_uwh,
-        reason=given.reason,
+        reason=command.reason,
         rows=rows,
         movements=movements,
     )
 
 
 def revision_of(meter: Meter, from_ms: int, to_ms: int) -> int:
-    """A number that grows with every change to the intervals of a span that were closed once."""
+    """Return a number that grows with every change to the closed intervals of a span."""
     revisions = meter.past.revisions if meter.past else {}
     return sum(number for at_ms, number in revisions.items() if from_ms <= at_ms < to_ms)
 
 
-def _unacceptable(meter: Meter | None, given: Correct) -> SettlementRefused | None:
-    if not is_text(given.reason):
+def _unacceptable(meter: Meter | None, command: Correct) -> SettlementRefused | None:
+    if not is_text(command.reason):
         detail = f"expected a reason of 1 to {MAX_TEXT} printable characters"
         return SettlementRefused(SettlementRefusal.BAD_TEXT, detail)
-    if refused := unacceptable_span(meter, given.from_ms, given.to_ms):
+    if refused := unacceptable_span(meter, command.from_ms, command.to_ms):
         return refused
     assert meter is not None
-    if given.revision != revision_of(meter, given.from_ms, given.to_ms):
+    if command.revision != revision_of(meter, command.from_ms, command.to_ms):
         detail = "expected what is counted there now; it has changed since it was looked up"
         return SettlementRefused(SettlementRefusal.OUTDATED, detail)
-    limit_uwh = energy_limit_uwh(meter.rules.max_power_w, given.to_ms - given.from_ms)
+    limit_uwh = energy_limit_uwh(meter.rules.max_power_w, command.to_ms - command.from_ms)
     limit_uwh = min(MAX_AMOUNT, limit_uwh + meter.rules.resolution_uwh)
-    if not (0 <= given.import_uwh <= limit_uwh and 0 <= given.export_uwh <= limit_uwh):
+    if not (0 <= command.import_uwh <= limit_uwh and 0 <= command.export_uwh <= limit_uwh):
         most = format_kwh(limit_uwh)
         detail = f"expected energy from 0 to {most} kWh, the most that its power allows there"
         return SettlementRefused(SettlementRefusal.BAD_AMOUNT, detail)
@@ -87,7 +90,7 @@ def _unacceptable(meter: Meter | None, given: Correct) -> SettlementRefused | No
 
 
 def unacceptable_span(meter: Meter | None, from_ms: int, to_ms: int) -> SettlementRefused | None:
-    """Why a meter cannot be corrected from `from_ms` to `to_ms`, if it cannot."""
+    """Return why a meter cannot be corrected from `from_ms` to `to_ms`; None if it can."""
     if meter is None:
         detail = "expected the id of a meter"
         return SettlementRefused(SettlementRefusal.UNKNOWN_METER, detail)
@@ -105,25 +108,26 @@ def unacceptable_span(meter: Meter | None, from_ms: int, to_ms: int) -> Settleme
 
 
 def _correct_intervals(
-    community: Community, meter: Meter, given: Correct, at_ms: int
+    community: Community, meter: Meter, command: Correct, at_ms: int
 ) -> list[IntervalEnergy]:
-    """Puts the right intervals in place of the span's, and their import where it can be covered.
+    """Replace the intervals of the span, and return their revisions.
 
-    What no clearing has taken yet is taken right; only the rest is a difference.
+    The import of an interval that no clearing has taken yet is corrected with the interval. Of the
+    others the difference is booked: it can be covered, or it was covered already.
     """
-    before_uwh = _untaken(meter, given)
-    span_ms = (given.from_ms, given.to_ms)
+    before_uwh = _untaken(meter, command)
+    span_ms = (command.from_ms, command.to_ms)
     rows = intervals.substitute(
-        meter, community.limits, span_ms, given.import_uwh, given.export_uwh
+        meter, community.limits, span_ms, command.import_uwh, command.export_uwh
     )
     if community.active_terms.sharing.is_sharing:
         community.sharing.note(meter.id, rows)
-    untaken_uwh = _untaken(meter, given) - before_uwh
+    untaken_uwh = _untaken(meter, command) - before_uwh
     member = community.members[meter.owner]
-    imported_uwh = given.import_uwh - given.counted_import_uwh
+    imported_uwh = command.import_uwh - command.counted_import_uwh
     member.imported_uwh = max(0, member.imported_uwh + imported_uwh)
     taken_uwh = imported_uwh - untaken_uwh
-    last_ms = given.to_ms - INTERVAL_MS
+    last_ms = command.to_ms - INTERVAL_MS
     if taken_uwh > 0 and last_ms >= at_ms - community.active_terms.cover_ms:
         retirement.add_import(member, last_ms, taken_uwh)
     elif taken_uwh < 0:
@@ -134,10 +138,10 @@ def _correct_intervals(
     return rows
 
 
-def _untaken(meter: Meter, given: Correct) -> int:
-    """What the span imported in intervals that no clearing has taken."""
+def _untaken(meter: Meter, command: Correct) -> int:
+    """Return what the meter imported in intervals of the span that no clearing has taken."""
     return sum(
         row.import_uwh
         for row in meter.closed_intervals or ()
-        if given.from_ms <= row.interval_ms < given.to_ms
+        if command.from_ms <= row.interval_ms < command.to_ms
     )

@@ -1,4 +1,4 @@
-"""A verified frame: its place in the chain, the oracle's verdicts, and the mint."""
+"""Intake of a verified frame: its place in the chain, the oracle's verdicts, and the mint."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from gridtokenx_wire.verdict import Reason
 
 REMEMBERED_FRAMES = 16
 REMEMBERED_VERDICTS = 1000
-"""What a device's state keeps of frames with refused readings, for acks that were lost."""
+"""The most that a device's state keeps of frames with refused readings, for acks that were lost."""
 _ACCEPTED = Reason.ACCEPTED
 _FIRST_QUARANTINE = 64
 
 
 def apply_frame(
-    community: Community, given: FrameInput, at_ms: int
+    community: Community, input_: FrameInput, at_ms: int
 ) -> FrameAccepted | FrameRefused:
-    """Judges and settles a frame, once, and only as the next one of its device's chain.
+    """Judge a frame's readings and mint their surplus, if it is the next of its device's chain.
 
-    A summary is the next one wherever it continues the chain, even if some of the frames that it
-    stands for are stored: their acks were lost, and readings that were taken are not taken again.
+    A frame that was applied before is refused as a duplicate, with its verdicts. A summary is the
+    next one wherever it continues the chain, even if some of the frames that it stands for were
+    applied: their acks were lost, and readings that were taken are not taken again.
     """
-    frame = given.frame
+    frame = input_.frame
     device = community.devices.get(frame.device)
     if device is None:
         return FrameRefused(reason=FrameRefusal.UNKNOWN_DEVICE, device=frame.device)
@@ -51,7 +52,7 @@ def apply_frame(
             community.sharing.note(name, rows)
     device.chain = frame.chain
     device.next_seq = frame.seq + 1
-    device.prev = head_after(frame, given.raw)
+    device.prev = head_after(frame, input_.raw)
     device.thinned += frame.left_out
     community.counters.thinned += frame.left_out
     previous, device.last_entry = device.last_entry, community.entries + 1
@@ -144,7 +145,7 @@ def _judge_readings(
 
 
 def _bound_meter(community: Community, sender: Device, name: str) -> Meter | None:
-    """The meter of this name if the sender may speak for it."""
+    """Return the meter with this id if the sender may send its readings."""
     meter = community.meters.get(name)
     if meter is None or meter.device == sender.id:
         return meter

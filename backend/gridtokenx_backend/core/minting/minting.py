@@ -1,4 +1,4 @@
-"""GRID for surplus, and back: a mint pays first what its owner's wallet still owes."""
+"""Minting of GRID for surplus, and claw-back. A mint first pays what its owner's wallet owes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _GRID_ISSUER = issuer(GRID)
 
 
 def mint(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> list[Movement] | None:
-    """Mints a meter's new surplus to its owner; None if 64 bits are full.
+    """Mint a meter's new surplus to its owner, and return the transfers; None if 64 bits are full.
 
-    What the owner owes since a correction is taken back at once.
+    What the owner has owed since a correction is taken back at once.
     """
     minted = Movement(asset=GRID, debit=_GRID_ISSUER, credit=meter.owner, amount=minted_uwh)
     if community.ledger.post([minted]) is not None:
@@ -37,7 +37,10 @@ def mint(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> lis
 
 
 def claw_back(community: Community, meter: Meter, amount_uwh: int, at_ms: int) -> list[Movement]:
-    """Takes minted GRID back from a meter's owner; what is not free now is owed."""
+    """Take minted GRID back from a meter's owner, and return the transfers.
+
+    What the owner does not have free now is owed.
+    """
     if meter.certified is not None:
         certificates.note_minted(community, meter, -amount_uwh, at_ms)
     member = community.members[meter.owner]

@@ -1,36 +1,37 @@
-"""Double entry: accounts × assets, transfers only, escrow by pending transfers.
+"""The double-entry ledger: accounts × assets, moved by transfers only, with escrow.
 
-Every asset sums to zero over all accounts: what exists is what its issuer owes. No account but an
-issuer's goes below zero. Overflow can only happen where something is issued, so it is refused
-there: no account can hold more than was issued.
+For every asset the sum over all accounts is zero: what exists is what the issuer's account owes. No
+other account goes below zero. Amounts can only grow beyond 64 bits where something is issued, so
+that is where it is refused: no account can hold more than was issued.
 """
 
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from gridtokenx_wire.units import MAX_AMOUNT
 
+Asset = Literal["GRID", "GRX", "REC"]
 GRID: Final = "GRID"
 GRX: Final = "GRX"
 REC: Final = "REC"
-ASSETS: Final = (GRID, GRX, REC)
+ASSETS: Final[tuple[Asset, ...]] = (GRID, GRX, REC)
 FEES: Final = "community:fees"
 WHEELING: Final = "community:wheeling"
 LOSSES: Final = "community:losses"
 CONGESTION: Final = "community:congestion"
-"""What links earn between zones of different prices."""
+"""What links between zones of different prices earn."""
 RETIRED: Final = "community:retired"
 FED_IN: Final = "community:fed-in"
-"""GRID whose energy went to the utility."""
+"""GRID for energy that was sold to the utility."""
 COMMUNITY_ACCOUNTS: Final = (FEES, WHEELING, LOSSES, CONGESTION, RETIRED, FED_IN)
 
 
 class LedgerRefusal(Enum):
-    """Why the ledger left everything as it was. Checked in this order."""
+    """Why the ledger refused transfers and left everything as it was; checked in this order."""
 
     NOT_POSITIVE = auto()
     OVERFLOW = auto()
@@ -38,24 +39,27 @@ class LedgerRefusal(Enum):
 
 
 class Movement(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """`amount` base units of `asset` from the account `debit` to the account `credit`."""
+    """A transfer of `amount` base units of `asset` from account `debit` to account `credit`."""
 
-    asset: str
+    asset: Asset
     debit: str
     credit: str
     amount: int
 
 
 class Pending(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """The first phase of a transfer: `amount` is reserved until it is posted or released."""
+    """The first phase of a transfer: `amount` is in escrow until it is posted or released."""
 
     account: str
-    asset: str
+    asset: Asset
     amount: int
 
 
 class LedgerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """Asset → account → what it owns, and what of that is in escrow (only where there is any)."""
+    """Balances by asset and account: what each owns, and what of that is held in escrow.
+
+    `held` has only the accounts with something in escrow. `pendings` are by their numbers.
+    """
 
     posted: dict[str, dict[str, int]]
     held: dict[str, dict[str, int]]
@@ -63,13 +67,14 @@ class LedgerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
 
 def empty_ledger() -> LedgerState:
+    """Return a ledger without balances."""
     return LedgerState(
         posted={asset: {} for asset in ASSETS}, held={asset: {} for asset in ASSETS}, pendings={}
     )
 
 
-def issuer(asset: str) -> str:
-    """The one account of an asset that may go below zero."""
+def issuer(asset: Asset) -> str:
+    """Return the one account of an asset that may go below zero."""
     return f"issuer:{asset}"
 
 
@@ -77,7 +82,7 @@ _ISSUERS: Final = frozenset(issuer(asset) for asset in ASSETS)
 
 
 class Ledger:
-    """Applies transfers to its state; the state is all there is."""
+    """Applies transfers to its state, and remembers nothing beside it."""
 
     def __init__(self, state: LedgerState | None = None) -> None:
         self.state = state or empty_ledger()
@@ -85,20 +90,20 @@ class Ledger:
         self._held = self.state.held
         self._pendings = self.state.pendings
 
-    def posted(self, account: str, asset: str) -> int:
-        """What `account` owns; below zero only for an issuer."""
+    def posted(self, account: str, asset: Asset) -> int:
+        """Return what `account` owns; it is below zero only for an issuer."""
         return self._posted[asset].get(account, 0)
 
-    def held(self, account: str, asset: str) -> int:
-        """What of it is in escrow."""
+    def held(self, account: str, asset: Asset) -> int:
+        """Return how much of what `account` owns is in escrow."""
         return self._held[asset].get(account, 0)
 
-    def available(self, account: str, asset: str) -> int:
-        """What `account` may spend: what it owns less what is in escrow."""
+    def available(self, account: str, asset: Asset) -> int:
+        """Return what `account` may spend: what it owns less what is in escrow."""
         return self._posted[asset].get(account, 0) - self._held[asset].get(account, 0)
 
     def post(self, linked: list[Movement]) -> LedgerRefusal | None:
-        """Applies all movements, in order, or none of them."""
+        """Apply all movements, in order, or none of them and return why."""
         for done, movement in enumerate(linked):
             if refusal := self._refusal(movement):
                 for undo in reversed(linked[:done]):
@@ -117,13 +122,15 @@ class Ledger:
             return LedgerRefusal.INSUFFICIENT_BALANCE
         return None
 
-    def _move(self, asset: str, debit: str, credit: str, amount: int) -> None:
+    def _move(self, asset: Asset, debit: str, credit: str, amount: int) -> None:
         posted = self._posted[asset]
         posted[debit] = posted.get(debit, 0) - amount
         posted[credit] = posted.get(credit, 0) + amount
 
-    def reserve(self, pending: int, account: str, asset: str, amount: int) -> LedgerRefusal | None:
-        """Puts `amount` into escrow under the number `pending`, which must be new."""
+    def reserve(
+        self, pending: int, account: str, asset: Asset, amount: int
+    ) -> LedgerRefusal | None:
+        """Put `amount` into escrow under the number `pending`, which must be new."""
         assert pending not in self._pendings
         if amount <= 0:
             return LedgerRefusal.NOT_POSITIVE
@@ -135,11 +142,11 @@ class Ledger:
         return None
 
     def reserved(self, pending: int) -> int:
-        """What is in escrow under a number."""
+        """Return what is in escrow under a number."""
         return self._pendings[pending].amount
 
-    def pay(self, asset: str, debit: str, credit: str, amount: int) -> Movement:
-        """Moves what the caller knows to be available."""
+    def pay(self, asset: Asset, debit: str, credit: str, amount: int) -> Movement:
+        """Move an amount that the caller knows to be available."""
         posted = self._posted[asset]
         left = posted[debit] - amount
         assert amount > 0 <= left
@@ -148,18 +155,18 @@ class Ledger:
         return Movement(asset=asset, debit=debit, credit=credit, amount=amount)
 
     def post_pending(self, pending: int, credit: str, amount: int) -> Movement:
-        """The second phase for a part: `amount` leaves the escrow for the account `credit`."""
+        """Move a part of an escrow, `amount`, to the account `credit`: the second phase."""
         source = self._pendings[pending]
         self._unhold(source, amount)
         self._move(source.asset, source.account, credit, amount)
         return Movement(asset=source.asset, debit=source.account, credit=credit, amount=amount)
 
     def release(self, pending: int, amount: int) -> None:
-        """Gives a part of the escrow back to its owner."""
+        """Give a part of an escrow back to its owner."""
         self._unhold(self._pendings[pending], amount)
 
     def close_pending(self, pending: int) -> None:
-        """Gives back what is left of the escrow and forgets its number."""
+        """Give back what is left of an escrow and forget its number."""
         source = self._pendings.pop(pending)
         if source.amount:
             self._unhold(source, source.amount)

@@ -15,13 +15,15 @@ from gridtokenx_backend.core.model.interval_energy import (
 from gridtokenx_wire.order import Segment
 
 DeviceStatus = Literal["active", "pending", "revoked"]
+DeviceOrigin = Literal["config", "enrolled"]
 TokenStatus = Literal["open", "used", "withdrawn"]
+MeterPolicy = Literal["export", "net"]
 
 
 class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """A meter's terms as integers; one object serves all meters with the same terms."""
+    """The terms of a meter as integers. Meters with equal terms share one object."""
 
-    policy: str
+    policy: MeterPolicy
     active: bool
     max_power_w: int
     min_interval_ms: int
@@ -33,9 +35,10 @@ class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
 
 
 class MonthMinted(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """What a renewable meter's surplus minted in the month yyyymm, less what was clawed back.
+    """The surplus of a renewable meter that was minted in a month, less what was clawed back.
 
-    The journal's entries of its mints lie from `first_entry` to `last_entry`.
+    `month` is the number yyyymm. Its mints lie between the journal's entries `first_entry` and
+    `last_entry`.
     """
 
     month: int
@@ -45,10 +48,10 @@ class MonthMinted(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
 
 class CertifiedEnergy(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """What a renewable meter has minted by month, oldest first, and what of it is certified.
+    """The surplus that a renewable meter has minted, by month, and how much of it is certified.
 
-    `mark_uwh` counts the certified energy: each µWh below it is in one certificate. Months wholly
-    below the mark are summed up in `before_uwh`.
+    `months` are in order of time. `mark_uwh` counts the certified energy: each µWh below it is in
+    one certificate. Months of which all is certified are summed up in `before_uwh`.
     """
 
     months: list[MonthMinted] = []
@@ -57,14 +60,15 @@ class CertifiedEnergy(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
 
 class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """`last_ms` is -1 before the first accepted reading.
+    """A meter: its owner, its terms, its last accepted reading and its open interval.
 
-    `settled_uwh` is the surplus up to which GRID was minted. The two marks are so counted registers
-    at the start of this ratio window and of the one before it. A meter is bound to a device and
-    those that follow it, or, if `device` is empty, to all devices of `site`.
+    `last_ms` is -1 before the first accepted reading. `settled_uwh` is the surplus up to which GRID
+    was minted. `mark_...` are the registers at the start of the present ratio window, `older_...`
+    those at the start of the window before it, both counted over rollovers. A meter is bound to a
+    device and those that follow it or, if `device` is empty, to all devices of `site`.
 
     `interval_end_ms` is the end of the open interval (0 before the first reading). The fields
-    `interval_start_...` are the counted registers at its start, and whether a reading was near it.
+    `interval_start_...` are the boundary registers at its start.
     `closed_intervals` are those that no clearing has taken yet, None before the first.
     """
 
@@ -108,23 +112,24 @@ class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
         )
 
     def set_interval_start(self, registers: BoundaryRegisters) -> None:
+        """Set the boundary registers at the start of the open interval."""
         self.interval_start_import_uwh = registers.import_uwh
         self.interval_start_export_uwh = registers.export_uwh
         self.interval_start_is_measured = registers.is_measured
 
 
 class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """A gateway: its key, where its chain stands, and how good its readings were.
+    """A gateway: its key, the state of its chain, and how good its readings were.
 
-    `last_entry` is the journal's number of its newest frame. `verdicts` keeps what was said of the
-    newest frames that had anything refused, in case an ack was lost: seq → [[index, reason], ...],
-    None if nothing was.
-    `thinned` counts readings that the gateway says it had no room for.
+    `last_entry` is the journal's number of its newest frame. `verdicts` keeps the verdicts on its
+    newest frames with refused readings, in case an ack was lost, as seq → [[index, reason], ...];
+    it is None if none was refused. `thinned` counts the readings that the gateway left out of its
+    frames because it had no room for them.
 
-    `origin` is config while `community.toml` lists it, else enrolled. `root` is the first device of
-    the line in which keys followed each other (empty: itself), `former` the one that this key
-    followed by rotation, `retire_ms` when a followed key is revoked (0: not yet known), `why` the
-    reason for which it was revoked for good.
+    `origin` is config while `community.toml` lists the device, and else enrolled. `former` is the
+    device whose key this one's followed by rotation, and `root` the first device of that line
+    (empty: this one). `retire_ms` is when a key that was followed is revoked (0: not yet known),
+    and `why` the reason for which a device was revoked for good.
     """
 
     id: bytes
@@ -139,7 +144,7 @@ class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     rejected: int = 0
     quarantined: int = 0
     verdicts: dict[int, list[tuple[int, int]]] | None = None
-    origin: str = "config"
+    origin: DeviceOrigin = "config"
     root: bytes = b""
     former: bytes = b""
     retire_ms: int = 0
@@ -148,7 +153,7 @@ class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     @property
     def line(self) -> bytes:
-        """The first device of its line; meters that are bound to any of them are bound to all."""
+        """The first device of its line: a meter that is bound to one of a line is bound to all."""
         return self.root or self.id
 
     @property
@@ -159,7 +164,7 @@ class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
 
 class Token(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """A one-time token, known by the hash of its secret. `status` is open, used or withdrawn.
+    """A token with which one gateway may enrol, known by the hash of its secret.
 
     `device` is the one that used it.
     """
@@ -188,14 +193,17 @@ class StandingOrder(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
 
 class Member(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """A person. `imported_uwh` counts what all of their meters took from the grid.
+    """A member: a person with a wallet.
 
-    `bought_uwh` is the GRID of the wallet that was bought and not yet retired or sold again;
-    `purchases` has it by the journal's entry, oldest first. `open_import` is the import of
-    15-minute intervals that bought GRID may still cover, oldest first (both are `queues`).
-    `ahead_uwh` was covered and then corrected away: the next import counts as covered. `owed_uwh`
-    is a claw-back that the next mints pay. The interval counters are what clearings saw metered.
-    `minted_uwh` counts what was ever minted to them.
+    `imported_uwh` counts the import of all of the member's meters, and `minted_uwh` all that was
+    minted to the wallet. `interval_import_uwh` and `interval_export_uwh` count the energy of the
+    intervals that clearings have taken.
+
+    `bought_uwh` is the GRID in the wallet that was bought and neither retired nor sold since;
+    `purchases` has it by the journal's entry, oldest first. `open_import` is the import by interval
+    that bought GRID may still cover, oldest first (both are `queues`). `ahead_uwh` is import that
+    was covered before a correction took it away: so much of the next import counts as covered.
+    `owed_uwh` is what a correction clawed back and the wallet lacked: the next mints pay it.
     """
 
     name: str

@@ -6,7 +6,11 @@ JSON, told apart by `do`.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+CertificateStatus = Literal["issued", "retired"]
 
 
 class Withdrawal(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
@@ -49,7 +53,7 @@ class Certificate(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     issued_entry: int
     issued_ms: int
     owner: str
-    status: str = "issued"
+    status: CertificateStatus = "issued"
     beneficiary: str = ""
     retired_entry: int = 0
     retired_ms: int = 0

@@ -28,7 +28,7 @@ class HourShares(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
     """Shares from a local hour on, until the next entry's; `days` is all, workdays or weekend."""
 
     hour: int
-    days: str
+    days: Literal["all", "workdays", "weekend"]
     shares_ppm: dict[str, int]
 
 

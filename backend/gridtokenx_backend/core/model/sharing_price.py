@@ -5,6 +5,8 @@ It is a price for the statement, not a market's: nobody's allocation depends on 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from gridtokenx_wire.units import UWH_PER_KWH
@@ -13,7 +15,7 @@ from gridtokenx_wire.units import UWH_PER_KWH
 class CommunityPrice(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """All in µGRX for each kWh. `rule` is fixed (always the reference) or balance (see below)."""
 
-    rule: str = "fixed"
+    rule: Literal["fixed", "balance"] = "fixed"
     reference_ugrx: int = 0
     floor_ugrx: int = 0
     ceiling_ugrx: int = 0

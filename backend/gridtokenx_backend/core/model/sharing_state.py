@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy, Quality
-from gridtokenx_backend.core.model.sharing_keys import Participation, SharingKey
+from gridtokenx_backend.core.model.sharing_keys import Mode, Participation, SharingKey
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice
 
 
 class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """The terms in force. `mode` is market, or how the keys share that do not say it."""
 
-    mode: str = "market"
+    mode: Literal["market"] | Mode = "market"
     price: CommunityPrice = CommunityPrice()
-    settle: str = "statement"
+    settle: Literal["statement", "grx"] = "statement"
 
     @property
     def is_sharing(self) -> bool:

@@ -1,1 +1,1 @@
-"""Who takes part: the terms in force, and the gateways that were enrolled."""
+"""Registration: the community's terms, and the enrolment of gateways."""

@@ -1,4 +1,4 @@
-"""New terms: members, devices and meters come, change and go; history stays."""
+"""Application of new terms: members, devices and meters come, change and go; history stays."""
 
 from __future__ import annotations
 
@@ -27,40 +27,41 @@ from gridtokenx_wire.frame import GENESIS_PREV
 from gridtokenx_wire.keys import device_id, device_text, public_key_text
 
 
-def configure(community: Community, given: ConfigurationInput, at_ms: int) -> Configured:
-    """Puts terms into force. They were checked before (`rim`'s config): names refer to something.
+def configure(community: Community, input_: ConfigurationInput, at_ms: int) -> Configured:
+    """Apply new terms, and return the opening transfers of new members.
 
-    A device that is no longer named is revoked, unless it was enrolled; a meter is switched off;
-    members keep their tokens. Open orders are cancelled if their value may no longer be whole,
-    their escrow no longer enough, their owner is in another zone, their price would be refused now,
-    or the community shares by a key from here on.
+    The terms were checked before, by `gridtokenx_backend.config`: every name in them refers to
+    something. A device that they no longer name is revoked, unless it was enrolled; a meter is
+    switched off; members keep their tokens. An open order is cancelled if its value may no longer
+    be a whole number, its escrow may no longer be enough, its owner is in another zone, its price
+    would be refused now, or the community shares by keys from here on.
     """
     former, former_interval = community.market.rules, community.active_terms.interval
     was_sharing = community.active_terms.sharing.is_sharing
-    community.apply_terms(_in_force(given))
+    community.apply_terms(_active_terms(input_))
     _begin_clearing(community, former_interval, at_ms)
     movements = [
         movement
-        for terms in given.terms.member
+        for terms in input_.terms.member
         if (movement := _member(community, terms)) is not None
     ]
     _settle_zones(community)
     _cancel_unfit(community, former)
     if was_sharing and not community.active_terms.sharing.is_sharing:
         standing_orders.begin_again(community)
-    key_versions.add(community.sharing, given.terms)
-    _devices(community, given.terms.device)
-    _meters(community, given.terms)
+    key_versions.add(community.sharing, input_.terms)
+    _devices(community, input_.terms.device)
+    _meters(community, input_.terms)
     return Configured(movements)
 
 
-def _in_force(given: ConfigurationInput) -> ActiveTerms:
-    """The terms of oracle and market as integers."""
-    oracle_terms, market = given.terms.oracle, given.terms.market
-    interval = given.terms.interval
+def _active_terms(input_: ConfigurationInput) -> ActiveTerms:
+    """Return the terms as the core uses them: in integers."""
+    oracle_terms, market = input_.terms.oracle, input_.terms.market
+    interval = input_.terms.interval
     return ActiveTerms(
-        name=given.terms.community.name,
-        source=given.source,
+        name=input_.terms.community.name,
+        source=input_.source,
         limits=OracleLimits(
             future_tolerance_ms=oracle_terms.future_tolerance_s * 1000,
             oldest_reading_ms=oracle_terms.oldest_reading_s * 1000,
@@ -78,15 +79,15 @@ def _in_force(given: ConfigurationInput) -> ActiveTerms:
             fee_payer=market.fee_payer,
             network_payer=market.network_payer,
             min_fee_ugrx=int(market.min_fee_grx),
-            zones=_zones(given.terms),
-            links=_links(given.terms),
+            zones=_zones(input_.terms),
+            links=_links(input_.terms),
             most_open_orders=market.most_open_orders,
         ),
         order_window_ms=market.order_window_s * 1000,
         tick_ms=market.tick_s * 1000,
-        rotation_overlap_ms=given.terms.rotation.overlap_hours * 3_600_000,
-        time_zone=given.zone,
-        cover_ms=given.terms.settlement.cover_hours * 3_600_000,
+        rotation_overlap_ms=input_.terms.rotation.overlap_hours * 3_600_000,
+        time_zone=input_.zone,
+        cover_ms=input_.terms.settlement.cover_hours * 3_600_000,
         interval=IntervalRules(
             enabled=interval.enabled,
             mode=interval.mode,
@@ -94,12 +95,12 @@ def _in_force(given: ConfigurationInput) -> ActiveTerms:
             grace_ms=interval.grace_s * 1000,
             coupling=interval.coupling,
         ),
-        sharing=key_versions.rules_of(given.terms),
+        sharing=key_versions.rules_of(input_.terms),
     )
 
 
 def _begin_clearing(community: Community, former: IntervalRules, at_ms: int) -> None:
-    """Intervals that passed while nothing was cleared stay so."""
+    """Begin with the next interval where clearing is switched on: past ones stay as they are."""
     rules = community.active_terms.interval
     if rules.enabled and not former.enabled:
         first_ms = first_to_clear(rules, at_ms)
@@ -107,7 +108,7 @@ def _begin_clearing(community: Community, former: IntervalRules, at_ms: int) -> 
 
 
 def _settle_zones(community: Community) -> None:
-    """Members that the terms no longer list stay where they are while their zone exists."""
+    """Move members whose zone is gone to the first zone; the terms may no longer list them."""
     zones = community.market.trading.zones
     for member in community.members.values():
         if member.zone not in zones:
@@ -115,7 +116,7 @@ def _settle_zones(community: Community) -> None:
 
 
 def _cancel_unfit(community: Community, former: MarketRules) -> None:
-    """Takes out the open orders that the new terms have no place for."""
+    """Cancel the open orders that the new terms do not allow."""
     market, rules = community.market, community.market.rules
     is_all = _basis(rules) != _basis(former) or community.active_terms.sharing.is_sharing
     for order in [*community.book.orders.values(), *community.interval.book.orders.values()]:
@@ -126,7 +127,7 @@ def _cancel_unfit(community: Community, former: MarketRules) -> None:
 
 
 def _basis(rules: MarketRules) -> tuple[int, int, str, int]:
-    """What the value and the escrow of an order were computed with."""
+    """Return the rules with which the value and the escrow of an order are computed."""
     fee_on_top_bps = rules.fee_bps if rules.fee_payer == "buyer" else 0
     return rules.lot_uwh, rules.tick_ugrx, rules.fee_payer, fee_on_top_bps
 

@@ -1,4 +1,4 @@
-"""How gateways come, change their key and go: tokens, enrolment, rotation, approval, revocation."""
+"""Enrolment of gateways: tokens, enrolment, rotation of keys, approval and revocation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gridtokenx_wire.keys import device_id, device_text, parse_device
 
 MAX_TOKENS = 1000
 KEPT_TOKEN_MS = 7 * 86_400_000
-"""How long after its expiry a token is remembered, so that its user is answered as before."""
+"""A token is remembered for so long after its expiry, so that a retry is answered as before."""
 ROTATED = "rotated"
 REPLACED = "replaced"
 
@@ -29,7 +29,7 @@ REPLACED = "replaced"
 def change_token(
     community: Community, command: TokenCommand, at_ms: int
 ) -> TokenChanged | EnrolmentRefused:
-    """Issues a token for a site, or withdraws one that nobody has used."""
+    """Issue a token for a site, or withdraw one that nobody has used."""
     known = community.tokens.get(command.token)
     if command.action == "withdraw":
         if known is None:
@@ -57,16 +57,16 @@ def _not_open(token: Token, at_ms: int) -> EnrolmentRefusal | None:
 
 
 def enrol(
-    community: Community, given: Enrolment, at_ms: int
+    community: Community, enrolment: Enrolment, at_ms: int
 ) -> DeviceEnrolled | AlreadyEnrolled | EnrolmentRefused:
-    """Lets a key in with a token: active at once, or pending if the site has an active device.
+    """Enrol a key with a token: active at once, or pending if the site has an active device.
 
-    A key that is at home at the site already may use a new token, to be given a new certificate.
+    A key that is known at this site already may use a new token, to be enrolment a new certificate.
     """
-    token = community.tokens.get(given.statement.token)
+    token = community.tokens.get(enrolment.statement.token)
     if token is None:
         return _refused(EnrolmentRefusal.UNKNOWN_TOKEN)
-    name = device_id(given.public_key)
+    name = device_id(enrolment.public_key)
     device = community.devices.get(name)
     again = token.status == "used" and token.device == name
     if not again and (refusal := _not_open(token, at_ms)):
@@ -80,7 +80,7 @@ def enrol(
         return AlreadyEnrolled(name)
     if device is None:
         status: DeviceStatus = "pending" if _active_at(community, token.site) else "active"
-        device = _new_device(name, given.public_key, token.site, status)
+        device = _new_device(name, enrolment.public_key, token.site, status)
         community.devices[name] = device
     token.status, token.device = "used", name
     return DeviceEnrolled(device=name, site=device.site, status=device.status)
@@ -108,17 +108,20 @@ def _active_at(community: Community, site: str) -> list[Device]:
 
 
 def rotate(
-    community: Community, given: Rotation
+    community: Community, rotation: Rotation
 ) -> DeviceRotated | AlreadyEnrolled | EnrolmentRefused:
-    """Lets a key follow the one in use. Both are heard until the overlap after its first frame."""
-    former = community.devices.get(given.device)
+    """Let a new key follow the one in use.
+
+    Frames under both are accepted until the overlap after the new key's first frame has passed.
+    """
+    former = community.devices.get(rotation.device)
     if former is None:
         return _refused(EnrolmentRefusal.UNKNOWN_DEVICE)
     if former.status == "revoked":
         return _refused(EnrolmentRefusal.DEVICE_REVOKED)
     if former.status == "pending":
         return _refused(EnrolmentRefusal.DEVICE_PENDING)
-    name = device_id(given.public_key)
+    name = device_id(rotation.public_key)
     known = community.devices.get(name)
     if known is not None and known.status == "revoked":
         return _refused(EnrolmentRefusal.DEVICE_REVOKED, "expected a new key")
@@ -128,7 +131,7 @@ def rotate(
         return _refused(EnrolmentRefusal.DEVICE_ELSEWHERE, "expected a new key")
     if any(each.former == former.id and each.status == "active" for each in _all(community)):
         return _refused(EnrolmentRefusal.ALREADY_FOLLOWED)
-    device = _new_device(name, given.public_key, former.site, "active")
+    device = _new_device(name, rotation.public_key, former.site, "active")
     device.former, device.root = former.id, former.line
     community.devices[name] = device
     return DeviceRotated(device=name, former=former.id)
@@ -139,14 +142,14 @@ def _all(community: Community) -> list[Device]:
 
 
 def begin_overlap(community: Community, device: Device, at_ms: int) -> None:
-    """A key that follows another has had a frame accepted: the other's time is counted."""
+    """Set when the key that this one follows is revoked: a frame under this one was accepted."""
     former = community.devices[device.former]
     if not former.retire_ms:
         former.retire_ms = at_ms + community.active_terms.rotation_overlap_ms
 
 
 def active_followers(community: Community, device: bytes) -> list[bytes]:
-    """The active keys that were let in by this one, or by one that was."""
+    """Return the ids of the active devices whose keys follow this one's, directly or not."""
     found, known = [], {device}
     for each in community.devices.values():  # a key comes after the one that it follows
         if each.former in known:
@@ -157,7 +160,7 @@ def active_followers(community: Community, device: bytes) -> list[bytes]:
 
 
 def retire(community: Community, at_ms: int) -> list[bytes]:
-    """Revokes the keys whose overlap is over; their ids."""
+    """Revoke the devices whose overlap is over, and return their ids."""
     due = [
         device
         for device in community.devices.values()
@@ -169,7 +172,7 @@ def retire(community: Community, at_ms: int) -> list[bytes]:
 
 
 def forget_tokens(community: Community, at_ms: int) -> None:
-    """Drops the tokens that expired so long ago that nobody will ask for them."""
+    """Forget the tokens that expired so long ago that no retry will come."""
     for name, token in list(community.tokens.items()):
         if token.expires_ms + KEPT_TOKEN_MS <= at_ms:
             del community.tokens[name]
@@ -178,7 +181,7 @@ def forget_tokens(community: Community, at_ms: int) -> None:
 def change_device(
     community: Community, command: DeviceCommand
 ) -> DeviceApproved | DeviceRevoked | EnrolmentRefused:
-    """What the operator says of a device."""
+    """Approve a pending device, or revoke one, as the operator said."""
     device = community.devices.get(parse_device(command.device))
     if device is None:
         return _refused(EnrolmentRefusal.UNKNOWN_DEVICE)
@@ -192,14 +195,14 @@ def change_device(
     if device.status == "active":
         return _refused(EnrolmentRefusal.DEVICE_ACTIVE)
     replaced = [] if command.beside else _active_at(community, device.site)
-    _take_place(device, replaced)
+    _replace(device, replaced)
     return DeviceApproved(device.id, [former.id for former in replaced])
 
 
-def _take_place(device: Device, replaced: list[Device]) -> None:
-    """The newcomer goes to work; what it replaces is revoked, and leaves it its meters.
+def _replace(device: Device, replaced: list[Device]) -> None:
+    """Activate a device and revoke those that it replaces, whose meters it takes over.
 
-    Where it replaces several lines of devices, only meters that are bound to the site are its.
+    If these belong to several lines of devices, it takes over only meters bound to the site.
     """
     device.status = "active"
     lines = {former.line for former in replaced}
@@ -218,7 +221,7 @@ def _refused(reason: EnrolmentRefusal, detail: str = "") -> EnrolmentRefused:
 
 
 def reset_chain(device: Device, chain: bytes) -> None:
-    """Starts a device's chain anew: `chain` from seq 0, or whichever comes first if it is empty."""
+    """Begin a device's chain anew: `chain` from seq 0, or the first that comes if it is empty."""
     device.chain = chain
     device.next_seq = 0
     device.prev = GENESIS_PREV

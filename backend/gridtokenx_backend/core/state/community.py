@@ -27,7 +27,7 @@ from gridtokenx_backend.core.state.snapshot import (
     store_ledger,
 )
 
-_NOTHING_IN_FORCE = ActiveTerms(
+_NO_TERMS = ActiveTerms(
     name="",
     source=b"",
     limits=OracleLimits(future_tolerance_ms=0, oldest_reading_ms=0, ratio_window_ms=0),
@@ -38,13 +38,13 @@ _NOTHING_IN_FORCE = ActiveTerms(
 
 
 class Community:
-    """Every attribute is a function of the inputs that were applied, and of nothing else.
+    """All that the core remembers of one community. It depends only on the inputs applied to it.
 
     `entries` is the journal's number of the newest input, `at_ms` its time. `members` are by
-    wallet, `devices` by id, `meters` by id, `tokens` by their secret's hash, `remembered` by
-    wallet and client id (`remembered_of`: how many by wallet); instructions issued before
-    `forgotten_ms` may have been carried out and forgotten. The interval to be cleared next starts
-    at `cleared_ms`; 0 is none.
+    wallet, `devices` by id, `meters` by id, `tokens` by the hash of their secret. `remembered` has
+    the instructions that were carried out, by wallet and client id, and `remembered_of` how many
+    there are of each wallet; instructions issued before `forgotten_ms` may have been carried out
+    and forgotten. `cleared_ms` is the start of the interval to be cleared next; 0 if there is none.
     """
 
     def __init__(self) -> None:
@@ -65,13 +65,13 @@ class Community:
         self.sharing = SharingState()
         self.ledger = Ledger()
         self.book = Book()
-        self.market = ContinuousMarket(self.ledger, self.book, _NOTHING_IN_FORCE.rules)
+        self.market = ContinuousMarket(self.ledger, self.book, _NO_TERMS.rules)
         self.interval = IntervalMarket(self.market.entry_rules)
         self.cleared_ms = 0
-        self.apply_terms(_NOTHING_IN_FORCE)
+        self.apply_terms(_NO_TERMS)
 
     def apply_terms(self, terms: ActiveTerms) -> None:
-        """From here on, these terms of oracle and market hold."""
+        """Use these terms of oracle and market from here on."""
         self.active_terms = terms
         self.name = terms.name
         self.limits = terms.limits
@@ -80,7 +80,7 @@ class Community:
 
     @property
     def due_ms(self) -> int:
-        """The earliest moment at which something happens by itself, and needs a tick for it."""
+        """The earliest time at which something is due that a tick has to carry out."""
         return min(self.market.due_ms, self.interval.due_ms)
 
     @property
@@ -92,11 +92,11 @@ class Community:
         return timetable.due_ms(rules, self.cleared_ms)
 
     def market_of(self, order: RestingOrder) -> ContinuousMarket | IntervalMarket:
-        """The segment that an open order rests in."""
+        """Return the market segment in which an open order rests."""
         return self.interval if order.number in self.interval.book.orders else self.market
 
     def snapshot(self) -> bytes:
-        """All of it as bytes; equal communities give equal bytes."""
+        """Return all that the community remembers as bytes; equal communities give equal bytes."""
         return encode_state(
             State(
                 version=VERSION,
@@ -126,7 +126,7 @@ class Community:
 
 
 def restore(snapshot: bytes) -> Community:
-    """The community that `snapshot` was taken of. Raises ValueError for another version's."""
+    """Return the community that `snapshot` was taken of. Raises ValueError for another version."""
     state, ledger, meters = decode_state(snapshot)
     community = Community()
     community.entries = state.entries

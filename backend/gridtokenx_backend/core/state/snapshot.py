@@ -1,11 +1,10 @@
-"""All that the core knows, as one value: a snapshot is its bytes, a digest is their hash."""
+"""The state of a community as one value. A snapshot is its bytes, and a digest is their hash."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from sys import intern
 
 import msgspec
 
@@ -25,7 +24,7 @@ VERSION = 3
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """An instruction that was carried out: a retry is told of the journal's `entry`."""
+    """An instruction that was carried out. A retry is answered with the journal's `entry`."""
 
     digest: bytes
     entry: int
@@ -50,7 +49,7 @@ class Counters(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     @property
     def quality_permille(self) -> int:
-        """Accepted readings of a thousand; 1000 before the first."""
+        """The accepted readings of every thousand; 1000 before the first reading."""
         total = self.accepted + self.rejected + self.quarantined
         return 1000 * self.accepted // total if total else 1000
 
@@ -120,14 +119,14 @@ _balances_decoder = msgspec.msgpack.Decoder(list[tuple[str, int]])
 
 
 def encode_state(state: State) -> bytes:
-    """The snapshot: the same state always gives the same bytes."""
+    """Return a state as a snapshot; the same state always gives the same bytes."""
     return _encoder.encode(state)
 
 
 def chunked(items: Iterable[object]) -> list[msgspec.Raw]:
-    """Values in chunks that are decoded one by one.
+    """Return values in encoded chunks, which are decoded one by one.
 
-    What a chunk repeats (owners, account names) is dropped before the next is read, so that a
+    What a chunk repeats (owners, account names) is freed before the next one is decoded, so that a
     community of 100,000 meters does not need twice its memory at the start.
     """
     iterator = iter(items)
@@ -149,7 +148,7 @@ def version_of(snapshot: bytes) -> int:
 
 
 def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
-    """The state of a snapshot, with its ledger and meters, sharing equal values.
+    """Return the state of a snapshot with its ledger and its meters, which share equal values.
 
     Raises ValueError for a snapshot of another version.
     """
@@ -160,8 +159,6 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
     zones: dict[str, str] = {}
     for member in state.members:
         member.zone = zones.setdefault(member.zone, member.zone)
-    for device in state.devices:
-        device.origin = intern(device.origin)
     posted = {
         asset: {
             wallets.get(account, account): amount
@@ -186,13 +183,13 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
 
 
 def _with_shared_amounts(balances: list[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    """One object for amounts that are equal: members who did not trade have their opening."""
+    """Yield balances with one object for equal amounts: many members have only their opening."""
     amounts: dict[int, int] = {}
     return ((account, amounts.setdefault(amount, amount)) for account, amount in balances)
 
 
 def _share_numbers(meter: Meter, times: dict[int, int]) -> None:
-    """One object for numbers that are often equal; `times` has those of a chunk's meters."""
+    """Use one object for numbers that are often equal; `times` has those of a chunk's meters."""
     meter.interval_end_ms = times.setdefault(meter.interval_end_ms, meter.interval_end_ms)
     meter.last_ms = times.setdefault(meter.last_ms, meter.last_ms)
     meter.mark_ms = times.setdefault(meter.mark_ms, meter.mark_ms)
@@ -205,5 +202,5 @@ def _share_numbers(meter: Meter, times: dict[int, int]) -> None:
 
 
 def digest(snapshot: bytes) -> str:
-    """SHA-256 of a snapshot, in hex."""
+    """Return the SHA-256 of a snapshot in hex."""
     return hashlib.sha256(snapshot).hexdigest()

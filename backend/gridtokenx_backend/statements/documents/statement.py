@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from gridtokenx_backend.core.model.interval_energy import Quality
-from gridtokenx_backend.core.model.ledger import ASSETS, GRID, GRX
+from gridtokenx_backend.core.model.ledger import ASSETS, GRID, GRX, Asset
 from gridtokenx_backend.core.model.sharing_terms import SharingTerms
 from gridtokenx_backend.statements.documents import bill as billing
 from gridtokenx_backend.statements.documents.allocation_pairs import PairSums
@@ -197,7 +197,7 @@ def quality_counts(metered: MeteredSpan) -> QualityCounts:
     return QualityCounts(expected=metered.expected, revised=metered.revised, **counts)
 
 
-def _account(asset: str, wallet: WalletMonth, spool: Spool, address: str) -> Account:
+def _account(asset: Asset, wallet: WalletMonth, spool: Spool, address: str) -> Account:
     part: SpoolPart = "GRX" if asset == GRX else "GRID" if asset == GRID else "REC"
     opening = wallet.before[asset]
     sums = [

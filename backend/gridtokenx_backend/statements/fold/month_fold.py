@@ -28,7 +28,16 @@ from gridtokenx_backend.core.messages.outcomes import (
 from gridtokenx_backend.core.messages.period_records import PeriodCommand
 from gridtokenx_backend.core.messages.settlement_outcomes import Retirement
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
-from gridtokenx_backend.core.model.ledger import ASSETS, GRID, GRX, REC, RETIRED, Movement, issuer
+from gridtokenx_backend.core.model.ledger import (
+    ASSETS,
+    GRID,
+    GRX,
+    REC,
+    RETIRED,
+    Asset,
+    Movement,
+    issuer,
+)
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.statements.fold import balance_checks, retirement_checks
 from gridtokenx_backend.statements.fold.allocation_checks import AllocationCheck, SharingAgreement
@@ -149,7 +158,7 @@ class MonthFold:
             for asset in ASSETS
         }
 
-    def moved_within(self, account: str, asset: str) -> int:
+    def moved_within(self, account: str, asset: Asset) -> int:
         """Return how much more came into an account in the month than left it."""
         wallet = self.wallets.get(account)
         return wallet.within[asset] if wallet else 0

@@ -12,7 +12,7 @@ from array import array
 
 import msgspec
 
-from gridtokenx_backend.core.model.ledger import ASSETS, GRID
+from gridtokenx_backend.core.model.ledger import ASSETS, GRID, Asset
 from gridtokenx_backend.statements.fold.trade_lines import TradeSums
 from gridtokenx_backend.statements.model.document import PostingKind
 
@@ -73,7 +73,7 @@ class WalletMonth:
         """What was ever minted to the wallet by the month's end."""
         return self.minted_uwh - self.minted_later_uwh
 
-    def balance(self, asset: str) -> int:
+    def balance(self, asset: Asset) -> int:
         """Return what the wallet has at the end of what was read."""
         return self.before[asset] + self.within[asset] + self.later[asset]
 
