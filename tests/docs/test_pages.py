@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +92,12 @@ def check_command(words: list[str]) -> None:
             assert word in known, f"{word} in {words}"
         elif word in {"|", ">", ";"}:
             return
+
+
+def test_the_changelog_has_this_version_and_what_is_not_released() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[:2] == ["Unreleased", version]
 
 
 def test_the_readme_fits_the_first_screens() -> None:
