@@ -12,7 +12,8 @@ from tests.backend.village import HOUR_MS, Gateway, Village
 
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.inputs import DeviceCommand, TokenCommand
-from gridtokenx_backend.core.messages.outcomes import EnrolmentRefusal, EnrolmentRefused, Result
+from gridtokenx_backend.core.messages.outcomes import EnrolmentRefused, Result
+from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal
 from gridtokenx_wire.enrolment import (
     Consent,
     Enrol,

@@ -23,7 +23,7 @@ from tests.compat.stored import (
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.config.terms_file import terms_digest
 from gridtokenx_backend.core.messages.inputs import PeriodInput, parse
-from gridtokenx_backend.core.settlement.periods import PeriodCommand
+from gridtokenx_backend.core.messages.period_records import PeriodCommand
 from gridtokenx_backend.core.state.community import Community, restore
 from gridtokenx_backend.core.state.snapshot import digest
 from gridtokenx_backend.journal.sqlite_journal import (

@@ -16,13 +16,8 @@ from gridtokenx_backend.api.problems import _ENROLMENT_STATUS, _SETTLEMENT_STATU
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages import outcomes, settlement_outcomes
 from gridtokenx_backend.core.messages.inputs import FrameInput, configure
-from gridtokenx_backend.core.messages.outcomes import (
-    EnrolmentRefusal,
-    FrameAccepted,
-    FrameRefusal,
-    OrderRefusal,
-    Trade,
-)
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, Trade
+from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal, OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import SettlementRefusal
 from gridtokenx_backend.core.model.settlement import Certificate
 from gridtokenx_backend.core.model.terms import (

@@ -26,10 +26,10 @@ from gridtokenx_backend.core.messages.inputs import (
 from gridtokenx_backend.core.messages.outcomes import (
     DeviceApproved,
     DeviceRevoked,
-    EnrolmentRefusal,
     EnrolmentRefused,
     Result,
 )
+from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal
 from gridtokenx_backend.core.model.registry import Token, TokenStatus
 from gridtokenx_backend.core.registration.enrolment import active_followers
 from gridtokenx_wire.enrolment import SECRET_BYTES, make_token

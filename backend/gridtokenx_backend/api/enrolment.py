@@ -13,7 +13,7 @@ from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.problems import Problem, enrolment_refused
 from gridtokenx_backend.api.rate_limit import WINDOW_S
 from gridtokenx_backend.api.requests import AnyRequest
-from gridtokenx_backend.core.messages.outcomes import EnrolmentRefusal
+from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal
 from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService, NotEnrolled
 from gridtokenx_wire.enrolment import (

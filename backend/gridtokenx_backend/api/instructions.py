@@ -18,12 +18,8 @@ from gridtokenx_backend.api.views import (
     instruction_view,
 )
 from gridtokenx_backend.core.messages.inputs import OrderInput
-from gridtokenx_backend.core.messages.outcomes import (
-    NotJournaled,
-    OrderRefusal,
-    OrderRefused,
-    Repeated,
-)
+from gridtokenx_backend.core.messages.outcomes import NotJournaled, OrderRefused, Repeated
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.journal.entry import decode_outcome
 from gridtokenx_wire.errors import WireError

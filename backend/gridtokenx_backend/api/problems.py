@@ -7,7 +7,7 @@ from litestar import Response
 from litestar.exceptions import HTTPException
 
 from gridtokenx_backend.api.requests import AnyRequest
-from gridtokenx_backend.core.messages.outcomes import EnrolmentRefusal, OrderRefusal
+from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import SettlementRefusal
 from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.errors import JournalUnavailable

@@ -13,9 +13,9 @@ from gridtokenx_backend.core.messages.outcomes import (
     AlreadyEnrolled,
     DeviceEnrolled,
     DeviceRotated,
-    EnrolmentRefusal,
     EnrolmentRefused,
 )
+from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal
 from gridtokenx_backend.engine.writer import Overloaded, Writer
 from gridtokenx_backend.enrolment.authority import Authority
 from gridtokenx_backend.enrolment.tls_certificates import CsrError, requested_key

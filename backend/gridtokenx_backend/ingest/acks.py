@@ -8,12 +8,8 @@ from operator import itemgetter
 
 from nacl.bindings import crypto_sign
 
-from gridtokenx_backend.core.messages.outcomes import (
-    FrameAccepted,
-    FrameRefusal,
-    FrameRefused,
-    Result,
-)
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefused, Result
+from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_wire.ack import MAX_VERDICTS, Ack, encode_ack
 from gridtokenx_wire.cose import assemble, to_be_signed
 from gridtokenx_wire.verdict import Reason, Verdict

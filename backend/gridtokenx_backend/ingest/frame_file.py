@@ -7,12 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from gridtokenx_backend.core.messages.inputs import FrameInput
-from gridtokenx_backend.core.messages.outcomes import (
-    FrameAccepted,
-    FrameRefusal,
-    FrameRefused,
-    Result,
-)
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefused, Result
+from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.core.model.registry import Device
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from gridtokenx_backend.core.messages.inputs import FrameInput
-from gridtokenx_backend.core.messages.outcomes import FrameRefusal, Result
+from gridtokenx_backend.core.messages.outcomes import Result
+from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.core.model.registry import Device
 from gridtokenx_backend.engine.writer import Committed, Writer
 from gridtokenx_backend.ingest.acks import AckSigner, acks_of

@@ -14,7 +14,8 @@ import msgspec
 import structlog
 
 from gridtokenx_backend.core.messages.inputs import FrameInput
-from gridtokenx_backend.core.messages.outcomes import FrameRefusal, FrameRefused
+from gridtokenx_backend.core.messages.outcomes import FrameRefused
+from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.engine.writer import Committed, Overloaded
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.ingest.mqtt_packets import Publication

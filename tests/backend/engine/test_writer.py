@@ -13,13 +13,8 @@ from tests.backend.parts import StandingClock, journal_at, turns, until, writer_
 from tests.backend.village import HOUR_MS, KWH, START_MS, Village, order_input
 
 from gridtokenx_backend.core.messages.inputs import FrameInput, OrderInput, TickInput
-from gridtokenx_backend.core.messages.outcomes import (
-    OrderAccepted,
-    OrderRefusal,
-    OrderRefused,
-    Repeated,
-    Ticked,
-)
+from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefused, Repeated, Ticked
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.engine import writer as writer_module
 from gridtokenx_backend.engine.writer import MAX_BATCH, Committed, Overloaded, Writer

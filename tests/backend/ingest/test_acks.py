@@ -7,11 +7,11 @@ from tests.backend.village import private_key
 
 from gridtokenx_backend.core.messages.outcomes import (
     FrameAccepted,
-    FrameRefusal,
     FrameRefused,
     OracleSwitched,
     Result,
 )
+from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.ingest.acks import AckSigner, acks_of
 from gridtokenx_wire.ack import MAX_VERDICTS, Ack, open_ack
 from gridtokenx_wire.errors import WireError

@@ -19,7 +19,7 @@ from tests.backend.village import (
 )
 
 from gridtokenx_backend.core.messages.inputs import configure
-from gridtokenx_backend.core.messages.outcomes import FrameRefusal
+from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.ingest.acks import AckSigner
 from gridtokenx_backend.ingest.frame_file import store_frames
 from gridtokenx_backend.ingest.frame_intake import FrameIntake

@@ -14,7 +14,8 @@ from tests.backend.village import KWH, meter_terms
 
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.grid_data import GridData, GridSeries, Quantity
-from gridtokenx_backend.core.messages.outcomes import Configured, GridDataImported, IntervalCleared
+from gridtokenx_backend.core.messages.outcomes import Configured, IntervalCleared
+from gridtokenx_backend.core.messages.sharing_outcomes import GridDataImported
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.statements.documents.books import Books
 from gridtokenx_backend.statements.documents.report import CommunityReport, report_of

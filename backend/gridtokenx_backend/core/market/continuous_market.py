@@ -16,11 +16,11 @@ from gridtokenx_backend.core.market.matching import Fill, Incoming, MatchPlan, p
 from gridtokenx_backend.core.market.new_order import NewOrder
 from gridtokenx_backend.core.messages.outcomes import (
     OrderAccepted,
-    OrderRefusal,
     OrderRefused,
     OrderStatus,
     Trade,
 )
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.model.ledger import FEES, GRID, GRX, LOSSES, WHEELING, Ledger, Movement
 from gridtokenx_wire.units import format_grx
 

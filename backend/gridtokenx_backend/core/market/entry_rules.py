@@ -13,7 +13,8 @@ from gridtokenx_backend.core.market.charges import charge, fee_ugrx, value_ugrx
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.new_order import NewOrder
 from gridtokenx_backend.core.market.trading_state import TradingState
-from gridtokenx_backend.core.messages.outcomes import OrderRefusal, OrderRefused
+from gridtokenx_backend.core.messages.outcomes import OrderRefused
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.model.ledger import GRID, GRX, Asset, Ledger
 from gridtokenx_wire.order import Side
 from gridtokenx_wire.units import format_grx, format_kwh

@@ -12,12 +12,8 @@ from gridtokenx_backend.core.market.book import Book, RestingOrder
 from gridtokenx_backend.core.market.charges import charge
 from gridtokenx_backend.core.market.entry_rules import EntryRules
 from gridtokenx_backend.core.market.new_order import NewOrder
-from gridtokenx_backend.core.messages.outcomes import (
-    OrderAccepted,
-    OrderRefusal,
-    OrderRefused,
-    Trade,
-)
+from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefused, Trade
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.model.ledger import (
     CONGESTION,
     FEES,

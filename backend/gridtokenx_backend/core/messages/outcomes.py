@@ -8,9 +8,7 @@ import msgspec
 
 from gridtokenx_backend.core.messages.clearing_records import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.messages.period_records import PeriodChanged, PeriodRefused
-from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal as EnrolmentRefusal  # noqa: PLC0414
-from gridtokenx_backend.core.messages.refusals import FrameRefusal as FrameRefusal  # noqa: PLC0414
-from gridtokenx_backend.core.messages.refusals import OrderRefusal as OrderRefusal  # noqa: PLC0414
+from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal, OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     MeterCorrected,
     Moving,

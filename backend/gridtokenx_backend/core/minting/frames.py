@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gridtokenx_backend.core.messages.inputs import FrameInput
-from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefusal, FrameRefused
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefused
+from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.core.minting import minting
 from gridtokenx_backend.core.model.ledger import Movement
 from gridtokenx_backend.core.model.registry import Device, Meter

@@ -19,12 +19,12 @@ from gridtokenx_backend.core.messages.outcomes import (
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
-    OrderRefusal,
     OrderRefused,
     Repeated,
     StandingAccepted,
     ZoneStatus,
 )
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateMoved,
     CertificateRetired,

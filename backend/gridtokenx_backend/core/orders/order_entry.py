@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gridtokenx_backend.core.market.book import RestingOrder
 from gridtokenx_backend.core.market.new_order import NewOrder
-from gridtokenx_backend.core.messages.outcomes import OrderRefusal, OrderRefused
+from gridtokenx_backend.core.messages.outcomes import OrderRefused
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.model.registry import StandingOrder
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.order import Amend, Order, Standing

@@ -9,10 +9,10 @@ from gridtokenx_backend.core.messages.outcomes import (
     DeviceEnrolled,
     DeviceRevoked,
     DeviceRotated,
-    EnrolmentRefusal,
     EnrolmentRefused,
     TokenChanged,
 )
+from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal
 from gridtokenx_backend.core.model.registry import Device, DeviceStatus, Token
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.enrolment import Enrolment, Rotation

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from copy import copy
 
-from gridtokenx_backend.core.messages.outcomes import OrderRefusal, OrderRefused
+from gridtokenx_backend.core.messages.outcomes import OrderRefused
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateMoved,
     CertificateRetired,

@@ -10,7 +10,8 @@ import hashlib
 
 import msgspec
 
-from gridtokenx_backend.core.messages.outcomes import OrderRefusal, OrderRefused, Repeated
+from gridtokenx_backend.core.messages.outcomes import OrderRefused, Repeated
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     Deposited,
     SettlementRefusal,

@@ -21,9 +21,9 @@ from gridtokenx_backend.core.messages.outcomes import (
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
-    OrderRefusal,
     OrderRefused,
 )
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.model.ledger import CONGESTION, FEES, GRID, GRX, LOSSES, WHEELING
 from gridtokenx_backend.core.model.zones import INTERVAL_MS
 from gridtokenx_backend.core.orders.standing_orders import OrderRequest

@@ -9,7 +9,8 @@ from gridtokenx_backend.core.market.charges import fee_ugrx, value_ugrx
 from gridtokenx_backend.core.market.continuous_market import ContinuousMarket
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.new_order import NewOrder
-from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefusal, OrderRefused
+from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefused
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.model.ledger import FEES, GRID, GRX, Ledger, Movement, issuer
 from gridtokenx_wire.units import MAX_AMOUNT, UWH_PER_KWH
 

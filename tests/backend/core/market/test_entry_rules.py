@@ -12,7 +12,8 @@ from tests.backend.core.market.test_continuous_market import GRX_1, KWH, LOT, RU
 from gridtokenx_backend.core.market.interval_market import IntervalMarket
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.new_order import NewOrder
-from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefusal, OrderRefused
+from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefused
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.model.zones import ZoneRules
 
 BANDED = msgspec.structs.replace(

@@ -14,12 +14,8 @@ from gridtokenx_backend.core.messages.inputs import (
     TickInput,
     switch_market,
 )
-from gridtokenx_backend.core.messages.outcomes import (
-    OrderAccepted,
-    OrderRefusal,
-    OrderRefused,
-    Ticked,
-)
+from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefused, Ticked
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.model.ledger import GRID, GRX, Movement, issuer
 from gridtokenx_wire.order import Order
 from gridtokenx_wire.units import MAX_AMOUNT

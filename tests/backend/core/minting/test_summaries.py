@@ -14,7 +14,8 @@ from tests.backend.village import (
     reading,
 )
 
-from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefusal, FrameRefused
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefused
+from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.core.state.community import Community, restore
 from gridtokenx_wire.cose import split
 from gridtokenx_wire.frame import Frame, Gap, decode_frame, frame_hash, seal_frame

@@ -11,11 +11,11 @@ from tests.backend.village import HOUR_MS, KWH, START_MS, Resident, Village, ass
 from gridtokenx_backend.core.messages.outcomes import (
     OrderAccepted,
     OrderCancelled,
-    OrderRefusal,
     OrderRefused,
     Repeated,
     Result,
 )
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.state.community import restore
 from gridtokenx_wire.order import Instruction, Order
 

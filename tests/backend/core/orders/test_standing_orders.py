@@ -7,11 +7,11 @@ from tests.backend.village import HOUR_MS, KWH, START_MS, Village, assert_sound,
 
 from gridtokenx_backend.core.messages.outcomes import (
     OrderCancelled,
-    OrderRefusal,
     OrderRefused,
     StandingAccepted,
     Ticked,
 )
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.model.ledger import GRID, RETIRED
 from gridtokenx_backend.core.model.registry import StandingOrder
 

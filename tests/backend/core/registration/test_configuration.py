@@ -20,7 +20,8 @@ from tests.backend.village import (
     reading,
 )
 
-from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefusal, FrameRefused
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefused
+from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.core.model.ledger import GRX, Movement, issuer
 from gridtokenx_wire.units import MAX_AMOUNT, format_grx
 from gridtokenx_wire.verdict import Reason

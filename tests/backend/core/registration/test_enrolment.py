@@ -25,14 +25,13 @@ from gridtokenx_backend.core.messages.outcomes import (
     DeviceRevoked,
     DeviceRotated,
     DevicesRetired,
-    EnrolmentRefusal,
     FrameAccepted,
-    FrameRefusal,
     FrameRefused,
     Result,
     Ticked,
     TokenChanged,
 )
+from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal
 from gridtokenx_backend.core.registration.enrolment import MAX_TOKENS
 from gridtokenx_backend.core.state.community import restore
 from gridtokenx_wire.verdict import Reason

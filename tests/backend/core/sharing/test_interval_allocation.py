@@ -15,7 +15,8 @@ from tests.backend.sharing_village import (
     only,
 )
 
-from gridtokenx_backend.core.messages.outcomes import OrderRefusal, OrderRefused
+from gridtokenx_backend.core.messages.outcomes import OrderRefused
+from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy, Quality
 from gridtokenx_backend.core.model.ledger import GRID, GRX, RETIRED, Movement
 from gridtokenx_backend.core.sharing import transfers
