@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ PACKAGES = sorted(file.parent for file in ROOT.glob("*/gridtokenx_*/__init__.py"
 BASES = [ROOT, ROOT / "docs", ROOT / "tests", *PACKAGES]
 OURS = {package.name for package in PACKAGES}
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+OTHERS_CLASSES = {"ValueError"}
 SUFFIXES = ("py", "toml", "conf", "acl", "md", "sh")
 
 _SPAN = re.compile(r"`([^`\n]+)`")
@@ -22,6 +24,8 @@ _FILE = re.compile(rf"(?:[\w.-]+/)+[\w.-]+\.(?:{'|'.join(SUFFIXES)})")
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+/?|[\w-]+/")
 _TEST = re.compile(r"((?:\w+/)+test_\w+)(?:::(\w+))?")
 _NAME = re.compile(r"gridtokenx_\w+(?:\.\w+)*")
+
+_CLASS = re.compile(r"(?:[A-Z][a-z]+){2,}")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -66,6 +70,20 @@ def missing_names(text: str) -> list[str]:
     ]
 
 
+@functools.cache
+def class_names() -> frozenset[str]:
+    """Return the names of all classes and types that our packages define."""
+    defined = re.compile(r"^ *(?:class (\w+)|([A-Z]\w+)(?:: \w+)? = )", re.MULTILINE)
+    texts = (file.read_text() for package in PACKAGES for file in package.rglob("*.py"))
+    return frozenset(a or b for text in texts for a, b in defined.findall(text))
+
+
+def missing_classes(text: str) -> list[str]:
+    """Return the class names of two words or more that a page names and that nothing defines."""
+    named = (span for span in spans(text) if _CLASS.fullmatch(span))
+    return [name for name in named if name not in class_names() | OTHERS_CLASSES]
+
+
 def is_importable(name: str) -> bool:
     """Whether `package.module.name` can be imported, the last parts as attributes."""
     parts = name.split(".")
@@ -95,6 +113,11 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
 @each_page
 def test_every_module_and_name_that_is_named_exists(page: Path) -> None:
     assert missing_names(page.read_text()) == []
+
+
+@each_page
+def test_every_class_that_is_named_exists(page: Path) -> None:
+    assert missing_classes(page.read_text()) == []
 
 
 @pytest.mark.parametrize(
@@ -135,3 +158,15 @@ def test_a_test_that_is_gone_is_found(text: str, missing: list[str]) -> None:
 )
 def test_a_name_that_is_gone_is_found(text: str, missing: list[str]) -> None:
     assert missing_names(text) == missing
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("`FrameSource` and `Journal`", []),
+        ("`MillSource`", ["MillSource"]),
+        ("```text\nMillSource\n```", []),
+    ],
+)
+def test_a_class_that_is_gone_is_found(text: str, missing: list[str]) -> None:
+    assert missing_classes(text) == missing
