@@ -1,4 +1,4 @@
-"""A billing period, as the community remembers it."""
+"""The billing periods that a community remembers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PeriodStatus = Literal["provisional", "final", "revised"]
 
 
 class Period(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """`entries` are the journal's numbers of its steps: revision n is the n-th of them."""
+    """A billing period. `entries` are the journal's entries of its revisions, in their order."""
 
     status: PeriodStatus
     from_ms: int

@@ -1,7 +1,7 @@
-"""What is known of a meter's 15-minute intervals, as values.
+"""The energy of a meter's 15-minute intervals, and what is kept to make estimates more exact.
 
-Registers are *counted* here: over their rollovers, and over a change of the meter itself, at
-which they stand still. So the energy of every span is a difference of two of them.
+All registers here are counted registers: they go on over a rollover and over a change of the meter,
+so that the energy of any span of time is the difference of two of them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ class Quality(IntEnum):
     """How well the energy of an interval is known; the least of its parts counts."""
 
     MISSING = 0
-    """Nothing is known: never a row, and never shown as zero."""
+    """Nothing is known. Such an interval has no IntervalEnergy, and is never shown as zero."""
     PROVISIONAL = 1
-    """The interval is still open: what was counted so far."""
+    """The interval is still open, and this is what was counted so far."""
     INTERPOLATED = 2
-    """A register at one of its bounds was worked out between readings further away."""
+    """The registers at one of its boundaries were interpolated between readings further away."""
     SUBSTITUTE = 3
-    """Put in by the operator."""
+    """The operator entered it in a correction."""
     MEASURED = 4
-    """A reading lies within the tolerance of each of its two bounds."""
+    """There is a reading within the tolerance of each of its two boundaries."""
 
     @property
     def label(self) -> str:
@@ -58,7 +58,10 @@ class IntervalEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_
 
 
 class BoundaryRegisters(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """Counted registers at a time. `is_measured`: a reading lies within the tolerance of it."""
+    """The counted registers at an interval boundary.
+
+    `is_measured` says that there is a reading within the tolerance of the boundary.
+    """
 
     import_uwh: int
     export_uwh: int
@@ -66,10 +69,10 @@ class BoundaryRegisters(msgspec.Struct, frozen=True, array_like=True, gc=False, 
 
 
 class EstimatedSpan(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """The time between two accepted readings, with a bound of intervals in it.
+    """The time between two accepted readings over which boundary registers were estimated.
 
-    Counted registers at both ends. `base` is what the register's own value lacked of it at the
-    start.
+    It has the counted registers at both ends. `base` is what was added at its start to the values
+    that the meter itself showed.
     """
 
     from_ms: int
@@ -92,11 +95,11 @@ class EstimatedSpan(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_o
         return self.to_ms + -self.to_ms % INTERVAL_MS
 
     def holds(self, interval_end_ms: int) -> bool:
-        """Whether the registers at that time are a matter of this span."""
+        """Return whether the registers at that boundary are estimated in this span."""
         return self.from_ms < interval_end_ms <= self.to_ms
 
     def at(self, interval_end_ms: int, tolerance_ms: int) -> BoundaryRegisters:
-        """The registers at a time within it, on the straight line, rounded down to the µWh."""
+        """Return the registers at a time in the span: interpolated, and rounded down to the µWh."""
         passed_ms, span_ms = interval_end_ms - self.from_ms, self.to_ms - self.from_ms
         moved_import_uwh = self.to_import_uwh - self.from_import_uwh
         moved_export_uwh = self.to_export_uwh - self.from_export_uwh
@@ -108,14 +111,13 @@ class EstimatedSpan(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_o
 
 
 class MeterPast(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """What a meter's state keeps of its past; most meters need none of it.
+    """What is kept of a meter's past; most meters need none of it.
 
-    `estimated_spans` are those that a late reading may still fall into, oldest first.
-    `boundary_registers` are those at the outer bounds of their intervals, where no span holds them.
-    `revisions` are those above 0, by interval. `offset` is added to the registers since the meter
-    was changed, the last time after the reading at `changed_ms`: what was read up to then was
-    settled. `wrapped` is what a register lost by beginning again at zero: with it, the register
-    counts on.
+    `estimated_spans` are those that a late reading may still split, oldest first.
+    `boundary_registers` are the registers at the outer boundaries of their intervals, where no span
+    holds them. `revisions` has the revision of each interval that was changed. `offset` is added to
+    the registers since the meter was changed; its last reading before the newest change was taken
+    at `changed_ms`, and all energy up to it was settled. `wrapped` is added for rollovers since.
     """
 
     offset_import_uwh: int = 0
@@ -128,7 +130,7 @@ class MeterPast(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     changed_ms: int = -1
 
     def at(self, interval_end_ms: int, tolerance_ms: int) -> BoundaryRegisters | None:
-        """The registers at a bound, None where nothing was kept of them."""
+        """Return the registers at a boundary; None where they were not kept."""
         for span in self.estimated_spans:
             if span.from_ms < interval_end_ms <= span.to_ms:
                 return span.at(interval_end_ms, tolerance_ms)

@@ -1,7 +1,8 @@
-"""The community's own time: its hours, days and months.
+"""The community's local time: its hours, days and months.
 
-A machine's time zone files change with its updates, so the core never asks them. The changes of
-the clock are looked up once, where the terms are read (`time_zones`), and journaled with them.
+The time zone files of a machine change with its updates, so the core never reads them. The changes
+of the clock are looked up once, when the terms are read (`config.time_zones`), and journaled with
+them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _MS = timedelta(milliseconds=1)
 
 
 class TimeZone(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """`changes` are [from_ms, offset_s] in ascending order: local time is UTC plus the offset.
+    """A time zone. `changes` are [from_ms, offset_s], ascending: local time is UTC plus offset.
 
     Before the first of them its offset holds as well; without any, local time is UTC.
     """
@@ -31,7 +32,7 @@ _LAST_MS = 253_402_300_799_999
 
 
 def offset_ms(zone: TimeZone, at_ms: int) -> int:
-    """What is added to UTC at `at_ms`."""
+    """Return what is added to UTC to have the local time at `at_ms`."""
     changes = zone.changes
     if not changes:
         return 0
@@ -40,18 +41,18 @@ def offset_ms(zone: TimeZone, at_ms: int) -> int:
 
 
 def hour_at(zone: TimeZone, at_ms: int) -> int:
-    """The hour of the day, 0 to 23."""
+    """Return the local hour of the day, 0 to 23."""
     return (at_ms + offset_ms(zone, at_ms)) // HOUR_MS % 24
 
 
 def month_at(zone: TimeZone, at_ms: int) -> int:
-    """The calendar month as the number yyyymm."""
+    """Return the local calendar month as the number yyyymm."""
     local = _EPOCH + (at_ms + offset_ms(zone, at_ms)) * _MS
     return local.year * 100 + local.month
 
 
 def month_start_ms(zone: TimeZone, month: int) -> int:
-    """The first moment of the month yyyymm."""
+    """Return the first moment of the month yyyymm."""
     year, number = divmod(month, 100)
     local_ms = (datetime(year, number, 1, tzinfo=UTC) - _EPOCH) // _MS
     # Midnight is at most a day from the same figures in UTC; the offset there may be the former.
@@ -60,24 +61,24 @@ def month_start_ms(zone: TimeZone, month: int) -> int:
 
 
 def next_month(month: int) -> int:
-    """The month yyyymm after another."""
+    """Return the month after the month yyyymm."""
     return month + 1 if month % 100 < 12 else month + 89
 
 
 def month_text(month: int) -> str:
-    """202605 as 2026-05."""
+    """Return the month 202605 as 2026-05."""
     return f"{month // 100:04d}-{month % 100:02d}"
 
 
 def utc_text(at_ms: int) -> str:
-    """A moment as people are told it, such as 2026-06-30T22:00Z; after the year 9999 its ms."""
+    """Return a moment for people, such as 2026-06-30T22:00Z; after the year 9999, its number."""
     if at_ms > _LAST_MS:
         return str(at_ms)
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def parse_month(text: str) -> int:
-    """2026-05 as 202605. Raises ValueError."""
+    """Return the month 2026-05 as 202605. Raises ValueError if it is not one."""
     year, dash, number = text.partition("-")
     is_month = dash and len(year) == 4 and len(number) == 2 and (year + number).isdecimal()
     if not is_month or not text.isascii() or not 1 <= int(number) <= 12 or int(year) < 1970:

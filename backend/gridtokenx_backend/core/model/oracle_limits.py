@@ -1,4 +1,4 @@
-"""What the oracle holds every meter of a community to."""
+"""The oracle's limits for all meters of a community."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import msgspec
 
 
 class OracleLimits(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """What holds for every meter of the community, in milliseconds.
+    """The limits that hold for every meter of the community, in milliseconds.
 
-    The last three are about intervals: how long after a span's end late readings are taken,
-    when an interval is final, and how near to a bound a reading must be to measure it.
+    The last three are about intervals: for how long after the end of an estimated span late
+    readings are accepted, how long after its end an interval becomes final, and how near to an
+    interval boundary a reading must be to count as measured there.
     """
 
     future_tolerance_ms: int

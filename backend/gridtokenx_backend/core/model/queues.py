@@ -1,8 +1,8 @@
-"""Amounts in the order in which they came, each under a key, in 16 bytes a piece.
+"""Queues of amounts in the order in which they came, each with a key, in 16 bytes each.
 
-A month of a community's open import is millions of pairs: as bytes they cost what they weigh, and
-a snapshot copies them. A queue is a bytearray of (key, amount), both signed 64-bit little-endian.
-None is a queue that never had anything in it: most members of a large community have only those.
+A month of a community's open import is millions of pairs: as bytes they take little memory, and a
+snapshot copies them as they are. A queue is a bytearray of pairs (key, amount), both signed 64-bit
+little-endian. None is a queue that was never used, as most are in a large community.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SIZE = _PAIR.size
 
 
 def add(queue: bytearray | None, key: int, amount: int) -> bytearray:
-    """Puts `amount` at the end, or to the last one if that has the same key. The same queue."""
+    """Append `amount`, or add it to the last pair if that has the same key; return the queue."""
     if not queue:
         queue = bytearray() if queue is None else queue
     else:
@@ -28,7 +28,7 @@ def add(queue: bytearray | None, key: int, amount: int) -> bytearray:
 
 
 def insert(queue: bytearray | None, key: int, amount: int) -> bytearray:
-    """Puts `amount` where its key belongs in a queue with ascending keys. The same queue."""
+    """Insert `amount` where its key belongs in a queue with ascending keys; return the queue."""
     if queue is None:
         queue = bytearray()
     position = len(queue)
@@ -45,22 +45,23 @@ def insert(queue: bytearray | None, key: int, amount: int) -> bytearray:
 
 
 def pairs(queue: bytearray | None) -> Iterator[tuple[int, int]]:
-    """Every (key, amount), oldest first."""
+    """Return an iterator over every (key, amount), oldest first."""
     return _PAIR.iter_unpack(queue or b"")
 
 
 def total(queue: bytearray | None) -> int:
+    """Return the sum of all amounts."""
     return sum(amount for _, amount in pairs(queue))
 
 
 def first(queue: bytearray | None) -> tuple[int, int]:
-    """The oldest (key, amount) of a queue that has one."""
+    """Return the oldest (key, amount) of a queue that is not empty."""
     assert queue
     return _PAIR.unpack_from(queue, 0)
 
 
 def take_first(queue: bytearray | None, amount: int) -> None:
-    """Takes `amount` of the oldest, which has as much."""
+    """Take `amount` from the oldest pair, which must have as much."""
     assert queue
     key, whole = _PAIR.unpack_from(queue, 0)
     assert 0 < amount <= whole
@@ -71,7 +72,7 @@ def take_first(queue: bytearray | None, amount: int) -> None:
 
 
 def join_older_half(queue: bytearray) -> None:
-    """Makes one of the older half, under the key of its youngest."""
+    """Replace the older half of the pairs by their sum, under the key of the youngest of them."""
     size = len(queue) // _SIZE // 2 * _SIZE
     if size:
         older = queue[:size]
@@ -80,13 +81,16 @@ def join_older_half(queue: bytearray) -> None:
 
 
 def drop_below(queue: bytearray, key: int) -> None:
-    """Forgets the oldest while their keys are below `key`."""
+    """Drop the oldest pairs as long as their keys are below `key`."""
     while queue and _PAIR.unpack_from(queue, 0)[0] < key:
         del queue[:_SIZE]
 
 
 def take_between(queue: bytearray | None, from_key: int, to_key: int, amount: int) -> int:
-    """Takes up to `amount` of what has keys in [from_key, to_key), newest first; how much."""
+    """Take up to `amount` from pairs with keys in [from_key, to_key), newest first.
+
+    Returns how much was taken.
+    """
     if not queue:
         return 0
     taken = 0

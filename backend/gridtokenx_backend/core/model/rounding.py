@@ -1,4 +1,4 @@
-"""Dividing whole units so that nothing is lost: the largest-remainder method (Hare, Niemeyer)."""
+"""Division of whole units without loss: the largest-remainder method (Hare, Niemeyer)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def apportion(total: int, weights: Sequence[int]) -> list[int]:
-    """`total` units in proportion to `weights`; the parts add up to `total` exactly.
+    """Return `total` units divided in proportion to `weights`; the parts add up to `total`.
 
     Each part is its exact quota rounded down; the units that are left go one each to the largest
     remainders, and among equal ones to the smallest index. So no part is a whole unit away from

@@ -1,7 +1,7 @@
-"""What settlement remembers, and what the operator may order of it.
+"""The state of settlement, and the operator's commands for it.
 
-Amounts in commands are integers: the rim has read the decimals before. A command is journaled as
-JSON, told apart by `do`.
+Amounts in commands are integers: the API has converted the decimals. A command is journaled as
+JSON, and its field `do` says which command it is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keys and participation: what was agreed, from when on. Nothing of it is ever overwritten.
+"""Sharing keys and participation factors, each valid from a time on, and never overwritten.
 
 A change is a new version with a later `valid_from_ms`, never before an interval that was cleared
 (the Austrian market rules know no retroactive change of a key either): an old interval is always
@@ -56,22 +56,22 @@ class Participation(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_o
 
 
 def active_key(keys: Iterable[SharingKey], interval_ms: int) -> SharingKey | None:
-    """The key that holds for an interval: the highest version that is valid by its start."""
+    """Return the key of an interval: the highest version that is valid at its start."""
     valid = [key for key in keys if key.valid_from_ms <= interval_ms]
     return max(valid, key=lambda key: key.version, default=None)
 
 
 def shares_of(key: SharingKey, interval_ms: int, local_ms: int) -> Mapping[str, int]:
-    """The shares of an interval, `local_ms` being its start as the wall clock shows it."""
+    """Return the shares of an interval; `local_ms` is its start in local time."""
     by_interval = key.table.at(interval_ms) if key.table else None
     return shares_at(key, local_ms) if by_interval is None else by_interval
 
 
 def shares_at(key: SharingKey, local_ms: int) -> Mapping[str, int]:
-    """The shares of an interval by a static or time-varying key.
+    """Return the shares of an interval by a static or time-varying key without a table.
 
-    `local_ms` is its start as the wall clock shows it: Unix time plus the zone's offset. So the
-    doubled hour in autumn has its shares twice, and the one left out in spring never.
+    `local_ms` is its start in local time: Unix time plus the time zone's offset. So the hour that
+    comes twice in autumn has its shares twice, and the one left out in spring never.
     """
     hour = local_ms // _HOUR_MS % 24
     weekday = (local_ms // _DAY_MS + _FIRST_WEEKDAY) % 7
@@ -84,7 +84,7 @@ def shares_at(key: SharingKey, local_ms: int) -> Mapping[str, int]:
 
 
 def factor_at(versions: Sequence[Participation], interval_ms: int) -> int:
-    """The factor of a meter that holds for an interval; a meter without any takes part whole."""
+    """Return a meter's factor in an interval; a meter without any takes part with all energy."""
     factor_ppm = WHOLE_PPM
     for version in versions:  # ascending
         if version.valid_from_ms <= interval_ms:

@@ -1,6 +1,6 @@
-"""What a shared kWh costs: one price for the whole community in an interval.
+"""The price of a shared kWh: one for the whole community in an interval.
 
-It is a price for the statement, not a market's: nobody's allocation depends on it.
+It is a price for statements and payments, and no market price: no allocation depends on it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from gridtokenx_wire.units import UWH_PER_KWH
 
 
 class CommunityPrice(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """All in µGRX for each kWh. `rule` is fixed (always the reference) or balance (see below)."""
+    """The community's price terms, in µGRX for each kWh.
+
+    `rule` is fixed (always the reference) or balance (see `of_interval`).
+    """
 
     rule: Literal["fixed", "balance"] = "fixed"
     reference_ugrx: int = 0
@@ -23,7 +26,7 @@ class CommunityPrice(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_
 
 
 def of_interval(terms: CommunityPrice, offered_uwh: int, consumed_uwh: int) -> int:
-    """The price in an interval in which so much was offered and so much consumed.
+    """Return the price in an interval in which so much was offered and so much consumed.
 
     `balance`: the reference when both are equal; towards the ceiling in proportion to what is
     lacking, ceiling when nothing is offered; towards the floor in proportion to the excess, floor
@@ -43,5 +46,5 @@ def of_interval(terms: CommunityPrice, offered_uwh: int, consumed_uwh: int) -> i
 
 
 def value(energy_uwh: int, price_ugrx: int) -> int:
-    """What an energy costs in µGRX, the fraction of a µGRX dropped: consumers never pay for it."""
+    """Return what an energy costs in µGRX, rounded down in favour of the consumers."""
     return energy_uwh * price_ugrx // UWH_PER_KWH

@@ -1,4 +1,4 @@
-"""What the core remembers of sharing: keys for good, intervals until nothing can change them."""
+"""The state of sharing: all keys, and the intervals that something can still change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gridtokenx_backend.core.model.sharing_price import CommunityPrice
 
 
 class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """The terms in force. `mode` is market, or how the keys share that do not say it."""
+    """The active terms of sharing. `mode` is market, or the mode of keys that name none."""
 
     mode: Literal["market"] | Mode = "market"
     price: CommunityPrice = CommunityPrice()
@@ -25,9 +25,9 @@ class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_on
 
 
 class GridOperatorEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """What the grid operator says of one meter and interval; None where it says nothing.
+    """The energy that the grid operator reported of one meter and interval; None where it did not.
 
-    Energies are those parts that take part. `quality` is a Quality's number.
+    Energies are the parts that take part in sharing. `quality` is a Quality's number.
     """
 
     received_uwh: int | None = None
@@ -36,7 +36,7 @@ class GridOperatorEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False,
     quality: int = Quality.MEASURED
 
     def joined(self, newer: GridOperatorEnergy) -> GridOperatorEnergy:
-        """Both; where both say something, the newer."""
+        """Return both reports as one; where both have a value, the newer one counts."""
         return GridOperatorEnergy(
             received_uwh=self.received_uwh if newer.received_uwh is None else newer.received_uwh,
             consumed_uwh=self.consumed_uwh if newer.consumed_uwh is None else newer.consumed_uwh,
@@ -81,12 +81,12 @@ class SharingState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     sources: dict[str, int] = {}
 
     def note(self, meter: str, rows: Iterable[IntervalEnergy]) -> None:
-        """Remembers intervals that were closed or revised, for the next clearing."""
+        """Remember intervals that were closed or revised, for the next clearing."""
         for row in rows:
             self.fresh.setdefault(row.interval_ms, {})[meter] = row
 
     def slot(self, interval_ms: int) -> SharedInterval:
-        """What is known of an interval, with all that is new of it."""
+        """Return an interval with all that has come of it since it was allocated last."""
         stored = self.slots.get(interval_ms)
         slot = _decoder.decode(stored) if stored else SharedInterval()
         slot.readings.update(self.fresh.pop(interval_ms, {}))
@@ -99,7 +99,7 @@ class SharingState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         self.slots[interval_ms] = _encoder.encode(slot)
 
     def forget(self, before_ms: int) -> None:
-        """Drops intervals that nothing can change any more."""
+        """Forget the intervals before `before_ms`, which nothing can change any more."""
         for kept in (self.slots, self.fresh, self.said, self.waiting):
             for interval_ms in [start for start in kept if start < before_ms]:
                 del kept[interval_ms]

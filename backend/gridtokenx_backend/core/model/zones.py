@@ -26,9 +26,10 @@ class ZoneRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=
 
 
 class LinkRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """Energy of sellers in `from_zone` for buyers in `to_zone`, so much in each interval.
+    """A link: sellers in `from_zone` may deliver to buyers in `to_zone`, up to its capacity.
 
-    What is lost on the way costs the constant `loss_ugrx`; the buyer receives what was sold.
+    The capacity is for each interval. The loss on the way is paid as `loss_ugrx` for each kWh; the
+    buyer receives all that was sold.
     """
 
     from_zone: str
@@ -39,15 +40,15 @@ class LinkRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=
 
     @property
     def charge_ugrx(self) -> int:
-        """What the way costs: the buyer's landed price less the seller's."""
+        """What the link costs for each kWh: the buyer's price less the seller's."""
         return self.wheeling_ugrx + self.loss_ugrx
 
 
 def interval_of(at_ms: int) -> int:
-    """The start of the 15-minute interval that `at_ms` is in."""
+    """Return the start of the 15-minute interval that `at_ms` lies in."""
     return at_ms - at_ms % INTERVAL_MS
 
 
 def loss_per_kwh_ugrx(loss_bps: int, loss_price_ugrx: int, tick_ugrx: int) -> int:
-    """The price of what is lost of a kWh, rounded up to the next tick."""
+    """Return the price of what is lost of a kWh, rounded up to the next tick."""
     return -(-loss_bps * loss_price_ugrx // (10_000 * tick_ugrx)) * tick_ugrx
