@@ -135,7 +135,7 @@ class MeterAssociation:
                 raise
             await self._associate()
         self.openings += 1
-        self._line.settled()
+        self._line.answered()
         self._keep_newest_received()
 
     @property

@@ -88,7 +88,7 @@ class DlmsLine:
         self._why_down = reason
         self._not_before_s = time.monotonic() + self._backoff.next_s()
 
-    def settled(self) -> None:
+    def answered(self) -> None:
         """Take note that a meter has answered: the next failure of the line is a first one
         again.
         """
