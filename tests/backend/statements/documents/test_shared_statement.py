@@ -357,7 +357,7 @@ def test_page_and_csv_say_the_key_its_lines_and_the_comparison(tmp_path: Path) -
     stored = encode(statement_of(found["cleo"], "open", 0))
     page = statement_as("html", stored).decode()
     for words in (
-        "SharingKey version 1, imported, valid from 2026-01-01T00:00:00Z: 7 intervals.",
+        "Key version 1, imported, valid from 2026-01-01T00:00:00Z: 7 intervals.",
         "energy received by the key",
         "Gateway and grid operator",
         "corrects entry",
