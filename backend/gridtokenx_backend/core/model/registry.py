@@ -1,4 +1,4 @@
-"""Members, devices and meters, and what the oracle remembers of each."""
+"""Members, devices and meters, with the state that the core keeps of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ MeterPolicy = Literal["export", "net"]
 
 
 class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """The terms of a meter as integers. Meters with equal terms share one object."""
+    """The terms of a meter as integers. Meters with equal terms share one object.
+
+    `max_production_ratio` and `rollover_uwh` are 0 where the check is off and where the registers
+    never begin again at zero.
+    """
 
     policy: MeterPolicy
     active: bool
@@ -119,7 +123,7 @@ class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
 
 class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """A gateway: its key, the state of its chain, and how good its readings were.
+    """A gateway: its key, the state of its chain, and the numbers of its readings by verdict.
 
     `last_entry` is the journal's number of its newest frame. `verdicts` keeps the verdicts on its
     newest frames with refused readings, in case an ack was lost, as seq → [[index, reason], ...];
@@ -127,9 +131,10 @@ class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     frames because it had no room for them.
 
     `origin` is config while `community.toml` lists the device, and else enrolled. `former` is the
-    device whose key this one's followed by rotation, and `root` the first device of that line
-    (empty: this one). `retire_ms` is when a key that was followed is revoked (0: not yet known),
-    and `why` the reason for which a device was revoked for good.
+    device whose key this one's key followed by rotation, and `root` the first device of that line;
+    it is empty if that is this device itself. `retire_ms` is the time at which a key that another
+    one followed is revoked; it is 0 while that is not known. `why` is the reason for which a device
+    was revoked for good.
     """
 
     id: bytes
@@ -153,7 +158,7 @@ class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     @property
     def line(self) -> bytes:
-        """The first device of its line: a meter that is bound to one of a line is bound to all."""
+        """The first device of its line. A meter that is bound to one of them is bound to all."""
         return self.root or self.id
 
     @property
@@ -176,11 +181,13 @@ class Token(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
 
 class StandingOrder(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """`covered_uwh` is the import up to which a buyer's energy has been ordered.
+    """An order of a member that places new orders again and again as energy is metered.
 
-    In the segment interval, for either side, it is the metered energy up to which was ordered.
-    `curve` has [from_hour, price_ugrx], ascending; before its first hour `price_ugrx` holds.
-    `asked_ugrx` is the price of what it has resting.
+    `keep_uwh` is the GRID that one that sells leaves in the wallet. `covered_uwh` is the import for
+    which a buyer's energy has already been ordered; in the segment interval it is, for either side,
+    the metered energy for which orders have already been placed. `curve` has pairs of
+    [from_hour, price_ugrx] in ascending order, and `price_ugrx` holds before its first hour.
+    `asked_ugrx` is the price of its order that is resting in the book.
     """
 
     price_ugrx: int

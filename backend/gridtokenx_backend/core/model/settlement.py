@@ -14,9 +14,10 @@ CertificateStatus = Literal["issued", "retired"]
 
 
 class Withdrawal(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """GRX that a member wants paid out, in escrow until the operator says what became of it.
+    """GRX that a member wants to have paid out.
 
-    `number` is also that of the escrow. `reference` is the member's, `entry` the journal's.
+    It is in escrow until the operator confirms or refuses it. `number` is also the number of the
+    escrow. `reference` is what the member called it, and `entry` the journal's entry that took it.
     """
 
     number: int
@@ -34,12 +35,12 @@ class UsedReference(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Certificate(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """A REC: one MWh that a renewable meter's surplus minted.
+    """A renewable energy certificate (REC) for one MWh that a renewable meter's surplus minted.
 
-    It certifies the µWh from `from_uwh` (included) to `to_uwh` of all that the meter has minted;
-    the last of them in `month` (yyyymm). Their mints lie in the journal's entries from
-    `first_entry` to `last_entry`. `status` is issued or retired; `issued_ms` and `retired_ms` are
-    when the journal took it.
+    It certifies the µWh from `from_uwh` (included) to `to_uwh` of all that the meter has minted.
+    The last of them was minted in `month` (yyyymm). The mints lie in the journal's entries from
+    `first_entry` to `last_entry`. `issued_ms` and `retired_ms` are the times of the journal's
+    entries that issued and retired it.
     """
 
     serial: str
@@ -60,7 +61,11 @@ class Certificate(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
 
 class Settlement(msgspec.Struct, array_like=True):
-    """Open withdrawals by number, used references, certificates by serial number in their order."""
+    """The state of settlement.
+
+    It has the open withdrawals by number, what each reference was used for, and the certificates by
+    serial number in the order in which they were issued.
+    """
 
     withdrawals: dict[int, Withdrawal] = {}
     references: dict[str, UsedReference] = {}
@@ -70,11 +75,11 @@ class Settlement(msgspec.Struct, array_like=True):
 class _Command(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", kw_only=True
 ):
-    pass
+    """A command of the operator."""
 
 
 class Deposit(_Command, frozen=True, tag="deposit"):
-    """Money came in for a wallet; `reference` names the payment, once."""
+    """A payment that came in for a wallet. Its `reference` can be used only once."""
 
     wallet: str
     amount_ugrx: int
@@ -82,23 +87,25 @@ class Deposit(_Command, frozen=True, tag="deposit"):
 
 
 class ConfirmWithdrawal(_Command, frozen=True, tag="confirm_withdrawal"):
-    """Money went out; `reference` names the payment, once."""
+    """A withdrawal that was paid out. The payment's `reference` can be used only once."""
 
     number: int
     reference: str
 
 
 class RefuseWithdrawal(_Command, frozen=True, tag="refuse_withdrawal"):
-    """Money will not go out; the member has it back."""
+    """A withdrawal that will not be paid out. The member gets the GRX back."""
 
     number: int
     reason: str
 
 
 class Correct(_Command, frozen=True, tag="correct"):
-    """What a meter really moved from `from_ms` to `to_ms`, beside what was counted there.
+    """A correction of the energy that a meter counted from `from_ms` to `to_ms`.
 
-    `revision` is that of the span when it was looked up: what was counted is still the same.
+    `import_uwh` and `export_uwh` are the right energies, and the `counted_...` fields those that
+    were counted. `revision` is that of the span when these were looked up: if it has changed since,
+    the correction is refused.
     """
 
     meter: str
@@ -113,7 +120,10 @@ class Correct(_Command, frozen=True, tag="correct"):
 
 
 class IssueCertificates(_Command, frozen=True, tag="issue_certificates"):
-    """For all that was minted up to the end of the month yyyymm and is not certified yet."""
+    """The issue of certificates for surplus that has none yet.
+
+    It covers all that was minted up to the end of `month` (yyyymm).
+    """
 
     month: int
 

@@ -25,7 +25,7 @@ _SATURDAY = 5
 
 
 class HourShares(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """Shares from a local hour on, until the next entry's; `days` is all, workdays or weekend."""
+    """The shares that hold on some days from a local hour on, until the next entry's hour."""
 
     hour: int
     days: Literal["all", "workdays", "weekend"]
@@ -33,10 +33,11 @@ class HourShares(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
 
 
 class SharingKey(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """How the community shares from `valid_from_ms` on. `shares_ppm` is by the consuming meter.
+    """The key by which the community shares energy from `valid_from_ms` on.
 
-    `hours` and `table` are for `time_varying`. Hours are in ascending order; one before the first
-    entry has the shares of `shares_ppm`. A table goes before both, as far as it reaches.
+    `shares_ppm` has the share of each consuming meter. `hours` and `table` are used only in the
+    mode `time_varying`. The entries of `hours` are in ascending order, and `shares_ppm` holds
+    before the first of them. In the intervals that `table` has, its shares hold instead.
     """
 
     version: int
@@ -48,7 +49,7 @@ class SharingKey(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
 
 
 class Participation(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """With which part of its energy a meter gives and takes from `valid_from_ms` on."""
+    """The part of a meter's energy that takes part in sharing from `valid_from_ms` on."""
 
     meter: str
     valid_from_ms: int
@@ -84,9 +85,12 @@ def shares_at(key: SharingKey, local_ms: int) -> Mapping[str, int]:
 
 
 def factor_at(versions: Sequence[Participation], interval_ms: int) -> int:
-    """Return a meter's factor in an interval; a meter without any takes part with all energy."""
+    """Return a meter's participation factor in an interval, in millionths.
+
+    `versions` are in order of time. A meter without any takes part with all its energy.
+    """
     factor_ppm = WHOLE_PPM
-    for version in versions:  # ascending
+    for version in versions:
         if version.valid_from_ms <= interval_ms:
             factor_ppm = version.factor_ppm
     return factor_ppm

@@ -1,6 +1,6 @@
-"""The price of a shared kWh: one for the whole community in an interval.
+"""The price of a shared kWh, which is the same for the whole community in an interval.
 
-It is a price for statements and payments, and no market price: no allocation depends on it.
+Statements and payments use it. It is not a market price, and no allocation depends on it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ class CommunityPrice(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_
 
 
 def of_interval(terms: CommunityPrice, offered_uwh: int, consumed_uwh: int) -> int:
-    """Return the price in an interval in which so much was offered and so much consumed.
+    """Return the price in an interval in which this much energy was offered and consumed.
 
-    `balance`: the reference when both are equal; towards the ceiling in proportion to what is
-    lacking, ceiling when nothing is offered; towards the floor in proportion to the excess, floor
-    when nothing is consumed. Rounded down to the tick, but never below the floor.
+    By the rule `balance` it is the reference price when both are equal. When energy is lacking, it
+    rises in proportion to the lack, up to the ceiling when nothing is offered. When there is too
+    much, it falls in proportion to the excess, down to the floor when nothing is consumed. It is
+    rounded down to the tick, but never below the floor.
     """
     reference_ugrx = terms.reference_ugrx
     if terms.rule == "fixed" or offered_uwh == consumed_uwh:

@@ -13,7 +13,10 @@ from gridtokenx_backend.core.model.sharing_price import CommunityPrice
 
 
 class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """The active terms of sharing. `mode` is market, or the mode of keys that name none."""
+    """The active terms of sharing.
+
+    `mode` is market if nothing is shared; else it is the mode of the keys that name none.
+    """
 
     mode: Literal["market"] | Mode = "market"
     price: CommunityPrice = CommunityPrice()
@@ -25,9 +28,10 @@ class SharingRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_on
 
 
 class GridOperatorEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """The energy that the grid operator reported of one meter and interval; None where it did not.
+    """The energy that the grid operator reported for one meter in one interval.
 
-    Energies are the parts that take part in sharing. `quality` is a Quality's number.
+    A value that it did not report is None. Each energy is only the part that takes part in sharing.
+    `quality` is a Quality's number.
     """
 
     received_uwh: int | None = None
@@ -48,11 +52,12 @@ class GridOperatorEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False,
 
 
 class SharedInterval(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """One interval as it was allocated last, by the journal's entry `entry` (0: not yet).
+    """An interval with the energy that is known of it, and with what the ledger moved for it.
 
-    `readings` and `operators` are by meter. `gave`, `took` (µWh) and `paid` (µGRX, below zero for
-    who earned) are by wallet: what the ledger has moved for it so far. `price_ugrx` stays as it
-    was first set: a correction moves energy, not the price.
+    `entry` is the journal's entry that allocated it last; it is 0 before the first allocation.
+    `readings` and `operators` are by meter: what gateways and the grid operator reported. `gave`
+    and `took` (µWh) and `paid` (µGRX, below zero for those who earned) are by wallet: what the
+    ledger has moved so far. `price_ugrx` never changes: a correction moves energy, not the price.
     """
 
     entry: int = 0

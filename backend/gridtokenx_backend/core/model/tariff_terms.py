@@ -1,4 +1,7 @@
-"""The parts of `community.toml` that the core keeps for the statements: tariffs, carbon."""
+"""The parts of `community.toml` for tariffs, carbon and settlement.
+
+The core journals them with the other terms. Statements use the tariffs and the carbon figures.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,11 @@ WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun"
 
 
 class WindowTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Hours of some weekdays at a price of their own. `to_hour` at or before `from_hour` is the
-    next day's, and the night belongs to the day on which it begins."""
+    """Hours of some weekdays that have a price of their own.
+
+    If `to_hour` is not after `from_hour`, the window ends on the next day. Such a night belongs to
+    the day on which it begins.
+    """
 
     name: str
     energy_grx_per_kwh: Grx
@@ -25,17 +31,20 @@ class WindowTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class TariffLineTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is charged beside energy, such as the network and levies."""
+    """A charge beside the energy itself, such as one for the network or a levy."""
 
     name: str
     grx_per_kwh: Grx = Grx(0)
     grx_per_month: Grx = Grx(0)
     basis: Literal["residual", "import"] = "residual"
-    """On the import that the community did not cover, or on all of it."""
+    """The import that is charged: what the community did not cover (residual), or all of it."""
 
 
 class TariffTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A utility tariff from a month on, until another of the same name holds."""
+    """A version of a utility tariff.
+
+    It holds from a month on, until a later version of the same name does.
+    """
 
     name: str
     valid_from: date
@@ -47,14 +56,19 @@ class TariffTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class CarbonTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a kWh from the grid emits, and who says so."""
+    """The grams of CO2 that a kWh from the grid causes, and the source of that figure."""
 
     g_per_kwh: int = 0
     source: str = ""
 
 
 class SettlementTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of unsold surplus, and how long bought GRID may cover import."""
+
     feed_in_unsold: bool = True
-    """When a month becomes final, its unsold surplus goes to the utility and cannot be sold."""
+    """Whether the unsold surplus of a month goes to the utility when the month becomes final.
+
+    It can then no longer be sold.
+    """
     cover_hours: int = 72
-    """For how long after an interval its import may be covered by bought GRID."""
+    """For this long after an interval, GRID that is bought may still cover its import."""

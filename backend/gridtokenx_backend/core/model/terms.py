@@ -1,4 +1,7 @@
-"""`community.toml`: who takes part, and on what terms. Journaled whole whenever it changes."""
+"""The terms in `community.toml`: who takes part, and under which rules.
+
+The whole file is journaled whenever it changes.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,26 @@ from gridtokenx_wire.config import Grx, Kilowatt, Kwh, PublicKey
 
 
 class CommunitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The community as a whole: its name, its local time and how it divides energy."""
+
     name: str
     time_zone: str = "UTC"
-    """By its IANA name: in it days and months begin, and tariffs' hours are counted."""
+    """The IANA name of the time zone in which days, months and the hours of tariffs are counted."""
     mode: Literal["market", "static", "time_varying", "dynamic", "imported"] = "market"
-    """By price, or by a key: see `core.sharing`."""
+    """Whether energy is traded on a market or shared by a key of this kind (see `core.sharing`)."""
 
 
 class OracleTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How far a reading may be off before it is refused."""
+    """The limits beyond which the oracle refuses a reading."""
 
     future_tolerance_s: int = 60
     oldest_reading_s: int = 7 * 86_400
     ratio_window_s: int = 86_400
-    """Production over consumption is judged over one to two of these."""
+    """The ratio of production to consumption is judged over one to two of these windows."""
 
 
 class MarketTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What may be ordered and what a trade costs.
+    """The rules for orders, and what a trade costs.
 
     Quantities are multiples of `lot_kwh` and prices of `tick_grx_per_kwh`; lot × tick is a whole
     number of µGRX, so the value of every fill is exact.
@@ -41,27 +46,33 @@ class MarketTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     largest_order_kwh: Kwh = Kwh(1_000_000 * 10**9)
     fee_bps: int = 50
     order_window_s: int = 3600
-    """An order signed longer ago is refused; ids are remembered as long."""
+    """An order that was signed longer ago is refused. Ids of orders are remembered for as long."""
     tick_s: int = 900
-    """Standing orders are looked at this often."""
+    """The time between two rounds in which standing orders place their orders."""
     fee_payer: Literal["seller", "buyer"] = "seller"
     network_payer: Literal["buyer", "seller"] = "buyer"
-    """Who pays wheeling and loss of a trade between zones."""
+    """The side that pays for wheeling and losses when zones trade with each other."""
     min_fee_grx: Grx = Grx(0)
-    """Of each trade; only where the seller pays it."""
+    """The lowest fee of a trade. It needs `fee_payer` to be the seller."""
     most_open_orders: int = 1000
-    """Of one wallet."""
+    """The most orders that one wallet may have open."""
 
 
 class ZoneTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the grid with its own prices. Without any there is one, named "main"."""
+    """A part of the grid with its own prices.
+
+    A community that lists none has one zone, named "main".
+    """
 
     name: str
     floor_grx_per_kwh: Grx = Grx(0)
     ceiling_grx_per_kwh: Grx = Grx(0)
-    """An order's price lies between the two; a ceiling of 0 is none."""
+    """An order's price must lie between floor and ceiling. A ceiling of 0 means that none holds."""
     breaker_bps: int = 0
-    """A trade further than this from the reference price pauses the zone; 0 switches it off."""
+    """A trade whose price is further than this from the reference price pauses the zone.
+
+    The value 0 switches the breaker off.
+    """
     breaker_pause_s: int = 300
 
 
@@ -72,94 +83,120 @@ class LinkTerms(
     rename={"from_zone": "from", "to_zone": "to"},
     kw_only=True,
 ):
-    """What sellers of one zone may deliver to buyers of another."""
+    """A link, over which sellers of one zone may deliver to buyers of another."""
 
     from_zone: str
     to_zone: str
     capacity_kwh: Kwh
-    """In each 15-minute interval."""
+    """The energy that may be delivered over the link in each 15-minute interval."""
     wheeling_grx_per_kwh: Grx = Grx(0)
     loss_bps: int = 0
     loss_price_grx_per_kwh: Grx = Grx(0)
-    """What a lost kWh costs: the loss of a kWh is loss_bps of it, rounded up to a tick."""
+    """The price of a lost kWh.
+
+    Of each delivered kWh the part `loss_bps` is lost. What it costs is rounded up to a tick.
+    """
 
 
 class IntervalTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The 15-minute intervals in which energy is counted, and the auctions that clear them."""
 
     correction_hours: int = 72
-    """For so long a late reading completes a span that was interpolated, after its end."""
+    """For this long after the end of an estimated span, late readings may make it more exact."""
     finality_hours: int = 168
-    """An interval that ended longer ago is changed by the operator's correction only."""
+    """Only a correction by the operator changes an interval that ended longer ago than this."""
     bound_tolerance_s: int = 60
-    """A reading so near to an interval's bound measures it."""
+    """A reading counts as measured at an interval boundary if it is at most this far from it."""
     enabled: bool = True
     """Whether intervals are cleared."""
     mode: Literal["ex_post", "ex_ante"] = "ex_post"
     gate_s: int = 300
-    """Ex ante, an interval is cleared so long before it begins."""
+    """In the mode ex_ante, an interval is cleared this long before it begins."""
     grace_s: int = 300
-    """Ex post, late readings have so long after the interval's end."""
+    """In the mode ex_post, an interval is cleared this long after its end, to await readings."""
     coupling: bool = True
     """Whether zones trade with each other after their own auctions."""
 
 
 class RotationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For how long a gateway's former key is heard beside the one that follows it."""
+    """The rotation of gateways' keys."""
 
     overlap_hours: int = 48
-    """From the first frame under the new key."""
+    """For this long after the first frame under a new key, the previous key is accepted as well."""
 
 
 class MemberTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A member of the community and the public key of the member's wallet."""
+
     name: str
     wallet: PublicKey
     opening_grx: Grx = Grx(0)
-    """Credited once, when the member first appears."""
+    """The GRX that is credited once, when the member appears for the first time."""
     zone: str = ""
-    """Where the member's orders stand; empty: in the first zone."""
+    """The zone in which the member trades. If it is empty, that is the first zone."""
     tariff: str = ""
-    """The name of the utility tariff; empty is the first in the file."""
+    """The name of the utility tariff. If it is empty, the first one in the file holds."""
 
 
 class DeviceTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A gateway that the operator lists, known by its public key."""
+
     public_key: PublicKey
     site: str = ""
     status: Literal["active", "pending", "revoked"] = "active"
     chain: str = ""
-    """Hex of the chain to accept; empty takes the first that comes. A new one replaces the old."""
+    """The chain to accept, in hex. If it is empty, the first chain that arrives is accepted.
+
+    A new value replaces the chain that was accepted before.
+    """
 
 
 class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A meter: its owner, the gateway that reads it, and the limits for its readings."""
+
     id: str
     owner: str
-    """A member's name."""
+    """The name of the member who owns the meter."""
     max_power_kw: Kilowatt
-    """The most that the connection can carry, either way."""
+    """The most power that the connection can carry in either direction."""
     device: str = ""
-    """The device's id, as `gridtokenx-edge key` prints it; or a key that follows it."""
+    """The id of the device that may send its readings, as `gridtokenx-edge key` prints it.
+
+    Devices whose keys follow this one's by rotation may send them as well.
+    """
     site: str = ""
-    """Instead of a device: every active one of this site."""
+    """The site whose active devices may all send its readings. It is named instead of a device."""
     policy: Literal["export", "net"] = "export"
     active: bool = True
     min_interval_s: int = 1
     resolution_kwh: Kwh = Kwh(100_000_000)
-    """One step of the coarser of the meter's registers."""
+    """The size of one step of the coarser of the meter's two registers."""
     max_production_ratio: int = 50
-    """Exported over imported energy beyond which readings are quarantined; 0 switches it off."""
+    """The ratio of exported to imported energy above which readings are quarantined.
+
+    The value 0 switches the check off.
+    """
     rollover_kwh: Kwh = Kwh(0)
-    """What the registers count before they begin again at zero; 0: they do not."""
+    """What the registers count before they begin again at zero. At 0 they never do."""
     epoch: int = 0
-    """Raised by the operator after a register was reset: the next reading is a new baseline."""
+    """A number that the operator raises after a register was reset or replaced.
+
+    The next reading is then a new baseline.
+    """
     metering_point: str = ""
-    """What the grid operator calls it, such as AT and 31 characters; empty: as `id`."""
+    """The grid operator's name of the meter, such as AT and 31 characters.
+
+    If it is empty, the grid operator uses `id`.
+    """
     renewable: bool = False
-    """What it exports is certified: a certificate for each MWh."""
+    """Whether certificates are issued for its surplus, one for each MWh."""
     technology: str = ""
-    """What produces it, such as "solar", as certificates name it."""
+    """What produces the energy, such as "solar". Certificates name it."""
 
 
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole of `community.toml`. Each field is the section or the list of that name."""
+
     community: CommunitySection
     oracle: OracleTerms = OracleTerms()
     market: MarketTerms = MarketTerms()

@@ -32,9 +32,9 @@ class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
 
 
 class Counters(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """Totals since the community began. `refused` is by Reason.
+    """Totals since the community began. `refused` counts refused readings by Reason.
 
-    `thinned` counts readings that gateways left out, as they say in summaries.
+    `thinned` counts the readings that gateways left out of their frames, as summaries tell.
     """
 
     frames: int = 0
@@ -49,16 +49,19 @@ class Counters(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     @property
     def quality_permille(self) -> int:
-        """The accepted readings of every thousand; 1000 before the first reading."""
+        """How many of a thousand readings were accepted; 1000 before the first reading."""
         total = self.accepted + self.rejected + self.quarantined
         return 1000 * self.accepted // total if total else 1000
 
 
 class ActiveTerms(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """The community's terms as the core uses them.
+    """The community's terms as the core uses them, in integers.
 
-    `source` is the SHA-256 of the file that they were read from: while the file has it, nothing
-    of it needs to be read again. Standing orders are looked at every `tick_ms`.
+    `source` is the SHA-256 of the file that they were read from: as long as the file has it, the
+    file need not be read again. An order that was signed longer than `order_window_ms` ago is
+    refused. Standing orders place their orders every `tick_ms`. For `rotation_overlap_ms` after the
+    first frame under a new key, the previous key is accepted as well. For `cover_ms` after an
+    interval, GRID that is bought may cover its import.
     """
 
     name: str
@@ -83,7 +86,10 @@ class StoredLedger(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
 
 class State(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """`entries` is the journal's number of the newest entry; `at_ms` is its time."""
+    """The whole state of a community, as a snapshot has it.
+
+    `entries` is the journal's number of the newest entry, and `at_ms` its time.
+    """
 
     version: int
     entries: int
@@ -137,6 +143,7 @@ def chunked(items: Iterable[object]) -> list[msgspec.Raw]:
 
 
 def store_ledger(ledger: LedgerState) -> StoredLedger:
+    """Return a ledger in the form that a snapshot stores."""
     posted = {asset: chunked(amounts.items()) for asset, amounts in ledger.posted.items()}
     return StoredLedger(posted=posted, held=ledger.held, pendings=ledger.pendings)
 
