@@ -1,4 +1,9 @@
-"""DLMS lines and meters in the words of the Modbus config, as a check shows both."""
+"""Makes Modbus settings of those of DLMS lines and meters, for findings and tables.
+
+What judges a line (its port, its wiring, its time) and what shows it need the serial port, the
+rate and the meter's settings; the drivers' BusFacts hold these only as a text for people. So each
+judge is written once, for Modbus settings. Nothing is opened with what is made here.
+"""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.polling.faults import BusFault, LineDown, MeterGarbled, MeterSilent
 from gridtokenx_wire.clock import Clock
+from gridtokenx_wire.reading import Reading
 
 _PROFILE_HOURS = 24
 # A line that takes no request tells nothing more.
@@ -101,7 +102,7 @@ async def _poll_all(
         began_s = time.monotonic()
         for reader, found in polled:
             try:
-                await _poll(asking, reader, found)
+                _keep(found, await _poll(asking, reader))
                 losses = 0
             except LineDown:
                 losses += 1
@@ -111,26 +112,42 @@ async def _poll_all(
         await asyncio.sleep(max(0.0, began_s + pace.shortest_round_s - time.monotonic()))
 
 
-async def _poll(asking: DlmsSession, reader: DlmsReader, found: MeterSamples) -> None:
-    """Poll a meter once, and count it as one request. Raises LineDown."""
-    outcome, openings = ExchangeOutcome.REFUSED, reader.association.openings
+class _PollOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one poll. `was_asked_twice` if the reader opened a new association for it."""
+
+    result: ExchangeOutcome
+    took_us: int
+    reading: Reading | None = None
+    was_asked_twice: bool = False
+
+
+async def _poll(asking: DlmsSession, reader: DlmsReader) -> _PollOutcome:
+    """Poll a meter once and return what came of it, as of one request. Raises LineDown."""
+    reading: Reading | None = None
+    result, openings = ExchangeOutcome.REFUSED, reader.association.openings
     try:
-        found.reading = await reader.poll()
-        outcome = ExchangeOutcome.ANSWERED
+        reading = await reader.poll()
+        result = ExchangeOutcome.ANSWERED
     except LineDown:
         asking.take()
         raise
     except MeterSilent:
-        outcome = ExchangeOutcome.SILENT
+        result = ExchangeOutcome.SILENT
     except MeterGarbled:
-        outcome = ExchangeOutcome.NOISE
+        result = ExchangeOutcome.NOISE
     except BusFault:
         pass
-    took_us = sum(asking.take())
-    if outcome is ExchangeOutcome.ANSWERED and reader.association.openings > openings:
-        found.tally.count(
-            ExchangeOutcome.SILENT, 0
-        )  # the reader asked a second time, in a new association
-    found.tally.count(outcome, took_us)
-    if found.reading and outcome is ExchangeOutcome.ANSWERED:
-        found.keep(found.reading, took_us)
+    return _PollOutcome(
+        result=result,
+        took_us=sum(asking.take()),
+        reading=reading,
+        was_asked_twice=reading is not None and reader.association.openings > openings,
+    )
+
+
+def _keep(found: MeterSamples, outcome: _PollOutcome) -> None:
+    if outcome.was_asked_twice:
+        found.statistics.count(ExchangeOutcome.SILENT, 0)
+    found.statistics.count(outcome.result, outcome.took_us)
+    if outcome.reading:
+        found.keep(outcome.reading, outcome.took_us)

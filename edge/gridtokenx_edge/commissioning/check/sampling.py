@@ -17,7 +17,7 @@ from gridtokenx_edge.commissioning.check.line_exchanges import (
 )
 from gridtokenx_edge.commissioning.check.register_series import Sample
 from gridtokenx_edge.commissioning.check.visit import site_view, values_beside
-from gridtokenx_edge.commissioning.check.wiring import Tally
+from gridtokenx_edge.commissioning.check.wiring import RequestStatistics
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig
 from gridtokenx_edge.meters.dlms import DlmsProfile
 from gridtokenx_edge.meters.identity import decode_serial, meter_id
@@ -48,6 +48,19 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     shortest_round_s: float
 
 
+class PollOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one poll: a reading, or the fault that there is instead.
+
+    The first reading of a meter has the values beside it; a fault may keep them away.
+    """
+
+    exchanges: Sequence[LineExchange]
+    reading: Reading | None = None
+    values: dict[str, int | None] | None = None
+    exchanges_beside: Sequence[LineExchange] = ()
+    fault: BusFault | None = None
+
+
 class MeterSamples(msgspec.Struct, kw_only=True):
     """What a meter said during a check.
 
@@ -58,7 +71,7 @@ class MeterSamples(msgspec.Struct, kw_only=True):
     bus: str
     meter: MeterConfig
     profile: Profile | SunSpecProfile | DlmsProfile
-    tally: Tally = msgspec.field(default_factory=Tally)
+    statistics: RequestStatistics = msgspec.field(default_factory=RequestStatistics)
     samples: list[Sample] = []
     readings: list[Reading] = []
     reading: Reading | None = None
@@ -85,16 +98,47 @@ class MeterSamples(msgspec.Struct, kw_only=True):
 
     def keep(self, reading: Reading, took_us: int) -> None:
         """Keep a poll of a device whose raw registers nobody sees."""
+        self.reading = reading
         self.polls += 1
         self.polls_us += took_us
         if len(self.readings) < _MOST_SAMPLES:
             self.readings.append(reading)
 
+    def keep_outcome(self, outcome: PollOutcome) -> None:
+        """Keep what came of a poll. That the line is down says nothing of the meter."""
+        if reading := outcome.reading:
+            if self.polls == 1 and self.values_power_w is not None:
+                self.values_power_w = min(self.values_power_w, reading.power_w, key=abs)
+            self.reading = reading
+            self.silent_polls = 0
+            self.says = self.meter.id if self.has_identity else ""
+            if outcome.values is not None:
+                self.values, self.values_power_w = outcome.values, reading.power_w
+            if outcome.fault is None and len(self.readings) < _MOST_SAMPLES:
+                self.readings.append(reading)
+        self.keep_exchanges(outcome.exchanges)
+        self.keep_exchanges(outcome.exchanges_beside)
+        self._keep_fault(outcome.fault)
+
+    def _keep_fault(self, fault: BusFault | None) -> None:
+        match fault:
+            case None | LineDown():
+                pass
+            case MeterStrange():
+                self.refusal, self.says = str(fault), fault.says
+            case MeterRefused():
+                if self.reading is None and fault.code not in GATEWAY_EXCEPTIONS:
+                    self.refusal = str(fault)
+            case ValueMissing():
+                self.silent_polls = 0
+            case _:
+                self.silent_polls += 1
+
     def keep_exchanges(self, exchanges: Sequence[LineExchange]) -> None:
         """Count the requests of a poll, and keep its registers if it was whole."""
         passed = [each for each in exchanges if each.outcome is not ExchangeOutcome.LINE_DOWN]
         for exchange in passed:
-            self.tally.add(exchange)
+            self.statistics.add(exchange)
         if isinstance(self.profile, Profile):
             asked = [exchange for exchange in passed if exchange.block.points]
             sample = _sample_of(self.profile, asked)
@@ -163,47 +207,43 @@ async def _sample(
             is_silent = each.silent_polls >= _SILENT_POLLS
             if each.refusal or (is_silent and rounds % _SILENT_ROUNDS):
                 continue
-            try:
-                await _poll(line, each, reader)
-            except LineDown:
+            outcome = await _poll(line, each.meter, reader, is_first=each.reading is None)
+            each.keep_outcome(outcome)
+            if isinstance(outcome.fault, LineDown):
                 # After many silent requests the line does this by itself, too.
                 reconnects += not each.silent_polls
                 if reconnects > _MOST_RECONNECTS:
-                    raise
+                    raise outcome.fault
                 await line.connect()
         rounds += 1
         on_round()
         await asyncio.sleep(max(0.0, began_s + pace.shortest_round_s - time.monotonic()))
 
 
-async def _poll(line: ListeningLine, found: MeterSamples, reader: Reader) -> None:
-    """Poll once and, between the first two polls, read the values beside it. Raises LineDown."""
+async def _poll(
+    line: ListeningLine, meter: MeterConfig, reader: Reader, *, is_first: bool
+) -> PollOutcome:
+    """Return what came of one poll. Behind the first one, the values beside it are read, too."""
     try:
-        before = found.reading
-        found.reading = await reader.poll()
-        found.silent_polls = 0
-        found.says = found.meter.id if found.has_identity else ""
-        if before is None:
-            found.keep_exchanges(line.take())
-            found.values = site_view(await values_beside(reader), invert=found.meter.invert)
-            found.values_power_w = found.reading.power_w
-        elif found.polls == 1 and found.values_power_w is not None:
-            found.values_power_w = min(found.values_power_w, found.reading.power_w, key=abs)
-        if len(found.readings) < _MOST_SAMPLES:
-            found.readings.append(found.reading)
-    except LineDown:
-        raise
-    except MeterStrange as fault:
-        found.refusal, found.says = str(fault), fault.says
-    except MeterRefused as fault:
-        if found.reading is None and fault.code not in GATEWAY_EXCEPTIONS:
-            found.refusal = str(fault)
-    except ValueMissing:
-        found.silent_polls = 0
-    except BusFault:
-        found.silent_polls += 1
-    finally:
-        found.keep_exchanges(line.take())
+        reading = await reader.poll()
+    except BusFault as fault:
+        return PollOutcome(exchanges=line.take(), fault=fault)
+    exchanges = line.take()
+    if not is_first:
+        return PollOutcome(exchanges=exchanges, reading=reading)
+    values: dict[str, int | None] | None = None
+    missed: BusFault | None = None
+    try:
+        values = site_view(await values_beside(reader), invert=meter.invert)
+    except BusFault as fault:
+        missed = fault
+    return PollOutcome(
+        exchanges=exchanges,
+        reading=reading,
+        values=values,
+        exchanges_beside=line.take(),
+        fault=missed,
+    )
 
 
 def _sample_of(profile: Profile, exchanges: Sequence[LineExchange]) -> Sample | None:

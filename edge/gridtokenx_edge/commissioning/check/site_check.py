@@ -151,7 +151,9 @@ class SiteCheck:
         if sampled.down:
             self._say([judge_down(sampled.bus, sampled.down)])
             return
-        self._say(judge_bus(sampled.bus, [(each.meter.id, each.tally) for each in sampled.meters]))
+        self._say(
+            judge_bus(sampled.bus, [(each.meter.id, each.statistics) for each in sampled.meters])
+        )
         for each in sampled.meters:
             is_sound = self._say(_meter_findings(each, self._wanted.flow))
             if each.reading and not each.refusal and is_sound:

@@ -24,6 +24,18 @@ _ROUNDS_UNTIL_STALE = 2.5
 _GOODBYE_S = 3.0
 
 
+class WatchOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one poll that ended at `ended_at_s` (monotonic): a reading or a fault.
+
+    `exchanges_us` are the times for which its requests kept the line.
+    """
+
+    ended_at_s: float
+    exchanges_us: Sequence[int]
+    reading: Reading | None = None
+    fault: BusFault | None = None
+
+
 class WatchedMeter(msgspec.Struct, kw_only=True):
     """A row. `reading` is the last one that came, at `read_at_s` (monotonic), however old it is."""
 
@@ -38,8 +50,18 @@ class WatchedMeter(msgspec.Struct, kw_only=True):
     last_us: int = 0
     is_failing: bool = False
 
-    def saw(self, exchanges_us: Sequence[int]) -> None:
-        for took_us in exchanges_us:
+    def keep(self, outcome: WatchOutcome) -> None:
+        """Show what came of a poll from now on. A line that is down is told of the bus."""
+        self.polls += 1
+        if outcome.reading:
+            self.reading, self.read_at_s = outcome.reading, outcome.ended_at_s
+            self.last_error = ""
+        elif outcome.fault:
+            self.errors += 1
+            if not isinstance(outcome.fault, LineDown):
+                self.last_error = str(outcome.fault)
+        self.is_failing = outcome.reading is None
+        for took_us in outcome.exchanges_us:
             self.requests += 1
             self.busy_us += took_us
             self.last_us = took_us
@@ -93,30 +115,30 @@ class Watch:
                 await self._asking.connect()
             self.down = ""
             for place, row in enumerate(self.meters):
-                busy_us += await self._poll(row, place)
+                outcome = await self._poll(place)
+                row.keep(outcome)
+                if isinstance(outcome.fault, LineDown):
+                    self.down = str(outcome.fault)
+                    break
+                busy_us += sum(outcome.exchanges_us)
         except LineDown as fault:
             self.down = str(fault)
         elapsed_us = max((time.monotonic_ns() - began_ns) // 1000, round(self.every_s * 10**6))
         self._loads.append((busy_us, elapsed_us))
 
-    async def _poll(self, row: WatchedMeter, place: int) -> int:
-        """Poll once, and return how long it kept the line, in µs. Raises LineDown."""
-        row.polls += 1
+    async def _poll(self, place: int) -> WatchOutcome:
+        reading: Reading | None = None
+        missed: BusFault | None = None
         try:
-            row.reading = await self._asking.poll(place)
-            row.read_at_s = time.monotonic()
-            row.is_failing, row.last_error = False, ""
-        except LineDown:
-            row.errors += 1
-            row.is_failing = True
-            raise
+            reading = await self._asking.poll(place)
         except BusFault as fault:
-            row.errors += 1
-            row.is_failing, row.last_error = True, str(fault)
-        finally:
-            exchanges_us = self._asking.take()
-            row.saw(exchanges_us)
-        return sum(exchanges_us)
+            missed = fault
+        return WatchOutcome(
+            ended_at_s=time.monotonic(),
+            exchanges_us=self._asking.take(),
+            reading=reading,
+            fault=missed,
+        )
 
     @property
     def load_percent(self) -> int:

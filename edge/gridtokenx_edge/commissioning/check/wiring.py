@@ -23,8 +23,8 @@ _FEWEST_TIMES = 20
 _MOST_TIMES = 10_000
 
 
-class Tally(msgspec.Struct):
-    """The requests to one meter, counted. `took_us` are the times of its first answers."""
+class RequestStatistics(msgspec.Struct):
+    """How the requests to one meter ended. `took_us` are the times of its first answers."""
 
     outcomes: Counter[ExchangeOutcome] = msgspec.field(default_factory=Counter)
     took_us: list[int] = []
@@ -49,16 +49,20 @@ class Tally(msgspec.Struct):
         return self.outcomes[ExchangeOutcome.ANSWERED] + self.outcomes[ExchangeOutcome.REFUSED]
 
 
-def judge_bus(bus: BusConfig, tallies: Sequence[tuple[str, Tally]]) -> Iterator[Finding]:
+def judge_bus(
+    bus: BusConfig, statistics_of_meters: Sequence[tuple[str, RequestStatistics]]
+) -> Iterator[Finding]:
     """Yield findings on each meter, or one on the bus if no meter of it answered."""
-    asked = [(meter, tally) for meter, tally in tallies if tally.requests]
-    if len(asked) > 1 and not any(tally.heard for _, tally in asked):
-        noise = sum(tally.outcomes[ExchangeOutcome.NOISE] for _, tally in asked)
-        requests = sum(tally.requests for _, tally in asked)
+    asked = [
+        (meter, statistics) for meter, statistics in statistics_of_meters if statistics.requests
+    ]
+    if len(asked) > 1 and not any(statistics.heard for _, statistics in asked):
+        noise = sum(statistics.outcomes[ExchangeOutcome.NOISE] for _, statistics in asked)
+        requests = sum(statistics.requests for _, statistics in asked)
         yield _dead_bus(bus, requests, noise)
         return
-    for meter, tally in asked:
-        yield _judge_meter(bus, meter, tally)
+    for meter, statistics in asked:
+        yield _judge_meter(bus, meter, statistics)
 
 
 def _dead_bus(bus: BusConfig, requests: int, noise: int) -> Finding:
@@ -66,32 +70,37 @@ def _dead_bus(bus: BusConfig, requests: int, noise: int) -> Finding:
     return error("silent_bus", bus.name, seen, _silence_hint(bus, is_noisy=noise > 0))
 
 
-def _judge_meter(bus: BusConfig, meter: str, tally: Tally) -> Finding:
-    silent, noise = tally.outcomes[ExchangeOutcome.SILENT], tally.outcomes[ExchangeOutcome.NOISE]
-    counted = f"{tally.requests} requests: {silent} without reply, {noise} with noise"
-    if not tally.heard:
+def _judge_meter(bus: BusConfig, meter: str, statistics: RequestStatistics) -> Finding:
+    silent, noise = (
+        statistics.outcomes[ExchangeOutcome.SILENT],
+        statistics.outcomes[ExchangeOutcome.NOISE],
+    )
+    counted = f"{statistics.requests} requests: {silent} without reply, {noise} with noise"
+    if not statistics.heard:
         name = "noise" if noise else "silent_meter"
         return error(name, meter, counted, _silence_hint(bus, is_noisy=noise > 0))
     errors = silent + noise
-    if errors >= _FEWEST_ERRORS and 100 * errors >= _WARNING_PERCENT * tally.requests:
-        is_bad = 100 * errors >= _ERROR_PERCENT * tally.requests
-        percent = f"{1000 * errors // tally.requests / 10:.1f} %"
+    if errors >= _FEWEST_ERRORS and 100 * errors >= _WARNING_PERCENT * statistics.requests:
+        is_bad = 100 * errors >= _ERROR_PERCENT * statistics.requests
+        percent = f"{1000 * errors // statistics.requests / 10:.1f} %"
         limit = f"{_ERROR_PERCENT if is_bad else _WARNING_PERCENT} %"
         make = error if is_bad else warning
         name = "noise" if noise >= silent else "lost_replies"
         hint = _noise_hint(bus) if noise >= silent else _loss_hint(bus)
         return make(name, meter, f"{counted} ({percent}, limit {limit})", hint)
-    return _round_trip(meter, tally)
+    return _round_trip(meter, statistics)
 
 
-def _round_trip(meter: str, tally: Tally) -> Finding:
-    times = sorted(tally.took_us)
+def _round_trip(meter: str, statistics: RequestStatistics) -> Finding:
+    times = sorted(statistics.took_us)
     if not times:
-        return note("wiring", meter, f"{tally.requests} requests, all refused", "see the others")
+        return note(
+            "wiring", meter, f"{statistics.requests} requests, all refused", "see the others"
+        )
     middle, late = times[len(times) // 2], times[len(times) * 95 // 100]
-    errors = tally.requests - tally.heard
+    errors = statistics.requests - statistics.heard
     seen = (
-        f"{tally.requests} requests, {errors} errors,"
+        f"{statistics.requests} requests, {errors} errors,"
         f" {_ms(middle)} ms a round trip (95 % below {_ms(late)})"
     )
     is_restless = late > _SLOW_US and late > _SPREAD * middle

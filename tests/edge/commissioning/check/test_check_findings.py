@@ -29,7 +29,7 @@ from gridtokenx_edge.commissioning.check.identities import (
 from gridtokenx_edge.commissioning.check.line_exchanges import ExchangeOutcome, LineExchange
 from gridtokenx_edge.commissioning.check.plausibility import judge_values, power_fits
 from gridtokenx_edge.commissioning.check.ports import adapters, holders, lasting_name
-from gridtokenx_edge.commissioning.check.wiring import Tally, judge_bus
+from gridtokenx_edge.commissioning.check.wiring import RequestStatistics, judge_bus
 from gridtokenx_edge.config.edge_config import MeterConfig, SerialBus, TcpBus
 from gridtokenx_edge.meters.plan import Block
 from gridtokenx_edge.meters.profile import load_profile
@@ -40,8 +40,10 @@ HALL = TcpBus(name="hall", host="10.0.0.9", meter=[])
 BLOCK = Block(fc=4, address=0, count=2)
 
 
-def tally(answered: int = 0, silent: int = 0, noise: int = 0, took_us: int = 9_000) -> Tally:
-    counted = Tally()
+def statistics(
+    answered: int = 0, silent: int = 0, noise: int = 0, took_us: int = 9_000
+) -> RequestStatistics:
+    counted = RequestStatistics()
     for outcome, count in (
         (ExchangeOutcome.ANSWERED, answered),
         (ExchangeOutcome.SILENT, silent),
@@ -72,24 +74,24 @@ def test_a_lines_quality_has_stated_limits(
     seen: dict[str, int], name: str, severity: Severity
 ) -> None:
     for bus in (CABINET, HALL):
-        (finding,) = judge_bus(bus, [("M-1", tally(**seen))])
+        (finding,) = judge_bus(bus, [("M-1", statistics(**seen))])
         assert (finding.name, finding.severity) == (name, severity)
         assert bool(finding.do) == (severity is not Severity.OK)
 
 
 def test_a_silent_bus_is_one_finding_and_noise_hints_at_the_baud_rate() -> None:
-    (finding,) = judge_bus(CABINET, [("M-1", tally(silent=9)), ("M-2", tally(silent=9))])
+    (finding,) = judge_bus(CABINET, [("M-1", statistics(silent=9)), ("M-2", statistics(silent=9))])
     assert (finding.name, finding.about) == ("silent_bus", "cabinet")
     assert "A and B exchanged" in finding.do
-    (finding,) = judge_bus(CABINET, [("M-1", tally(noise=9)), ("M-2", tally(noise=9))])
+    (finding,) = judge_bus(CABINET, [("M-1", statistics(noise=9)), ("M-2", statistics(noise=9))])
     assert "is it 9600 baud, parity N" in finding.do
-    silent, fine = judge_bus(CABINET, [("M-1", tally(silent=9)), ("M-2", tally(9))])
+    silent, fine = judge_bus(CABINET, [("M-1", statistics(silent=9)), ("M-2", statistics(9))])
     assert (silent.name, fine.name) == ("silent_meter", "wiring")
-    assert list(judge_bus(CABINET, [("M-1", Tally())])) == []
+    assert list(judge_bus(CABINET, [("M-1", RequestStatistics())])) == []
 
 
 def test_replies_that_come_now_and_then_late_are_told() -> None:
-    times = tally(90)
+    times = statistics(90)
     for _ in range(10):
         times.add(
             LineExchange(
