@@ -197,6 +197,7 @@ def encode(data: Data) -> bytes:
 
     Raises ValueError for a value that its type cannot hold.
     """
+    # One buffer goes through all parts of the value: joining bytes at each level costs time.
     parts = bytearray()
     _write(data, parts)
     return bytes(parts)

@@ -43,7 +43,7 @@ from gridtokenx_wire.enrolment import (
 )
 from gridtokenx_wire.frame import build_frame, frame_hash, open_frame, seal_frame
 from gridtokenx_wire.keys import device_id, device_text, public_key_text, raw_public_key
-from gridtokenx_wire.message_file import FRAMES, Header, encode_header, read_header
+from gridtokenx_wire.message_file import FileType, Header, encode_header, read_header
 from gridtokenx_wire.order import (
     Amend,
     Cancel,
@@ -139,8 +139,10 @@ def test_the_summary_opens_and_is_what_thinning_makes_of_its_frames() -> None:
 def test_the_file_begins_with_the_header_of_the_page() -> None:
     content = hex_of(block(PAGE, "hex file"))
     frame = open_frame(FRAME, GATEWAY.public_key())
-    header = Header(type=FRAMES, device=frame.device, chain=frame.chain, first_seq=0, next_seq=4)
-    assert read_header(io.BytesIO(content), FRAMES) == header
+    header = Header(
+        type=FileType.FRAMES, device=frame.device, chain=frame.chain, first_seq=0, next_seq=4
+    )
+    assert read_header(io.BytesIO(content), FileType.FRAMES) == header
     assert encode_header(header) == content
 
 

@@ -20,9 +20,8 @@ from gridtokenx_wire.frame import (
     seal_frame,
 )
 from gridtokenx_wire.message_file import (
-    ACKS,
-    FRAMES,
     MAX_ACK_BYTES,
+    FileType,
     Header,
     encode_header,
     read_frames,
@@ -65,7 +64,9 @@ UNLINKED = seal_frame(
 
 def file_of(messages: list[bytes], first_seq: int = 0, next_seq: int = 6) -> bytes:
     return encode_header(
-        Header(type=FRAMES, device=DEVICE, chain=CHAIN, first_seq=first_seq, next_seq=next_seq)
+        Header(
+            type=FileType.FRAMES, device=DEVICE, chain=CHAIN, first_seq=first_seq, next_seq=next_seq
+        )
     ) + b"".join(messages)
 
 
@@ -76,7 +77,9 @@ def read(content: bytes) -> list[bytes]:
 
 def test_frames_come_back_as_they_were() -> None:
     header, _ = read_frames(io.BytesIO(file_of(MESSAGES)))
-    assert header == Header(type=FRAMES, device=DEVICE, chain=CHAIN, first_seq=0, next_seq=6)
+    assert header == Header(
+        type=FileType.FRAMES, device=DEVICE, chain=CHAIN, first_seq=0, next_seq=6
+    )
     assert read(file_of(MESSAGES)) == MESSAGES
     assert read(file_of(MESSAGES[2:], 2)) == MESSAGES[2:]
     assert read(file_of([], 0, 0)) == []
@@ -103,7 +106,9 @@ def test_a_summary_links_the_frames_around_it() -> None:
         pytest.param(b"", "a file of frames", id="nothing"),
         pytest.param(b"PK\x03\x04 a zip", "a file of frames", id="another file"),
         pytest.param(
-            encode_header(Header(type=ACKS, device=DEVICE, chain=CHAIN, first_seq=0, next_seq=6)),
+            encode_header(
+                Header(type=FileType.ACKS, device=DEVICE, chain=CHAIN, first_seq=0, next_seq=6)
+            ),
             "a file of frames",
             id="acks",
         ),
@@ -115,7 +120,7 @@ def test_a_summary_links_the_frames_around_it() -> None:
         pytest.param(file_of([*MESSAGES[:2], MESSAGES[1]]), "frame 2: missing", id="twice"),
         pytest.param(
             encode_header(
-                Header(type=FRAMES, device=b"x" * 16, chain=CHAIN, first_seq=0, next_seq=6)
+                Header(type=FileType.FRAMES, device=b"x" * 16, chain=CHAIN, first_seq=0, next_seq=6)
             )
             + MESSAGES[0],
             "this device and chain",
@@ -161,8 +166,10 @@ def test_acks_come_back_as_they_were() -> None:
         for seq in (1, 2)
     ]
     stream = io.BytesIO(
-        encode_header(Header(type=ACKS, device=DEVICE, chain=CHAIN, first_seq=0, next_seq=2))
+        encode_header(
+            Header(type=FileType.ACKS, device=DEVICE, chain=CHAIN, first_seq=0, next_seq=2)
+        )
         + b"".join(acks)
     )
-    assert read_header(stream, ACKS).next_seq == 2
+    assert read_header(stream, FileType.ACKS).next_seq == 2
     assert list(read_messages(stream, MAX_ACK_BYTES)) == acks

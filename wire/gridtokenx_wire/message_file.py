@@ -1,4 +1,4 @@
-"""Frames and acks carried in files, for a site that never comes online.
+"""Frames and acks in files, for a site that never comes online.
 
 Both files are CBOR sequences (RFC 8742): a header, then the signed messages one behind the other,
 as they would have gone over MQTT. The header is an unsigned map that says what to expect, so that
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from enum import IntEnum
 from typing import Any, BinaryIO
 
 import cbor2
@@ -30,8 +31,6 @@ from gridtokenx_wire.frame import (
 )
 from gridtokenx_wire.keys import DEVICE_ID_BYTES
 
-FRAMES = 4
-ACKS = 5
 _VERSION = 1
 _KEYS = set(range(1, 7))
 # The longest header: small keys, 16 and 8 bytes, two numbers of 64 bits.
@@ -40,10 +39,17 @@ _LONGEST_HEADER = 64
 MAX_ACK_BYTES = 1 << 18
 
 
+class FileType(IntEnum):
+    """What the messages of a file are."""
+
+    FRAMES = 4
+    ACKS = 5
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The header of a file: what the messages in it are about."""
 
-    type: int
+    type: FileType
     device: bytes
     chain: bytes
     first_seq: int
@@ -53,7 +59,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 def encode_header(header: Header) -> bytes:
     return cbor.encode(
         {
-            1: header.type,
+            1: header.type.value,
             2: _VERSION,
             3: header.device,
             4: header.chain,
@@ -63,26 +69,26 @@ def encode_header(header: Header) -> bytes:
     )
 
 
-def read_header(stream: BinaryIO, wanted: int) -> Header:
+def read_header(stream: BinaryIO, wanted: FileType) -> Header:
     """Return the header of a seekable file of type `wanted`; the messages come next.
 
     Raises WireError.
     """
     start = io.BytesIO(stream.read(_LONGEST_HEADER))
-    what = "frames" if wanted == FRAMES else "acks"
+    what = wanted.name.lower()
     try:
         fields = cbor2.load(start, allow_indefinite=False, allow_duplicate_keys=False)
     except (cbor2.CBORError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError):
         raise WireError(f"expected a file of {what} of a gateway") from None
-    if type(fields) is not dict or fields.keys() != _KEYS or fields[1] != wanted:
+    if type(fields) is not dict or fields.keys() != _KEYS or fields[1] != wanted.value:
         raise WireError(f"expected a file of {what} of a gateway")
     if fields[2] != _VERSION:
         raise WireError(f"expected a file of version {_VERSION}, got {fields[2]}")
     stream.seek(start.tell())
-    return _header(fields)
+    return _header(wanted, fields)
 
 
-def _header(fields: dict[int, Any]) -> Header:
+def _header(type_: FileType, fields: dict[int, Any]) -> Header:
     device, chain, first_seq, next_seq = fields[3], fields[4], fields[5], fields[6]
     if type(device) is not bytes or len(device) != DEVICE_ID_BYTES:
         raise WireError("expected a device id in the header")
@@ -90,9 +96,7 @@ def _header(fields: dict[int, Any]) -> Header:
         raise WireError("expected a chain id in the header")
     if not type(first_seq) is type(next_seq) is int or not 0 <= first_seq <= next_seq < 2**63:
         raise WireError("expected first_seq and next_seq in the header")
-    return Header(
-        type=fields[1], device=device, chain=chain, first_seq=first_seq, next_seq=next_seq
-    )
+    return Header(type=type_, device=device, chain=chain, first_seq=first_seq, next_seq=next_seq)
 
 
 def read_messages(stream: BinaryIO, longest: int) -> Iterator[bytes]:
@@ -139,7 +143,7 @@ def read_frames(stream: BinaryIO) -> tuple[Header, Iterator[tuple[bytes, Frame]]
 
     Both raise WireError.
     """
-    header = read_header(stream, FRAMES)
+    header = read_header(stream, FileType.FRAMES)
     return header, _frames(stream, header)
 
 

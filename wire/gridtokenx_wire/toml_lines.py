@@ -8,6 +8,7 @@ enclosing key is given.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]\]?\s*(?:#.*)?")
 _KEY = re.compile(r"\s*([A-Za-z0-9_\-\"'.]+)\s*=")
@@ -26,7 +27,10 @@ def line_index(text: str) -> dict[Path, int]:
     table: Path = ()
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.fullmatch(line):
-            table = _table(header[2], counts, is_array=header[1] == "[[")
+            table = _table(header[2], counts)
+            if header[1] == "[[":
+                counts[table] = counts.get(table, 0) + 1
+                table = (*table, counts[table] - 1)
             lines.setdefault(table, number)
         elif key := _KEY.match(line):
             lines.setdefault((*table, *_names(key[1])), number)
@@ -37,7 +41,7 @@ def _names(dotted: str) -> tuple[str, ...]:
     return tuple(part.strip().strip("\"'") for part in dotted.split("."))
 
 
-def _table(dotted: str, counts: dict[Path, int], *, is_array: bool) -> Path:
+def _table(dotted: str, counts: Mapping[Path, int]) -> Path:
     """Return the path of a header, with the indices of the array tables it stands in."""
     path: Path = ()
     *parents, last = _names(dotted)
@@ -45,11 +49,7 @@ def _table(dotted: str, counts: dict[Path, int], *, is_array: bool) -> Path:
         path = (*path, name)
         if path in counts:
             path = (*path, counts[path] - 1)
-    path = (*path, last)
-    if is_array:
-        counts[path] = counts.get(path, 0) + 1
-        path = (*path, counts[path] - 1)
-    return path
+    return (*path, last)
 
 
 def parse_path(text: str) -> Path:

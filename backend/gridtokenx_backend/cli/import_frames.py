@@ -16,7 +16,7 @@ from gridtokenx_backend.cli.output import print_answer, write_file
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.keys import device_text
-from gridtokenx_wire.message_file import ACKS, Header, encode_header, read_frames
+from gridtokenx_wire.message_file import FileType, Header, encode_header, read_frames
 
 _BATCH_BYTES = 256 * 1024
 _BATCH_FRAMES = 256
@@ -156,6 +156,12 @@ def _batches(stream: BinaryIO) -> Iterator[tuple[list[bytes], int]]:
 
 def _write_acks(path: Path, header: Header, next_seq: int, receipts: Iterable[bytes]) -> None:
     start = encode_header(
-        Header(type=ACKS, device=header.device, chain=header.chain, first_seq=0, next_seq=next_seq)
+        Header(
+            type=FileType.ACKS,
+            device=header.device,
+            chain=header.chain,
+            first_seq=0,
+            next_seq=next_seq,
+        )
     )
     write_file(path, start + b"".join(receipts))

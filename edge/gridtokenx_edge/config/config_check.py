@@ -208,25 +208,29 @@ def _check_buses(buses: list[BusConfig]) -> Iterator[Finding]:
     meters: dict[object, str] = {}
     for position, bus in enumerate(buses):
         at = f"bus[{position}]"
-        yield from _once(names, bus.name, f"{at}.name")
+        key = f"{at}.name"
+        yield from _repeated(bus.name, key, first=names.setdefault(bus.name, key))
         yield from _check_bus(bus, at)
         if isinstance(bus, SerialBus):
-            yield from _once(ports, bus.port, f"{at}.port")
+            key = f"{at}.port"
+            yield from _repeated(bus.port, key, first=ports.setdefault(bus.port, key))
         addresses: dict[object, str] = {}
         units = {meter.address for meter in bus.meter if meter.profile in sunspec_names()}
         for number, meter in enumerate(bus.meter):
             here = f"{at}.meter[{number}]"
-            yield from _once(meters, meter.id, f"{here}.id")
-            yield from _once(addresses, _place(meter), f"{here}.address")
+            key = f"{here}.id"
+            yield from _repeated(meter.id, key, first=meters.setdefault(meter.id, key))
+            key = f"{here}.address"
+            yield from _repeated(_place(meter), key, first=addresses.setdefault(_place(meter), key))
             if meter.address in units and meter.profile not in sunspec_names():
                 yield f"{here}.address", f"expected another than {meter.address}, a SunSpec unit's"
             yield from _check_meter(meter, bus, here)
 
 
-def _once(seen: dict[object, str], value: object, at: str) -> Iterator[Finding]:
-    if first := seen.get(value):
+def _repeated(value: object, at: str, *, first: str) -> Iterator[Finding]:
+    """Yield a finding unless the key `at` is the first one that has this value."""
+    if at != first:
         yield at, f"expected another than {value!r}, which {first} has"
-    seen.setdefault(value, at)
 
 
 def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
@@ -234,7 +238,7 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.name", "expected a name"
     if not bus.meter:
         yield f"{at}.meter", "expected at least one [[bus.meter]]"
-    yield from _check_patience(bus, at)
+    yield from _check_waiting(bus, at)
     if not 1 <= bus.silent_share_percent <= 100:
         expected = f"expected 1 to 100, got {bus.silent_share_percent}"
         yield f"{at}.silent_share_percent", expected
@@ -251,7 +255,7 @@ def _check_bus(bus: BusConfig, at: str) -> Iterator[Finding]:
         yield f"{at}.port", f"expected 1 to 65535, got {bus.port}"
 
 
-def _check_patience(of: BusConfig | MeterConfig, at: str) -> Iterator[Finding]:
+def _check_waiting(of: BusConfig | MeterConfig, at: str) -> Iterator[Finding]:
     if of.timeout_ms is not None and not 10 <= of.timeout_ms <= 60_000:
         yield f"{at}.timeout_ms", f"expected 10 to 60000, got {of.timeout_ms}"
     if of.retries is not None and not 0 <= of.retries <= 5:
@@ -284,7 +288,7 @@ def _check_meter(meter: MeterConfig, bus: BusConfig, at: str) -> Iterator[Findin
     if not 0.1 <= meter.poll_every_s <= _LONGEST_POLL_S:
         expected = f"expected 0.1 to {_LONGEST_POLL_S}, got {meter.poll_every_s:g}"
         yield f"{at}.poll_every_s", expected
-    yield from _check_patience(meter, at)
+    yield from _check_waiting(meter, at)
     if meter.gap_ms is not None and not 0 <= meter.gap_ms <= 10_000:
         yield f"{at}.gap_ms", f"expected 0 to 10000, got {meter.gap_ms}"
     if meter.profile in sunspec_names():

@@ -38,20 +38,23 @@ def check_dlms(config: EdgeConfig) -> Iterator[Finding]:
     }
     for position, bus in enumerate(config.dlms):
         at = f"dlms[{position}]"
-        yield from _once(names, bus.name, f"{at}.name")
+        key = f"{at}.name"
+        yield from _repeated(bus.name, key, first=names.setdefault(bus.name, key))
         if isinstance(bus, DlmsSerial | DlmsPush):
-            yield from _once(ports, bus.port, f"{at}.port")
+            key = f"{at}.port"
+            yield from _repeated(bus.port, key, first=ports.setdefault(bus.port, key))
         yield from _check_bus(bus, at)
         for number, meter in enumerate(bus.meter):
             here = f"{at}.meter[{number}]"
-            yield from _once(meters, meter.id, f"{here}.id")
+            key = f"{here}.id"
+            yield from _repeated(meter.id, key, first=meters.setdefault(meter.id, key))
             yield from _check_meter(meter, bus, here)
 
 
-def _once(seen: dict[str, str], value: str, at: str) -> Iterator[Finding]:
-    if first := seen.get(value):
+def _repeated(value: str, at: str, *, first: str) -> Iterator[Finding]:
+    """Yield a finding unless the key `at` is the first one that has this value."""
+    if at != first:
         yield at, f"expected another than {value!r}, which {first} has"
-    seen.setdefault(value, at)
 
 
 def _check_bus(bus: DlmsBus, at: str) -> Iterator[Finding]:

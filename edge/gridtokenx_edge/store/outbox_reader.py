@@ -18,7 +18,7 @@ from gridtokenx_edge.store.outbox_schema import StoredFrame, read_frames, read_u
 from gridtokenx_wire import cose
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import Frame, decode_frame
-from gridtokenx_wire.message_file import FRAMES, Header, Links, encode_header
+from gridtokenx_wire.message_file import FileType, Header, Links, encode_header
 from gridtokenx_wire.sqlite_thread import connect
 
 _READ_AT_ONCE = 64
@@ -153,7 +153,7 @@ class OutboxSnapshot:
     @property
     def header(self) -> Header:
         return Header(
-            type=FRAMES,
+            type=FileType.FRAMES,
             device=self.device,
             chain=self.chain,
             first_seq=self.first_seq,

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gridtokenx_wire.ack import Ack, open_ack
 from gridtokenx_wire.errors import WireError
-from gridtokenx_wire.message_file import ACKS, MAX_ACK_BYTES, read_header, read_messages
+from gridtokenx_wire.message_file import MAX_ACK_BYTES, FileType, read_header, read_messages
 
 
 def open_by_any(message: bytes, keys: Sequence[Ed25519PublicKey]) -> Ack:
@@ -31,7 +31,7 @@ def read_acks(
     Raises WireError, OSError.
     """
     with path.open("rb") as stream:
-        read_header(stream, ACKS)
+        read_header(stream, FileType.ACKS)
         acks = [open_by_any(message, keys) for message in read_messages(stream, MAX_ACK_BYTES)]
     if not acks:
         raise WireError("expected at least one ack")
