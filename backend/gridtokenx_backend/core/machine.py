@@ -133,15 +133,15 @@ def _forget_old_ids(community: Community, at_ms: int) -> None:
     """Forget the ids of instructions that would by now be refused for their age."""
     oldest_ms = at_ms - community.order_window_ms - community.limits.future_tolerance_ms
     forgotten = []
-    for key, remembered in community.remembered.items():  # in the order of arrival
-        if remembered.arrived_ms >= oldest_ms:
+    for key, completed in community.completed_instructions.items():  # in the order of arrival
+        if completed.arrived_ms >= oldest_ms:
             break
         forgotten.append(key)
     for key in forgotten:
-        del community.remembered[key]
+        del community.completed_instructions[key]
         wallet = key.partition(":")[0]
-        community.remembered_of[wallet] -= 1
-        if not community.remembered_of[wallet]:
-            del community.remembered_of[wallet]
+        community.completed_by_wallet[wallet] -= 1
+        if not community.completed_by_wallet[wallet]:
+            del community.completed_by_wallet[wallet]
     if forgotten:
         community.forgotten_ms = at_ms - community.order_window_ms

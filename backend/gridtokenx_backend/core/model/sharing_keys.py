@@ -62,13 +62,13 @@ def active_key(keys: Iterable[SharingKey], interval_ms: int) -> SharingKey | Non
     return max(valid, key=lambda key: key.version, default=None)
 
 
-def shares_of(key: SharingKey, interval_ms: int, local_ms: int) -> Mapping[str, int]:
+def interval_shares(key: SharingKey, interval_ms: int, local_ms: int) -> Mapping[str, int]:
     """Return the shares of an interval; `local_ms` is its start in local time."""
     by_interval = key.table.at(interval_ms) if key.table else None
-    return shares_at(key, local_ms) if by_interval is None else by_interval
+    return hourly_shares(key, local_ms) if by_interval is None else by_interval
 
 
-def shares_at(key: SharingKey, local_ms: int) -> Mapping[str, int]:
+def hourly_shares(key: SharingKey, local_ms: int) -> Mapping[str, int]:
     """Return the shares of an interval by a static or time-varying key without a table.
 
     `local_ms` is its start in local time: Unix time plus the time zone's offset. So the hour that

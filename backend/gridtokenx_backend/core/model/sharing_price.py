@@ -15,7 +15,7 @@ from gridtokenx_wire.units import UWH_PER_KWH
 class CommunityPrice(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """The community's price terms, in µGRX for each kWh.
 
-    `rule` is fixed (always the reference) or balance (see `of_interval`).
+    `rule` is fixed (always the reference) or balance (see `interval_price`).
     """
 
     rule: Literal["fixed", "balance"] = "fixed"
@@ -25,7 +25,7 @@ class CommunityPrice(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_
     tick_ugrx: int = 1
 
 
-def of_interval(terms: CommunityPrice, offered_uwh: int, consumed_uwh: int) -> int:
+def interval_price(terms: CommunityPrice, offered_uwh: int, consumed_uwh: int) -> int:
     """Return the price in an interval in which this much energy was offered and consumed.
 
     By the rule `balance` it is the reference price when both are equal. When energy is lacking, it

@@ -71,41 +71,48 @@ class SharedInterval(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
 
 class SharingState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
-    """`slots` are encoded, by the interval's start: there is one for each quarter of an hour that
-    is not final. `fresh` and `said` are what gateways and grid operator brought since the last
-    clearing. `waiting` are the intervals of which the ledger still has to move something.
-    `sources` are the files that were imported: SHA-256 → the journal's entry.
+    """The state of sharing.
+
+    `stored_intervals` are encoded, by the interval's start: there is one for each quarter of an
+    hour that is not final. `new_readings` and `new_reports` are what gateways and the grid operator
+    reported since the last clearing, by the interval's start and the meter. `waiting` has the
+    intervals for which the ledger still has to move something. `sources` has the SHA-256 of each
+    file that was imported, with the journal's entry that did it.
     """
 
     keys: list[SharingKey] = []
     participation: list[Participation] = []
-    slots: dict[int, bytes] = {}
-    fresh: dict[int, dict[str, IntervalEnergy]] = {}
-    said: dict[int, dict[str, GridOperatorEnergy]] = {}
+    stored_intervals: dict[int, bytes] = {}
+    new_readings: dict[int, dict[str, IntervalEnergy]] = {}
+    new_reports: dict[int, dict[str, GridOperatorEnergy]] = {}
     waiting: dict[int, None] = {}
     sources: dict[str, int] = {}
 
     def note(self, meter: str, rows: Iterable[IntervalEnergy]) -> None:
         """Remember intervals that were closed or revised, for the next clearing."""
         for row in rows:
-            self.fresh.setdefault(row.interval_ms, {})[meter] = row
+            self.new_readings.setdefault(row.interval_ms, {})[meter] = row
 
-    def slot(self, interval_ms: int) -> SharedInterval:
-        """Return an interval with all that has come of it since it was allocated last."""
-        stored = self.slots.get(interval_ms)
-        slot = _decoder.decode(stored) if stored else SharedInterval()
-        slot.readings.update(self.fresh.pop(interval_ms, {}))
-        for meter, newer in self.said.pop(interval_ms, {}).items():
-            said = slot.operators.get(meter)
-            slot.operators[meter] = said.joined(newer) if said else newer
-        return slot
+    def take(self, interval_ms: int) -> SharedInterval:
+        """Return an interval together with what was reported of it since it was allocated last.
 
-    def keep(self, interval_ms: int, slot: SharedInterval) -> None:
-        self.slots[interval_ms] = _encoder.encode(slot)
+        These reports are no longer new then: the caller must store the interval.
+        """
+        stored = self.stored_intervals.get(interval_ms)
+        interval = _decoder.decode(stored) if stored else SharedInterval()
+        interval.readings.update(self.new_readings.pop(interval_ms, {}))
+        for meter, newer in self.new_reports.pop(interval_ms, {}).items():
+            known = interval.operators.get(meter)
+            interval.operators[meter] = known.joined(newer) if known else newer
+        return interval
+
+    def store(self, interval_ms: int, interval: SharedInterval) -> None:
+        """Store an interval until it is final."""
+        self.stored_intervals[interval_ms] = _encoder.encode(interval)
 
     def forget(self, before_ms: int) -> None:
         """Forget the intervals before `before_ms`, which nothing can change any more."""
-        for kept in (self.slots, self.fresh, self.said, self.waiting):
+        for kept in (self.stored_intervals, self.new_readings, self.new_reports, self.waiting):
             for interval_ms in [start for start in kept if start < before_ms]:
                 del kept[interval_ms]
 

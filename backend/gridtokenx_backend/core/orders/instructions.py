@@ -34,7 +34,7 @@ from gridtokenx_backend.core.orders import standing_orders
 from gridtokenx_backend.core.orders.order_entry import read_amendment, read_order, read_standing
 from gridtokenx_backend.core.settlement import certificates, deposits
 from gridtokenx_backend.core.state.community import Community
-from gridtokenx_backend.core.state.snapshot import Remembered
+from gridtokenx_backend.core.state.snapshot import CompletedInstruction
 from gridtokenx_wire.order import (
     Amend,
     Cancel,
@@ -81,7 +81,7 @@ def apply_instruction(
         return OrderRefused(OrderRefusal.UNKNOWN_WALLET, "expected the wallet of a member")
     key = f"{instruction.wallet}:{instruction.id}"
     digest = hashlib.sha256(_encode(instruction)).digest()[:16]
-    if known := community.remembered.get(key):
+    if known := community.completed_instructions.get(key):
         if known.digest != digest:
             return OrderRefused(
                 OrderRefusal.ID_REUSED, f"expected a new id; {instruction.id!r} was used before"
@@ -98,10 +98,10 @@ def apply_instruction(
         )
     outcome = _carry_out(community, instruction, key, at_ms)
     if not isinstance(outcome, OrderRefused):
-        community.remembered[key] = Remembered(
+        community.completed_instructions[key] = CompletedInstruction(
             digest=digest, entry=community.entries + 1, arrived_ms=at_ms
         )
-        community.remembered_of[instruction.wallet] += 1
+        community.completed_by_wallet[instruction.wallet] += 1
     return outcome
 
 
@@ -115,9 +115,9 @@ def _untimely(community: Community, instruction: Instruction, at_ms: int) -> Ord
             OrderRefusal.OUTSIDE_WINDOW,
             f"expected issued_ms within the last {window_s} s; the community's time is {at_ms}",
         )
-    if len(community.remembered) >= MAX_REMEMBERED:
+    if len(community.completed_instructions) >= MAX_REMEMBERED:
         return OrderRefused(OrderRefusal.BUSY, "expected fewer instructions in the order window")
-    if community.remembered_of[instruction.wallet] >= MOST_OF_A_WALLET:
+    if community.completed_by_wallet[instruction.wallet] >= MOST_OF_A_WALLET:
         detail = f"expected at most {MOST_OF_A_WALLET} instructions of a wallet in the order window"
         return OrderRefused(OrderRefusal.BUSY, detail)
     return None

@@ -36,17 +36,17 @@ def configure(community: Community, input_: ConfigurationInput, at_ms: int) -> C
     be a whole number, its escrow may no longer be enough, its owner is in another zone, its price
     would be refused now, or the community shares by keys from here on.
     """
-    former, former_interval = community.market.rules, community.active_terms.interval
+    previous_rules, previous_interval = community.market.rules, community.active_terms.interval
     was_sharing = community.active_terms.sharing.is_sharing
     community.apply_terms(_active_terms(input_))
-    _begin_clearing(community, former_interval, at_ms)
+    _begin_clearing(community, previous_interval, at_ms)
     movements = [
         movement
         for terms in input_.terms.member
         if (movement := _member(community, terms)) is not None
     ]
     _settle_zones(community)
-    _cancel_unfit(community, former)
+    _cancel_unfit(community, previous_rules)
     if was_sharing and not community.active_terms.sharing.is_sharing:
         standing_orders.begin_again(community)
     key_versions.add(community.sharing, input_.terms)
@@ -99,10 +99,10 @@ def _active_terms(input_: ConfigurationInput) -> ActiveTerms:
     )
 
 
-def _begin_clearing(community: Community, former: IntervalRules, at_ms: int) -> None:
+def _begin_clearing(community: Community, previous: IntervalRules, at_ms: int) -> None:
     """Begin with the next interval where clearing is switched on: past ones stay as they are."""
     rules = community.active_terms.interval
-    if rules.enabled and not former.enabled:
+    if rules.enabled and not previous.enabled:
         first_ms = first_to_clear(rules, at_ms)
         community.cleared_ms = max(community.cleared_ms, first_ms)
 
@@ -115,10 +115,10 @@ def _settle_zones(community: Community) -> None:
             member.zone = community.market.rules.zones[0].name
 
 
-def _cancel_unfit(community: Community, former: MarketRules) -> None:
+def _cancel_unfit(community: Community, previous: MarketRules) -> None:
     """Cancel the open orders that the new terms do not allow."""
     market, rules = community.market, community.market.rules
-    is_all = _basis(rules) != _basis(former) or community.active_terms.sharing.is_sharing
+    is_all = _basis(rules) != _basis(previous) or community.active_terms.sharing.is_sharing
     for order in [*community.book.orders.values(), *community.interval.book.orders.values()]:
         zone = community.members[order.wallet].zone
         if is_all or order.zone != zone or market.entry_rules.bad_price(zone, order.price_ugrx):
@@ -231,7 +231,7 @@ def _meters(community: Community, terms: CommunityTerms) -> None:
         policy_changed = meter.rules.policy != rules.policy
         meter.device, meter.site, meter.owner, meter.rules = device, listed.site, owner, rules
         meter.metering_point = listed.metering_point
-        if policy_changed:  # the mark counts what the former policy called surplus
+        if policy_changed:  # the mark counts what the previous policy called surplus
             meter.settled_uwh = registers.surplus_uwh(meter)
         if meter.epoch != listed.epoch:
             meter.epoch = listed.epoch

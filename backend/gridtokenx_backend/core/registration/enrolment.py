@@ -129,16 +129,14 @@ def rotate(
         if known.former == former.id:
             return AlreadyEnrolled(name)
         return _refused(EnrolmentRefusal.DEVICE_ELSEWHERE, "expected a new key")
-    if any(each.former == former.id and each.status == "active" for each in _all(community)):
+    if any(
+        each.former == former.id and each.status == "active" for each in community.devices.values()
+    ):
         return _refused(EnrolmentRefusal.ALREADY_FOLLOWED)
     device = _new_device(name, rotation.public_key, former.site, "active")
     device.former, device.root = former.id, former.line
     community.devices[name] = device
     return DeviceRotated(device=name, former=former.id)
-
-
-def _all(community: Community) -> list[Device]:
-    return list(community.devices.values())
 
 
 def begin_overlap(community: Community, device: Device, at_ms: int) -> None:

@@ -85,9 +85,9 @@ def _keep_figures(community: Community, meter: str, series: GridSeries) -> None:
         if energy_uwh is None or key is None or key.mode != "imported":
             continue
         factor_ppm = factor_at(factors, interval_ms)
-        said = state.said.setdefault(interval_ms, {})
+        reports = state.new_reports.setdefault(interval_ms, {})
         new = _operators(series.quantity, energy_uwh, factor_ppm, quality)
-        said[meter] = said[meter].joined(new) if meter in said else new
+        reports[meter] = reports[meter].joined(new) if meter in reports else new
 
 
 def _operators(

@@ -30,7 +30,7 @@ from gridtokenx_backend.core.model.sharing_keys import (
     SharingKey,
     active_key,
     factor_at,
-    shares_of,
+    interval_shares,
 )
 from gridtokenx_backend.core.model.sharing_state import GridOperatorEnergy, SharedInterval
 from gridtokenx_backend.core.sharing import transfers
@@ -59,7 +59,7 @@ def allocate(community: Community, interval_ms: int) -> IntervalAllocations:
     """
     state = community.sharing
     state.forget(interval_ms + INTERVAL_MS - community.limits.finality_ms)
-    changed = {*state.fresh, *state.said}
+    changed = {*state.new_readings, *state.new_reports}
     allocations: list[Allocation] = []
     movements: list[Movement] = []
     for each_ms in sorted({*changed, *state.waiting, interval_ms}):
@@ -67,8 +67,8 @@ def allocate(community: Community, interval_ms: int) -> IntervalAllocations:
             continue
         key = active_key(state.keys, each_ms)
         if key is None:
-            state.fresh.pop(each_ms, None)
-            state.said.pop(each_ms, None)
+            state.new_readings.pop(each_ms, None)
+            state.new_reports.pop(each_ms, None)
             continue
         allocation, moved = _settle(community, each_ms, key)
         if moved or each_ms == interval_ms or each_ms in changed:
@@ -82,47 +82,47 @@ def _settle(
 ) -> tuple[Allocation, list[Movement]]:
     """Allocate one interval as it is known now, and move the difference to what was moved."""
     state = community.sharing
-    slot = state.slot(interval_ms)
-    producers, consumers = _flows(community, interval_ms, slot)
+    interval = state.take(interval_ms)
+    producers, consumers = _flows(community, interval_ms, interval)
     if key.mode == "imported":
-        made = [_generated(flow, slot.operators.get(flow.id)) for flow in producers]
-        used = [_consumed(flow, slot.operators.get(flow.id)) for flow in consumers]
+        made = [_generated(flow, interval.operators.get(flow.id)) for flow in producers]
+        used = [_consumed(flow, interval.operators.get(flow.id)) for flow in consumers]
         producers = [flow for flow in made if flow is not None]
         consumers = [flow for flow in used if flow is not None]
-    allocated = _allocate(community, interval_ms, key, slot, producers, consumers)
-    if slot.revision < 0:
-        slot.price_ugrx = _price(community, allocated)
-    lines_out, lines_in = _priced(community, allocated, slot.price_ugrx)
-    movements, waiting_uwh = _move(community, slot, allocated, lines_out, lines_in)
+    allocated = _allocate(community, interval_ms, key, interval, producers, consumers)
+    if interval.revision < 0:
+        interval.price_ugrx = _price(community, allocated)
+    lines_out, lines_in = _priced(community, allocated, interval.price_ugrx)
+    movements, waiting_uwh = _move(community, interval, allocated, lines_out, lines_in)
     if waiting_uwh:
         state.waiting[interval_ms] = None
     else:
         state.waiting.pop(interval_ms, None)
-    corrects = slot.entry
-    slot.revision += 1
-    slot.entry = community.entries + 1
-    state.keep(interval_ms, slot)
+    corrects = interval.entry
+    interval.revision += 1
+    interval.entry = community.entries + 1
+    state.store(interval_ms, interval)
     return (
         Allocation(
             interval_ms=interval_ms,
-            revision=slot.revision,
+            revision=interval.revision,
             corrects=corrects,
             key=key.version,
             mode=key.mode,
             quality=allocated.quality,
-            price_ugrx=slot.price_ugrx,
+            price_ugrx=interval.price_ugrx,
             producers=lines_out,
             consumers=lines_in,
             uncovered_uwh=allocated.uncovered_uwh,
             waiting_uwh=waiting_uwh,
-            paid_ugrx=dict(slot.paid),
+            paid_ugrx=dict(interval.paid),
         ),
         movements,
     )
 
 
 def _flows(
-    community: Community, interval_ms: int, slot: SharedInterval
+    community: Community, interval_ms: int, interval: SharedInterval
 ) -> tuple[list[MeteredFlow], list[MeteredFlow]]:
     """Return what every meter exported and imported, as its gateway says."""
     producers, consumers = [], []
@@ -130,12 +130,12 @@ def _flows(
     for version in community.sharing.participation:
         factors.setdefault(version.meter, []).append(version)
     for meter in community.meters.values():
-        if not meter.rules.active and meter.id not in slot.readings:
+        if not meter.rules.active and meter.id not in interval.readings:
             continue  # a meter that is not in use is not missing
         factor_ppm = factor_at(factors.get(meter.id, []), interval_ms)
         if not factor_ppm:
             continue
-        reading = slot.readings.get(meter.id)
+        reading = interval.readings.get(meter.id)
         rules = meter.rules
         ceiling_uwh = energy_limit_uwh(rules.max_power_w, INTERVAL_MS) + rules.resolution_uwh
         quality = Quality.MISSING if reading is None else Quality(reading.quality)
@@ -162,30 +162,32 @@ def _flows(
     return producers, consumers
 
 
-def _generated(flow: MeteredFlow, said: GridOperatorEnergy | None) -> MeteredFlow | None:
+def _generated(flow: MeteredFlow, reported: GridOperatorEnergy | None) -> MeteredFlow | None:
     """Return a producer with the grid operator's figure in place of the gateway's, if it has one.
 
     Return None if the operator has only other figures of the meter, and the gateway has none.
     """
-    if said is None:
+    if reported is None:
         return flow
-    if said.generated_uwh is None:
+    if reported.generated_uwh is None:
         return None if flow.energy_uwh is None else flow
-    return MeteredFlow(id=flow.id, energy_uwh=said.generated_uwh, quality=Quality(said.quality))
+    return MeteredFlow(
+        id=flow.id, energy_uwh=reported.generated_uwh, quality=Quality(reported.quality)
+    )
 
 
-def _consumed(flow: MeteredFlow, said: GridOperatorEnergy | None) -> MeteredFlow | None:
+def _consumed(flow: MeteredFlow, reported: GridOperatorEnergy | None) -> MeteredFlow | None:
     """Return a consumer with the grid operator's figure in place of the gateway's, if it has one.
 
     Return None if the operator says what the meter consumed, but not what it received.
     """
-    if said is None:
+    if reported is None:
         return flow
-    if said.received_uwh is None:
-        return None if said.consumed_uwh is None else flow
-    quality = Quality(said.quality)
-    if said.consumed_uwh is not None:
-        return MeteredFlow(id=flow.id, energy_uwh=said.consumed_uwh, quality=quality)
+    if reported.received_uwh is None:
+        return None if reported.consumed_uwh is None else flow
+    quality = Quality(reported.quality)
+    if reported.consumed_uwh is not None:
+        return MeteredFlow(id=flow.id, energy_uwh=reported.consumed_uwh, quality=quality)
     return flow if flow.energy_uwh is None else msgspec.structs.replace(flow, quality=quality)
 
 
@@ -193,7 +195,7 @@ def _allocate(
     community: Community,
     interval_ms: int,
     key: SharingKey,
-    slot: SharedInterval,
+    interval: SharedInterval,
     producers: Iterable[MeteredFlow],
     consumers: Iterable[MeteredFlow],
 ) -> AllocatedEnergy:
@@ -201,22 +203,22 @@ def _allocate(
         case "dynamic":
             return by_consumption(producers, consumers)
         case "imported":
-            said = {
+            received_uwh = {
                 meter: operators.received_uwh
-                for meter, operators in slot.operators.items()
+                for meter, operators in interval.operators.items()
                 if operators.received_uwh is not None
             }
-            return as_imported(producers, consumers, said)
+            return as_imported(producers, consumers, received_uwh)
         case "static" | "time_varying":
             zone = community.active_terms.time_zone
             local_ms = interval_ms + offset_ms(zone, interval_ms)
-            return by_shares(producers, consumers, shares_of(key, interval_ms, local_ms))
+            return by_shares(producers, consumers, interval_shares(key, interval_ms, local_ms))
 
 
 def _price(community: Community, allocated: AllocatedEnergy) -> int:
     offered_uwh = sum(line.offered_uwh or 0 for line in allocated.producers)
     consumed_uwh = sum(line.consumed_uwh or 0 for line in allocated.consumers)
-    return sharing_price.of_interval(
+    return sharing_price.interval_price(
         community.active_terms.sharing.price, offered_uwh, consumed_uwh
     )
 
@@ -268,7 +270,7 @@ def _priced(
 
 def _move(
     community: Community,
-    slot: SharedInterval,
+    interval: SharedInterval,
     allocated: AllocatedEnergy,
     lines_out: list[ProducerAllocation],
     lines_in: list[ConsumerAllocation],
@@ -280,10 +282,10 @@ def _move(
     ledger, meters = community.ledger, community.meters
     gives, takes = _by_wallet(allocated, meters)
     moved = transfers.energy(
-        gives, takes, slot.gave, slot.took, lambda wallet: ledger.available(wallet, GRID)
+        gives, takes, interval.gave, interval.took, lambda wallet: ledger.available(wallet, GRID)
     )
     movements = moved.movements
-    paid = slot.paid
+    paid = interval.paid
     if community.active_terms.sharing.settle == "grx" and not moved.waiting_uwh:
         owed: dict[str, int] = {}
         for line in lines_in:
@@ -291,12 +293,12 @@ def _move(
         for out in lines_out:
             owed[out.wallet] = owed.get(out.wallet, 0) - out.earned_ugrx
         payments, paid = transfers.money(
-            owed, slot.paid, lambda wallet: ledger.available(wallet, GRX)
+            owed, interval.paid, lambda wallet: ledger.available(wallet, GRX)
         )
         movements = movements + payments
     refusal = ledger.post(movements)
     assert refusal is None, "every source was covered"
-    slot.gave, slot.took, slot.paid = moved.gave, moved.took, paid
+    interval.gave, interval.took, interval.paid = moved.gave, moved.took, paid
     return movements, moved.waiting_uwh
 
 

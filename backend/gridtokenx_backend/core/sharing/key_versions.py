@@ -102,7 +102,7 @@ def conflicts(state: SharingState, terms: CommunityTerms) -> Iterator[tuple[str,
 
     Nothing new can hold before the end of the newest interval that was allocated.
     """
-    cleared_ms = max(state.slots, default=-INTERVAL_MS) + INTERVAL_MS
+    cleared_ms = max(state.stored_intervals, default=-INTERVAL_MS) + INTERVAL_MS
     known = {key.version: key for key in state.keys}
     for index, key in enumerate(keys_of(terms)):
         former = known.get(key.version)

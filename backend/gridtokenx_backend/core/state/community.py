@@ -18,8 +18,8 @@ from gridtokenx_backend.core.model.sharing_state import SharingState
 from gridtokenx_backend.core.state.snapshot import (
     VERSION,
     ActiveTerms,
+    CompletedInstruction,
     Counters,
-    Remembered,
     State,
     chunked,
     decode_state,
@@ -41,10 +41,10 @@ class Community:
     """All that the core remembers of one community. It depends only on the inputs applied to it.
 
     `entries` is the journal's number of the newest input, `at_ms` its time. `members` are by
-    wallet, `devices` by id, `meters` by id, `tokens` by the hash of their secret. `remembered` has
-    the instructions that were carried out, by wallet and client id, and `remembered_of` how many
-    there are of each wallet; instructions issued before `forgotten_ms` may have been carried out
-    and forgotten. `cleared_ms` is the start of the interval to be cleared next; 0 if there is none.
+    wallet, `devices` by id, `meters` by id, `tokens` by the hash of their secret.
+    `completed_instructions` are by wallet and client id, and `completed_by_wallet` counts them for
+    each wallet. Instructions issued before `forgotten_ms` may have been carried out and forgotten.
+    `cleared_ms` is the start of the interval to be cleared next; 0 if there is none.
     """
 
     def __init__(self) -> None:
@@ -56,8 +56,8 @@ class Community:
         self.members: dict[str, Member] = {}
         self.devices: dict[bytes, Device] = {}
         self.meters: dict[str, Meter] = {}
-        self.remembered: dict[str, Remembered] = {}
-        self.remembered_of: Counter[str] = Counter()
+        self.completed_instructions: dict[str, CompletedInstruction] = {}
+        self.completed_by_wallet: Counter[str] = Counter()
         self.forgotten_ms = 0
         self.tokens: dict[str, Token] = {}
         self.settlement = Settlement()
@@ -111,7 +111,7 @@ class Community:
                 devices=list(self.devices.values()),
                 meters=chunked(self.meters.values()),
                 orders=list(self.book.orders.values()),
-                remembered=self.remembered,
+                completed_instructions=self.completed_instructions,
                 forgotten_ms=self.forgotten_ms,
                 tokens=self.tokens,
                 settlement=self.settlement,
@@ -137,8 +137,10 @@ def restore(snapshot: bytes) -> Community:
     community.members = {member.wallet: member for member in state.members}
     community.devices = {device.id: device for device in state.devices}
     community.meters = {meter.id: meter for meter in meters}
-    community.remembered = state.remembered
-    community.remembered_of = Counter(key.partition(":")[0] for key in state.remembered)
+    community.completed_instructions = state.completed_instructions
+    community.completed_by_wallet = Counter(
+        key.partition(":")[0] for key in state.completed_instructions
+    )
     community.forgotten_ms = state.forgotten_ms
     community.tokens = state.tokens
     community.settlement = state.settlement

@@ -23,8 +23,11 @@ from gridtokenx_backend.core.model.sharing_state import SharingRules, SharingSta
 VERSION = 3
 
 
-class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """An instruction that was carried out. A retry is answered with the journal's `entry`."""
+class CompletedInstruction(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
+    """An instruction that was carried out.
+
+    If it arrives again, the answer is that of the journal's `entry`. `digest` is of its content.
+    """
 
     digest: bytes
     entry: int
@@ -103,7 +106,7 @@ class State(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     devices: list[Device]
     meters: list[msgspec.Raw]
     orders: list[RestingOrder]
-    remembered: dict[str, Remembered]
+    completed_instructions: dict[str, CompletedInstruction]
     forgotten_ms: int
     tokens: dict[str, Token] = {}
     settlement: Settlement = msgspec.field(default_factory=Settlement)

@@ -40,7 +40,7 @@ from gridtokenx_backend.core.model.sharing_keys import (
     SharingKey,
     active_key,
     factor_at,
-    shares_of,
+    interval_shares,
 )
 from gridtokenx_backend.core.model.sharing_state import SharingState
 from gridtokenx_backend.core.model.terms import CommunityTerms
@@ -83,7 +83,7 @@ class SharingAgreement:
 
     def price_ugrx(self, offered_uwh: int, consumed_uwh: int) -> int:
         """Return the price of a kWh where so much was offered and consumed."""
-        return sharing_price.of_interval(self._price, offered_uwh, consumed_uwh)
+        return sharing_price.interval_price(self._price, offered_uwh, consumed_uwh)
 
     def key(self, interval_ms: int) -> SharingKey | None:
         """Return the version of the key that is in force in an interval."""
@@ -92,7 +92,7 @@ class SharingAgreement:
     def shares_ppm(self, version: int, interval_ms: int, local_ms: int) -> Mapping[str, int]:
         """Return the shares of an interval by a version of the key; none if it is not known."""
         key = next((each for each in self._state.keys if each.version == version), None)
-        return shares_of(key, interval_ms, local_ms) if key else {}
+        return interval_shares(key, interval_ms, local_ms) if key else {}
 
 
 class AllocationCheck:

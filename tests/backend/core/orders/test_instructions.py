@@ -154,7 +154,7 @@ def test_an_id_is_remembered_as_long_as_its_order_could_come_again(village: Vill
         village.tick(at_ms)
         assert isinstance(village.tell(order, at_ms), Repeated)
     village.tick(latest_ms + WINDOW_MS + 1)
-    assert village.community.remembered == {}
+    assert village.community.completed_instructions == {}
     assert reason_of(village.tell(order)) is OrderRefusal.OUTSIDE_WINDOW
 
 
@@ -163,7 +163,7 @@ def test_ids_are_forgotten_one_by_one(village: Village) -> None:
         village.at_ms = START_MS + second * 1000
         village.accept(village.anna.order(f"a{second}", "buy", "1", "0.2"))
     village.tick(START_MS + WINDOW_MS + TOLERANCE_MS + 1001)
-    assert [key.partition(":")[2] for key in village.community.remembered] == ["a2"]
+    assert [key.partition(":")[2] for key in village.community.completed_instructions] == ["a2"]
 
 
 def test_a_longer_window_does_not_bring_forgotten_orders_back(village: Village) -> None:
@@ -180,7 +180,7 @@ def test_a_longer_window_does_not_bring_forgotten_orders_back(village: Village) 
 def test_the_id_of_an_open_order_is_taken_however_old_it_is(village: Village) -> None:
     village.accept(village.anna.order("a", "buy", "1", "0.2"))
     village.tick(START_MS + 2 * WINDOW_MS)
-    assert village.community.remembered == {}
+    assert village.community.completed_instructions == {}
     village.at_ms = START_MS + 2 * WINDOW_MS
     late = village.at_ms
     assert refuse(village, village.anna.order("a", "buy", "1", "0.3", issued_ms=late)) is (
@@ -329,7 +329,10 @@ def test_one_wallet_cannot_fill_what_is_remembered_of_all(
     assert isinstance(refused, OrderRefused)
     assert refused.reason is OrderRefusal.BUSY
     village.accept(village.ben.order("1", "buy", "1", "0.2"))
-    assert restore(village.community.snapshot()).remembered_of == village.community.remembered_of
+    assert (
+        restore(village.community.snapshot()).completed_by_wallet
+        == village.community.completed_by_wallet
+    )
     village.tick(START_MS + 2 * HOUR_MS)
-    assert village.community.remembered_of == {}
+    assert village.community.completed_by_wallet == {}
     village.accept(village.cleo.order("4", "buy", "1", "0.2", issued_ms=village.at_ms))

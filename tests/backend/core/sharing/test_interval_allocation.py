@@ -297,19 +297,19 @@ def test_before_the_first_key_nothing_is_shared() -> None:
     village = SharingVillage("dynamic", later)
     village.quarter(0, plant=600 * WH, flat_b=600 * WH, flat_c=0)
     assert village.clear(0).allocations == []
-    assert village.community.sharing.fresh == {}
+    assert village.community.sharing.new_readings == {}
 
 
 def test_after_finality_an_interval_is_forgotten() -> None:
     village = SharingVillage()
     village.quarter(0, plant=600 * WH, flat_b=600 * WH, flat_c=0)
     village.clear(0)
-    assert list(village.community.sharing.slots) == [FIRST_MS]
+    assert list(village.community.sharing.stored_intervals) == [FIRST_MS]
     quarters = village.community.limits.finality_ms // INTERVAL_MS
     village.clear(quarters - 1)
-    assert FIRST_MS in village.community.sharing.slots
+    assert FIRST_MS in village.community.sharing.stored_intervals
     village.clear(quarters)
-    assert FIRST_MS not in village.community.sharing.slots
+    assert FIRST_MS not in village.community.sharing.stored_intervals
 
 
 def test_a_restored_community_goes_on_where_it_was() -> None:
@@ -374,7 +374,7 @@ def _row(number: int, energy_wh: int) -> IntervalEnergy:
 def test_a_market_keeps_nothing_of_intervals_for_sharing() -> None:
     village = SharingVillage("market", key("dynamic"))
     village.quarter(0, plant=600 * WH, flat_b=300 * WH, flat_c=300 * WH)
-    assert village.community.sharing.fresh == {}
+    assert village.community.sharing.new_readings == {}
     assert village.community.sharing.keys == []
 
 

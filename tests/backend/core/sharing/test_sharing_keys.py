@@ -15,7 +15,7 @@ from gridtokenx_backend.core.model.sharing_keys import (
     SharingKey,
     active_key,
     factor_at,
-    shares_at,
+    hourly_shares,
 )
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice, of_interval, value
 
@@ -70,7 +70,7 @@ def test_time_varying_shares_follow_the_wall_clock(time: str, shares: dict[str, 
     key = SharingKey(
         version=1, valid_from_ms=0, mode="time_varying", shares_ppm={"a": 1}, hours=hours
     )
-    assert shares_at(key, local(time)) == shares
+    assert hourly_shares(key, local(time)) == shares
 
 
 def test_a_meter_takes_part_whole_until_a_factor_holds() -> None:

@@ -222,4 +222,4 @@ def test_nothing_new_holds_for_what_was_allocated() -> None:
             "expected it as it was: add one with a later valid_from instead",
         )
     ]
-    assert FIRST_MS in village.community.sharing.slots
+    assert FIRST_MS in village.community.sharing.stored_intervals
