@@ -17,7 +17,7 @@ from gridtokenx_backend.core.model.sharing_keys import (
     factor_at,
     hourly_shares,
 )
-from gridtokenx_backend.core.model.sharing_price import CommunityPrice, of_interval, value
+from gridtokenx_backend.core.model.sharing_price import CommunityPrice, interval_price, value
 
 
 def local(text: str) -> int:
@@ -110,18 +110,18 @@ BAND = CommunityPrice(
 def test_a_banded_price_follows_the_balance_of_the_interval(
     offered: int, consumed: int, price: int
 ) -> None:
-    assert of_interval(BAND, offered, consumed) == price
+    assert interval_price(BAND, offered, consumed) == price
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**15))
 def test_a_banded_price_stays_in_its_band(offered: int, consumed: int) -> None:
-    price = of_interval(BAND, offered, consumed)
+    price = interval_price(BAND, offered, consumed)
     assert BAND.floor_ugrx <= price <= BAND.ceiling_ugrx
     assert price % BAND.tick_ugrx == 0
 
 
 def test_a_fixed_price_is_always_the_same() -> None:
-    assert of_interval(CommunityPrice(rule="fixed", reference_ugrx=120_000), 1, 99) == 120_000
+    assert interval_price(CommunityPrice(rule="fixed", reference_ugrx=120_000), 1, 99) == 120_000
 
 
 def test_a_fraction_of_the_smallest_coin_is_dropped() -> None:
