@@ -15,7 +15,7 @@ from gridtokenx_backend.core.messages.grid_data import QUANTITIES
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.core.model.rounding import apportion
 from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
-from gridtokenx_backend.core.model.sharing_price import CommunityPrice, of_interval
+from gridtokenx_backend.core.model.sharing_price import CommunityPrice, interval_price
 from gridtokenx_backend.core.model.sharing_terms import SharingTerms
 from gridtokenx_backend.core.sharing.allocation import (
     AllocatedEnergy,
@@ -82,7 +82,7 @@ def test_the_prices_of_the_page_are_those_of_the_band() -> None:
         tick_ugrx=1_000,
     )
     for offered, consumed, price, _ in rows:
-        assert of_interval(terms, int(offered) * WH, int(consumed) * WH) == parse_grx(price)
+        assert interval_price(terms, int(offered) * WH, int(consumed) * WH) == parse_grx(price)
 
 
 def test_the_keys_of_the_page_are_read(tmp_path: Path) -> None:
