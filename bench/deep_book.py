@@ -19,7 +19,7 @@ from bench.rig.community import NAME, community_toml, make_gateways, make_member
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_backend.core import machine
-from gridtokenx_backend.core.messages.inputs import OrderInput, configure
+from gridtokenx_backend.core.messages.inputs import OrderInput, configuration_input
 from gridtokenx_backend.core.messages.outcomes import OrderAccepted
 from gridtokenx_backend.core.model.ledger import ASSETS, Movement, issuer
 from gridtokenx_backend.core.state.community import Community
@@ -41,7 +41,7 @@ def _community(wallets_of: list[str], now_ms: int, folder: Path) -> Community:
     )
     terms = load_terms(load_settings(config).community)
     community = Community()
-    machine.apply(community, configure(terms), now_ms)
+    machine.apply(community, configuration_input(terms), now_ms)
     for wallet in wallets_of:
         for asset in ASSETS[:2]:
             assert (

@@ -22,7 +22,7 @@ from typing import Any
 from bench.rig.community import CHAIN, CLOCK, BackendProcess, write_configs
 from bench.rig.processes import Broker, python
 from gridtokenx_backend.core import machine
-from gridtokenx_backend.core.messages.inputs import FrameInput, Input, configure
+from gridtokenx_backend.core.messages.inputs import FrameInput, Input, configuration_input
 from gridtokenx_backend.core.messages.outcomes import NotJournaled
 from gridtokenx_backend.core.model.terms import (
     CommunitySection,
@@ -135,7 +135,7 @@ def make(meters: int, folder: Path) -> dict[str, float]:
     gateways = _Gateways([os.urandom(32) for _ in range(meters // METERS_PER_GATEWAY)], {})
     community = Community()
     source = hashlib.sha256((folder / "community.toml").read_bytes()).digest()
-    entries = [_apply(community, configure(_terms(gateways.keys, meters), source))]
+    entries = [_apply(community, configuration_input(_terms(gateways.keys, meters), source))]
     for which in range(len(gateways.keys)):
         first = which * METERS_PER_GATEWAY
         names = [f"METER-{first + offset}" for offset in range(METERS_PER_GATEWAY)]

@@ -28,7 +28,7 @@ from bench.rig.processes import Broker, python
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_backend.core import machine
-from gridtokenx_backend.core.messages.inputs import FrameInput, OrderInput, configure
+from gridtokenx_backend.core.messages.inputs import FrameInput, OrderInput, configuration_input
 from gridtokenx_backend.core.messages.outcomes import NotJournaled
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.engine.writer import MAX_BATCH, Writer
@@ -94,7 +94,7 @@ def run_writer(orders: int) -> dict[str, object]:
         config = write_configs(folder, 1883, market(gateways, members))
         terms = load_terms(load_settings(config).community)
         community = Community()
-        machine.apply(community, configure(terms), now_ms - 7_200_000)
+        machine.apply(community, configuration_input(terms), now_ms - 7_200_000)
         for frame in funding(gateways[0], now_ms):
             opened = open_frame(frame, gateways[0].key.public_key())
             machine.apply(community, FrameInput(frame, opened), now_ms)

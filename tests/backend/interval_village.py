@@ -9,7 +9,7 @@ import msgspec
 from tests.backend.village import KWH, NAME, START_MS, Resident, Village, member_terms
 
 from gridtokenx_backend.api.clearing_views import clearing_view
-from gridtokenx_backend.core.messages.inputs import Input, clear_interval
+from gridtokenx_backend.core.messages.inputs import Input, clearing_input
 from gridtokenx_backend.core.messages.outcomes import IntervalCleared, Result
 from gridtokenx_backend.core.model.ledger import (
     ASSETS,
@@ -89,7 +89,7 @@ class IntervalVillage(Village):
         """Clears the next interval when its time has come."""
         community = self.community
         at = at_ms if at_ms is not None else max(self.at_ms, community.clear_due_ms)
-        outcome = self.apply(clear_interval(community.cleared_ms), at)
+        outcome = self.apply(clearing_input(community.cleared_ms), at)
         assert isinstance(outcome, IntervalCleared), outcome
         return outcome
 

@@ -66,11 +66,11 @@ class Gate:
         command = TokenCommand(
             action="issue", token=token_of(name).digest, site=site, expires_ms=expires_ms
         )
-        return self.village.apply(inputs.change_token(command))
+        return self.village.apply(inputs.token_input(command))
 
     def withdraw(self, name: str) -> Result:
         command = TokenCommand(action="withdraw", token=token_of(name).digest)
-        return self.village.apply(inputs.change_token(command))
+        return self.village.apply(inputs.token_input(command))
 
     def enrol(self, gateway: Gateway, token: str) -> Result:
         message = enrolment(gateway, token_of(token)).encode()
@@ -87,11 +87,11 @@ class Gate:
 
     def approve(self, gateway: Gateway, *, beside: bool = False) -> Result:
         command = DeviceCommand(action="approve", device=gateway.name, beside=beside)
-        return self.village.apply(inputs.change_device(command))
+        return self.village.apply(inputs.device_input(command))
 
     def revoke(self, gateway: Gateway, reason: str = "stolen") -> Result:
         command = DeviceCommand(action="revoke", device=gateway.name, reason=reason)
-        return self.village.apply(inputs.change_device(command))
+        return self.village.apply(inputs.device_input(command))
 
     def status(self, gateway: Gateway) -> str:
         return self.village.community.devices[gateway.device].status

@@ -17,7 +17,7 @@ from gridtokenx_backend import server
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.config.data_folder import prepare_data_folder
 from gridtokenx_backend.config.settings import Settings, load_settings
-from gridtokenx_backend.core.messages.inputs import OracleCommand, switch_oracle
+from gridtokenx_backend.core.messages.inputs import OracleCommand, oracle_input
 from gridtokenx_wire.keys import load_private_key
 
 
@@ -74,7 +74,7 @@ class Site:
         return {reason.value: count for reason, count in self.backend.mqtt_intake.dropped.items()}
 
     async def pause(self, paused: bool) -> None:
-        await self.backend.writer.submit([switch_oracle(OracleCommand(paused, "a test"))])
+        await self.backend.writer.submit([oracle_input(OracleCommand(paused, "a test"))])
 
 
 @asynccontextmanager

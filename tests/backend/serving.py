@@ -72,7 +72,7 @@ async def api_on(
 ) -> AsyncIterator[Api]:
     """Run the API of a village on a journal. With `settings` (after `init`), gateways may enrol."""
     async with writer_on(journal) as writer:
-        terms = inputs.configure(convert_terms(village.document), b"source")
+        terms = inputs.configuration_input(convert_terms(village.document), b"source")
         if not writer.community.entries:
             await writer.submit([terms])
         verifier = Verifier(0)

@@ -58,7 +58,7 @@ class Settling(Village):
 
     def order(self, command: SettlementCommand) -> Result:
         """What the operator orders."""
-        return self.apply(inputs.settle(command))
+        return self.apply(inputs.settlement_input(command))
 
     def correct(
         self,

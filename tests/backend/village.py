@@ -218,7 +218,7 @@ class Village:
     def configure(self, **changed: Any) -> Configured:
         """Puts the terms into force, with sections of them replaced."""
         self.document |= changed
-        outcome = self.apply(inputs.configure(convert_terms(self.document)))
+        outcome = self.apply(inputs.configuration_input(convert_terms(self.document)))
         assert isinstance(outcome, Configured)
         return outcome
 
@@ -240,7 +240,7 @@ class Village:
         return self.apply(TickInput(), at_ms)
 
     def pause(self, paused: bool = True) -> Result:
-        return self.apply(inputs.switch_oracle(OracleCommand(paused, "a test")))
+        return self.apply(inputs.oracle_input(OracleCommand(paused, "a test")))
 
     def give_grid(self, gateway: Gateway, meter: str, amount_uwh: int) -> None:
         """Lets the gateway's meter export so much, in as many hours as 10 kW need for it.

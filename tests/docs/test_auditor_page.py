@@ -13,7 +13,12 @@ from tests.docs.markdown import DOCS, block
 from tests.docs.test_wire_format import FRAME, GATEWAY, MEMBER, WALLET
 
 from gridtokenx_backend.core import machine
-from gridtokenx_backend.core.messages.inputs import FrameInput, Input, OrderInput, configure
+from gridtokenx_backend.core.messages.inputs import (
+    FrameInput,
+    Input,
+    OrderInput,
+    configuration_input,
+)
 from gridtokenx_backend.core.messages.outcomes import NotJournaled
 from gridtokenx_backend.core.model.terms import (
     CommunitySection,
@@ -69,7 +74,7 @@ def inputs() -> list[Input]:
         ],
     )
     return [
-        configure(terms),
+        configuration_input(terms),
         FrameInput(FRAME, first),
         FrameInput(seal_frame(second, GATEWAY), second),
         OrderInput(jws, open_instruction(jws)),

@@ -55,7 +55,7 @@ class Floor:
         self.people = people
         self.names = {person.wallet: name for name, person in people.items()}
         self.community = Community()
-        machine.apply(self.community, inputs.configure(convert_terms(document)), START_MS)
+        machine.apply(self.community, inputs.configuration_input(convert_terms(document)), START_MS)
         for person in people.values():
             minted = Movement(
                 asset=GRID, debit=issuer(GRID), credit=person.wallet, amount=100 * UWH_PER_KWH

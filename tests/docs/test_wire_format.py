@@ -15,7 +15,7 @@ from tests.docs.markdown import DOCS, block, hex_of, section, table, tables
 from gridtokenx_backend.api.problems import _ENROLMENT_STATUS, _SETTLEMENT_STATUS, _STATUS
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages import outcomes, settlement_outcomes
-from gridtokenx_backend.core.messages.inputs import FrameInput, configure
+from gridtokenx_backend.core.messages.inputs import FrameInput, configuration_input
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, Trade
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal, OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import SettlementRefusal
@@ -281,7 +281,7 @@ def make_example_entry() -> tuple[bytes, bytes, list[object]]:
     )
     at_ms = json.loads(block(PAGE, "json leaf"))["at_ms"]
     community = Community()
-    opened = machine.apply(community, configure(terms), at_ms - 1000)
+    opened = machine.apply(community, configuration_input(terms), at_ms - 1000)
     assert isinstance(opened, outcomes.Configured)
     given = FrameInput(FRAME, open_frame(FRAME, GATEWAY.public_key()))
     outcome = machine.apply(community, given, at_ms)

@@ -134,7 +134,7 @@ class Backend:
             "device": [{"public_key": device_key}],
             "meter": [{"id": name, **of_meter} for name in meters],
         }
-        self._apply(inputs.configure(convert_terms(terms)), START_MS)
+        self._apply(inputs.configuration_input(convert_terms(terms)), START_MS)
 
     def _apply(self, input_: inputs.Input, at_ms: int) -> object:
         return machine.apply(self.core, input_, max(at_ms, self.core.at_ms))

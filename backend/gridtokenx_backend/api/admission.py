@@ -20,8 +20,8 @@ from gridtokenx_backend.core.messages.inputs import (
     DeviceCommand,
     Input,
     TokenCommand,
-    change_device,
-    change_token,
+    device_input,
+    token_input,
 )
 from gridtokenx_backend.core.messages.outcomes import (
     DeviceApproved,
@@ -88,7 +88,7 @@ async def create_token(
     command = TokenCommand(
         action="issue", token=token.digest, site=data.site, expires_ms=expires_ms
     )
-    await _submit(backend, change_token(command))
+    await _submit(backend, token_input(command))
     return NewTokenView(
         token=token.text, id=token.digest[:_ID_CHARS], site=data.site, expires_ms=expires_ms
     )
@@ -102,7 +102,7 @@ async def withdraw_token(backend: NamedDependency[Backend], token: FromPath[str]
     if not found:
         detail = "expected the id of a token, as the list shows it"
         raise enrolment_refused(EnrolmentRefusal.UNKNOWN_TOKEN, detail)
-    await _submit(backend, change_token(TokenCommand(action="withdraw", token=found[0])))
+    await _submit(backend, token_input(TokenCommand(action="withdraw", token=found[0])))
     async with backend.writer.durable_state() as community:
         kept = community.tokens[found[0]]
         return TokenView(
@@ -116,7 +116,7 @@ async def approve_device(
 ) -> AdmissionView:
     """Admit a pending gateway. The active ones of its site are revoked, unless `beside` is true."""
     command = DeviceCommand(action="approve", device=device, beside=data.beside)
-    result = await _submit(backend, change_device(command))
+    result = await _submit(backend, device_input(command))
     assert isinstance(result, DeviceApproved)
     return AdmissionView(
         device=device,
@@ -138,7 +138,7 @@ async def revoke_device(
     if not 1 <= len(data.reason) <= 500:
         raise _bad_request("expected a reason of 1 to 500 characters")
     result = await _submit(
-        backend, change_device(DeviceCommand(action="revoke", device=device, reason=data.reason))
+        backend, device_input(DeviceCommand(action="revoke", device=device, reason=data.reason))
     )
     assert isinstance(result, DeviceRevoked)
     async with backend.writer.durable_state() as community:

@@ -11,7 +11,7 @@ from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.route_options import OPERATOR_COMMAND
 from gridtokenx_backend.core.messages.grid_data import GridData
-from gridtokenx_backend.core.messages.inputs import grid_data
+from gridtokenx_backend.core.messages.inputs import grid_data_input
 from gridtokenx_backend.core.messages.outcomes import Repeated
 from gridtokenx_backend.core.messages.sharing_outcomes import (
     GridDataImported,
@@ -44,7 +44,7 @@ async def put_grid_data(
     """Store a file's series as one journal entry, or none of them."""
     if expected := check_data(data):
         raise _refused(GridDataRefusal.MALFORMED, expected)
-    (committed,) = await backend.writer.submit([grid_data(data)])
+    (committed,) = await backend.writer.submit([grid_data_input(data)])
     match committed.result:
         case GridDataImported():
             return GridDataView(source=data.source, entry=committed.seq, is_new=True)

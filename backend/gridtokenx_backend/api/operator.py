@@ -23,8 +23,8 @@ from gridtokenx_backend.api.zone_views import MarketView
 from gridtokenx_backend.core.messages.inputs import (
     MarketCommand,
     OracleCommand,
-    switch_market,
-    switch_oracle,
+    market_input,
+    oracle_input,
 )
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, MarketSwitched, OrderRefused
 from gridtokenx_backend.core.model.registry import Device, Meter
@@ -146,7 +146,7 @@ async def switch_trading(
 ) -> MarketView:
     """Halt or resume both markets of a zone (or of all), or make them cancel-only."""
     _check_reason(data.reason)
-    (committed,) = await backend.writer.submit([switch_market(data)])
+    (committed,) = await backend.writer.submit([market_input(data)])
     result, seq = committed.result, committed.seq
     if isinstance(result, OrderRefused):
         raise refused(result.reason, result.detail)
@@ -162,5 +162,5 @@ def _check_reason(reason: str) -> None:
 
 async def _switch(backend: Backend, reason: str, *, paused: bool) -> HealthView:
     _check_reason(reason)
-    await backend.writer.submit([switch_oracle(OracleCommand(paused, reason))])
+    await backend.writer.submit([oracle_input(OracleCommand(paused, reason))])
     return health_of(backend)

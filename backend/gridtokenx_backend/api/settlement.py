@@ -29,7 +29,7 @@ from gridtokenx_backend.api.settlement_views import (
     open_withdrawal_view,
     settlement_view,
 )
-from gridtokenx_backend.core.messages.inputs import settle
+from gridtokenx_backend.core.messages.inputs import settlement_input
 from gridtokenx_backend.core.messages.outcomes import NotJournaled, Repeated
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificatesIssued,
@@ -268,7 +268,7 @@ async def submit(backend: Backend, command: SettlementCommand) -> Committed:
     """Return the durable result of a command. Raises Problem and Overloaded."""
     if backend.writer.degraded:
         raise Overloaded(backend.writer.degraded)
-    (committed,) = await backend.writer.submit([settle(command)])
+    (committed,) = await backend.writer.submit([settlement_input(command)])
     if isinstance(committed.result, SettlementRefused):
         raise settlement_refused(committed.result.reason, committed.result.detail)
     return committed

@@ -13,7 +13,7 @@ from gridtokenx_backend.api.authorisation import operator_only, reader_wallet
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.requests import AnyRequest
-from gridtokenx_backend.core.messages.inputs import change_period
+from gridtokenx_backend.core.messages.inputs import period_input
 from gridtokenx_backend.core.messages.period_records import (
     PeriodChanged,
     PeriodCommand,
@@ -82,7 +82,7 @@ async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> P
         raise Problem(
             status=400, title="The request was refused", detail=str(error), reason="bad_request"
         ) from None
-    (committed,) = await backend.writer.submit([change_period(command)])
+    (committed,) = await backend.writer.submit([period_input(command)])
     result, seq = committed.result, committed.seq
     if isinstance(result, PeriodRefused):
         status = _STATUS.get(result.reason, 409)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from gridtokenx_backend.core.messages.inputs import TickInput, clear_interval
+from gridtokenx_backend.core.messages.inputs import TickInput, clearing_input
 from gridtokenx_backend.core.messages.outcomes import DevicesRetired
 from gridtokenx_backend.engine.writer import Overloaded, Writer
 from gridtokenx_wire.clock import Clock
@@ -59,6 +59,6 @@ async def clear_when_due(writer: Writer, clock: Clock) -> None:
             await asyncio.sleep(min(clock.real_seconds(wait_ms), _LONGEST_SLEEP_S))
             continue
         try:
-            await writer.submit([clear_interval(community.cleared_ms)])
+            await writer.submit([clearing_input(community.cleared_ms)])
         except Overloaded:
             await asyncio.sleep(_LONGEST_SLEEP_S)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gridtokenx_backend.core.messages.inputs import clear_interval
+from gridtokenx_backend.core.messages.inputs import clearing_input
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.journal.entry import Entry
 from gridtokenx_backend.journal.port import Snapshot, TradeRow
@@ -122,7 +122,7 @@ class SqliteJournal:
     async def clearings(self, limit: int, before_ms: int) -> list[Entry]:
         if before_ms < _FIRST_MS:
             return []
-        before = clear_interval(min(before_ms, 10 * _FIRST_MS - 1)).raw
+        before = clearing_input(min(before_ms, 10 * _FIRST_MS - 1)).raw
         query = (
             "SELECT * FROM journal WHERE kind = 'clear' AND input < ? ORDER BY input DESC LIMIT ?"
         )

@@ -9,7 +9,7 @@ import structlog
 
 from gridtokenx_backend.config.terms_file import load_terms, terms_digest
 from gridtokenx_backend.config.time_zones import look_up
-from gridtokenx_backend.core.messages.inputs import configure
+from gridtokenx_backend.core.messages.inputs import configuration_input
 from gridtokenx_backend.core.sharing.key_versions import conflicts
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.errors import CannotStart
@@ -39,5 +39,5 @@ async def apply_terms(writer: Writer, path: Path) -> None:
     if found := list(conflicts(writer.community.sharing, terms)):
         raise ConfigError([finding(path, key, expected) for key, expected in found])
     zone = look_up(terms.community.time_zone)
-    await writer.submit([configure(terms, source, zone)])
+    await writer.submit([configuration_input(terms, source, zone)])
     log.info("new terms are in force")

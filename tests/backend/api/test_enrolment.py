@@ -21,7 +21,7 @@ from tests.backend.village import NAME, START_MS, Gateway, Village, reading
 
 from gridtokenx_backend.api.rate_limit import MAX_WRONG, WrongRequests
 from gridtokenx_backend.config.settings import Settings, load_settings
-from gridtokenx_backend.core.messages.inputs import DeviceCommand, change_device
+from gridtokenx_backend.core.messages.inputs import DeviceCommand, device_input
 from gridtokenx_backend.enrolment.preparation import initialise
 from gridtokenx_wire.enrolment import Consent, Enrol, Token, parse_token, sign_statement
 
@@ -127,7 +127,7 @@ async def test_who_is_revoked_while_the_certificate_is_made_is_not_given_it(
     certify, loop = api.backend.enrolment.authority.certify_device, asyncio.get_running_loop()
 
     def slowly(device: str, key: ec.EllipticCurvePublicKey, days: int) -> str:
-        revoke = change_device(DeviceCommand(action="revoke", device=device, reason="stolen"))
+        revoke = device_input(DeviceCommand(action="revoke", device=device, reason="stolen"))
         asyncio.run_coroutine_threadsafe(api.backend.writer.submit([revoke]), loop).result(10)
         return certify(device, key, days)
 

@@ -53,7 +53,7 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
     ]
     plant = [reading("plant", FIRST_MS + n * INTERVAL_MS, n * 500 * WH) for n in range(9)]
     lived = [
-        inputs.configure(convert_terms(village.document)),
+        inputs.configuration_input(convert_terms(village.document)),
         frame_input(village.north.next(flat)),
         frame_input(village.south.next(plant)),
     ]

@@ -137,7 +137,7 @@ class CoreAgainstReference(RuleBasedStateMachine):
     def _configure(self) -> None:
         before = len(self.reference.transfers)
         terms = copy.deepcopy(self.terms)
-        self.apply(inputs.configure(convert_terms(core_terms(terms))))
+        self.apply(inputs.configuration_input(convert_terms(core_terms(terms))))
         self.reference.configure(terms)
         self._moved_as(before)
 
@@ -308,7 +308,7 @@ class CoreAgainstReference(RuleBasedStateMachine):
     @rule(what=st.sampled_from(["restart", "restart", "resume", "resume", "pause"]))
     def interrupt(self, what: str) -> None:
         if what != "restart":
-            self.apply(inputs.switch_oracle(OracleCommand(what == "pause", "drawn")))
+            self.apply(inputs.oracle_input(OracleCommand(what == "pause", "drawn")))
             self.reference.paused = what == "pause"
             self.reference.entries += 1
             return

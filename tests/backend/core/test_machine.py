@@ -78,8 +78,8 @@ def every_kind(village: Village) -> list[inputs.Input]:
         order_input(village.anna.sign(village.anna.cancel("c", "a"))),
         order_input(village.anna.sign(village.anna.standing("s", "sell", "0.2"))),
         TickInput(),
-        inputs.switch_oracle(OracleCommand(True, "wartung")),
-        inputs.configure(convert_terms(village.document | {"market": {"fee_bps": 7}})),
+        inputs.oracle_input(OracleCommand(True, "wartung")),
+        inputs.configuration_input(convert_terms(village.document | {"market": {"fee_bps": 7}})),
     ]
 
 
@@ -159,13 +159,15 @@ def follow_up(village: Village) -> list[inputs.Input]:
     """What is put to a community and to its double."""
     ben, anna, cleo = village.ben, village.anna, village.cleo
     return [
-        inputs.switch_oracle(OracleCommand(False, "go on")),
+        inputs.oracle_input(OracleCommand(False, "go on")),
         frame_input(village.north.next([reading("ABB-1", START_MS + 1000, 10 * KWH)])),
         order_input(cleo.sign(cleo.order("x", "buy", "4", "0.9"))),
         order_input(anna.sign(anna.order("a2", "sell", "3", "0.2"))),
         order_input(ben.sign(ben.cancel("y", "b2"))),
         TickInput(),
-        inputs.configure(convert_terms(village.document | {"market": {"lot_kwh": "0.01"}})),
+        inputs.configuration_input(
+            convert_terms(village.document | {"market": {"lot_kwh": "0.01"}})
+        ),
         TickInput(),
     ]
 

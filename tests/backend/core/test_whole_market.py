@@ -212,7 +212,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(paused=st.sampled_from([True, False, False, False, False]))
     def pause_oracle(self, paused: bool) -> None:
-        self.market.apply(inputs.switch_oracle(OracleCommand(paused, "a look")))
+        self.market.apply(inputs.oracle_input(OracleCommand(paused, "a look")))
 
     # --- orders ---------------------------------------------------------------------------------
 
@@ -229,10 +229,10 @@ class Everything(RuleBasedStateMachine):
             self.market.configure(community={"name": "lane"}, interval={})
         if any(state.status != OPEN for state in core.market.trading.zones.values()):
             self.market.apply(
-                inputs.switch_market(MarketCommand(action="resume", reason="it is over"))
+                inputs.market_input(MarketCommand(action="resume", reason="it is over"))
             )
         if core.paused:
-            self.market.apply(inputs.switch_oracle(OracleCommand(False, "it is over")))
+            self.market.apply(inputs.oracle_input(OracleCommand(False, "it is over")))
 
     def orders(self, given: list[dict[str, Any]], segment: str) -> None:
         for each in given:
@@ -309,7 +309,7 @@ class Everything(RuleBasedStateMachine):
     )
     def switch(self, action: Any, zone: str) -> None:
         self.market.apply(
-            inputs.switch_market(MarketCommand(action=action, reason="a look", zone=zone))
+            inputs.market_input(MarketCommand(action=action, reason="a look", zone=zone))
         )
 
     # --- money, certificates, months ------------------------------------------------------------
@@ -329,12 +329,12 @@ class Everything(RuleBasedStateMachine):
             command = Deposit(wallet=PEOPLE[who].wallet, amount_ugrx=10**7, reference=text)
         elif paid:
             command = ConfirmWithdrawal(number=number, reference=text)
-        self.market.apply(inputs.settle(command))
+        self.market.apply(inputs.settlement_input(command))
 
     @rule(month=st.sampled_from([202605, 202606, 202607]))
     def certify(self, month: int) -> None:
         self.market.at_ms += 3 * 86_400_000
-        self.market.apply(inputs.settle(IssueCertificates(month=month)))
+        self.market.apply(inputs.settlement_input(IssueCertificates(month=month)))
 
     @rule(index=st.integers(0, 2), to=people, use=st.booleans())
     def use_certificate(self, index: int, to: str, use: bool) -> None:

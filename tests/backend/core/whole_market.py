@@ -121,7 +121,7 @@ class WholeMarket:
         if list(check_terms(terms)) or list(conflicts(self.core.sharing, terms)):
             return
         self.document = document
-        self.apply(inputs.configure(terms))
+        self.apply(inputs.configuration_input(terms))
 
     def tell(self, who: str, kind: type[Instruction], **content: Any) -> Result:
         self.named += 1
@@ -210,7 +210,7 @@ class WholeMarket:
             revision=revision_of(known, from_ms, to_ms),
             reason="it stood still",
         )
-        outcome = self.apply(inputs.settle(command))
+        outcome = self.apply(inputs.settlement_input(command))
         if isinstance(outcome, MeterCorrected):
             minted = sum(each.amount for each in outcome.movements if each.debit == issuer(GRID))
             self.minted[meter] = self.minted.get(meter, 0) + minted
@@ -225,7 +225,7 @@ class WholeMarket:
             if self.core.clear_due_ms > self.at_ms:
                 return
             interval_ms = self.core.cleared_ms
-            outcome = self.apply(inputs.clear_interval(interval_ms))
+            outcome = self.apply(inputs.clearing_input(interval_ms))
             assert isinstance(outcome, IntervalCleared)
             assert self.core.cleared_ms == interval_ms + INTERVAL_MS
 
@@ -259,7 +259,7 @@ class WholeMarket:
             documents=[],
             feed_in=final,
         )
-        self.apply(inputs.change_period(command))
+        self.apply(inputs.period_input(command))
 
     # --- from the journal and from snapshots ----------------------------------------------------
 

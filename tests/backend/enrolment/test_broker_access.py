@@ -24,7 +24,7 @@ from tests.backend.village import NAME, Gateway, Village, toml_of
 from tests.docs.test_broker_config import Client, broker, connected
 
 from gridtokenx_backend.config.settings import Settings, load_settings
-from gridtokenx_backend.core.messages.inputs import DeviceCommand, change_device
+from gridtokenx_backend.core.messages.inputs import DeviceCommand, device_input
 from gridtokenx_backend.enrolment.authority import create_tls_key, open_authority
 from gridtokenx_backend.enrolment.broker_access import BrokerAccess, acl_text, write_access
 from gridtokenx_backend.enrolment.broker_files import write_broker_files
@@ -152,7 +152,7 @@ async def test_a_connected_gateway_is_mute_and_shut_out_within_five_seconds_of_i
             task = asyncio.create_task(access.run())
             clients = await asyncio.to_thread(_connect, server)
             try:
-                revoke = change_device(
+                revoke = device_input(
                     DeviceCommand(action="revoke", device=EAST.name, reason="stolen")
                 )
                 started = time.monotonic()

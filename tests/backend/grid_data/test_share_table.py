@@ -172,7 +172,9 @@ def test_another_table_is_another_source_and_needs_a_new_version(tmp_path: Path)
     path = Path(write(tmp_path, GOOD)).with_name("community.toml")
     (tmp_path / "shares.csv").write_text(QUARTERS)
     before, terms = terms_digest(path), load_terms(path)
-    again = inputs.parse("configure", inputs.configure(terms, zone=look_up("Europe/Vienna")).raw)
+    again = inputs.parse(
+        "configure", inputs.configuration_input(terms, zone=look_up("Europe/Vienna")).raw
+    )
     assert isinstance(again, inputs.ConfigurationInput)
     assert again.terms == terms
     (tmp_path / "shares.csv").write_text(QUARTERS.replace(",40", ",41").replace(",60", ",59"))

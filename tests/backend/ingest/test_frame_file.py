@@ -18,7 +18,7 @@ from tests.backend.village import (
     reading,
 )
 
-from gridtokenx_backend.core.messages.inputs import configure
+from gridtokenx_backend.core.messages.inputs import configuration_input
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.ingest.acks import AckSigner
 from gridtokenx_backend.ingest.frame_file import store_frames
@@ -31,7 +31,7 @@ from gridtokenx_wire.frame import MAX_FRAME_BYTES, build_frame, seal_frame
 @pytest.fixture(name="intake")
 async def _intake(tmp_path: Path, village: Village) -> AsyncIterator[FrameIntake]:
     async with journal_at(tmp_path / "journal.db") as journal, writer_on(journal) as writer:
-        await writer.submit([configure(convert_terms(village.document), b"source")])
+        await writer.submit([configuration_input(convert_terms(village.document), b"source")])
         signer = AckSigner(seed=bytes(32), public_key=bytes(32))
         yield FrameIntake(writer, Verifier(0), signer)
 

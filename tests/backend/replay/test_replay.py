@@ -43,7 +43,7 @@ def life() -> list[Input]:
     anna, ben, north = village.anna, village.ben, village.north
     ask = order_input(anna.sign(anna.order("a", "sell", "5", "0.2")))
     return [
-        inputs.configure(convert_terms(village.document), b"source"),
+        inputs.configuration_input(convert_terms(village.document), b"source"),
         frame_input(north.next([reading("ABB-1", START_MS - HOUR_MS)])),
         frame_input(north.next([reading("ABB-1", START_MS, 9 * KWH), reading("ABB-2", START_MS)])),
         ask,
@@ -51,7 +51,7 @@ def life() -> list[Input]:
         ask,
         order_input(ben.sign(ben.standing("s", "buy", "0.2"))),
         TickInput(),
-        inputs.switch_oracle(OracleCommand(True, "a test")),
+        inputs.oracle_input(OracleCommand(True, "a test")),
     ]
 
 

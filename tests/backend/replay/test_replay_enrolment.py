@@ -42,22 +42,24 @@ def admissions() -> list[Input]:
     ]
     consent = rotation(east, later).encode()
     return [
-        inputs.configure(convert_terms(village.document | {"rotation": {"overlap_hours": 0}})),
+        inputs.configuration_input(
+            convert_terms(village.document | {"rotation": {"overlap_hours": 0}})
+        ),
         *(
-            inputs.change_token(
+            inputs.token_input(
                 TokenCommand(
                     action="issue", token=token.digest, site="Lane 1", expires_ms=START_MS + HOUR_MS
                 )
             )
             for token in tokens
         ),
-        inputs.change_token(TokenCommand(action="withdraw", token=tokens[2].digest)),
+        inputs.token_input(TokenCommand(action="withdraw", token=tokens[2].digest)),
         *(inputs.EnrolmentInput(message, parse_enrolment(message)) for message in enrolments),
         inputs.RotationInput(consent, parse_rotation(consent)),
         frame_input(later.next([reading("ABB-1", START_MS)])),
         TickInput(),
-        inputs.change_device(DeviceCommand(action="approve", device=west.name)),
-        inputs.change_device(
+        inputs.device_input(DeviceCommand(action="approve", device=west.name)),
+        inputs.device_input(
             DeviceCommand(action="revoke", device=village.north.name, reason="stolen")
         ),
     ]

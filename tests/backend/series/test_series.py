@@ -146,7 +146,7 @@ class Lane:
         self.steps = 0
 
     async def begin(self) -> None:
-        await self.writer.submit([inputs.configure(convert_terms(self.village.document))])
+        await self.writer.submit([inputs.configuration_input(convert_terms(self.village.document))])
         await self.read(1)
 
     async def read(self, count: int) -> None:
@@ -221,7 +221,7 @@ async def test_an_operators_correction_is_in_it(lane: Lane) -> None:
         first_ms = rows[1].interval_ms
         span = (first_ms, first_ms + 2 * INTERVAL_MS)
         correct = Correct("ABB-1", *span, 3, 31, 0, 20, 0, "a test")
-        (committed,) = await lane.writer.submit([inputs.settle(correct)])
+        (committed,) = await lane.writer.submit([inputs.settlement_input(correct)])
         result = committed.result
         assert isinstance(result, MeterCorrected), result
         found = await keeper.read("ABB-1", *span)

@@ -44,7 +44,7 @@ class Chronicle(Village):
         self.document |= changed
         terms = convert_terms(self.document)
         zone = look_up(terms.community.time_zone)
-        outcome = self.apply(inputs.configure(terms, zone=zone))
+        outcome = self.apply(inputs.configuration_input(terms, zone=zone))
         assert isinstance(outcome, Configured)
         return outcome
 

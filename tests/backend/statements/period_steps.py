@@ -19,7 +19,7 @@ def take(june: June, journal: Path, status: PeriodStatus, month: str = "2026-06"
     """Make the documents beside the journal, and journal the step."""
     with Books(journal, month) as books:
         command = MonthClosing(books, store_of(journal), status).command(lambda *_: None)
-    outcome = june.apply(inputs.change_period(command))
+    outcome = june.apply(inputs.period_input(command))
     assert isinstance(outcome, PeriodChanged), outcome
     june.store(journal)
     return command

@@ -89,7 +89,7 @@ class SharedMonth(Chronicle):
     def clear(self, number: int) -> IntervalCleared:
         interval_ms = self.begin_ms + number * INTERVAL_MS
         at_ms = max(self.at_ms, interval_ms + INTERVAL_MS + GRACE_MS)
-        cleared = self.apply(inputs.clear_interval(interval_ms), at_ms)
+        cleared = self.apply(inputs.clearing_input(interval_ms), at_ms)
         assert isinstance(cleared, IntervalCleared), cleared
         return cleared
 
@@ -110,7 +110,9 @@ class SharedMonth(Chronicle):
         ]
         source = hashlib.sha256(repr(series).encode()).hexdigest()
         taken = self.apply(
-            inputs.grid_data(GridData(source=source, name="march.csv", format="csv", series=rows))
+            inputs.grid_data_input(
+                GridData(source=source, name="march.csv", format="csv", series=rows)
+            )
         )
         assert isinstance(taken, GridDataImported), taken
 

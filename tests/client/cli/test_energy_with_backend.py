@@ -86,7 +86,7 @@ async def _store(folder: Path, gateway: Gateway) -> None:
     clock: Clock = _Standing()
     writer = Writer(await rebuild(journal), journal, clock, 10**9)
     running = asyncio.create_task(writer.run())
-    await writer.submit([inputs.configure(load_terms(settings.community))])
+    await writer.submit([inputs.configuration_input(load_terms(settings.community))])
     await writer.submit([frame_input(gateway.next(day()))])
     writer.stop()
     await running

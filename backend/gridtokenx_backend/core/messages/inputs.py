@@ -228,7 +228,7 @@ def kind_of(input_: Input) -> Kind:
     return _KINDS[type(input_)]
 
 
-class _Configure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _StoredConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The form in which the journal keeps terms."""
 
     source: str
@@ -236,18 +236,18 @@ class _Configure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: TimeZone = TimeZone()
 
 
-def configure(
+def configuration_input(
     terms: CommunityTerms, source: bytes = b"", zone: TimeZone | None = None
 ) -> ConfigurationInput:
     """Return the input that makes `terms` the active ones. `zone` is their time zone."""
     zone = zone or TimeZone()
     assert zone.name == terms.community.time_zone
-    raw = msgspec.json.encode(_Configure(source.hex(), terms, zone), enc_hook=encode_hook)
+    raw = msgspec.json.encode(_StoredConfiguration(source.hex(), terms, zone), enc_hook=encode_hook)
     return ConfigurationInput(raw=raw, terms=terms, source=source, zone=zone)
 
 
 def _parse_configure(raw: bytes) -> ConfigurationInput:
-    stored = msgspec.json.decode(raw, type=_Configure, dec_hook=decode_hook)
+    stored = msgspec.json.decode(raw, type=_StoredConfiguration, dec_hook=decode_hook)
     return ConfigurationInput(
         raw=raw, terms=stored.terms, source=bytes.fromhex(stored.source), zone=stored.zone
     )
@@ -256,46 +256,46 @@ def _parse_configure(raw: bytes) -> ConfigurationInput:
 _settlement_decoder = msgspec.json.Decoder(SettlementCommand)
 
 
-def settle(command: SettlementCommand) -> SettlementInput:
+def settlement_input(command: SettlementCommand) -> SettlementInput:
     """Return the input that carries out an operator's command."""
     return SettlementInput(msgspec.json.encode(command), command)
 
 
-def switch_oracle(command: OracleCommand) -> OracleInput:
+def oracle_input(command: OracleCommand) -> OracleInput:
     """Return the input that pauses or resumes the oracle."""
     return OracleInput(msgspec.json.encode(command), command)
 
 
-class _Clear(msgspec.Struct, frozen=True):
+class _StoredClearing(msgspec.Struct, frozen=True):
     interval_ms: int
 
 
-def clear_interval(interval_ms: int) -> ClearingInput:
+def clearing_input(interval_ms: int) -> ClearingInput:
     """Return the input that clears an interval."""
-    return ClearingInput(msgspec.json.encode(_Clear(interval_ms)), interval_ms)
+    return ClearingInput(msgspec.json.encode(_StoredClearing(interval_ms)), interval_ms)
 
 
-def switch_market(command: MarketCommand) -> MarketInput:
+def market_input(command: MarketCommand) -> MarketInput:
     """Return the input that halts or resumes trading."""
     return MarketInput(msgspec.json.encode(command), command)
 
 
-def change_token(command: TokenCommand) -> TokenInput:
+def token_input(command: TokenCommand) -> TokenInput:
     """Return the input that issues or withdraws a token."""
     return TokenInput(msgspec.json.encode(command), command)
 
 
-def change_device(command: DeviceCommand) -> DeviceInput:
+def device_input(command: DeviceCommand) -> DeviceInput:
     """Return the input that approves or revokes a device."""
     return DeviceInput(msgspec.json.encode(command), command)
 
 
-def change_period(command: PeriodCommand) -> PeriodInput:
+def period_input(command: PeriodCommand) -> PeriodInput:
     """Return the input that takes a step of a billing period."""
     return PeriodInput(msgspec.json.encode(command), command)
 
 
-def grid_data(data: GridData) -> GridDataInput:
+def grid_data_input(data: GridData) -> GridDataInput:
     """Return the input that brings a file of the grid operator's."""
     return GridDataInput(msgspec.json.encode(data), data)
 
@@ -329,7 +329,7 @@ def parse(kind: str, raw: bytes) -> Input:
         case "settlement":
             return SettlementInput(raw, _settlement_decoder.decode(raw))
         case "clear":
-            return ClearingInput(raw, msgspec.json.decode(raw, type=_Clear).interval_ms)
+            return ClearingInput(raw, msgspec.json.decode(raw, type=_StoredClearing).interval_ms)
         case "period":
             return PeriodInput(raw, msgspec.json.decode(raw, type=PeriodCommand))
         case "grid_data":

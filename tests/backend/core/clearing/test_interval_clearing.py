@@ -11,9 +11,9 @@ from tests.backend.village import KWH, NAME, START_MS
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages.inputs import (
     MarketCommand,
-    clear_interval,
+    clearing_input,
+    market_input,
     parse,
-    switch_market,
 )
 from gridtokenx_backend.core.messages.outcomes import (
     IntervalCleared,
@@ -174,7 +174,7 @@ def test_a_community_without_clearings_takes_no_orders_for_them() -> None:
     refused = village.tell(village.order("anna sells 1 at 0.2"))
     assert isinstance(refused, OrderRefused)
     assert refused.reason is OrderRefusal.SEGMENT_CLOSED
-    assert isinstance(village.apply(clear_interval(FIRST_MS), DUE_MS), NotDue)
+    assert isinstance(village.apply(clearing_input(FIRST_MS), DUE_MS), NotDue)
 
 
 def test_a_market_order_takes_any_price_in_the_zones_band() -> None:
@@ -263,10 +263,10 @@ def test_new_lots_cancel_what_waits() -> None:
 def test_an_interval_is_cleared_when_its_grace_is_over_and_once() -> None:
     village = IntervalVillage()
     assert village.community.clear_due_ms == DUE_MS
-    early = village.apply(clear_interval(FIRST_MS), DUE_MS - 1)
+    early = village.apply(clearing_input(FIRST_MS), DUE_MS - 1)
     assert early == NotDue(interval_ms=FIRST_MS, due_ms=DUE_MS)
-    assert isinstance(village.apply(clear_interval(FIRST_MS), DUE_MS), IntervalCleared)
-    again = village.apply(clear_interval(FIRST_MS), DUE_MS)
+    assert isinstance(village.apply(clearing_input(FIRST_MS), DUE_MS), IntervalCleared)
+    again = village.apply(clearing_input(FIRST_MS), DUE_MS)
     assert again == NotDue(interval_ms=FIRST_MS + INTERVAL_MS, due_ms=DUE_MS + INTERVAL_MS)
 
 
@@ -302,11 +302,11 @@ def test_clearings_that_begin_late_begin_with_the_interval_that_is_running() -> 
 def test_a_halted_zone_is_left_out_and_its_orders_wait() -> None:
     village = IntervalVillage([NORTH_SOUTH])
     village.place("anna sells 5 at 0.2", "ben buys 5 at 0.3", "cleo sells 1 at 0.2")
-    village.apply(switch_market(MarketCommand(action="halt", reason="a test", zone="north")))
+    village.apply(market_input(MarketCommand(action="halt", reason="a test", zone="north")))
     cleared = village.clear()
     assert [zone.zone for zone in cleared.zones] == ["south", "west"]
     assert (cleared.trades, cleared.links) == ([], [])
-    village.apply(switch_market(MarketCommand(action="resume", reason="", zone="north")))
+    village.apply(market_input(MarketCommand(action="resume", reason="", zone="north")))
     assert len(village.clear().trades) == 1
 
 
@@ -337,14 +337,14 @@ def test_what_standing_orders_ask_is_for_their_clearing_only(
 
 
 def test_a_clearing_is_read_again_from_its_journaled_bytes() -> None:
-    given_input = clear_interval(FIRST_MS)
+    given_input = clearing_input(FIRST_MS)
     assert given_input.raw == b'{"interval_ms":%d}' % FIRST_MS
     assert parse("clear", given_input.raw) == given_input
 
 
 def test_nothing_to_clear_before_terms_are_in_force() -> None:
     community = Community()
-    assert isinstance(machine.apply(community, clear_interval(0), START_MS), NotDue)
+    assert isinstance(machine.apply(community, clearing_input(0), START_MS), NotDue)
 
 
 def test_minted_energy_only_moves_in_a_clearing() -> None:

@@ -12,7 +12,7 @@ from gridtokenx_backend.core.messages.inputs import (
     MarketCommand,
     OrderInput,
     TickInput,
-    switch_market,
+    market_input,
 )
 from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefused, Ticked
 from gridtokenx_backend.core.messages.refusals import OrderRefusal
@@ -171,19 +171,19 @@ def test_a_buyer_without_the_money_for_a_market_order_is_told_what_it_costs(
 def test_a_halt_is_in_the_journal_and_ends_when_the_operator_says_so(village: Village) -> None:
     fund(village, anna=50 * KWH)
     order(village, "anna", "sell", "2", "0.2")
-    village.apply(switch_market(MarketCommand(action="halt", reason="a fault on the feeder")))
+    village.apply(market_input(MarketCommand(action="halt", reason="a fault on the feeder")))
     refused = order(village, "cleo", "buy", "1", "0.2")
     assert refused.reason is OrderRefusal.ZONE_CLOSED
     assert "a fault on the feeder" in refused.detail
     cancel = village.tell(village.anna.cancel("c", "whatever"))
     assert isinstance(cancel, OrderRefused)
-    village.apply(switch_market(MarketCommand(action="resume", reason="mended")))
+    village.apply(market_input(MarketCommand(action="resume", reason="mended")))
     assert order(village, "cleo", "buy", "1", "0.2").status == "filled"
 
 
 def test_a_halt_of_no_zone_is_refused(village: Village) -> None:
     refused = village.apply(
-        switch_market(MarketCommand(action="halt", reason="why", zone="nowhere"))
+        market_input(MarketCommand(action="halt", reason="why", zone="nowhere"))
     )
     assert isinstance(refused, OrderRefused)
     assert refused.reason is OrderRefusal.UNKNOWN_ZONE

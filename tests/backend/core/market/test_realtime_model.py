@@ -35,7 +35,7 @@ from gridtokenx_backend.core.messages.inputs import (
     Input,
     MarketCommand,
     TickInput,
-    switch_market,
+    market_input,
 )
 from gridtokenx_backend.core.messages.outcomes import (
     AllCancelled,
@@ -156,7 +156,7 @@ class RealtimeMarket(RuleBasedStateMachine):
             "device": [device_terms(GATEWAY)],
             "meter": [meter_terms(name, GATEWAY, person) for name, person in PEOPLE.items()],
         }
-        self.apply(inputs.configure(convert_terms(document)))
+        self.apply(inputs.configuration_input(convert_terms(document)))
         gateway = Gateway("north")
         for time_ms, export_uwh in ((START_MS - 900_000, 0), (START_MS, OPENING_UWH)):
             exported = [reading(name, time_ms, export_uwh) for name in PEOPLE]
@@ -318,7 +318,7 @@ class RealtimeMarket(RuleBasedStateMachine):
         if rarely and action != "resume":
             return
         self._wait(0)
-        self.apply(switch_market(MarketCommand(action=action, reason="drawn", zone=zone)))
+        self.apply(market_input(MarketCommand(action=action, reason="drawn", zone=zone)))
         for name, state in self.reference.zones.items():
             if zone in ("", name):
                 status = {"halt": "halted", "resume": "open"}.get(action, action)

@@ -84,7 +84,7 @@ def test_the_core_uses_the_table_that_was_journaled_not_the_machines(village: Vi
     """A law that this machine does not know, as another one's update brought it."""
     changed = TimeZone("Europe/Vienna", ((0, 3600), (ms("2026-06-01T00:00:00Z"), 5400)))
     village.document["community"] = {"name": "lane", "time_zone": "Europe/Vienna"}
-    given = inputs.configure(convert_terms(village.document), b"", changed)
+    given = inputs.configuration_input(convert_terms(village.document), b"", changed)
     assert inputs.parse("configure", given.raw) == given
     village.apply(given)
     zone = village.community.active_terms.time_zone

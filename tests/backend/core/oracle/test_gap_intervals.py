@@ -119,7 +119,7 @@ class Site:
                 }
             ],
         }
-        await self.writer.submit([inputs.configure(convert_terms(document))])
+        await self.writer.submit([inputs.configuration_input(convert_terms(document))])
 
     async def send(self, name: str) -> list[Reason]:
         """Puts a gateway's frames to the core in the order in which it sends them."""

@@ -81,7 +81,7 @@ def test_a_buyers_rest_is_ordered_again_at_the_hours_price(village: Settling) ->
 def test_hours_are_those_of_the_community(village: Settling) -> None:
     village.document["community"] = {"name": "lane", "time_zone": "Asia/Tokyo"}
     zone = look_up("Asia/Tokyo")
-    village.apply(inputs.configure(convert_terms(village.document), b"", zone))
+    village.apply(inputs.configuration_input(convert_terms(village.document), b"", zone))
     village.read("ABB-1", export_uwh=KWH, quarters=1)
     accepted(village, village.anna, "sell", "0.1", curve=[(20, "0.7"), (22, "0.9")])
     tick(village)  # 12:15 UTC is 21:15
@@ -224,7 +224,7 @@ def test_the_wishes_trade_in_the_clearing_and_are_retired_in_it(auction: Settlin
     auction.at_ms = NOON_MS + 5 * QUARTER_MS + HOUR_MS
     found = []
     while community.clear_due_ms <= auction.at_ms:
-        found.append(auction.apply(inputs.clear_interval(community.cleared_ms)))
+        found.append(auction.apply(inputs.clearing_input(community.cleared_ms)))
         assert_sound(community)
     trades = [trade for outcome in found for trade in getattr(outcome, "trades", [])]
     assert [(trade.buyer, trade.seller, trade.quantity_uwh) for trade in trades] == [

@@ -120,7 +120,7 @@ def test_only_a_renewable_meter_is_certified(village: Settling) -> None:
 def test_a_month_ends_where_the_community_is(village: Settling) -> None:
     village.document["community"] = {"name": "lane", "time_zone": "Europe/Vienna"}
     zone = look_up("Europe/Vienna")
-    village.apply(inputs.configure(convert_terms(village.document), b"", zone))
+    village.apply(inputs.configuration_input(convert_terms(village.document), b"", zone))
     village.at_ms = JULY_MS - 9 * QUARTER_MS
     village.read("ABB-1", export_uwh=MWH)
     village.read("ABB-1", export_uwh=MWH, quarters=1)  # it is July there

@@ -28,7 +28,7 @@ THOUSAND = 1000 * UGRX_PER_GRX
 def deposit(village: Village, amount_ugrx: int = 5, reference: str = "r", **other: str) -> Result:
     wallet = other.get("wallet", village.anna.wallet)
     command = Deposit(wallet=wallet, amount_ugrx=amount_ugrx, reference=reference)
-    return village.apply(inputs.settle(command))
+    return village.apply(inputs.settlement_input(command))
 
 
 def withdrawal(who: Resident, name: str, grx: str, reference: str = "rent") -> Withdraw:
@@ -43,11 +43,13 @@ def ask(village: Village, name: str, grx: str, reference: str = "rent") -> Resul
 
 
 def confirm(village: Village, number: int, reference: str = "bank 1") -> Result:
-    return village.apply(inputs.settle(ConfirmWithdrawal(number=number, reference=reference)))
+    return village.apply(
+        inputs.settlement_input(ConfirmWithdrawal(number=number, reference=reference))
+    )
 
 
 def refuse(village: Village, number: int, reason: str = "no account") -> Result:
-    return village.apply(inputs.settle(RefuseWithdrawal(number=number, reason=reason)))
+    return village.apply(inputs.settlement_input(RefuseWithdrawal(number=number, reason=reason)))
 
 
 def test_a_deposit_is_issued_to_the_wallet_once(village: Village) -> None:

@@ -34,7 +34,7 @@ def step(village: Village, status: str, revision: int, **changed: Any) -> Result
         "documents": [(village.anna.wallet, HASH)],
     }
     command = PeriodCommand(status=status, revision=revision, **(content | changed))  # type: ignore[arg-type]
-    return village.apply(inputs.change_period(command))
+    return village.apply(inputs.period_input(command))
 
 
 def taken(result: Result) -> PeriodChanged:
@@ -206,7 +206,7 @@ def test_a_step_is_journaled_as_it_was_given(village: Village) -> None:
         report=HASH,
         feed_in=fed(village, 8),
     )
-    input_ = inputs.change_period(command)
+    input_ = inputs.period_input(command)
     again = inputs.parse("period", input_.raw)
     assert again == input_
     assert msgspec.json.decode(input_.raw)["feed_in"] == [

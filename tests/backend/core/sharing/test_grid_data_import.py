@@ -39,7 +39,7 @@ def series(meter: str, quantity: Any, *energies_wh: int | None, quality: str = "
 
 def bring(village: SharingVillage, *of: GridSeries, source: str = SOURCE) -> Result:
     return village.apply(
-        inputs.grid_data(GridData(source=source, name="f.csv", format="csv", series=list(of)))
+        inputs.grid_data_input(GridData(source=source, name="f.csv", format="csv", series=list(of)))
     )
 
 
@@ -152,7 +152,7 @@ def test_what_is_final_is_not_imported() -> None:
 
 
 def test_the_journal_gives_the_same_input_again() -> None:
-    made = inputs.grid_data(
+    made = inputs.grid_data_input(
         GridData(source=SOURCE, name="f", format="csv", series=[series("m", "share", 1, None)])
     )
     assert inputs.parse("grid_data", made.raw) == made

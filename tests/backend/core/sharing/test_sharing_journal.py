@@ -43,7 +43,7 @@ def clear(village: SharingVillage, number: int) -> Result:
     """The clearing of the interval `number`, when it is due."""
     interval_ms = FIRST_MS + number * INTERVAL_MS
     at_ms = max(village.at_ms, interval_ms + INTERVAL_MS + GRACE_MS)
-    return village.apply(inputs.clear_interval(interval_ms), at_ms)
+    return village.apply(inputs.clearing_input(interval_ms), at_ms)
 
 
 def cleared(village: SharingVillage, number: int) -> IntervalCleared:
@@ -66,7 +66,7 @@ def test_a_due_clearing_shares_instead_of_running_an_auction() -> None:
 def test_the_entry_says_the_allocation_and_the_leaf_its_movements() -> None:
     village = SharingVillage()
     village.quarter(0, plant=600 * WH, flat_b=300 * WH)
-    input_ = inputs.clear_interval(FIRST_MS)
+    input_ = inputs.clearing_input(FIRST_MS)
     outcome = cleared(village, 0)
     entry = make_entry(9, village.at_ms, input_, outcome, bytes(16))
     assert decode_outcome(entry.outcome) == outcome
@@ -82,7 +82,7 @@ def test_the_operators_correction_comes_back_out_of_the_retired_energy() -> None
     command = Correct(
         "flat-b", FIRST_MS, FIRST_MS + INTERVAL_MS, 100 * WH, 0, 300 * WH, 0, 0, "it says so"
     )
-    assert isinstance(village.apply(inputs.settle(command)), MeterCorrected)
+    assert isinstance(village.apply(inputs.settlement_input(command)), MeterCorrected)
     corrected, _ = cleared(village, 1).shared
     assert (corrected.revision, corrected.quality) == (1, Quality.SUBSTITUTE)
     assert got(corrected) == {"flat-b": 100 * WH, "flat-c": 300 * WH}
@@ -123,7 +123,7 @@ async def test_the_operator_is_told_what_was_allocated(tmp_path: Path) -> None:
         clock.at_ms = FIRST_MS + INTERVAL_MS + GRACE_MS
         for gateway, meters in ((north, ("plant", "flat-b")), (south, ("flat-c",))):
             await api.send(gateway.next([row for name in meters for row in _day(name, village)]))
-        await api.writer.submit([inputs.clear_interval(FIRST_MS)])
+        await api.writer.submit([inputs.clearing_input(FIRST_MS)])
         answer = await api.ask("/v1/operator/allocations")
         (told,) = msgspec.convert(answer.json()["allocations"], list[Allocation])
         assert got(told) == {"flat-b": 150 * WH, "flat-c": 450 * WH}

@@ -48,7 +48,7 @@ def test_what_a_clearing_covered_is_not_billed_by_the_utility(june: June, path: 
     assert money(before.energy.covered_kwh) == 0
     covered_uwh = 0
     while (at_ms := june.community.cleared_ms) < JUNE.to_ms:
-        outcome = june.apply(inputs.clear_interval(at_ms))
+        outcome = june.apply(inputs.clearing_input(at_ms))
         assert isinstance(outcome, IntervalCleared), outcome
         covered_uwh += sum(each.amount_uwh for each in outcome.retirements)
     after = ben_of(june, path)
@@ -71,7 +71,7 @@ def test_a_correction_becomes_a_note_and_a_posting_with_its_reason(june: June, p
         revision=0,
         reason="a wire was loose",
     )
-    outcome = june.apply(inputs.settle(command))
+    outcome = june.apply(inputs.settlement_input(command))
     assert isinstance(outcome, MeterCorrected), outcome
     june.store(path)
     second = document(path, take(june, path, "revised"), june.anna.wallet)
@@ -90,7 +90,7 @@ def test_a_correction_becomes_a_note_and_a_posting_with_its_reason(june: June, p
 
 def test_a_deposit_is_on_the_statement_with_its_reference(june: June, path: Path) -> None:
     given = Deposit(wallet=june.ben.wallet, amount_ugrx=5_000_000, reference="bank 4711")
-    june.apply(inputs.settle(given))
+    june.apply(inputs.settlement_input(given))
     june.store(path)
     with Books(path, "2026-07") as books:
         books.catch_up()

@@ -58,7 +58,7 @@ class Coupled(Chronicle):
         self.offer(self.anna, "sell", "9", "0.1")
         self.offer(self.ben, "buy", "9", "0.5")
         due_ms = self.community.clear_due_ms
-        cleared = self.apply(inputs.clear_interval(START_MS - START_MS % INTERVAL_MS), due_ms)
+        cleared = self.apply(inputs.clearing_input(START_MS - START_MS % INTERVAL_MS), due_ms)
         assert isinstance(cleared, IntervalCleared)
         (self.trade,) = cleared.trades
 

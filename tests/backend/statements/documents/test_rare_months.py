@@ -43,7 +43,7 @@ def test_the_rent_of_a_full_link_is_on_the_buyers_statement(path: Path) -> None:
         order = who.order(side, side, "9", price, issued_ms=june.at_ms)
         june.accept(msgspec.structs.replace(order, segment="interval"))
     cleared = june.apply(
-        inputs.clear_interval(june.community.cleared_ms), june.community.clear_due_ms
+        inputs.clearing_input(june.community.cleared_ms), june.community.clear_due_ms
     )
     assert isinstance(cleared, IntervalCleared)
     rent_ugrx, _ = june.balance(CONGESTION, GRX)
@@ -73,7 +73,7 @@ def test_what_was_shared_is_not_fed_in_when_the_month_is_final(path: Path) -> No
     june.meter_reads(june.south, "ABB-2", JUNE.to_ms + DAY_MS)
     june.meter_reads(june.north, "ABB-1", JUNE.to_ms + DAY_MS)
     while june.community.cleared_ms < at_ms:
-        june.apply(inputs.clear_interval(june.community.cleared_ms))
+        june.apply(inputs.clearing_input(june.community.cleared_ms))
     owned_uwh, _ = june.grid(june.anna)
     assert owned_uwh == 4 * KWH
     assert [c.text for c in data_of(june, path, june.anna.wallet).checks if not c.holds] == []

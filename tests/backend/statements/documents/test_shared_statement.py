@@ -236,7 +236,7 @@ def test_a_correction_after_final_is_a_revised_document_with_notes(
     final = document(path, take(village, path, "final"), village.anna.wallet)
     assert village.balance("community:fed-in", "GRID")[0] == 0
     wrong = Correct(FLAT_B, begin_ms, begin_ms + INTERVAL_MS, 100 * WH, 0, 300 * WH, 0, 0, "wired")
-    assert isinstance(village.apply(inputs.settle(wrong)), MeterCorrected)
+    assert isinstance(village.apply(inputs.settlement_input(wrong)), MeterCorrected)
     village.quarter(500, 100, 100)
     village.store(path)
     step = take(village, path, "revised")

@@ -114,12 +114,12 @@ def test_what_was_sold_while_documents_were_made_is_made_again(june: June, path:
         early = closing.command(lambda *_: None)
         june.trade(9)
         june.store(path)
-        stale = june.apply(inputs.change_period(early))
+        stale = june.apply(inputs.period_input(early))
         assert isinstance(stale, PeriodRefused)
         assert stale.reason is PeriodRefusal.STALE
         made: list[int] = []
         late = closing.command(lambda _, total: made.append(total))
-    assert not isinstance(june.apply(inputs.change_period(late)), NotJournaled)
+    assert not isinstance(june.apply(inputs.period_input(late)), NotJournaled)
     changed = set(dict(early.documents).items()) ^ set(dict(late.documents).items())
     assert june.anna.wallet in {wallet for wallet, _ in changed}
     assert set(made) == {3}  # all three traded
