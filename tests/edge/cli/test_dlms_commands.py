@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.edge.dlms_meter import KEYS, METER, PERIOD_MS, PROTECTED, TestedMeter
+from tests.edge.dlms.dlms_meter import KEYS, METER, PERIOD_MS, PROTECTED, TestedMeter
 
 from gridtokenx_dlms.acse import Mechanism
 from gridtokenx_edge.commissioning.check.dlms_findings import judge_dlms

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 from tests.edge.conftest import free_port
-from tests.edge.dlms_gateway import Gateway, Times, WaitUntil, tcp_bus
-from tests.edge.dlms_meter import METER, TestedMeter
+from tests.edge.dlms.dlms_gateway import Gateway, Times, WaitUntil, tcp_bus
+from tests.edge.dlms.dlms_meter import METER, TestedMeter
 
 from gridtokenx_edge.config.dlms_config import DlmsMeter, DlmsPush
 

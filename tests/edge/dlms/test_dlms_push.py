@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import structlog
-from tests.edge.dlms_meter import KEYS, PtyLine
-from tests.edge.pushed_messages import T210D
+from tests.edge.dlms.dlms_meter import KEYS, PtyLine
+from tests.edge.meters.pushed_messages import T210D
 
 from gridtokenx_dlms import security
 from gridtokenx_dlms.date_time import CosemDateTime

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.edge.dlms_meter import (
+from tests.edge.dlms.dlms_meter import (
     IMPORT,
     KEYS,
     METER,

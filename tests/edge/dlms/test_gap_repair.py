@@ -9,8 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 import structlog
-from tests.edge.dlms_gateway import HOUR_MS, START_MS, Gateway, Times, WaitUntil, outage, tcp_bus
-from tests.edge.dlms_meter import METER, PERIOD_MS, TestedMeter
+from tests.edge.dlms.dlms_gateway import (
+    HOUR_MS,
+    START_MS,
+    Gateway,
+    Times,
+    WaitUntil,
+    outage,
+    tcp_bus,
+)
+from tests.edge.dlms.dlms_meter import METER, PERIOD_MS, TestedMeter
 
 from gridtokenx_dlms.aio.server import Conduct
 from gridtokenx_edge.agent.stored_readings import stored_readings

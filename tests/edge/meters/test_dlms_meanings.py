@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from tests.edge.dlms_meter import EXPORT, IMPORT, STATUS
+from tests.edge.dlms.dlms_meter import EXPORT, IMPORT, STATUS
 
 from gridtokenx_dlms import data
 from gridtokenx_dlms.date_time import UNSPECIFIED_DEVIATION, CosemDateTime

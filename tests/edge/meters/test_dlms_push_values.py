@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.edge.pushed_messages import MA309M, MA309M_KEY, OMNIPOWER, T210D
+from tests.edge.meters.pushed_messages import MA309M, MA309M_KEY, OMNIPOWER, T210D
 
 from gridtokenx_dlms import data
 from gridtokenx_dlms.date_time import UNSPECIFIED_DEVIATION, CosemDateTime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.edge.sunspec_dumps import (
+from tests.edge.meters.sunspec_dumps import (
     FRONIUS_FLOAT,
     KOSTAL,
     SMA_AT_NIGHT,

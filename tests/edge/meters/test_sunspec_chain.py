@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.edge.sunspec_dumps import found, nameplate_of, read, registers, values_of, walked
+from tests.edge.meters.sunspec_dumps import found, nameplate_of, read, registers, values_of, walked
 
 from gridtokenx_edge.meters.sunspec.chain import BASES, Chain, ModelAt, instances, walk
 from gridtokenx_edge.meters.sunspec.models import Kind

@@ -9,7 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.edge.sunspec_dumps import KOSTAL, SMA_AT_NIGHT, SOLAREDGE, changed, read, registers
+from tests.edge.meters.sunspec_dumps import (
+    KOSTAL,
+    SMA_AT_NIGHT,
+    SOLAREDGE,
+    changed,
+    read,
+    registers,
+)
 
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig, SerialBus, TcpBus
 from gridtokenx_edge.log import FaultLog, start_logging

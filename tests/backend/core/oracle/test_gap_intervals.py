@@ -22,8 +22,8 @@ from tests.backend.village import (
     frame_input,
     member_terms,
 )
-from tests.edge.dlms_gateway import HOUR_MS, Gateway, Times, tcp_bus
-from tests.edge.dlms_meter import METER, PERIOD_MS, TestedMeter
+from tests.edge.dlms.dlms_gateway import HOUR_MS, Gateway, Times, tcp_bus
+from tests.edge.dlms.dlms_meter import METER, PERIOD_MS, TestedMeter
 
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted

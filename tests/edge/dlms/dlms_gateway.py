@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.edge.dlms_meter import METER, PERIOD_MS
+from tests.edge.dlms.dlms_meter import METER, PERIOD_MS
 from tests.edge.polling.surroundings import surroundings
 
 from gridtokenx_edge.agent.stored_readings import stored_readings
