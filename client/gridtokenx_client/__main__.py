@@ -44,7 +44,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="gridtokenx",
-    help="Wallet, orders and proofs of an energy community.",
+    help="Use the wallet, the orders and the proofs of an energy community.",
     epilog="Example: gridtokenx wallet balance",
     no_args_is_help=True,
     add_completion=False,

@@ -18,15 +18,19 @@ from gridtokenx_backend.cli.options import (
 )
 from gridtokenx_backend.cli.output import print_answer, print_json, print_table
 
-DeviceArgument = Annotated[str, typer.Argument(metavar="ID", help="As `device list` shows it.")]
-token = typer.Typer(no_args_is_help=True, help="One-time tokens for installers.")
-device = typer.Typer(no_args_is_help=True, help="Gateways: list, approve, revoke.")
+DeviceArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="The gateway's id, as `device list` shows it.")
+]
+token = typer.Typer(
+    no_args_is_help=True, help="Create, list and revoke one-time tokens for installers."
+)
+device = typer.Typer(no_args_is_help=True, help="List, approve and revoke gateways.")
 
 
 @token.command("create", epilog=example('token create --site "Sonnenweg 3"'))
 def create_token(
     site: Annotated[str, typer.Option(help="The site whose gateway may enrol with it.")],
-    valid_hours: Annotated[int, typer.Option(help="How long it may be used: 1 to 720.")] = 24,
+    valid_hours: Annotated[int, typer.Option(help="How many hours it may be used, 1 to 720.")] = 24,
     config: ConfigOption = CONFIG,
     url: UrlOption = "",
     *,
@@ -61,7 +65,9 @@ def list_tokens(
 
 @token.command("revoke", epilog=example("token revoke 5f2b6c0a11d04e97"))
 def withdraw_token(
-    identifier: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")],
+    identifier: Annotated[
+        str, typer.Argument(metavar="ID", help="The token's id, as `token list` shows it.")
+    ],
     config: ConfigOption = CONFIG,
     url: UrlOption = "",
     *,
@@ -105,7 +111,7 @@ def approve_device(
     url: UrlOption = "",
     *,
     beside: Annotated[
-        bool, typer.Option("--beside", help="The site's other gateways go on working.")
+        bool, typer.Option("--beside", help="Let the site's other gateways go on working.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -34,12 +34,16 @@ _LATEST_MS = 2**53
 _LONGEST_MS = 93 * 86_400_000
 _REGISTER = {"consumption": "import_kwh", "generation": "export_kwh"}
 
-grid = typer.Typer(help="What the grid operator says of the community's meters.")
+grid = typer.Typer(
+    help="Import, show and compare the grid operator's data, and export allocations."
+)
 
-FileArgument = Annotated[Path, typer.Argument(help="CSV, XLSX or ebUtilities XML.")]
+FileArgument = Annotated[Path, typer.Argument(help="A file in CSV, XLSX or ebUtilities XML.")]
 ZoneOption = Annotated[
     str,
-    typer.Option(help="Of times without an offset, such as Europe/Vienna.", metavar="ZONE"),
+    typer.Option(
+        help="The zone of times without an offset, such as Europe/Vienna.", metavar="ZONE"
+    ),
 ]
 
 
@@ -75,12 +79,19 @@ def import_file(
 
 @grid.command("export", epilog=example("grid export march.xlsx --from 2026-03-01"))
 def export_file(
-    file: Annotated[Path, typer.Argument(help="What to write: .csv or .xlsx.")],
+    file: Annotated[Path, typer.Argument(help="The file to write, .csv or .xlsx.")],
     config: ConfigOption = CONFIG,
     *,
-    since: Annotated[str, typer.Option("--from", help="First day, local.", metavar="DAY")],
+    since: Annotated[
+        str, typer.Option("--from", help="The first day, in local time.", metavar="DAY")
+    ],
     until: Annotated[
-        str, typer.Option("--to", help="Last day, local; else to the end.", metavar="DAY")
+        str,
+        typer.Option(
+            "--to",
+            help="The last day, in local time. The default is the last one there is.",
+            metavar="DAY",
+        ),
     ] = "",
     url: UrlOption = "",
     as_json: JsonOption = False,
@@ -161,11 +172,17 @@ def reconcile(
     *,
     zone: ZoneOption = "",
     tolerance_permille: Annotated[
-        int, typer.Option(min=0, max=1000, help="Of the grid operator's energy of a day.")
+        int,
+        typer.Option(
+            min=0, max=1000, help="The tolerated thousandths of the operator's energy of a day."
+        ),
     ] = 10,
-    tolerance_kwh: Annotated[str, typer.Option(help="What is tolerated in any case.")] = "0.1",
+    tolerance_kwh: Annotated[
+        str, typer.Option(help="The difference that is tolerated in any case.")
+    ] = "0.1",
     to_csv: Annotated[
-        Path | None, typer.Option("--csv", help="Write the lines there too.", metavar="FILE")
+        Path | None,
+        typer.Option("--csv", help="Write the lines to this file, too.", metavar="FILE"),
     ] = None,
     url: UrlOption = "",
     as_json: JsonOption = False,

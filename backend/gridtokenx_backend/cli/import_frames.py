@@ -44,12 +44,15 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def import_frames(
-    file: Annotated[Path, typer.Argument(help="What `gridtokenx-edge outbox export` wrote.")],
+    file: Annotated[
+        Path, typer.Argument(help="The file that `gridtokenx-edge outbox export` wrote.")
+    ],
     config: ConfigOption = CONFIG,
     *,
     url: UrlOption = "",
     acks: Annotated[
-        Path | None, typer.Option(help="Where the acks go; else FILE with .acks.", metavar="FILE")
+        Path | None,
+        typer.Option(help="The file for the acks. The default is FILE with .acks.", metavar="FILE"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -20,7 +20,9 @@ from gridtokenx_backend.cli.options import (
 from gridtokenx_backend.cli.output import print_answer, print_json, print_table
 from gridtokenx_backend.core.messages.inputs import MarketCommand
 
-ZoneOption = Annotated[str, typer.Option(metavar="NAME", help="Only this zone; else all.")]
+ZoneOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Take only this zone. The default is all zones.")
+]
 market = typer.Typer(no_args_is_help=True, help="Halt and resume trading.")
 
 

@@ -14,9 +14,11 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 UrlOption = Annotated[
-    str, typer.Option("--api", metavar="URL", help="The API's address, if not as in the config.")
+    str, typer.Option("--api", metavar="URL", help="The API's address, if it is not the config's.")
 ]
-ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Goes into the journal.")]
+ReasonOption = Annotated[
+    str, typer.Option(metavar="TEXT", help="The reason, which goes into the journal.")
+]
 
 
 def example(arguments: str) -> str:

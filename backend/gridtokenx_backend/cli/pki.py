@@ -61,7 +61,7 @@ def broker_config(
     config: ConfigOption = CONFIG,
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Where the broker listens.")] = 8883,
     address: Annotated[
-        str, typer.Option(help="The address that it listens on; all, if it is empty.")
+        str, typer.Option(help="The address that it listens on. If it is empty, it listens on all.")
     ] = "",
     *,
     as_json: JsonOption = False,

@@ -16,7 +16,7 @@ def replay(
     config: ConfigOption = CONFIG,
     *,
     verify: Annotated[
-        bool, typer.Option("--verify", help="From the first entry, with every signature.")
+        bool, typer.Option("--verify", help="Verify from the first entry on, with every signature.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

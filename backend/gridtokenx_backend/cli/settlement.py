@@ -24,17 +24,23 @@ from gridtokenx_backend.cli.output import print_answer, print_json, print_table,
 from gridtokenx_backend.core.model.local_time import parse_month
 from gridtokenx_backend.errors import OperatorError
 
-NumberArgument = Annotated[int, typer.Argument(metavar="NUMBER", help="As `list` shows it.")]
-ReferenceOption = Annotated[
-    str, typer.Option(metavar="TEXT", help="The bank's, for this payment and no other.")
+NumberArgument = Annotated[
+    int, typer.Argument(metavar="NUMBER", help="The number, as `list` shows it.")
 ]
-withdrawal = typer.Typer(no_args_is_help=True, help="Money that members want paid out.")
+ReferenceOption = Annotated[
+    str, typer.Option(metavar="TEXT", help="The bank's reference for this payment and no other.")
+]
+withdrawal = typer.Typer(
+    no_args_is_help=True, help="Show and settle the money that members want paid out."
+)
 rec = typer.Typer(no_args_is_help=True, help="Certificates of renewable energy (REC).")
 
 
 def deposit(
     wallet: Annotated[str, typer.Argument(metavar="WALLET", help="The member's address.")],
-    amount: Annotated[str, typer.Argument(metavar="GRX", help="What came in, such as 50.")],
+    amount: Annotated[
+        str, typer.Argument(metavar="GRX", help="The money that came in, such as 50.")
+    ],
     reference: ReferenceOption,
     config: ConfigOption = CONFIG,
     url: UrlOption = "",
@@ -52,16 +58,24 @@ def deposit(
 def correct(
     meter: Annotated[str, typer.Argument(metavar="METER", help="The meter's id.")],
     since: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Such as 2026-06-01T12:15+02:00.")
+        str,
+        typer.Option("--from", metavar="TIME", help="The start, such as 2026-06-01T12:15+02:00."),
     ],
     until: Annotated[
-        str, typer.Option("--to", metavar="TIME", help="Where a 15-minute interval ends.")
+        str,
+        typer.Option("--to", metavar="TIME", help="The end, at the end of a 15-minute interval."),
     ],
     imported: Annotated[
-        str, typer.Option("--import", metavar="KWH", help="What it really imported there.")
+        str,
+        typer.Option(
+            "--import", metavar="KWH", help="The energy that it really imported in this time."
+        ),
     ],
     exported: Annotated[
-        str, typer.Option("--export", metavar="KWH", help="What it really exported there.")
+        str,
+        typer.Option(
+            "--export", metavar="KWH", help="The energy that it really exported in this time."
+        ),
     ],
     reason: ReasonOption,
     config: ConfigOption = CONFIG,
@@ -154,7 +168,9 @@ def _show_withdrawal(done: dict[str, Any], *, as_json: bool) -> None:
 
 @rec.command("issue", epilog=example("rec issue 2026-06"))
 def issue(
-    month: Annotated[str, typer.Argument(metavar="MONTH", help="One that is over: 2026-06.")],
+    month: Annotated[
+        str, typer.Argument(metavar="MONTH", help="A month that is over, such as 2026-06.")
+    ],
     config: ConfigOption = CONFIG,
     url: UrlOption = "",
     *,
@@ -174,9 +190,15 @@ def issue(
 @rec.command("export", epilog=example("rec export --out certificates.csv"))
 def export(
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Instead of standard output.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to write instead of standard output."),
     ] = None,
-    month: Annotated[str, typer.Option(metavar="MONTH", help="Only those of 2026-06.")] = "",
+    month: Annotated[
+        str,
+        typer.Option(
+            metavar="MONTH", help="Take only the certificates of this month, such as 2026-06."
+        ),
+    ] = "",
     config: ConfigOption = CONFIG,
     url: UrlOption = "",
     *,

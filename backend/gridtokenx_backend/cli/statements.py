@@ -30,8 +30,10 @@ from gridtokenx_backend.statements.render.forms import report_as, statement_as
 
 ATTEMPTS = 5
 """Trading goes on while documents are made, and changes some, which are then made again."""
-MonthArgument = Annotated[str, typer.Argument(metavar="MONTH", help="Such as 2026-06.")]
-period = typer.Typer(no_args_is_help=True, help="Months: provisional, final, revised.")
+MonthArgument = Annotated[str, typer.Argument(metavar="MONTH", help="The month, such as 2026-06.")]
+period = typer.Typer(
+    no_args_is_help=True, help="Show and make provisional, final and revised months."
+)
 
 
 class FormName(StrEnum):
@@ -120,9 +122,14 @@ def _submit(api: OperatorApi, closing: MonthClosing, progress: Callable[[int, in
 def statement(
     month: MonthArgument,
     wallet: Annotated[
-        str, typer.Option("--wallet", metavar="ADDRESS", help="One member's; else all.")
+        str,
+        typer.Option(
+            "--wallet", metavar="ADDRESS", help="Take only this member. The default is all members."
+        ),
     ] = "",
-    form: Annotated[FormName, typer.Option("--format", help="What to write.")] = FormName.PDF,
+    form: Annotated[
+        FormName, typer.Option("--format", help="The format of what is written.")
+    ] = FormName.PDF,
     out: Annotated[Path, typer.Option("--out", help="The folder for the files.")] = Path(),
     config: ConfigOption = CONFIG,
     *,
@@ -168,7 +175,9 @@ def _document(settings: Settings, books: Books, step: PeriodCommand | None, wall
 
 def report(
     month: MonthArgument,
-    form: Annotated[FormName, typer.Option("--format", help="What to write.")] = FormName.PDF,
+    form: Annotated[
+        FormName, typer.Option("--format", help="The format of what is written.")
+    ] = FormName.PDF,
     out: Annotated[Path, typer.Option("--out", help="The folder for the file.")] = Path(),
     config: ConfigOption = CONFIG,
     *,

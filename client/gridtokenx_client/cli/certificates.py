@@ -22,7 +22,9 @@ from gridtokenx_client.wallet import Wallet, new_id
 
 rec_app = typer.Typer(help="Certificates of renewable energy (REC).", no_args_is_help=True)
 
-Serial = Annotated[str, typer.Argument(metavar="SERIAL", help="As `rec list` shows it.")]
+Serial = Annotated[
+    str, typer.Argument(metavar="SERIAL", help="The certificate's number, as `rec list` shows it.")
+]
 WalletOption = Annotated[
     str | None, typer.Option("--wallet", metavar="ADDRESS", help="Another wallet's address.")
 ]
@@ -34,7 +36,9 @@ def list_certificates(
     wallet: WalletOption = None,
     api: ApiOption = DEFAULT_API,
     *,
-    everyone: Annotated[bool, typer.Option("--all", help="Those of all wallets.")] = False,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="List the certificates of all wallets.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show certificates and what became of them."""
@@ -50,7 +54,9 @@ def list_certificates(
 )
 def transfer(
     serial: Serial,
-    to: Annotated[str, typer.Argument(metavar="ADDRESS", help="The member who is to have it.")],
+    to: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="The member who gets the certificate.")
+    ],
     key: KeyOption = None,
     api: ApiOption = DEFAULT_API,
     id_: IdOption = None,
@@ -72,7 +78,10 @@ def transfer(
 def retire(
     serial: Serial,
     beneficiary: Annotated[
-        str, typer.Option("--for", metavar="TEXT", help="In whose name it is used up.")
+        str,
+        typer.Option(
+            "--for", metavar="TEXT", help="The person or firm in whose name it is used up."
+        ),
     ],
     key: KeyOption = None,
     api: ApiOption = DEFAULT_API,

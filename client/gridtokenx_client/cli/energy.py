@@ -41,12 +41,20 @@ def energy(
     ] = None,
     time_zone: Annotated[
         str | None,
-        typer.Option("--time-zone", metavar="ZONE", help="Where days begin; else as here."),
+        typer.Option(
+            "--time-zone",
+            metavar="ZONE",
+            help="The zone by which days begin. The default is this machine's.",
+        ),
     ] = None,
     key: KeyOption = None,
     operator_token: Annotated[
         Path | None,
-        typer.Option("--operator-token", metavar="FILE", help="For the operator, of any meter."),
+        typer.Option(
+            "--operator-token",
+            metavar="FILE",
+            help="The file with the operator's token, which shows any meter.",
+        ),
     ] = None,
     api: ApiOption = DEFAULT_API,
     *,

@@ -52,27 +52,41 @@ class Segment(StrEnum):
 _SHORTEST_S = 0.001
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="The id of an open order.")]
 Price = Annotated[
-    str, typer.Option("--price", metavar="GRX", help="GRX for each kWh; none: a market order.")
+    str,
+    typer.Option(
+        "--price",
+        metavar="GRX",
+        help="GRX for each kWh. An order without a price is a market order.",
+    ),
 ]
 
 
 @order_app.command(epilog="Example: gridtokenx order place buy 1.5 --price 0.25 --for-s 900")
 def place(
-    side: Annotated[SideName, typer.Argument(help="What to do.")],
+    side: Annotated[SideName, typer.Argument(help="Whether to buy or to sell.")],
     kwh: Quantity,
     price: Price = "",
     tif: Annotated[
         Tif | None,
-        typer.Option("--tif", case_sensitive=False, help="GTC; IOC for a market order."),
+        typer.Option(
+            "--tif",
+            case_sensitive=False,
+            help="How long it is in force. The default is GTC; a market order has IOC.",
+        ),
     ] = None,
     for_s: Annotated[
-        float, typer.Option("--for-s", min=0, help="Rest so many seconds at most (GTT).")
+        float, typer.Option("--for-s", min=0, help="Let it rest for so many seconds at most (GTT).")
     ] = 0,
     minimum: Annotated[
-        str, typer.Option("--min", metavar="KWH", help="Trade at least so much at once, or none.")
+        str,
+        typer.Option("--min", metavar="KWH", help="Trade at least so much at once, or nothing."),
     ] = "",
-    stp: Annotated[Stp, typer.Option(help="When it meets an order of your own.")] = Stp.SKIP,
-    segment: Annotated[Segment, typer.Option(help="Where it is to trade.")] = Segment.REALTIME,
+    stp: Annotated[
+        Stp, typer.Option(help="What happens when it meets an order of your own.")
+    ] = Stp.SKIP,
+    segment: Annotated[
+        Segment, typer.Option(help="The market in which it trades.")
+    ] = Segment.REALTIME,
     key: KeyOption = None,
     api: ApiOption = DEFAULT_API,
     id_: IdOption = None,
@@ -119,7 +133,7 @@ def _usual_tif(price: str, for_s: float, segment: Segment) -> str:
 def amend(
     order: OrderId,
     kwh: Annotated[
-        str, typer.Option("--kwh", metavar="KWH", help="What it is for in all, traded or not.")
+        str, typer.Option("--kwh", metavar="KWH", help="The order's whole energy, traded or not.")
     ] = "",
     price: Annotated[
         str, typer.Option("--price", metavar="GRX", help="GRX for each kWh, such as 0.25.")
@@ -158,8 +172,10 @@ def cancel(
 
 @order_app.command("cancel-all", epilog="Example: gridtokenx order cancel-all --side sell")
 def cancel_all(
-    side: Annotated[SideName | None, typer.Option(help="Only of this side.")] = None,
-    segment: Annotated[Segment | None, typer.Option(help="Only of this segment.")] = None,
+    side: Annotated[SideName | None, typer.Option(help="Take only orders of this side.")] = None,
+    segment: Annotated[
+        Segment | None, typer.Option(help="Take only orders of this market segment.")
+    ] = None,
     key: KeyOption = None,
     api: ApiOption = DEFAULT_API,
     id_: IdOption = None,

@@ -26,25 +26,37 @@ class Form(StrEnum):
 
 
 def statement(
-    month: Annotated[str, typer.Argument(metavar="MONTH", help="Such as 2026-06.")],
-    form: Annotated[Form, typer.Option("--format", help="What to get.")] = Form.PDF,
+    month: Annotated[str, typer.Argument(metavar="MONTH", help="The month, such as 2026-06.")],
+    form: Annotated[Form, typer.Option("--format", help="The format of the statement.")] = Form.PDF,
     out: Annotated[
-        str, typer.Option("--out", metavar="FILE", help="Where to; - is the standard output.")
+        str,
+        typer.Option(
+            "--out", metavar="FILE", help="The file to write. With - it is standard output."
+        ),
     ] = "",
     revision: Annotated[
-        int, typer.Option("--revision", min=0, help="An earlier one; 0 is the newest.")
+        int,
+        typer.Option(
+            "--revision", min=0, help="An earlier revision. The default, 0, is the newest."
+        ),
     ] = 0,
     key: KeyOption = None,
     wallet: Annotated[
-        str | None, typer.Option("--wallet", metavar="ADDRESS", help="For the operator: whose.")
+        str | None,
+        typer.Option(
+            "--wallet", metavar="ADDRESS", help="The member whose statement the operator gets."
+        ),
     ] = None,
     operator_token: Annotated[
-        Path | None, typer.Option("--operator-token", metavar="FILE", help="For the operator.")
+        Path | None,
+        typer.Option(
+            "--operator-token", metavar="FILE", help="The file with the operator's token."
+        ),
     ] = None,
     api: ApiOption = DEFAULT_API,
     *,
     report: Annotated[
-        bool, typer.Option("--report", help="The whole community's report instead.")
+        bool, typer.Option("--report", help="Get the whole community's report instead.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON, for programs.")] = False,
 ) -> None:

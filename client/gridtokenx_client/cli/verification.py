@@ -45,7 +45,8 @@ def clearing(
         typer.Option("--interval", metavar="MS", help="The start of an interval, Unix ms."),
     ] = None,
     zone: Annotated[
-        str | None, typer.Option("--zone", metavar="NAME", help="One zone only, without coupling.")
+        str | None,
+        typer.Option("--zone", metavar="NAME", help="Verify one zone only, without coupling."),
     ] = None,
     api: ApiOption = DEFAULT_API,
     *,

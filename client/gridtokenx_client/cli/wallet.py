@@ -19,7 +19,9 @@ from gridtokenx_wire.keys import parse_public_key
 if TYPE_CHECKING:
     from gridtokenx_client.api import Api
 
-wallet_app = typer.Typer(help="A member's key, energy, money and orders.", no_args_is_help=True)
+wallet_app = typer.Typer(
+    help="Show and use a member's key, energy, money and orders.", no_args_is_help=True
+)
 
 KeyOption = Annotated[
     Path | None,
@@ -37,7 +39,7 @@ ApiOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 IdOption = Annotated[
     str | None,
-    typer.Option("--id", help="Your own id for it, used once.", metavar="ID"),
+    typer.Option("--id", help="Your own id for the instruction, which is used once.", metavar="ID"),
 ]
 Quantity = Annotated[str, typer.Argument(metavar="KWH", help="Energy, such as 1.5.")]
 PriceOption = Annotated[
@@ -213,7 +215,7 @@ def cancel(
 
 @wallet_app.command(epilog="Example: gridtokenx wallet standing sell --price 0.2 --keep 1")
 def standing(
-    side: Annotated[SideName, typer.Argument(help="What to do without being asked.")],
+    side: Annotated[SideName, typer.Argument(help="What to do without being asked each time.")],
     price: Annotated[
         str | None, typer.Option("--price", metavar="GRX", help="GRX for each kWh, such as 0.25.")
     ] = None,
@@ -227,14 +229,16 @@ def standing(
         ),
     ] = "",
     segment: Annotated[
-        SegmentName, typer.Option(help="The market: at once, or each 15 minutes' auction.")
+        SegmentName, typer.Option(help="The market: trade at once, or in each 15 minutes' auction.")
     ] = SegmentName.REALTIME,
     key: KeyOption = None,
     api: ApiOption = DEFAULT_API,
     id_: IdOption = None,
     *,
-    pause: Annotated[bool, typer.Option("--pause", help="Order nothing until it is set.")] = False,
-    off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
+    pause: Annotated[
+        bool, typer.Option("--pause", help="Order nothing until the standing order is set again.")
+    ] = False,
+    off: Annotated[bool, typer.Option("--off", help="End the standing order.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Sell surplus, or cover consumption, from now on; --off ends it."""
@@ -270,7 +274,7 @@ def standing(
 def withdraw(
     amount: Annotated[str, typer.Argument(metavar="GRX", help="Money, such as 25.5.")],
     reference: Annotated[
-        str, typer.Option(metavar="TEXT", help="What for; the operator reads it.")
+        str, typer.Option(metavar="TEXT", help="The reason, which the operator reads.")
     ],
     key: KeyOption = None,
     api: ApiOption = DEFAULT_API,

@@ -23,7 +23,7 @@ from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.errors import ConfigError, KeyFileError
 from gridtokenx_wire.keys import device_text, load_private_key
 
-PATIENCE_S = 120.0
+LONGEST_WAIT_S = 120.0
 _LOOK_EVERY_S = 0.1
 _RETRY_S = 30.0
 _STOP_S = 1.0
@@ -100,7 +100,7 @@ class RetiredKeys:
             now_acked = sum(each.uplink.counts.acked for each in self._all)
             if now_acked != acked:
                 acked, since_s = now_acked, time.monotonic()
-            if time.monotonic() - since_s >= PATIENCE_S:
+            if time.monotonic() - since_s >= LONGEST_WAIT_S:
                 self._log.warning("former_key_waits", unacked=self.unacked)
                 return
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -38,11 +38,16 @@ class FlowNow(Enum):
 def check(
     config: ConfigOption,
     meter: MeterOption = "",
-    duration: Annotated[int, typer.Option(min=5, max=86_400, help="Seconds of polling.")] = 60,
+    duration: Annotated[
+        int, typer.Option(min=5, max=86_400, help="How many seconds the meters are polled.")
+    ] = 60,
     flow: Annotated[
-        FlowNow | None, typer.Option(help="What flows at these meters now, as you know it.")
+        FlowNow | None,
+        typer.Option(help="The direction that you know the power at these meters to have now."),
     ] = None,
-    ack_wait: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds for an ack.")] = 15.0,
+    ack_wait: Annotated[
+        float, typer.Option(min=0.1, max=600, help="How many seconds to wait for an ack.")
+    ] = 15.0,
     as_json: JsonOption = False,
 ) -> None:
     """Check the whole site before leaving it; exit code 1 if it is not ready.

@@ -47,10 +47,12 @@ from gridtokenx_wire.units import format_kwh
 
 T = TypeVar("T")
 _MS_AN_HOUR = 3_600_000
-MeterOption = Annotated[str, typer.Option(help="The meter's id; the only one if left out.")]
+MeterOption = Annotated[
+    str, typer.Option(help="The meter's id. It may be left out if there is only one.")
+]
 
 app = typer.Typer(
-    help="What a DLMS meter holds, and where one is.",
+    help="Find DLMS meters, and show what they hold.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -59,8 +61,10 @@ app = typer.Typer(
 @app.command(epilog=example("dlms scan /dev/ttyUSB1"))
 def scan(
     where: WhereArgument,
-    addresses: Annotated[str, typer.Option(help="Physical addresses, such as 1,17,100.")] = "",
-    baud: Annotated[int | None, typer.Option(help="Only this baud rate.")] = None,
+    addresses: Annotated[
+        str, typer.Option(help="Try these physical addresses, such as 1,17,100.")
+    ] = "",
+    baud: Annotated[int | None, typer.Option(help="Try only this baud rate.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find DLMS meters, as the public client, and name them. Only reads.
@@ -121,7 +125,9 @@ def clock(config: ConfigOption, meter: MeterOption = "", as_json: JsonOption = F
 def profile(
     config: ConfigOption,
     meter: MeterOption = "",
-    hours: Annotated[float, typer.Option(min=0.25, max=24 * 62, help="How far back.")] = 24.0,
+    hours: Annotated[
+        float, typer.Option(min=0.25, max=24 * 62, help="How many hours to look back.")
+    ] = 24.0,
     as_json: JsonOption = False,
 ) -> None:
     """Show the load profile's newest rows: the registers at the end of each interval."""

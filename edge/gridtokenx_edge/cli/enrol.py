@@ -27,7 +27,9 @@ from gridtokenx_wire.errors import ConfigError, KeyFileError, WireError
 
 _MENDABLE = (CannotEnrol, KeyFileError, ConfigError)
 _MOST_TOKEN_CHARS = 200
-UrlOption = Annotated[str, typer.Option("--backend", metavar="URL", help="The backend's API.")]
+UrlOption = Annotated[
+    str, typer.Option("--backend", metavar="URL", help="The address of the backend's API.")
+]
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Allow plain HTTP over a network that you trust.")
 ]
@@ -35,12 +37,19 @@ InsecureOption = Annotated[
 
 def enrol(
     backend: UrlOption,
-    config: Annotated[Path, typer.Option("--config", "-c", help="Made if it is missing.")] = Path(
-        "edge.toml"
-    ),
-    token: Annotated[str, typer.Option(help="The one-time token; - reads it from stdin.")] = "",
-    token_file: Annotated[Path | None, typer.Option(help="A file that holds it.")] = None,
-    site_name: Annotated[str, typer.Option(help="For people; else as the token says.")] = "",
+    config: Annotated[
+        Path,
+        typer.Option("--config", "-c", help="The site's edge.toml. It is made if it is missing."),
+    ] = Path("edge.toml"),
+    token: Annotated[
+        str, typer.Option(help="The one-time token. With - it is read from stdin.")
+    ] = "",
+    token_file: Annotated[
+        Path | None, typer.Option(help="A file that holds the one-time token.")
+    ] = None,
+    site_name: Annotated[
+        str, typer.Option(help="The site's name for people. The default is the token's.")
+    ] = "",
     insecure: InsecureOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,7 +93,12 @@ def _token(text: str, file: Path | None) -> Token:
 def rotate(
     config: ConfigOption,
     backend: Annotated[
-        str, typer.Option("--backend", metavar="URL", help="If not as in the config.")
+        str,
+        typer.Option(
+            "--backend",
+            metavar="URL",
+            help="The address of the backend's API, if it is not the config's.",
+        ),
     ] = "",
     insecure: InsecureOption = False,
     as_json: JsonOption = False,

@@ -25,13 +25,19 @@ from gridtokenx_edge.polling.faults import LineDown
 
 T = TypeVar("T")
 
-PortOption = Annotated[str, typer.Option("--port", help="Its serial port.")]
-HostOption = Annotated[str, typer.Option("--host", help="Or its server, HOST[:PORT].")]
-AddressOption = Annotated[str, typer.Option("--address", help="Its Modbus address.")]
-BaudOption = Annotated[str, typer.Option("--baud", help="Baud rate of the serial line.")]
-ParityOption = Annotated[str, typer.Option("--parity", help="N, E or O.")]
+PortOption = Annotated[str, typer.Option("--port", help="The meter's serial port.")]
+HostOption = Annotated[
+    str, typer.Option("--host", help="The meter's TCP server instead, as HOST[:PORT].")
+]
+AddressOption = Annotated[str, typer.Option("--address", help="The meter's Modbus address.")]
+BaudOption = Annotated[str, typer.Option("--baud", help="The baud rate of the serial line.")]
+ParityOption = Annotated[
+    str, typer.Option("--parity", help="The parity of the serial line: N, E or O.")
+]
 StopBitsOption = Annotated[int, typer.Option("--stop-bits", min=1, max=2)]
-RtuOption = Annotated[bool, typer.Option("--rtu-over-tcp", help="The host passes RTU frames.")]
+RtuOption = Annotated[
+    bool, typer.Option("--rtu-over-tcp", help="The host passes RTU frames through.")
+]
 
 
 class PlaceOptions(msgspec.Struct, frozen=True, kw_only=True):

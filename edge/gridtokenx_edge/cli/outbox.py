@@ -38,7 +38,7 @@ from gridtokenx_wire.keys import device_id, device_text, load_private_key
 _SILENT_S = 1.0
 
 app = typer.Typer(
-    help="What is stored and not acked: look at it, verify it, carry it by hand.",
+    help="Show, verify and export the frames that are stored and not acked.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -89,7 +89,7 @@ def verify(config: ConfigOption, as_json: JsonOption = False) -> None:
 
 @app.command(epilog=example("outbox export site.frames --config config/edge.toml"))
 def export(
-    file: Annotated[Path, typer.Argument(help="Where the frames go.")],
+    file: Annotated[Path, typer.Argument(help="The file to which the frames are written.")],
     config: ConfigOption,
     as_json: JsonOption = False,
 ) -> None:
@@ -124,7 +124,7 @@ def export(
 
 @app.command(epilog=example("outbox acked site.acks --config config/edge.toml"))
 def acked(
-    file: Annotated[Path, typer.Argument(help="What `gridtokenx-backend import` wrote.")],
+    file: Annotated[Path, typer.Argument(help="The file that `gridtokenx-backend import` wrote.")],
     config: ConfigOption,
     as_json: JsonOption = False,
 ) -> None:

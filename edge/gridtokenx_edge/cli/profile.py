@@ -39,10 +39,12 @@ from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.meters.profile import Profile, is_file, load_profile, profile_names
 from gridtokenx_wire.errors import ConfigError
 
-ProfileArgument = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A model, or a file.")]
+ProfileArgument = Annotated[
+    str, typer.Argument(metavar="NAME|FILE", help="The name of a model, or a profile's file.")
+]
 
 app = typer.Typer(
-    help="The models that a gateway reads, and profiles of others.", no_args_is_help=True
+    help="Show the models that a gateway reads, and make profiles of others.", no_args_is_help=True
 )
 
 
@@ -100,7 +102,9 @@ def try_out(
     parity: ParityOption = "",
     stop_bits: StopBitsOption = 1,
     rtu_over_tcp: RtuOption = False,
-    recording: Annotated[str, typer.Option(help="Or what was recorded of it.")] = "",
+    recording: Annotated[
+        str, typer.Option(help="A recording of the meter, instead of its port or host.")
+    ] = "",
     record: RecordOption = "",
     as_json: JsonOption = False,
 ) -> None:

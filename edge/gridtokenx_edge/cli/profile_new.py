@@ -74,16 +74,42 @@ class DisplaySearch(msgspec.Struct, kw_only=True):
     serial: str = ""
 
 
+NameOption = Annotated[str, typer.Option(help='The maker and the model, such as "Acme EM3".')]
+MakerOption = Annotated[
+    str, typer.Option(help="The maker as it begins the meters' ids, such as ACME.")
+]
+OutOption = Annotated[str, typer.Option(help="The file to write. The default is made of the name.")]
+ShowsOption = Annotated[
+    list[str] | None, typer.Option(help="What the display shows now, such as import=1234.5.")
+]
+ThenOption = Annotated[
+    list[str] | None, typer.Option(help="What the display shows after --wait-s.")
+]
+WaitOption = Annotated[
+    float,
+    typer.Option(min=0, max=3600, help="How many seconds pass between --shows and --then."),
+]
+RegisterOption = Annotated[
+    list[str] | None, typer.Option(help=f"A register that is known: {FORM}.")
+]
+WordOrderOption = Annotated[
+    str, typer.Option(help="The order of words, msw_first or lsw_first, if it is known.")
+]
+RegistersOption = Annotated[
+    str, typer.Option(help="Look only at these registers, such as 0-511,0x5000-0x50ff.")
+]
+
+
 def new(
-    name: Annotated[str, typer.Option(help='Maker and model, such as "Acme EM3".')] = "",
-    maker: Annotated[str, typer.Option(help="As in ids, such as ACME.")] = "",
-    out: Annotated[str, typer.Option(help="The file to write; default: from the name.")] = "",
-    shows: Annotated[list[str] | None, typer.Option(help="On the display: import=1234.5.")] = None,
-    then: Annotated[list[str] | None, typer.Option(help="The same, --wait-s later.")] = None,
-    wait_s: Annotated[float, typer.Option(min=0, max=3600, help="Between the two.")] = 30,
-    register: Annotated[list[str] | None, typer.Option(help=f"What is known: {FORM}.")] = None,
-    word_order: Annotated[str, typer.Option(help="msw_first or lsw_first, if known.")] = "",
-    registers: Annotated[str, typer.Option(help="Look only here: 0-511,0x5000-0x50ff.")] = "",
+    name: NameOption = "",
+    maker: MakerOption = "",
+    out: OutOption = "",
+    shows: ShowsOption = None,
+    then: ThenOption = None,
+    wait_s: WaitOption = 30,
+    register: RegisterOption = None,
+    word_order: WordOrderOption = "",
+    registers: RegistersOption = "",
     port: PortOption = "",
     host: HostOption = "",
     address: AddressOption = "",

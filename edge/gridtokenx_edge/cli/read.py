@@ -35,7 +35,9 @@ from gridtokenx_edge.modbus.readers import load_any
 def read(
     config: ConfigOption,
     meter: MeterOption = "",
-    raw: Annotated[bool, typer.Option("--raw", help="Registers and bytes too.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Show the registers and the bytes, too.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read meters once and show all that they tell; exit code 1 if one does not answer."""

@@ -55,20 +55,27 @@ from gridtokenx_edge.commissioning.scan.target import (
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
 from gridtokenx_edge.polling.faults import LineDown
 
+StopBitsOption = Annotated[
+    int,
+    typer.Option(min=1, max=2, help="How many stop bits there are; used with --baud and --parity."),
+]
+
 
 def scan(
     where: WhereArgument,
-    addresses: Annotated[str, typer.Option(help="Only these, such as 1-20,33.")] = "",
-    baud: Annotated[str, typer.Option(help="Only these baud rates, such as 9600,19200.")] = "",
-    parity: Annotated[str, typer.Option(help="Only these parities, such as N,E.")] = "",
-    stop_bits: Annotated[int, typer.Option(min=1, max=2, help="With --baud, --parity.")] = 1,
+    addresses: Annotated[str, typer.Option(help="Try only these addresses, such as 1-20,33.")] = "",
+    baud: Annotated[str, typer.Option(help="Try only these baud rates, such as 9600,19200.")] = "",
+    parity: Annotated[str, typer.Option(help="Try only these parities, such as N,E.")] = "",
+    stop_bits: StopBitsOption = 1,
     rtu_over_tcp: Annotated[bool, typer.Option(help="The host passes RTU frames through.")] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="All rates, parities and addresses; takes long.")
+        bool, typer.Option("--all", help="Try all rates, parities and addresses. It takes long.")
     ] = False,
     dlms: Annotated[
         bool | None,
-        typer.Option(help="DLMS meters too; otherwise only if there is no Modbus one."),
+        typer.Option(
+            help="Look for DLMS meters, too. The default is only where no Modbus meter answers."
+        ),
     ] = None,
     record: RecordOption = "",
     toml: Annotated[bool, typer.Option("--toml", help="Print it as lines for edge.toml.")] = False,

@@ -33,9 +33,13 @@ _REFRESH_S = 1.0
 
 def watch(
     config: ConfigOption,
-    bus: Annotated[str, typer.Option(help="Only the bus with this name.")] = "",
-    every: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds for a round.")] = 2.0,
-    rounds: Annotated[int, typer.Option(min=0, help="End after so many; 0: until Ctrl-C.")] = 0,
+    bus: Annotated[str, typer.Option(help="Watch only the bus with this name.")] = "",
+    every: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="How many seconds a round takes.")
+    ] = 2.0,
+    rounds: Annotated[
+        int, typer.Option(min=0, help="End after so many rounds. With 0 it runs until Ctrl-C.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Watch the meters live: values with their age, faults, round trips, the line's load."""

@@ -12,20 +12,27 @@ from gridtokenx_sim.demo.processes.broker import BrokerChoice
 def demo(
     *,
     speed: Annotated[
-        float, typer.Option(metavar="N", help="Community seconds in a real second, 1 to 3600.")
+        float,
+        typer.Option(
+            metavar="N", help="How many community seconds pass in a real second, 1 to 3600."
+        ),
     ] = 180.0,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over: a new community.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over with a new community.")
+    ] = False,
     until_settled: Annotated[
         bool,
         typer.Option(
-            "--until-settled", help="Stop when both markets have settled a trade; check it all."
+            "--until-settled",
+            help="Stop when both markets have settled a trade, and check everything.",
         ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="With --until-settled: print JSON, for programs.")
     ] = False,
     broker: Annotated[
-        BrokerChoice, typer.Option(help="The MQTT broker; auto takes Mosquitto if it is installed.")
+        BrokerChoice,
+        typer.Option(help="The MQTT broker. With auto it is Mosquitto if it is installed."),
     ] = BrokerChoice.AUTO,
 ) -> None:
     """Run a whole community here: meters, gateways, broker, backend, members.

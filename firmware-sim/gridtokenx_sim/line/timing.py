@@ -28,7 +28,7 @@ class WireTiming:
         self._meters_spoke = False
 
     def set_baud(self, baud: int) -> None:
-        """Change the rate of what is carried from now on."""
+        """Change the rate of the bytes that are sent from now on."""
         self._byte_s = _BITS_PER_BYTE / baud
 
     def request(self, count: int, now_s: float) -> float | None:

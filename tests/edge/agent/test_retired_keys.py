@@ -1,4 +1,4 @@
-"""RetiredKey keys of a gateway: what they have left is sent first, and then they are done."""
+"""Retired keys of a gateway: the frames that they left are sent first, and then they are done."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_a_former_key_that_is_not_heard_does_not_hold_the_new_one_up(
     device_key: Ed25519PrivateKey,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(retired_keys, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(retired_keys, "LONGEST_WAIT_S", 0.3)
     backend.is_mute = True
     async with site(tmp_path, backend, broker.port, device_key) as (formers, log):
         await asyncio.wait_for(formers.go_first(), 20)

@@ -110,7 +110,7 @@ async def test_an_agent_that_is_stuck_is_silent_and_speaks_again_when_freed(
         await asyncio.sleep(0.2)  # what was on its way
         manager.has("")
         seen = len(manager.messages)
-        await asyncio.sleep(0.6)  # three times the watchdog's patience
+        await asyncio.sleep(0.6)  # three times the watchdog's limit
         assert not manager.has("WATCHDOG=1", after=seen)
         drain = asyncio.create_task(asyncio.to_thread(_read_all, reader))
         await wait_until(lambda: manager.has("WATCHDOG=1", after=seen))

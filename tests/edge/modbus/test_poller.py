@@ -268,7 +268,7 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_polls(
 async def test_dead_meters_cost_at_most_their_declared_share_of_the_bus(
     meters: Any, wait_until: Any, dead: int
 ) -> None:
-    """Fifteen live meters, and up to three that were never there: in any stretch of time the dead
+    """Fifteen live meters, and up to three that were never there: in any span of time the dead
     ones together hold the line for a tenth of it, and one time-out more."""
     live = [meters.meter("eastron_sdm630", at) for at in range(1, 16)]
     gone = [meters.meter("eastron_sdm630", at, fault=[{"kind": "silence"}]) for at in (31, 32, 33)]

@@ -383,7 +383,7 @@ def test_what_is_affordable_is_whole_lots(price: int, affordable: int) -> None:
     assert floor.market.entry_rules.affordable_uwh("anna", GRX_1) < KWH
 
 
-def test_a_full_book_asks_for_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_book_answers_that_it_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gridtokenx_backend.core.market.entry_rules.MAX_OPEN_ORDERS", 2)
     floor = Floor()
     assert floor.trades("anna sells 1 at 0.5", "ben sells 1 at 0.5") == []

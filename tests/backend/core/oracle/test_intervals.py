@@ -159,7 +159,7 @@ def test_late_readings_before_and_after_a_rollover_find_their_place() -> None:
     assert [row[1:3] for row in metered.energy()] == [(10, 0), (10, 1), (10, 1), (60, 1), (10, 1)]
 
 
-def test_a_short_pause_is_no_stretch() -> None:
+def test_a_short_pause_is_no_estimated_span() -> None:
     metered = Metered()
     metered.read((at(7), 0, 0), (at(23), 16, 0))
     assert metered.read((at(15), 9, 0)) == ["not_after_last"]

@@ -249,7 +249,7 @@ def test_ids_of_standing_orders_are_reserved(
     assert refuse(market, market.anna.order(client_id, "sell", "1", "0.2")) is reason
 
 
-def test_too_many_remembered_ids_ask_for_patience(
+def test_too_many_remembered_ids_make_the_core_busy(
     market: Village, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gridtokenx_backend.core.orders.instructions.MAX_REMEMBERED", 2)

@@ -39,21 +39,21 @@ def encode(point: Point, value: int) -> tuple[int, ...]:
 
 
 class Site:
-    """A power in W for each stretch of ms, the last for ever, and the counters that follow."""
+    """A power in W for each span of ms, the last for ever, and the counters that follow."""
 
-    def __init__(self, stretches: Sequence[tuple[int, int]]) -> None:
-        self.stretches = [*stretches, (10**9, stretches[-1][1])]
+    def __init__(self, spans: Sequence[tuple[int, int]]) -> None:
+        self.spans = [*spans, (10**9, spans[-1][1])]
 
     def power_w(self, at_ms: int) -> int:
-        for lasts_ms, power_w in self.stretches:
+        for lasts_ms, power_w in self.spans:
             if at_ms < lasts_ms:
                 return power_w
             at_ms -= lasts_ms
-        raise AssertionError("the last stretch is as good as endless")
+        raise AssertionError("the last span is as good as endless")
 
     def energy_uwh(self, at_ms: int, sign: int) -> int:
         w_ms = 0
-        for lasts_ms, power_w in self.stretches:
+        for lasts_ms, power_w in self.spans:
             w_ms += max(0, sign * power_w) * max(0, min(lasts_ms, at_ms))
             at_ms -= lasts_ms
         return START_UWH + w_ms * 10 // 36
@@ -257,7 +257,7 @@ def test_nothing_is_said_without_samples_or_from_a_few() -> None:
     assert "counter_untold" in judged(profile, LONG.samples(profile, 2_000, 3))
 
 
-stretches = st.lists(
+spans = st.lists(
     st.tuples(st.integers(5_000, 60_000), st.integers(-9_000, 9_000)), min_size=1, max_size=30
 )
 
@@ -265,7 +265,7 @@ stretches = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(
     model=st.sampled_from(MODELS),
-    parts=stretches,
+    parts=spans,
     every_ms=st.integers(200, 4_000),
     count=st.integers(5, 60),
     lag_ms=st.integers(0, 1_500),

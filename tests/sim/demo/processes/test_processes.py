@@ -163,7 +163,7 @@ async def test_a_part_that_dies_is_told_and_started_again(
     assert _pids(tmp_path) != [pid]
 
 
-async def test_a_part_that_keeps_failing_is_tried_with_growing_patience(
+async def test_a_part_that_keeps_failing_is_tried_again_after_growing_pauses(
     tmp_path: Path, supervisor: tuple[Supervisor, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor_module, "_FIRST_WAIT_S", 0.05)
