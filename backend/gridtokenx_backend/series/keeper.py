@@ -131,12 +131,18 @@ class SeriesKeeper:
             self._caught_up.set()
 
     async def _write(self, buffer: SeriesBuffer) -> None:
-        """Write some days at a time; only the last write says that the entries are in the store.
+        """Write some days at a time; the last write also says that the entries are in the store.
 
-        A crash in between leaves rows that will be written again with the same values.
+        So a few days, as between two flushes, are stored with it or not at all. A stop within many
+        leaves rows that will be written again with the same values.
         """
-        applied = await self._store.applied()
         days = list(buffer.days.items())
-        for start in range(0, len(days), _DAYS_WRITTEN):
-            await self._store.put(dict(days[start : start + _DAYS_WRITTEN]), applied)
-        await self._store.put({}, buffer.seq)
+        *earlier, last = (
+            dict(days[start : start + _DAYS_WRITTEN])
+            for start in range(0, max(1, len(days)), _DAYS_WRITTEN)
+        )
+        if earlier:
+            applied = await self._store.applied()
+            for some in earlier:
+                await self._store.put(some, applied)
+        await self._store.put(last, buffer.seq)

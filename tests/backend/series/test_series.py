@@ -6,7 +6,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ from gridtokenx_backend.replay.series_check import SeriesCheck
 from gridtokenx_backend.series import keeper as keeper_module
 from gridtokenx_backend.series.day import DAY_MS, SLOTS, MeterDay, unpack
 from gridtokenx_backend.series.keeper import SeriesKeeper
-from gridtokenx_backend.series.store import SeriesStore, open_series, open_series_readonly
+from gridtokenx_backend.series.store import Days, SeriesStore, open_series, open_series_readonly
 
 TODAY = START_MS // DAY_MS
 T0 = TODAY * DAY_MS
@@ -253,6 +253,27 @@ async def test_a_crash_between_two_writes_leaves_it_behind_and_not_wrong(lane: L
     async with lane.keeper() as keeper:
         assert await lane.count(keeper) == 13
     assert await lane.verified() == 13
+
+
+async def test_a_stop_after_any_write_leaves_what_verification_finds_right(lane: Lane) -> None:
+    async with store_in(lane.path) as store:
+        writes = []
+        put = store.put
+
+        async def put_once(days: Days, applied: int) -> None:
+            if writes:
+                raise asyncio.CancelledError
+            writes.append(applied)
+            await put(days, applied)
+
+        store.put = put_once  # type: ignore[method-assign]
+        keeper = SeriesKeeper(store, lane.journal, lane.writer)
+        await lane.read(10)
+        with suppress(asyncio.CancelledError):
+            await keeper._catch_up()
+        lane.writer.followers.clear()
+    assert writes == [lane.writer.durable_seq]
+    assert await lane.verified() == 10
 
 
 async def test_a_series_of_a_longer_journal_is_built_anew(lane: Lane) -> None:
