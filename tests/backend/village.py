@@ -84,8 +84,8 @@ class Resident:
         issued_ms: int = START_MS,
         community: str = NAME,
     ) -> Order:
-        given = {"side": side, "quantity_kwh": kwh, "price_grx_per_kwh": price, "tif": tif}
-        return Order(**self._head(client_id, issued_ms, community), **given)
+        fields = {"side": side, "quantity_kwh": kwh, "price_grx_per_kwh": price, "tif": tif}
+        return Order(**self._head(client_id, issued_ms, community), **fields)
 
     def cancel(self, client_id: str, order: str, issued_ms: int = START_MS) -> Cancel:
         return Cancel(**self._head(client_id, issued_ms, NAME), order=order)
@@ -100,8 +100,8 @@ class Resident:
         active: bool = True,
         issued_ms: int = START_MS,
     ) -> Standing:
-        given = {"side": side, "price_grx_per_kwh": price, "keep_kwh": keep, "active": active}
-        return Standing(**self._head(client_id, issued_ms, NAME), **given)
+        fields = {"side": side, "price_grx_per_kwh": price, "keep_kwh": keep, "active": active}
+        return Standing(**self._head(client_id, issued_ms, NAME), **fields)
 
     def sign(self, instruction: Instruction) -> bytes:
         """The compact JWS, as it is posted."""
@@ -122,8 +122,8 @@ class Gateway:
 
     def seal(self, readings: Sequence[Reading], clock: ClockStatus = NTP, **other: Any) -> bytes:
         """The next signed frame. `other` may name device, chain, seq or prev to be put into it."""
-        given = {"device": self.device, "chain": self.chain, "seq": self.seq, "prev": self.prev}
-        return seal_frame(build_frame(**(given | other), clock=clock, readings=readings), self.key)
+        fields = {"device": self.device, "chain": self.chain, "seq": self.seq, "prev": self.prev}
+        return seal_frame(build_frame(**(fields | other), clock=clock, readings=readings), self.key)
 
     def next(self, readings: Sequence[Reading], clock: ClockStatus = NTP) -> bytes:
         """The next signed frame, and the chain goes on behind it."""
@@ -155,9 +155,9 @@ def device_terms(gateway: Gateway, **other: Any) -> dict[str, Any]:
 
 
 def meter_terms(meter: str, device: Gateway, of: Resident, **other: Any) -> dict[str, Any]:
-    given = {"id": meter, "device": device.name, "owner": of.name, "max_power_kw": "10"}
-    given["max_production_ratio"] = 0  # what it does is shown in test_oracle
-    return given | other
+    terms = {"id": meter, "device": device.name, "owner": of.name, "max_power_kw": "10"}
+    terms["max_production_ratio"] = 0  # what it does is shown in test_oracle
+    return terms | other
 
 
 def toml_of(document: dict[str, Any]) -> str:
@@ -210,10 +210,10 @@ class Village:
         self.community = Community()
         self.configure()
 
-    def apply(self, given: inputs.Input, at_ms: int | None = None) -> Result:
+    def apply(self, input_: inputs.Input, at_ms: int | None = None) -> Result:
         if at_ms is not None:
             self.at_ms = at_ms
-        return machine.apply(self.community, given, self.at_ms)
+        return machine.apply(self.community, input_, self.at_ms)
 
     def configure(self, **changed: Any) -> Configured:
         """Puts the terms into force, with sections of them replaced."""

@@ -111,8 +111,8 @@ async def test_what_cannot_be_meant_is_refused_and_not_journaled(
 @pytest.mark.parametrize("curve", [[(HUGE, "1")], [(5, "1")] * 200, [(-HUGE, "1")]])
 async def test_a_curve_beyond_a_day_is_refused(served: Api, curve: list[tuple[int, str]]) -> None:
     before = served.state()
-    given = Standing(
+    standing = Standing(
         **served.anna._head("s", START_MS, NAME), side="buy", price_grx_per_kwh="1", curve=curve
     )
-    assert_problem(await served.tell("/v1/standing-orders", served.anna, given), 400)
+    assert_problem(await served.tell("/v1/standing-orders", served.anna, standing), 400)
     assert served.state() == before

@@ -155,12 +155,12 @@ async def test_nobody_else_is_told_anything(api: Api) -> None:
     ],
 )
 async def test_a_span_that_is_none_is_refused(api: Api, from_ms: Any, to_ms: Any) -> None:
-    given = {"from_ms": from_ms, "to_ms": to_ms}
-    problem(await api.get(PATH, params=given, headers=bearer(TOKEN)), 400, "bad_request")
+    params = {"from_ms": from_ms, "to_ms": to_ms}
+    problem(await api.get(PATH, params=params, headers=bearer(TOKEN)), 400, "bad_request")
 
 
 @unchanging
 async def test_what_has_not_begun_is_no_row(api: Api) -> None:
-    given = span(NOW + INTERVAL_MS, NOW + 4 * INTERVAL_MS)
-    answer = await api.get(PATH, params=given, headers=bearer(TOKEN))
+    params = span(NOW + INTERVAL_MS, NOW + 4 * INTERVAL_MS)
+    answer = await api.get(PATH, params=params, headers=bearer(TOKEN))
     assert (answer.json()["intervals"], answer.json()["missing"]) == ([], 0)

@@ -86,11 +86,11 @@ def test_a_file_is_shown_without_a_backend(file: Path, command: Command) -> None
 
 def test_a_file_is_imported_once(site: tuple[Path, str], file: Path, command: Command) -> None:
     config, api = site
-    given = ("grid", "import", str(file), "-c", str(config), "--api", api)
-    first = json.loads(command(*given, "--json").out)
+    arguments = ("grid", "import", str(file), "-c", str(config), "--api", api)
+    first = json.loads(command(*arguments, "--json").out)
     assert first["is_new"]
     assert (first["values"], first["missing"], first["left_out"]) == (8, 1, {})
-    again = command(*given)
+    again = command(*arguments)
     assert again.out.endswith(f"was there before, as entry {first['entry']}\n")
 
 
@@ -109,9 +109,9 @@ def test_reconcile_shows_each_day_and_tells_what_differs(
     site: tuple[Path, str], file: Path, tmp_path: Path, command: Command
 ) -> None:
     config, api = site
-    given = ("reconcile", str(file), "-c", str(config), "--api", api)
+    arguments = ("reconcile", str(file), "-c", str(config), "--api", api)
     out = tmp_path / "differences.csv"
-    ran = command(*given, "--json", "--csv", str(out))
+    ran = command(*arguments, "--json", "--csv", str(out))
     assert ran.status == 1
     flat, plant = json.loads(ran.out)
     assert flat == {
@@ -129,7 +129,7 @@ def test_reconcile_shows_each_day_and_tells_what_differs(
     }
     assert (plant["intervals"], plant["only_gateway"], plant["verdict"]) == (3, 1, "differs")
     assert plant["difference_kwh"] == "-0.400000000"
-    shown = command(*given).out.splitlines()
+    shown = command(*arguments).out.splitlines()
     assert max(map(len, shown)) <= 80
     (row,) = [line for line in shown if "plant" in line]
     cells = [cell.strip() for cell in row.strip("│").split("│")]
@@ -139,7 +139,7 @@ def test_reconcile_shows_each_day_and_tells_what_differs(
         written = list(csv.DictReader(stream))
     assert [row["verdict"] for row in written] == ["ok", "differs"]
     assert set(written[0]) == set(HEADINGS)
-    tolerated = command(*given, "--tolerance-kwh", "0.4", "--json")
+    tolerated = command(*arguments, "--tolerance-kwh", "0.4", "--json")
     assert json.loads(tolerated.out)[1]["verdict"] == "incomplete"
 
 

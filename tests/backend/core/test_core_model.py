@@ -85,12 +85,12 @@ class CoreAgainstReference(RuleBasedStateMachine):
 
     # --- the two cores --------------------------------------------------------------------------
 
-    def apply(self, given: Input) -> Result:
-        outcome = machine.apply(self.core, given, self.at_ms)
-        assert machine.apply(self.double, given, self.at_ms) == outcome
+    def apply(self, input_: Input) -> Result:
+        outcome = machine.apply(self.core, input_, self.at_ms)
+        assert machine.apply(self.double, input_, self.at_ms) == outcome
         if not isinstance(outcome, NotJournaled):
             seq = self.core.entries
-            self.entries.append(make_entry(seq, self.at_ms, given, outcome, bytes(16)))
+            self.entries.append(make_entry(seq, self.at_ms, input_, outcome, bytes(16)))
             self._same_movements(outcome)
         return outcome
 
@@ -267,13 +267,17 @@ class CoreAgainstReference(RuleBasedStateMachine):
         self.fresh += 1
         return client_id or f"fresh-{self.fresh}", self.at_ms + issued_ms
 
-    def _tell(self, who: str, given: Instruction, carry_out: Any) -> tuple[Result, Any] | None:
+    def _tell(
+        self, who: str, instruction: Instruction, carry_out: Any
+    ) -> tuple[Result, Any] | None:
         """(outcome, the reference's) of an instruction, or None if both refuse or repeat it."""
         before = len(self.reference.transfers)
-        outcome = self.apply(order_input(PEOPLE[who].sign(given)))
-        at_ms, client_id = self.at_ms, given.id
+        outcome = self.apply(order_input(PEOPLE[who].sign(instruction)))
+        at_ms, client_id = self.at_ms, instruction.id
         try:
-            entry = self.reference.remember(who, client_id, given, given.issued_ms, at_ms)
+            entry = self.reference.remember(
+                who, client_id, instruction, instruction.issued_ms, at_ms
+            )
             expected = Repeated(entry) if entry else carry_out()
         except Refusal as refusal:
             expected = refusal.reason
@@ -282,8 +286,8 @@ class CoreAgainstReference(RuleBasedStateMachine):
             assert said == expected
             return None
         assert not isinstance(expected, str), (outcome, expected)
-        self.said = (who, given)
-        self.reference.carried_out(who, client_id, given, at_ms)
+        self.said = (who, instruction)
+        self.reference.carried_out(who, client_id, instruction, at_ms)
         self._moved_as(before)
         return outcome, expected
 
@@ -302,8 +306,8 @@ class CoreAgainstReference(RuleBasedStateMachine):
     @rule()
     def say_it_again(self) -> None:
         if self.said is not None:
-            who, given = self.said
-            assert self._tell(who, given, lambda: pytest.fail("carried out twice")) is None
+            who, instruction = self.said
+            assert self._tell(who, instruction, lambda: pytest.fail("carried out twice")) is None
 
     @rule(what=st.sampled_from(["restart", "restart", "resume", "resume", "pause"]))
     def interrupt(self, what: str) -> None:

@@ -85,16 +85,16 @@ def every_kind(village: Village) -> list[inputs.Input]:
 
 def test_every_input_is_read_back_from_what_is_kept_of_it(village: Village) -> None:
     kinds = []
-    for given in every_kind(village):
-        kinds.append(kind_of(given))
-        assert parse(kind_of(given), given.raw) == given
+    for input_ in every_kind(village):
+        kinds.append(kind_of(input_))
+        assert parse(kind_of(input_), input_.raw) == input_
     assert set(kinds) == {"frame", "order", "configure", "oracle", "tick"}
 
 
 def test_every_outcome_is_read_back_from_what_is_kept_of_it(village: Village) -> None:
-    for seq, given in enumerate(every_kind(village)):
-        outcome = village.apply(given)
-        again = decode_outcome(make_entry(seq, START_MS, given, outcome, bytes(16)).outcome)
+    for seq, input_ in enumerate(every_kind(village)):
+        outcome = village.apply(input_)
+        again = decode_outcome(make_entry(seq, START_MS, input_, outcome, bytes(16)).outcome)
         assert again == outcome
         assert movements_of(again) == movements_of(outcome)
         assert trades_of(again) == trades_of(outcome)
@@ -175,8 +175,8 @@ def follow_up(village: Village) -> list[inputs.Input]:
 def test_a_restored_community_goes_on_as_the_first_would_have() -> None:
     village = busy_village()
     double = restore(village.community.snapshot())
-    for given in follow_up(village):
-        assert machine.apply(double, given, START_MS) == village.apply(given)
+    for input_ in follow_up(village):
+        assert machine.apply(double, input_, START_MS) == village.apply(input_)
         assert double.snapshot() == village.community.snapshot()
 
 

@@ -160,7 +160,7 @@ class Everything(RuleBasedStateMachine):
         moved=st.lists(st.tuples(energies, energies), min_size=4, max_size=4),
         missing=st.sampled_from([None, None, "A1", "C1"]),
         ticks=st.booleans(),
-        given=st.lists(wishes, max_size=6),
+        drawn=st.lists(wishes, max_size=6),
         segment=segments,
     )
     def some_time(
@@ -169,11 +169,11 @@ class Everything(RuleBasedStateMachine):
         moved: list[tuple[int, int]],
         missing: str | None,
         ticks: bool,
-        given: list[dict[str, Any]],
+        drawn: list[dict[str, Any]],
         segment: str,
     ) -> None:
         """Every meter but one is read at the end of some quarters, and what is due happens."""
-        self.orders(given, segment)
+        self.orders(drawn, segment)
         market = self.market
         market.at_ms += quarters * INTERVAL_MS
         for meter, (imported, exported) in zip(OWNERS, moved, strict=True):
@@ -216,11 +216,11 @@ class Everything(RuleBasedStateMachine):
 
     # --- orders ---------------------------------------------------------------------------------
 
-    @rule(given=st.lists(wishes, min_size=4, max_size=10), segment=segments, opens=st.booleans())
-    def several(self, given: list[dict[str, Any]], segment: str, opens: bool) -> None:
+    @rule(drawn=st.lists(wishes, min_size=4, max_size=10), segment=segments, opens=st.booleans())
+    def several(self, drawn: list[dict[str, Any]], segment: str, opens: bool) -> None:
         if opens:
             self._open_all()
-        self.orders(given, segment)
+        self.orders(drawn, segment)
 
     def _open_all(self) -> None:
         """Trading goes on everywhere, whatever closed it."""
@@ -234,20 +234,20 @@ class Everything(RuleBasedStateMachine):
         if core.paused:
             self.market.apply(inputs.oracle_input(OracleCommand(False, "it is over")))
 
-    def orders(self, given: list[dict[str, Any]], segment: str) -> None:
-        for each in given:
+    def orders(self, drawn: list[dict[str, Any]], segment: str) -> None:
+        for each in drawn:
             self._order(segment=segment if each["tif"] in ("GTC", "GTT") else "realtime", **each)
 
-    def _order(self, who: str, wish: str, ahead: int, **given: Any) -> None:
-        if given["tif"] == "GTT":
-            given["expires_ms"] = self.market.at_ms + ahead
+    def _order(self, who: str, wish: str, ahead: int, **fields: Any) -> None:
+        if fields["tif"] == "GTT":
+            fields["expires_ms"] = self.market.at_ms + ahead
         if wish == "market":
-            given |= {"type": "market", "price_grx_per_kwh": ""}
+            fields |= {"type": "market", "price_grx_per_kwh": ""}
         elif wish == "post_only":
-            given["post_only"] = True
+            fields["post_only"] = True
         elif wish == "minimum":
-            given["min_quantity_kwh"] = "0.5"
-        self.market.tell(who, Order, **given)
+            fields["min_quantity_kwh"] = "0.5"
+        self.market.tell(who, Order, **fields)
 
     @rule(index=st.integers(0, 5), kwh=st.sampled_from(["", "0.5", "1", "5"]), price=prices)
     def amend(self, index: int, kwh: str, price: str) -> None:
@@ -298,10 +298,10 @@ class Everything(RuleBasedStateMachine):
     @rule(segment=segments, price=st.sampled_from(["0.12", "0.15"]))
     def everybody_stands(self, segment: Any, price: str) -> None:
         self._open_all()
-        given = {"segment": segment, "price_grx_per_kwh": price}
+        fields = {"segment": segment, "price_grx_per_kwh": price}
         for who in PEOPLE:
             for side in ("sell", "buy"):
-                self.market.tell(who, Standing, side=side, **given)
+                self.market.tell(who, Standing, side=side, **fields)
 
     @rule(
         action=st.sampled_from(["halt", "resume", "resume", "resume", "cancel_only"]),

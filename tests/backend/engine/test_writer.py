@@ -384,8 +384,8 @@ async def test_an_order_is_gone_at_its_millisecond_before_anything_else_is_appli
             clock = writer._clock
             assert isinstance(clock, StandingClock)
             ends = {"tif": "GTT", "expires_ms": START_MS + 5}
-            given = msgspec.structs.replace(lane.anna.order("a", "sell", "1", "0.2"), **ends)
-            await writer.submit([order_input(lane.anna.sign(given))])
+            order = msgspec.structs.replace(lane.anna.order("a", "sell", "1", "0.2"), **ends)
+            await writer.submit([order_input(lane.anna.sign(order))])
             clock.at_ms = START_MS + 5
             late = order_input(lane.ben.sign(lane.ben.order("b", "buy", "1", "0.2", "IOC")))
             (bought,) = await writer.submit([late])

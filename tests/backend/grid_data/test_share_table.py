@@ -194,8 +194,8 @@ class TableVillage(SharingVillage):
             meters=["flat-b", "flat-c"],
             shares=shares,
         )
-        given = msgspec.to_builtins(self.table)
-        by_table = key("time_varying", shares_percent={"flat-b": "50"}, of_table=given)
+        builtins = msgspec.to_builtins(self.table)
+        by_table = key("time_varying", shares_percent={"flat-b": "50"}, of_table=builtins)
         super().__init__("time_varying", by_table)
 
 

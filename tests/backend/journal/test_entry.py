@@ -50,7 +50,7 @@ def test_the_commitment_is_what_the_docstring_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("salt", "given", "outcome"),
+    ("salt", "input_", "outcome"),
     [
         (b"\1" + bytes(15), b"input", b"outcome"),
         (bytes(16), b"Input", b"outcome"),
@@ -59,23 +59,23 @@ def test_the_commitment_is_what_the_docstring_says() -> None:
         (bytes(16), b"", b"inputoutcome"),
     ],
 )
-def test_nothing_else_gives_the_same_commitment(salt: bytes, given: bytes, outcome: bytes) -> None:
-    assert commit(salt, given, outcome) != commit(bytes(16), b"input", b"outcome")
+def test_nothing_else_gives_the_same_commitment(salt: bytes, input_: bytes, outcome: bytes) -> None:
+    assert commit(salt, input_, outcome) != commit(bytes(16), b"input", b"outcome")
 
 
 def test_a_leaf_tells_the_movements_and_nothing_of_the_frame(village: Village) -> None:
     village.give_grid(village.north, "ABB-1", 7)
-    given = frame_input(village.north.next([reading("ABB-1", START_MS + 1000, 1507)]))
-    outcome = village.apply(given)
+    input_ = frame_input(village.north.next([reading("ABB-1", START_MS + 1000, 1507)]))
+    outcome = village.apply(input_)
     assert isinstance(outcome, FrameAccepted)
-    entry = make_entry(village.community.entries, START_MS, given, outcome, bytes(16))
+    entry = make_entry(village.community.entries, START_MS, input_, outcome, bytes(16))
     mint = Movement(asset=GRID, debit=issuer(GRID), credit=village.anna.wallet, amount=1500)
     leaf = decode_leaf(entry.leaf)
     assert (leaf.v, leaf.seq, leaf.at_ms, leaf.kind) == (2, entry.seq, START_MS, "frame")
     assert leaf.movements == [mint]
-    assert leaf.commitment == commit(bytes(16), given.raw, entry.outcome)
+    assert leaf.commitment == commit(bytes(16), input_.raw, entry.outcome)
     assert entry.leaf_hash == leaf_hash(entry.leaf)
-    assert entry.input == given.raw
+    assert entry.input == input_.raw
     assert decode_outcome(entry.outcome) == outcome
     public = msgspec.json.decode(entry.leaf)
     assert set(public) == {"v", "seq", "at_ms", "kind", "rules", "movements", "commitment"}

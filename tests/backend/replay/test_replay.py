@@ -55,10 +55,10 @@ def life() -> list[Input]:
     ]
 
 
-async def write(path: Path, given: Sequence[Input], snapshot_every: int = 10**9) -> bytes:
+async def write(path: Path, all_inputs: Sequence[Input], snapshot_every: int = 10**9) -> bytes:
     """Lets a writer journal them; the snapshot of where it ended."""
     async with journal_at(path) as journal, writer_on(journal, None, snapshot_every) as writer:
-        await submit_each(writer, given)
+        await submit_each(writer, all_inputs)
         return writer.community.snapshot()
 
 

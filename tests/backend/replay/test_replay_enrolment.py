@@ -69,8 +69,8 @@ async def test_gateways_that_came_and_went_are_replayed_with_their_signatures(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "journal.db"
-    given = admissions()
-    straight = await write(path, given)
+    all_inputs = admissions()
+    straight = await write(path, all_inputs)
     assert (await rebuilt(path)).snapshot() == straight
     assert (await verified(path)).signatures == 5  # two enrolments, a consent in two, a frame
     kinds = [row[0] for row in rows(path, "SELECT kind FROM journal ORDER BY seq")]
@@ -87,10 +87,10 @@ async def test_gateways_that_came_and_went_are_replayed_with_their_signatures(
 
 async def test_a_forged_consent_is_found(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    given = admissions()
+    all_inputs = admissions()
     forged = rotation(Gateway("east"), Gateway("later", b"chain-02")).rpartition(".")[0]
     consent = f"{forged}.{'A' * 86}".encode()
-    given[7] = inputs.RotationInput(consent, parse_rotation(consent))
-    await write(path, given)
+    all_inputs[7] = inputs.RotationInput(consent, parse_rotation(consent))
+    await write(path, all_inputs)
     with pytest.raises(ReplayMismatch, match="entry 8: its signature is not valid"):
         await verified(path)

@@ -152,13 +152,13 @@ class Lane:
     async def read(self, count: int) -> None:
         """Submit frames a quarter of an hour apart, each with a reading of ABB-1."""
         village = self.village
-        given = []
+        frames = []
         for step in range(self.steps, self.steps + count):
             at_ms = START_MS - 100 * HOUR_MS + step * INTERVAL_MS
             at_ms -= at_ms % INTERVAL_MS
-            given.append(frame_input(village.north.next([reading("ABB-1", at_ms, 10 * step)])))
+            frames.append(frame_input(village.north.next([reading("ABB-1", at_ms, 10 * step)])))
         self.steps += count
-        await self.writer.submit(given)
+        await self.writer.submit(frames)
 
     @asynccontextmanager
     async def keeper(self) -> AsyncIterator[SeriesKeeper]:

@@ -48,11 +48,11 @@ class Chronicle(Village):
         assert isinstance(outcome, Configured)
         return outcome
 
-    def apply(self, given: inputs.Input, at_ms: int | None = None) -> Result:
-        result = super().apply(given, at_ms)
+    def apply(self, input_: inputs.Input, at_ms: int | None = None) -> Result:
+        result = super().apply(input_, at_ms)
         if not isinstance(result, NotJournaled):
             seq = self.community.entries
-            self.entries.append(make_entry(seq, self.at_ms, given, result, bytes(16)))
+            self.entries.append(make_entry(seq, self.at_ms, input_, result, bytes(16)))
             self.trades += trade_rows(seq, self.at_ms, result)
         return result
 

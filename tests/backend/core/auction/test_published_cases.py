@@ -27,12 +27,12 @@ def orders_of(
     offers: list[tuple[str, int, int]], bids: list[tuple[str, int, int]]
 ) -> list[AuctionOrder]:
     """(wallet, quantity, price) of each side, numbered in this order."""
-    given = [(SELL, *offer) for offer in offers] + [(BUY, *bid) for bid in bids]
+    entered = [(SELL, *offer) for offer in offers] + [(BUY, *bid) for bid in bids]
     return [
         AuctionOrder(
             number=number, wallet=wallet, side=side, price_ugrx=price, quantity_uwh=quantity
         )
-        for number, (side, wallet, quantity, price) in enumerate(given, start=1)
+        for number, (side, wallet, quantity, price) in enumerate(entered, start=1)
     ]
 
 

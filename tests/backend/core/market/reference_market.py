@@ -105,38 +105,38 @@ class ReferenceMarket:
 
     # --- orders ---------------------------------------------------------------------------------
 
-    def place(self, who: str, name: str, given: dict[str, Any], at_ms: int) -> Any:
+    def place(self, who: str, name: str, fields: dict[str, Any], at_ms: int) -> Any:
         """(number, status, trades, own orders taken out, paused zones). Raises Refusal."""
-        tif, is_market = given["tif"], given["type"] == "market"
+        tif, is_market = fields["tif"], fields["type"] == "market"
         zone, lot = self.homes[who], self.terms["lot"]
-        rests, least = tif in ("GTC", "GTT"), given["minimum"]
-        if (is_market and rests) or (given["post_only"] and (not rests or least)):
+        rests, least = tif in ("GTC", "GTT"), fields["minimum"]
+        if (is_market and rests) or (fields["post_only"] and (not rests or least)):
             raise Refusal("contradictory")
         if least and tif == "FOK":
             raise Refusal("contradictory")
-        if bool(given["expires"]) != (tif == "GTT"):
+        if bool(fields["expires"]) != (tif == "GTT"):
             raise Refusal("contradictory")
-        if tif == "GTT" and given["expires"] <= at_ms:
+        if tif == "GTT" and fields["expires"] <= at_ms:
             raise Refusal("bad_expiry")
-        if least > given["quantity"] or least % lot:
+        if least > fields["quantity"] or least % lot:
             raise Refusal("bad_quantity")
-        price = given["price"]
+        price = fields["price"]
         if is_market:
-            price = self.worst(zone, given["side"])
+            price = self.worst(zone, fields["side"])
         order = Open(
             self.number,
             name,
             who,
             zone,
-            given["side"],
+            fields["side"],
             price,
-            given["quantity"],
-            given["quantity"],
-            given["expires"],
-            given["post_only"],
+            fields["quantity"],
+            fields["quantity"],
+            fields["expires"],
+            fields["post_only"],
         )
-        least = given["quantity"] if tif == "FOK" else least
-        return self.enter(order, rests, is_market, least, given["stp"], at_ms, None)
+        least = fields["quantity"] if tif == "FOK" else least
+        return self.enter(order, rests, is_market, least, fields["stp"], at_ms, None)
 
     def worst(self, zone: str, side: str) -> int:
         tick = self.terms["tick"]

@@ -43,13 +43,13 @@ def planned(book: Book, text: str) -> list[tuple[int, int]]:
 
 
 def fills_of(book: Book, incoming: RestingOrder) -> list[Fill]:
-    given = Incoming(
+    entering = Incoming(
         wallet=incoming.wallet,
         side=incoming.side,
         limit_ugrx=incoming.price_ugrx,
         quantity_uwh=incoming.remaining_uwh,
     )
-    return plan(book, given, [Route(zone="", charge_ugrx=0, link=None, room_uwh=1000)]).fills
+    return plan(book, entering, [Route(zone="", charge_ugrx=0, link=None, room_uwh=1000)]).fills
 
 
 ASKS = ("anna sells 10 at 5", "ben sells 10 at 4", "cleo sells 10 at 4", "anna sells 10 at 6")

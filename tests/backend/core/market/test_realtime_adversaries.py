@@ -25,7 +25,7 @@ def order(village: Village, who: str, side: Any, kwh: str, price: str, **more: A
     """What becomes of an order of `who`, under an id of its own."""
     wallet = getattr(village, who).wallet
     number = village.community.next_order + 1000 * village.community.entries
-    given = Order(
+    order = Order(
         v=1,
         community=NAME,
         wallet=wallet,
@@ -36,7 +36,7 @@ def order(village: Village, who: str, side: Any, kwh: str, price: str, **more: A
         price_grx_per_kwh=price,
         **more,
     )
-    outcome = village.apply(OrderInput(b"", given))
+    outcome = village.apply(OrderInput(b"", order))
     assert_sound(village.community)
     return outcome
 

@@ -162,24 +162,24 @@ class RealtimeMarket(RuleBasedStateMachine):
             exported = [reading(name, time_ms, export_uwh) for name in PEOPLE]
             self.apply(frame_input(gateway.next(exported)))
 
-    def apply(self, given: Input) -> Result:
+    def apply(self, input_: Input) -> Result:
         """As the writer does it: what is due comes first, and every outcome is an entry."""
         if self.core.due_ms <= self.at_ms:
             self._apply(TickInput(DUE))
-        return self._apply(given)
+        return self._apply(input_)
 
-    def _apply(self, given: Input) -> Result:
-        outcome = machine.apply(self.core, given, self.at_ms)
+    def _apply(self, input_: Input) -> Result:
+        outcome = machine.apply(self.core, input_, self.at_ms)
         if not isinstance(outcome, NotJournaled):
             seq = self.core.entries
-            self.entries.append(make_entry(seq, self.at_ms, given, outcome, bytes(16)))
+            self.entries.append(make_entry(seq, self.at_ms, input_, outcome, bytes(16)))
         return outcome
 
-    def tell(self, who: str, given: Instruction, carry_out: Any) -> tuple[Any, Any] | None:
+    def tell(self, who: str, instruction: Instruction, carry_out: Any) -> tuple[Any, Any] | None:
         """Both answers; None if both refuse for the same reason, and then nothing has changed."""
         self._wait(0)
         before = self.core.snapshot()
-        outcome = self.apply(order_input(PEOPLE[who].sign(given)))
+        outcome = self.apply(order_input(PEOPLE[who].sign(instruction)))
         try:
             expected = carry_out()
         except Refusal as refusal:
@@ -212,7 +212,7 @@ class RealtimeMarket(RuleBasedStateMachine):
         tif = drawn["tif"]
         if kind == "market":
             tif = {"GTC": "IOC", "GTT": "FOK"}.get(tif, tif)
-        given = {
+        fields = {
             "side": drawn["side"],
             "type": kind,
             "tif": tif,
@@ -226,18 +226,18 @@ class RealtimeMarket(RuleBasedStateMachine):
         head = self.head(who)
         order = Order(
             **head,
-            side=given["side"],
-            quantity_kwh=format_kwh(given["quantity"]),
-            price_grx_per_kwh=format_grx(given["price"]) if kind == "limit" else "",
+            side=fields["side"],
+            quantity_kwh=format_kwh(fields["quantity"]),
+            price_grx_per_kwh=format_grx(fields["price"]) if kind == "limit" else "",
             tif=tif,
             type=kind,
-            expires_ms=given["expires"],
-            post_only=given["post_only"],
-            min_quantity_kwh=format_kwh(given["minimum"]) if given["minimum"] else "",
-            stp=given["stp"],
+            expires_ms=fields["expires"],
+            post_only=fields["post_only"],
+            min_quantity_kwh=format_kwh(fields["minimum"]) if fields["minimum"] else "",
+            stp=fields["stp"],
         )
         told = self.tell(
-            who, order, lambda: self.reference.place(who, head["id"], given, self.at_ms)
+            who, order, lambda: self.reference.place(who, head["id"], fields, self.at_ms)
         )
         if told is not None:
             outcome, (number, status, trades, own, paused) = told
@@ -249,8 +249,8 @@ class RealtimeMarket(RuleBasedStateMachine):
     @rule(who=people, data=st.data())
     def cancel(self, who: str, data: st.DataObject) -> None:
         which = data.draw(st.sampled_from(self._names(who)))
-        given = PEOPLE[who].cancel(self.head(who)["id"], which, self.at_ms)
-        told = self.tell(who, given, lambda: self.reference.cancel(who, which))
+        command = PEOPLE[who].cancel(self.head(who)["id"], which, self.at_ms)
+        told = self.tell(who, command, lambda: self.reference.cancel(who, which))
         if told is not None:
             assert isinstance(told[0], OrderCancelled)
             assert told[0].remaining_uwh == told[1]
@@ -259,8 +259,8 @@ class RealtimeMarket(RuleBasedStateMachine):
     def cancel_all(self, who: str, side: Any, rarely: int) -> None:
         if rarely:
             return
-        given = CancelAll(**self.head(who), side=side)
-        told = self.tell(who, given, lambda: self.reference.cancel_all(who, side))
+        command = CancelAll(**self.head(who), side=side)
+        told = self.tell(who, command, lambda: self.reference.cancel_all(who, side))
         if told is not None:
             assert isinstance(told[0], AllCancelled)
             assert told[0].cancelled == told[1]
@@ -277,14 +277,14 @@ class RealtimeMarket(RuleBasedStateMachine):
             return
         total = None if quantity is None else quantity * LOT
         limit = None if price is None else price * TICK
-        given = Amend(
+        command = Amend(
             **self.head(who),
             order=which,
             quantity_kwh="" if total is None else format_kwh(total),
             price_grx_per_kwh="" if limit is None else format_grx(limit),
         )
         told = self.tell(
-            who, given, lambda: self.reference.amend(who, which, total, limit, self.at_ms)
+            who, command, lambda: self.reference.amend(who, which, total, limit, self.at_ms)
         )
         if told is not None:
             outcome, (number, status, trades, paused) = told

@@ -188,7 +188,7 @@ def _command(village: Settling) -> bytes:
     """A correction as it would be journaled, made of what is counted now."""
     taken: list[bytes] = []
     apply = village.apply
-    village.apply = lambda given, at_ms=None: taken.append(given.raw) or apply(given, at_ms)  # type: ignore[method-assign]
+    village.apply = lambda input_, at_ms=None: taken.append(input_.raw) or apply(input_, at_ms)  # type: ignore[method-assign]
     village.correct("ABB-9", HOUR, (0, KWH), (0, 2 * KWH))
     village.apply = apply  # type: ignore[method-assign]
     return taken[0].replace(b"ABB-9", b"ABB-1")

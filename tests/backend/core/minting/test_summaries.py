@@ -50,14 +50,14 @@ def summary(village: Village, frames: list[bytes], **other: bytes) -> bytes:
         first_ms=(times[0],),
         last_ms=(times[-1],),
     )
-    given = {"prev": first.prev} | other
-    if head := given.pop("head", b""):
+    fields = {"prev": first.prev} | other
+    if head := fields.pop("head", b""):
         gap = msgspec.structs.replace(gap, head=head)
     made = Frame(
         device=first.device,
         chain=first.chain,
         seq=last.seq,
-        prev=given["prev"],
+        prev=fields["prev"],
         clock=last.clock,
         meters=last.meters,
         meter_index=last.meter_index,

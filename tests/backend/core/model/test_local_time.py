@@ -84,9 +84,9 @@ def test_the_core_uses_the_table_that_was_journaled_not_the_machines(village: Vi
     """A law that this machine does not know, as another one's update brought it."""
     changed = TimeZone("Europe/Vienna", ((0, 3600), (ms("2026-06-01T00:00:00Z"), 5400)))
     village.document["community"] = {"name": "lane", "time_zone": "Europe/Vienna"}
-    given = inputs.configuration_input(convert_terms(village.document), b"", changed)
-    assert inputs.parse("configure", given.raw) == given
-    village.apply(given)
+    input_ = inputs.configuration_input(convert_terms(village.document), b"", changed)
+    assert inputs.parse("configure", input_.raw) == input_
+    village.apply(input_)
     zone = village.community.active_terms.time_zone
     assert hour_at(zone, ms("2026-06-01T10:30:00Z")) == 12
     assert hour_at(zone, ms("2026-06-01T10:29:00Z")) == 11

@@ -28,14 +28,14 @@ HOUR_LIMIT = 10 * KWH + STEP
 
 def meter(import_uwh: int, export_uwh: int, rollover_uwh: int = ROUND, **rules: Any) -> Meter:
     """A meter that was read an hour ago."""
-    given = {"max_production_ratio": 0, **rules}
+    fields = {"max_production_ratio": 0, **rules}
     terms = MeterRules(
         policy="export",
         active=True,
         max_power_w=10_000,
         min_interval_ms=1000,
         resolution_uwh=STEP,
-        max_production_ratio=given["max_production_ratio"],
+        max_production_ratio=fields["max_production_ratio"],
     )
     of = Meter(id="ABB-1", device=bytes(16), owner="owner", rules=terms, epoch=0)
     registers.advance(of, LIMITS, START_MS - HOUR_MS, import_uwh, export_uwh)

@@ -49,8 +49,8 @@ def meter(last_ms: int = LAST_MS, **rules: Any) -> Meter:
     )
 
 
-def judge(of: Meter, **given: Any) -> Reason:
-    """The verdict on a reading like the last one, but for what is given."""
+def judge(of: Meter, **changed: Any) -> Reason:
+    """The verdict on a reading like the last one, but for what was changed."""
     said: dict[str, Any] = {
         "time_ms": NOW_MS,
         "import_uwh": IMPORT_UWH,
@@ -58,7 +58,7 @@ def judge(of: Meter, **given: Any) -> Reason:
         "power_w": 0,
         "synchronised": True,
     }
-    return validation.judge(of, LIMITS, NOW_MS, **(said | given))
+    return validation.judge(of, LIMITS, NOW_MS, **(said | changed))
 
 
 @pytest.mark.parametrize(
@@ -197,10 +197,10 @@ def test_production_is_compared_with_consumption_since_the_older_mark(
     of = meter(max_production_ratio=ratio)
     of.older_ms = LAST_MS - DAY_MS
     of.older_import_uwh, of.older_export_uwh = IMPORT_UWH, EXPORT_UWH
-    given = {"import_uwh": IMPORT_UWH + consumed, "export_uwh": EXPORT_UWH + produced}
-    assert judge(of, **given) is reason
+    moved = {"import_uwh": IMPORT_UWH + consumed, "export_uwh": EXPORT_UWH + produced}
+    assert judge(of, **moved) is reason
     of.older_ms = -1
-    assert judge(of, **given) is Reason.ACCEPTED
+    assert judge(of, **moved) is Reason.ACCEPTED
 
 
 def test_the_ratio_is_judged_over_one_to_two_windows() -> None:

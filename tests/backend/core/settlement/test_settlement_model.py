@@ -47,8 +47,8 @@ class SettlementAgainstLots(MoneyRules):
         outer = self
 
         class Recorded(Settling):
-            def apply(self, given: Input, at_ms: int | None = None) -> Result:
-                return outer.record(self, given, at_ms)
+            def apply(self, input_: Input, at_ms: int | None = None) -> Result:
+                return outer.record(self, input_, at_ms)
 
             def tell(self, instruction: Instruction, at_ms: int | None = None) -> Result:
                 (who,) = (
@@ -68,13 +68,13 @@ class SettlementAgainstLots(MoneyRules):
         self.withdrawals: dict[int, tuple[str, int]] = {}
         self.certified: list[tuple[int, int]] = []
 
-    def record(self, village: Settling, given: Input, at_ms: int | None) -> Result:
+    def record(self, village: Settling, input_: Input, at_ms: int | None) -> Result:
         village.at_ms = village.at_ms if at_ms is None else at_ms
-        outcome = machine.apply(village.community, given, village.at_ms)
-        assert machine.apply(self.double, given, village.at_ms) == outcome
+        outcome = machine.apply(village.community, input_, village.at_ms)
+        assert machine.apply(self.double, input_, village.at_ms) == outcome
         if not isinstance(outcome, NotJournaled):
             seq = village.community.entries
-            self.entries.append(make_entry(seq, village.at_ms, given, outcome, bytes(16)))
+            self.entries.append(make_entry(seq, village.at_ms, input_, outcome, bytes(16)))
         return outcome
 
     # --- energy ---------------------------------------------------------------------------------
@@ -202,13 +202,13 @@ class SettlementAgainstLots(MoneyRules):
         at_ms = self.village.at_ms
         self.fresh += 1
         ask = self.who(seller).order(f"s{self.fresh}", "sell", offered, "0.2", issued_ms=at_ms)
-        given = [ask]
+        instructions = [ask]
         if wanted != "0":
             bid = self.who(buyer).order(
                 f"b{self.fresh}", "buy", wanted, "0.2", "IOC", issued_ms=at_ms
             )
-            given.append(bid)
-        for instruction in given:
+            instructions.append(bid)
+        for instruction in instructions:
             outcome = self.village.tell(instruction)
             if isinstance(outcome, OrderAccepted):
                 self._traded(outcome)

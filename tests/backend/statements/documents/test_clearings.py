@@ -89,8 +89,8 @@ def test_a_correction_becomes_a_note_and_a_posting_with_its_reason(june: June, p
 
 
 def test_a_deposit_is_on_the_statement_with_its_reference(june: June, path: Path) -> None:
-    given = Deposit(wallet=june.ben.wallet, amount_ugrx=5_000_000, reference="bank 4711")
-    june.apply(inputs.settlement_input(given))
+    deposit = Deposit(wallet=june.ben.wallet, amount_ugrx=5_000_000, reference="bank 4711")
+    june.apply(inputs.settlement_input(deposit))
     june.store(path)
     with Books(path, "2026-07") as books:
         books.catch_up()

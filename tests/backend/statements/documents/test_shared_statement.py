@@ -324,8 +324,8 @@ def test_the_leaves_moved_what_the_statements_say(mode: str, tmp_path: Path) -> 
     for name, who in (("ben", village.ben), ("cleo", village.cleo)):
         moved = Moved(village.entries, who.wallet, village.month)
         assert kwh(moved.to["GRID", "community:retired"]) == money(found[name].energy.received_kwh)
-    given = Moved(village.entries, village.anna.wallet, village.month)
-    sent = sum(uwh for (asset, _), uwh in given.to.items() if asset == "GRID")
+    movements = Moved(village.entries, village.anna.wallet, village.month)
+    sent = sum(uwh for (asset, _), uwh in movements.to.items() if asset == "GRID")
     assert kwh(sent) == money(found["anna"].energy.given_kwh)
 
 

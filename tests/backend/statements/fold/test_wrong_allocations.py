@@ -283,8 +283,8 @@ def findings(allocation: Allocation) -> list[FailedCheck]:
 def test_producers_give_and_earn_in_proportion() -> None:
     assert findings(two_producers()) == []
     wrong = two_producers(given_uwh=101 * WH, surplus_uwh=99 * WH)
-    given = [line for line in findings(wrong) if "its part by what it offered" in line[0]]
-    assert [(text.partition(":")[0], found, expected) for text, found, expected in given] == [
+    lines_found = [line for line in findings(wrong) if "its part by what it offered" in line[0]]
+    assert [(text.partition(":")[0], found, expected) for text, found, expected in lines_found] == [
         (PLANT, "0.300000000", "0.300750000"),
         (FLAT_B, "0.101000000", "0.100250000"),
     ]
