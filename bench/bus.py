@@ -143,7 +143,7 @@ class _Sink:
 
 
 class _Quiet:
-    """Polls are missed on purpose here."""
+    """A log that drops every message, as polls are missed on purpose here."""
 
     def __getattr__(self, level: str) -> Any:
         return lambda *_, **__: None

@@ -54,7 +54,7 @@ def _community(wallets_of: list[str], now_ms: int, folder: Path) -> Community:
 
 
 class _Source:
-    """Orders with ids of their own."""
+    """Makes orders with ids of their own."""
 
     def __init__(self, wallets: list[str], now_ms: int) -> None:
         self.wallets = wallets

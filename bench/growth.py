@@ -106,7 +106,7 @@ def _resident_bytes(pid: int) -> int:
 
 @dataclass
 class _Gateways:
-    """Keys, and where each chain stands: device → (seq, prev)."""
+    """Gateways: their keys, and the place in each chain, device → (seq, prev)."""
 
     keys: list[bytes]
     chains: dict[bytes, tuple[int, bytes]]

@@ -23,7 +23,7 @@ _LEAST_WH, _MOST_WH = 1_800_000, 5_200_000
 
 @dataclass(kw_only=True, frozen=True, slots=True)
 class Scale:
-    """How many meters, and how many days at the end of June."""
+    """The size of a month: the number of meters, and of days at the end of June."""
 
     days: int = 30
     prosumers: int = 12

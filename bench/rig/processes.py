@@ -41,7 +41,7 @@ def wait_for(
 
 
 class Process:
-    """A child process with its output in files; stopped when the `with` block ends."""
+    """A child process with its output in files. It is stopped when the `with` block ends."""
 
     def __init__(self, name: str, command: list[str], folder: Path) -> None:
         self.name = name

@@ -54,7 +54,7 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except typer.TyperException as error:
-        if message := error.format_message():  # else the help has been printed
+        if message := error.format_message():  # without a message the help has been printed
             sys.stderr.write(f"gridtokenx-sim: {message}\n")
         sys.exit(USER_MISTAKE)
     except ModuleNotFoundError as missing:  # some are imported by the command that needs them

@@ -18,7 +18,7 @@ async def follow_schedule(
 ) -> None:
     """Unplug and replug `bus` as its faults begin and end. Runs until cancelled."""
     while True:
-        with suppress(BusError):  # its place is taken: tried again in the next round
+        with suppress(BusError):  # The port is taken; the next round tries again.
             await _apply(bus, elapsed_ms())
         await asyncio.sleep(every_s)
 

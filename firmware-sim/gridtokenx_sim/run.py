@@ -38,7 +38,7 @@ def run(
 
     Example: gridtokenx-sim run config/sim.toml --status /tmp/meters.json
     """
-    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # faults here are on purpose
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # the faults are made on purpose
     try:
         asyncio.run(_run(load_config(config), status, exit_with_parent=exit_with_parent))
     except ConfigError as error:

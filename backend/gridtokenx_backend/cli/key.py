@@ -57,7 +57,8 @@ def rotate(
         load_private_key(following)
         former = settings.ack_key.with_name("ack-former.key")
         former.unlink(missing_ok=True)
-        former.hardlink_to(settings.ack_key)  # a link, so that there is a key at every moment
+        # A hard link, so that there is a key of this name at every moment.
+        former.hardlink_to(settings.ack_key)
         following.replace(settings.ack_key)
         public = public_key_text(load_private_key(settings.ack_key).public_key())
         meaning = "signs acks from the next start on; then gateways may drop the former key"

@@ -71,7 +71,7 @@ def month_span(text: str, zone: tzinfo | None) -> tuple[int, int]:
 
 
 def _start(day: date, zone: tzinfo | None) -> int:
-    # Without a zone it is this machine's, with its summer time.
+    # Without a zone, times are in this machine's zone, with its summer time.
     return round(datetime.combine(day, time(), zone).timestamp() * 1000)
 
 

@@ -123,7 +123,7 @@ def place(
 
 
 def _usual_tif(price: str, for_s: float, segment: Segment) -> str:
-    """Return an order without a price trades at once or not; an auction it waits for."""
+    """Return how long an order is in force if its options do not say so."""
     if for_s:
         return "GTT"
     return "GTC" if price or segment is Segment.INTERVAL else "IOC"

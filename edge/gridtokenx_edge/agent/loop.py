@@ -17,11 +17,11 @@ _Result = TypeVar("_Result")
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Return such a loop."""
+    """Return an event loop that waits with select."""
     return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 
 def run(main: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run a coroutine as asyncio.run does, on such a loop."""
+    """Run a coroutine as asyncio.run does, on a loop that waits with select."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)

@@ -110,7 +110,7 @@ def _print(finding: Finding) -> None:
             WIDTH,
             initial_indent=indent,
             subsequent_indent=indent,
-            break_on_hyphens=False,  # a command must be copied whole
+            break_on_hyphens=False,  # so that a command can be copied whole
             break_long_words=False,
         )
         say(f"{' ' * _INDENT}do: {do.lstrip()}")

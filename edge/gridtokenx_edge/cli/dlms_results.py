@@ -30,7 +30,7 @@ def looker(
             if isinstance(target, SerialTarget):
                 return await scan_serial(target.port, FIRST_ADDRESSES, bauds or BAUD_RATES, tell)
             return await scan_tcp(target.host, port, tell)
-        except LinkError:  # nobody listens there, or the port is gone
+        except LinkError:  # no server listens there, or the port is gone
             return []
 
     return look

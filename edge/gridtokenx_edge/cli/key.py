@@ -32,7 +32,7 @@ def key(
         return
     if config is None:
         fail("gridtokenx-edge: Missing option '--config' / '-c'.")
-    # Only the file's form is checked, as TLS files come after the key that they are made for.
+    # Only the form of the file is checked: TLS files are made for a key, and so after it.
     paths = resolve_paths(load_form(config), config)
     path = paths.key
     if paths.is_key_credential:

@@ -46,7 +46,7 @@ app = typer.Typer(
 
 @app.command(epilog=example("outbox status --config config/edge.toml"))
 def status(config: ConfigOption, as_json: JsonOption = False) -> None:
-    """How much is stored, from when, and how long there is room."""
+    """Show how much is stored, since when, and how long there is room."""
     loaded, paths = _site(config)
     with _snapshot(paths) as snapshot, _progress("reading") as progress:
         found = snapshot.status(device_text(snapshot.device), loaded.outbox, progress)
@@ -157,7 +157,7 @@ def acked(
 
 
 def _site(config: Path) -> tuple[EdgeConfig, Paths]:
-    # Only the file's form is checked, as a site that never comes online need not have TLS files.
+    # Only the form of the file is checked: a site that is never online needs no TLS files.
     loaded = load_form(config)
     return loaded, resolve_paths(loaded, config)
 

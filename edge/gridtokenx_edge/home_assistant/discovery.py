@@ -75,7 +75,7 @@ def state_message(reading: Reading) -> dict[str, str | int]:
 
 
 def stale_after_s(real_every_s: float) -> int:
-    """Return after how many real seconds a value is no longer shown, for this pace of polling."""
+    """Return the real seconds after which a value is no longer shown, at this pace of polling."""
     return round(_POLLS_BEFORE_STALE * real_every_s) + _STALE_AFTER_S
 
 

@@ -183,7 +183,7 @@ class OutboxSnapshot:
 
 
 def _full_in_days(left_bytes: float, newest: list[tuple[int, int]]) -> float | None:
-    """Return in how many days the outbox is full at the rate of its newest frames.
+    """Return the days until the outbox is full at the rate of its newest frames.
 
     Older frames may be thinned and tell of another rate.
     """

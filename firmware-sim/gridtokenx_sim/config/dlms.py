@@ -35,7 +35,7 @@ PUBLIC_CLIENT = ClientConfig(address=16, reads="identity")
 
 
 class PushConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A push: what a meter tells unasked, every `every_s` of community time.
+    """What a meter sends without being asked, every `every_s` of community time.
 
     On a serial bus in UI frames to `client`; on TCP to a listener at `host` and `port`, within the
     wrapper. `client` with keys: in general-glo-ciphering under them.

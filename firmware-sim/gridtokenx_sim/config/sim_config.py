@@ -34,7 +34,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class MeterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A meter at a household's grid connection. `solar_kwp` 0: a consumer without panels.
+    """A meter at a household's grid connection. With `solar_kwp` 0 it is a consumer without panels.
 
     Panels without a load are an inverter's. `sunspec_base` is where a SunSpec model begins.
     """
@@ -78,7 +78,7 @@ class TcpBus(
     tag_field="kind",
     tag="tcp",
 ):
-    """A Modbus TCP server. Port 0 takes a free one."""
+    """A Modbus TCP server. With port 0 it takes a free port."""
 
     name: _Name
     meter: tuple[MeterConfig, ...]

@@ -21,7 +21,7 @@ class ApiSilent(Exception):
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
-    """All that rests at one price."""
+    """All orders that rest at one price."""
 
     price_ugrx: int
     quantity_uwh: int
@@ -42,7 +42,7 @@ class ListedTrade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Clearing(msgspec.Struct, frozen=True, kw_only=True):
-    """The auction of the 15 minutes from `interval_ms`; no price where nothing traded."""
+    """The auction of the 15 minutes from `interval_ms`; it has no price where nothing traded."""
 
     interval_ms: int
     price_ugrx: int | None
@@ -107,7 +107,7 @@ class Api:
     """One backend at `url`. Every method raises ApiSilent."""
 
     def __init__(self, url: str, folder: Folder) -> None:
-        # No proxy of the environment's: the backend is on this machine.
+        # The environment's proxy is not used, as the backend is on this machine.
         self._http = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
         self._token = folder.operator_token
 

@@ -43,7 +43,7 @@ class Interrupted(Exception):
 
 
 class Mode(msgspec.Struct, frozen=True, kw_only=True):
-    """`until_settled` ends the run once both markets have traded.
+    """How a session runs. With `until_settled` it ends once both markets have traded.
 
     Otherwise `screen` says how it shows itself.
     """
@@ -149,7 +149,7 @@ async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
 
     def on_signal() -> None:
         nonlocal signalled
-        signalled = True  # a second one changes nothing: stopping takes a bounded time
+        signalled = True  # a second signal changes nothing, as stopping takes a bounded time
         task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

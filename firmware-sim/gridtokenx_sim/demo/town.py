@@ -81,7 +81,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bus(msgspec.Struct, frozen=True, kw_only=True):
-    """A line with its members' meters, which all speak one protocol. `baud` 0: over TCP.
+    """A line with its members' meters, which all speak one protocol. With `baud` 0 it is TCP.
 
     `opening` is how a DLMS meter on a serial line is spoken to at first.
     """

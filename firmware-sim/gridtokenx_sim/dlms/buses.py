@@ -103,7 +103,7 @@ class RunningDlmsSerialBus:
         )
 
     def _conduct(self, meter: DlmsMeter) -> Conduct:
-        # A bus is half duplex: what is asked next is answered by this meter.
+        # A bus is half duplex, so this meter answers the next request.
         self._speaker = meter
         return meter.conduct()
 

@@ -21,7 +21,7 @@ _UWH_PER_WH = 10**6
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
-    """One row, as integers."""
+    """A row of the load profile, as integers."""
 
     shown_ms: int
     status: int
@@ -30,7 +30,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadProfile:
-    """`registers` are what the meter shows at a community time, faults included."""
+    """A meter's load profile. `registers` returns what it shows at a time, with its faults."""
 
     def __init__(
         self,

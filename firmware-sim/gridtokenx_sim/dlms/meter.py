@@ -38,7 +38,7 @@ _MECHANISMS = {"none": Mechanism.NONE, "low": Mechanism.LOW, "gmac": Mechanism.H
 
 
 class DlmsMeter:
-    """One meter on a bus. `registers()` is the truth; what it says comes out of associations."""
+    """One meter on a bus. `registers()` is the truth; clients see what associations tell."""
 
     def __init__(
         self, config: DlmsMeterConfig, bus: str, site: Site, sky: Sky, clock: CommunityClock
@@ -134,7 +134,7 @@ class DlmsMeter:
                     delay_s += delay_ms / 1000
                 case faults.Busy(times=times):
                     busy = times
-        # Then it takes two frames: the client's question whether it is ready, and its request.
+        # Behind the frames that are put off it takes two: the client's question and its request.
         self._put_off = (self._put_off + 1) % (busy + 2)
         return Conduct(delay_s=delay_s, is_silent=is_silent, is_busy=0 < self._put_off <= busy)
 
@@ -219,7 +219,7 @@ class DlmsMeter:
 
 
 class _Conversation:
-    """An association with the meter's faults before it."""
+    """An association whose messages pass the meter's faults first."""
 
     def __init__(
         self, association: ServerAssociation, active: Callable[[], list[AnyMeterFault]]

@@ -19,7 +19,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeterClock:
-    """What the meter shows at a community time. `jump_ms` are the faults' jumps at that time."""
+    """The clock of a meter. `jump_ms` returns the faults' jumps at a community time."""
 
     def __init__(
         self, start_ms: int, offset_ms: int, drift_ppm: int, jump_ms: Callable[[int], int]

@@ -56,7 +56,7 @@ def invocation_counter(place: int) -> Obis:
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the objects take their values from, at the moment that somebody asks."""
+    """The source of the objects' values at the moment when a client asks."""
 
     snapshot: Callable[[], Snapshot]
     clock_ms: Callable[[], int]
@@ -150,7 +150,7 @@ def _profile(source: Source) -> ProfileGeneric:
 
 
 class ClientView(msgspec.Struct, frozen=True, kw_only=True):
-    """How one client sees the logical device."""
+    """The logical device as one client sees it."""
 
     address: int
     mechanism: Mechanism

@@ -36,7 +36,7 @@ _BAUD = {
 
 
 class LineError(Exception):
-    """The line cannot be laid; one line says why."""
+    """An error for a line that cannot be made; its text is one line that says why."""
 
 
 class _Terminal:
@@ -89,7 +89,7 @@ class _Terminal:
 
 
 class Line:
-    """`link` leads to the gateway's end; `meters_port` is the meters' end.
+    """A serial line. `link` leads to the gateway's end; `meters_port` is the meters' end.
 
     `damage` sees each reply on its way and returns what arrives. `complain` hears about a
     gateway that talks at another baud rate than the meters. `follows_meters`: they change theirs

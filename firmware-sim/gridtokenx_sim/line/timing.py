@@ -11,7 +11,7 @@ _FAST_SILENCE_S = 0.00175
 
 
 class WireTiming:
-    """Times are seconds of one monotonic clock.
+    """The times of bytes on a line, in seconds of one monotonic clock.
 
     A reply begins one silence after its request at the earliest: only then do the meters know
     that the request has ended. What the simulator needs to answer hides behind that silence.

@@ -79,7 +79,7 @@ class RunningSerialBus:
             raise BusError(str(error)) from None
 
     def _hear(self, meter: SimMeter) -> None:
-        # A bus is half duplex: the bytes that follow are this meter's.
+        # A bus is half duplex, so the bytes that follow come from this meter.
         self._speaker = meter
 
     def _damage(self, reply: bytes) -> bytes:

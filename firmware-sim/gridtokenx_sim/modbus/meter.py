@@ -18,7 +18,7 @@ from gridtokenx_sim.physics.site import Sky
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply: the registers, or (where they are None) an exception code; `delay_ms` late."""
+    """A reply: the registers, or (where they are None) an exception code. It is `delay_ms` late."""
 
     registers: list[int] | None
     exception: int = 0

@@ -104,7 +104,7 @@ class _Handler(ServerRequestHandler):
 
     def _send(self, response: ModbusPDU) -> None:
         if not self.transport:
-            return  # the connection ended while a slow meter thought
+            return  # the connection ended while a slow meter prepared its answer
         self.bus_meters.speaks(response.dev_id)
         self.pdu_send(response)
 
@@ -119,7 +119,7 @@ def _response(answer: Answer, function: int) -> ModbusPDU:
 
 
 class SerialServer(ModbusSerialServer):
-    """Modbus RTU on a serial port; foreign addresses are met with silence."""
+    """Serves Modbus RTU on a serial port. It does not answer foreign addresses."""
 
     def __init__(self, bus_meters: BusMeters, port: str, baud: int) -> None:
         super().__init__([], port=port, baudrate=baud)
@@ -130,7 +130,7 @@ class SerialServer(ModbusSerialServer):
 
 
 class TcpServer(ModbusTcpServer):
-    """Modbus TCP; foreign addresses are answered as a TCP gateway does."""
+    """Serves Modbus TCP. It answers foreign addresses as a TCP gateway does."""
 
     def __init__(self, bus_meters: BusMeters, host: str, port: int) -> None:
         super().__init__([], address=(host, port))

@@ -92,11 +92,13 @@ EM24_RS485 = _layout(
         *_electrical(),
         Register(address=0x0037, kind="int16", quantity=of.frequency_mhz, per_count=100),
         _energy(0x003E, of.import_uwh),  # kWh(+) total
-        _energy(0x0042, of.import_uwh),  # kWh(+) partial, never reset here: what others read
+        _energy(
+            0x0042, of.import_uwh
+        ),  # kWh(+) partial, which is never reset here; other software reads it
         _energy(0x005C, of.export_uwh),  # refused where the application does not count it
         _identification(71),
         _serial(0x1300),
-        _serial(0x5000),  # where the Ethernet version and the EM300 series have it
+        _serial(0x5000),  # the register of the Ethernet version and the EM300 series
     ],
     block=range(0x0068),
     max_registers=11,

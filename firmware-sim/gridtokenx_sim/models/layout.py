@@ -71,7 +71,7 @@ class Table:
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """What distinguishes a model on the wire.
+    """The traits that distinguish a model on the wire.
 
     `serial`: whether the serial number is a 32-bit number or a text of at most 13 letters.
     `wires`: the buses that such a meter can be on. `without_export`: meters without an export

@@ -34,7 +34,7 @@ _INTEGERS: dict[str, tuple[int, bool]] = {
 
 
 class Register(msgspec.Struct, frozen=True, kw_only=True):
-    """`raw = quantity(snapshot) / per_count`, at the zero-based address `address`.
+    """A register at a zero-based address: `raw = quantity(snapshot) / per_count`.
 
     `quantity` answers an integer in the simulator's base unit (µWh, mW, mV, mA, mHz) or a text;
     `per_count` is how many base units one raw count stands for. A `counter` is cut off, other

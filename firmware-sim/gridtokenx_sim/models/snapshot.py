@@ -16,7 +16,7 @@ _PHASE_SHARES_PERCENT = (45, 30)  # the last phase takes the rest
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A meter's quantities at one time. None: this meter has no such value (now)."""
+    """A meter's quantities at one time. None stands for a value that it does not have (now)."""
 
     serial: str
     import_uwh: int | None

@@ -19,7 +19,7 @@ _KEPT_DAYS = 3
 
 
 class Registers(msgspec.Struct, frozen=True, kw_only=True):
-    """What a meter has counted at a time. Power: positive draws from the grid, negative feeds."""
+    """What a meter has counted at a time. Power is positive from the grid, negative into it."""
 
     time_ms: int
     import_uwh: int

@@ -78,23 +78,23 @@ async def site(
     )
     log: Any = Log()
     paths = resolve_paths(config, folder / "edge.toml")
-    formers = RetiredKeys(config, paths, make_clock(ClockConfig()), "1", log)
+    retired = RetiredKeys(config, paths, make_clock(ClockConfig()), "1", log)
     try:
-        yield formers, log
+        yield retired, log
     finally:
-        await formers.stop()
+        await retired.stop()
 
 
 async def test_what_is_left_is_sent_before_the_new_keys_turn_and_never_again(
     tmp_path: Path, backend: Any, broker: Any, device_key: Ed25519PrivateKey
 ) -> None:
-    async with site(tmp_path, backend, broker.port, device_key) as (formers, log):
-        await asyncio.wait_for(formers.go_first(), 20)
+    async with site(tmp_path, backend, broker.port, device_key) as (retired, log):
+        await asyncio.wait_for(retired.go_first(), 20)
         assert [frame.seq for frame in backend.frames] == list(range(FRAMES))
     assert log.events.count("former_key_drained") == 1
     received = backend.received
-    async with site(tmp_path, backend, broker.port, device_key) as (formers, log):
-        await asyncio.wait_for(formers.go_first(), 20)
+    async with site(tmp_path, backend, broker.port, device_key) as (retired, log):
+        await asyncio.wait_for(retired.go_first(), 20)
         assert log.events == ["former_key_drained"]
     assert backend.received == received
 
@@ -103,8 +103,8 @@ async def test_acks_by_any_of_the_backends_keys_count(
     tmp_path: Path, backend: Any, broker: Any, device_key: Ed25519PrivateKey
 ) -> None:
     other = raw_public_key(Ed25519PrivateKey.generate().public_key())
-    async with site(tmp_path, backend, broker.port, device_key, other) as (formers, log):
-        await asyncio.wait_for(formers.go_first(), 20)
+    async with site(tmp_path, backend, broker.port, device_key, other) as (retired, log):
+        await asyncio.wait_for(retired.go_first(), 20)
         assert "ack_ignored" not in log.events
 
 
@@ -117,9 +117,9 @@ async def test_a_former_key_that_is_not_heard_does_not_hold_the_new_one_up(
 ) -> None:
     monkeypatch.setattr(retired_keys, "LONGEST_WAIT_S", 0.3)
     backend.is_mute = True
-    async with site(tmp_path, backend, broker.port, device_key) as (formers, log):
-        await asyncio.wait_for(formers.go_first(), 20)
-        assert (formers.unacked, "former_key_waits" in log.events) == (FRAMES, True)
+    async with site(tmp_path, backend, broker.port, device_key) as (retired, log):
+        await asyncio.wait_for(retired.go_first(), 20)
+        assert (retired.unacked, "former_key_waits" in log.events) == (FRAMES, True)
     assert not (tmp_path / "outbox.db.drained").exists()
 
 
@@ -129,6 +129,6 @@ async def test_a_former_key_without_its_files_is_told_and_passed_over(
     async with site(tmp_path, backend, broker.port, device_key):
         pass
     (tmp_path / "edge.key").chmod(0o644)
-    async with site(tmp_path, backend, broker.port, device_key) as (formers, log):
-        await asyncio.wait_for(formers.go_first(), 5)
+    async with site(tmp_path, backend, broker.port, device_key) as (retired, log):
+        await asyncio.wait_for(retired.go_first(), 5)
         assert log.events == ["former_key_unusable"]

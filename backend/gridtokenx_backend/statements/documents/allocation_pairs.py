@@ -23,7 +23,7 @@ class PairSums:
         self._sums: dict[tuple[str, str], int] | None = None
 
     def of(self, wallet: str) -> list[ServedEnergy]:
-        """Return from whom a wallet's energy came and then to whom it went, each by wallet."""
+        """Return the wallets from which a wallet's energy came, and those to which it went."""
         if self._sums is None:
             self._sums = _sums(self._allocations)
         sums = sorted(self._sums.items())

@@ -45,7 +45,7 @@ def _grouped(whole: str) -> str:
 
 
 def month_name(month: str) -> str:
-    """Return June 2026 for 2026-06."""
+    """Return the month in words, such as June 2026 for 2026-06."""
     year, number = month.split("-")
     return f"{_MONTHS[int(number) - 1]} {year}"
 

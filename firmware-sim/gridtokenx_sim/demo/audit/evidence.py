@@ -102,7 +102,7 @@ class Outbox(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence:
-    """All that lies in a demo's folder."""
+    """Everything that an audit reads in a demo's folder."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class Violation(Exception):
-    """An invariant that does not hold. One line names the entry and what was expected."""
+    """An invariant that does not hold. Its line names the entry and what was expected."""

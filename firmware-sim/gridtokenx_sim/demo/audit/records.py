@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Movement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """`amount` base units of `asset` from the account `debit` to the account `credit`."""
+    """A transfer of `amount` base units of `asset` from the account `debit` to `credit`."""
 
     asset: str
     debit: str
@@ -37,7 +37,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """The buyer pays gross and rent, the seller gets net; charges are what lies between."""
+    """A trade. The buyer pays gross and rent, the seller gets net, and charges are the rest."""
 
     maker: int
     taker: int
@@ -121,7 +121,7 @@ class AuctionOrder(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ZoneClearing(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A zone's auction: its book, and what came of it. None where nothing trades."""
+    """A zone's auction: its book and its result. A value is None where nothing trades."""
 
     zone: str
     book: list[AuctionOrder]
@@ -246,7 +246,7 @@ class PeriodOutcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, 
 
 
 class GridDataOutcome(msgspec.Struct, frozen=True, array_like=True, tag="grid_data"):
-    """A file of the grid operator's; it moves nothing."""
+    """The outcome of a file of the grid operator's. It moves nothing."""
 
 
 Outcome = (

@@ -23,7 +23,7 @@ _COLUMNS = {"meter_index": 9, "time_ms": 10, "import_uwh": 11, "export_uwh": 12}
 
 
 class EvidenceError(Exception):
-    """Something stored that cannot be read as what it should be."""
+    """A stored message that cannot be read as what it should be."""
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):

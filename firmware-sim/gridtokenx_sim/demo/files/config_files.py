@@ -21,7 +21,7 @@ _PUBLIC_CLIENT, _MANAGEMENT_CLIENT = 16, 1
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the parts listen on 127.0.0.1."""
+    """The ports at which the parts listen on 127.0.0.1."""
 
     broker: int
     api: int
@@ -41,7 +41,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Identities(msgspec.Struct, frozen=True, kw_only=True):
-    """Public keys only: the backend's, gateways' by name, wallets by member."""
+    """Public keys: the backend's, gateways' by name, wallets by member."""
 
     ack_key: str
     gateways: dict[str, Device]

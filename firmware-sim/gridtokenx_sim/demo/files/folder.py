@@ -128,7 +128,7 @@ def _wipe(root: Path) -> None:
         path = root / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-    # The mark goes last: a wipe that is cut short can be done again.
+    # The mark is deleted last, so that a deletion that was interrupted can be repeated.
     for name in sorted(_FILES, key="demo.json".__eq__):
         (root / name).unlink(missing_ok=True)
         for draft in root.glob(f".{name}.*"):

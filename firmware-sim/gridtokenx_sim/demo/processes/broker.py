@@ -81,7 +81,7 @@ def _mosquitto_conf(port: int) -> str:
         "set_tcp_nodelay true",
     ]
     if os.geteuid() == 0:
-        # Mosquitto would become another user, and the kernel would then let it outlive the demo.
+        # Mosquitto would change its user, and the kernel would then not end it with the demo.
         lines.append("user root")
     return "\n".join(lines) + "\n"
 

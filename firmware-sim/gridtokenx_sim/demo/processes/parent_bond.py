@@ -21,7 +21,7 @@ def bound_to_parent(command: Sequence[str]) -> list[str]:
     The first word of `command` is a path. The request belongs to the thread that starts it, so
     call this from the main thread.
     """
-    python = [sys.executable, "-I", "-S", __file__]  # nothing but the standard library is needed
+    python = [sys.executable, "-I", "-S", __file__]  # only the standard library is needed
     return [*python, str(os.getpid()), *command]
 
 
@@ -30,7 +30,7 @@ def main(parent: int, command: list[str]) -> int:
         sys.stderr.write("prctl: the kernel does not know PR_SET_PDEATHSIG\n")
         return 1
     if os.getppid() != parent:
-        return 1  # it died before it could be asked for
+        return 1  # the parent ended before the signal was set
     try:
         os.execv(command[0], command)  # noqa: S606 (no shell is meant)
     except OSError as error:

@@ -34,7 +34,7 @@ class _Meters(msgspec.Struct):
 
 
 class Observer:
-    """Keeps what was last seen; `look` refreshes it as far as the parts answer."""
+    """Keeps the state that was last seen. `look` refreshes what the parts answer."""
 
     def __init__(
         self,

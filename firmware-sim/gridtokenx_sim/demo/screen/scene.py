@@ -9,7 +9,7 @@ from gridtokenx_sim.demo.files.statement import Balance, Summary
 
 
 class MemberRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A member with the meter. `power_w` is positive from the grid; None: not known yet."""
+    """A member with the meter. `power_w` is positive from the grid, None if not known yet."""
 
     member: str
     wallet: str
@@ -28,10 +28,10 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
-    """`bids` and `asks` have the best price first, `trades` the newest. Times are community time.
+    """What the screen shows. `bids` and `asks` have the best price first, `trades` the newest.
 
-    `clearing` is the newest auction. `summary` is None until the backend has answered. `down` names
-    the parts that are not running.
+    Times are community time. `clearing` is the newest auction. `summary` is None until the backend
+    has answered. `down` names the parts that are not running.
     """
 
     title: str
