@@ -57,7 +57,7 @@ def rotate(
         load_private_key(following)
         former = settings.ack_key.with_name("ack-former.key")
         former.unlink(missing_ok=True)
-        # A hard link, so that there is a key of this name at every moment.
+        # A link and not a move, so that the file of `ack_key` is there at every moment.
         former.hardlink_to(settings.ack_key)
         following.replace(settings.ack_key)
         public = public_key_text(load_private_key(settings.ack_key).public_key())
