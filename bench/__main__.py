@@ -85,7 +85,7 @@ def ingest(
     *,
     as_json: Json = False,
 ) -> None:
-    """Readings a second from the broker to a durable, acked, minted entry."""
+    """Measure readings a second from the broker to a durable, acked, minted entry."""
     from bench import ingest as bench  # noqa: PLC0415
 
     wanted = frames or max(5_000, 100_000 // (1 + readings_per_frame // 4))
@@ -100,7 +100,7 @@ def orders(
     *,
     as_json: Json = False,
 ) -> None:
-    """Orders a second: the core alone, through the writer, or signed over HTTP."""
+    """Measure orders a second: the core alone, through the writer, or signed over HTTP."""
     from bench import deep_book  # noqa: PLC0415
     from bench import orders as bench  # noqa: PLC0415
 
@@ -124,7 +124,7 @@ def orders(
 
 @app.command(epilog="Example: scripts/bench latency --seconds 20")
 def latency(seconds: float = 20.0, *, as_json: Json = False) -> None:
-    """500 readings and 100 orders a second at the same time, open loop."""
+    """Measure latency at 500 readings and 100 orders a second, open loop."""
     from bench import latency as bench  # noqa: PLC0415
 
     _print("latency", bench.run(seconds), as_json=as_json)
@@ -132,7 +132,7 @@ def latency(seconds: float = 20.0, *, as_json: Json = False) -> None:
 
 @app.command(epilog="Example: scripts/bench growth")
 def growth(*, as_json: Json = False) -> None:
-    """Memory for each meter, and the cost of a reading, at 1,000 and 100,000 meters."""
+    """Measure memory for each meter, and the cost of a reading, at 1,000 and 100,000 meters."""
     from bench import growth as bench  # noqa: PLC0415
 
     _print("growth", bench.run(), as_json=as_json)
@@ -147,7 +147,7 @@ def edge(
     *,
     as_json: Json = False,
 ) -> None:
-    """A gateway with its meters polled every ten seconds."""
+    """Measure a gateway whose meters are polled every ten seconds."""
     from bench import edge as bench  # noqa: PLC0415
 
     group_s = None if seal_after_s < 0 else seal_after_s
@@ -160,7 +160,7 @@ def backlog(
     *,
     as_json: Json = False,
 ) -> None:
-    """A gateway with eight meters every 15 minutes comes back after six weeks offline."""
+    """Measure how a gateway with eight meters comes back after six weeks offline."""
     from bench import backlog as bench  # noqa: PLC0415
 
     _print("backlog", bench.run(days), as_json=as_json)
@@ -168,7 +168,7 @@ def backlog(
 
 @app.command(epilog="Example: scripts/bench bus --seconds 20")
 def bus(seconds: float = 10.0, *, as_json: Json = False) -> None:
-    """Sixteen meters on a serial line of 9,600 and of 38,400 baud: how busy it is kept."""
+    """Measure how busy sixteen meters keep a serial line of 9,600 and of 38,400 baud."""
     from bench import bus as bench  # noqa: PLC0415
 
     _print("bus", bench.run(seconds), as_json=as_json)
@@ -176,7 +176,7 @@ def bus(seconds: float = 10.0, *, as_json: Json = False) -> None:
 
 @app.command(epilog="Example: scripts/bench dlms --json")
 def dlms(seconds: float = 10.0, *, as_json: Json = False) -> None:
-    """A DLMS meter over TCP and a serial line: CPU for a register, how busy the line is."""
+    """Measure a DLMS meter over TCP and a serial line: CPU for a register, use of the line."""
     from bench import dlms as bench  # noqa: PLC0415
 
     _print("dlms", bench.run(seconds), as_json=as_json)
@@ -189,7 +189,7 @@ def intervals(
     *,
     as_json: Json = False,
 ) -> None:
-    """A year of 1,000 meters' 15-minute energy: 35 million intervals, stored and asked."""
+    """Store and query a year of 1,000 meters' 15-minute energy: 35 million intervals."""
     from bench import intervals as bench  # noqa: PLC0415
 
     _print("intervals", bench.run(meters, days), as_json=as_json)
@@ -197,7 +197,7 @@ def intervals(
 
 @app.command(epilog="Example: scripts/bench month --json")
 def month(*, as_json: Json = False) -> None:
-    """A neighbourhood's month: 80 meters, two markets, bills, certificates, checks."""
+    """Let a neighbourhood's month pass: 80 meters, two markets, bills, certificates, checks."""
     from bench import month as bench  # noqa: PLC0415
 
     report = bench.run()
@@ -226,7 +226,7 @@ def _meaning(key: str) -> str:
 
 
 def main() -> None:
-    """A mistake in the options is one line, as in all commands."""
+    """Run a command. A mistake in the options is told in one line, as in all commands."""
     try:
         status = app(standalone_mode=False)
     except typer.TyperException as error:

@@ -33,7 +33,7 @@ Columns = list[tuple[int, int]]
 
 
 def run(meters: int, days: int) -> dict[str, object]:
-    """Build the series of so many meters and days, and asks it."""
+    """Build the series of so many meters and days, and query it."""
     collect_rarely()  # as the server does
     with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-") as name:
         return asyncio.run(_measure(Path(name) / "intervals.db", meters, days))

@@ -63,7 +63,7 @@ class LoadedGateway:
 
 
 def prepare(gateway: Gateway, frames: list[bytes], port: int, qos: int) -> LoadedGateway:
-    """Connect a gateway and makes its packets; blocks until the broker has subscribed it."""
+    """Connect a gateway and make its packets; blocks until the broker has subscribed it."""
     topic = frames_topic(NAME, gateway.name)
     packets = deque(
         publish_packet(topic, frame, qos, 1 + index % 65_535) for index, frame in enumerate(frames)

@@ -95,7 +95,7 @@ class Entry:
 
     @property
     def placed(self) -> list[list[Any]]:
-        """The outcomes of the orders that it placed, without their tags."""
+        """Return the outcomes of the orders that it placed, without their tags."""
         if self.tag == "order":
             return [self.outcome[1:]]
         if self.tag in ("tick", "retire"):
@@ -106,7 +106,7 @@ class Entry:
 
     @property
     def trades(self) -> list[Trade]:
-        """Those of its orders, or of its auctions."""
+        """Return the trades of its orders, or of its auctions."""
         if self.tag == "clear":
             return [msgspec.convert(trade, Trade) for trade in self.outcome[6]]
         return [msgspec.convert(trade, Trade) for order in self.placed for trade in order[5]]
@@ -121,7 +121,7 @@ class Entry:
 
     @property
     def retirements(self) -> list[tuple[str, int, int, int]]:
-        """[wallet, interval_ms, bought_entry, amount_uwh]."""
+        """Return the retirements as [wallet, interval_ms, bought_entry, amount_uwh]."""
         place = {"tick": 3, "retire": 4, "clear": 9}.get(self.tag)
         return [tuple(each) for each in self.outcome[place]] if place else []
 
@@ -188,7 +188,7 @@ class Month:
 
     @cached_property
     def balances(self) -> Counter[tuple[str, str]]:
-        """(account, asset) → base units at the end."""
+        """Return the base units at the end, by (account, asset)."""
         found: Counter[tuple[str, str]] = Counter()
         for movement in self.movements():
             found[movement.debit, movement.asset] -= movement.amount
