@@ -14,6 +14,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gridtokenx_edge.enrolment import backend_call
 from gridtokenx_edge.enrolment.tls_key import ensure_tls_key, request_for
@@ -93,7 +94,7 @@ def fetch_ca(url: SplitResult, token: Token) -> str:
     if answer.status != 200:
         raise CannotEnrol(f"{url.netloc}: {backend_call.problem(answer)}")
     try:
-        der = ssl.PEM_cert_to_DER_cert(answer.body.decode("ascii"))
+        der = _first_certificate(answer.body)
     except ValueError:
         raise CannotEnrol(f"{url.netloc}: expected a CA certificate in PEM") from None
     found = ca_fingerprint(der)
@@ -130,12 +131,21 @@ def _checked(
     if not answer.ack_keys:
         raise CannotEnrol("expected the public key that acks are signed by")
     try:
-        der = ssl.PEM_cert_to_DER_cert(answer.ca)
+        der = _first_certificate(answer.ca.encode())
         certificate = x509.load_pem_x509_certificate(answer.certificate.encode())
     except ValueError:
         raise CannotEnrol("expected certificates in PEM in the answer") from None
-    if der != ssl.PEM_cert_to_DER_cert(ca):
+    if der != _first_certificate(ca.encode()):
         raise CannotEnrol("expected an answer by the CA that is trusted")
     if certificate.public_key() != tls.public_key():
         raise CannotEnrol("expected a certificate for this gateway's TLS key")
     return msgspec.structs.replace(answer, ca=ca)
+
+
+def _first_certificate(pem: bytes) -> bytes:
+    """Return the first certificate of a PEM text in DER; what follows it is left out.
+
+    The standard library reads such a text differently from one version to the next. Raises
+    ValueError.
+    """
+    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)

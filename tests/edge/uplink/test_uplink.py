@@ -298,6 +298,20 @@ async def test_a_broker_that_does_not_answer_is_no_reason_to_hang(
 # --- TLS ----------------------------------------------------------------------------------------
 
 
+# Python 3.13 refuses authorities that do not say what their key is for (RFC 5280, 4.2.1.3).
+SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 def make_certificates(folder: Path, name: str) -> None:
     """A private authority, a certificate for 127.0.0.1 and one for a device."""
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
@@ -318,7 +332,15 @@ def make_certificates(folder: Path, name: str) -> None:
             .not_valid_before(start)
             .not_valid_after(start + datetime.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=file == "ca", path_length=None), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
+                critical=False,
+            )
         )
+        if file == "ca":
+            builder = builder.add_extension(SIGNS_CERTIFICATES, critical=True)
+            identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+            builder = builder.add_extension(identifier, critical=False)
         if file == "server":
             address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
             builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)

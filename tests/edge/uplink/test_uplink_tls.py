@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 EXTENSIONS = """
 [ca]
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign
+subjectKeyIdentifier = hash
 [server]
+authorityKeyIdentifier = keyid
 subjectAltName = IP:127.0.0.1
 [stranger]
+authorityKeyIdentifier = keyid
 subjectAltName = IP:192.0.2.1
 [device]
+authorityKeyIdentifier = keyid
 extendedKeyUsage = clientAuth
 """
 
@@ -27,7 +36,7 @@ def openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=30)
 
 
-def certificate(folder: Path, name: str, section: str, ca: str, days: int = 30) -> None:
+def certificate(folder: Path, name: str, section: str, ca: str) -> None:
     """`name`.pem and `name`.key, signed by `ca`, or by itself."""
     (folder / "ext").write_text(EXTENSIONS)
     new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc")
@@ -37,7 +46,25 @@ def certificate(folder: Path, name: str, section: str, ca: str, days: int = 30) 
         "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial"
     )  # fmt: skip
     openssl(folder, "x509", "-req", "-in", f"{name}.csr", *signer, "-extfile", "ext",
-            "-extensions", section, "-days", str(days), "-out", f"{name}.pem")  # fmt: skip
+            "-extensions", section, "-days", "30", "-out", f"{name}.pem")  # fmt: skip
+
+
+def expire(folder: Path, name: str, ca: str) -> None:
+    """Make a certificate anew that has expired. OpenSSL 3.5 signs none, so this library does."""
+    issued = x509.load_pem_x509_certificate((folder / f"{name}.pem").read_bytes())
+    key = load_pem_private_key((folder / f"{ca}.key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    builder = x509.CertificateBuilder(
+        issuer_name=issued.issuer,
+        subject_name=issued.subject,
+        public_key=issued.public_key(),
+        serial_number=issued.serial_number,
+        not_valid_before=issued.not_valid_before_utc - timedelta(days=2),
+        not_valid_after=issued.not_valid_before_utc - timedelta(days=1),
+        extensions=list(issued.extensions),
+    )
+    signed = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    (folder / f"{name}.pem").write_bytes(signed)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +73,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     certificate(folder, "ca", "ca", "ca")
     certificate(folder, "other", "ca", "other")
     certificate(folder, "good", "server", "ca")
-    certificate(folder, "expired", "server", "ca", days=-1)
+    certificate(folder, "expired", "server", "ca")
+    expire(folder, "expired", "ca")
     certificate(folder, "stranger", "stranger", "ca")
     certificate(folder, "device", "device", "ca")
     return folder

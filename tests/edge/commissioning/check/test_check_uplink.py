@@ -27,6 +27,7 @@ from tests.edge.commissioning.check.checked_site import (
 )
 from tests.edge.commissioning.check.test_read_and_watch import edge
 from tests.edge.conftest import Mosquitto, free_port
+from tests.edge.uplink.test_uplink import SIGNS_CERTIFICATES
 
 from gridtokenx_edge.commissioning.check.agent_status import ask_agent
 from gridtokenx_edge.commissioning.check.broker import judge_expiry, reach_broker, try_mqtt
@@ -66,7 +67,15 @@ class Authority:
             .not_valid_before(NOW - 400 * DAY)
             .not_valid_after(NOW + days * DAY + DAY / 2)
             .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
+                critical=False,
+            )
         )
+        if is_authority:
+            builder = builder.add_extension(SIGNS_CERTIFICATES, critical=True)
+            identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+            builder = builder.add_extension(identifier, critical=False)
         if host:
             names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
             builder = builder.add_extension(names, critical=False)
