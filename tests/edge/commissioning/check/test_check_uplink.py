@@ -27,7 +27,7 @@ from tests.edge.commissioning.check.checked_site import (
 )
 from tests.edge.commissioning.check.test_read_and_watch import edge
 from tests.edge.conftest import Mosquitto, free_port
-from tests.edge.uplink.test_uplink import SIGNS_CERTIFICATES
+from tests.edge.uplink.certificates import SIGNS_CERTIFICATES
 
 from gridtokenx_edge.commissioning.check.agent_status import ask_agent
 from gridtokenx_edge.commissioning.check.broker import judge_expiry, reach_broker, try_mqtt
