@@ -15,13 +15,15 @@ from tests.compat.stored import COMMUNITIES, EXPECTED, V1, entries_of, told
 
 from gridtokenx_backend.cli.import_frames import check_file
 from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.core import machine
+from gridtokenx_backend.core.messages.inputs import DUE, TickInput, parse
 from gridtokenx_backend.core.state.snapshot import digest
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.enrolment.authority import open_authority
 from gridtokenx_backend.ingest.acks import AckSigner, acks_of
 from gridtokenx_backend.ingest.frame_file import FileOutcome, store_frames
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
-from gridtokenx_backend.journal.sqlite_journal import open_journal
+from gridtokenx_backend.journal.sqlite_journal import open_journal, open_journal_readonly
 from gridtokenx_backend.replay.replay import rebuild
 from gridtokenx_backend.signatures.verifier import Verifier
 from gridtokenx_wire.clock import SteppedClock, write_stepped
@@ -100,8 +102,23 @@ async def test_frames_from_a_file_lead_to_the_same_state_and_the_same_acks(
     assert (stored.accepted, stored.duplicates, stored.refusal) == (CARRIED["accepted"], 0, None)
     assert (again.accepted, again.duplicates) == (0, CARRIED["frames"])
     assert writer.community.entries == CARRIED["entries"]
-    assert digest(writer.community.snapshot()) == CARRIED["digest"]
     assert ACKS.read_bytes().endswith(_sealed(stored, settings.ack_key))
+
+
+async def test_the_rules_of_the_former_version_lead_from_the_same_frames_to_the_same_state(
+    v1: Path,
+) -> None:
+    settings = load_settings(v1 / "market" / "backend.toml")
+    with FRAMES.open("rb") as stream:
+        messages = [message for message, _ in read_frames(stream)[1]]
+    journal = await open_journal_readonly(settings.journal)
+    community = await rebuild(journal)
+    await journal.close()
+    inputs = [TickInput(DUE), *(parse("frame", message) for message in messages)]
+    for input_ in inputs:
+        machine.apply(community, input_, CARRIED["at_ms"], 1)
+    assert community.entries == CARRIED["entries"]
+    assert digest(community.snapshot()) == CARRIED["digest"]
 
 
 def signer_of(key_file: Path) -> AckSigner:

@@ -15,6 +15,7 @@ from gridtokenx_backend.core.messages.outcomes import (
 )
 from gridtokenx_backend.core.minting import corrections
 from gridtokenx_backend.core.minting.frames import apply_frame
+from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 from gridtokenx_backend.core.model.settlement import (
     ConfirmWithdrawal,
     Correct,
@@ -32,17 +33,23 @@ from gridtokenx_backend.core.sharing import grid_data_import
 from gridtokenx_backend.core.state.community import Community
 
 
-def apply(community: Community, input_: inputs.Input, at_ms: int) -> Result:
+def apply(
+    community: Community, input_: inputs.Input, at_ms: int, rules: int = RULES_VERSION
+) -> Result:
     """Carry out one input at the time `at_ms`, which never runs backwards, and return its outcome.
 
     A refusal or a repetition changes nothing and is not journaled. Any other outcome becomes the
-    journal's entry number `community.entries`.
+    journal's entry number `community.entries`. `rules` is the version of the rules to decide by:
+    the newest, or that of the entry which is applied again. It never goes back either.
     """
     assert at_ms >= community.at_ms
+    assert community.newest_rules <= rules <= RULES_VERSION
+    community.rules = rules
     outcome = _dispatch(community, input_, at_ms)
     if is_journaled(outcome):
         community.entries += 1
         community.at_ms = at_ms
+        community.newest_rules = rules
     return outcome
 
 

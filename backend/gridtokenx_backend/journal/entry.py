@@ -2,7 +2,7 @@
 
 The leaf is JSON, stored and hashed as the same bytes:
 
-    {"v":2,"seq":7,"at_ms":...,"kind":"frame","rules":1,
+    {"v":2,"seq":7,"at_ms":...,"kind":"frame","rules":2,
      "movements":[["GRID","issuer:GRID","7xK...",1500]],"commitment":"hex"}
 
 `rules` is the version of the rules that made the outcome. Version 1 of the leaf has no such field;

@@ -20,7 +20,7 @@ from gridtokenx_backend.core.messages.inputs import (
 from gridtokenx_backend.core.messages.outcomes import NotJournaled, Outcome
 from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 from gridtokenx_backend.core.state.community import Community, restore
-from gridtokenx_backend.core.state.snapshot import VERSION, digest, version_of
+from gridtokenx_backend.core.state.snapshot import OLDEST_VERSION, digest, version_of
 from gridtokenx_backend.errors import ReplayMismatch
 from gridtokenx_backend.journal.entry import (
     LEAF_VERSION,
@@ -61,7 +61,7 @@ async def rebuild(journal: Journal) -> Community:
     if snapshot is not None:
         _check_snapshot(snapshot, await journal.last_seq())
         try:
-            if version_of(snapshot.state) < VERSION:
+            if version_of(snapshot.state) < OLDEST_VERSION:
                 log.info("snapshot of an older version: every entry is replayed", seq=snapshot.seq)
             else:
                 community = restore(snapshot.state)
@@ -82,7 +82,7 @@ def _check_snapshot(snapshot: Snapshot, last_seq: int) -> None:
 def _is_comparable(snapshot: Snapshot) -> bool:
     """Whether a state of today has the shape that this snapshot was taken in."""
     try:
-        return version_of(snapshot.state) == VERSION
+        return version_of(snapshot.state) >= OLDEST_VERSION
     except ValueError:
         return True  # no snapshot of any version: it differs
 
@@ -96,15 +96,15 @@ def replay_entry(community: Community, entry: Entry) -> None:
 
 
 def _apply(community: Community, entry: Entry, input_: Input) -> Outcome:
+    leaf = decode_leaf(entry.leaf)
     try:
-        outcome = machine.apply(community, input_, entry.at_ms)
+        outcome = machine.apply(community, input_, entry.at_ms, leaf.rules)
     except (KeyError, ValueError) as error:
         if not isinstance(input_, ConfigurationInput):
             raise  # only terms that were checked before may be put to the core
         raise ReplayMismatch(f"entry {entry.seq}: its terms cannot be used: {error}") from None
     if isinstance(outcome, NotJournaled):
         raise ReplayMismatch(f"entry {entry.seq}: refused when replayed")
-    leaf = decode_leaf(entry.leaf)
     again = make_entry(
         entry.seq,
         entry.at_ms,
@@ -127,6 +127,8 @@ def _parse(community: Community, entry: Entry) -> Input:
         raise ReplayMismatch(f"entry {entry.seq}: {fault}")
     if entry.at_ms < community.at_ms:
         raise ReplayMismatch(f"entry {entry.seq}: its at_ms is before that of the entry before it")
+    if decode_leaf(entry.leaf).rules < community.newest_rules:
+        raise ReplayMismatch(f"entry {entry.seq}: its rules are older than the entry before it has")
     try:
         return parse(entry.kind, entry.input)
     except (WireError, ValueError) as error:

@@ -17,7 +17,7 @@ from tests.backend.replay.test_replay import (  # noqa: F401 (fixtures)
     verified,
 )
 
-from gridtokenx_backend.core.state.snapshot import State, digest
+from gridtokenx_backend.core.state.snapshot import OLDEST_VERSION, State, digest
 from gridtokenx_backend.errors import ReplayMismatch
 from gridtokenx_backend.journal.entry import decode_leaf, leaf_hash
 
@@ -36,8 +36,7 @@ async def test_a_snapshot_of_an_older_version_is_passed_over_and_all_is_replayed
     path: Path,
 ) -> None:
     straight = (await rebuilt(path)).snapshot()
-    state = msgspec.msgpack.decode(await _state(path))
-    older = msgspec.msgpack.encode([state[0] - 1, "of", "another", "shape"])
+    older = msgspec.msgpack.encode([OLDEST_VERSION - 1, "of", "another", "shape"])
     execute(path, "UPDATE snapshot SET state = ?, digest = ?", older, digest(older))
     assert (await rebuilt(path)).snapshot() == straight
     assert (await verified(path)).snapshots == 0
@@ -45,7 +44,7 @@ async def test_a_snapshot_of_an_older_version_is_passed_over_and_all_is_replayed
 
 @pytest.mark.parametrize(
     ("field", "expected"),
-    [("v", "got 3 and 1: install the version"), ("rules", "got 2 and 2: install the version")],
+    [("v", "got 3 and 2: install the version"), ("rules", "got 2 and 3: install the version")],
 )
 async def test_an_entry_of_a_newer_program_is_refused_in_one_line_that_says_what_to_do(
     path: Path, field: str, expected: str
@@ -60,7 +59,7 @@ async def test_an_entry_of_a_newer_program_is_refused_in_one_line_that_says_what
         database.execute(query, (newer, leaf_hash(newer)))
     with pytest.raises(ReplayMismatch, match=expected) as error:
         await rebuilt(path)
-    assert str(error.value).startswith("entry 7: expected leaf version 2 and rules version 1")
+    assert str(error.value).startswith("entry 7: expected leaf version 2 and rules version 2")
 
 
 async def _state(path: Path) -> bytes:

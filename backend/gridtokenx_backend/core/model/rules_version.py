@@ -8,5 +8,9 @@ goes on deciding by the older rules where it is told their version.
 
 from __future__ import annotations
 
-RULES_VERSION = 1
-"""The version by which new inputs are decided. A program knows this one and all before it."""
+RULES_VERSION = 2
+"""The version by which new inputs are decided. A program knows this one and all before it.
+
+- 1: the rules of the program's versions 0.1 and 0.2.
+- 2: energy is bounded over every window of time, and doubtful energy is held.
+"""

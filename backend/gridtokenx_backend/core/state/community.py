@@ -13,10 +13,10 @@ from gridtokenx_backend.core.model.billing_periods import Period
 from gridtokenx_backend.core.model.ledger import Ledger
 from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Device, Member, Meter, Token
+from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 from gridtokenx_backend.core.model.settlement import Settlement
 from gridtokenx_backend.core.model.sharing_state import SharingState
 from gridtokenx_backend.core.state.snapshot import (
-    VERSION,
     ActiveTerms,
     CompletedInstruction,
     Counters,
@@ -25,6 +25,7 @@ from gridtokenx_backend.core.state.snapshot import (
     decode_state,
     encode_state,
     store_ledger,
+    version_for,
 )
 
 _NO_TERMS = ActiveTerms(
@@ -44,12 +45,16 @@ class Community:
     wallet, `devices` by id, `meters` by id, `tokens` by the hash of their secret.
     `completed_instructions` are by wallet and client id, and `completed_by_wallet` counts them for
     each wallet. Instructions issued before `forgotten_ms` may have been carried out and forgotten.
-    `cleared_ms` is the start of the interval to be cleared next; 0 if there is none.
+    `cleared_ms` is the start of the interval to be cleared next; 0 if there is none. `rules` is the
+    version of the rules by which the present input is decided, `newest_rules` that of the newest
+    entry.
     """
 
     def __init__(self) -> None:
         self.entries = 0
         self.at_ms = 0
+        self.rules = RULES_VERSION
+        self.newest_rules = 1
         self.paused = False
         self.next_order = 1
         self.counters = Counters()
@@ -97,19 +102,20 @@ class Community:
 
     def snapshot(self) -> bytes:
         """Return all that the community remembers as bytes; equal communities give equal bytes."""
+        version = version_for(self.newest_rules)
         return encode_state(
             State(
-                version=VERSION,
+                version=version,
                 entries=self.entries,
                 at_ms=self.at_ms,
                 active_terms=self.active_terms,
                 paused=self.paused,
                 next_order=self.next_order,
                 counters=self.counters,
-                ledger=store_ledger(self.ledger.state),
+                ledger=store_ledger(self.ledger.state, version),
                 members=list(self.members.values()),
                 devices=list(self.devices.values()),
-                meters=chunked(self.meters.values()),
+                meters=chunked(self.meters.values(), version),
                 orders=list(self.book.orders.values()),
                 completed_instructions=self.completed_instructions,
                 forgotten_ms=self.forgotten_ms,
@@ -121,6 +127,7 @@ class Community:
                 cleared_ms=self.cleared_ms,
                 periods=self.periods,
                 sharing=self.sharing,
+                newest_rules=self.newest_rules,
             )
         )
 
@@ -131,6 +138,7 @@ def restore(snapshot: bytes) -> Community:
     community = Community()
     community.entries = state.entries
     community.at_ms = state.at_ms
+    community.newest_rules = state.newest_rules
     community.paused = state.paused
     community.next_order = state.next_order
     community.counters = state.counters

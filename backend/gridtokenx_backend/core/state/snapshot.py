@@ -19,8 +19,12 @@ from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Device, Member, Meter, MeterRules, Token
 from gridtokenx_backend.core.model.settlement import Settlement
 from gridtokenx_backend.core.model.sharing_state import SharingRules, SharingState
+from gridtokenx_backend.core.state.version_3 import as_version_3
 
-VERSION = 3
+VERSION = 4
+"""The version of a snapshot that has state of rules version 2 or later."""
+OLDEST_VERSION = 3
+"""The version of a snapshot that knows no rules but those of version 1, see `version_3`."""
 
 
 class CompletedInstruction(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
@@ -116,6 +120,7 @@ class State(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     cleared_ms: int = 0
     periods: dict[str, Period] = {}
     sharing: SharingState = msgspec.field(default_factory=SharingState)
+    newest_rules: int = 1
 
 
 _CHUNK = 512
@@ -127,12 +132,17 @@ _meters_decoder = msgspec.msgpack.Decoder(list[Meter])
 _balances_decoder = msgspec.msgpack.Decoder(list[tuple[str, int]])
 
 
+def version_for(newest_rules: int) -> int:
+    """Return the version of a snapshot of a community whose newest entry has these rules."""
+    return OLDEST_VERSION if newest_rules == 1 else VERSION
+
+
 def encode_state(state: State) -> bytes:
     """Return a state as a snapshot; the same state always gives the same bytes."""
-    return _encoder.encode(state)
+    return _encoder.encode(as_version_3(state) if state.version == OLDEST_VERSION else state)
 
 
-def chunked(items: Iterable[object]) -> list[msgspec.Raw]:
+def chunked(items: Iterable[object], version: int) -> list[msgspec.Raw]:
     """Return values in encoded chunks, which are decoded one by one.
 
     What a chunk repeats (owners, account names) is freed before the next one is decoded, so that a
@@ -141,13 +151,14 @@ def chunked(items: Iterable[object]) -> list[msgspec.Raw]:
     iterator = iter(items)
     chunks = []
     while chunk := list(islice(iterator, _CHUNK)):
-        chunks.append(msgspec.Raw(_encoder.encode(chunk)))
+        stored = as_version_3(chunk) if version == OLDEST_VERSION else chunk
+        chunks.append(msgspec.Raw(_encoder.encode(stored)))
     return chunks
 
 
-def store_ledger(ledger: LedgerState) -> StoredLedger:
-    """Return a ledger in the form that a snapshot stores."""
-    posted = {asset: chunked(amounts.items()) for asset, amounts in ledger.posted.items()}
+def store_ledger(ledger: LedgerState, version: int) -> StoredLedger:
+    """Return a ledger in the form that a snapshot of this version stores."""
+    posted = {asset: chunked(amounts.items(), version) for asset, amounts in ledger.posted.items()}
     return StoredLedger(posted=posted, held=ledger.held, pendings=ledger.pendings)
 
 
@@ -162,8 +173,8 @@ def decode_state(snapshot: bytes) -> tuple[State, LedgerState, list[Meter]]:
 
     Raises ValueError for a snapshot of another version.
     """
-    if (version := version_of(snapshot)) != VERSION:
-        raise ValueError(f"expected a snapshot of version {VERSION}, got {version}")
+    if not OLDEST_VERSION <= (version := version_of(snapshot)) <= VERSION:
+        raise ValueError(f"expected a snapshot of version {VERSION} at most, got {version}")
     state = _decoder.decode(snapshot)
     wallets = {member.wallet: member.wallet for member in state.members}
     zones: dict[str, str] = {}
