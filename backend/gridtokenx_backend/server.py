@@ -14,6 +14,7 @@ from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.http_server import listen, serve
 from gridtokenx_backend.config.data_folder import lock_data_folder, prepare_data_folder
 from gridtokenx_backend.config.settings import Settings
+from gridtokenx_backend.engine.degradation import DegradedPart
 from gridtokenx_backend.engine.ticks import clear_when_due, tick_when_due
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.enrolment.broker_access import BrokerAccess
@@ -69,7 +70,7 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
                 for task in tasks:
                     task.cancel()
                 writer.stop()
-        if not writer.degraded:
+        if not writer.degradation[DegradedPart.JOURNAL]:
             await writer.save_snapshot()
 
 

@@ -11,7 +11,10 @@ import msgspec
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of the server. `status` is ok or degraded; `oracle` running or paused."""
+    """The state of the server. `status` is ok or degraded; `oracle` running or paused.
+
+    `degraded` names the parts that are out of order, and `detail` says why.
+    """
 
     status: str
     community: str
@@ -19,6 +22,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     journal_seq: int
     oracle: str
     detail: str = ""
+    degraded: list[str] = []
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,6 +43,7 @@ def health_of(backend: Backend) -> HealthView:
     return HealthView(
         status="degraded" if writer.degraded else "ok",
         detail=writer.degraded,
+        degraded=[part.value for part in writer.degradation.parts],
         community=writer.community.name,
         time_ms=backend.clock.now_ms(),
         journal_seq=writer.durable_seq,

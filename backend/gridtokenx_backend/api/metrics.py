@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.engine.degradation import DegradedPart
 from gridtokenx_wire.verdict import Reason
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,10 +50,17 @@ class _Parts(Collector):
             ("journal_entries", "Entries of the journal.", writer.durable_seq),
         ):
             yield CounterMetricFamily(f"gridtokenx_{name}", text, value=total)
+        degraded = GaugeMetricFamily(
+            "gridtokenx_degraded", "1 while this part is out of order.", labels=["part"]
+        )
+        for part in DegradedPart:
+            degraded.add_metric([part.value], int(part in writer.degradation.parts))
+        yield degraded
+        journal_failed = bool(writer.degradation[DegradedPart.JOURNAL])
         for name, text, value in (
             ("quality_permille", "Accepted readings of a thousand.", counters.quality_permille),
             ("oracle_paused", "1 while the oracle is paused.", int(writer.community.paused)),
-            ("journal_degraded", "1 while nothing can be stored.", int(bool(writer.degraded))),
+            ("journal_degraded", "1 while nothing can be stored.", int(journal_failed)),
             ("broker_connected", "1 while connected.", int(self._backend.source.connected)),
             ("open_orders", "Orders resting in the book.", len(writer.community.book.orders)),
         ):

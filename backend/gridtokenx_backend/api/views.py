@@ -145,10 +145,14 @@ class TradesView(msgspec.Struct, frozen=True):
 
 
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of the backend. `status` is ok, or degraded, and then `detail` says why."""
+    """The state of the backend. `status` is ok, or degraded, and then `detail` says why.
+
+    `degraded` names the parts that are out of order: the journal, the clock.
+    """
 
     status: Literal["ok", "degraded"]
     detail: str
+    degraded: list[str]
     community: str
     time_ms: int
     journal_seq: int

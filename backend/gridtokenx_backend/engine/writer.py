@@ -25,6 +25,7 @@ from gridtokenx_backend.core.messages.inputs import DUE, Input, TickInput
 from gridtokenx_backend.core.messages.outcomes import NotJournaled, Result
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.core.state.snapshot import digest
+from gridtokenx_backend.engine.degradation import Degradation, DegradedPart
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.journal.entry import SALT_BYTES, Entry, make_entry
 from gridtokenx_backend.journal.port import Journal, Snapshot, TradeRow, trade_rows
@@ -69,7 +70,7 @@ class _Submission:
 class Writer:
     """Owns the community while it runs.
 
-    `degraded` says why nothing can be stored, or is empty. `durable_seq` is the number of the
+    `degradation` has what is out of order, and why; `degraded` is its text, or empty. `durable_seq` is the number of the
     newest entry that is stored. `followers` are called with all results once they are durable;
     they must be quick and may not raise.
     """
@@ -78,7 +79,7 @@ class Writer:
         self, community: Community, journal: Journal, clock: Clock, snapshot_every: int
     ) -> None:
         self.community = community
-        self.degraded = ""
+        self.degradation = Degradation()
         self.durable_seq = community.entries
         self.followers: list[Callable[[Sequence[Committed]], None]] = []
         self._journal = journal
@@ -91,6 +92,11 @@ class Writer:
         self._ahead = asyncio.Lock()  # held while the core is ahead of the journal
         self._readers = 0
         self._stopping = False
+
+    @property
+    def degraded(self) -> str:
+        """Why the backend does not work as it should; empty if it does."""
+        return str(self.degradation)
 
     def enqueue(self, inputs: Sequence[Input]) -> asyncio.Future[list[Committed]]:
         """Return a future with the results, in order, once they are durable.
@@ -223,21 +229,20 @@ class Writer:
         retry_s = _FIRST_RETRY_S
         while True:
             try:
-                if self.degraded and await self._journal.entry(entries[-1].seq) == entries[-1]:
+                failed = self.degradation[DegradedPart.JOURNAL]
+                if failed and await self._journal.entry(entries[-1].seq) == entries[-1]:
                     break  # the commit seemed to fail, but had happened
                 await self._journal.append(entries, trades)
                 break
             except JournalUnavailable as error:
-                if str(error) != self.degraded:
+                if self.degradation.enter(DegradedPart.JOURNAL, str(error)):
                     log.error("journal is not writable; nothing is acked", error=str(error))
-                self.degraded = str(error)
                 if self._stopping:
                     return False
                 await asyncio.sleep(retry_s * random.uniform(0.8, 1.2))  # noqa: S311
                 retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
-        if self.degraded:
+        if self.degradation.end(DegradedPart.JOURNAL):
             log.info("journal is writable again")
-            self.degraded = ""
         return True
 
     async def save_snapshot(self) -> None:

@@ -74,6 +74,7 @@ async def test_health_says_how_it_stands(untouched: Api) -> None:
     assert (await untouched.get("/v1/health")).json() == {
         "status": "ok",
         "detail": "",
+        "degraded": [],
         "community": "lane",
         "time_ms": START_MS,
         "journal_seq": 3,
@@ -226,6 +227,7 @@ async def test_metrics_say_what_the_summary_says(untouched: Api) -> None:
         **{(f"gridtokenx_{name}_total",): 0 for name in ("readings_thinned", "orders", "trades")},
         **{(f"gridtokenx_{name}",): 0 for name in ("oracle_paused", "journal_degraded")},
         **{(f"gridtokenx_{name}",): 0 for name in ("broker_connected", "open_orders")},
+        **{("gridtokenx_degraded", part): 0 for part in ("journal", "clock")},
     }
 
 
