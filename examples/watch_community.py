@@ -1,9 +1,9 @@
 """Watch a community: python watch_community.py HOST PORT COMMUNITY BACKEND-KEY
 
 It subscribes to what is published over MQTT today: the state of every gateway (retained JSON) and
-the backend's signed acks. Topics under `feed/` are reserved and nothing is published there yet;
-trades, prices and clearings are read over HTTP. BACKEND-KEY is what `gridtokenx-backend key`
-prints: an ack that this key did not sign is shown as forged.
+the backend's signed answers, which are acks and state notices. Topics under `feed/` are reserved
+and nothing is published there yet; trades, prices and clearings are read over HTTP. BACKEND-KEY is
+what `gridtokenx-backend key` prints: an answer that this key did not sign is shown as forged.
 It needs `pip install gridtokenx 'paho-mqtt>=2.1'`. The broker here speaks plain TCP; call
 `client.tls_set` for one that speaks TLS.
 """
@@ -16,10 +16,11 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gridtokenx_wire import (
+    StateNotice,
     WireError,
     acks_topic,
     device_text,
-    open_ack,
+    open_answer,
     parse_public_key,
     status_topic,
 )
@@ -30,12 +31,15 @@ def told(message: MQTTMessage, key: Ed25519PublicKey) -> str:
     if message.topic.endswith("/status"):
         return f"{message.topic}: {message.payload.decode()}"
     try:
-        ack = open_ack(bytes(message.payload), key)
+        answer = open_answer(bytes(message.payload), key)
     except WireError as error:
         return f"{message.topic}: forged: {error}"
-    refused = [f"reading {v.index} of frame {v.seq}: {v.reason.name}" for v in ack.verdicts]
-    stored = f"every frame below {ack.next_seq} is stored"
-    return f"{device_text(ack.device)}: {'; '.join([stored, *refused])}"
+    device = device_text(answer.device)
+    if isinstance(answer, StateNotice):
+        return f"{device}: {answer.state.label} {answer.reason}".rstrip()
+    refused = [f"reading {v.index} of frame {v.seq}: {v.reason.name}" for v in answer.verdicts]
+    stored = f"every frame below {answer.next_seq} is stored"
+    return f"{device}: {'; '.join([stored, *refused])}"
 
 
 def main(host: str, port: str, community: str, backend_key: str) -> None:

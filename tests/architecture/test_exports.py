@@ -12,12 +12,12 @@ from tests.architecture.source import ROOTS
 # What an integrator, an auditor or a meter reader of their own imports.
 PUBLIC: dict[str, str] = {
     "gridtokenx_wire": """
-        Ack Amend Cancel CancelAll ClockStatus ConfigError Frame Gap Instruction
+        Ack Amend Cancel CancelAll ClockStatus ConfigError Frame Gap GatewayState Instruction
         KeyFileError Order ReadToken Reading ReadingFlag Reason RecRetire RecTransfer
-        Standing Verdict WireError Withdraw acks_topic build_frame create_private_key
+        Standing StateNotice Verdict WireError Withdraw acks_topic build_frame create_private_key
         device_id device_text feed_topic format_grx format_kwh frame_hash frames_topic
-        load_private_key open_ack open_frame open_instruction parse_device parse_grx
-        parse_kwh parse_public_key public_key_text read_frames seal_ack seal_frame
+        load_private_key open_ack open_answer open_frame open_instruction parse_device parse_grx
+        parse_kwh parse_public_key public_key_text read_frames seal_ack seal_frame seal_notice
         sign_instruction sign_read_token status_topic
     """,
     "gridtokenx_dlms": """

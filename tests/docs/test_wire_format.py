@@ -58,6 +58,7 @@ from gridtokenx_wire.order import (
     sign_instruction,
 )
 from gridtokenx_wire.reading import Reading, ReadingFlag
+from gridtokenx_wire.state_notice import GatewayState, StateNotice, open_answer, seal_notice
 from gridtokenx_wire.verdict import Reason
 
 PAGE = (DOCS / "wire-format.md").read_text()
@@ -154,6 +155,25 @@ def test_the_ack_opens_and_is_written_again_byte_for_byte() -> None:
         1,
         [(0, 1, Reason.IMPLAUSIBLE_JUMP)],
     )
+
+
+def test_the_notice_opens_and_is_written_again_byte_for_byte() -> None:
+    message = hex_of(block(PAGE, "hex notice"))
+    notice = open_answer(message, BACKEND.public_key())
+    assert notice == StateNotice(
+        device=device_id(GATEWAY.public_key()),
+        time_ms=1782036001000,
+        state=GatewayState.HELD,
+        reason="two frames of number 0",
+    )
+    assert seal_notice(notice, BACKEND) == message
+
+
+def test_the_states_of_a_gateway_are_those_of_the_code() -> None:
+    rows = table(section(PAGE, "State notice"))
+    shown = [(int(row[0]), code(row[1])) for row in rows]
+    sent = [state for state in GatewayState if state is not GatewayState.UNKNOWN]
+    assert shown == [(int(state), state.label) for state in sent]
 
 
 def test_the_order_opens_and_is_signed_again_byte_for_byte() -> None:

@@ -31,6 +31,14 @@ from gridtokenx_wire.frame import (
 from gridtokenx_wire.keys import public_key_text
 from gridtokenx_wire.order import Order, open_instruction, parse_instruction, sign_instruction
 from gridtokenx_wire.reading import Reading
+from gridtokenx_wire.state_notice import (
+    GatewayState,
+    StateNotice,
+    decode_notice,
+    encode_notice,
+    open_answer,
+    seal_notice,
+)
 from gridtokenx_wire.verdict import Reason, Verdict
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -65,6 +73,13 @@ ACK = Ack(
     next_seq=1,
     verdicts=[Verdict(seq=0, index=0, reason=Reason.STALE_TIME)],
 )
+NOTICE = StateNotice(
+    device=bytes(16),
+    time_ms=1_782_036_000_000,
+    state=GatewayState.HELD,
+    retry_ms=60_000,
+    reason="the key was copied",
+)
 ORDER = Order(
     v=1,
     community="sonnenweg",
@@ -79,11 +94,14 @@ MESSAGES: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "frame": (lambda message: open_frame(message, PUBLIC), seal_frame(FRAME, KEY)),
     "summary": (lambda message: open_frame(message, PUBLIC), seal_frame(SUMMARY, KEY)),
     "ack": (lambda message: open_ack(message, PUBLIC), seal_ack(ACK, KEY)),
+    "notice": (lambda message: open_answer(message, PUBLIC), seal_notice(NOTICE, KEY)),
     "order": (open_instruction, sign_instruction(ORDER, KEY).encode()),
 }
 MESSAGE = pytest.mark.parametrize(("read", "message"), MESSAGES.values(), ids=MESSAGES)
 DECODER = pytest.mark.parametrize(
-    "decode", [decode_frame, decode_ack, parse_instruction], ids=["frame", "ack", "order"]
+    "decode",
+    [decode_frame, decode_ack, decode_notice, parse_instruction],
+    ids=["frame", "ack", "notice", "order"],
 )
 
 Reader = Callable[[bytes], Any]
@@ -91,7 +109,7 @@ Reader = Callable[[bytes], Any]
 
 @MESSAGE
 def test_the_untouched_message_is_read(read: Reader, message: bytes) -> None:
-    assert read(message) in (FRAME, SUMMARY, ACK, ORDER)
+    assert read(message) in (FRAME, SUMMARY, ACK, NOTICE, ORDER)
 
 
 @MESSAGE
@@ -127,6 +145,7 @@ def test_every_byte_too_many_or_missing_is_refused(read: Reader, message: bytes)
         pytest.param(encode_frame(FRAME), decode_frame, id="frame"),
         pytest.param(encode_frame(SUMMARY), decode_frame, id="summary"),
         pytest.param(encode_ack(ACK), decode_ack, id="ack"),
+        pytest.param(encode_notice(NOTICE), decode_notice, id="notice"),
     ],
 )
 def test_a_signed_payload_with_any_one_byte_changed_is_read_or_refused(
@@ -214,6 +233,13 @@ def test_a_frame_with_arbitrary_fields_is_read_or_refused(changes: dict[int, byt
 def test_an_ack_with_arbitrary_fields_is_read_or_refused(changes: dict[int, bytes]) -> None:
     with contextlib.suppress(WireError):
         decode_ack(joined(encoded_fields(encode_ack(ACK)) | changes))
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(st.integers(1, 9), cbor_items, min_size=1, max_size=3))
+def test_a_notice_with_arbitrary_fields_is_read_or_refused(changes: dict[int, bytes]) -> None:
+    with contextlib.suppress(WireError):
+        decode_notice(joined(encoded_fields(encode_notice(NOTICE)) | changes))
 
 
 def joined(fields: dict[int, bytes]) -> bytes:

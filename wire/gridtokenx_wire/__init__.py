@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from gridtokenx_wire.read_token import ReadToken, sign_read_token
     from gridtokenx_wire.reading import Reading, ReadingFlag
+    from gridtokenx_wire.state_notice import GatewayState, StateNotice, open_answer, seal_notice
     from gridtokenx_wire.topics import acks_topic, feed_topic, frames_topic, status_topic
     from gridtokenx_wire.units import format_grx, format_kwh, parse_grx, parse_kwh
     from gridtokenx_wire.verdict import Reason, Verdict
@@ -58,6 +59,7 @@ __all__ = [
     "ConfigError",
     "Frame",
     "Gap",
+    "GatewayState",
     "Instruction",
     "KeyFileError",
     "Order",
@@ -68,6 +70,7 @@ __all__ = [
     "RecRetire",
     "RecTransfer",
     "Standing",
+    "StateNotice",
     "Verdict",
     "WireError",
     "Withdraw",
@@ -83,6 +86,7 @@ __all__ = [
     "frames_topic",
     "load_private_key",
     "open_ack",
+    "open_answer",
     "open_frame",
     "open_instruction",
     "parse_device",
@@ -93,6 +97,7 @@ __all__ = [
     "read_frames",
     "seal_ack",
     "seal_frame",
+    "seal_notice",
     "sign_instruction",
     "sign_read_token",
     "status_topic",
@@ -148,6 +153,12 @@ _MODULES = {
     "reading": (
         "Reading",
         "ReadingFlag",
+    ),
+    "state_notice": (
+        "GatewayState",
+        "StateNotice",
+        "open_answer",
+        "seal_notice",
     ),
     "topics": (
         "acks_topic",

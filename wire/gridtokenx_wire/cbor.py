@@ -32,6 +32,21 @@ def encode(fields: dict[int, Any]) -> bytes:
 
 def decode_map(payload: bytes, keys: frozenset[int]) -> dict[int, Any]:
     """Return a map with exactly `keys`. Raises WireError whatever the bytes are."""
+    value = _decode(payload)
+    if value.keys() != keys:
+        raise WireError("expected a map with exactly the keys of this message type")
+    return value
+
+
+def decode_open_map(payload: bytes, keys: frozenset[int]) -> dict[int, Any]:
+    """Return a map with `keys` and perhaps others. Raises WireError whatever the bytes are."""
+    value = _decode(payload)
+    if not value.keys() >= keys:
+        raise WireError("expected a map with the keys of this message type")
+    return value
+
+
+def _decode(payload: bytes) -> dict[int, Any]:
     stream = io.BytesIO(payload)
     try:
         value = cbor2.load(stream, allow_indefinite=False, allow_duplicate_keys=False)
@@ -39,8 +54,8 @@ def decode_map(payload: bytes, keys: frozenset[int]) -> dict[int, Any]:
         raise WireError("expected one well-formed CBOR item") from None
     if stream.tell() != len(payload):  # a stream is left just behind the item; loads() hides it
         raise WireError("expected nothing after the CBOR item")
-    if type(value) is not dict or value.keys() != keys:
-        raise WireError("expected a map with exactly the keys of this message type")
+    if type(value) is not dict:
+        raise WireError("expected a map")
     return value
 
 
