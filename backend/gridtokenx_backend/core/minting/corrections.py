@@ -41,13 +41,13 @@ def correct(
     member = community.members[meter.owner]
     movements = []
     if surplus_uwh > 0:
-        minted = minting.mint(community, meter, surplus_uwh, at_ms)
+        minted = minting.mint(community, meter, meter.owner, surplus_uwh, at_ms)
         if minted is None:
             detail = "expected an amount for which GRID can be issued"
             return SettlementRefused(SettlementRefusal.BAD_AMOUNT, detail)
         movements = minted
     elif surplus_uwh < 0:
-        movements = minting.claw_back(community, meter, -surplus_uwh, at_ms)
+        movements = minting.claw_back(community, meter, meter.owner, -surplus_uwh, at_ms)
     rows = _correct_intervals(community, meter, command, at_ms)
     return MeterCorrected(
         meter=meter.id,

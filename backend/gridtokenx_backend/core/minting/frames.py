@@ -108,7 +108,7 @@ def _judge_readings(
     Returns the verdicts that are not `accepted`, as (index, reason), and what was taken.
     """
     verdicts: list[tuple[int, int]] = []
-    accepted = AcceptedReadings(limits=community.limits, at_ms=at_ms)
+    accepted = AcceptedReadings(limits=community.limits, at_ms=at_ms, rules=community.rules)
     judge, take = validation.judge, accepted.take
     limits, synchronised = community.limits, frame.clock.synchronised
     members, sender = community.members, community.devices[frame.device]
@@ -166,7 +166,7 @@ def _mint(community: Community, meters: Iterable[Meter], at_ms: int) -> list[Mov
         minted_uwh = newest_uwh - meter.settled_uwh
         if minted_uwh <= 0:
             continue
-        minted = minting.mint(community, meter, minted_uwh, at_ms)
+        minted = minting.mint(community, meter, meter.owner, minted_uwh, at_ms)
         if minted is not None:
             meter.settled_uwh = newest_uwh
             movements += minted

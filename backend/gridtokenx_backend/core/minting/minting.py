@@ -11,23 +11,26 @@ from gridtokenx_backend.core.state.community import Community
 _GRID_ISSUER = issuer(GRID)
 
 
-def mint(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> list[Movement] | None:
-    """Mint a meter's new surplus to its owner, and return the transfers; None if 64 bits are full.
+def mint(
+    community: Community, meter: Meter, owner: str, minted_uwh: int, at_ms: int
+) -> list[Movement] | None:
+    """Mint a meter's surplus to its owner of then, and return the transfers.
 
-    What the owner has owed since a correction is taken back at once.
+    What the owner has owed since a correction is taken back at once. Return None if 64 bits are
+    full.
     """
-    minted = Movement(asset=GRID, debit=_GRID_ISSUER, credit=meter.owner, amount=minted_uwh)
+    minted = Movement(asset=GRID, debit=_GRID_ISSUER, credit=owner, amount=minted_uwh)
     if community.ledger.post([minted]) is not None:
         return None
     community.counters.minted_uwh += minted_uwh
     if meter.rules.renewable:
         certificates.note_minted(community, meter, minted_uwh, at_ms)
-    member = community.members[meter.owner]
+    member = community.members[owner]
     member.minted_uwh += minted_uwh
     if not member.owed_uwh:
         return [minted]
     back = Movement(
-        asset=GRID, debit=meter.owner, credit=_GRID_ISSUER, amount=min(member.owed_uwh, minted_uwh)
+        asset=GRID, debit=owner, credit=_GRID_ISSUER, amount=min(member.owed_uwh, minted_uwh)
     )
     refusal = community.ledger.post([back])
     assert refusal is None
@@ -36,19 +39,21 @@ def mint(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> lis
     return [minted, back]
 
 
-def claw_back(community: Community, meter: Meter, amount_uwh: int, at_ms: int) -> list[Movement]:
-    """Take minted GRID back from a meter's owner, and return the transfers.
+def claw_back(
+    community: Community, meter: Meter, owner: str, amount_uwh: int, at_ms: int
+) -> list[Movement]:
+    """Take minted GRID back from a meter's owner of then, and return the transfers.
 
     What the owner does not have free now is owed.
     """
     if meter.certified is not None:
         certificates.note_minted(community, meter, -amount_uwh, at_ms)
-    member = community.members[meter.owner]
-    taken_uwh = min(amount_uwh, community.ledger.available(meter.owner, GRID))
+    member = community.members[owner]
+    taken_uwh = min(amount_uwh, community.ledger.available(owner, GRID))
     member.owed_uwh += amount_uwh - taken_uwh
     if not taken_uwh:
         return []
-    back = Movement(asset=GRID, debit=meter.owner, credit=_GRID_ISSUER, amount=taken_uwh)
+    back = Movement(asset=GRID, debit=owner, credit=_GRID_ISSUER, amount=taken_uwh)
     refusal = community.ledger.post([back])
     assert refusal is None
     community.counters.minted_uwh -= taken_uwh

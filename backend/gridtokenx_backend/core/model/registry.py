@@ -12,6 +12,12 @@ from gridtokenx_backend.core.model.interval_energy import (
     IntervalEnergy,
     MeterPast,
 )
+from gridtokenx_backend.core.model.ownership import (
+    FORMER_OWNERS_KEPT,
+    FormerOwner,
+    interval_start_of,
+    with_change,
+)
 from gridtokenx_wire.order import Segment
 
 DeviceStatus = Literal["active", "pending", "revoked"]
@@ -74,6 +80,10 @@ class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     `interval_end_ms` is the end of the open interval (0 before the first reading). The fields
     `interval_start_...` are the boundary registers at its start.
     `closed_intervals` are those that no clearing has taken yet, None before the first.
+
+    `first_ms` is the time of the first accepted reading that there ever was, -1 where it is not
+    known. `former_owners` are in order of time, and who owned an interval is known for certain from
+    `owners_from_ms` on; -1 is never. Both came with rules version 2.
     """
 
     id: str
@@ -100,6 +110,33 @@ class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     past: MeterPast | None = None
     certified: CertifiedEnergy | None = None
     metering_point: str = ""
+    first_ms: int = -1
+    owners_from_ms: int = -1
+    former_owners: tuple[FormerOwner, ...] = ()
+
+    def owner_at(self, interval_ms: int) -> str:
+        """Return who owned an interval, as far as it is known."""
+        for former in self.former_owners:
+            if interval_ms < former.until_ms:
+                return former.wallet
+        return self.owner
+
+    def is_owner_known_at(self, interval_ms: int) -> bool:
+        """Return whether it is certain who owned an interval."""
+        return 0 <= self.owners_from_ms <= interval_ms
+
+    def change_owner(self, wallet: str, at_ms: int, deficit_uwh: int) -> None:
+        """Give the meter to a member from the interval on that `at_ms` lies in.
+
+        `deficit_uwh` is what the former owner leaves, see FormerOwner.
+        """
+        until_ms = interval_start_of(at_ms)
+        leaving = FormerOwner(wallet=self.owner, until_ms=until_ms, deficit_uwh=deficit_uwh)
+        self.former_owners = with_change(self.former_owners, leaving)
+        if len(self.former_owners) > FORMER_OWNERS_KEPT:
+            self.owners_from_ms = max(self.owners_from_ms, self.former_owners[0].until_ms)
+            self.former_owners = self.former_owners[1:]
+        self.owner = wallet
 
     @property
     def interval_start_ms(self) -> int:

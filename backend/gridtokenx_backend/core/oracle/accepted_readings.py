@@ -16,11 +16,12 @@ class AcceptedReadings(msgspec.Struct, gc=False, kw_only=True):
 
     `advanced` has the meters whose registers moved on, and `intervals` the intervals of each meter
     that were closed or revised, both by the meter's id. `reopened` has what late readings opened
-    again, until it is revised.
+    again, until it is revised. `rules` is the version of the rules to decide by.
     """
 
     limits: OracleLimits
     at_ms: int
+    rules: int
     advanced: dict[str, Meter] = {}
     intervals: dict[str, list[IntervalEnergy]] = {}
     reopened: dict[str, ReopenedIntervals] = {}
@@ -58,6 +59,8 @@ class AcceptedReadings(msgspec.Struct, gc=False, kw_only=True):
     def _close(self, meter: Meter, previous: registers.CountedRegisters) -> None:
         """Close the intervals that ended since the previous reading; the first is a baseline."""
         if previous.time_ms < 0:
+            if self.rules >= 2 and not meter.interval_end_ms:
+                meter.first_ms = meter.last_ms
             rows = intervals.begin(meter, self.limits)
             meter.settled_uwh = registers.surplus_uwh(meter)  # a baseline mints nothing
         else:

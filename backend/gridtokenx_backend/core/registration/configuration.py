@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.market.timetable import IntervalRules, first_to_clear
 from gridtokenx_backend.core.messages.inputs import ConfigurationInput
 from gridtokenx_backend.core.messages.outcomes import Configured
 from gridtokenx_backend.core.model.ledger import GRX, Movement, issuer
 from gridtokenx_backend.core.model.oracle_limits import OracleLimits
+from gridtokenx_backend.core.model.ownership import interval_start_of
 from gridtokenx_backend.core.model.registry import Device, Member, Meter, MeterRules
 from gridtokenx_backend.core.model.terms import (
     CommunityTerms,
@@ -51,7 +54,7 @@ def configure(community: Community, input_: ConfigurationInput, at_ms: int) -> C
         standing_orders.begin_again(community)
     key_versions.add(community.sharing, input_.terms)
     _devices(community, input_.terms.device)
-    _meters(community, input_.terms)
+    _meters(community, input_.terms, at_ms)
     return Configured(movements)
 
 
@@ -203,7 +206,7 @@ def _devices(community: Community, listed: list[DeviceTerms]) -> None:
             device.status = "revoked"
 
 
-def _meters(community: Community, terms: CommunityTerms) -> None:
+def _meters(community: Community, terms: CommunityTerms, at_ms: int) -> None:
     devices = {device_text(device): device for device in community.devices}
     wallets = {member.name: public_key_text(bytes(member.wallet)) for member in terms.member}
     owners = {wallet: wallet for wallet in community.members}
@@ -226,8 +229,12 @@ def _meters(community: Community, terms: CommunityTerms) -> None:
                 site=listed.site,
             )
             meter.metering_point = listed.metering_point
+            if community.rules >= 2:
+                meter.owners_from_ms = 0
             community.meters[listed.id] = meter
             continue
+        if community.rules >= 2:
+            _change_owner(meter, owner, at_ms)
         policy_changed = meter.rules.policy != rules.policy
         meter.device, meter.site, meter.owner, meter.rules = device, listed.site, owner, rules
         meter.metering_point = listed.metering_point
@@ -238,16 +245,42 @@ def _meters(community: Community, terms: CommunityTerms) -> None:
             registers.begin_anew(meter)
     for name, meter in community.meters.items():
         if name not in named:
-            off = MeterRules(
-                policy=meter.rules.policy,
-                active=False,
-                max_power_w=0,
-                min_interval_ms=0,
-                resolution_uwh=0,
-                max_production_ratio=0,
-                technology=meter.rules.technology,
-            )
+            off = _switched_off(community, meter.rules)
             meter.rules = shared.setdefault(off, off)
+
+
+def _change_owner(meter: Meter, owner: str, at_ms: int) -> None:
+    """Let a known meter be its owner's from now on, and remember whose it was.
+
+    Surplus that a meter of the policy `net` still lacks is the former owner's: the new one begins
+    with none.
+    """
+    if meter.owners_from_ms < 0:  # it was the present owner's at least until now
+        meter.owners_from_ms = interval_start_of(at_ms)
+    if meter.owner == owner:
+        return
+    surplus_uwh = registers.surplus_uwh(meter)
+    deficit_uwh = max(0, meter.settled_uwh - surplus_uwh)
+    meter.settled_uwh -= deficit_uwh
+    meter.change_owner(owner, at_ms, deficit_uwh)
+
+
+def _switched_off(community: Community, rules: MeterRules) -> MeterRules:
+    """Return the rules of a meter that the terms no longer name.
+
+    Its rating stays, because what it counted can still be corrected.
+    """
+    if community.rules >= 2:
+        return msgspec.structs.replace(rules, active=False)
+    return MeterRules(
+        policy=rules.policy,
+        active=False,
+        max_power_w=0,
+        min_interval_ms=0,
+        resolution_uwh=0,
+        max_production_ratio=0,
+        technology=rules.technology,
+    )
 
 
 def _rules(terms: MeterTerms) -> MeterRules:

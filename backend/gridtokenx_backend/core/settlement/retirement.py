@@ -52,8 +52,8 @@ def book_energy(community: Community, closed: Mapping[str, Sequence[IntervalEner
     """
     for name, rows in closed.items():
         meter = community.meters[name]
-        member = community.members[meter.owner]
         for row in rows:
+            member = community.members[meter.owner_at(row.interval_ms)]
             used_uwh = row.import_uwh
             if meter.rules.policy == "net":
                 used_uwh = max(0, row.import_uwh - row.export_uwh)

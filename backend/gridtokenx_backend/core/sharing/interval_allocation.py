@@ -92,8 +92,8 @@ def _settle(
     allocated = _allocate(community, interval_ms, key, interval, producers, consumers)
     if interval.revision < 0:
         interval.price_ugrx = _price(community, allocated)
-    lines_out, lines_in = _priced(community, allocated, interval.price_ugrx)
-    movements, waiting_uwh = _move(community, interval, allocated, lines_out, lines_in)
+    lines_out, lines_in = _priced(community, interval_ms, allocated, interval.price_ugrx)
+    movements, waiting_uwh = _move(community, interval_ms, interval, allocated, lines_out, lines_in)
     if waiting_uwh:
         state.waiting[interval_ms] = None
     else:
@@ -224,7 +224,7 @@ def _price(community: Community, allocated: AllocatedEnergy) -> int:
 
 
 def _priced(
-    community: Community, allocated: AllocatedEnergy, price_ugrx: int
+    community: Community, interval_ms: int, allocated: AllocatedEnergy, price_ugrx: int
 ) -> tuple[list[ProducerAllocation], list[ConsumerAllocation]]:
     """Return the lines of the allocation with what producers earn and consumers owe.
 
@@ -238,7 +238,7 @@ def _priced(
     lines_in = [
         ConsumerAllocation(
             meter=line.id,
-            wallet=meters[line.id].owner,
+            wallet=meters[line.id].owner_at(interval_ms),
             consumed_uwh=line.consumed_uwh,
             share_uwh=line.share_uwh,
             received_uwh=line.received_uwh,
@@ -254,7 +254,7 @@ def _priced(
     lines_out = [
         ProducerAllocation(
             meter=line.id,
-            wallet=meters[line.id].owner,
+            wallet=meters[line.id].owner_at(interval_ms),
             offered_uwh=line.offered_uwh,
             given_uwh=line.given_uwh,
             held_uwh=line.held_uwh,
@@ -270,6 +270,7 @@ def _priced(
 
 def _move(
     community: Community,
+    interval_ms: int,
     interval: SharedInterval,
     allocated: AllocatedEnergy,
     lines_out: list[ProducerAllocation],
@@ -280,7 +281,7 @@ def _move(
     Return the movements, and the energy that waits until it is minted.
     """
     ledger, meters = community.ledger, community.meters
-    gives, takes = _by_wallet(allocated, meters)
+    gives, takes = _by_wallet(interval_ms, allocated, meters)
     moved = transfers.energy(
         gives, takes, interval.gave, interval.took, lambda wallet: ledger.available(wallet, GRID)
     )
@@ -303,12 +304,13 @@ def _move(
 
 
 def _by_wallet(
-    allocated: AllocatedEnergy, meters: Mapping[str, Meter]
+    interval_ms: int, allocated: AllocatedEnergy, meters: Mapping[str, Meter]
 ) -> tuple[dict[str, int], dict[str, int]]:
     gives: dict[str, int] = {}
     takes: dict[str, int] = {}
     for pair in allocated.pairs:
-        giver, taker = meters[pair.producer].owner, meters[pair.consumer].owner
+        giver = meters[pair.producer].owner_at(interval_ms)
+        taker = meters[pair.consumer].owner_at(interval_ms)
         gives[giver] = gives.get(giver, 0) + pair.energy_uwh
         takes[taker] = takes.get(taker, 0) + pair.energy_uwh
     return gives, takes

@@ -40,7 +40,7 @@ def meter(name: str = "ABB-1") -> Meter:
 
 
 def frame() -> AcceptedReadings:
-    return AcceptedReadings(limits=LIMITS, at_ms=AT_MS)
+    return AcceptedReadings(limits=LIMITS, at_ms=AT_MS, rules=2)
 
 
 def take(readings: AcceptedReadings, of: Meter, *rows: Reading) -> list[int]:
