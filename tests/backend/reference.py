@@ -170,12 +170,7 @@ class Reference:
         return verdicts
 
     def _judge(
-        self,
-        device: str,
-        name: str,
-        reading: list[int],
-        synchronised: bool,
-        at_ms: int,
+        self, device: str, name: str, reading: list[int], synchronised: bool, at_ms: int
     ) -> int:
         meter = self.meters.get(name)
         if meter is None or meter.device != device:
@@ -190,6 +185,8 @@ class Reference:
             return 3
         if time_ms < at_ms - OLDEST_MS:
             return 4
+        if not accepted and time_ms <= meter.changed_ms():
+            return 5
         if accepted:
             before_ms, *before = accepted[-1]
             if time_ms <= before_ms:

@@ -55,6 +55,11 @@ class Metered:
             max(map(self.surplus, epoch)) - self.surplus(epoch[0]) for epoch in self.epochs if epoch
         )
 
+    def changed_ms(self) -> int:
+        """The time of the last reading before the newest change of the meter; -1 without one."""
+        former = [epoch[-1][0] for epoch in self.epochs[:-1] if epoch]
+        return former[-1] if former else -1
+
     def judge_late(self, late: Point, power_w: int, synchronised: bool, at_ms: int) -> int:
         """The verdict on a reading before the last one: it may complete a gap, and nothing else."""
         final_ms = (at_ms - FINALITY_MS) // QUARTER_MS * QUARTER_MS

@@ -369,4 +369,19 @@ def _name(account: str) -> str:
 
 TestCoreAgainstReference = CoreAgainstReference.TestCase
 TestCoreAgainstReference.settings = settings.get_profile("whole core")
+
+
+def test_a_changed_meter_does_not_begin_at_the_time_of_its_last_reading_before() -> None:
+    model = CoreAgainstReference()
+    model.begin()
+    again = ("ABB-1", 0, KWH // 500, KWH // 100, 0)
+    model.send_frame(device="north", link="next", synchronised=True, drawn=[again])
+    change = ("meters", {"ABB-1": {"epoch": 1}, "ABB-3": {"epoch": 1}})
+    model.change_terms(change=change, undo=False)
+    model.send_frame(device="north", link="next", synchronised=True, drawn=[again])
+    assert model.reference.meters["ABB-1"].epochs[-1] == []
+    model.meters_and_members_agree()
+    model.teardown()
+
+
 pytestmark = pytest.mark.timeout(400)  # it takes seconds, but a failure is shrunk

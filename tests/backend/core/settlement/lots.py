@@ -8,7 +8,10 @@ from fractions import Fraction
 
 @dataclass
 class Person:
-    """`lots` are (entry bought in or 0 for minted, µWh); `open` is import by interval."""
+    """`lots` are (entry bought in or 0 for minted, µWh); `open` is import by interval.
+
+    What one entry brought is one lot, however many trades it took.
+    """
 
     lots: list[tuple[int, int]] = field(default_factory=list)
     open: dict[int, int] = field(default_factory=dict)
@@ -16,6 +19,12 @@ class Person:
     ahead: int = 0
     retired: int = 0
     money: int = 1000 * 10**6
+
+    def receive(self, entry: int, amount: int) -> None:
+        """Add to what the entry brought before."""
+        before = sum(part for other, part in self.lots if other == entry)
+        self.lots = [lot for lot in self.lots if lot[0] != entry]
+        self.lots.append((entry, before + amount))
 
     def spend(self, amount: int) -> list[tuple[int, int]]:
         """Minted lots first, then the oldest purchase."""

@@ -108,7 +108,7 @@ class SettlementAgainstLots(MoneyRules):
         back = min(person.owed, amount)
         person.owed -= back
         if amount > back:
-            person.lots.append((0, amount - back))
+            person.receive(0, amount - back)
         self.minted += amount - back
         self.by_meter[meter] += amount
 
@@ -218,7 +218,7 @@ class SettlementAgainstLots(MoneyRules):
         for trade in trades_of(outcome):
             self.people[names[trade.seller]].spend(trade.quantity_uwh)
             buyer = self.people[names[trade.buyer]]
-            buyer.lots.append((self.village.community.entries, trade.quantity_uwh))
+            buyer.receive(self.village.community.entries, trade.quantity_uwh)
             buyer.money -= trade.gross_ugrx
             self.people[names[trade.seller]].money += trade.net_ugrx
 
@@ -325,4 +325,17 @@ TestSettlementAgainstLots = SettlementAgainstLots.TestCase
 TestSettlementAgainstLots.settings = settings(
     settings.get_profile("whole core"), max_examples=40, stateful_step_count=40
 )
+
+
+def test_what_one_order_buys_of_two_others_is_one_purchase() -> None:
+    model = SettlementAgainstLots()
+    model.begin()
+    model.trade(seller="anna", buyer="ben", offered="1", wanted="0.5")
+    model.correct(meter="ABB-2", ago=1, quarters=1, factors=(2, 0), mistake="")
+    model.trade(seller="anna", buyer="ben", offered="0.5", wanted="1")
+    model.tick(quarters=0)
+    model.everybody_has_what_the_lots_say()
+    model.teardown()
+
+
 pytestmark = pytest.mark.timeout(400)  # it takes seconds, but a failure is shrunk
