@@ -195,9 +195,10 @@ class Gateway:
         meters = [meter for bus in self.bus_stats.values() for meter in bus.meters.values()]
         answer = sum(meter.last is not None and not meter.error for meter in meters)
         broker = "connected" if self.uplink.is_connected else "not connected"
+        trouble = f"; {self.uplink.trouble.reason}" if self.uplink.trouble else ""
         return (
             f"{answer} of {len(meters)} meters answer; broker {broker};"
-            f" {self.uplink.unacked} frames unacked"
+            f" {self.uplink.unacked} frames unacked{trouble}"
         )
 
     def _failed(self, fault: BaseException) -> None:

@@ -115,7 +115,7 @@ class HomeAssistantLink:
                     await self._show_meter(connection, meter)
             await self._pause(_LOOK_EVERY_S)
             if connection.lost.done():
-                raise MqttError(f"the connection ended: {connection.lost.result()}")
+                raise connection.lost.result()
 
     async def _show_meter(self, connection: MqttConnection, meter: MeterStats) -> None:
         reading, name = meter.last, meter.config.id

@@ -33,7 +33,7 @@ margin-bottom:1.2rem}
 .facts>div{padding:.6rem .8rem}.facts b{display:block;font-size:1.15rem;font-weight:600}
 section{margin-bottom:1rem;overflow:hidden}
 section>header{margin:0;padding:.7rem .9rem;border-bottom:1px solid var(--line)}
-article{padding:.7rem .9rem}article+article{border-top:1px solid var(--line)}
+.trouble,article{padding:.7rem .9rem}article+article{border-top:1px solid var(--line)}
 .top{display:flex;justify-content:space-between;gap:1rem;align-items:baseline}
 .power{font-size:1.15rem;font-weight:600;white-space:nowrap}
 dl{display:flex;flex-wrap:wrap;gap:.1rem 1.4rem;margin:.3rem 0 0}
@@ -58,10 +58,20 @@ def page_html(state: GatewayState) -> str:
         f"<title>{name} · gateway</title><style>{_STYLE}</style></head><body>"
         f'<header><h1>{name}</h1><small class="id">{escape(state.community)} ·'
         f" {escape(state.device)}</small></header>"
-        f'<main><div class="facts">{_facts(state)}</div>{buses}</main>'
+        f'<main>{_trouble(state)}<div class="facts">{_facts(state)}</div>{buses}</main>'
         f"<footer>GridTokenX {escape(state.version)} · up {_span(state.up_s)} ·"
         f" {state.memory_bytes / 2**20:.1f} MiB · renewed every {_RENEW_EVERY_S} s ·"
         ' <a href="/metrics">metrics</a> · <a href="/status.json">JSON</a></footer></body></html>'
+    )
+
+
+def _trouble(state: GatewayState) -> str:
+    trouble = state.uplink.trouble
+    if trouble is None:
+        return ""
+    return (
+        f'<section class="trouble"><b class="bad">{escape(trouble.reason)}</b>'
+        f"<p>{escape(trouble.do)}</p></section>"
     )
 
 
@@ -70,6 +80,7 @@ def _facts(state: GatewayState) -> str:
     ack = "none yet" if uplink.last_ack_age_s is None else f"{_span(uplink.last_ack_age_s)} ago"
     refused = sum(uplink.verdicts.values())
     reasons = ", ".join(f"{reason} {count}" for reason, count in uplink.verdicts.items())
+    broker_tone = "warn" if uplink.trouble else "good"
     disk = f"{outbox.frames} frames" if outbox.is_open else "not usable"
     return "".join(
         (
@@ -77,7 +88,7 @@ def _facts(state: GatewayState) -> str:
                 "Broker",
                 "connected" if uplink.is_connected else "not connected",
                 uplink.broker,
-                "good" if uplink.is_connected else "bad",
+                broker_tone if uplink.is_connected else "bad",
             ),
             _fact("Last ack", ack, f"{uplink.frames_acked} frames acked"),
             _fact("Waiting for an ack", f"{uplink.frames_unacked} frames", "sent or to be sent"),

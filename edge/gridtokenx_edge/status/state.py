@@ -14,6 +14,7 @@ from gridtokenx_edge.status.kernel_clock import read_kernel_clock
 from gridtokenx_edge.store.clock_status import ClockSource, kernel_synchronised
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.store.sealer import Sealer
+from gridtokenx_edge.uplink.troubles import Trouble
 from gridtokenx_edge.uplink.uplink import Uplink
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.keys import device_text
@@ -95,7 +96,8 @@ class OutboxState(msgspec.Struct, frozen=True, kw_only=True):
 class UplinkState(msgspec.Struct, frozen=True, kw_only=True):
     """The connection to the backend.
 
-    `last_ack_age_s` is None before the first ack since the start.
+    `last_ack_age_s` is None before the first ack since the start, `trouble` is what keeps readings
+    from being acked, if that is known.
     """
 
     broker: str
@@ -106,6 +108,7 @@ class UplinkState(msgspec.Struct, frozen=True, kw_only=True):
     frames_acked: int
     verdicts: dict[str, int]
     last_ack_age_s: float | None
+    trouble: Trouble | None = None
 
 
 class ClockState(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,4 +240,5 @@ def _uplink(gateway: ObservedGateway) -> UplinkState:
         frames_acked=counts.acked,
         verdicts=dict(counts.verdicts),
         last_ack_age_s=None if acked_at_s is None else round(time.monotonic() - acked_at_s, 1),
+        trouble=uplink.trouble,
     )

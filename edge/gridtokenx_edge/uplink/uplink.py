@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import ssl
 import time
 from collections import Counter
@@ -13,27 +14,31 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
-from gridtokenx_edge.log import FaultLog, Logger
+from gridtokenx_edge.log import Logger
 from gridtokenx_edge.progress import Beat, no_beat
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.store.outbox_schema import StoredFrame
 from gridtokenx_edge.uplink.ack_file import open_by_any, read_acks, waiting_acks
-from gridtokenx_edge.uplink.mqtt import Broker, MqttConnection, MqttError, Will
-from gridtokenx_edge.uplink.window import AckEffect, Window
+from gridtokenx_edge.uplink.broker_faults import BrokerFault
+from gridtokenx_edge.uplink.fault_report import FaultReport
+from gridtokenx_edge.uplink.mqtt import (
+    Broker,
+    MqttConnection,
+    MqttError,
+    PublicationDeniedError,
+)
+from gridtokenx_edge.uplink.presence import Presence
+from gridtokenx_edge.uplink.reconnect import Reconnect
+from gridtokenx_edge.uplink.troubles import Trouble
+from gridtokenx_edge.uplink.window import Window
 from gridtokenx_wire.ack import Ack
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.errors import ConfigError, WireError
 from gridtokenx_wire.keys import device_text
 from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
 
-_RECONNECT_BASE_S = 1.0
-_RECONNECT_CAP_S = 60.0
-# A connection that lasted so long was a good one. Only after a good one the next fault is a new
-# one.
-_STEADY_S = 10.0
 # So many frames are in memory at a time on their way to the broker.
 _READ_AHEAD = 16
 # This is the longest wait. After it the loop comes round, which shows that it is not stuck.
@@ -65,9 +70,7 @@ class Uplink:
         self._beat = beat
         self._outbox = outbox
         self._clock = clock
-        self._version = version
         self._log = log
-        self._faults = FaultLog(log)
         self._qos = config.broker.qos
         self._broker = Broker(
             host=config.broker.host, port=config.broker.port, tls=_tls(config, paths)
@@ -75,10 +78,16 @@ class Uplink:
         self._ack_keys = [Ed25519PublicKey.from_public_bytes(key) for key in config.backend.ack_key]
         self._max_unacked = config.uplink.max_unacked_frames
         self._window = Window(self._max_unacked, config.uplink.ack_timeout_s, random.random)
+        self._report = FaultReport(log, self._window)
         self._device = device_text(outbox.device)
         self._frames_topic = frames_topic(config.site.community, self._device)
         self._acks_topic = acks_topic(config.site.community, self._device)
-        self._status_topic = status_topic(config.site.community, self._device)
+        self._presence = Presence(
+            status_topic(config.site.community, self._device),
+            self._device,
+            version,
+            secrets.token_hex(4),
+        )
         self._wake = asyncio.Event()
         self._is_stopping = False
         self.drained = asyncio.Event()
@@ -105,13 +114,23 @@ class Uplink:
     def unacked(self) -> int:
         return self._window.head - self._window.base
 
+    @property
+    def trouble(self) -> Trouble | None:
+        """What keeps readings from being acked, as far as it is known."""
+        return self._report.troubles.current
+
+    @property
+    def silence(self) -> Trouble:
+        """Why no ack has come, as far as the broker tells."""
+        return self._report.troubles.silence()
+
     async def run(self) -> None:
         """Connect, send and reconnect until `stop`."""
         await self._until_open()
         self._window.restore(self._outbox.oldest_seq, self._outbox.next_seq)
         self._highest_sent = self._outbox.oldest_seq
         self._look_if_drained()
-        backoff = Backoff(_RECONNECT_BASE_S, _RECONNECT_CAP_S, random.random)
+        reconnect = Reconnect(random.random)
         while not self._is_stopping:
             self._beat()
             await self._take_ack_file()
@@ -119,17 +138,16 @@ class Uplink:
             try:
                 await connection.open()
                 await connection.subscribe(self._acks_topic)
-                await connection.publish_retained(self._status_topic, self._birth())
+                await self._look_for_rival(connection)
+                await self._say(connection, self._presence.birth(self._clock.now_ms()))
                 self._report_connected()
                 await self._serve(connection)
-                await connection.publish_retained(self._status_topic, _OFFLINE)
+                await self._say(connection, self._presence.farewell)
                 await connection.disconnect()
             except MqttError as error:
-                if self._was_steady():
-                    backoff.reset()
-                    self._faults.over("broker_lost")
-                self._faults.warn("broker_lost", reason=str(error), unacked=self.unacked)
-                await self._pause(backoff.next_s())
+                self._presence.ended(was_connected=self.is_connected)
+                fault = self._report.lost(error, self._lasted_s)
+                await self._pause(reconnect.wait_s(fault, self._lasted_s))
             finally:
                 self.is_connected = False
                 self._window.closed()
@@ -144,28 +162,42 @@ class Uplink:
                     await self._outbox.opened.wait()
 
     def _connection(self) -> MqttConnection:
-        will = Will(self._status_topic, _OFFLINE)
-        return MqttConnection(self._broker, self._device, will, self._max_unacked, self._on_message)
-
-    def _was_steady(self) -> bool:
-        """Return whether the lost connection was good: it lasted, or an ack came over it."""
-        has_acked = self.acked_at_s is not None and self.acked_at_s >= self._connected_at_s
-        lasted = time.monotonic() - self._connected_at_s >= _STEADY_S
-        return self.is_connected and (has_acked or lasted)
-
-    def _birth(self) -> bytes:
-        return msgspec.json.encode(
-            {
-                "state": "online",
-                "device": self._device,
-                "version": self._version,
-                "time_ms": self._clock.now_ms(),
-            }
+        return MqttConnection(
+            self._broker,
+            self._device,
+            self._presence.will,
+            self._max_unacked,
+            self._on_message,
+            self._report.published,
         )
+
+    async def _say(self, connection: MqttConnection, status: bytes) -> None:
+        """Publish our status. Frames are sent even where the broker drops it. Raises MqttError."""
+        try:
+            await connection.publish_retained(self._presence.topic, status)
+        except PublicationDeniedError as error:
+            self._report.status_denied(error)
+
+    @property
+    def _lasted_s(self) -> float:
+        """For how long there has been a connection; 0 where there is none."""
+        return time.monotonic() - self._connected_at_s if self.is_connected else 0.0
+
+    async def _look_for_rival(self, connection: MqttConnection) -> None:
+        """Ask for the retained status. It comes before ours is published. Raises MqttError."""
+        if not self._presence.is_asked:
+            return
+        self._presence.asked()
+        try:
+            await connection.subscribe(self._presence.topic)
+        except MqttError as error:
+            if error.fault is not BrokerFault.NOT_AUTHORISED or connection.lost.done():
+                raise
 
     def _report_connected(self) -> None:
         self.is_connected = True
         self._connected_at_s = time.monotonic()
+        self._presence.connected()
         self._log.info(
             "broker_connected", host=self._broker.host, port=self._broker.port, unacked=self.unacked
         )
@@ -176,8 +208,9 @@ class Uplink:
         while True:
             self._beat()
             self._wake.clear()
+            self._report.troubles.lasted(self._lasted_s)
             if self._window.expire(time.monotonic()):
-                self._faults.warn("ack_overdue", seq=self._window.base, unacked=self.unacked)
+                self._report.overdue()
             await self._send(connection)
             await self._discard()
             self._look_if_drained()
@@ -202,7 +235,7 @@ class Uplink:
         finally:
             wake.cancel()
         if connection.lost.done():
-            raise MqttError(f"the connection ended: {connection.lost.result()}")
+            raise connection.lost.result()
 
     async def _send(self, connection: MqttConnection) -> None:
         """Send what there is room for now. When acks come meanwhile, there is room for more."""
@@ -226,14 +259,14 @@ class Uplink:
         try:
             return await self._outbox.frames(first_seq, count)
         except (OutboxUnavailableError, OutboxRefusedError) as fault:
-            self._faults.error("outbox_unreadable", reason=str(fault))
+            self._report.faults.error("outbox_unreadable", reason=str(fault))
             return []
 
     async def _discard(self) -> None:
         try:
             await self._outbox.discard_below(self._window.base)
         except (OutboxUnavailableError, OutboxRefusedError) as fault:
-            self._faults.error("outbox_unavailable", reason=str(fault))
+            self._report.faults.error("outbox_unavailable", reason=str(fault))
         self._window.discarded(self._outbox.oldest_seq)
 
     async def _pause(self, wait_s: float) -> None:
@@ -247,15 +280,19 @@ class Uplink:
                     await self._wake.wait()
 
     def _on_message(self, topic: str, payload: bytes) -> None:
+        if topic == self._presence.topic and self._presence.is_rival(payload):
+            self._report.rival()
         if topic != self._acks_topic:
             return
         try:
             ack = open_by_any(payload, self._ack_keys)
         except WireError as error:
-            self._faults.warn("ack_ignored", reason=str(error))
+            self._report.faults.warn("ack_ignored", reason=str(error))
             return
         if ack.device != self._outbox.device or ack.chain != self._outbox.chain:
-            self._faults.warn("ack_ignored", reason="expected an ack for this device and chain")
+            self._report.faults.warn(
+                "ack_ignored", reason="expected an ack for this device and chain"
+            )
             return
         self.acked_at_s = time.monotonic()
         self._apply(ack)
@@ -270,7 +307,7 @@ class Uplink:
             acks = read_acks(path, self._ack_keys, outbox.device, outbox.chain)
             path.unlink()
         except (WireError, OSError) as error:
-            self._faults.warn("carried_acks_ignored", reason=str(error))
+            self._report.faults.warn("carried_acks_ignored", reason=str(error))
             return
         for ack in acks:
             self._apply(ack)
@@ -281,37 +318,9 @@ class Uplink:
         window = self._window
         before = window.base
         effect = window.acked(ack.next_seq, time.monotonic())
-        match effect:
-            case AckEffect.PROGRESS:
-                self.counts.acked += window.base - before
-                for fault in ("ack_overdue", "backend_ahead", "backend_behind"):
-                    self._faults.over(fault)
-            case AckEffect.BEYOND_HEAD:
-                self._faults.error(
-                    "backend_ahead",
-                    reason="expected an ack of this outbox; was an old copy put back?",
-                    backend_next_seq=ack.next_seq,
-                    outbox_next_seq=window.head,
-                )
-            case AckEffect.FORGOTTEN:
-                self._faults.error(
-                    "backend_behind",
-                    reason="expected an ack of frames still kept; was the backend put back?",
-                    backend_next_seq=ack.next_seq,
-                    outbox_oldest_seq=window.oldest,
-                )
-            case AckEffect.WENT_BACK:
-                self._faults.warn("frames_lost", seq=ack.next_seq)
-        self._report_verdicts(ack)
-
-    def _report_verdicts(self, ack: Ack) -> None:
-        for verdict in ack.verdicts:
-            label = verdict.reason.label
-            self.counts.verdicts[label] += 1
-            self._faults.warn("reading_refused", label, reason=label, seq=verdict.seq)
-
-
-_OFFLINE = b'{"state":"offline"}'
+        self.counts.acked += max(0, window.base - before)
+        self._report.acked(ack, effect)
+        self._report.verdicts(ack, self.counts.verdicts)
 
 
 def _tls(config: EdgeConfig, paths: Paths) -> ssl.SSLContext | None:

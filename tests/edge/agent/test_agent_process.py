@@ -52,7 +52,7 @@ async def test_readings_of_two_buses_reach_the_backend_and_sigterm_ends_it_clean
     assert ids == {"EASTRON-1001", "ABB-1002", "CARLO-GAVAZZI-KY123"}
     rounds = [frame for frame in backend.frames if len(frame.meters) == 3]
     assert len(rounds) >= len(backend.frames) // 2, "what falls due together is one frame"
-    await wait_until(lambda: backend.statuses[-1] == {"state": "offline"})
+    await wait_until(lambda: backend.statuses[-1]["state"] == "offline")
     # A machine that is busy with other things may come too late for a grid point.
     events = [line["event"] for line in site.log() if line["event"] != "polls_missed"]
     assert events == ["started", "broker_connected", "stopped"]
@@ -114,7 +114,8 @@ async def test_a_killed_agent_loses_no_sealed_frame_and_doubles_none(
         await wait_until(lambda: agent.poll() is not None)
         check_readings(backend, running)
     assert all({"online"} <= {status["state"]} for status in backend.statuses[:1])
-    assert {"state": "offline"} in backend.statuses, "the last will speaks for the killed"
+    states = [status["state"] for status in backend.statuses]
+    assert "offline" in states, "the last will speaks for the killed"
 
 
 async def last_seq(path: Path, backend: Any) -> int:

@@ -245,7 +245,7 @@ async def test_another_broker_takes_over_at_a_reload(
             await wait_until(lambda: backend.readings)
             moved = site.config.read_text().replace(str(broker.port), str(second.port))
             await reload(agent, site, moved, manager, wait_until)
-            assert backend.statuses[-1] == {"state": "offline"}, "it said goodbye to the first"
+            assert backend.statuses[-1]["state"] == "offline", "it said goodbye to the first"
             backend.disconnect()
             count, since_s = len(backend.readings), time.time()
             backend.connect(second.port)

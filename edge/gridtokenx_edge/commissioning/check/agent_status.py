@@ -7,16 +7,18 @@ from http.client import HTTPConnection, HTTPException
 
 import msgspec
 
-from gridtokenx_edge.commissioning.check.finding import Finding, error, note, ok
+from gridtokenx_edge.commissioning.check.finding import NAMES, Finding, error, note, ok
+from gridtokenx_edge.uplink.troubles import Trouble
 
 _TIMEOUT_S = 5.0
 _MOST_BYTES = 1 << 20
 
 
-class _Uplink(msgspec.Struct):
+class _Uplink(msgspec.Struct, kw_only=True):
     is_connected: bool
     frames_unacked: int
     last_ack_age_s: float | None
+    trouble: Trouble | None = None
 
 
 class _Status(msgspec.Struct):
@@ -38,6 +40,9 @@ async def ask_agent(port: int, longest_s: float) -> Finding:
         do = "look at the agent's log, or stop it for the check"
         return note("ack_untried", "", f"the agent's status page does not tell: {fault}", do)
     waiting = f"{uplink.frames_unacked} frames wait for an ack"
+    if trouble := uplink.trouble:
+        name = trouble.name if trouble.name in NAMES else "broker_mqtt"
+        return error(name, "", f"the agent says: {trouble.reason}; {waiting}", trouble.do)
     if not uplink.is_connected:
         return error("ack", "", f"the agent is not connected; {waiting}", "see its log")
     if uplink.last_ack_age_s is None or uplink.last_ack_age_s > longest_s:

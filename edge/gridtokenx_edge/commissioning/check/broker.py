@@ -78,11 +78,7 @@ async def try_mqtt(
         await connection.subscribe(acks_topic)
     except MqttError as fault:
         connection.close()
-        do = (
-            "the broker does not take us: does its ACL know this certificate's name, and is the"
-            " community's name right? See the broker's log"
-        )
-        return error("broker_mqtt", "", str(fault), do), None
+        return error("broker_mqtt", "", str(fault), fault.fault.do), None
     return ok("broker_mqtt", "", "connected, and subscribed to our acks"), connection
 
 

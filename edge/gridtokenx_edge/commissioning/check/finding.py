@@ -56,6 +56,8 @@ NAMES = (
     "broker_mqtt",
     "outbox",
     "ack",
+    "frames_denied",
+    "nobody_listens",
     "no_ack",
     "ack_key",
     "ack_untried",

@@ -19,6 +19,7 @@ from gridtokenx_edge.log import Logger
 from gridtokenx_edge.store.clock_status import ClockWatch
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.uplink.troubles import NO_ACK, Trouble
 from gridtokenx_edge.uplink.uplink import Uplink
 from gridtokenx_wire.ack import Ack, open_ack
 from gridtokenx_wire.clock import make_clock
@@ -31,7 +32,9 @@ _POLL_S = 0.01
 
 
 class UplinkResult(msgspec.Struct, kw_only=True):
-    """What came while an ack was waited for. `ignored` are acks that do not count."""
+    """What came while an ack was waited for. `ignored` are acks that do not count, `silence` is why
+    none came, as far as the broker tells.
+    """
 
     ack_ms: int | None = None
     ignored: list[str] = []
@@ -39,6 +42,8 @@ class UplinkResult(msgspec.Struct, kw_only=True):
     lost: list[str] = []
     ahead: list[str] = []
     unacked: int = 0
+    trouble: Trouble | None = None
+    silence: Trouble | None = None
 
 
 class _UplinkEvents:
@@ -100,6 +105,7 @@ async def send_reading(
         if uplink.counts.acked:
             heard.ack_ms = round((time.monotonic() - started_s) * 1000)
         heard.unacked = uplink.unacked
+        heard.trouble, heard.silence = uplink.trouble, uplink.silence
         uplink.stop()
         await asyncio.wait([sending], timeout=_STOP_S)
         sending.cancel()
@@ -159,12 +165,16 @@ def judge_receipt(heard: UplinkResult, community: str, wait_s: float) -> list[Fi
         do = "an old copy is in use on one side: the operator approves a new chain"
         return [error("chain", "", heard.ahead[0], do)]
     if heard.lost:
-        do = "the broker ended the connection: see its log"
+        do = heard.trouble.do if heard.trouble else "the broker ended the connection: see its log"
         return [error("broker_mqtt", "", heard.lost[0], do)]
     seen = f"no ack within {wait_s:g} s"
+    if heard.silence and heard.silence is not NO_ACK:
+        silence = heard.silence
+        return [error(silence.name, "", f"{seen}: {silence.reason}", silence.do)]
     do = (
         "the backend does not know this device yet, has it pending or revoked, is away or paused,"
-        f" or the community is not called {community!r}: ask the operator"
+        f" or the community is not called {community!r}; or the broker's access list keeps the acks"
+        " from this device: ask the operator"
     )
     return [error("no_ack", "", seen, do)]
 

@@ -209,6 +209,9 @@ class SiteCheck:
         self._progress("waiting for the next ack to the running agent")
         wait_s = self._longest_ack_s
         heard = await watch.wait(wait_s)
+        if heard.ack_ms is None and self._config.status.port:
+            self._say([await ask_agent(self._config.status.port, wait_s)])
+            return
         self._say(judge_receipt(heard, self._config.site.community, wait_s))
 
     @property

@@ -106,7 +106,7 @@ def tls_listener(port: int, authority: Authority, host: str) -> list[str]:
         ("", "", ""),
         ("ca", "broker_tls", "is ca the authority that signed the broker's certificate"),
         ("host", "broker_tls", "host the name in it"),
-        ("cert", "broker_mqtt", "does its ACL know this certificate's name"),
+        ("cert", "broker_mqtt", "a certificate of the broker's authority"),
         ("name", "certificate", "let the operator make one for this device"),
         ("expired", "certificate", "renew it"),
         ("unreadable", "certificate", "get it from the operator"),
