@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from litestar import get, post
@@ -13,6 +13,7 @@ from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.instructions import carry_out
 from gridtokenx_backend.api.paging import Limit
+from gridtokenx_backend.api.past_owners import owner_by_terms
 from gridtokenx_backend.api.problems import Problem, settlement_refused
 from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.api.route_options import OPERATOR_COMMAND, SIGNED_INSTRUCTION
@@ -37,7 +38,7 @@ from gridtokenx_backend.core.messages.settlement_outcomes import (
     SettlementRefusal,
     SettlementRefused,
 )
-from gridtokenx_backend.core.minting import corrections
+from gridtokenx_backend.core.minting import correction_spans, corrections
 from gridtokenx_backend.core.model.local_time import month_text, parse_month
 from gridtokenx_backend.core.model.settlement import (
     ConfirmWithdrawal,
@@ -215,7 +216,7 @@ async def correct(
     except ValueError as error:
         raise settlement_refused(SettlementRefusal.BAD_AMOUNT, str(error)) from None
     for attempt in range(1, _ATTEMPTS + 1):
-        revision = await _revision(backend, data)
+        span = await _span(backend, data)
         rows = await backend.series.read(data.meter, data.from_ms, data.to_ms)
         command = Correct(
             meter=data.meter,
@@ -225,8 +226,10 @@ async def correct(
             export_uwh=export_uwh,
             counted_import_uwh=sum(row.import_uwh for row in rows),
             counted_export_uwh=sum(row.export_uwh for row in rows),
-            revision=revision,
+            revision=span.revision,
             reason=data.reason,
+            owner=span.owner,
+            counted_from_ms=rows[0].interval_ms if rows else -1,
         )
         try:
             view = await operate(backend, command)
@@ -239,14 +242,28 @@ async def correct(
     raise AssertionError("the last attempt returns or raises")
 
 
-async def _revision(backend: Backend, data: CorrectionBody) -> int:
-    """Return the revision of the span. Raises Problem if the span may not be corrected."""
+class _Span(NamedTuple):
+    """The revision of a span to correct. `owner` is empty if the core knows it by itself."""
+
+    revision: int
+    owner: str
+
+
+async def _span(backend: Backend, data: CorrectionBody) -> _Span:
+    """Look up the span of a correction. Raises Problem if it may not be corrected."""
     async with backend.writer.durable_state() as community:
         meter = community.meters.get(data.meter)
-        if refused := corrections.unacceptable_span(meter, data.from_ms, data.to_ms):
+        if refused := correction_spans.unacceptable_span(
+            community, meter, data.from_ms, data.to_ms
+        ):
             raise settlement_refused(refused.reason, refused.detail)
         assert meter is not None
-        return corrections.revision_of(meter, data.from_ms, data.to_ms)
+        revision = corrections.revision_of(meter, data.from_ms, data.to_ms)
+        is_known = meter.is_owner_known_at(data.from_ms)
+    owner = ""
+    if not is_known:
+        owner = await owner_by_terms(backend.journal, data.meter, data.from_ms, data.to_ms)
+    return _Span(revision, owner)
 
 
 async def operate(backend: Backend, command: SettlementCommand) -> SettlementView:

@@ -70,9 +70,11 @@ class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
     """What a correction has changed, by register; below zero where too much had been counted.
 
     `surplus_kwh` was minted or clawed back; `owed_kwh` will be taken from the owner's next mints.
+    `owner` is the wallet that owned the meter in the corrected time.
     """
 
     meter: str
+    owner: str
     import_kwh: str
     export_kwh: str
     surplus_kwh: str
@@ -211,6 +213,7 @@ def settlement_view(outcome: Outcome, seq: int) -> SettlementView:
         case MeterCorrected():
             return CorrectionView(
                 meter=outcome.meter,
+                owner=outcome.owner,
                 import_kwh=format_kwh(outcome.import_uwh),
                 export_kwh=format_kwh(outcome.export_uwh),
                 surplus_kwh=format_kwh(outcome.surplus_uwh),

@@ -24,6 +24,7 @@ from gridtokenx_backend.cli.output import print_answer, print_json, print_table,
 from gridtokenx_backend.core.model.local_time import parse_month
 from gridtokenx_backend.errors import OperatorError
 
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 NumberArgument = Annotated[
     int, typer.Argument(metavar="NUMBER", help="The number, as `list` shows it.")
 ]
@@ -83,7 +84,10 @@ def correct(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Correct what a meter counted: the difference is minted or clawed back."""
+    """Correct what a meter counted: the difference is minted or clawed back.
+
+    It concerns who owned the meter in this time.
+    """
     body: dict[str, str | int] = {"meter": meter}
     body |= {"import_kwh": imported, "export_kwh": exported, "reason": reason}
     body |= {"from_ms": _moment("--from", since), "to_ms": _moment("--to", until)}
@@ -94,6 +98,7 @@ def correct(
     for name in ("import", "export", "surplus"):
         typer.echo(f"{name:>8}  {done[f'{name}_kwh']} kWh")
     typer.echo(f"{'owed':>8}  {done['owed_kwh']} kWh of the owner's next mints")
+    typer.echo(f"{'owner':>8}  {done['owner']} in this time")
     count, entry = done["intervals"], done["journal_seq"]
     typer.echo(f"{done['meter']}: {count} intervals corrected (entry {entry})", err=True)
 
@@ -107,7 +112,9 @@ def _moment(option: str, text: str) -> int:
     if at is None or at.tzinfo is None:
         expected = "expected a time with its offset, such as 2026-06-01T12:15+02:00 or ...T10:15Z"
         raise OperatorError(f"{option}: {expected}, got {text!r}")
-    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    if at < _FIRST:
+        raise OperatorError(f"{option}: expected a time after {_FIRST:%Y}, got {text!r}")
+    return (at - _FIRST) // timedelta(milliseconds=1)
 
 
 @withdrawal.command("list", epilog=example("withdrawal list"))

@@ -86,6 +86,10 @@ class Journal(Protocol):
         """The entries that cleared the newest intervals before `before_ms`, newest first."""
         ...
 
+    async def configurations(self) -> list[tuple[int, bytes | None]]:
+        """(time, input) of all terms that were ever put into force, in order; None if erased."""
+        ...
+
     async def count_trades(self, up_to: int) -> int:
         """The trades of the entries up to that number, and any that no entry has."""
         ...

@@ -128,6 +128,10 @@ class SqliteJournal:
         )
         return [Entry(*row) for row in await self._all(query, before, limit)]
 
+    async def configurations(self) -> list[tuple[int, bytes | None]]:
+        query = "SELECT at_ms, input FROM journal WHERE kind = 'configure' ORDER BY seq"
+        return [(at_ms, terms) for at_ms, terms in await self._all(query)]
+
     async def count_trades(self, up_to: int) -> int:
         query = (
             "SELECT count(*) FROM trade WHERE seq <= ? "

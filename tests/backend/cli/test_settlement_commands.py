@@ -137,7 +137,7 @@ def test_money_comes_and_goes_and_energy_is_corrected_and_certified(
             reading("ABB-1", NOON_MS + HOUR_MS, 3 * MWH),
             reading("ABB-1", NOON_MS + 2 * HOUR_MS - QUARTER_MS, 3 * MWH),
         )
-        _correction(api, operator)
+        _correction(api, anna, operator)
         _standing(api, member)
     with backend(tmp_path, JULY_MS) as api:
         _certificates(tmp_path, api, ben, member, operator)
@@ -176,7 +176,7 @@ def _money(api: str, anna: str, member: Run, operator: Run) -> None:
     assert (balance["grx"], balance["grx_held"]) == ("125.000000", "0.000000")
 
 
-def _correction(api: str, operator: Run) -> None:
+def _correction(api: str, anna: str, operator: Run) -> None:
     span = ("--from", "2026-06-01T12:00Z", "--to", "2026-06-01T15:00+02:00")
     moved = ("--import", "0", "--export", "2500", "--reason", "meter counted double")
     corrected = done(operator(api, "correct", "ABB-1", *span, *moved))
@@ -184,6 +184,7 @@ def _correction(api: str, operator: Run) -> None:
         *("import", "0.000000000", "kWh", "export", "-500.000000000", "kWh"),
         *("surplus", "-500.000000000", "kWh", "owed", "0.000000000", "kWh"),
         *("of", "the", "owner's", "next", "mints"),
+        *("owner", anna, "in", "this", "time"),
     ]
     again = json.loads(done(operator(api, "correct", "ABB-1", *span, *moved, "--json")))
     assert (again["surplus_kwh"], again["intervals"]) == ("0.000000000", 4)
@@ -192,6 +193,9 @@ def _correction(api: str, operator: Run) -> None:
     refused(operator(api, "correct", "ABB-1", *late, *moved), 2, "ends at 2026-06-01T13:45Z")
     local = ("--from", "2026-06-01T12:00", "--to", "2026-06-01T13:00Z")
     refused(operator(api, "correct", "ABB-1", *local, *moved), 2, "a time with its offset")
+    for year, expected in (("2025", "where the meter was first read"), ("0026", "after 1970")):
+        wrong = ("--from", f"{year}-06-01T12:00Z", "--to", f"{year}-06-01T13:00Z")
+        refused(operator(api, "correct", "ABB-1", *wrong, *moved), 2, expected)
 
 
 def _standing(api: str, member: Run) -> None:

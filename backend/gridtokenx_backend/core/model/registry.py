@@ -116,10 +116,12 @@ class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     def owner_at(self, interval_ms: int) -> str:
         """Return who owned an interval, as far as it is known."""
-        for former in self.former_owners:
-            if interval_ms < former.until_ms:
-                return former.wallet
-        return self.owner
+        former = self.former_owner_at(interval_ms)
+        return former.wallet if former else self.owner
+
+    def former_owner_at(self, interval_ms: int) -> FormerOwner | None:
+        """Return the former owner of an interval; None if it is the present owner's."""
+        return next((each for each in self.former_owners if interval_ms < each.until_ms), None)
 
     def is_owner_known_at(self, interval_ms: int) -> bool:
         """Return whether it is certain who owned an interval."""

@@ -106,6 +106,10 @@ class Correct(_Command, frozen=True, tag="correct"):
     `import_uwh` and `export_uwh` are the right energies, and the `counted_...` fields those that
     were counted. `revision` is that of the span when these were looked up: if it has changed since,
     the correction is refused.
+
+    `owner` is the wallet that owned the meter in the span, and `counted_from_ms` the start of the
+    first interval of the span that was counted, -1 without one. The core reads them for a time of
+    which it does not know by itself, since the journal was begun by rules version 1.
     """
 
     meter: str
@@ -117,6 +121,8 @@ class Correct(_Command, frozen=True, tag="correct"):
     counted_export_uwh: int
     revision: int
     reason: str
+    owner: str = ""
+    counted_from_ms: int = -1
 
 
 class IssueCertificates(_Command, frozen=True, tag="issue_certificates"):

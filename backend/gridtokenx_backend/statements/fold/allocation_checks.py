@@ -3,8 +3,8 @@
 An allocation must follow from its own lines, from the key and from the meters:
 
 - It is by the version of the key that is in force, in the mode of that version.
-- Each metering point stands under its owner. Where its interval was never revised, what it offered
-  or consumed is the part of its metered energy that takes part.
+- Each metering point stands under its owner of then. Where its interval was never revised, what it
+  offered or consumed is the part of its metered energy that takes part.
 - What a producer offered is given, held back or surplus. What consumers received, as far as known
   producers cover it, is what producers gave, each in proportion to its offer, to less than 1 µWh.
   Nobody received more than they consumed.
@@ -48,7 +48,7 @@ from gridtokenx_backend.core.sharing import key_versions
 from gridtokenx_backend.core.sharing.allocation_pairs import covered_of
 from gridtokenx_backend.statements.fold.energy import MeterMonth, slot_of
 from gridtokenx_backend.statements.fold.findings import COMMUNITY, Finding
-from gridtokenx_backend.statements.model.months import Month
+from gridtokenx_backend.statements.model.months import INTERVAL_MS, Month
 from gridtokenx_wire.keys import public_key_text
 from gridtokenx_wire.units import UWH_PER_KWH, format_grx, format_kwh
 
@@ -59,21 +59,34 @@ class SharingAgreement:
     def __init__(self) -> None:
         self._state = SharingState()
         self._owners: dict[str, str] = {}
+        self._former: dict[str, list[tuple[int, str]]] = {}
+        """By meter: until when who owned it, as far as rules from version 2 on changed that."""
         self._participation: dict[str, list[Participation]] = {}
         self._price = sharing_price.CommunityPrice()
 
-    def apply_terms(self, terms: CommunityTerms) -> None:
-        """Take terms that come into force; versions of the key that are known stay."""
+    def apply_terms(self, terms: CommunityTerms, at_ms: int, rules: int) -> None:
+        """Take terms that come into force; versions of the key that are known stay.
+
+        By rules version 1 a meter was its present owner's at all times.
+        """
         key_versions.add(self._state, terms)
         self._price = key_versions.rules_of(terms).price
         wallets = {member.name: public_key_text(bytes(member.wallet)) for member in terms.member}
-        self._owners = {meter.id: wallets[meter.owner] for meter in terms.meter}
+        for meter in terms.meter:
+            owner, former = wallets[meter.owner], self._owners.get(meter.id)
+            if former not in (None, owner) and rules >= 2:
+                until_ms = at_ms - at_ms % INTERVAL_MS
+                self._former.setdefault(meter.id, []).append((until_ms, former or ""))
+            self._owners[meter.id] = owner
         self._participation = {}
         for version in self._state.participation:  # ascending by time
             self._participation.setdefault(version.meter, []).append(version)
 
-    def owner(self, meter: str) -> str:
-        """Return the wallet of a meter's owner; empty if no meter has that id."""
+    def owner(self, meter: str, interval_ms: int) -> str:
+        """Return the wallet that owned a meter in an interval; empty if no meter has that id."""
+        for until_ms, wallet in self._former.get(meter, ()):
+            if interval_ms < until_ms:
+                return wallet
         return self._owners.get(meter, "")
 
     def factor_ppm(self, meter: str, interval_ms: int) -> int:
@@ -162,7 +175,7 @@ class AllocationCheck:
 
     def _producer(self, out: ProducerAllocation) -> Iterator[Finding]:
         offered_uwh, wallet = out.offered_uwh or 0, out.wallet
-        if self._agreement.owner(out.meter) != wallet:
+        if self._agreement.owner(out.meter, self._allocation.interval_ms) != wallet:
             yield self._of_another(out.meter, wallet, out.given_uwh)
         parts_uwh = out.given_uwh + out.held_uwh + out.surplus_uwh
         if offered_uwh != parts_uwh:
@@ -183,7 +196,7 @@ class AllocationCheck:
 
     def _consumer(self, line: ConsumerAllocation, covered_uwh: int) -> Iterator[Finding]:
         received_uwh, consumed_uwh, wallet = line.received_uwh or 0, line.consumed_uwh, line.wallet
-        if self._agreement.owner(line.meter) != wallet:
+        if self._agreement.owner(line.meter, self._allocation.interval_ms) != wallet:
             yield self._of_another(line.meter, wallet, received_uwh)
         cost_ugrx = covered_uwh * self._allocation.price_ugrx // UWH_PER_KWH
         if line.cost_ugrx != cost_ugrx:

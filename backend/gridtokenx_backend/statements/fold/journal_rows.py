@@ -40,11 +40,12 @@ class JournalRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DecodedRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The same entry with the movements of its leaf, and its outcome and trades if not erased."""
+    """The same entry with rules and movements of its leaf; outcome and trades if not erased."""
 
     seq: int
     at_ms: int
     kind: str
+    rules: int
     movements: Sequence[Movement]
     input: bytes | None
     outcome: Outcome | None
@@ -61,11 +62,13 @@ class DatedTerms(msgspec.Struct, frozen=True):
 def decode_row(row: JournalRow) -> DecodedRow:
     """Return the content of an entry."""
     outcome = decode_outcome(row.outcome) if row.outcome is not None else None
+    leaf = decode_leaf(row.leaf)
     return DecodedRow(
         seq=row.seq,
         at_ms=row.at_ms,
         kind=row.kind,
-        movements=decode_leaf(row.leaf).movements,
+        rules=leaf.rules,
+        movements=leaf.movements,
         input=row.input,
         outcome=outcome,
         trades=trades_of(outcome) if outcome is not None else (),

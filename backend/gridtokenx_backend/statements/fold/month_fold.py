@@ -265,7 +265,7 @@ class MonthFold:
         match row.kind:
             case "configure":
                 self.terms = terms_of(row.input)
-                self._agreement.apply_terms(self.terms)
+                self._agreement.apply_terms(self.terms, row.at_ms, row.rules)
             case "period":
                 command = msgspec.json.decode(row.input, type=PeriodCommand)
                 if command.month == self.month.name:

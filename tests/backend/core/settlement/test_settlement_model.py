@@ -136,8 +136,8 @@ class SettlementAgainstLots(MoneyRules):
         start_ms += mistake == "bound"
         end_ms += 40 * HOUR_MS if mistake == "future" else 0
         said = self.village.correct(meter, (start_ms, end_ms), moved, counted, reason)
-        most_uwh = MOST_UWH_AN_HOUR * (end_ms - start_ms) // HOUR_MS + RESOLUTION_UWH
-        too_much = max(moved) > most_uwh
+        most_uwh = MOST_UWH_AN_HOUR * (end_ms - start_ms) // HOUR_MS - RESOLUTION_UWH
+        too_much = any(new > max(most_uwh, old) for new, old in zip(moved, counted, strict=True))
         if mistake in ("bound", "future", "reason") or meter == "ABB-9" or too_much:
             assert isinstance(said, SettlementRefused)
             return

@@ -39,6 +39,7 @@ from gridtokenx_backend.core.messages.sharing_outcomes import (
 )
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.ledger import GRID, RETIRED
+from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 from gridtokenx_backend.statements.fold.allocation_checks import AllocationCheck, SharingAgreement
 
 replace = msgspec.structs.replace
@@ -273,7 +274,7 @@ def two_producers(**changed: Any) -> Allocation:
 def findings(allocation: Allocation) -> list[FailedCheck]:
     made = village("dynamic")
     agreement = SharingAgreement()
-    agreement.apply_terms(convert_terms(made.document))
+    agreement.apply_terms(convert_terms(made.document), 0, RULES_VERSION)
     check = AllocationCheck(
         entry=1, allocation=allocation, agreement=agreement, meters={}, month=made.month
     )
