@@ -13,6 +13,7 @@ import typer
 
 from gridtokenx_backend.cli.admission import device, token
 from gridtokenx_backend.cli.check_config import check_config
+from gridtokenx_backend.cli.clock import clock
 from gridtokenx_backend.cli.exit_codes import INTERRUPTED, OPERATOR_MISTAKE
 from gridtokenx_backend.cli.grid_data import grid, reconcile
 from gridtokenx_backend.cli.import_frames import import_frames
@@ -64,6 +65,7 @@ app.command(epilog=example("statement 2026-06 --format pdf --out june"))(stateme
 app.command(epilog=example("report 2026-06 --format html --out june"))(report)
 app.add_typer(period, name="period")
 app.add_typer(market, name="market")
+app.add_typer(clock, name="clock")
 app.add_typer(key, name="key")
 app.add_typer(token, name="token")
 app.add_typer(device, name="device")

@@ -14,6 +14,7 @@ from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.http_server import listen, serve
 from gridtokenx_backend.config.data_folder import lock_data_folder, prepare_data_folder
 from gridtokenx_backend.config.settings import Settings
+from gridtokenx_backend.engine.clock_guard import ClockGuard, TimeSources
 from gridtokenx_backend.engine.degradation import DegradedPart
 from gridtokenx_backend.engine.ticks import clear_when_due, tick_when_due
 from gridtokenx_backend.engine.writer import Writer
@@ -28,6 +29,7 @@ from gridtokenx_backend.memory import collect_rarely, give_back
 from gridtokenx_backend.replay.replay import rebuild
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.startup.resources import Resources, open_resources
+from gridtokenx_backend.startup.system_time import guard_of
 from gridtokenx_backend.startup.terms import apply_terms
 from gridtokenx_backend.statements.jobs.statement_jobs import StatementJobs
 from gridtokenx_wire.keys import public_key_text, raw_private_seed, raw_public_key
@@ -54,16 +56,25 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> None:
 
 
 @asynccontextmanager
-async def start(settings: Settings) -> AsyncIterator[Backend]:
-    """Start a backend without its HTTP server; drain and save it at the end."""
+async def start(settings: Settings, times: TimeSources | None = None) -> AsyncIterator[Backend]:
+    """Start a backend without its HTTP server; drain and save it at the end.
+
+    `times` is what the clock's guard looks at; without them it is the machine, if the clock is the
+    system's.
+    """
     async with open_resources(settings) as resources:
-        writer = await _rebuild_writer(settings, resources)
+        clock_guard = (
+            ClockGuard(times) if times else guard_of(settings.backend.clock, resources.clock)
+        )
+        writer = await _rebuild_writer(settings, resources, clock_guard)
         await resources.verifier.start()
         async with asyncio.TaskGroup() as group:
             group.create_task(writer.run())
-            await apply_terms(writer, settings.community)
+            waiting = await apply_terms(writer, settings.community)
             backend = _assemble(settings, resources, writer)
             tasks = _start_tasks(group, backend)
+            if waiting is not None:
+                tasks.append(waiting)
             try:
                 yield backend
             finally:
@@ -74,13 +85,15 @@ async def start(settings: Settings) -> AsyncIterator[Backend]:
             await writer.save_snapshot()
 
 
-async def _rebuild_writer(settings: Settings, resources: Resources) -> Writer:
+async def _rebuild_writer(
+    settings: Settings, resources: Resources, guard: ClockGuard | None
+) -> Writer:
     """Return the writer of the community that the journal holds; it is not running yet."""
     community = await rebuild(resources.journal)
     give_back()
     log.info("replayed", entries=community.entries)
     snapshot_every = settings.backend.backend.snapshot_every
-    return Writer(community, resources.journal, resources.clock, snapshot_every)
+    return Writer(community, resources.journal, resources.clock, snapshot_every, guard)
 
 
 def _assemble(settings: Settings, resources: Resources, writer: Writer) -> Backend:

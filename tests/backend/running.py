@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.config.data_folder import prepare_data_folder
 from gridtokenx_backend.config.settings import Settings, load_settings
 from gridtokenx_backend.core.messages.inputs import OracleCommand, oracle_input
+from gridtokenx_backend.engine.clock_guard import TimeSources
+from gridtokenx_backend.startup.system_time import elapsed_ms
 from gridtokenx_wire.keys import load_private_key
 
 
@@ -36,15 +39,24 @@ def write_configs(
 
 
 class Site:
-    """A broker, and a backend that may be started again on the same data."""
+    """A broker, and a backend that may be started again on the same data.
+
+    A test may set the server's clock, and say whether a time service vouches for it.
+    """
 
     def __init__(self, folder: Path, broker: Broker) -> None:
         self.folder = folder
         self.broker = broker
         self.village = Village()
+        self.ahead_ms = 0
+        self.is_synchronised = True
         self.backend: Backend
         self._links = AsyncExitStack()
         self._running = AsyncExitStack()
+
+    def now_ms(self) -> int:
+        """The server's clock: the system's, wrong by `ahead_ms`."""
+        return time.time_ns() // 1_000_000 + self.ahead_ms
 
     def settings(self, backend: str = "", *, qos: int = 1) -> Settings:
         path = write_configs(self.folder, self.village.document, self.broker.port, backend, qos=qos)
@@ -55,8 +67,9 @@ class Site:
     async def start(self, backend: str = "", *, qos: int = 1) -> Backend:
         """Start a backend, and return it when it is connected to the broker."""
         settings = self.settings(backend, qos=qos)
+        times = TimeSources(self.now_ms, elapsed_ms, lambda: self.is_synchronised)
         self.key: Ed25519PublicKey = load_private_key(settings.ack_key).public_key()
-        self.backend = await self._running.enter_async_context(server.start(settings))
+        self.backend = await self._running.enter_async_context(server.start(settings, times))
         await until(lambda: self.backend.source.connected)
         return self.backend
 

@@ -25,6 +25,7 @@ from gridtokenx_backend.api.zone_views import ZonesView, link_view, zone_view
 from gridtokenx_backend.core.market.book import BUY, SELL, Book
 from gridtokenx_backend.core.model.ledger import GRID, GRX, REC
 from gridtokenx_backend.core.model.registry import Member, StandingOrder
+from gridtokenx_backend.engine.ticks import overdue
 from gridtokenx_wire.order import Segment, Side
 from gridtokenx_wire.units import format_grx, format_kwh
 from gridtokenx_wire.verdict import Reason
@@ -49,6 +50,7 @@ def health_of(backend: Backend) -> HealthView:
         journal_seq=writer.durable_seq,
         oracle="paused" if writer.community.paused else "running",
         broker="connected" if backend.source.connected else "disconnected",
+        overdue_clearings=overdue(writer.community, backend.clock.now_ms()),
     )
 
 

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.engine.degradation import DegradedPart
+from gridtokenx_backend.engine.ticks import overdue
 from gridtokenx_wire.verdict import Reason
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -62,6 +63,11 @@ class _Parts(Collector):
             ("oracle_paused", "1 while the oracle is paused.", int(writer.community.paused)),
             ("journal_degraded", "1 while nothing can be stored.", int(journal_failed)),
             ("broker_connected", "1 while connected.", int(self._backend.source.connected)),
+            (
+                "overdue_clearings",
+                "Intervals due to be cleared.",
+                overdue(writer.community, self._backend.clock.now_ms()),
+            ),
             ("open_orders", "Orders resting in the book.", len(writer.community.book.orders)),
         ):
             yield GaugeMetricFamily(f"gridtokenx_{name}", text, value=value)

@@ -147,7 +147,8 @@ class TradesView(msgspec.Struct, frozen=True):
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the backend. `status` is ok, or degraded, and then `detail` says why.
 
-    `degraded` names the parts that are out of order: the journal, the clock.
+    `degraded` names the parts that are out of order: the journal, the clock. `overdue_clearings`
+    is how many intervals are due to be cleared and are not yet.
     """
 
     status: Literal["ok", "degraded"]
@@ -158,6 +159,7 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     journal_seq: int
     oracle: Literal["running", "paused"]
     broker: Literal["connected", "disconnected"]
+    overdue_clearings: int
 
 
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from gridtokenx_backend.core.model.settlement import (
 from gridtokenx_backend.core.oracle import intervals
 from gridtokenx_backend.core.orders import standing_orders
 from gridtokenx_backend.core.orders.instructions import apply_instruction, switch_market
-from gridtokenx_backend.core.registration import configuration, enrolment
+from gridtokenx_backend.core.registration import community_time, configuration, enrolment
 from gridtokenx_backend.core.settlement import certificates, deposits, periods, retirement
 from gridtokenx_backend.core.sharing import grid_data_import
 from gridtokenx_backend.core.state.community import Community
@@ -36,13 +36,15 @@ from gridtokenx_backend.core.state.community import Community
 def apply(
     community: Community, input_: inputs.Input, at_ms: int, rules: int = RULES_VERSION
 ) -> Result:
-    """Carry out one input at the time `at_ms`, which never runs backwards, and return its outcome.
+    """Carry out one input at the time `at_ms` and return its outcome.
+
+    Time never runs backwards but by the operator's word, a ClockInput.
 
     A refusal or a repetition changes nothing and is not journaled. Any other outcome becomes the
     journal's entry number `community.entries`. `rules` is the version of the rules to decide by:
     the newest, or that of the entry which is applied again. It never goes back either.
     """
-    assert at_ms >= community.at_ms
+    assert at_ms >= community.at_ms or isinstance(input_, inputs.ClockInput)
     assert community.newest_rules <= rules <= RULES_VERSION
     community.rules = rules
     outcome = _dispatch(community, input_, at_ms)
@@ -87,6 +89,8 @@ def _dispatch(community: Community, input_: inputs.Input, at_ms: int) -> Result:
             return interval_clearing.clear(community, input_, at_ms)
         case inputs.PeriodInput():
             return periods.change_period(community, input_.command, at_ms)
+        case inputs.ClockInput():
+            return community_time.confirm_time(community, input_.command)
 
 
 def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Result:
@@ -141,6 +145,8 @@ def _forget_old_ids(community: Community, at_ms: int) -> None:
     oldest_ms = at_ms - community.order_window_ms - community.limits.future_tolerance_ms
     forgotten = []
     for key, completed in community.completed_instructions.items():  # in the order of arrival
+        if completed.arrived_ms > at_ms:  # in a wrong time, which was set back
+            continue
         if completed.arrived_ms >= oldest_ms:
             break
         forgotten.append(key)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import structlog
+
 from gridtokenx_backend.core.messages.inputs import TickInput, clearing_input
 from gridtokenx_backend.core.messages.outcomes import DevicesRetired
+from gridtokenx_backend.core.model.zones import INTERVAL_MS
+from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.engine.writer import Overloaded, Writer
 from gridtokenx_wire.clock import Clock
 
 _LONGEST_SLEEP_S = 1.0
 """New orders and new terms may be due earlier than what was known when the sleep began."""
+MOST_AT_ONCE = 96
+"""So many overdue intervals, a day's, are cleared before everything else has its turn."""
+
+log = structlog.get_logger()
 
 
 async def tick_when_due(
@@ -28,6 +37,10 @@ async def tick_when_due(
     while True:
         await _sleep_until_due(writer, clock, period_ms)
         reached = clock.now_ms() // period_ms
+        if not writer.look_at_clock():
+            passed = reached
+            await asyncio.sleep(_LONGEST_SLEEP_S)
+            continue
         with suppress(Overloaded):  # the next tick does the same
             if reached != passed:
                 passed = reached
@@ -49,16 +62,32 @@ async def _sleep_until_due(writer: Writer, clock: Clock, period_ms: int) -> None
 async def clear_when_due(writer: Writer, clock: Clock) -> None:
     """Submit the clearing of each interval when its time has come.
 
-    After an outage, the intervals that were left out are cleared first, one after the other. Runs
-    until it is cancelled.
+    After an outage, the intervals that were left out are cleared first, one after the other. After
+    each `MOST_AT_ONCE` of them they wait for as long as that took, so that half of the writer's
+    time is left for readings and orders. Runs until it is cancelled.
     """
     community = writer.community
+    cleared, began_s = 0, time.monotonic()
     while True:
-        wait_ms = community.clear_due_ms - clock.now_ms()
+        now_ms = clock.now_ms()
+        wait_ms = community.clear_due_ms - now_ms
         if wait_ms > 0:
+            if cleared >= MOST_AT_ONCE:
+                log.info("all overdue intervals are cleared")
             await asyncio.sleep(min(clock.real_seconds(wait_ms), _LONGEST_SLEEP_S))
+            cleared, began_s = 0, time.monotonic()
             continue
+        if cleared and cleared % MOST_AT_ONCE == 0:
+            log.info("clearing overdue intervals", left=overdue(community, now_ms))
+            await asyncio.sleep(min(time.monotonic() - began_s, _LONGEST_SLEEP_S))
+            began_s = time.monotonic()
         try:
             await writer.submit([clearing_input(community.cleared_ms)])
+            cleared += 1
         except Overloaded:
             await asyncio.sleep(_LONGEST_SLEEP_S)
+
+
+def overdue(community: Community, now_ms: int) -> int:
+    """Return how many intervals are due to be cleared and are not yet."""
+    return max(0, now_ms - community.clear_due_ms + INTERVAL_MS) // INTERVAL_MS

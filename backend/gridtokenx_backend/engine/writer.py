@@ -21,10 +21,11 @@ import msgspec
 import structlog
 
 from gridtokenx_backend.core import machine
-from gridtokenx_backend.core.messages.inputs import DUE, Input, TickInput
+from gridtokenx_backend.core.messages.inputs import DUE, ClockInput, Input, TickInput
 from gridtokenx_backend.core.messages.outcomes import NotJournaled, Result
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.core.state.snapshot import digest
+from gridtokenx_backend.engine.clock_guard import ClockGuard
 from gridtokenx_backend.engine.degradation import Degradation, DegradedPart
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.journal.entry import SALT_BYTES, Entry, make_entry
@@ -42,6 +43,10 @@ log = structlog.get_logger()
 
 class Overloaded(Exception):
     """The queue is full, or the journal is not writable: the caller should try again later."""
+
+
+class ClockInDoubt(Overloaded):
+    """Nobody knows what time it is, so nothing is taken: the caller should try again later."""
 
 
 class Committed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -70,20 +75,27 @@ class _Submission:
 class Writer:
     """Owns the community while it runs.
 
-    `degradation` has what is out of order, and why; `degraded` is its text, or empty. `durable_seq` is the number of the
-    newest entry that is stored. `followers` are called with all results once they are durable;
-    they must be quick and may not raise.
+    `degradation` has what is out of order, and why; `degraded` is its text, or empty.
+    `durable_seq` is the number of the newest entry that is stored. `followers` are called with all
+    results once they are durable; they must be quick and may not raise.
     """
 
     def __init__(
-        self, community: Community, journal: Journal, clock: Clock, snapshot_every: int
+        self,
+        community: Community,
+        journal: Journal,
+        clock: Clock,
+        snapshot_every: int,
+        guard: ClockGuard | None = None,
     ) -> None:
+        """Begin with a community as the journal has it. `guard` watches the system's clock."""
         self.community = community
         self.degradation = Degradation()
         self.durable_seq = community.entries
         self.followers: list[Callable[[Sequence[Committed]], None]] = []
         self._journal = journal
         self._clock = clock
+        self.guard = guard
         self._snapshot_every = snapshot_every
         self._snapshot_seq = community.entries
         self._queue: deque[_Submission] = deque()
@@ -101,8 +113,10 @@ class Writer:
     def enqueue(self, inputs: Sequence[Input]) -> asyncio.Future[list[Committed]]:
         """Return a future with the results, in order, once they are durable.
 
-        Raises Overloaded if too many inputs are waiting already.
+        Raises Overloaded if too many inputs are waiting already, and ClockInDoubt.
         """
+        if self.degradation[DegradedPart.CLOCK] and not _sets_clock(inputs):
+            raise ClockInDoubt(self.degradation[DegradedPart.CLOCK])
         if self._queued + len(inputs) > MAX_QUEUED:
             raise Overloaded("expected fewer inputs waiting")
         submission = _Submission(inputs, asyncio.get_running_loop().create_future())
@@ -160,8 +174,12 @@ class Writer:
         stored = True
         storing: asyncio.Task[bool] | None = None
         while self._queue and stored and not (storing and (self._readers or self._snapshot_due)):
+            at_ms = self._time_of(self._queue[0].inputs)
+            if at_ms is None:
+                self._refuse_queued()
+                continue
             batch = self._next_batch()
-            entries, trades = self._apply(batch)
+            entries, trades = self._apply(batch, at_ms)
             if storing:
                 stored = await storing
             if stored:
@@ -189,20 +207,65 @@ class Writer:
         return True
 
     def _next_batch(self) -> list[_Submission]:
-        """Remove whole submissions from the queue: at least one, else up to MAX_BATCH inputs."""
+        """Remove whole submissions from the queue: at least one, else up to MAX_BATCH inputs.
+
+        What sets the clock is a batch of its own: a batch has one time.
+        """
         batch: list[_Submission] = []
         size = 0
         while self._queue and (not batch or size + len(self._queue[0].inputs) <= MAX_BATCH):
+            if batch and (_sets_clock(batch[0].inputs) or _sets_clock(self._queue[0].inputs)):
+                break
             submission = self._queue.popleft()
             batch.append(submission)
             size += len(submission.inputs)
         self._queued -= size
         return batch
 
-    def _apply(self, batch: list[_Submission]) -> tuple[list[Entry], list[TradeRow]]:
+    def look_at_clock(self) -> bool:
+        """Return whether the clock can be believed; note it where that has changed."""
+        return self._now_ms() is not None
+
+    def _time_of(self, inputs: Sequence[Input]) -> int | None:
+        """Return the time at which to apply inputs; None if nobody knows it.
+
+        It never runs backwards, unless the operator sets it back.
+        """
+        if _sets_clock(inputs):
+            (input_,) = inputs
+            assert isinstance(input_, ClockInput)
+            return input_.command.time_ms
+        now_ms = self._now_ms()
+        return None if now_ms is None else max(now_ms, self.community.at_ms)
+
+    def _now_ms(self) -> int | None:
+        """Return the clock's time; None if it cannot be believed, which health says then."""
+        if self.guard is None:
+            return self._clock.now_ms()
+        now_ms = self.guard.read_ms(self.community.at_ms)
+        if self.guard.doubt is not None:
+            if self.degradation.enter(DegradedPart.CLOCK, self.guard.doubt.detail):
+                log.error(
+                    "clock in doubt; nothing is taken, cleared or acked",
+                    fault=self.guard.doubt.fault.value,
+                    error=self.guard.doubt.detail,
+                )
+        elif self.degradation.end(DegradedPart.CLOCK):
+            log.info("the clock is believed again")
+        return now_ms
+
+    def _refuse_queued(self) -> None:
+        """Refuse what has not been applied: nobody knows at what time to apply it."""
+        kept = deque(each for each in self._queue if _sets_clock(each.inputs))
+        for submission in self._queue:
+            if not _sets_clock(submission.inputs) and not submission.done.done():
+                submission.done.set_exception(ClockInDoubt(self.degradation[DegradedPart.CLOCK]))
+        self._queue = kept
+        self._queued = sum(len(each.inputs) for each in kept)
+
+    def _apply(self, batch: list[_Submission], at_ms: int) -> tuple[list[Entry], list[TradeRow]]:
         """Apply a batch to the core and note its results; return what is to be stored."""
         community = self.community
-        at_ms = max(self._clock.now_ms(), community.at_ms)
         salts = os.urandom(SALT_BYTES * (1 + sum(len(submission.inputs) for submission in batch)))
         entries: list[Entry] = []
         trades: list[TradeRow] = []
@@ -218,10 +281,15 @@ class Writer:
             trades.extend(trade_rows(seq, at_ms, result))
             return Committed(result=result, seq=seq, at_ms=at_ms)
 
-        if community.due_ms <= at_ms:  # first of all, so that no order outlives its time
+        if community.due_ms <= at_ms and not _sets_clock(
+            batch[0].inputs
+        ):  # first of all, so that no order outlives its time
             apply(TickInput(DUE))
         for submission in batch:
             submission.results.extend(map(apply, submission.inputs))
+        if _sets_clock(batch[0].inputs) and self.guard is not None:
+            self.guard.confirm()
+            self.look_at_clock()
         return entries, trades
 
     async def _commit(self, entries: list[Entry], trades: list[TradeRow]) -> bool:
@@ -254,3 +322,8 @@ class Writer:
             await self._journal.save_snapshot(snapshot)
         except JournalUnavailable as error:
             log.warning("no snapshot was stored; the next start replays more", error=str(error))
+
+
+def _sets_clock(inputs: Sequence[Input]) -> bool:
+    """Return whether inputs are the operator's command that confirms or sets back the time."""
+    return len(inputs) == 1 and type(inputs[0]) is ClockInput

@@ -55,9 +55,34 @@ class FrameIntake:
         jobs = [each.job for each in found if isinstance(each, _Candidate)]
         valid = iter(await self._verifier.verify(jobs))
         return [
-            _decode(each, is_valid=next(valid)) if isinstance(each, _Candidate) else each
+            self._dated(_decode(each, is_valid=next(valid)))
+            if isinstance(each, _Candidate)
+            else each
             for each in found
         ]
+
+    def _dated(self, decoded: FrameInput | FrameRefusal) -> FrameInput | FrameRefusal:
+        """Return what was decoded, unless it contradicts a clock that nobody vouches for.
+
+        Readings that are refused for their time are acked, and the gateway deletes them. Where it
+        may be this server that is wrong, they have to stay.
+        """
+        guard = self._writer.guard
+        if guard is None or isinstance(decoded, FrameRefusal):
+            return decoded
+        frame = decoded.frame
+        times = frame.time_ms
+        if not (len(times) and frame.clock.synchronised):
+            return decoded
+        guard.note_frame(frame.device, times[-1])
+        device = self.devices.get(frame.device)
+        if guard.is_certain or (device is not None and frame.seq < device.next_seq):
+            return decoded
+        limits, now_ms = self._writer.community.limits, guard.now_ms()
+        earliest_ms = now_ms - limits.oldest_reading_ms
+        latest_ms = now_ms + limits.future_tolerance_ms
+        is_timely = earliest_ms <= min(times) and max(times) <= latest_ms
+        return decoded if is_timely else FrameRefusal.CLOCK_IN_DOUBT
 
     def enqueue(self, inputs: Sequence[FrameInput]) -> asyncio.Future[list[Committed]]:
         """Return what becomes of these inputs once it is durable. Raises Overloaded at once."""

@@ -16,7 +16,7 @@ import structlog
 from gridtokenx_backend.core.messages.inputs import FrameInput
 from gridtokenx_backend.core.messages.outcomes import FrameRefused
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
-from gridtokenx_backend.engine.writer import Committed, Overloaded
+from gridtokenx_backend.engine.writer import ClockInDoubt, Committed, Overloaded
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.ingest.mqtt_packets import Publication
 from gridtokenx_backend.ingest.mqtt_source import FrameSource
@@ -96,13 +96,22 @@ class MqttIntake:
         while True:
             try:
                 return self._intake.enqueue(inputs)
+            except ClockInDoubt as doubt:
+                refused: asyncio.Future[list[Committed]] = asyncio.Future()
+                refused.set_exception(doubt)
+                return refused
             except Overloaded:
                 await asyncio.sleep(_RETRY_S)
 
     async def _answer(self) -> None:
         while True:
             batch = await self._submitted.get()
-            results = [each.result for each in await batch.committed]
+            try:
+                results = [each.result for each in await batch.committed]
+            except ClockInDoubt:  # the gateways have no ack, so they send these frames again
+                self.dropped[FrameRefusal.CLOCK_IN_DOUBT] += len(batch.messages)
+                self._source.release(batch.messages)
+                continue
             for result in results:
                 if type(result) is FrameRefused:
                     self.dropped[result.reason] += 1

@@ -124,7 +124,8 @@ class SqliteJournal:
             return []
         before = clearing_input(min(before_ms, 10 * _FIRST_MS - 1)).raw
         query = (
-            "SELECT * FROM journal WHERE kind = 'clear' AND input < ? ORDER BY input DESC LIMIT ?"
+            "SELECT * FROM journal WHERE kind = 'clear' AND input < ? "
+            "ORDER BY input DESC, seq DESC LIMIT ?"
         )
         return [Entry(*row) for row in await self._all(query, before, limit)]
 

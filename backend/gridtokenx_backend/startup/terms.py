@@ -9,27 +9,30 @@ import structlog
 
 from gridtokenx_backend.config.terms_file import load_terms, terms_digest
 from gridtokenx_backend.config.time_zones import look_up
-from gridtokenx_backend.core.messages.inputs import configuration_input
+from gridtokenx_backend.core.messages.inputs import ConfigurationInput, configuration_input
 from gridtokenx_backend.core.sharing.key_versions import conflicts
-from gridtokenx_backend.engine.writer import Writer
+from gridtokenx_backend.engine.writer import ClockInDoubt, Writer
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_wire.config import finding
 from gridtokenx_wire.errors import ConfigError
 
+_LOOK_AGAIN_S = 1.0
 log = structlog.get_logger()
 
 
-async def apply_terms(writer: Writer, path: Path) -> None:
+async def apply_terms(writer: Writer, path: Path) -> asyncio.Task[None] | None:
     """Journal the terms in the file at `path`, unless they are the active ones already.
 
-    Raises ConfigError, and CannotStart if the journal is another community's.
+    While the clock is in doubt nothing is journaled: then a task is returned that waits until the
+    clock is believed again; meanwhile the former terms are in force. Raises ConfigError, and
+    CannotStart if the journal is another community's.
     """
     source = await asyncio.to_thread(terms_digest, path)
     active_terms = writer.community.active_terms
     if source == active_terms.source and active_terms.time_zone == look_up(
         active_terms.time_zone.name
     ):
-        return
+        return None
     terms = load_terms(path)
     if active_terms.name not in ("", terms.community.name):
         raise CannotStart(
@@ -39,5 +42,19 @@ async def apply_terms(writer: Writer, path: Path) -> None:
     if found := list(conflicts(writer.community.sharing, terms)):
         raise ConfigError([finding(path, key, expected) for key, expected in found])
     zone = look_up(terms.community.time_zone)
-    await writer.submit([configuration_input(terms, source, zone)])
+    input_ = configuration_input(terms, source, zone)
+    if writer.look_at_clock():
+        await _submit(writer, input_)
+        return None
+    log.warning("new terms wait until the clock is believed")
+    return asyncio.create_task(_submit(writer, input_))
+
+
+async def _submit(writer: Writer, input_: ConfigurationInput) -> None:
+    while True:
+        try:
+            await writer.submit([input_])
+            break
+        except ClockInDoubt:
+            await asyncio.sleep(_LOOK_AGAIN_S)
     log.info("new terms are in force")

@@ -8,11 +8,14 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from tests.backend.parts import StandingClock, until
 
-from gridtokenx_backend.core.messages.inputs import Input, TickInput
+from gridtokenx_backend.core.messages.inputs import Input, TickInput, clearing_input
 from gridtokenx_backend.core.messages.outcomes import DevicesRetired, Result, Ticked
-from gridtokenx_backend.engine.ticks import tick_when_due
+from gridtokenx_backend.core.model.zones import INTERVAL_MS
+from gridtokenx_backend.engine import ticks
+from gridtokenx_backend.engine.ticks import MOST_AT_ONCE, clear_when_due, overdue, tick_when_due
 from gridtokenx_backend.engine.writer import Committed, Overloaded, Writer
 
 PERIOD_MS = 60_000
@@ -32,9 +35,13 @@ class NotedWriter:
 
     def __init__(self, clock: StandingClock, results: Sequence[Result | Overloaded]) -> None:
         self.community = SimpleNamespace(due_ms=NEVER_MS)
+        self.is_clock_right = True
         self.submitted: list[tuple[int, list[Input]]] = []
         self._clock = clock
         self._results = list(results)
+
+    def look_at_clock(self) -> bool:
+        return self.is_clock_right
 
     async def submit(self, inputs: Sequence[Input]) -> list[Committed]:
         self.submitted.append((self._clock.now_ms(), list(inputs)))
@@ -92,3 +99,42 @@ async def test_a_writer_that_is_overloaded_gets_the_next_tick() -> None:
     async with ticking(NotedWriter(clock, [Overloaded("full")]), clock) as writer:
         await until(lambda: len(writer.submitted) >= 2)
     assert [at_ms for at_ms, _ in writer.submitted[:2]] == [PERIOD_MS, 2 * PERIOD_MS]
+
+
+async def test_nothing_is_submitted_while_the_clock_is_in_doubt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ticks, "_LONGEST_SLEEP_S", 0.001)
+    clock = PassingClock(0)
+    noted = NotedWriter(clock, [])
+    noted.is_clock_right = False
+    async with ticking(noted, clock) as writer:
+        await until(lambda: clock.at_ms >= 5 * PERIOD_MS)
+        assert writer.submitted == []
+        writer.is_clock_right = True
+        await until(lambda: writer.submitted)
+
+
+async def test_overdue_intervals_are_cleared_in_turns_with_everything_else(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    intervals = 3 * MOST_AT_ONCE + 5
+    clock = StandingClock(intervals * INTERVAL_MS)
+    noted = NotedWriter(clock, [])
+    community = noted.community
+    community.cleared_ms, community.clear_due_ms = 0, INTERVAL_MS
+
+    async def submit(inputs: Sequence[Input]) -> list[Committed]:
+        (clearing,) = inputs
+        assert clearing == clearing_input(community.cleared_ms)
+        community.cleared_ms += INTERVAL_MS
+        community.clear_due_ms += INTERVAL_MS
+        await asyncio.sleep(0)
+        return []
+
+    noted.submit = submit  # type: ignore[method-assign]
+    assert overdue(community, clock.at_ms) == intervals
+    task = asyncio.create_task(clear_when_due(cast(Writer, noted), clock))
+    await until(lambda: overdue(community, clock.at_ms) == 0)
+    await until(lambda: "all overdue intervals are cleared" in capfd.readouterr().out)
+    task.cancel()

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from tests.backend.journal.held_journal import HeldJournal
 from tests.backend.parts import StandingClock, journal_at, turns, until, writer_on
-from tests.backend.village import HOUR_MS, KWH, START_MS, Village, order_input
+from tests.backend.village import KWH, START_MS, Village, order_input
 
 from gridtokenx_backend.core.messages.inputs import FrameInput, OrderInput, TickInput
 from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefused, Repeated, Ticked
@@ -210,23 +210,6 @@ async def test_time_never_runs_backwards_even_if_the_clock_does(journal: HeldJou
     await running
     assert times == [5, 5, 9]
     assert [entry.at_ms - START_MS async for entry in journal.entries(0)] == times
-
-
-@pytest.mark.xfail(strict=True, reason="time stands where a wrong clock once put it")
-async def test_a_clock_that_was_wrong_for_a_moment_is_forgiven(
-    journal: HeldJournal, lane: Village
-) -> None:
-    journal.open.set()
-    clock = StandingClock(START_MS + 365 * 24 * HOUR_MS)
-    writer = Writer(lane.community, journal, clock, 10**9)
-    running = asyncio.create_task(writer.run())
-    await writer.submit([TICK])
-    clock.at_ms = START_MS
-    (committed,) = await writer.submit([ask(lane, "a")])
-    outcome = committed.result
-    writer.stop()
-    await running
-    assert isinstance(outcome, OrderAccepted)
 
 
 # --- a store that refuses -----------------------------------------------------------------------

@@ -208,6 +208,18 @@ class TradingState:
         self._note_pauses()
         return ended
 
+    def set_back(self, to_ms: int) -> None:
+        """Let no pause and no use of a link wait for a time that was wrong."""
+        interval_ms = interval_of(to_ms)
+        for state in self.zones.values():
+            longest_ms = to_ms + self._rules[state.name].breaker_pause_ms
+            state.paused_until_ms = min(state.paused_until_ms, longest_ms)
+        for use in self.uses.values():
+            if use.interval_ms > interval_ms:
+                use.others = {at: used for at, used in use.others.items() if at <= interval_ms}
+                use.interval_ms, use.used_uwh = interval_ms, use.others.pop(interval_ms, 0)
+        self._note_pauses()
+
     def _note_pauses(self) -> None:
         pauses = [state.paused_until_ms for state in self.zones.values() if state.paused_until_ms]
         self.next_pause_end_ms = min(pauses, default=NEVER_MS)

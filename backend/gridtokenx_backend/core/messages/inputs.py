@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.messages.clock_records import ClockCommand
 from gridtokenx_backend.core.messages.grid_data import GridData
 from gridtokenx_backend.core.messages.period_records import PeriodCommand
 from gridtokenx_backend.core.model.local_time import TimeZone
@@ -161,6 +162,13 @@ class PeriodInput(msgspec.Struct, frozen=True, gc=False):
     command: PeriodCommand
 
 
+class ClockInput(msgspec.Struct, frozen=True, gc=False):
+    """The operator says what time it is."""
+
+    raw: bytes
+    command: ClockCommand
+
+
 DUE = b"due"
 
 
@@ -188,6 +196,7 @@ Input = (
     | SettlementInput
     | PeriodInput
     | GridDataInput
+    | ClockInput
 )
 Kind = Literal[
     "frame",
@@ -204,6 +213,7 @@ Kind = Literal[
     "clear",
     "period",
     "grid_data",
+    "clock",
 ]
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
@@ -220,6 +230,7 @@ _KINDS: dict[type, Kind] = {
     ClearingInput: "clear",
     PeriodInput: "period",
     GridDataInput: "grid_data",
+    ClockInput: "clock",
 }
 
 
@@ -300,6 +311,11 @@ def grid_data_input(data: GridData) -> GridDataInput:
     return GridDataInput(msgspec.json.encode(data), data)
 
 
+def clock_input(command: ClockCommand) -> ClockInput:
+    """Return the input that says what time it is."""
+    return ClockInput(msgspec.json.encode(command), command)
+
+
 def parse(kind: str, raw: bytes) -> Input:
     """Return the input that the journal keeps as `raw`.
 
@@ -334,4 +350,6 @@ def parse(kind: str, raw: bytes) -> Input:
             return PeriodInput(raw, msgspec.json.decode(raw, type=PeriodCommand))
         case "grid_data":
             return GridDataInput(raw, msgspec.json.decode(raw, type=GridData))
+        case "clock":
+            return ClockInput(raw, msgspec.json.decode(raw, type=ClockCommand))
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

@@ -7,6 +7,7 @@ from typing import Literal, TypeGuard, get_args
 import msgspec
 
 from gridtokenx_backend.core.messages.clearing_records import LinkClearing, ZoneClearing
+from gridtokenx_backend.core.messages.clock_records import ClockConfirmed
 from gridtokenx_backend.core.messages.period_records import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal, OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import (
@@ -317,6 +318,7 @@ Outcome = (
     | IntervalCleared
     | PeriodChanged
     | GridDataImported
+    | ClockConfirmed
 )
 
 

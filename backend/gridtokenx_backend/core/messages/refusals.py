@@ -17,6 +17,8 @@ class FrameRefusal(Enum):
     BAD_SIGNATURE = "bad_signature"
     WRONG_DEVICE = "wrong_device"
     """One device signed it, and another sent it."""
+    CLOCK_IN_DOUBT = "clock_in_doubt"
+    """Nobody knows whether the server's clock or the gateway's is wrong: it is to come again."""
 
     PENDING_DEVICE = "pending_device"
     REVOKED_DEVICE = "revoked_device"

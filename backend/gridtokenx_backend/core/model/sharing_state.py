@@ -77,7 +77,8 @@ class SharingState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     hour that is not final. `new_readings` and `new_reports` are what gateways and the grid operator
     reported since the last clearing, by the interval's start and the meter. `waiting` has the
     intervals for which the ledger still has to move something. `sources` has the SHA-256 of each
-    file that was imported, with the journal's entry that did it.
+    file that was imported, with the journal's entry that did it. Intervals before `final_ms` were
+    final when the community's time was set back, and stay so.
     """
 
     keys: list[SharingKey] = []
@@ -87,6 +88,7 @@ class SharingState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     new_reports: dict[int, dict[str, GridOperatorEnergy]] = {}
     waiting: dict[int, None] = {}
     sources: dict[str, int] = {}
+    final_ms: int = 0
 
     def note(self, meter: str, rows: Iterable[IntervalEnergy]) -> None:
         """Remember intervals that were closed or revised, for the next clearing."""

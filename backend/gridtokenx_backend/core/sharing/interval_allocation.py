@@ -66,7 +66,7 @@ def allocate(community: Community, interval_ms: int) -> IntervalAllocations:
         if each_ms > interval_ms:  # its own clearing is still to come
             continue
         key = active_key(state.keys, each_ms)
-        if key is None:
+        if key is None or each_ms < state.final_ms:
             state.new_readings.pop(each_ms, None)
             state.new_reports.pop(each_ms, None)
             continue

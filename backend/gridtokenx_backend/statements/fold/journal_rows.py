@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,8 +27,10 @@ KINDS_WITH_INPUT = ("configure", "period", "settlement", "grid_data")
 
 
 class JournalRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An entry as it is stored.
+    """An entry as it is stored, but for a time that was wrong.
 
+    `at_ms` is never after the time to which the operator set the community back later: an entry
+    that a wrong clock dated belongs to the month in which the mistake ended.
     `input` is empty for kinds whose input is not needed; it and `outcome` are None where the
     private part was erased.
     """
@@ -82,6 +86,21 @@ def terms_of(configuration: bytes) -> CommunityTerms:
     return configured.terms
 
 
+class _CorrectedTimes:
+    """The times of entries, bounded by those to which the operator set the community back later."""
+
+    def __init__(self, confirmed: Sequence[tuple[int, int]]) -> None:
+        """Take the entries of the operator's word on the time, (seq, at_ms), oldest first."""
+        self._seqs = [seq for seq, _ in confirmed]
+        latest = list(accumulate(reversed([at_ms for _, at_ms in confirmed]), min))
+        self._latest_ms = latest[::-1]
+
+    def at(self, seq: int, at_ms: int) -> int:
+        """Return when an entry was really made, as far as that is known."""
+        index = bisect_right(self._seqs, seq)
+        return min(at_ms, self._latest_ms[index]) if index < len(self._seqs) else at_ms
+
+
 class JournalRows:
     """A connection of its own, which sees only what is committed."""
 
@@ -110,12 +129,17 @@ class JournalRows:
         newest = self._read("SELECT at_ms FROM journal ORDER BY seq DESC LIMIT 1", ())
         return int(newest[0][0]) if newest else 0
 
+    def _corrected(self) -> _CorrectedTimes:
+        query = "SELECT seq, at_ms FROM journal WHERE kind = 'clock' ORDER BY seq"
+        return _CorrectedTimes(self._read(query, ()))
+
     def terms(self) -> list[DatedTerms]:
         """Return all terms that were ever in force, oldest first."""
-        query = "SELECT at_ms, input FROM journal WHERE kind = 'configure' ORDER BY seq"
+        query = "SELECT seq, at_ms, input FROM journal WHERE kind = 'configure' ORDER BY seq"
+        corrected = self._corrected()
         return [
-            DatedTerms(at_ms, terms_of(configuration))
-            for at_ms, configuration in self._read(query, ())
+            DatedTerms(corrected.at(seq, at_ms), terms_of(configuration))
+            for seq, at_ms, configuration in self._read(query, ())
             if configuration is not None
         ]
 
@@ -136,10 +160,16 @@ class JournalRows:
             f"SELECT seq, at_ms, kind, leaf, CASE WHEN kind IN ({kinds}) THEN input ELSE x'' END,"  # noqa: S608
             " outcome FROM journal WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
         )
+        corrected = self._corrected()
         while rows := self._read(query, (after, until, _ROWS_AT_ONCE)):
             for seq, at_ms, kind, leaf, command, outcome in rows:
                 yield JournalRow(
-                    seq=seq, at_ms=at_ms, kind=kind, leaf=leaf, input=command, outcome=outcome
+                    seq=seq,
+                    at_ms=corrected.at(seq, at_ms),
+                    kind=kind,
+                    leaf=leaf,
+                    input=command,
+                    outcome=outcome,
                 )
             after = rows[-1][0]
 

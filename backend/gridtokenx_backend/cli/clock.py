@@ -1,0 +1,67 @@
+"""`gridtokenx-backend clock`: shows the server's clock with its witnesses, and confirms it."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import Any
+
+import typer
+
+from gridtokenx_backend.cli.local_time import community_zone, local_text
+from gridtokenx_backend.cli.operator_api import operator_api
+from gridtokenx_backend.cli.options import (
+    CONFIG,
+    ConfigOption,
+    JsonOption,
+    ReasonOption,
+    UrlOption,
+    example,
+)
+from gridtokenx_backend.cli.output import print_answer, print_json, print_table
+
+clock = typer.Typer(no_args_is_help=True, help="Show and confirm the server's clock.")
+_SYNCHRONISED = {True: "keeps it right", False: "does not keep it right", None: "cannot be asked"}
+
+
+@clock.command(epilog=example("clock show"))
+def show(
+    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
+) -> None:
+    """Show the server's clock, and what the kernel, the journal and the gateways say of it."""
+    api = operator_api(config, url)
+    found = api.get("/v1/operator/clock")
+    if as_json:
+        print_json(found)
+        return
+    zone = community_zone(api.settings)
+    print_table(("what", "time"), _rows(found, zone))
+    typer.echo(found["detail"] or "The clock is believed.")
+
+
+@clock.command(epilog=example('clock confirm --reason "compared with a radio clock"'))
+def confirm(
+    reason: ReasonOption,
+    config: ConfigOption = CONFIG,
+    url: UrlOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that the server's clock is right now; a community's time ahead of it is set back."""
+    api = operator_api(config, url)
+    body = {"time_ms": api.get("/v1/operator/clock")["time_ms"], "reason": reason}
+    done = api.post("/v1/operator/clock", body)
+    zone = community_zone(api.settings)
+    before, after = (local_text(done[name], zone) for name in ("from_ms", "to_ms"))
+    text = f"confirmed: {after}; the entry before was of {before} (entry {done['journal_seq']})"
+    print_answer(done, text, as_json=as_json)
+
+
+def _rows(found: dict[str, Any], zone: tzinfo) -> list[tuple[str, str]]:
+    service = _SYNCHRONISED[found["synchronised"]]
+    rows = [
+        ("server's clock", local_text(found["time_ms"], zone)),
+        ("newest journal entry", local_text(found["journal_ms"], zone)),
+        ("time service", service),
+    ]
+    gateways = [(each["device"], local_text(each["time_ms"], zone)) for each in found["gateways"]]
+    return rows + gateways
