@@ -48,7 +48,7 @@ BACKEND: Table = {
     # the adapters
     "journal": "core.messages core.model errors",
     "signatures": "",
-    "engine": "core.machine core.state core.messages journal errors",
+    "engine": "core.machine core.state core.messages core.model journal errors",
     "grid_data": "core.sharing core.messages core.model errors",
     "series": "engine journal core.messages core.model errors memory",
     "replay": ("series signatures journal core.machine core.state core.messages core.model errors"),

@@ -67,7 +67,11 @@ class Site:
     async def start(self, backend: str = "", *, qos: int = 1) -> Backend:
         """Start a backend, and return it when it is connected to the broker."""
         settings = self.settings(backend, qos=qos)
-        times = TimeSources(self.now_ms, elapsed_ms, lambda: self.is_synchronised)
+        times = TimeSources(
+            wall_ms=self.now_ms,
+            elapsed_ms=elapsed_ms,
+            is_synchronised=lambda: self.is_synchronised,
+        )
         self.key: Ed25519PublicKey = load_private_key(settings.ack_key).public_key()
         self.backend = await self._running.enter_async_context(server.start(settings, times))
         await until(lambda: self.backend.source.connected)

@@ -36,6 +36,7 @@ def test_every_metric_is_explained() -> None:
         writer=Writer(Community(), no_journal, SystemClock(), snapshot_every=1),
         mqtt_intake=SimpleNamespace(dropped=Counter()),
         source=SimpleNamespace(connected=True),
+        clock=SystemClock(),
     )
     names = {
         f"{metric.name}_total" if metric.type == "counter" else metric.name

@@ -24,7 +24,7 @@ LOOK_AGAIN_MS = 1000
 """How often the kernel and the gateways' times are looked at while the clock makes no step."""
 
 
-class TimeSources(msgspec.Struct, frozen=True):
+class TimeSources(msgspec.Struct, frozen=True, kw_only=True):
     """Where the guard takes times from: the clock, the elapsed time, the kernel's judgement.
 
     The elapsed time goes on while the machine is suspended and is moved by nobody. The kernel says

@@ -80,6 +80,7 @@ async def test_health_says_how_it_stands(untouched: Api) -> None:
         "journal_seq": 3,
         "oracle": "running",
         "broker": "disconnected",
+        "overdue_clearings": 0,
     }
 
 
@@ -177,6 +178,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         ("GET", "/v1/reports/{document}"),
         *((method, "/v1/periods") for method in ("GET", "POST")),
         ("GET", "/v1/certificates"),
+        *((method, "/v1/operator/clock") for method in ("GET", "POST")),
         *(("POST", f"/v1/certificates/{what}") for what in ("transfers", "retirements")),
         *(("POST", f"/v1/enrolments{of}") for of in ("", "/rotation")),
         *((method, "/v1/tokens") for method in ("GET", "POST")),
@@ -227,6 +229,7 @@ async def test_metrics_say_what_the_summary_says(untouched: Api) -> None:
         **{(f"gridtokenx_{name}_total",): 0 for name in ("readings_thinned", "orders", "trades")},
         **{(f"gridtokenx_{name}",): 0 for name in ("oracle_paused", "journal_degraded")},
         **{(f"gridtokenx_{name}",): 0 for name in ("broker_connected", "open_orders")},
+        ("gridtokenx_overdue_clearings",): 0,
         **{("gridtokenx_degraded", part): 0 for part in ("journal", "clock")},
     }
 
@@ -240,6 +243,8 @@ OPERATORS = [
     ("POST", "/v1/devices/nothing/frames"),
     ("POST", "/v1/oracle/pause"),
     ("POST", "/v1/oracle/resume"),
+    ("GET", "/v1/operator/clock"),
+    ("POST", "/v1/operator/clock"),
 ]
 
 

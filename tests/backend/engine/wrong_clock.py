@@ -36,7 +36,11 @@ class Machine:
         self._elapsed_ms += duration_ms
 
     def sources(self) -> TimeSources:
-        return TimeSources(self.now_ms, lambda: self._elapsed_ms, lambda: self.is_synchronised)
+        return TimeSources(
+            wall_ms=self.now_ms,
+            elapsed_ms=lambda: self._elapsed_ms,
+            is_synchronised=lambda: self.is_synchronised,
+        )
 
 
 def word_of(machine: Machine) -> ClockInput:
