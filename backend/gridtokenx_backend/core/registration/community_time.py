@@ -6,6 +6,8 @@ expired, intervals that were cleared. What would go on waiting for the wrong tim
 
 from __future__ import annotations
 
+import msgspec
+
 from gridtokenx_backend.core.market import timetable
 from gridtokenx_backend.core.messages.clock_records import ClockCommand, ClockConfirmed
 from gridtokenx_backend.core.model.registry import Meter
@@ -36,8 +38,20 @@ def _set_back(community: Community, to_ms: int) -> None:
     for device in community.devices.values():
         device.retire_ms = min(device.retire_ms, to_ms + overlap_ms)
     for meter in community.meters.values():
+        _date_owners(meter, to_ms)
         if meter.last_ms > to_ms + community.limits.future_tolerance_ms:
             _begin_anew(meter, to_ms)
+
+
+def _date_owners(meter: Meter, to_ms: int) -> None:
+    """Let owners who changed in the wrong time have changed in the interval of `to_ms`."""
+    until_ms = interval_of(to_ms)
+    former = [each for each in meter.former_owners if each.until_ms < until_ms]
+    if ahead := meter.former_owners[len(former) :]:
+        former.append(msgspec.structs.replace(ahead[0], until_ms=until_ms))
+        meter.former_owners = tuple(former)
+    meter.owners_from_ms = min(meter.owners_from_ms, until_ms)
+    meter.first_ms = min(meter.first_ms, to_ms)
 
 
 def _begin_anew(meter: Meter, to_ms: int) -> None:

@@ -102,6 +102,23 @@ def test_a_meter_whose_gateway_was_wrong_as_well_begins_anew_and_mints_nothing_t
     assert village.grid(village.anna)[0] == minted + KWH
 
 
+def test_an_owner_who_changed_in_the_wrong_time_changed_when_it_was_set_back(
+    village: Village,
+) -> None:
+    terms = village.document["meter"]
+    meter = village.community.meters["ABB-1"]
+    for at_ms, owner in ((YEARS_MS, "ben"), (YEARS_MS + HOUR_MS, "cleo")):
+        village.at_ms = START_MS + at_ms
+        village.configure(meter=[terms[0] | {"owner": owner}, terms[1]])
+    set_time(village, START_MS + HOUR_MS)
+    owners = [meter.owner_at(START_MS + hours * HOUR_MS) for hours in (0, 2)]
+    assert owners == [village.anna.wallet, village.cleo.wallet]
+    village.at_ms = START_MS + 3 * HOUR_MS
+    village.configure(meter=terms)
+    owners = [meter.owner_at(START_MS + hours * HOUR_MS) for hours in (0, 2, 3)]
+    assert owners == [village.anna.wallet, village.cleo.wallet, village.anna.wallet]
+
+
 def test_a_snapshot_keeps_what_was_final_when_the_time_was_set_back(village: Village) -> None:
     village.community.sharing.final_ms = START_MS
     set_time(village, START_MS)
