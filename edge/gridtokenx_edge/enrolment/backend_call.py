@@ -105,6 +105,14 @@ def _hint(error: ssl.SSLCertVerificationError) -> str:
     return " (is this machine's clock right?)" if is_of_time else ""
 
 
+def problem_code(answer: Answer) -> str:
+    """Return the reason of a problem document as programs read it, or nothing."""
+    try:
+        return str(json.loads(answer.body)["reason"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
 def problem(answer: Answer) -> str:
     """Return what a problem document (RFC 9457) says, or as much as there is."""
     try:

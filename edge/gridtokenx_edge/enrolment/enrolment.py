@@ -38,6 +38,13 @@ from gridtokenx_wire.keys import (
 )
 
 _CREATED = 201
+_ADVICE = {
+    "device_revoked": (
+        "; the key that is here was revoked: move edge.key, edge-tls.key and outbox.db away, and"
+        " enrol with a new token"
+    ),
+}
+"""What to do, by the reasons of the backend's problems."""
 _answer_decoder = msgspec.json.Decoder(EnrolmentAnswer)
 
 
@@ -111,7 +118,8 @@ def fetch_ca(url: SplitResult, token: Token) -> str:
 def _post(url: SplitResult, path: str, body: bytes, context: ssl.SSLContext) -> EnrolmentAnswer:
     answer = backend_call.ask(url, "POST", path, body, context)
     if answer.status != _CREATED:
-        raise CannotEnrol(f"{url.netloc}: {backend_call.problem(answer)}")
+        advice = _ADVICE.get(backend_call.problem_code(answer), "")
+        raise CannotEnrol(f"{url.netloc}: {backend_call.problem(answer)}{advice}")
     try:
         return _answer_decoder.decode(answer.body)
     except msgspec.DecodeError as error:

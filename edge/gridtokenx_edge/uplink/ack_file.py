@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gridtokenx_wire.ack import Ack, open_ack
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.message_file import MAX_ACK_BYTES, FileType, read_header, read_messages
+from gridtokenx_wire.state_notice import StateNotice, open_answer
 
 
 def open_by_any(message: bytes, keys: Sequence[Ed25519PublicKey]) -> Ack:
@@ -21,6 +22,15 @@ def open_by_any(message: bytes, keys: Sequence[Ed25519PublicKey]) -> Ack:
         with suppress(WireError):
             return open_ack(message, key)
     return open_ack(message, last)
+
+
+def open_answer_by_any(message: bytes, keys: Sequence[Ed25519PublicKey]) -> Ack | StateNotice:
+    """Return the ack or the notice, signed by any of the backend's keys. Raises WireError."""
+    *others, last = keys
+    for key in others:
+        with suppress(WireError):
+            return open_answer(message, key)
+    return open_answer(message, last)
 
 
 def read_acks(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 from gridtokenx_edge.log import REPEAT_AFTER_S, FaultLog, Logger
 from gridtokenx_edge.uplink.broker_faults import TAKEN_OVER_REASON, BrokerFault
 from gridtokenx_edge.uplink.mqtt import MqttError, PublicationDeniedError
 from gridtokenx_edge.uplink.reconnect import STEADY_S
+from gridtokenx_edge.uplink.standing import Standing
 from gridtokenx_edge.uplink.troubles import SILENCES, Trouble, Troubles
 from gridtokenx_edge.uplink.window import AckEffect, Window
 from gridtokenx_wire.ack import Ack
+from gridtokenx_wire.state_notice import GatewayState
 
 
 class FaultReport:
@@ -19,7 +22,22 @@ class FaultReport:
     def __init__(self, log: Logger, window: Window) -> None:
         self.faults = FaultLog(log)
         self.troubles = Troubles()
+        self.standing = Standing(random.random)
         self._window = window
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """What keeps readings from being acked: what the backend says comes first."""
+        return self.standing.trouble or self.troubles.current
+
+    def stands(self) -> None:
+        """Tell how this gateway stands, where the backend has said something new."""
+        if trouble := self.standing.trouble:
+            self._warn("gateway_state", trouble)
+            return
+        for state in GatewayState:
+            if self.faults.over("gateway_state", state.label):
+                self.faults.info("gateway_active")
 
     def lost(self, error: MqttError, lasted_s: float) -> BrokerFault:
         """Tell that a connection was lost, which had lasted so long, or 0 if it was not made.
@@ -53,12 +71,17 @@ class FaultReport:
         do = BrokerFault.NOT_AUTHORISED.do
         self.faults.warn("status_denied", reason=str(error), do=do)
 
-    def acked(self, ack: Ack, effect: AckEffect) -> None:
-        """Tell what an ack says that does not simply cover more frames."""
+    def acked(self, ack: Ack, effect: AckEffect) -> bool:
+        """Tell what an ack says that does not simply cover more frames. Return whether it says that
+        the gateway is active again.
+        """
         window = self._window
+        is_active_again = False
         match effect:
             case AckEffect.PROGRESS:
                 self.troubles.acked()
+                if is_active_again := self.standing.acked():
+                    self.stands()
                 for silence in SILENCES:
                     self.faults.over("ack_overdue", silence.name)
                 for fault in ("backend_ahead", "backend_behind"):
@@ -79,6 +102,7 @@ class FaultReport:
                 )
             case AckEffect.WENT_BACK:
                 self.faults.warn("frames_lost", seq=ack.next_seq)
+        return is_active_again
 
     def verdicts(self, ack: Ack, counts: Counter[str]) -> None:
         """Tell and count the verdicts of an ack by their reasons."""

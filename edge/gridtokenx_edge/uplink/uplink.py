@@ -20,7 +20,7 @@ from gridtokenx_edge.progress import Beat, no_beat
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.store.outbox_schema import StoredFrame
-from gridtokenx_edge.uplink.ack_file import open_by_any, read_acks, waiting_acks
+from gridtokenx_edge.uplink.ack_file import open_answer_by_any, read_acks, waiting_acks
 from gridtokenx_edge.uplink.broker_faults import BrokerFault
 from gridtokenx_edge.uplink.fault_report import FaultReport
 from gridtokenx_edge.uplink.mqtt import (
@@ -37,6 +37,7 @@ from gridtokenx_wire.ack import Ack
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.errors import ConfigError, WireError
 from gridtokenx_wire.keys import device_text
+from gridtokenx_wire.state_notice import StateNotice
 from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
 
 # So many frames are in memory at a time on their way to the broker.
@@ -117,7 +118,12 @@ class Uplink:
     @property
     def trouble(self) -> Trouble | None:
         """What keeps readings from being acked, as far as it is known."""
-        return self._report.troubles.current
+        return self._report.trouble
+
+    @property
+    def state(self) -> Trouble | None:
+        """What the backend says of this gateway, where it does not take its frames."""
+        return self._report.standing.trouble
 
     @property
     def silence(self) -> Trouble:
@@ -146,6 +152,7 @@ class Uplink:
                 await connection.disconnect()
             except MqttError as error:
                 self._presence.ended(was_connected=self.is_connected)
+                self._report.standing.disconnected()
                 fault = self._report.lost(error, self._lasted_s)
                 await self._pause(reconnect.wait_s(fault, self._lasted_s))
             finally:
@@ -224,7 +231,7 @@ class Uplink:
 
     async def _wait(self, connection: MqttConnection) -> None:
         """Wait until there is something to do."""
-        deadline_s = self._window.deadline_s
+        deadline_s = self._window.wake_s
         timeout_s = _LONGEST_WAIT_S
         if deadline_s is not None:
             timeout_s = min(timeout_s, max(0.0, deadline_s - time.monotonic()))
@@ -285,9 +292,12 @@ class Uplink:
         if topic != self._acks_topic:
             return
         try:
-            ack = open_by_any(payload, self._ack_keys)
+            ack = open_answer_by_any(payload, self._ack_keys)
         except WireError as error:
             self._report.faults.warn("ack_ignored", reason=str(error))
+            return
+        if isinstance(ack, StateNotice):
+            self._take_notice(ack)
             return
         if ack.device != self._outbox.device or ack.chain != self._outbox.chain:
             self._report.faults.warn(
@@ -296,6 +306,18 @@ class Uplink:
             return
         self.acked_at_s = time.monotonic()
         self._apply(ack)
+        self._wake.set()
+
+    def _take_notice(self, notice: StateNotice) -> None:
+        """Take what the backend says of this gateway. It lets go of no frame."""
+        standing = self._report.standing
+        if notice.device != self._outbox.device or not standing.take(notice):
+            return
+        if standing.trouble:
+            self._window.hold(time.monotonic() + standing.wait_s)
+        else:
+            self._window.release()
+        self._report.stands()
         self._wake.set()
 
     async def _take_ack_file(self) -> None:
@@ -319,7 +341,8 @@ class Uplink:
         before = window.base
         effect = window.acked(ack.next_seq, time.monotonic())
         self.counts.acked += max(0, window.base - before)
-        self._report.acked(ack, effect)
+        if self._report.acked(ack, effect):
+            window.release()
         self._report.verdicts(ack, self.counts.verdicts)
 
 

@@ -53,6 +53,7 @@ class Window:
         self.head = 0
         self.is_open = False
         self.deadline_s: float | None = None
+        self._held_until_s: float | None = None
         self._in_flight: deque[int] = deque()
         self._is_probing = False
         self._repair_until = 0
@@ -74,7 +75,7 @@ class Window:
         """Note a new connection: what was in flight on the last one counts as lost."""
         self.is_open = True
         self._go_back(self.base)
-        self._is_probing = False
+        self._is_probing = self._held_until_s is not None
         self._repair_until = self.base
         self._timeouts.reset()
 
@@ -82,10 +83,27 @@ class Window:
         self.is_open = False
         self.deadline_s = None
 
+    def hold(self, until_s: float) -> None:
+        """Send nothing until then, not even on a new connection, and then one frame that asks."""
+        self._go_back(self.base)
+        self._is_probing = True
+        self._held_until_s = until_s
+
+    def release(self) -> None:
+        """End a hold, and send as if there had been none."""
+        if self._held_until_s is not None or self._is_probing:
+            self._held_until_s = None
+            self._end_probing()
+
+    @property
+    def wake_s(self) -> float | None:
+        """When `expire` is to be asked next, or None if only an event can change anything."""
+        return self.deadline_s if self._held_until_s is None else self._held_until_s
+
     @property
     def room(self) -> int:
         """How many frames may be sent now, from `sent` on, if there are so many."""
-        if not self.is_open or self.sent >= self.head:
+        if not self.is_open or self.sent >= self.head or self._held_until_s is not None:
             return 0
         allowed = 1 if self._is_probing else self._max_unacked
         return max(0, allowed - len(self._in_flight))
@@ -108,7 +126,11 @@ class Window:
             self.deadline_s = now_s + self._timeouts.next_s()
 
     def expire(self, now_s: float) -> bool:
-        """Go back to `base` if the ack is overdue. Returns whether it is."""
+        """Go back to `base` if the ack is overdue, and return whether it is; end a hold in time."""
+        if self._held_until_s is not None:
+            if now_s >= self._held_until_s:
+                self._held_until_s = None
+            return False
         if self.deadline_s is None or now_s < self.deadline_s:
             return False
         self._go_back(self.base)

@@ -9,9 +9,11 @@ import msgspec
 
 from gridtokenx_edge.commissioning.check.finding import NAMES, Finding, error, note, ok
 from gridtokenx_edge.uplink.troubles import Trouble
+from gridtokenx_wire.state_notice import GatewayState
 
 _TIMEOUT_S = 5.0
 _MOST_BYTES = 1 << 20
+_STATES = {state.label for state in GatewayState}
 
 
 class _Uplink(msgspec.Struct, kw_only=True):
@@ -41,7 +43,7 @@ async def ask_agent(port: int, longest_s: float) -> Finding:
         return note("ack_untried", "", f"the agent's status page does not tell: {fault}", do)
     waiting = f"{uplink.frames_unacked} frames wait for an ack"
     if trouble := uplink.trouble:
-        name = trouble.name if trouble.name in NAMES else "broker_mqtt"
+        name = finding_of(trouble)
         return error(name, "", f"the agent says: {trouble.reason}; {waiting}", trouble.do)
     if not uplink.is_connected:
         return error("ack", "", f"the agent is not connected; {waiting}", "see its log")
@@ -49,6 +51,13 @@ async def ask_agent(port: int, longest_s: float) -> Finding:
         do = "is this gateway enrolled and active? ask the operator; see the agent's log"
         return error("ack", "", f"no ack to the agent in the last {longest_s:.0f} s; {waiting}", do)
     return ok("ack", "", f"the agent's last ack came {uplink.last_ack_age_s:.0f} s ago; {waiting}")
+
+
+def finding_of(trouble: Trouble) -> str:
+    """Return the name of the finding on a trouble of the agent."""
+    if trouble.name in _STATES:
+        return "not_taken"
+    return trouble.name if trouble.name in NAMES else "broker_mqtt"
 
 
 def _fetch(port: int) -> _Status:

@@ -59,6 +59,7 @@ NAMES = (
     "frames_denied",
     "nobody_listens",
     "no_ack",
+    "not_taken",
     "ack_key",
     "ack_untried",
     "chain",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -19,13 +20,15 @@ from gridtokenx_edge.log import Logger
 from gridtokenx_edge.store.clock_status import ClockWatch
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
+from gridtokenx_edge.uplink.standing import Standing
 from gridtokenx_edge.uplink.troubles import NO_ACK, Trouble
 from gridtokenx_edge.uplink.uplink import Uplink
-from gridtokenx_wire.ack import Ack, open_ack
+from gridtokenx_wire.ack import Ack
 from gridtokenx_wire.clock import make_clock
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import ClockStatus
 from gridtokenx_wire.reading import Reading
+from gridtokenx_wire.state_notice import StateNotice, open_answer
 
 _STOP_S = 5.0
 _POLL_S = 0.01
@@ -43,6 +46,7 @@ class UplinkResult(msgspec.Struct, kw_only=True):
     ahead: list[str] = []
     unacked: int = 0
     trouble: Trouble | None = None
+    state: Trouble | None = None
     silence: Trouble | None = None
 
 
@@ -99,13 +103,15 @@ async def send_reading(
         uplink = Uplink(config, paths, outbox, make_clock(config.clock), version, log)
         sending = asyncio.create_task(uplink.run())
         started_s = time.monotonic()
-        if await _until(lambda: uplink.counts.acked or heard.ignored or heard.ahead, wait_s):
+        if await _until(
+            lambda: uplink.counts.acked or heard.ignored or heard.ahead or uplink.state, wait_s
+        ):
             # Verdicts come with the ack. A bad ack may be followed by a good one.
             await _until(lambda: uplink.counts.acked, 1.0)
         if uplink.counts.acked:
             heard.ack_ms = round((time.monotonic() - started_s) * 1000)
         heard.unacked = uplink.unacked
-        heard.trouble, heard.silence = uplink.trouble, uplink.silence
+        heard.trouble, heard.state, heard.silence = uplink.trouble, uplink.state, uplink.silence
         uplink.stop()
         await asyncio.wait([sending], timeout=_STOP_S)
         sending.cancel()
@@ -122,25 +128,30 @@ class AckWatch:
         self._keys = [Ed25519PublicKey.from_public_bytes(key) for key in ack_keys]
         self._device = device
         self._heard = UplinkResult()
+        self._standing = Standing(random.random)
         self._started_s = time.monotonic()
 
     def on_message(self, _topic: str, payload: bytes) -> None:
         heard, reason = self._heard, ""
-        ack: Ack | None = None
+        ack: Ack | StateNotice | None = None
         for key in self._keys:
             try:
-                ack = open_ack(payload, key)
+                ack = open_answer(payload, key)
             except WireError as fault:
                 reason = str(fault)
         if ack is None:
             heard.ignored.append(reason)
+        elif isinstance(ack, StateNotice):
+            if ack.device == self._device and self._standing.take(ack):
+                heard.state = self._standing.trouble
         elif ack.device == self._device and heard.ack_ms is None:
             heard.ack_ms = round((time.monotonic() - self._started_s) * 1000)
             heard.refused += [verdict.reason.label for verdict in ack.verdicts]
 
     async def wait(self, wait_s: float) -> UplinkResult:
-        await _until(lambda: self._heard.ack_ms is not None or self._heard.ignored, wait_s)
-        return self._heard
+        heard = self._heard
+        await _until(lambda: heard.ack_ms is not None or heard.ignored or heard.state, wait_s)
+        return heard
 
 
 def judge_receipt(heard: UplinkResult, community: str, wait_s: float) -> list[Finding]:
@@ -154,6 +165,9 @@ def judge_receipt(heard: UplinkResult, community: str, wait_s: float) -> list[Fi
             do = "ask the operator; the reasons stand in wire-format.md"
             found.append(error("reading_refused", "", seen, do))
         return found
+    if heard.state:
+        seen = f"the backend says: {heard.state.reason}"
+        return [error("not_taken", "", seen, heard.state.do)]
     if heard.ignored:
         if "chain" in heard.ignored[0]:
             do = "the outbox is new or another: the operator approves a new chain"
