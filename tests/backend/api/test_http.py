@@ -105,17 +105,22 @@ REQUESTS: list[tuple[str, bytes, tuple[int, ...]]] = [
     ),
     ("an escaped path", get(b"/v1/balances/%ff%fe%00"), (404,)),
     ("a path upwards", get(b"/v1/../../etc/passwd"), (404,)),
-    ("a long path", get(b"/v1/balances/" + b"a" * 60_000), (404,)),
+    ("a long path", get(b"/v1/balances/" + b"a" * 60_000), (414,)),
     ("a query of bytes", get(b"/v1/trades?limit=\xff"), (400,)),
     (
         "many queries",
-        get(b"/v1/trades?" + b"limit=1&" * 5000),
+        get(b"/v1/trades?" + b"limit=1&" * 3000),
         (200,),
+    ),
+    (
+        "too many queries",
+        get(b"/v1/trades?" + b"limit=1&" * 5000),
+        (414,),
     ),
     (
         "a long header",
         b"GET /v1/book HTTP/1.1\r\nA: " + b"a" * 500_000 + b"\r\n\r\n",
-        (200, 400, 431),
+        (431,),
     ),
     ("no host", b"GET /v1/book HTTP/1.1\r\n\r\n", (200, 400)),
     (
