@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.client_address import TrustedProxies
 from gridtokenx_backend.api.http_server import listen, serve
 from gridtokenx_backend.config.data_folder import lock_data_folder, prepare_data_folder
 from gridtokenx_backend.config.settings import Settings
@@ -26,6 +27,7 @@ from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
 from gridtokenx_backend.memory import collect_rarely, give_back
+from gridtokenx_backend.open_files import raise_limit
 from gridtokenx_backend.replay.replay import rebuild
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.startup.resources import Resources, open_resources
@@ -44,12 +46,16 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> None:
     """
     os.umask(0o077)  # the journal holds what only members and operator may see
     prepare_data_folder(settings)
+    open_files = raise_limit()
     collect_rarely()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with lock_data_folder(settings.data), listen(settings) as listener:
-        async with start(settings) as backend, serve(backend, settings, listener) as address:
+        async with (
+            start(settings) as backend,
+            serve(backend, settings, listener, open_files) as address,
+        ):
             ready(address)
             await stop.wait()
     log.info("stopped")
@@ -116,6 +122,9 @@ def _assemble(settings: Settings, resources: Resources, writer: Writer) -> Backe
         enrolment=_enrolment(settings, resources, writer),
         broker_access=_broker_access(settings, resources, writer),
         statements=StatementJobs(settings.journal, settings.documents),
+        metrics_token=resources.metrics_token,
+        has_public_metrics=settings.backend.api.public_metrics,
+        proxies=TrustedProxies(settings.backend.api.trusted_proxies),
     )
 
 

@@ -129,3 +129,6 @@ class BackendProcess(Process):
 
     def operator_token(self) -> str:
         return (self.data / "operator.token").read_text()
+
+    def metrics_token(self) -> str:
+        return (self.data / "metrics.token").read_text()

@@ -21,6 +21,8 @@ BACKEND: Table = {
     "errors": "",
     "logs": "",
     "memory": "",
+    "open_files": "",
+    "repeat_log": "",
     # the pure core, in the order of a reading's and an order's way
     "core.model": "",
     "core.auction": "",
@@ -70,13 +72,14 @@ BACKEND: Table = {
     "api": (
         "statements.jobs statements.render enrolment ingest series grid_data engine signatures "
         "journal config core.minting core.registration core.oracle core.market core.state "
-        "core.messages core.auction core.model errors"
+        "core.messages core.auction core.model errors repeat_log open_files"
     ),
     "startup": (
         "enrolment series engine signatures journal config core.sharing core.messages errors"
     ),
     "server": (
-        "api startup statements.jobs enrolment ingest series replay engine config errors memory"
+        "api startup statements.jobs enrolment ingest series replay engine config errors memory "
+        "open_files"
     ),
     "cli": (
         "server statements.jobs statements.render statements.documents statements.model enrolment "

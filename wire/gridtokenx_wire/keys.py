@@ -12,6 +12,7 @@ import functools
 import hashlib
 import io
 import os
+import re
 import secrets
 import stat
 from pathlib import Path
@@ -33,6 +34,8 @@ from cryptography.hazmat.primitives.serialization import (
 from gridtokenx_wire.errors import KeyFileError
 
 DEVICE_ID_BYTES = 16
+MIN_TOKEN_CHARS = 32
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)  # RFC 6750, 2.1
 _KEPT_IDS = 16_384  # spelling one costs 5 to 15 µs, and the same ones come again and again
 _FIELD_PRIME = 2**255 - 19
 # Points of order 1, 2, 4 and 8 would let one signature verify for many messages. libsodium refuses
@@ -111,6 +114,22 @@ def read_secret(path: Path, *, is_credential: bool = False) -> bytes:
             return file.read(65_536)
     except OSError as error:
         raise KeyFileError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file, which is what a program shows to an API as a bearer (RFC 6750).
+
+    Raises KeyFileError unless it is one: who may guess a short one, or shows an empty one, would be
+    let in.
+    """
+    text = read_secret(path).decode("latin-1").strip()
+    if len(text) < MIN_TOKEN_CHARS:
+        raise KeyFileError(
+            f"{path}: expected a token of at least {MIN_TOKEN_CHARS} characters, got {len(text)}"
+        )
+    if not _TOKEN.fullmatch(text):
+        raise KeyFileError(f"{path}: expected one line of letters, digits and -._~+/=")
+    return text
 
 
 def load_private_key(path: Path, *, is_credential: bool = False) -> Ed25519PrivateKey:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gridtokenx_backend.api.rate_limit import WrongRequests
+from gridtokenx_backend.api.client_address import TrustedProxies
+from gridtokenx_backend.api.rate_limit import MAX_WRONG_CREDENTIALS, WrongRequests
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.enrolment.broker_access import BrokerAccess
 from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService
@@ -12,6 +13,7 @@ from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
 from gridtokenx_backend.journal.port import Journal
+from gridtokenx_backend.repeat_log import RepeatLog
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.signatures.verifier import Verifier
 from gridtokenx_backend.statements.jobs.statement_jobs import StatementJobs
@@ -35,4 +37,12 @@ class Backend:
     """None until `gridtokenx-backend init` has made a CA."""
     broker_access: BrokerAccess | None = None
     statements: StatementJobs | None = None
+    metrics_token: str = ""
+    """The token that may read the metrics; an empty one is none."""
+    has_public_metrics: bool = False
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
     wrong_requests: WrongRequests = field(default_factory=WrongRequests)
+    wrong_credentials: WrongRequests = field(
+        default_factory=lambda: WrongRequests(MAX_WRONG_CREDENTIALS)
+    )
+    repeats: RepeatLog = field(default_factory=RepeatLog)

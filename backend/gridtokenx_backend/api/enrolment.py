@@ -9,9 +9,9 @@ import msgspec
 from litestar import MediaType, get, post
 from litestar.di import NamedDependency
 
+from gridtokenx_backend.api.authorisation import address_of
 from gridtokenx_backend.api.backend import Backend
-from gridtokenx_backend.api.problems import Problem, enrolment_refused
-from gridtokenx_backend.api.rate_limit import WINDOW_S
+from gridtokenx_backend.api.problems import Problem, enrolment_refused, too_many_wrong
 from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal
 from gridtokenx_backend.engine.writer import Overloaded
@@ -20,7 +20,11 @@ from gridtokenx_wire.enrolment import (
     MAX_STATEMENT_BYTES,
     EnrolmentAnswer,
     EnrolmentRequest,
+    Token,
+    parse_rotation,
 )
+from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.keys import device_text
 
 _MAX_BODY_BYTES = MAX_STATEMENT_BYTES + 256
 _body = msgspec.json.Decoder(EnrolmentRequest)
@@ -39,44 +43,63 @@ async def enrol(request: AnyRequest, backend: NamedDependency[Backend]) -> Enrol
     The same key with the same token gets the same answer as before.
     """
     enrolment = enrolment_of(backend)
-
-    async def work() -> EnrolmentAnswer:
-        try:
-            enrolment_request = _body.decode(await request.body())
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise NotEnrolled(EnrolmentRefusal.MALFORMED, str(error)) from None
-        return await enrolment.enrol(enrolment_request)
-
-    return await _limited(request, backend, work)
+    body = await request.body()
+    try:
+        enrolment_request = _body.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        malformed = NotEnrolled(EnrolmentRefusal.MALFORMED, str(error))
+        return await _limited(request, backend, "", _raising(malformed))
+    token = Token(secret=enrolment_request.secret, ca_fingerprint="").digest
+    async with backend.writer.durable_state() as community:
+        shown = token if token in community.tokens else ""
+    return await _limited(request, backend, shown, lambda: enrolment.enrol(enrolment_request))
 
 
 @post("/v1/enrolments/rotation", status_code=201, request_max_body_size=_MAX_BODY_BYTES)
 async def rotate(request: AnyRequest, backend: NamedDependency[Backend]) -> EnrolmentAnswer:
     """Let a new key follow the one in use. The body is a compact JWS by the key in use."""
     enrolment = enrolment_of(backend)
+    body = await request.body()
+    try:
+        device = parse_rotation(body).device
+    except WireError as error:
+        malformed = NotEnrolled(EnrolmentRefusal.MALFORMED, str(error))
+        return await _limited(request, backend, "", _raising(malformed))
+    async with backend.writer.durable_state() as community:
+        shown = device_text(device) if device in community.devices else ""
+    return await _limited(request, backend, shown, lambda: enrolment.rotate(body))
 
+
+def _raising(refusal: NotEnrolled) -> Callable[[], Awaitable[EnrolmentAnswer]]:
     async def work() -> EnrolmentAnswer:
-        return await enrolment.rotate(await request.body())
+        raise refusal
 
-    return await _limited(request, backend, work)
+    return work
 
 
 async def _limited(
-    request: AnyRequest, backend: Backend, work: Callable[[], Awaitable[EnrolmentAnswer]]
+    request: AnyRequest,
+    backend: Backend,
+    shown: str,
+    work: Callable[[], Awaitable[EnrolmentAnswer]],
 ) -> EnrolmentAnswer:
-    """Return what `work` returns, unless the address was wrong too often. Raises Problem."""
+    """Return what `work` returns, unless there were too many wrong requests. Raises Problem.
+
+    `shown` is the token or the device that a request names, if the community knows it. Such a
+    request is no guess: its wrong ones are counted apart, so that whoever guesses from the same
+    address keeps no honest gateway out.
+    """
     if backend.writer.degraded:
         raise Overloaded(backend.writer.degraded)
-    address = request.client.host if request.client else ""
-    if not backend.wrong_requests.is_allowed(address, time.monotonic()):
-        detail = f"expected fewer wrong requests; try again in {WINDOW_S:g} s"
-        raise Problem(
-            status=429, title="Too many wrong requests", detail=detail, reason="too_many_guesses"
-        )
+    address = address_of(request, backend)
+    counted_for = f"{address} {shown}" if shown else address
+    if wait_s := backend.wrong_requests.wait_s(counted_for, time.monotonic()):
+        raise too_many_wrong("wrong requests", "too_many_guesses", wait_s)
     try:
         return await work()
     except NotEnrolled as refusal:
-        backend.wrong_requests.was_wrong(address, time.monotonic())
+        backend.wrong_requests.was_wrong(counted_for, time.monotonic())
+        backend.repeats.warn_about("wrong enrolment", address, reason=refusal.reason.value)
         raise enrolment_refused(refusal.reason, refusal.detail) from None
 
 

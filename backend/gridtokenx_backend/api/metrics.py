@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gridtokenx_backend.api.authorisation import metrics_reader_only
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.engine.degradation import DegradedPart
 from gridtokenx_backend.engine.ticks import overdue
@@ -73,7 +74,7 @@ class _Parts(Collector):
             yield GaugeMetricFamily(f"gridtokenx_{name}", text, value=value)
 
 
-@get("/metrics", include_in_schema=False)
+@get("/metrics", include_in_schema=False, guards=[metrics_reader_only])
 async def metrics(backend: NamedDependency[Backend]) -> Response[bytes]:
     """Return all metrics in the text format of Prometheus."""
     registry = CollectorRegistry()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 from litestar import Response
 from litestar.exceptions import HTTPException
@@ -87,12 +89,28 @@ class Problem(Exception):
     `reason` is for programs; it is the value of a refusal's enum where there is one.
     """
 
-    def __init__(self, *, status: int, title: str, detail: str, reason: str) -> None:
+    def __init__(
+        self, *, status: int, title: str, detail: str, reason: str, retry_after_s: int = 1
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.title = title
         self.detail = detail
         self.reason = reason
+        self.retry_after_s = retry_after_s
+        """When to try again, where the status (429, 503) says that it may help."""
+
+
+def too_many_wrong(what: str, reason: str, wait_s: float) -> Problem:
+    """Return the problem for an address that has sent too much that was wrong."""
+    retry_after_s = math.ceil(wait_s)
+    return Problem(
+        status=429,
+        title=f"Too many {what}",
+        detail=f"expected fewer {what}; try again in {retry_after_s} s",
+        reason=reason,
+        retry_after_s=retry_after_s,
+    )
 
 
 def refused(reason: OrderRefusal, detail: str) -> Problem:
@@ -135,7 +153,7 @@ def respond(_: AnyRequest, problem: Problem) -> Response[bytes]:
             "reason": problem.reason,
         }
     )
-    headers = {"Retry-After": "1"} if problem.status in (429, 503) else None
+    headers = {"Retry-After": str(problem.retry_after_s)} if problem.status in (429, 503) else None
     return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption
 from gridtokenx_backend.cli.output import print_answer
+from gridtokenx_backend.config.data_folder import unusable_tokens
 from gridtokenx_backend.config.settings import load_settings, missing_files
 from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_wire.errors import ConfigError
@@ -13,7 +14,7 @@ def check_config(config: ConfigOption = CONFIG, *, as_json: JsonOption = False) 
     """Check both config files and say what they describe; nothing is started."""
     settings = load_settings(config)
     terms = load_terms(settings.community)
-    if lines := missing_files(settings, config):
+    if lines := [*missing_files(settings, config), *unusable_tokens(settings)]:
         raise ConfigError(lines)
     found = {
         "community": terms.community.name,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from gridtokenx_backend.config.settings import Settings, load_settings
 from gridtokenx_backend.errors import CannotStart, OperatorError
-from gridtokenx_wire.keys import read_secret
+from gridtokenx_wire.keys import read_token
 
 _TIMEOUT_S = 10
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (a name, not a socket)
@@ -56,7 +56,7 @@ class OperatorApi:
         headers: dict[str, str],
     ) -> Any:
         url = self._url or _configured(self.settings)
-        token = read_secret(self.settings.operator_token).decode().strip()
+        token = read_token(self.settings.operator_token)
         headers = {"Authorization": f"Bearer {token}", **headers}
         try:
             connection = _connect(self.settings, url)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.errors import CannotStart
-from gridtokenx_wire.keys import create_private_key, write_secret
+from gridtokenx_wire.errors import KeyFileError
+from gridtokenx_wire.keys import create_private_key, read_token, write_secret
 
 
 def prepare_data_folder(settings: Settings) -> None:
-    """Make the data folder, the ack key and the operator's token, where they are missing.
+    """Make the data folder, the ack key and the tokens, where they are missing.
 
     Raises CannotStart.
     """
@@ -25,8 +26,22 @@ def prepare_data_folder(settings: Settings) -> None:
         raise CannotStart(f"{settings.data}: cannot be made: {error.strerror}") from None
     with suppress(FileExistsError):
         create_private_key(settings.ack_key)
-    with suppress(FileExistsError):
-        write_secret(settings.operator_token, secrets.token_urlsafe(32).encode())
+    for token in settings.tokens:
+        with suppress(FileExistsError):
+            write_secret(token, secrets.token_urlsafe(32).encode())
+
+
+def unusable_tokens(settings: Settings) -> list[str]:
+    """Return a line for each token's file that a start would refuse. It would make missing ones."""
+    lines = []
+    for path in settings.tokens:
+        with suppress(PermissionError):  # whoever checks the config need not be who runs it
+            if path.exists():
+                try:
+                    read_token(path)
+                except KeyFileError as error:
+                    lines.append(str(error))
+    return lines
 
 
 @contextmanager

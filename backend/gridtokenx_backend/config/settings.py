@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from gridtokenx_wire.errors import ConfigError
 
 LONGEST_DAYS = 7300
 """The lifetime of the community's CA; no certificate that it signs can last longer."""
+
+MOST_CONNECTIONS = 100_000
 
 
 class BackendSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,12 +53,19 @@ class BrokerSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class ApiSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The address of the API: HTTPS if `cert` and `key` (files) are set, else plain HTTP."""
+    """The address of the API: HTTPS if `cert` and `key` (files) are set, else plain HTTP.
+
+    `trusted_proxies` are addresses or networks whose `X-Forwarded-For` is believed.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     cert: str = ""
     key: str = ""
+    trusted_proxies: list[str] = []
+    max_connections: int = 1000
+    max_connections_per_address: int = 200
+    public_metrics: bool = False
 
 
 class EnrolmentSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,6 +130,15 @@ class Settings(msgspec.Struct, frozen=True):
     def operator_token(self) -> Path:
         return self.data / "operator.token"
 
+    @property
+    def metrics_token(self) -> Path:
+        return self.data / "metrics.token"
+
+    @property
+    def tokens(self) -> tuple[Path, ...]:
+        """The files of all tokens that let somebody in."""
+        return self.operator_token, self.metrics_token
+
     def path(self, name: str) -> Path:
         """Return the path that the config means by a name: relative to the config file."""
         return self.folder / name
@@ -158,6 +177,7 @@ def _check_backend(config: BackendConfig) -> Iterator[tuple[str, str]]:
         yield "broker.pid_file", "expected a pid_file or a reload_command, not both"
     if bool(config.api.cert) != bool(config.api.key):
         yield "api", "expected both cert and key (files for TLS), or neither"
+    yield from _check_access(config.api)
     enrolment = config.enrolment
     if not 0 <= enrolment.broker_port <= 65535:
         yield "enrolment.broker_port", "expected 1 to 65535, or 0 for that of [broker]"
@@ -167,3 +187,15 @@ def _check_backend(config: BackendConfig) -> Iterator[tuple[str, str]]:
         yield "backend.verify_workers", "expected 0 to 64"
     if config.backend.snapshot_every < 1:
         yield "backend.snapshot_every", "expected at least 1"
+
+
+def _check_access(api: ApiSection) -> Iterator[tuple[str, str]]:
+    for index, proxy in enumerate(api.trusted_proxies):
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            key = f"api.trusted_proxies[{index}]"
+            yield key, f"expected an address or a network such as 10.0.0.0/8, got {proxy!r}"
+    for name in ("max_connections", "max_connections_per_address"):
+        if not 16 <= getattr(api, name) <= MOST_CONNECTIONS:
+            yield f"api.{name}", f"expected 16 to {MOST_CONNECTIONS}"

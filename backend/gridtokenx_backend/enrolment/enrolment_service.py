@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -77,7 +78,8 @@ class EnrolmentService:
         except (WireError, CsrError) as error:
             raise NotEnrolled(EnrolmentRefusal.MALFORMED, str(error)) from None
         # The statement names the hash of the secret, so whoever signed it knew the secret.
-        if Token(secret=request.secret, ca_fingerprint="").digest != enrolment.statement.token:
+        digest = Token(secret=request.secret, ca_fingerprint="").digest
+        if not hmac.compare_digest(digest.encode(), enrolment.statement.token.encode()):
             raise NotEnrolled(
                 EnrolmentRefusal.MALFORMED, "expected the secret that the statement is about"
             )

@@ -28,6 +28,11 @@ from gridtokenx_backend.enrolment.tls_certificates import hosts_of
 BACKEND_NAME = "backend"
 """The CN of the backend's certificate, by which the broker's ACL knows the backend."""
 _RENEW = timedelta(days=60)
+_NOTES = (
+    "signs acks; gateways pin it",
+    "the operator's token",
+    "with it, monitoring may read the metrics",
+)
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -44,13 +49,11 @@ def initialise(settings: Settings, community: str, hosts: list[str]) -> list[Pre
 
     Raises CannotStart, KeyFileError.
     """
-    kept = {path: path.exists() for path in (settings.ack_key, settings.operator_token)}
+    kept = {path: path.exists() for path in (settings.ack_key, *settings.tokens)}
     prepare_data_folder(settings)
     done = [
         PreparedFile(file=str(path), state="kept" if existed else "made", note=note)
-        for (path, existed), note in zip(
-            kept.items(), ("signs acks; gateways pin it", "the operator's token"), strict=True
-        )
+        for (path, existed), note in zip(kept.items(), _NOTES, strict=True)
     ]
     authority, is_new = create_authority(settings.ca, community)
     until = authority.certificate.not_valid_after_utc.date().isoformat()

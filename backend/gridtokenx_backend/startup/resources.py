@@ -17,7 +17,7 @@ from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.series.store import SeriesStore, open_series
 from gridtokenx_backend.signatures.verifier import Verifier
 from gridtokenx_wire.clock import Clock, make_clock
-from gridtokenx_wire.keys import load_private_key, read_secret
+from gridtokenx_wire.keys import load_private_key, read_token
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +30,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
     ack_keys: list[Ed25519PrivateKey]
     operator_token: str
+    metrics_token: str
     clock: Clock
     tls: ssl.SSLContext | None
     authority: Authority | None
@@ -47,7 +48,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     ack_keys = [load_private_key(settings.ack_key)]
     if settings.ack_key_next.exists():
         ack_keys.append(load_private_key(settings.ack_key_next))
-    operator_token = read_secret(settings.operator_token).decode().strip()
+    operator_token = read_token(settings.operator_token)
+    metrics_token = read_token(settings.metrics_token)
     clock = make_clock(settings.backend.clock)
     tls = _broker_tls(settings)
     authority = open_authority(settings.ca)
@@ -61,6 +63,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         yield Resources(
             ack_keys=ack_keys,
             operator_token=operator_token,
+            metrics_token=metrics_token,
             clock=clock,
             tls=tls,
             authority=authority,

@@ -28,7 +28,7 @@ from gridtokenx_client.cli.wallet import (
 )
 from gridtokenx_client.problem import Mistake
 from gridtokenx_client.wallet import Wallet
-from gridtokenx_wire.keys import read_secret
+from gridtokenx_wire.keys import read_token
 
 
 def energy(
@@ -71,7 +71,7 @@ def energy(
         raise Mistake("expected either --day or --month")
     zone = zone_of(time_zone)
     from_ms, to_ms = day_span(day, zone) if day else month_span(month or "", zone)
-    secret = read_secret(operator_token).decode().strip() if operator_token else None
+    secret = read_token(operator_token) if operator_token else None
     with Api(api, operator_token=secret) as community:
         token = None
         if secret is None:

@@ -13,7 +13,7 @@ import typer
 from gridtokenx_client.cli.wallet import DEFAULT_API, ApiOption, KeyOption, key_file
 from gridtokenx_client.problem import Mistake
 from gridtokenx_client.wallet import Wallet
-from gridtokenx_wire.keys import parse_public_key, read_secret
+from gridtokenx_wire.keys import parse_public_key, read_token
 
 
 class Form(StrEnum):
@@ -71,7 +71,7 @@ def statement(
     if operator_token is not None and wallet is None and not report:
         raise Mistake("expected --wallet or --report with --operator-token")
     form, out = (Form.JSON, "-") if as_json else (form, out)
-    secret = read_secret(operator_token).decode().strip() if operator_token else None
+    secret = read_token(operator_token) if operator_token else None
     with Api(api, operator_token=secret) as community:
         token, whose = None, _checked(wallet)
         if secret is None:

@@ -60,7 +60,7 @@ async def test_what_is_not_durable_is_not_shown(stuck: Api, path: str) -> None:
 
 async def test_health_and_metrics_count_only_what_is_durable(stuck: Api) -> None:
     assert (await stuck.get("/v1/health")).json()["journal_seq"] == 3
-    assert "gridtokenx_journal_entries_total 3.0" in (await stuck.get("/metrics")).text
+    assert "gridtokenx_journal_entries_total 3.0" in (await stuck.ask("/metrics")).text
 
 
 async def test_a_full_queue_is_said_as_such(stuck: Api, monkeypatch: pytest.MonkeyPatch) -> None:

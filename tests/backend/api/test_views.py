@@ -211,7 +211,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
 
 @unchanging
 async def test_metrics_say_what_the_summary_says(untouched: Api) -> None:
-    response = await untouched.get("/metrics")
+    response = await untouched.ask("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     samples = {
         (sample.name, *sample.labels.values()): sample.value

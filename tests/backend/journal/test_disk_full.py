@@ -114,7 +114,8 @@ async def test_a_full_disk_is_said_and_everything_goes_on_when_there_is_space(ri
     order = rig.order("b")
     refused = await rig.post(order)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-    metrics = (await rig.api.get("/metrics")).text
+    headers = {"Authorization": f"Bearer {rig.backend.metrics_token()}"}
+    metrics = (await rig.api.get("/metrics", headers=headers)).text
     assert "gridtokenx_journal_degraded 1.0" in metrics
     assert rig.link.no_ack()
     assert await entries(rig.journal) == 2  # the terms, and the first frame

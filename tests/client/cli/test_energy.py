@@ -33,6 +33,7 @@ from gridtokenx_client.wallet import Wallet
 from gridtokenx_wire.keys import write_secret
 from gridtokenx_wire.read_token import parse_read_token
 
+TOKEN = "s" * 32
 VIENNA = ZoneInfo("Europe/Vienna")
 HOUR_MS = 3_600_000
 QUARTER_MS = 900_000
@@ -202,7 +203,7 @@ class Asked:
 def _run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setattr(api_module, "Api", Asked)
     Wallet.create(tmp_path / "anna.key")
-    write_secret(tmp_path / "operator.token", b"secret\n")
+    write_secret(tmp_path / "operator.token", TOKEN.encode() + b"\n")
 
     def run(*arguments: str) -> Any:
         return CliRunner().invoke(app, ["energy", "M-1", *arguments], catch_exceptions=False)
@@ -222,7 +223,7 @@ def test_a_member_asks_with_a_token_of_their_wallet(run: Any, tmp_path: Path) ->
 def test_the_operator_asks_with_theirs_and_needs_no_wallet(run: Any, tmp_path: Path) -> None:
     ran = run("--month", "2026-06", "--operator-token", str(tmp_path / "operator.token"), "--csv")
     assert ran.stdout.splitlines()[0].startswith("meter,start_ms")
-    assert Asked.last.said["operator_token"] == "secret"
+    assert Asked.last.said["operator_token"] == TOKEN
     assert Asked.last.said["token"] is None
 
 
