@@ -26,6 +26,7 @@ from gridtokenx_backend.ingest.acks import AckSigner
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
+from gridtokenx_backend.ingest.state_notices import StateNotices
 from gridtokenx_backend.memory import collect_rarely, give_back
 from gridtokenx_backend.open_files import raise_limit
 from gridtokenx_backend.replay.replay import rebuild
@@ -106,15 +107,17 @@ def _assemble(settings: Settings, resources: Resources, writer: Writer) -> Backe
     """Return the parts of a backend, joined together. Raises CannotStart."""
     key = resources.ack_keys[0]
     signer = AckSigner(seed=raw_private_seed(key), public_key=raw_public_key(key.public_key()))
-    intake = FrameIntake(writer, resources.verifier, signer)
+    intake = FrameIntake(writer, resources.verifier, signer, resources.journal)
     community = writer.community.active_terms.name
     source = MqttSource(settings.backend.broker, community, resources.tls)
+    notices = StateNotices(intake.devices, signer, resources.clock, source.send_ack)
+    writer.followers.append(notices.follow)
     return Backend(
         writer=writer,
         journal=resources.journal,
         verifier=resources.verifier,
         intake=intake,
-        mqtt_intake=MqttIntake(source, intake),
+        mqtt_intake=MqttIntake(source, intake, notices),
         source=source,
         clock=resources.clock,
         operator_token=resources.operator_token,

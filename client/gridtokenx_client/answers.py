@@ -224,7 +224,7 @@ class CertificateChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway as the operator sees it."""
+    """A gateway as the operator sees it. `last_heard_ms` is 0 where it is not known."""
 
     device: str
     site: str
@@ -235,6 +235,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     readings_quarantined: int
     quality_permille: int
     readings_thinned: int = 0
+    last_heard_ms: int = 0
 
 
 class MeterReading(msgspec.Struct, frozen=True, kw_only=True):

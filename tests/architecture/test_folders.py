@@ -56,7 +56,7 @@ BACKEND: Table = {
     "replay": ("series signatures journal core.machine core.state core.messages core.model errors"),
     "config": "grid_data core.sharing core.model errors",
     "enrolment": "config engine signatures core.messages errors",
-    "ingest": "config engine signatures core.messages core.model",
+    "ingest": "config engine signatures journal core.messages core.model errors",
     # statements
     "statements.model": "errors",
     "statements.fold": "statements.model journal core.sharing core.messages core.model errors",

@@ -76,7 +76,7 @@ readings = st.lists(
     min_size=1,
     max_size=4,
 )
-links = st.sampled_from(["next"] * 12 + ["duplicate", "gap", "wrong chain", "broken chain"])
+links = st.sampled_from(["next"] * 12 + ["duplicate", "fork", "gap", "wrong chain", "broken chain"])
 people = st.sampled_from(["anna", "ben", "cleo"] * 4 + ["dora", "stranger"])
 sides = st.sampled_from(["buy", "sell"])
 quantities = st.sampled_from(

@@ -10,7 +10,8 @@ from bench.rig.load import connect_packet, packets_in, publish_packet, subscribe
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from tests.backend.village import NAME, Gateway
 
-from gridtokenx_wire.ack import Ack, open_ack
+from gridtokenx_wire.ack import Ack
+from gridtokenx_wire.state_notice import StateNotice, open_answer
 from gridtokenx_wire.topics import acks_topic, frames_topic
 
 _PUBLISH, _CONNACK, _SUBACK, _PUBACK = 0x30, 0x20, 0x90, 0x40
@@ -42,13 +43,25 @@ class Link:
         await self._next(_PUBACK)
 
     async def ack(self) -> Ack:
-        """Wait for the next ack."""
+        """Wait for the next ack, and pass over notices."""
+        while isinstance(answer := await self.answer(), StateNotice):
+            pass
+        return answer
+
+    async def notice(self) -> StateNotice:
+        """Wait for the next answer, which must be a notice."""
+        answer = await self.answer()
+        assert isinstance(answer, StateNotice), answer
+        return answer
+
+    async def answer(self) -> Ack | StateNotice:
+        """Wait for the next answer of the backend."""
         body = await self._next(_PUBLISH)
         size = int.from_bytes(body[:2], "big")
         assert body[2 : 2 + size].decode() == acks_topic(NAME, self._gateway.name)
-        ack = open_ack(body[2 + size :], self._key)
-        assert ack.device == self._gateway.device
-        return ack
+        answer = open_answer(body[2 + size :], self._key)
+        assert answer.device == self._gateway.device
+        return answer
 
     async def acked(self, next_seq: int) -> Ack:
         """Wait for the ack with this `next_seq`; those before it must have a lower one."""
@@ -59,7 +72,9 @@ class Link:
 
     def no_ack(self) -> bool:
         """Return whether no ack is among what was received so far."""
-        return all(kind & 0xF0 != _PUBLISH for kind, _ in self._packets)
+        answers = [body for kind, body in self._packets if kind & 0xF0 == _PUBLISH]
+        sealed = [body[2 + int.from_bytes(body[:2], "big") :] for body in answers]
+        return not any(isinstance(open_answer(each, self._key), Ack) for each in sealed)
 
     async def subscribe(self, topic: str) -> None:
         self._writer.write(subscribe_packet(topic))

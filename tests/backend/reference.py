@@ -157,7 +157,9 @@ class Reference:
             raise Refusal("wrong_chain")
         expected = max(0, len(known) - 1)
         if seq != expected:
-            raise Refusal("duplicate" if seq < expected else "gap")
+            if seq > expected:
+                raise Refusal("gap")
+            raise Refusal("duplicate" if own == known[1 + seq] else "forked")
         if prev != (known[-1] if expected else bytes(32)):
             raise Refusal("broken_chain")
         self.chains[device] = [chain, *known[1:], own]

@@ -22,6 +22,7 @@ from gridtokenx_backend.ingest.acks import AckSigner
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
+from gridtokenx_backend.ingest.state_notices import StateNotices
 from gridtokenx_backend.journal.port import Journal
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
@@ -77,7 +78,8 @@ async def api_on(
             await writer.submit([terms])
         verifier = Verifier(0)
         source = MqttSource(BrokerSection(), NAME, None)
-        intake = FrameIntake(writer, verifier, AckSigner(seed=bytes(32), public_key=bytes(32)))
+        signer = AckSigner(seed=bytes(32), public_key=bytes(32))
+        intake = FrameIntake(writer, verifier, signer, journal)
         enrolment = None
         if settings is not None:
             authority = open_authority(settings.ca)
@@ -89,12 +91,13 @@ async def api_on(
         series = SeriesKeeper(stored, journal, writer)
         following = asyncio.create_task(series.run())
         clock = StandingClock()
+        notices = StateNotices(intake.devices, signer, clock, source.send_ack)
         backend = Backend(
             writer=writer,
             journal=journal,
             verifier=verifier,
             intake=intake,
-            mqtt_intake=MqttIntake(source, intake),
+            mqtt_intake=MqttIntake(source, intake, notices),
             source=source,
             clock=clock,
             operator_token=TOKEN,

@@ -119,6 +119,7 @@ class Gateway:
         self.chain = chain
         self.seq = 0
         self.prev = GENESIS_PREV
+        self.sent: list[bytes] = []
 
     def seal(self, readings: Sequence[Reading], clock: ClockStatus = NTP, **other: Any) -> bytes:
         """The next signed frame. `other` may name device, chain, seq or prev to be put into it."""
@@ -130,6 +131,7 @@ class Gateway:
         message = self.seal(readings, clock)
         self.seq += 1
         self.prev = frame_hash(message)
+        self.sent.append(message)
         return message
 
 

@@ -93,7 +93,7 @@ async def test_frames_from_a_file_lead_to_the_same_state_and_the_same_acks(
     writer = Writer(await rebuild(journal), journal, SteppedClock(tmp_path / "clock"), 10**9)
     running = asyncio.create_task(writer.run())
     device = writer.community.devices[header.device]
-    intake = FrameIntake(writer, Verifier(0), signer_of(settings.ack_key))
+    intake = FrameIntake(writer, Verifier(0), signer_of(settings.ack_key), journal)
     stored = await store_frames(messages, device, intake)
     again = await store_frames(messages, device, intake)
     writer.stop()

@@ -29,6 +29,7 @@ from gridtokenx_backend.core.model.terms import (
 )
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.ingest.acks import _ANSWERED
+from gridtokenx_backend.ingest.state_notices import STATES
 from gridtokenx_backend.journal.entry import Leaf, commit, leaf_hash, make_entry
 from gridtokenx_edge.store.thinning import NEWEST, summarise
 from gridtokenx_wire import topics
@@ -230,6 +231,8 @@ def test_the_refusals_of_frames_are_those_of_the_code_in_their_order() -> None:
     assert [code(row[0]) for row in rows] == [refusal.value for refusal in FrameRefusal]
     answered = {code(row[0]) for row in rows if row[2] != "none"}
     assert answered == {refusal.value for refusal in _ANSWERED}
+    noticed = {code(row[0]): code(row[3]) for row in rows if row[3] != "none"}
+    assert noticed == {refusal.value: state.label for refusal, state in STATES.items()}
 
 
 def test_the_refusals_of_instructions_have_their_http_status() -> None:

@@ -16,6 +16,7 @@ from gridtokenx_backend.api.enrolment import enrolment_of
 from gridtokenx_backend.api.problems import Problem, enrolment_refused
 from gridtokenx_backend.api.route_options import OPERATOR_COMMAND
 from gridtokenx_backend.api.views import AdmissionView, NewTokenView, TokenView
+from gridtokenx_backend.core.messages.device_outcomes import DeviceApproved, DeviceRevoked
 from gridtokenx_backend.core.messages.inputs import (
     DeviceCommand,
     Input,
@@ -23,12 +24,7 @@ from gridtokenx_backend.core.messages.inputs import (
     device_input,
     token_input,
 )
-from gridtokenx_backend.core.messages.outcomes import (
-    DeviceApproved,
-    DeviceRevoked,
-    EnrolmentRefused,
-    Result,
-)
+from gridtokenx_backend.core.messages.outcomes import EnrolmentRefused, Result
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal
 from gridtokenx_backend.core.model.registry import Token, TokenStatus
 from gridtokenx_backend.core.registration.enrolment import active_followers
@@ -49,7 +45,7 @@ class _Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beside: bool = False
 
 
-class _Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
@@ -126,17 +122,28 @@ async def approve_device(
     )
 
 
+@post("/v1/devices/{device:str}/release", **OPERATOR_COMMAND)
+async def release_device(
+    backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Reason]
+) -> AdmissionView:
+    """Take frames of a held gateway again. Its chain goes on behind the frames that are stored."""
+    _check_reason(data.reason)
+    await _submit(
+        backend, device_input(DeviceCommand(action="release", device=device, reason=data.reason))
+    )
+    return AdmissionView(device=device, status="active", replaced=[], followed_by=[])
+
+
 @post("/v1/devices/{device:str}/revoke", **OPERATOR_COMMAND)
 async def revoke_device(
-    backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Revocation]
+    backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Reason]
 ) -> AdmissionView:
     """Revoke a gateway's key and certificates for ever.
 
     Keys that followed this one stay valid. The answer names them, because whoever had this key may
     have made the next one.
     """
-    if not 1 <= len(data.reason) <= 500:
-        raise _bad_request("expected a reason of 1 to 500 characters")
+    _check_reason(data.reason)
     result = await _submit(
         backend, device_input(DeviceCommand(action="revoke", device=device, reason=data.reason))
     )
@@ -155,6 +162,12 @@ async def _submit(backend: Backend, input_: Input) -> Result:
     if backend.broker_access is not None:
         backend.broker_access.changed()
     return result
+
+
+def _check_reason(reason: str) -> None:
+    """Raises Problem for a reason that nobody could read."""
+    if not 1 <= len(reason) <= 500 or not reason.isprintable():
+        raise _bad_request("expected a reason of 1 to 500 printable characters")
 
 
 def _bad_request(detail: str) -> Problem:

@@ -62,6 +62,7 @@ _HANDLERS = [
     admission.create_token,
     admission.withdraw_token,
     admission.approve_device,
+    admission.release_device,
     admission.revoke_device,
     statements.periods,
     statements.take_step,

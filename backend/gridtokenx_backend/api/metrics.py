@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from litestar import Response, get
@@ -12,8 +13,10 @@ from prometheus_client.registry import Collector
 
 from gridtokenx_backend.api.authorisation import metrics_reader_only
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.views import standing_of
 from gridtokenx_backend.engine.degradation import DegradedPart
 from gridtokenx_backend.engine.ticks import overdue
+from gridtokenx_wire.keys import device_text
 from gridtokenx_wire.verdict import Reason
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -43,6 +46,7 @@ class _Parts(Collector):
         for reason, count in self._backend.mqtt_intake.dropped.items():
             dropped.add_metric([reason.value], count)
         yield dropped
+        yield from self._devices()
         for name, text, total in (
             ("frames", "Frames stored.", counters.frames),
             ("readings_thinned", "Readings that gateways left out.", counters.thinned),
@@ -72,6 +76,26 @@ class _Parts(Collector):
             ("open_orders", "Orders resting in the book.", len(writer.community.book.orders)),
         ):
             yield GaugeMetricFamily(f"gridtokenx_{name}", text, value=value)
+
+    def _devices(self) -> Iterator[Metric]:
+        devices = self._backend.writer.community.devices.values()
+        counts = Counter(map(standing_of, devices))
+        standing = GaugeMetricFamily(
+            "gridtokenx_devices", "Gateways by their status.", labels=["status"]
+        )
+        for status in ("active", "pending", "revoked", "held"):
+            standing.add_metric([status], counts[status])
+        yield standing
+        heard = GaugeMetricFamily(
+            "gridtokenx_device_last_heard_seconds",
+            "Unix time at which the newest good frame of a gateway came; 0: not known.",
+            labels=["device"],
+        )
+        for device in devices:
+            if device.status == "active":
+                at_ms = self._backend.mqtt_intake.last_heard_ms(device)
+                heard.add_metric([device_text(device.id)], at_ms / 1000)
+        yield heard
 
 
 @get("/metrics", include_in_schema=False, guards=[metrics_reader_only])

@@ -18,6 +18,7 @@ from gridtokenx_backend.api.views import (
     HealthView,
     ReadingsView,
     ReadingView,
+    standing_of,
 )
 from gridtokenx_backend.api.zone_views import MarketView
 from gridtokenx_backend.core.messages.inputs import (
@@ -48,11 +49,11 @@ async def devices(backend: NamedDependency[Backend]) -> list[DeviceView]:
             DeviceView(
                 device=device_text(device.id),
                 site=device.site,
-                status=device.status,
+                status=standing_of(device),
                 origin=device.origin,
                 follows=device_text(device.former) if device.former else "",
                 retire_ms=device.retire_ms,
-                why=device.why,
+                why=device.why or device.held,
                 chain=device.chain.hex(),
                 next_seq=device.next_seq,
                 readings_accepted=device.accepted,
@@ -60,6 +61,7 @@ async def devices(backend: NamedDependency[Backend]) -> list[DeviceView]:
                 readings_quarantined=device.quarantined,
                 readings_thinned=device.thinned,
                 quality_permille=device.quality_permille,
+                last_heard_ms=backend.mqtt_intake.last_heard_ms(device),
             )
             for device in community.devices.values()
         ]

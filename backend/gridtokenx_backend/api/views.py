@@ -22,7 +22,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     StandingAccepted,
     Trade,
 )
-from gridtokenx_backend.core.model.registry import DeviceStatus, TokenStatus
+from gridtokenx_backend.core.model.registry import Device, DeviceStatus, TokenStatus
 from gridtokenx_backend.journal.port import TradeRow
 from gridtokenx_wire.order import Segment, Side
 from gridtokenx_wire.units import format_grx, format_kwh
@@ -181,13 +181,14 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     """A gateway. `origin` is config or enrolled; `follows` names the device whose key it replaced.
 
     `retire_ms` is when this device is retired because another key has followed (0: it is not);
-    `why` says why it was revoked. `readings_thinned` were left out by the gateway, which says so
-    in signed summaries.
+    `why` says why it was revoked or is held. `readings_thinned` were left out by the gateway, which
+    says so in signed summaries. `last_heard_ms` is when the newest frame with a good signature
+    came, whether it was taken or not; 0: not since the server knows.
     """
 
     device: str
     site: str
-    status: DeviceStatus
+    status: DeviceStatus | Literal["held"]
     origin: str
     follows: str
     retire_ms: int
@@ -199,6 +200,12 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     readings_quarantined: int
     readings_thinned: int
     quality_permille: int
+    last_heard_ms: int
+
+
+def standing_of(device: Device) -> DeviceStatus | Literal["held"]:
+    """Return a device's status for people: an active device may be held."""
+    return "held" if device.held and device.status == "active" else device.status
 
 
 class FramesTakenView(msgspec.Struct, frozen=True, kw_only=True):

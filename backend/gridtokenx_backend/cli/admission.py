@@ -24,7 +24,7 @@ DeviceArgument = Annotated[
 token = typer.Typer(
     no_args_is_help=True, help="Create, list and revoke one-time tokens for installers."
 )
-device = typer.Typer(no_args_is_help=True, help="List, approve and revoke gateways.")
+device = typer.Typer(no_args_is_help=True, help="List, approve, release and revoke gateways.")
 
 
 @token.command("create", epilog=example('token create --site "Sonnenweg 3"'))
@@ -84,16 +84,23 @@ def withdraw_token(
 def list_devices(
     config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
 ) -> None:
-    """Show all gateways with their status."""
+    """Show all gateways with their status, and when each was last heard."""
     found = operator_api(config, url).get("/v1/devices")
     if as_json:
         print_json(found)
         return
     rows = [
-        (each["device"], each["site"], _status(each), each["origin"], str(each["next_seq"]))
+        (
+            each["device"],
+            each["site"],
+            _status(each),
+            each["origin"],
+            str(each["next_seq"]),
+            _time(each["last_heard_ms"]) if each["last_heard_ms"] else "-",
+        )
         for each in found
     ]
-    print_table(("device", "site", "status", "origin", "frames"), rows)
+    print_table(("device", "site", "status", "origin", "frames", "last heard"), rows)
 
 
 def _status(device: dict[str, str]) -> str:
@@ -124,6 +131,24 @@ def approve_device(
     typer.echo(f"{done['device']}: {done['status']}")
     for former in done["replaced"]:
         typer.echo(f"{former}: revoked")
+
+
+@device.command(
+    "release",
+    epilog=example('device release pijlp4oeg2eyo5okbnohpaizb4 --reason "the copy is destroyed"'),
+)
+def release_device(
+    identifier: DeviceArgument,
+    reason: ReasonOption,
+    config: ConfigOption = CONFIG,
+    url: UrlOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Take frames of a held gateway again, behind those that are stored."""
+    path = f"/v1/devices/{identifier}/release"
+    done = operator_api(config, url).post(path, {"reason": reason})
+    print_answer(done, f"{done['device']}: {done['status']}", as_json=as_json)
 
 
 @device.command(

@@ -13,7 +13,7 @@ from gridtokenx_backend.core.messages.outcomes import (
     Ticked,
     is_journaled,
 )
-from gridtokenx_backend.core.minting import corrections
+from gridtokenx_backend.core.minting import corrections, forks
 from gridtokenx_backend.core.minting.frames import apply_frame
 from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 from gridtokenx_backend.core.model.settlement import (
@@ -59,6 +59,8 @@ def _dispatch(community: Community, input_: inputs.Input, at_ms: int) -> Result:
     match input_:
         case inputs.FrameInput():
             return apply_frame(community, input_, at_ms)
+        case inputs.ForkInput():
+            return forks.hold(community, input_)
         case inputs.OrderInput():
             outcome = apply_instruction(community, input_.instruction, at_ms)
             if isinstance(outcome, OrderAccepted | OrderAmended) and outcome.trades:

@@ -9,13 +9,9 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gridtokenx_backend.config.settings import Settings
+from gridtokenx_backend.core.messages.device_outcomes import DeviceEnrolled, DeviceRotated
 from gridtokenx_backend.core.messages.inputs import EnrolmentInput, Input, RotationInput
-from gridtokenx_backend.core.messages.outcomes import (
-    AlreadyEnrolled,
-    DeviceEnrolled,
-    DeviceRotated,
-    EnrolmentRefused,
-)
+from gridtokenx_backend.core.messages.outcomes import AlreadyEnrolled, EnrolmentRefused
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal
 from gridtokenx_backend.engine.writer import Overloaded, Writer
 from gridtokenx_backend.enrolment.authority import Authority

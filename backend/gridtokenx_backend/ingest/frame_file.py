@@ -10,7 +10,7 @@ from gridtokenx_backend.core.messages.inputs import FrameInput
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefused, Result
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.core.model.registry import Device
-from gridtokenx_backend.ingest.frame_intake import FrameIntake
+from gridtokenx_backend.ingest.frame_intake import FrameIntake, is_suspect
 
 
 class FileOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +42,16 @@ async def store_frames(
     """Check, judge and store a device's frames; those that are stored already stay as they are.
 
     Frames behind one that fails its check are left out, because the frames are a chain. Raises
-    Overloaded.
+    Overloaded, JournalUnavailable.
     """
     if device is None:
         return FileOutcome(results=[], refusal=FrameRefusal.UNKNOWN_DEVICE)
     inputs, refusal = _before_refusal(await intake.check([(device, each) for each in messages]))
     committed = await intake.enqueue(inputs) if inputs else []
-    results = [each.result for each in committed]
+    results = [
+        await intake.settle(input_, each.result) if is_suspect(each.result) else each.result
+        for input_, each in zip(inputs, committed, strict=True)
+    ]
     return FileOutcome(results=results, refusal=_first_refusal(results) or refusal)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeGuard
 
 import msgspec
 
-from gridtokenx_backend.core.messages.inputs import FrameInput
-from gridtokenx_backend.core.messages.outcomes import Result
+from gridtokenx_backend.core.messages.inputs import ForkInput, FrameInput
+from gridtokenx_backend.core.messages.outcomes import FrameRefused, Result
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.core.model.registry import Device
 from gridtokenx_backend.engine.writer import Committed, Writer
 from gridtokenx_backend.ingest.acks import AckSigner, acks_of
+from gridtokenx_backend.ingest.frame_history import Comparison, FrameHistory
+from gridtokenx_backend.journal.port import Journal
 from gridtokenx_backend.signatures.verifier import Verifier
 from gridtokenx_backend.signatures.verify_worker import SignatureJob
 from gridtokenx_wire import cose
@@ -30,10 +33,24 @@ class _Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     job: SignatureJob
 
 
+_SUSPECT = frozenset({FrameRefusal.FORKED, FrameRefusal.OLD_NUMBER, FrameRefusal.BROKEN_CHAIN})
+
+
+def is_suspect(result: Result) -> TypeGuard[FrameRefused]:
+    """Return whether `FrameIntake.settle` is to look into a result.
+
+    The frame is a repetition of an old one, or it proves a fork.
+    """
+    return type(result) is FrameRefused and result.reason in _SUSPECT and result.next_seq > 0
+
+
 class FrameIntake:
     """Checks frames, puts them to the writer, and seals the acks that answer them."""
 
-    def __init__(self, writer: Writer, verifier: Verifier, signer: AckSigner) -> None:
+    def __init__(
+        self, writer: Writer, verifier: Verifier, signer: AckSigner, journal: Journal
+    ) -> None:
+        self._history = FrameHistory(journal)
         self._writer = writer
         self._verifier = verifier
         self._signer = signer
@@ -87,6 +104,22 @@ class FrameIntake:
     def enqueue(self, inputs: Sequence[FrameInput]) -> asyncio.Future[list[Committed]]:
         """Return what becomes of these inputs once it is durable. Raises Overloaded at once."""
         return self._writer.enqueue(inputs)
+
+    async def settle(self, input_: FrameInput, refused: FrameRefused) -> FrameRefused:
+        """Return what a suspect frame is in truth, and have its device held if it proves a fork.
+
+        Its reason stays as it is where nobody can tell. Raises JournalUnavailable, Overloaded.
+        """
+        device = self.devices[refused.device]
+        if refused.reason is FrameRefusal.OLD_NUMBER:
+            match await self._history.compare(input_, device.last_entry):
+                case Comparison.STORED:
+                    return msgspec.structs.replace(refused, reason=FrameRefusal.DUPLICATE)
+                case Comparison.UNKNOWN:
+                    return refused
+            refused = msgspec.structs.replace(refused, reason=FrameRefusal.FORKED)
+        await self._writer.submit([ForkInput(input_.raw, input_.frame)])
+        return refused
 
     def sealed_acks(self, results: Iterable[Result]) -> list[tuple[str, bytes]]:
         """Return the signed acks that these results call for, each with its device's name."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -16,15 +17,19 @@ import structlog
 from gridtokenx_backend.core.messages.inputs import FrameInput
 from gridtokenx_backend.core.messages.outcomes import FrameRefused
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
+from gridtokenx_backend.core.model.registry import Device
 from gridtokenx_backend.engine.writer import ClockInDoubt, Committed, Overloaded
-from gridtokenx_backend.ingest.frame_intake import FrameIntake
+from gridtokenx_backend.errors import JournalUnavailable
+from gridtokenx_backend.ingest.frame_intake import FrameIntake, is_suspect
 from gridtokenx_backend.ingest.mqtt_packets import Publication
 from gridtokenx_backend.ingest.mqtt_source import FrameSource
+from gridtokenx_backend.ingest.state_notices import StateNotices
 from gridtokenx_wire.keys import device_text, parse_device
 from gridtokenx_wire.topics import device_of_frames_topic
 
 _BATCHES_AHEAD = 2
 _RETRY_S = 0.1
+_SUSPECTS = 256
 log = structlog.get_logger()
 
 
@@ -39,6 +44,7 @@ class _Submitted(msgspec.Struct, frozen=True, kw_only=True):
     """A batch whose good frames are with the writer."""
 
     messages: Sequence[Publication]
+    inputs: list[FrameInput]
     committed: asyncio.Future[list[Committed]]
 
 
@@ -48,12 +54,19 @@ class MqttIntake:
     `dropped` counts the frames that were not stored, by reason.
     """
 
-    def __init__(self, source: FrameSource, intake: FrameIntake) -> None:
+    def __init__(self, source: FrameSource, intake: FrameIntake, notices: StateNotices) -> None:
         self._source = source
         self._intake = intake
+        self._notices = notices
+        self._suspects: asyncio.Queue[tuple[FrameInput, FrameRefused]] = asyncio.Queue(_SUSPECTS)
         self._checking: asyncio.Queue[_Checking] = asyncio.Queue(_BATCHES_AHEAD)
         self._submitted: asyncio.Queue[_Submitted] = asyncio.Queue(_BATCHES_AHEAD)
+        self._heard_ms: dict[bytes, int] = {}
         self.dropped: Counter[FrameRefusal] = Counter()
+
+    def last_heard_ms(self, device: Device) -> int:
+        """Return when a frame of this device with a good signature came last; 0: not known."""
+        return max(device.newest_ms, self._heard_ms.get(device.id, 0))
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -61,6 +74,7 @@ class MqttIntake:
             stages.create_task(self._check(stages))
             stages.create_task(self._submit())
             stages.create_task(self._answer())
+            stages.create_task(self._settle_suspects())
 
     async def _check(self, tasks: asyncio.TaskGroup) -> None:
         devices = self._intake.devices
@@ -78,7 +92,9 @@ class MqttIntake:
             batch = await self._checking.get()
             inputs = self._accepted(await batch.checked)
             committed = await self._enqueue(inputs)
-            await self._submitted.put(_Submitted(messages=batch.messages, committed=committed))
+            await self._submitted.put(
+                _Submitted(messages=batch.messages, inputs=inputs, committed=committed)
+            )
 
     def _accepted(self, checked: Sequence[FrameInput | FrameRefusal]) -> list[FrameInput]:
         """Return the frames that passed the check, and count the others."""
@@ -107,17 +123,45 @@ class MqttIntake:
         while True:
             batch = await self._submitted.get()
             try:
-                results = [each.result for each in await batch.committed]
+                committed = await batch.committed
             except ClockInDoubt:  # the gateways have no ack, so they send these frames again
-                self.dropped[FrameRefusal.CLOCK_IN_DOUBT] += len(batch.messages)
+                for input_ in batch.inputs:
+                    doubt = FrameRefused(
+                        reason=FrameRefusal.CLOCK_IN_DOUBT, device=input_.frame.device
+                    )
+                    self._note_refused(input_, doubt)
                 self._source.release(batch.messages)
                 continue
-            for result in results:
+            results = [each.result for each in committed]
+            if committed:
+                at_ms = committed[-1].at_ms
+                self._heard_ms |= {input_.frame.device: at_ms for input_ in batch.inputs}
+            for input_, result in zip(batch.inputs, results, strict=True):
                 if type(result) is FrameRefused:
-                    self.dropped[result.reason] += 1
+                    self._note_refused(input_, result)
             for device, ack in self._intake.sealed_acks(results):
                 self._source.send_ack(device, ack)
             self._source.release(batch.messages)
+
+    def _note_refused(self, input_: FrameInput, refused: FrameRefused) -> None:
+        """Count a frame that was not taken, and tell its device why if that is how it stands.
+
+        What may be a repetition or a fork is looked into beside the stream of frames. If too many
+        wait for that, it is left out: an honest gateway sends its frame again.
+        """
+        self.dropped[refused.reason] += 1
+        self._notices.answer(refused)
+        if is_suspect(refused):
+            with suppress(asyncio.QueueFull):
+                self._suspects.put_nowait((input_, refused))
+
+    async def _settle_suspects(self) -> None:
+        while True:
+            input_, refused = await self._suspects.get()
+            with suppress(JournalUnavailable, Overloaded):  # the gateway sends it again
+                settled = await self._intake.settle(input_, refused)
+                for device, ack in self._intake.sealed_acks([settled]):
+                    self._source.send_ack(device, ack)
 
 
 def _log_left_out(frame_input: FrameInput) -> None:

@@ -74,6 +74,10 @@ class Journal(Protocol):
 
     async def entry(self, seq: int) -> Entry | None: ...
 
+    async def frames_before(self, seq: int, limit: int) -> list[Entry]:
+        """The entry `seq` of a frame, and those of its device's frames before it, newest first."""
+        ...
+
     async def trades(self, limit: int) -> list[TradeRow]:
         """The newest trades, newest first."""
         ...

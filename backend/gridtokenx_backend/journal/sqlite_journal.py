@@ -111,6 +111,15 @@ class SqliteJournal:
         row = await self._one("SELECT * FROM journal WHERE seq = ?", seq)
         return Entry(*row) if row else None
 
+    async def frames_before(self, seq: int, limit: int) -> list[Entry]:
+        query = (
+            "WITH RECURSIVE chain(seq, n) AS (SELECT ?, 1 UNION ALL "
+            "SELECT journal.previous, n + 1 FROM chain JOIN journal USING (seq) "
+            "WHERE journal.previous > 0 AND n < ?) "
+            "SELECT journal.* FROM chain JOIN journal USING (seq) ORDER BY n"
+        )
+        return [Entry(*row) for row in await self._all(query, seq, limit)]
+
     async def trades(self, limit: int) -> list[TradeRow]:
         query = "SELECT * FROM trade ORDER BY seq DESC, n DESC LIMIT ?"
         return [TradeRow(*row) for row in await self._all(query, limit)]

@@ -11,6 +11,7 @@ from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages.inputs import (
     ConfigurationInput,
     EnrolmentInput,
+    ForkInput,
     FrameInput,
     Input,
     OrderInput,
@@ -214,7 +215,7 @@ def _check_signature(community: Community, entry: Entry, input_: Input) -> int:
 
 def _signatures(community: Community, input_: Input) -> list[SignatureJob]:
     match input_:
-        case FrameInput():
+        case FrameInput() | ForkInput():
             signature, signed, _ = cose.split(input_.raw)
             return [(_key_of(community, input_.frame.device), signature, signed)]
         case OrderInput():

@@ -157,6 +157,9 @@ async def test_what_is_not_there_is_a_problem_too(
     problem(await untouched.client.request(method, path), status, reason)
 
 
+DEVICE_VERBS = ("approve", "release", "revoke", "frames")
+
+
 @unchanging
 async def test_openapi_describes_every_door(untouched: Api) -> None:
     document = (await untouched.get("/schema/openapi.json")).json()
@@ -184,7 +187,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         *((method, "/v1/tokens") for method in ("GET", "POST")),
         ("POST", "/v1/tokens/{token}/withdraw"),
         ("GET", "/v1/devices"),
-        *(("POST", f"/v1/devices/{{device}}/{verb}") for verb in ("approve", "revoke", "frames")),
+        *(("POST", f"/v1/devices/{{device}}/{verb}") for verb in DEVICE_VERBS),
         *(("POST", f"/v1/oracle/{action}") for action in ("pause", "resume")),
         *(("GET", f"/v1/operator/{what}") for what in ("allocations", "withdrawals")),
         *(
@@ -230,6 +233,10 @@ async def test_metrics_say_what_the_summary_says(untouched: Api) -> None:
         **{(f"gridtokenx_{name}",): 0 for name in ("oracle_paused", "journal_degraded")},
         **{(f"gridtokenx_{name}",): 0 for name in ("broker_connected", "open_orders")},
         ("gridtokenx_overdue_clearings",): 0,
+        **{("gridtokenx_devices", status): 0 for status in ("pending", "revoked", "held")},
+        ("gridtokenx_devices", "active"): 2,
+        ("gridtokenx_device_last_heard_seconds", untouched.village.north.name): START_MS / 1000,
+        ("gridtokenx_device_last_heard_seconds", untouched.village.south.name): 0,
         **{("gridtokenx_degraded", part): 0 for part in ("journal", "clock")},
     }
 
@@ -290,6 +297,7 @@ async def test_devices_show_where_their_chains_stand(untouched: Api) -> None:
         "readings_quarantined": 0,
         "readings_thinned": 0,
         "quality_permille": 500,
+        "last_heard_ms": START_MS,
     } | {"origin": "config", "follows": "", "retire_ms": 0, "why": ""}
     assert (south["chain"], south["next_seq"], south["quality_permille"]) == ("", 0, 1000)
 

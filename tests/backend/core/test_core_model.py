@@ -77,6 +77,7 @@ class CoreAgainstReference(RuleBasedStateMachine):
         self.at_ms = START_MS
         self.entries: list[Entry] = []
         self.sealed = 0
+        self.messages: dict[bytes, bytes] = {}
         self.fresh = 0
         self.said: tuple[str, Instruction] | None = None
         self.terms = copy.deepcopy(FIRST_TERMS)
@@ -171,7 +172,7 @@ class CoreAgainstReference(RuleBasedStateMachine):
         known = self.reference.chains.get(device, [])
         chain, seq = known[0] if known else b"chain-01", max(0, len(known) - 1)
         prev = known[-1] if seq else bytes(32)
-        seq += {"duplicate": -1, "gap": 1}.get(link, 0)
+        seq += {"duplicate": -1, "fork": -1, "gap": 1}.get(link, 0)
         chain = b"another." if link == "wrong chain" else chain
         prev = b"x" * 32 if link == "broken chain" else prev
         if seq < 0:
@@ -185,6 +186,9 @@ class CoreAgainstReference(RuleBasedStateMachine):
         self.sealed += 1
         signature = self.sealed.to_bytes(64, "big")
         message = cose.assemble(encode_frame(frame), signature)
+        if link == "duplicate":
+            message = self.messages[known[-1]]
+        self.messages[frame_hash(message)] = message
         before = len(self.reference.transfers)
         outcome = self.apply(frame_input(message))
         link_of = (chain, prev, frame_hash(message))

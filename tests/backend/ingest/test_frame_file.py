@@ -33,7 +33,7 @@ async def _intake(tmp_path: Path, village: Village) -> AsyncIterator[FrameIntake
     async with journal_at(tmp_path / "journal.db") as journal, writer_on(journal) as writer:
         await writer.submit([configuration_input(convert_terms(village.document), b"source")])
         signer = AckSigner(seed=bytes(32), public_key=bytes(32))
-        yield FrameIntake(writer, Verifier(0), signer)
+        yield FrameIntake(writer, Verifier(0), signer, journal)
 
 
 def frames(gateway: Gateway, count: int) -> list[bytes]:

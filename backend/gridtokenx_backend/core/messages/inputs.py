@@ -30,6 +30,13 @@ class FrameInput(msgspec.Struct, frozen=True, gc=False):
     frame: Frame
 
 
+class ForkInput(msgspec.Struct, frozen=True, gc=False):
+    """A verified frame that differs from the stored one of its number: its device is to be held."""
+
+    raw: bytes
+    frame: Frame
+
+
 class OrderInput(msgspec.Struct, frozen=True, gc=False):
     """A JWS whose signature was verified under the wallet that it names."""
 
@@ -83,20 +90,20 @@ class TokenInput(msgspec.Struct, frozen=True, gc=False):
 
 
 class DeviceCommand(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The operator's command to approve a pending device or to revoke one.
+    """The operator's command to approve a pending device, to release a held one or to revoke one.
 
     `device` is its id as text. An approved device takes the place of the active devices at its
     site, unless it is to work `beside` them.
     """
 
-    action: Literal["approve", "revoke"]
+    action: Literal["approve", "revoke", "release"]
     device: str
     reason: str = ""
     beside: bool = False
 
 
 class DeviceInput(msgspec.Struct, frozen=True, gc=False):
-    """A device is to be approved or revoked."""
+    """A device is to be approved, released or revoked."""
 
     raw: bytes
     command: DeviceCommand
@@ -183,6 +190,7 @@ class TickInput(msgspec.Struct, frozen=True, gc=False):
 
 Input = (
     FrameInput
+    | ForkInput
     | OrderInput
     | ConfigurationInput
     | OracleInput
@@ -200,6 +208,7 @@ Input = (
 )
 Kind = Literal[
     "frame",
+    "fork",
     "order",
     "configure",
     "oracle",
@@ -217,6 +226,7 @@ Kind = Literal[
 ]
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
+    ForkInput: "fork",
     OrderInput: "order",
     ConfigurationInput: "configure",
     OracleInput: "oracle",
@@ -324,6 +334,8 @@ def parse(kind: str, raw: bytes) -> Input:
     match kind:
         case "frame":
             return FrameInput(raw, decode_frame(cose.split(raw)[2]))
+        case "fork":
+            return ForkInput(raw, decode_frame(cose.split(raw)[2]))
         case "order":
             return OrderInput(raw, parse_instruction(raw).instruction)
         case "configure":

@@ -8,6 +8,15 @@ import msgspec
 
 from gridtokenx_backend.core.messages.clearing_records import LinkClearing, ZoneClearing
 from gridtokenx_backend.core.messages.clock_records import ClockConfirmed
+from gridtokenx_backend.core.messages.device_outcomes import (
+    DeviceApproved,
+    DeviceEnrolled,
+    DeviceHeld,
+    DeviceReleased,
+    DeviceRevoked,
+    DeviceRotated,
+    TokenChanged,
+)
 from gridtokenx_backend.core.messages.period_records import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal, OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import (
@@ -25,7 +34,6 @@ from gridtokenx_backend.core.messages.sharing_outcomes import (
 )
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.core.model.ledger import Movement
-from gridtokenx_backend.core.model.registry import DeviceStatus, TokenStatus
 from gridtokenx_wire.order import Segment, Side
 
 OrderStatus = Literal["resting", "partly_filled", "filled", "cancelled"]
@@ -255,50 +263,9 @@ class IntervalCleared(
     shared: list[Allocation] = []
 
 
-class TokenChanged(
-    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="token", gc=False
-):
-    """A token was issued (`open`) or withdrawn."""
-
-    token: str
-    site: str
-    status: TokenStatus
-
-
-class DeviceEnrolled(
-    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="enrol", gc=False
-):
-    """A gateway enrolled. It is pending if its site has an active gateway already."""
-
-    device: bytes
-    site: str
-    status: DeviceStatus
-
-
-class DeviceRotated(
-    msgspec.Struct, kw_only=True, frozen=True, array_like=True, tag="rotate", gc=False
-):
-    """The key `device` follows the key `former`."""
-
-    device: bytes
-    former: bytes
-
-
-class DeviceApproved(msgspec.Struct, frozen=True, array_like=True, tag="approve", gc=False):
-    """A pending device was approved. The devices `replaced` were revoked for it."""
-
-    device: bytes
-    replaced: list[bytes]
-
-
-class DeviceRevoked(msgspec.Struct, frozen=True, array_like=True, tag="revoke", gc=False):
-    """The operator revoked a device."""
-
-    device: bytes
-
-
 Outcome = (
     FrameAccepted
+    | DeviceHeld
     | OrderAccepted
     | OrderCancelled
     | OrderAmended
@@ -313,6 +280,7 @@ Outcome = (
     | DeviceEnrolled
     | DeviceRotated
     | DeviceApproved
+    | DeviceReleased
     | DeviceRevoked
     | SettlementOutcome
     | IntervalCleared

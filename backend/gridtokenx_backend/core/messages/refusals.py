@@ -22,14 +22,23 @@ class FrameRefusal(Enum):
 
     PENDING_DEVICE = "pending_device"
     REVOKED_DEVICE = "revoked_device"
+    HELD_DEVICE = "held_device"
+    """Two frames of one number came under its key. The operator releases or revokes it."""
     ORACLE_PAUSED = "oracle_paused"
     WRONG_CHAIN = "wrong_chain"
+    FORKED = "forked"
+    """Its number is that of a stored frame, and it is another one: the device is held."""
     DUPLICATE = "duplicate"
-    """Its number is below the expected one: it was stored before, so it is acked again."""
+    """It is stored already, so it is acked again."""
+    OLD_NUMBER = "old_number"
+    """Its number is below those whose frames the core can tell apart: the journal is asked."""
     GAP = "gap"
     """Its number is above the expected one: the gateway is asked to go back."""
     BROKEN_CHAIN = "broken_chain"
-    """Its number is right, but `prev` is not the hash of the frame before it."""
+    """Its number is right, but `prev` is not the hash of the frame before it: the device is held.
+
+    If it is the first frame of its chain, it is only dropped.
+    """
 
 
 class OrderRefusal(Enum):
@@ -84,6 +93,10 @@ class EnrolmentRefusal(Enum):
     UNKNOWN_DEVICE = "unknown_device"
     DEVICE_REVOKED = "device_revoked"
     """A key that was revoked stays revoked."""
+    DEVICE_HELD = "device_held"
+    """Two frames of one number came under its key: it may not choose its follower."""
+    NOT_HELD = "not_held"
+    """The device is not held, so there is nothing to release."""
     DEVICE_PENDING = "device_pending"
     DEVICE_ACTIVE = "device_active"
     """The device is active already, so there is nothing to approve."""

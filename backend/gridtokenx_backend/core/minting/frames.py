@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from gridtokenx_backend.core.messages.inputs import FrameInput
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefused
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
-from gridtokenx_backend.core.minting import minting
+from gridtokenx_backend.core.minting import chain, minting
 from gridtokenx_backend.core.model.ledger import Movement
 from gridtokenx_backend.core.model.registry import Device, Meter
 from gridtokenx_backend.core.oracle import registers, validation
 from gridtokenx_backend.core.oracle.accepted_readings import AcceptedReadings
 from gridtokenx_backend.core.registration import enrolment
 from gridtokenx_backend.core.state.community import Community
-from gridtokenx_wire.frame import Frame, head_after
+from gridtokenx_wire.frame import Frame
 from gridtokenx_wire.verdict import Reason
 
 REMEMBERED_FRAMES = 16
@@ -22,6 +22,7 @@ REMEMBERED_VERDICTS = 1000
 """The most that a device's state keeps of frames with refused readings, for acks that were lost."""
 _ACCEPTED = Reason.ACCEPTED
 _FIRST_QUARANTINE = 64
+_PERHAPS_STORED = frozenset({FrameRefusal.DUPLICATE, FrameRefusal.OLD_NUMBER})
 
 
 def apply_frame(
@@ -29,7 +30,8 @@ def apply_frame(
 ) -> FrameAccepted | FrameRefused:
     """Judge a frame's readings and mint their surplus, if it is the next of its device's chain.
 
-    A frame that was applied before is refused as a duplicate, with its verdicts. A summary is the
+    A frame that was applied before is refused as a duplicate, with its verdicts; another one with
+    its number is no duplicate, and it may come from a copy of the key. A summary is the
     next one wherever it continues the chain, even if some of the frames that it stands for were
     applied: their acks were lost, and readings that were taken are not taken again.
     """
@@ -37,8 +39,8 @@ def apply_frame(
     device = community.devices.get(frame.device)
     if device is None:
         return FrameRefused(reason=FrameRefusal.UNKNOWN_DEVICE, device=frame.device)
-    if refusal := _chain_refusal(community, device, frame):
-        known = _verdicts_from(device, frame.seq) if refusal is FrameRefusal.DUPLICATE else []
+    if refusal := _refusal(community, device, input_):
+        known = _verdicts_from(device, frame.seq) if refusal in _PERHAPS_STORED else []
         return FrameRefused(
             reason=refusal,
             device=frame.device,
@@ -51,9 +53,10 @@ def apply_frame(
     if community.active_terms.sharing.is_sharing:
         for name, rows in accepted.intervals.items():
             community.sharing.note(name, rows)
-    device.chain = frame.chain
-    device.next_seq = frame.seq + 1
-    device.prev = head_after(frame, input_.raw)
+    chain.advance(device, frame, input_.raw)
+    if community.rules >= 2:
+        chain.remember(device, frame)
+        device.newest_ms = at_ms
     device.thinned += frame.left_out
     community.counters.thinned += frame.left_out
     previous, device.last_entry = device.last_entry, community.entries + 1
@@ -72,23 +75,16 @@ def apply_frame(
     )
 
 
-def _chain_refusal(community: Community, device: Device, frame: Frame) -> FrameRefusal | None:
+def _refusal(community: Community, device: Device, input_: FrameInput) -> FrameRefusal | None:
     if device.status == "pending":
         return FrameRefusal.PENDING_DEVICE
     if device.status == "revoked":
         return FrameRefusal.REVOKED_DEVICE
+    if device.held:
+        return FrameRefusal.HELD_DEVICE
     if community.paused:
         return FrameRefusal.ORACLE_PAUSED
-    if device.chain and frame.chain != device.chain:
-        return FrameRefusal.WRONG_CHAIN
-    if frame.seq < device.next_seq:
-        return FrameRefusal.DUPLICATE
-    first_seq = frame.first_seq
-    if first_seq > device.next_seq:
-        return FrameRefusal.GAP
-    if first_seq == device.next_seq and frame.prev != device.prev:
-        return FrameRefusal.BROKEN_CHAIN
-    return None
+    return chain.place_refusal(device, input_.frame, input_.raw)
 
 
 def _verdicts_from(device: Device, seq: int) -> list[tuple[int, int, int]]:

@@ -174,6 +174,10 @@ class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     it is empty if that is this device itself. `retire_ms` is the time at which a key that another
     one followed is revoked; it is 0 while that is not known. `why` is the reason for which a device
     was revoked for good.
+
+    `recent` has the heads of its newest frames, see `core.minting.chain`, and `newest_ms` is when
+    the newest one was stored. `held` says why an active device is held: nothing of it is taken
+    until the operator releases or revokes it.
     """
 
     id: bytes
@@ -194,6 +198,9 @@ class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     retire_ms: int = 0
     why: str = ""
     thinned: int = 0
+    recent: bytearray | None = None
+    newest_ms: int = 0
+    held: str = ""
 
     @property
     def line(self) -> bytes:

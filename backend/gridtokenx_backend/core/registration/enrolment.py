@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from gridtokenx_backend.core.messages.inputs import DeviceCommand, TokenCommand
-from gridtokenx_backend.core.messages.outcomes import (
-    AlreadyEnrolled,
+from gridtokenx_backend.core.messages.device_outcomes import (
     DeviceApproved,
     DeviceEnrolled,
+    DeviceReleased,
     DeviceRevoked,
     DeviceRotated,
-    EnrolmentRefused,
     TokenChanged,
 )
+from gridtokenx_backend.core.messages.inputs import DeviceCommand, TokenCommand
+from gridtokenx_backend.core.messages.outcomes import AlreadyEnrolled, EnrolmentRefused
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal
 from gridtokenx_backend.core.model.registry import Device, DeviceStatus, Token
 from gridtokenx_backend.core.state.community import Community
@@ -72,7 +72,7 @@ def enrol(
     if not again and (refusal := _not_open(token, at_ms)):
         return _refused(refusal)
     if device is not None and device.status == "revoked":
-        return _refused(EnrolmentRefusal.DEVICE_REVOKED, "expected a new key")
+        return _refused(EnrolmentRefusal.DEVICE_REVOKED, _new_key_expected(device))
     if device is not None and device.site != token.site:
         detail = f"expected a key of {token.site!r}, got one of {device.site!r}"
         return _refused(EnrolmentRefusal.DEVICE_ELSEWHERE, detail)
@@ -119,12 +119,14 @@ def rotate(
         return _refused(EnrolmentRefusal.UNKNOWN_DEVICE)
     if former.status == "revoked":
         return _refused(EnrolmentRefusal.DEVICE_REVOKED)
+    if former.held:
+        return _refused(EnrolmentRefusal.DEVICE_HELD, former.held)
     if former.status == "pending":
         return _refused(EnrolmentRefusal.DEVICE_PENDING)
     name = device_id(rotation.public_key)
     known = community.devices.get(name)
     if known is not None and known.status == "revoked":
-        return _refused(EnrolmentRefusal.DEVICE_REVOKED, "expected a new key")
+        return _refused(EnrolmentRefusal.DEVICE_REVOKED, _new_key_expected(known))
     if known is not None:
         if known.former == former.id:
             return AlreadyEnrolled(name)
@@ -137,6 +139,11 @@ def rotate(
     device.former, device.root = former.id, former.line
     community.devices[name] = device
     return DeviceRotated(device=name, former=former.id)
+
+
+def _new_key_expected(device: Device) -> str:
+    why = f" ({device.why})" if device.why else ""
+    return f"expected a new key: this one was revoked{why} and stays so"
 
 
 def begin_overlap(community: Community, device: Device, at_ms: int) -> None:
@@ -178,8 +185,8 @@ def forget_tokens(community: Community, at_ms: int) -> None:
 
 def change_device(
     community: Community, command: DeviceCommand
-) -> DeviceApproved | DeviceRevoked | EnrolmentRefused:
-    """Approve a pending device, or revoke one, as the operator said."""
+) -> DeviceApproved | DeviceReleased | DeviceRevoked | EnrolmentRefused:
+    """Approve a pending device, release a held one or revoke one, as the operator said."""
     device = community.devices.get(parse_device(command.device))
     if device is None:
         return _refused(EnrolmentRefusal.UNKNOWN_DEVICE)
@@ -190,6 +197,11 @@ def change_device(
         return DeviceRevoked(device.id)
     if device.status == "revoked":
         return _refused(EnrolmentRefusal.DEVICE_REVOKED, "expected a new key, enrolled anew")
+    if command.action == "release":
+        if not device.held:
+            return _refused(EnrolmentRefusal.NOT_HELD)
+        device.held = ""
+        return DeviceReleased(device.id)
     if device.status == "active":
         return _refused(EnrolmentRefusal.DEVICE_ACTIVE)
     replaced = [] if command.beside else _active_at(community, device.site)
@@ -211,7 +223,7 @@ def _replace(device: Device, replaced: list[Device]) -> None:
 
 
 def _revoke(device: Device, why: str) -> None:
-    device.status, device.why = "revoked", why
+    device.status, device.why, device.held = "revoked", why, ""
 
 
 def _refused(reason: EnrolmentRefusal, detail: str = "") -> EnrolmentRefused:
@@ -224,3 +236,4 @@ def reset_chain(device: Device, chain: bytes) -> None:
     device.next_seq = 0
     device.prev = GENESIS_PREV
     device.verdicts = None
+    device.recent = None

@@ -77,8 +77,8 @@ def test_every_refusal_hides_those_after_it_and_changes_nothing(village: Village
     assert send() is FrameRefusal.WRONG_CHAIN
     frame["chain"] = north.chain
     for seq, reason in (
-        (0, FrameRefusal.DUPLICATE),
-        (1, FrameRefusal.DUPLICATE),
+        (0, FrameRefusal.FORKED),
+        (1, FrameRefusal.FORKED),
         (2, FrameRefusal.BROKEN_CHAIN),
         (3, FrameRefusal.GAP),
         (2**63 - 1, FrameRefusal.GAP),
@@ -91,7 +91,7 @@ def test_every_refusal_hides_those_after_it_and_changes_nothing(village: Village
 
 
 @pytest.mark.parametrize(
-    ("seq", "reason"), [(0, FrameRefusal.DUPLICATE), (2, FrameRefusal.GAP), (5, FrameRefusal.GAP)]
+    ("seq", "reason"), [(0, FrameRefusal.FORKED), (2, FrameRefusal.GAP), (5, FrameRefusal.GAP)]
 )
 def test_a_refusal_says_where_the_chain_stands(
     village: Village, seq: int, reason: FrameRefusal
@@ -217,14 +217,14 @@ def test_a_duplicate_is_told_the_verdicts_from_its_seq_on(village: Village) -> N
         (2, [(3, 1, Reason.UNBOUND_METER)]),
         (3, [(3, 1, Reason.UNBOUND_METER)]),
     ):
-        outcome = village.apply(frame_input(village.north.seal([reading("ABB-1", 1)], seq=seq)))
+        outcome = village.apply(frame_input(village.north.sent[seq]))
         assert refused(outcome).verdicts == told
 
 
 def test_verdicts_of_the_newest_16_frames_are_remembered(village: Village) -> None:
     for second in range(20):
         village.send(village.north, reading("ABB-2", NOON + second * 1000))
-    outcome = village.apply(frame_input(village.north.seal([reading("ABB-1", 1)], seq=0)))
+    outcome = village.apply(frame_input(village.north.sent[0]))
     assert [seq for seq, _, _ in refused(outcome).verdicts] == list(range(4, 20))
 
 

@@ -18,18 +18,20 @@ from tests.backend.village import (
     reading,
 )
 
-from gridtokenx_backend.core.messages.outcomes import (
-    AlreadyEnrolled,
+from gridtokenx_backend.core.messages.device_outcomes import (
     DeviceApproved,
     DeviceEnrolled,
     DeviceRevoked,
     DeviceRotated,
+    TokenChanged,
+)
+from gridtokenx_backend.core.messages.outcomes import (
+    AlreadyEnrolled,
     DevicesRetired,
     FrameAccepted,
     FrameRefused,
     Result,
     Ticked,
-    TokenChanged,
 )
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal
 from gridtokenx_backend.core.registration.enrolment import MAX_TOKENS

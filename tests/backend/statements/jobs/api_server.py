@@ -20,6 +20,7 @@ from gridtokenx_backend.ingest.acks import AckSigner
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
+from gridtokenx_backend.ingest.state_notices import StateNotices
 from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
@@ -83,7 +84,10 @@ async def _serve(
     async with writer_on(journal) as writer:
         verifier = Verifier(0)
         source = MqttSource(BrokerSection(), "lane", None)
-        intake = FrameIntake(writer, verifier, AckSigner(seed=bytes(32), public_key=bytes(32)))
+        signer = AckSigner(seed=bytes(32), public_key=bytes(32))
+        intake = FrameIntake(writer, verifier, signer, journal)
+        clock = StandingClock(at_ms)
+        notices = StateNotices(intake.devices, signer, clock, source.send_ack)
         stored = await open_series("")
         series = SeriesKeeper(stored, journal, writer)
         backend = Backend(
@@ -91,9 +95,9 @@ async def _serve(
             journal=journal,
             verifier=verifier,
             intake=intake,
-            mqtt_intake=MqttIntake(source, intake),
+            mqtt_intake=MqttIntake(source, intake, notices),
             source=source,
-            clock=StandingClock(at_ms),
+            clock=clock,
             operator_token=settings.operator_token.read_text().strip(),
             series=series,
             statements=StatementJobs(settings.journal, settings.documents),
