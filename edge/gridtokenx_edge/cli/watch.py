@@ -21,9 +21,10 @@ from gridtokenx_edge.commissioning.check.dlms_as_bus import as_bus, as_meter
 from gridtokenx_edge.commissioning.check.dlms_visit import dlms_files_of
 from gridtokenx_edge.commissioning.check.meter_session import DlmsSession, ModbusSession
 from gridtokenx_edge.commissioning.check.ports import agent_has, agent_runs
+from gridtokenx_edge.commissioning.check.pushed_meter import pushed_meters
 from gridtokenx_edge.commissioning.check.watch import Watch, WatchedMeter
 from gridtokenx_edge.config.dlms_config import DlmsPush, DlmsSerial, DlmsTcp
-from gridtokenx_edge.config.edge_config import BusConfig, SerialBus, resolve_paths
+from gridtokenx_edge.config.edge_config import BusConfig, EdgeConfig, SerialBus, resolve_paths
 from gridtokenx_edge.dlms.meter_access import DlmsFiles
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.reading import ReadingFlag
@@ -58,10 +59,20 @@ def watch(
         if not isinstance(each, DlmsPush)
     ]
     if not watches:
-        fail(f"{config}: its meters send by themselves: look at the agent's log or status page")
+        fail(f"{config}: its meters send by themselves: {_heard(loaded)}")
     asyncio.run(_as_json(watches, rounds) if as_json else _as_table(watches, rounds))
     is_well = all(row.reading and not row.is_failing for each in watches for row in each.meters)
     finish(is_good=is_well)
+
+
+def _heard(config: EdgeConfig) -> str:
+    """Return what the agent has heard of meters that nobody else can hear."""
+    heard = pushed_meters(config.status.port)
+    pushed = [meter.id for bus in config.dlms for meter in bus.meter if meter.id in heard]
+    if not pushed:
+        return "look at the agent's log or status page"
+    told = (f"{meter} ({heard[meter].text() or heard[meter].error})" for meter in pushed)
+    return f"the agent has heard {'; '.join(told)}"
 
 
 def _watch(

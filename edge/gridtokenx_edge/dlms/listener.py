@@ -27,7 +27,10 @@ from gridtokenx_edge.dlms.meter_access import DlmsFiles, MeterAccess, usable_acc
 from gridtokenx_edge.log import FaultLog, Logger
 from gridtokenx_edge.meters.dlms_push import Pushed, decode_push
 from gridtokenx_edge.meters.mbus import MbusReader
+from gridtokenx_edge.meters.pushed_clock import PushedClock
 from gridtokenx_edge.meters.site_reading import Quantities, site_reading
+from gridtokenx_edge.polling.clock_report import ClockReport
+from gridtokenx_edge.polling.faults import BusFault, MeterGarbled
 from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
@@ -36,8 +39,6 @@ _RETRY_BASE_S = 0.5
 _RETRY_CAP_S = 30.0
 _SILENCE_S = 600.0
 _KEEP_NEWEST_EVERY_S = 60.0
-# A message that was delayed has old registers, which would be wrong in a reading of now.
-_MOST_APART_MS = 60_000
 _LONGEST_MESSAGE = 4096
 _SENDERS = 16
 
@@ -55,6 +56,14 @@ class PushedMeter:
         self._guard = ReplayGuard(access.counters.newest_received() if access.counters else -1)
         self._kept_at_s = time.monotonic()
         self._last_slot = -1
+        self._meter_clock = PushedClock()
+        self.failed: Callable[[BusFault], None] = lambda _fault: None
+        """What is told of each message that was of no use."""
+
+    @property
+    def clock_drift_ms(self) -> int | None:
+        """How far the meter's clock is ahead of the gateway's; None where it is not known."""
+        return self._meter_clock.ahead_ms
 
     def open(self, message: bytes) -> bytes:
         """Return the plain message. Raises DlmsError, above all where the message is another
@@ -88,7 +97,10 @@ class PushedMeter:
         Raises DlmsError.
         """
         notification = parse_data_notification(message)
-        pushed = decode_push(notification, self._access.profile, self._access.zone)
+        near_ms = None
+        if self._is_synchronised():
+            near_ms = self._meter_clock.expected_ms(self._clock.now_ms())
+        pushed = decode_push(notification, self._access.profile, self._access.zone, near_ms)
         if pushed.meter not in (None, self.id):
             raise MalformedError(f"expected {self.id}, but the meter says it is {pushed.meter}")
         if pushed.import_uwh is None:
@@ -111,10 +123,15 @@ class PushedMeter:
         if pushed.time_ms is None:
             return now_ms, ReadingFlag(0)
         if not self._is_synchronised():
-            return pushed.time_ms, ReadingFlag.METER_TIME
-        if abs(pushed.time_ms - now_ms) > _MOST_APART_MS:
-            apart_s = (pushed.time_ms - now_ms) / 1000
-            raise MalformedError(f"expected values of now, got some {apart_s:.0f} s off")
+            # What the clock was ahead when both could be compared, it still is.
+            ahead_ms = self._meter_clock.ahead_ms or 0
+            return pushed.time_ms - ahead_ms, ReadingFlag.METER_TIME
+        if not self._meter_clock.is_of_now(pushed.time_ms, now_ms):
+            apart_s = (self._meter_clock.expected_ms(now_ms) - pushed.time_ms) / 1000
+            raise MalformedError(
+                f"expected values of now, got some of {apart_s:.0f} s ago: kept back, or the"
+                " meter's clock was set back, which the next message tells"
+            )
         return now_ms, ReadingFlag(0)
 
     def _keep_newest_received(self) -> None:
@@ -140,19 +157,25 @@ class Listener:
         self._clock = clock
         self._is_synchronised = is_synchronised
         self._meters: dict[str, tuple[PushedMeter, ReadingSink]] = {}
+        self._clocks: dict[str, ClockReport] = {}
+        self._log = log
         self._faults = FaultLog(log)
         self.port = 0
         """The TCP port, once it listens."""
         self.is_up = False
 
-    def open_meter(self, meter: DlmsMeter, sink: ReadingSink) -> None:
+    def open_meter(self, meter: DlmsMeter, sink: ReadingSink) -> PushedMeter:
         """Take the messages of this meter from now on. Raises MeterUnusableError."""
         access = usable_access(meter, self._files)
-        self._meters[meter.id] = PushedMeter(access, self._clock, self._is_synchronised), sink
+        pushed = PushedMeter(access, self._clock, self._is_synchronised)
+        self._meters[meter.id] = pushed, sink
+        self._clocks[meter.id] = ClockReport(self._log, meter=meter.id, bus=self._config.name)
+        return pushed
 
     async def close_meter(self, meter: str) -> None:
         """Take no more messages of this meter."""
         self._meters.pop(meter, None)
+        self._clocks.pop(meter, None)
 
     async def run(self) -> None:
         """Listen until cancelled. A line that goes down is opened again."""
@@ -253,10 +276,14 @@ class Listener:
                 reason = f"{meter.id}: {error}"
                 continue
             self._faults.over("push_refused", self._config.name)
+            self._clocks[meter.id].tell(meter.clock_drift_ms)
             if reading:
                 sink.add(reading)
             return
         self._refuse(reason)
+        if len(self._meters) == 1:  # nobody else can have meant it
+            for meter, _ in self._meters.values():
+                meter.failed(MeterGarbled(reason))
 
     def _refuse(self, reason: str) -> None:
         self._faults.warn("push_refused", self._config.name, bus=self._config.name, reason=reason)

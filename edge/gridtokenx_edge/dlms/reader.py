@@ -76,6 +76,10 @@ class DlmsReader:
         self._scales: dict[str, ScalerUnit] = {}
         self._missing: set[str] = set()
         self._meter_clock: MeterClock | None = None
+        self._ahead_ms: int | None = None
+        """How far the meter's clock was ahead when the gateway's was last synchronised."""
+        self._keeps_flag: bool | None = None
+        """Whether the meter's clock sets its flag in summer; None: it was not seen in summer."""
         self._deviation_min: int | None = None
         self._columns: Columns | None = None
         self._told: Answers = {}
@@ -195,16 +199,22 @@ class DlmsReader:
         self._look_at_clock(answers, asked_ms, asked_s)
         time_ms, flags = asked_ms, ReadingFlag(0)
         if not self._is_synchronised() and self._meter_clock:
-            time_ms, flags = self._meter_clock.time_ms(asked_s), ReadingFlag.METER_TIME
+            time_ms = self._meter_clock.time_ms(asked_s) - (self._ahead_ms or 0)
+            flags = ReadingFlag.METER_TIME
         return self._reading(time_ms, answers, flags)
 
     def _look_at_clock(self, answers: Answers, asked_ms: int, asked_s: float) -> None:
         told = answers.pop(self._profile.clock, None)
-        seen = self._access.zone.read(told.moment()) if told else None
+        near_ms = asked_ms + (self._ahead_ms or 0) if self._is_synchronised() else None
+        seen = self._access.zone.read(told.moment(), near_ms) if told else None
         self._meter_clock = (
             MeterClock(meter_ms=seen.time_ms, at_s=asked_s, gateway_ms=asked_ms) if seen else None
         )
         self._deviation_min = seen.deviation_min if seen else None
+        if seen and self._is_synchronised():
+            self._ahead_ms = seen.time_ms - asked_ms
+        if told and (keeps := self._access.zone.keeps_flag(told.moment())) is not None:
+            self._keeps_flag = keeps
 
     def _reading(self, time_ms: int, answers: Answers, flags: ReadingFlag) -> Reading:
         profile = self._profile
@@ -259,7 +269,8 @@ class DlmsReader:
             Attribute(PROFILE_CLASS, obis, _BUFFER), selection
         )
         buffer = await self.association.ask(exchange)
-        rows = RowReader(self._profile, columns, self._scales, zone).read(buffer)
+        reader = RowReader(self._profile, columns, self._scales, zone, keeps_flag=self._keeps_flag)
+        rows = reader.read(buffer)
         return [row for row in rows if first_ms <= row.time_ms <= last_ms]
 
     # --- asking ---------------------------------------------------------------------------------

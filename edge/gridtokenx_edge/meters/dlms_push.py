@@ -49,9 +49,16 @@ class Valued(msgspec.Struct, frozen=True):
     scale: ScalerUnit | None = None
 
 
-def decode_push(notification: DataNotification, profile: DlmsProfile, zone: MeterZone) -> Pushed:
+def decode_push(
+    notification: DataNotification,
+    profile: DlmsProfile,
+    zone: MeterZone,
+    near_ms: int | None = None,
+) -> Pushed:
     """Return what a notification says. Raises MalformedError where its values do not fit the
     template.
+
+    `near_ms` is what the meter's clock should show, where that is known.
     """
     template = profile.push
     assert template
@@ -61,7 +68,7 @@ def decode_push(notification: DataNotification, profile: DlmsProfile, zone: Mete
         found = _by_code(notification.value, profile)
     time = found.get("clock")
     moment = time.value.moment() if time else notification.time
-    seen = zone.read(moment) if moment else None
+    seen = zone.read(moment, near_ms) if moment else None
     name = found.get("identity")
     text = name_text(name.value) if name else ""
     return Pushed(

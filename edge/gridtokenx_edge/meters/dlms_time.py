@@ -27,9 +27,12 @@ class MeterZone(msgspec.Struct, frozen=True):
     is_reversed: bool = False
     zone: str = ""
 
-    def read(self, moment: CosemDateTime) -> ClockReading | None:
+    def read(self, moment: CosemDateTime, near_ms: int | None = None) -> ClockReading | None:
         """Return the moment; None where the clock was never set, or where nothing tells its
         zone.
+
+        A local time without deviation may stand for two moments. The one nearer to `near_ms` is
+        meant, where that is known; otherwise the status tells.
         """
         deviation: int | None = moment.deviation_min
         if deviation == UNSPECIFIED_DEVIATION:
@@ -39,7 +42,7 @@ class MeterZone(msgspec.Struct, frozen=True):
             plain = msgspec.structs.replace(moment, deviation_min=to_utc)
             time_ms = plain.unix_ms()
         else:
-            time_ms = self._in_zone(moment)
+            time_ms = self._in_zone(moment, near_ms)
         if time_ms is None or time_ms < _OLDEST_MS:
             return None
         return ClockReading(time_ms=time_ms, deviation_min=deviation)
@@ -63,17 +66,37 @@ class MeterZone(msgspec.Struct, frozen=True):
             status=_DAYLIGHT_SAVING if is_summer else 0,
         )
 
-    def _in_zone(self, moment: CosemDateTime) -> int | None:
-        """Return the moment of a local time without deviation. Of an hour that comes twice, the
-        status tells which one is meant.
+    def both(self, moment: CosemDateTime) -> tuple[int, int] | None:
+        """Return the two moments (Unix milliseconds) that a local time without deviation may stand
+        for: the same twice but in the hour that comes twice. None where the time is no such one.
         """
         naive_ms = moment.unix_ms(0)
-        if naive_ms is None or not self.zone:
+        if naive_ms is None or not self.zone or moment.deviation_min != UNSPECIFIED_DEVIATION:
             return None
-        is_winter = moment.status != UNSPECIFIED and not moment.status & _DAYLIGHT_SAVING
         local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=naive_ms)
         first = local.replace(tzinfo=ZoneInfo(self.zone))
-        second = first.replace(fold=1)
-        # Where fold changes nothing, both are the same moment.
-        chosen = second if is_winter else first
-        return round(chosen.timestamp() * 1000)
+        moments = (first.timestamp(), first.replace(fold=1).timestamp())
+        # In the hour that is left out, the two are a clock before and one after it was set forward.
+        return round(moments[0] * 1000), round(moments[1] * 1000)
+
+    def is_flagged(self, moment: CosemDateTime) -> bool | None:
+        """Return whether the clock says that it shows summer time; None where it does not tell."""
+        return None if moment.status == UNSPECIFIED else bool(moment.status & _DAYLIGHT_SAVING)
+
+    def keeps_flag(self, moment: CosemDateTime) -> bool | None:
+        """Return whether the meter sets the flag as its zone's summer time wants; None where this
+        time does not show it: in winter, or where the meter writes a deviation.
+        """
+        moments = self.both(moment)
+        if moments is None or moments[0] != moments[1]:
+            return None
+        local = datetime.fromtimestamp(moments[0] / 1000, ZoneInfo(self.zone))
+        return bool(self.is_flagged(moment)) if local.dst() else None
+
+    def _in_zone(self, moment: CosemDateTime, near_ms: int | None) -> int | None:
+        moments = self.both(moment)
+        if moments is None:
+            return None
+        if near_ms is not None:
+            return min(moments, key=lambda each: abs(each - near_ms))
+        return moments[self.is_flagged(moment) is False]

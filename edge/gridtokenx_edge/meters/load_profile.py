@@ -6,11 +6,13 @@ clock's column for the time one capture period later.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from gridtokenx_dlms.data import Data, DataType
+from gridtokenx_dlms.date_time import CosemDateTime
 from gridtokenx_dlms.errors import MalformedError
 from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.objects.selection import CaptureObject
@@ -81,7 +83,13 @@ def find_columns(
 
 
 class RowReader:
-    """Reads rows one after the other, because a row may leave out what is in the row before it."""
+    """Reads rows one after the other, because a row may leave out what is in the row before it.
+
+    A local time of the hour that comes twice is told by the clock's flag for summer time, if this
+    meter sets it: `keeps_flag`, where that is known, and other rows say so. Without the flag, a
+    time that is there twice is told by its order. A row that could be of either hour is left out:
+    here, the meter's own clock alone says what the time was.
+    """
 
     def __init__(
         self,
@@ -89,8 +97,13 @@ class RowReader:
         columns: Columns,
         scales: Mapping[str, ScalerUnit],
         zone: MeterZone,
+        *,
+        keeps_flag: bool | None = None,
     ) -> None:
         assert profile.load_profile
+        self._keeps_flag = keeps_flag
+        self._doubled: Counter[tuple[int, int]] = Counter()
+        self._passed: Counter[tuple[int, int]] = Counter()
         self._profile = profile
         self._columns = columns
         self._scales = scales
@@ -101,6 +114,7 @@ class RowReader:
 
     def read(self, buffer: Data) -> Iterator[Capture]:
         """Yield the rows whose values can be used, in their order. Raises MalformedError."""
+        self._look_at_clocks(buffer)
         for row in buffer.items():
             capture = self._row(row.items())
             if capture:
@@ -134,8 +148,38 @@ class RowReader:
     def _time(self, value: Data) -> int | None:
         if value.type is DataType.NULL:
             return None if self._time_ms is None else self._time_ms + self._columns.period_ms
-        read = self._zone.read(value.moment())
+        moment = value.moment()
+        moments = self._zone.both(moment)
+        if moments and moments[0] < moments[1]:
+            return self._doubled_time(moment, moments)
+        read = self._zone.read(moment)
         return read.time_ms if read else None
+
+    def _look_at_clocks(self, buffer: Data) -> None:
+        """Find out whether the rows tell summer time by the flag, and which times come twice."""
+        for row in buffer.items():
+            values = row.items()
+            if len(values) != len(self._columns.captured):
+                return  # `_row` refuses it
+            if values[self._columns.clock].type is DataType.NULL:
+                continue
+            moment = values[self._columns.clock].moment()
+            moments = self._zone.both(moment)
+            if moments and moments[0] < moments[1]:
+                self._doubled[moments] += 1
+            elif (keeps := self._zone.keeps_flag(moment)) is not None:
+                self._keeps_flag = keeps
+
+    def _doubled_time(self, moment: CosemDateTime, moments: tuple[int, int]) -> int | None:
+        """Return which of two moments is meant, or None where nothing tells."""
+        passed = self._passed[moments]
+        self._passed[moments] += 1
+        is_summer = self._zone.is_flagged(moment)
+        if self._keeps_flag and is_summer is not None:
+            return moments[0] if is_summer else moments[1]
+        if self._doubled[moments] == len(moments):
+            return moments[passed]
+        return moments[0] if is_summer and self._keeps_flag is None else None
 
     def _is_invalid(self, values: tuple[Data, ...]) -> bool:
         if self._columns.status is None or not self._bad_bits:

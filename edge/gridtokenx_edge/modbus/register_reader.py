@@ -51,6 +51,8 @@ class RegisterReader:
         self._clock = clock
         self._is_synchronised = is_synchronised
         self._meter_clock: MeterClock | None = None
+        self._ahead_ms: int | None = None
+        """How far the meter's clock was ahead when the gateway's was last synchronised."""
         self._clock_due_s = float("-inf")
         self._unit = Unit(line, config, profile.min_gap_ms)
         self._identified = _NEVER  # the line's generation at the last look at its identity
@@ -198,7 +200,9 @@ class RegisterReader:
         """
         offset_min = self._config.clock_utc_offset_min
         if self._meter_clock and offset_min is not None and not self._is_synchronised():
-            return self._meter_clock.time_ms(time.monotonic()), ReadingFlag.METER_TIME
+            # What the clock was ahead when both could be compared, it still is.
+            time_ms = self._meter_clock.time_ms(time.monotonic()) - (self._ahead_ms or 0)
+            return time_ms, ReadingFlag.METER_TIME
         return self._clock.now_ms(), ReadingFlag(0)
 
     async def _look_at_clock(self) -> None:
@@ -211,6 +215,8 @@ class RegisterReader:
             except MeterRefused:
                 words = None
             self._meter_clock = self._clock_of(words) if words else None
+            if self._meter_clock and self._is_synchronised():
+                self._ahead_ms = self._meter_clock.drift_ms
         self._clock_due_s = time.monotonic() + _CLOCK_EVERY_S
 
     def _clock_of(self, words: Sequence[int]) -> MeterClock | None:

@@ -16,6 +16,7 @@ from gridtokenx_edge.polling.driver import (
     Driver,
     MeterSettings,
     MeterUnusableError,
+    PolledMeter,
     Surroundings,
 )
 from gridtokenx_edge.polling.poller import MeterPoller
@@ -154,7 +155,11 @@ class Buses:
         except MeterUnusableError as error:
             log.error("meter_unreadable", meter=config.id, reason=str(error))
             return
-        if meter is None:
+        if not isinstance(meter, PolledMeter):
+            if meter:
+                meter.failed = counter.failed
+                listened = meter
+                stats.clock_drift_ms = lambda: listened.clock_drift_ms
             return
         reader = meter.reader
         stats.clock_drift_ms = lambda: reader.clock_drift_ms

@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from gridtokenx_edge.log import Logger
+from gridtokenx_edge.polling.faults import BusFault
 from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_edge.polling.silent_meter_budget import SilentMeterBudget
 from gridtokenx_edge.polling.watch import LineWatch
@@ -161,6 +162,18 @@ class PolledMeter(msgspec.Struct, frozen=True, kw_only=True):
     """What runs beside the polls until cancelled, such as the repair of gaps."""
 
 
+class ListenedMeter(Protocol):
+    """A meter that sends its readings by itself."""
+
+    failed: Callable[[BusFault], None]
+    """What is told of each message that was of no use; set by whoever opened the meter."""
+
+    @property
+    def clock_drift_ms(self) -> int | None:
+        """How far the meter's own clock is ahead of the gateway's; None: not known."""
+        ...
+
+
 class Bus(Protocol[MeterT_contra]):
     """A line with its meters, as a driver opened it."""
 
@@ -171,8 +184,11 @@ class Bus(Protocol[MeterT_contra]):
         """Work until cancelled (keep the line connected, listen to meters that send by
         themselves); then close the line."""
 
-    def open_meter(self, meter: MeterT_contra, sink: ReadingSink) -> PolledMeter | None:
-        """Return the meter to be polled, or None where it sends its readings to `sink` by itself.
+    def open_meter(
+        self, meter: MeterT_contra, sink: ReadingSink
+    ) -> PolledMeter | ListenedMeter | None:
+        """Return the meter to be polled, or one that sends its readings to `sink` by itself, or
+        None for such a one of which nothing more is known.
 
         Raises MeterUnusableError.
         """

@@ -24,6 +24,7 @@ from typing import Any
 
 from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.log import FaultLog, Logger
+from gridtokenx_edge.polling.clock_report import ClockReport
 from gridtokenx_edge.polling.driver import MeterSettings, PolledMeter
 from gridtokenx_edge.polling.faults import (
     BusFault,
@@ -42,7 +43,6 @@ _LONGEST_BACKOFF_S = 60.0
 _STRANGE_RETRY_S = 60.0
 # A silent meter lets the others of its grid point take their place in the queue first.
 _STAND_BACK_S = 0.02
-_DRIFT_STEP_MS = 5_000
 # The longest sleep: after it the clock is looked at again, which may have been set.
 _LONGEST_SLEEP_S = 5.0
 
@@ -71,7 +71,7 @@ class MeterPoller:
             min(period_s, _LONGEST_BACKOFF_S), max(period_s, _LONGEST_BACKOFF_S), random.random
         )
         self._failed_polls = 0
-        self._drift_told_ms: int | None = None
+        self._clock_report = ClockReport(log, meter=config.id, bus=meter.line.name)
         self._not_before_s = 0.0
 
     async def run(self, *, is_new: bool = True) -> None:
@@ -214,11 +214,7 @@ class MeterPoller:
 
     def _tell_drift(self) -> None:
         """Log how far the meter's own clock is off, when that has changed."""
-        drift_ms, told_ms = self._reader.clock_drift_ms, self._drift_told_ms
-        if drift_ms is None or (told_ms is not None and abs(drift_ms - told_ms) < _DRIFT_STEP_MS):
-            return
-        self._drift_told_ms = drift_ms
-        self._log.info("meter_clock", **self._about, ahead_ms=drift_ms)
+        self._clock_report.tell(self._reader.clock_drift_ms)
 
     @property
     def _about(self) -> dict[str, Any]:

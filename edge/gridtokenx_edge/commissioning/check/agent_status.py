@@ -37,7 +37,8 @@ async def ask_agent(port: int, longest_s: float) -> Finding:
         do = "set [status] port and ask again, or stop the agent for the check"
         return note("ack_untried", "", "not tried: the agent has the broker's one connection", do)
     try:
-        uplink = (await asyncio.to_thread(_fetch, port)).uplink
+        body = await asyncio.to_thread(fetch, port)
+        uplink = msgspec.json.decode(body, type=_Status).uplink
     except (OSError, HTTPException, msgspec.MsgspecError) as fault:
         do = "look at the agent's log, or stop it for the check"
         return note("ack_untried", "", f"the agent's status page does not tell: {fault}", do)
@@ -60,10 +61,11 @@ def finding_of(trouble: Trouble) -> str:
     return trouble.name if trouble.name in NAMES else "broker_mqtt"
 
 
-def _fetch(port: int) -> _Status:
+def fetch(port: int) -> bytes:
+    """Return the running agent's status. Raises OSError, HTTPException."""
     connection = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
     try:
         connection.request("GET", "/status.json")
-        return msgspec.json.decode(connection.getresponse().read(_MOST_BYTES), type=_Status)
+        return connection.getresponse().read(_MOST_BYTES)
     finally:
         connection.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gridtokenx_edge.commissioning.check.finding import Finding, error, note, ok, warning
 from gridtokenx_edge.commissioning.check.format_quantity import kwh
-from gridtokenx_edge.config.dlms_config import DlmsMeter
+from gridtokenx_edge.commissioning.check.pushed_meter import PushedMeterStatus
 
 if TYPE_CHECKING:
     from gridtokenx_edge.commissioning.check.dlms_visit import DlmsVisit, LoadProfileState
@@ -36,10 +36,21 @@ _DO = {
 }
 
 
-def judge_pushed(meter: DlmsMeter) -> Finding:
-    """Return the finding on a meter that cannot be asked."""
-    do = "look at the agent's log or status page"
-    return note("no_value", meter.id, "it sends by itself; nothing to ask", do)
+def judge_pushed(meter: str, seen: PushedMeterStatus | None) -> Iterator[Finding]:
+    """Yield the findings on a meter that cannot be asked, by what the agent has heard of it."""
+    if seen is None:
+        do = "run the agent with [status] port, and check again; or look at its log"
+        yield note("no_value", meter, "it sends by itself; nothing to ask", do)
+        return
+    if seen.age_s is None or seen.is_late:
+        heard = seen.error or "the agent hears nothing of it"
+        do = "is the cable in, is the interface switched on, are id, profile and keys right?"
+        last = f"; the last value is {seen.text()}" if seen.age_s is not None else ""
+        yield error("no_value", meter, f"no value of now: {heard}{last}", do)
+    else:
+        yield ok("identity", meter, f"it sends by itself; the agent has {seen.text()}")
+    if seen.age_s is not None and seen.clock_ahead_ms is not None:
+        yield judge_clock(meter, seen.clock_ahead_ms)
 
 
 def judge_dlms(visit: DlmsVisit, others: Sequence[DlmsVisit] = ()) -> Iterator[Finding]:
@@ -50,7 +61,7 @@ def judge_dlms(visit: DlmsVisit, others: Sequence[DlmsVisit] = ()) -> Iterator[F
         return
     shown = f"import {kwh(reading.import_uwh)}, export {kwh(reading.export_uwh)}"
     yield ok("identity", meter, f"says that it is this meter; {shown}")
-    yield _clock(meter, visit.clock_drift_ms)
+    yield judge_clock(meter, visit.clock_drift_ms)
     if visit.meter.repair_hours:
         yield from _load_profile(meter, visit.load_profile)
 
@@ -77,7 +88,8 @@ def _lines(visit: DlmsVisit, other: DlmsVisit) -> str:
     return visit.bus if visit.bus == other.bus else f"{visit.bus} and {other.bus}"
 
 
-def _clock(meter: str, drift_ms: int | None) -> Finding:
+def judge_clock(meter: str, drift_ms: int | None) -> Finding:
+    """Return the finding on a meter's own clock. The gateway's clock times readings in any case."""
     if drift_ms is None:
         return warning(
             "meter_clock",
@@ -90,7 +102,8 @@ def _clock(meter: str, drift_ms: int | None) -> Finding:
             "meter_clock",
             meter,
             f"its clock is off by {drift_ms / 1000:.0f} s",
-            "tell the grid operator; until it is right, gaps are not repaired",
+            "readings are timed by the gateway; tell the grid operator: until it is right, gaps are"
+            " not repaired",
         )
     return ok("meter_clock", meter, f"its clock is off by {abs(drift_ms) / 1000:.1f} s")
 

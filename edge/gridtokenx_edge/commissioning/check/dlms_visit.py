@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from gridtokenx_dlms.client import CURRENT_ASSOCIATION
 from gridtokenx_dlms.errors import MalformedError
 from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.xdlms.attribute import Attribute
+from gridtokenx_edge.commissioning.check.pushed_meter import pushed_meters
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.dlms_secrets import SecretError
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
@@ -92,10 +94,28 @@ async def visit_dlms(
     """Read the chosen meters once, one after the other. Meters that push are not waited for."""
     clock = make_clock(config.clock)
     each = [(bus, meter) for bus, meters in chosen for meter in meters]
-    return [await _visit(bus, meter, paths, clock) for bus, meter in each]
+    visits = []
+    for bus, meter in each:
+        if isinstance(bus, DlmsPush):
+            visits.append(await _pushed(bus, meter, config.status.port))
+        else:
+            visits.append(await _visit(bus, meter, paths, clock))
+    return visits
 
 
-async def _visit(bus: DlmsBus, meter: DlmsMeter, paths: Paths, clock: Clock) -> DlmsVisit:
+async def _pushed(bus: DlmsPush, meter: DlmsMeter, port: int) -> DlmsVisit:
+    """Say what the running agent has heard of a meter, as nobody else can hear it."""
+    heard = (await asyncio.to_thread(pushed_meters, port)).get(meter.id)
+    said = "sends by itself; the agent listens"
+    if heard and (told := heard.text() or heard.error):
+        said = f"{said}: {told}"
+    ahead_ms = heard.clock_ahead_ms if heard else None
+    return DlmsVisit(bus=bus.name, meter=meter, error=said, fault="Push", clock_drift_ms=ahead_ms)
+
+
+async def _visit(
+    bus: DlmsSerial | DlmsTcp, meter: DlmsMeter, paths: Paths, clock: Clock
+) -> DlmsVisit:
     async def read(reader: DlmsReader) -> DlmsVisit:
         reading = await reader.poll()
         return DlmsVisit(
@@ -106,10 +126,6 @@ async def _visit(bus: DlmsBus, meter: DlmsMeter, paths: Paths, clock: Clock) -> 
             told=tuple(reader.told),
         )
 
-    if isinstance(bus, DlmsPush):
-        return DlmsVisit(
-            bus=bus.name, meter=meter, error="sends by itself; the agent listens", fault="Push"
-        )
     heard: list[DlmsExchange] = []
 
     def on_bytes(is_sending: bool, data: bytes) -> None:  # noqa: FBT001 (the line calls it)

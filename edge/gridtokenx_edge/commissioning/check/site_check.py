@@ -35,6 +35,7 @@ from gridtokenx_edge.commissioning.check.identities import (
 )
 from gridtokenx_edge.commissioning.check.plausibility import judge_values, power_fits
 from gridtokenx_edge.commissioning.check.ports import agent_runs
+from gridtokenx_edge.commissioning.check.pushed_meter import pushed_meters
 from gridtokenx_edge.commissioning.check.receipt import AckWatch, judge_receipt, send_reading
 from gridtokenx_edge.commissioning.check.sampling import BusSamples, MeterSamples, Pace, sample_bus
 from gridtokenx_edge.commissioning.check.wiring import judge_bus
@@ -120,7 +121,9 @@ class SiteCheck:
         usable: list[tuple[DlmsSerial | DlmsTcp, Sequence[DlmsMeter]]] = []
         for bus, meters in self._wanted.dlms:
             if isinstance(bus, DlmsPush):
-                self._say(judge_pushed(meter) for meter in meters)
+                heard = await asyncio.to_thread(pushed_meters, self._config.status.port)
+                for meter in meters:
+                    self._say(judge_pushed(meter.id, heard.get(meter.id)))
             elif self._say(judge_port(as_bus(bus, line_baud(bus)), agent_runs=self._agent_runs)):
                 usable.append((bus, meters))
         files = dlms_files_of(self._paths)
