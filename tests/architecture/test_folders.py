@@ -71,8 +71,8 @@ BACKEND: Table = {
     # what people and programs call
     "api": (
         "statements.jobs statements.render enrolment ingest series grid_data engine signatures "
-        "journal config core.minting core.registration core.oracle core.market core.state "
-        "core.messages core.auction core.model errors repeat_log open_files"
+        "journal config core.minting core.registration core.sharing core.oracle core.market "
+        "core.state core.messages core.auction core.model errors repeat_log open_files"
     ),
     "startup": (
         "enrolment series engine signatures journal config core.sharing core.messages errors"

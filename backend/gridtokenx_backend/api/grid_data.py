@@ -18,7 +18,10 @@ from gridtokenx_backend.core.messages.sharing_outcomes import (
     GridDataRefusal,
     GridDataRefused,
 )
+from gridtokenx_backend.core.sharing import contradictions
+from gridtokenx_backend.core.sharing.contradictions import Contradiction
 from gridtokenx_backend.grid_data.interval_rows import check_data
+from gridtokenx_wire.units import format_kwh
 
 MAX_BODY_BYTES = 16 << 20
 _STATUS = {
@@ -29,12 +32,37 @@ _STATUS = {
 }
 
 
+_INTERVALS_AT_ONCE = 32
+"""Compared before anybody else has a turn."""
+
+
+class ContradictionView(msgspec.Struct, frozen=True, kw_only=True):
+    """Intervals in which what meters received by the operator's figures cannot be.
+
+    `kind` is `received_above_consumption`, of one meter, or `received_above_generation`, of all
+    meters together: then `meter` is empty. `said_kwh` is the sum of the operator's figures in these
+    intervals, and `counted_kwh` what of it is counted.
+    """
+
+    kind: str
+    meter: str
+    intervals: int
+    first_ms: int
+    said_kwh: str
+    counted_kwh: str
+
+
 class GridDataView(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of the journal's entry; `is_new` is false if the file was stored before."""
+    """The number of the journal's entry; `is_new` is false if the file was stored before.
+
+    `contradictions` are those of the file's intervals in the mode `imported`, by all figures so
+    far.
+    """
 
     source: str
     entry: int
     is_new: bool
+    contradictions: list[ContradictionView]
 
 
 @post("/v1/operator/grid-data", **(OPERATOR_COMMAND | {"request_max_body_size": MAX_BODY_BYTES}))
@@ -47,12 +75,40 @@ async def put_grid_data(
     (committed,) = await backend.writer.submit([grid_data_input(data)])
     match committed.result:
         case GridDataImported():
-            return GridDataView(source=data.source, entry=committed.seq, is_new=True)
+            entry, is_new = committed.seq, True
         case Repeated(entry):
-            return GridDataView(source=data.source, entry=entry, is_new=False)
+            is_new = False
         case GridDataRefused(reason, detail):
             raise _refused(reason, detail)
-    raise AssertionError(committed.result)
+        case _:
+            raise AssertionError(committed.result)
+    return GridDataView(
+        source=data.source,
+        entry=entry,
+        is_new=is_new,
+        contradictions=await _contradictions(backend, data),
+    )
+
+
+async def _contradictions(backend: Backend, data: GridData) -> list[ContradictionView]:
+    """Return what does not fit in the intervals of a file that was imported."""
+    intervals_ms = contradictions.intervals_of(data)
+    found: list[Contradiction] = []
+    for start in range(0, len(intervals_ms), _INTERVALS_AT_ONCE):
+        async with backend.writer.durable_state() as community:
+            part = intervals_ms[start : start + _INTERVALS_AT_ONCE]
+            found += contradictions.known_now(community, part)
+    return [
+        ContradictionView(
+            kind=each.kind.value,
+            meter=each.meter,
+            intervals=each.intervals,
+            first_ms=each.first_ms,
+            said_kwh=format_kwh(each.said_uwh),
+            counted_kwh=format_kwh(each.counted_uwh),
+        )
+        for each in contradictions.summed_up(found)
+    ]
 
 
 def _refused(reason: GridDataRefusal, detail: str) -> Problem:

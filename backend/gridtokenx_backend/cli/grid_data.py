@@ -21,6 +21,7 @@ from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_backend.core.messages.grid_data import GridSeries
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
+from gridtokenx_backend.core.model.local_time import utc_text
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.grid_data import reconciliation
 from gridtokenx_backend.grid_data.file_reader import ReadFile, read_file
@@ -62,19 +63,32 @@ def import_file(
 ) -> None:
     """Put a file's energies into the community's journal, all of them or none.
 
-    In the mode `imported` they are what the next clearing allocates. The same file again changes
-    nothing.
+    In the mode `imported` they are what the next clearing allocates, and what of them cannot be is
+    told. The same file again changes nothing.
     """
     api = operator_api(config, url)
     found = read_file(file, zone)
     answer = api.post("/v1/operator/grid-data", msgspec.to_builtins(found.data))
     report = _report(found) | {"entry": answer["entry"], "is_new": answer["is_new"]}
+    report["contradictions"] = answer["contradictions"]
     if as_json:
         print_json(report)
         return
     _print_report(file, report)
     state = "journaled as" if answer["is_new"] else "was there before, as"
     typer.echo(f"{state} entry {answer['entry']}")
+    for each in answer["contradictions"]:
+        typer.echo(f"contradiction: {_contradiction(each)}", err=True)
+
+
+def _contradiction(found: dict[str, Any]) -> str:
+    """Return in words what the operator's figures say that cannot be."""
+    limit = "it consumed" if found["meter"] else "known producers generated"
+    return (
+        f"{found['meter'] or 'all meters together'} received more than {limit} in "
+        f"{found['intervals']} intervals from {utc_text(found['first_ms'])} on: "
+        f"{found['said_kwh']} kWh, of which {found['counted_kwh']} kWh count"
+    )
 
 
 @grid.command("export", epilog=example("grid export march.xlsx --from 2026-03-01"))

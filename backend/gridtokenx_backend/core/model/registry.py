@@ -83,7 +83,8 @@ class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     `first_ms` is the time of the first accepted reading that there ever was, -1 where it is not
     known. `former_owners` are in order of time, and who owned an interval is known for certain from
-    `owners_from_ms` on; -1 is never. Both came with rules version 2.
+    `owners_from_ms` on; -1 is never. The terms named the meter from `listed_ms` on, and up to
+    `unlisted_ms` if that is not 0. All of this came with rules version 2.
     """
 
     id: str
@@ -113,6 +114,12 @@ class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     first_ms: int = -1
     owners_from_ms: int = -1
     former_owners: tuple[FormerOwner, ...] = ()
+    listed_ms: int = 0
+    unlisted_ms: int = 0
+
+    def is_listed_at(self, interval_ms: int) -> bool:
+        """Return whether the terms named the meter in an interval."""
+        return self.listed_ms <= interval_ms and not 0 < self.unlisted_ms <= interval_ms
 
     def owner_at(self, interval_ms: int) -> str:
         """Return who owned an interval, as far as it is known."""

@@ -100,10 +100,17 @@ class SharingState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
 
         These reports are no longer new then: the caller must store the interval.
         """
+        interval = self.known_of(interval_ms)
+        self.new_readings.pop(interval_ms, None)
+        self.new_reports.pop(interval_ms, None)
+        return interval
+
+    def known_of(self, interval_ms: int) -> SharedInterval:
+        """Return an interval with all that was reported of it so far, and change nothing."""
         stored = self.stored_intervals.get(interval_ms)
         interval = _decoder.decode(stored) if stored else SharedInterval()
-        interval.readings.update(self.new_readings.pop(interval_ms, {}))
-        for meter, newer in self.new_reports.pop(interval_ms, {}).items():
+        interval.readings.update(self.new_readings.get(interval_ms, {}))
+        for meter, newer in self.new_reports.get(interval_ms, {}).items():
             known = interval.operators.get(meter)
             interval.operators[meter] = known.joined(newer) if known else newer
         return interval

@@ -52,6 +52,8 @@ def _date_owners(meter: Meter, to_ms: int) -> None:
         meter.former_owners = tuple(former)
     meter.owners_from_ms = min(meter.owners_from_ms, until_ms)
     meter.first_ms = min(meter.first_ms, to_ms)
+    meter.listed_ms = min(meter.listed_ms, until_ms)
+    meter.unlisted_ms = min(meter.unlisted_ms, until_ms)
 
 
 def _begin_anew(meter: Meter, to_ms: int) -> None:

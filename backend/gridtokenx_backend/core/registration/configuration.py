@@ -211,7 +211,7 @@ def _meters(community: Community, terms: CommunityTerms, at_ms: int) -> None:
     wallets = {member.name: public_key_text(bytes(member.wallet)) for member in terms.member}
     owners = {wallet: wallet for wallet in community.members}
     shared: dict[MeterRules, MeterRules] = {}
-    named = set()
+    named, listed_ms = set(), interval_start_of(at_ms)
     for listed in terms.meter:
         named.add(listed.id)
         rules = _rules(listed)
@@ -230,11 +230,12 @@ def _meters(community: Community, terms: CommunityTerms, at_ms: int) -> None:
             )
             meter.metering_point = listed.metering_point
             if community.rules >= 2:
-                meter.owners_from_ms = 0
+                meter.owners_from_ms, meter.listed_ms = 0, listed_ms
             community.meters[listed.id] = meter
             continue
         if community.rules >= 2:
             _change_owner(meter, owner, at_ms)
+            meter.unlisted_ms = 0
         policy_changed = meter.rules.policy != rules.policy
         meter.device, meter.site, meter.owner, meter.rules = device, listed.site, owner, rules
         meter.metering_point = listed.metering_point
@@ -247,6 +248,8 @@ def _meters(community: Community, terms: CommunityTerms, at_ms: int) -> None:
         if name not in named:
             off = _switched_off(community, meter.rules)
             meter.rules = shared.setdefault(off, off)
+            if community.rules >= 2 and not meter.unlisted_ms:
+                meter.unlisted_ms = listed_ms
 
 
 def _change_owner(meter: Meter, owner: str, at_ms: int) -> None:

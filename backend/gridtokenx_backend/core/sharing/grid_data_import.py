@@ -14,7 +14,8 @@ from gridtokenx_backend.core.messages.sharing_outcomes import (
     GridDataRefused,
 )
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
-from gridtokenx_backend.core.model.sharing_keys import active_key, factor_at
+from gridtokenx_backend.core.model.registry import Meter
+from gridtokenx_backend.core.model.sharing_keys import Participation, active_key, factor_at
 from gridtokenx_backend.core.model.sharing_state import GridOperatorEnergy
 from gridtokenx_backend.core.sharing.allocation import part_of
 from gridtokenx_backend.core.state.community import Community
@@ -30,10 +31,9 @@ def import_file(
     state = community.sharing
     if data.source in state.sources:
         return Repeated(state.sources[data.source])
-    names = {meter.metering_point or meter.id: meter.id for meter in community.meters.values()}
-    names |= {meter: meter for meter in community.meters}
+    points = _points(community)
     for series in data.series:
-        if series.meter not in names:
+        if series.meter not in points:
             return _refused(
                 GridDataRefusal.UNKNOWN_METER,
                 f"expected meters of this community, got {series.meter!r}: "
@@ -47,7 +47,7 @@ def import_file(
             GridDataRefusal.FINAL, "expected intervals that are not final: a correction is needed"
         )
     for series in data.series:
-        _keep_figures(community, names[series.meter], series)
+        _keep_figures(community, points[series.meter], series)
     while len(state.sources) >= MOST_SOURCES:
         del state.sources[next(iter(state.sources))]
     state.sources[data.source] = community.entries + 1
@@ -56,6 +56,34 @@ def import_file(
     return GridDataImported(
         source=data.source, values=values, from_ms=first_ms, to_ms=max(map(_end, data.series))
     )
+
+
+def _points(community: Community) -> dict[str, list[Meter]]:
+    """Return the meters that each name stands for: a meter's id, or its metering point.
+
+    At a metering point another meter may have been before, which counts for its own time. By rules
+    version 1 only the last one counted.
+    """
+    points: dict[str, list[Meter]] = {}
+    for meter in community.meters.values():
+        name = meter.metering_point or meter.id
+        others = points.get(name, []) if community.rules >= 2 else []
+        points[name] = [*others, meter]
+    return points | {name: [meter] for name, meter in community.meters.items()}
+
+
+def _meter_at(meters: list[Meter], interval_ms: int) -> Meter:
+    """Return which meter of a metering point counts in an interval.
+
+    Before the first of them was known, that is the first one.
+    """
+    listed = [meter for meter in meters if meter.is_listed_at(interval_ms)]
+    if listed:
+        return max(listed, key=lambda meter: (meter.listed_ms, meter.rules.active))
+    former = [meter for meter in meters if meter.listed_ms <= interval_ms]
+    if former:
+        return max(former, key=lambda meter: meter.unlisted_ms)
+    return min(meters, key=lambda meter: meter.listed_ms)
 
 
 def _refused(reason: GridDataRefusal, detail: str) -> GridDataRefused:
@@ -74,17 +102,20 @@ def _is_final(community: Community, series: GridSeries, final_ms: int) -> bool:
     return key is not None and key.mode == "imported"
 
 
-def _keep_figures(community: Community, meter: str, series: GridSeries) -> None:
-    """Keep a series for the next clearing, together with other figures of the same meter."""
+def _keep_figures(community: Community, meters: list[Meter], series: GridSeries) -> None:
+    """Keep a series for the next clearing, together with other figures of the same meters."""
     if series.quantity not in _READ:
         return
     state = community.sharing
-    factors = [each for each in state.participation if each.meter == meter]
+    factors: dict[str, list[Participation]] = {}
+    for each in state.participation:
+        factors.setdefault(each.meter, []).append(each)
     for interval_ms, energy_uwh, quality in series.rows():
         key = active_key(state.keys, interval_ms)
         if energy_uwh is None or key is None or key.mode != "imported":
             continue
-        factor_ppm = factor_at(factors, interval_ms)
+        meter = _meter_at(meters, interval_ms).id if len(meters) > 1 else meters[0].id
+        factor_ppm = factor_at(factors.get(meter, []), interval_ms)
         reports = state.new_reports.setdefault(interval_ms, {})
         new = _operators(series.quantity, energy_uwh, factor_ppm, quality)
         reports[meter] = reports[meter].joined(new) if meter in reports else new

@@ -70,26 +70,26 @@ def allocate(community: Community, interval_ms: int) -> IntervalAllocations:
             state.new_readings.pop(each_ms, None)
             state.new_reports.pop(each_ms, None)
             continue
-        allocation, moved = _settle(community, each_ms, key)
-        if moved or each_ms == interval_ms or each_ms in changed:
+        is_new = each_ms == interval_ms or each_ms in changed
+        settled = _settle(community, each_ms, key, is_new=is_new)
+        if settled is not None:
+            allocation, moved = settled
             allocations.append(allocation)
             movements += moved
     return IntervalAllocations(allocations, movements)
 
 
 def _settle(
-    community: Community, interval_ms: int, key: SharingKey
-) -> tuple[Allocation, list[Movement]]:
-    """Allocate one interval as it is known now, and move the difference to what was moved."""
+    community: Community, interval_ms: int, key: SharingKey, *, is_new: bool
+) -> tuple[Allocation, list[Movement]] | None:
+    """Allocate one interval as it is known now, and move the difference to what was moved.
+
+    Return None where that is nothing to journal: something of the interval waited to be minted, and
+    all of it still does. By rules version 1 such an interval got a revision all the same.
+    """
     state = community.sharing
     interval = state.take(interval_ms)
-    producers, consumers = _flows(community, interval_ms, interval)
-    if key.mode == "imported":
-        made = [_generated(flow, interval.operators.get(flow.id)) for flow in producers]
-        used = [_consumed(flow, interval.operators.get(flow.id)) for flow in consumers]
-        producers = [flow for flow in made if flow is not None]
-        consumers = [flow for flow in used if flow is not None]
-    allocated = _allocate(community, interval_ms, key, interval, producers, consumers)
+    allocated = allocated_now(community, interval_ms, key, interval)
     if interval.revision < 0:
         interval.price_ugrx = _price(community, allocated)
     lines_out, lines_in = _priced(community, interval_ms, allocated, interval.price_ugrx)
@@ -98,10 +98,15 @@ def _settle(
         state.waiting[interval_ms] = None
     else:
         state.waiting.pop(interval_ms, None)
+    is_unchanged = not (is_new or movements)
+    if is_unchanged and waiting_uwh and community.rules >= 2:
+        return None
     corrects = interval.entry
     interval.revision += 1
     interval.entry = community.entries + 1
     state.store(interval_ms, interval)
+    if is_unchanged and community.rules < 2:
+        return None
     return (
         Allocation(
             interval_ms=interval_ms,
@@ -121,17 +126,39 @@ def _settle(
     )
 
 
+def allocated_now(
+    community: Community, interval_ms: int, key: SharingKey, interval: SharedInterval
+) -> AllocatedEnergy:
+    """Return how an interval is allocated by what is known of it now."""
+    producers, consumers = _flows(community, interval_ms, interval)
+    if key.mode == "imported":
+        made = [_generated(flow, interval.operators.get(flow.id)) for flow in producers]
+        used = [_consumed(flow, interval.operators.get(flow.id)) for flow in consumers]
+        producers = [flow for flow in made if flow is not None]
+        consumers = [flow for flow in used if flow is not None]
+    return _allocate(community, interval_ms, key, interval, producers, consumers)
+
+
 def _flows(
     community: Community, interval_ms: int, interval: SharedInterval
 ) -> tuple[list[MeteredFlow], list[MeteredFlow]]:
-    """Return what every meter exported and imported, as its gateway says."""
+    """Return what every meter exported and imported, as its gateway says.
+
+    A meter that is not in use is not missing, nor is one that was not listed yet. But what the grid
+    operator says of a meter is of a time when it was in use, and counts. By rules version 1 it did
+    not, and what was listed later was missing.
+    """
+    is_dated = community.rules >= 2
+    reported = interval.operators if is_dated else {}
     producers, consumers = [], []
     factors: dict[str, list[Participation]] = {}
     for version in community.sharing.participation:
         factors.setdefault(version.meter, []).append(version)
     for meter in community.meters.values():
-        if not meter.rules.active and meter.id not in interval.readings:
-            continue  # a meter that is not in use is not missing
+        is_known = meter.id in interval.readings or meter.id in reported
+        is_listed = meter.listed_ms <= interval_ms or not is_dated
+        if not (is_known or (meter.rules.active and is_listed)):
+            continue
         factor_ppm = factor_at(factors.get(meter.id, []), interval_ms)
         if not factor_ppm:
             continue

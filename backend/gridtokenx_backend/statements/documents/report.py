@@ -70,11 +70,27 @@ class AvoidedCarbon(msgspec.Struct, frozen=True, kw_only=True):
     avoided_kg: str
 
 
-class SharingReport(msgspec.Struct, frozen=True, kw_only=True):
+class ContradictedFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Intervals in which the grid operator's files say more than can be.
+
+    `kind` is a ContradictionKind. By the files `said_kwh` was received in them, and `counted_kwh`
+    was counted. `meter` is empty where it concerns all meters together.
+    """
+
+    kind: str
+    meter: str
+    intervals: int
+    first_ms: int
+    said_kwh: str
+    counted_kwh: str
+
+
+class SharingReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the community's key did in the month.
 
     `slots` counts the month's intervals by the quality of their allocation. Members owe each other
-    `cost_grx`, of which `paid_grx` was paid on the ledger.
+    `cost_grx`, of which `paid_grx` was paid on the ledger. `contradictions` stand in documents only
+    where there are any.
     """
 
     keys: list[KeyUsage]
@@ -85,6 +101,7 @@ class SharingReport(msgspec.Struct, frozen=True, kw_only=True):
     waiting_kwh: str
     cost_grx: str
     paid_grx: str
+    contradictions: list[ContradictedFigures] = []
 
 
 class ReportData(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,6 +239,17 @@ def _sharing_report(books: Books, total: StatementTotals) -> SharingReport | Non
         waiting_kwh=format_kwh(allocations.waiting_uwh),
         cost_grx=format_grx(total.cost_ugrx),
         paid_grx=format_grx(total.paid_ugrx),
+        contradictions=[
+            ContradictedFigures(
+                kind=each.kind.value,
+                meter=each.meter,
+                intervals=each.intervals,
+                first_ms=each.first_ms,
+                said_kwh=format_kwh(each.said_uwh),
+                counted_kwh=format_kwh(each.counted_uwh),
+            )
+            for each in books.fold.contradictions.sums()
+        ],
     )
 
 

@@ -46,6 +46,7 @@ from gridtokenx_backend.core.model.sharing_state import SharingState
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.core.sharing import key_versions
 from gridtokenx_backend.core.sharing.allocation_pairs import covered_of
+from gridtokenx_backend.statements.fold.allocations import AllocatedSlot
 from gridtokenx_backend.statements.fold.energy import MeterMonth, slot_of
 from gridtokenx_backend.statements.fold.findings import COMMUNITY, Finding
 from gridtokenx_backend.statements.model.months import INTERVAL_MS, Month
@@ -82,6 +83,14 @@ class SharingAgreement:
         for version in self._state.participation:  # ascending by time
             self._participation.setdefault(version.meter, []).append(version)
 
+    def set_back(self, at_ms: int) -> None:
+        """Date anew what was dated in a wrong time, which was ended at `at_ms`."""
+        begin_ms = at_ms - at_ms % INTERVAL_MS
+        for meter, former in self._former.items():
+            kept = [each for each in former if each[0] < begin_ms]
+            if ahead := former[len(kept) :]:
+                self._former[meter] = [*kept, (begin_ms, ahead[0][1])]
+
     def owner(self, meter: str, interval_ms: int) -> str:
         """Return the wallet that owned a meter in an interval; empty if no meter has that id."""
         for until_ms, wallet in self._former.get(meter, ()):
@@ -106,6 +115,30 @@ class SharingAgreement:
         """Return the shares of an interval by a version of the key; none if it is not known."""
         key = next((each for each in self._state.keys if each.version == version), None)
         return interval_shares(key, interval_ms, local_ms) if key else {}
+
+
+def wrong_revision(
+    entry: int, allocation: Allocation, former: AllocatedSlot | None
+) -> Iterator[Finding]:
+    """Yield a finding where an allocation does not follow the one before it, without a gap.
+
+    By rules version 1 it counted clearings that journaled nothing.
+    """
+    if former is not None and former.rules < 2:
+        return
+    revision, corrects = (former.revision + 1, former.entry) if former else (0, 0)
+    for text, found, expected in (
+        ("revision of an interval's allocation = the next one", allocation.revision, revision),
+        ("entry that an allocation corrects = the one before", allocation.corrects, corrects),
+    ):
+        if found != expected:
+            yield Finding(
+                wallet=COMMUNITY,
+                entry=entry,
+                text=text,
+                found=str(found),
+                expected=str(expected),
+            )
 
 
 class AllocationCheck:

@@ -23,6 +23,7 @@ from gridtokenx_backend.core.model.ledger import GRID, GRX, RETIRED, Movement
 from gridtokenx_backend.core.model.sharing_keys import Mode
 from gridtokenx_backend.core.sharing.allocation_pairs import covered_of
 from gridtokenx_backend.statements.fold.energy import slot_of
+from gridtokenx_backend.statements.fold.journal_rows import DecodedRow
 from gridtokenx_backend.statements.fold.posting_kinds import is_wallet
 from gridtokenx_backend.statements.model.months import INTERVAL_MS, Month
 
@@ -106,6 +107,7 @@ class AllocatedSlot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an interval's newest allocation says of the interval as a whole."""
 
     entry: int
+    rules: int
     revision: int
     corrects: int
     key: int
@@ -163,7 +165,7 @@ class MonthAllocations:
 
     def add(
         self,
-        entry: int,
+        row: DecodedRow,
         cleared: IntervalCleared,
         moved: Mapping[str, SharedAmounts],
         finality_ms: int,
@@ -175,7 +177,7 @@ class MonthAllocations:
         for allocation in cleared.shared:
             changes = self._replace(allocation)
             if month.has(allocation.interval_ms):
-                self._put(entry, slot_of(month, allocation.interval_ms), allocation)
+                self._put(row, slot_of(month, allocation.interval_ms), allocation)
                 concerned |= {EVERYBODY, *changes}
                 continue
             is_blurred |= bool(allocation.waiting_uwh)
@@ -213,12 +215,13 @@ class MonthAllocations:
                 for wallet, amounts in wallets.items():
                     self._final.setdefault(wallet, SharedAmounts()).add(amounts)
 
-    def _put(self, entry: int, slot: int, allocation: Allocation) -> None:
+    def _put(self, row: DecodedRow, slot: int, allocation: Allocation) -> None:
         if slot in self.slots:
             for each in self._meter_months():
                 each.clear(slot)
         self.slots[slot] = AllocatedSlot(
-            entry=entry,
+            entry=row.seq,
+            rules=row.rules,
             revision=allocation.revision,
             corrects=allocation.corrects,
             key=allocation.key,

@@ -40,7 +40,11 @@ from gridtokenx_backend.core.model.ledger import (
 )
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.statements.fold import balance_checks, retirement_checks
-from gridtokenx_backend.statements.fold.allocation_checks import AllocationCheck, SharingAgreement
+from gridtokenx_backend.statements.fold.allocation_checks import (
+    AllocationCheck,
+    SharingAgreement,
+    wrong_revision,
+)
 from gridtokenx_backend.statements.fold.allocations import MonthAllocations, moved_by_sharing
 from gridtokenx_backend.statements.fold.energy import MeterMonth, slot_of
 from gridtokenx_backend.statements.fold.findings import Findings
@@ -50,6 +54,8 @@ from gridtokenx_backend.statements.fold.journal_rows import (
     decode_row,
     terms_of,
 )
+from gridtokenx_backend.statements.fold.metering_points import MeteringPoints
+from gridtokenx_backend.statements.fold.month_contradictions import MonthContradictions
 from gridtokenx_backend.statements.fold.operator_figures import OperatorFigures
 from gridtokenx_backend.statements.fold.posting_kinds import (
     is_of_trades,
@@ -106,6 +112,7 @@ class MonthFold:
         self.trading = TradedVolumes()
         self.allocations = MonthAllocations(month)
         self.operator = OperatorFigures(month)
+        self.contradictions = MonthContradictions()
         self.findings = Findings()
         """Of this month's entries, or of entries that concern its intervals."""
         self.terms: CommunityTerms | None = None
@@ -115,7 +122,10 @@ class MonthFold:
         self.touched: set[str] = set()
         """Accounts and meters that an entry concerned since this was last emptied."""
         self._agreement = SharingAgreement()
+        self._points = MeteringPoints()
+        self._at_ms = 0
         self._is_bought_exact = True
+        self._is_every_clearing_known = True
         self._only = only
 
     def add_all(self, rows: Iterable[JournalRow]) -> None:
@@ -127,6 +137,10 @@ class MonthFold:
         """Take the next entry."""
         self.seq = stored.seq
         row = decode_row(stored)
+        if row.at_ms < self._at_ms:  # a wrong time was ended
+            self._agreement.set_back(row.at_ms)
+            self._points.set_back(row.at_ms)
+        self._at_ms = row.at_ms
         self._move(row)
         self._post(row)
         if self.month.has(row.at_ms):
@@ -135,6 +149,8 @@ class MonthFold:
         self._read_input(row)
         if row.outcome is not None:
             self._take_outcome(row, row.outcome)
+        elif row.kind == "clear":
+            self._is_every_clearing_known = False
         self._count_bought(row)
 
     def unsold_uwh(self, address: str, wallet: WalletMonth) -> int:
@@ -266,6 +282,7 @@ class MonthFold:
             case "configure":
                 self.terms = terms_of(row.input)
                 self._agreement.apply_terms(self.terms, row.at_ms, row.rules)
+                self._points.apply_terms(self.terms, row.at_ms)
             case "period":
                 command = msgspec.json.decode(row.input, type=PeriodCommand)
                 if command.month == self.month.name:
@@ -273,7 +290,8 @@ class MonthFold:
             case "grid_data":
                 data = parse("grid_data", row.input)
                 if isinstance(data, GridDataInput) and self.terms is not None:
-                    self.touched |= self.operator.add(row.seq, data.data, self.terms)
+                    points = self._points if row.rules >= 2 else None
+                    self.touched |= self.operator.add(row.seq, data.data, self.terms, points)
 
     def _take_step(self, row: DecodedRow, command: PeriodCommand) -> None:
         """Take a step of this month; with `final` its unsold surplus left for the utility."""
@@ -326,7 +344,14 @@ class MonthFold:
         assert self.terms is not None
         finality_ms = self.terms.interval.finality_hours * 3_600_000
         moved = moved_by_sharing(row.movements, cleared.retirements)
-        self.touched |= self.allocations.add(row.seq, cleared, moved, finality_ms)
+        for allocation in cleared.shared:
+            if self.month.has(allocation.interval_ms) and row.rules >= 2:
+                slot = slot_of(self.month, allocation.interval_ms)
+                if self._is_every_clearing_known:
+                    former = self.allocations.slots.get(slot)
+                    self.findings.add_all(wrong_revision(row.seq, allocation, former))
+                self.contradictions.take(allocation, self.operator.received_at(slot))
+        self.touched |= self.allocations.add(row, cleared, moved, finality_ms)
         for allocation in cleared.shared:
             if self.month.has(allocation.interval_ms):
                 check = AllocationCheck(

@@ -1,7 +1,7 @@
 """What the grid operator's files say of a month, beside what the gateways measured.
 
-The core uses only what these files say of shared energy; consumption and generation are compared
-here alone.
+Consumption and generation are compared with the gateways'. What members received by a file is
+compared with what they were given by it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from gridtokenx_backend.core.messages.grid_data import GridData
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_backend.statements.fold.energy import MeteredSpan, slot_of
+from gridtokenx_backend.statements.fold.metering_points import MeteringPoints
 from gridtokenx_backend.statements.model.document import Reconciliation
 from gridtokenx_backend.statements.model.months import Month
 from gridtokenx_wire.units import format_kwh
@@ -46,24 +47,43 @@ class OperatorFigures:
         self.files: dict[str, list[OperatorFile]] = {}
         """By meter, the files that say something of it."""
 
-    def add(self, entry: int, data: GridData, terms: CommunityTerms) -> set[str]:
-        """Take a file's consumption and generation; return the meters that it concerns."""
+    def add(
+        self, entry: int, data: GridData, terms: CommunityTerms, points: MeteringPoints | None
+    ) -> set[str]:
+        """Take a file's energies; return the meters whose comparison it concerns.
+
+        By rules version 1 a file could only name meters of the newest terms: then there are no
+        `points`.
+        """
         ids = {meter.metering_point or meter.id: meter.id for meter in terms.meter}
         ids |= {meter.id: meter.id for meter in terms.meter}
         concerned: set[str] = set()
         for series in data.series:
-            meter = ids.get(series.meter)
-            if meter is None or series.quantity not in ("consumption", "generation"):
+            is_compared = series.quantity in ("consumption", "generation")
+            if not is_compared and not (points and series.quantity == "received"):
                 continue
             for interval_ms, energy_uwh, _ in series.rows():
                 if energy_uwh is None or not self.month.has(interval_ms):
                     continue
+                name = series.meter
+                meter = points.meter_at(name, interval_ms) if points else ids.get(name)
+                if meter is None:
+                    continue
                 self._figures(meter, series.quantity)[slot_of(self.month, interval_ms)] = energy_uwh
-                concerned.add(meter)
+                if is_compared:
+                    concerned.add(meter)
         file = OperatorFile(entry=entry, source=data.source, name=data.name)
         for meter in concerned:
             self.files.setdefault(meter, []).append(file)
         return concerned
+
+    def received_at(self, slot: int) -> dict[str, int]:
+        """Return what each meter received in an interval of the month, as far as files say it."""
+        return {
+            meter: energy_uwh
+            for meter, quantities in self.by_meter.items()
+            if "received" in quantities and (energy_uwh := quantities["received"][slot]) != UNKNOWN
+        }
 
     def _figures(self, meter: str, quantity: str) -> array[int]:
         of_meter = self.by_meter.setdefault(meter, {})

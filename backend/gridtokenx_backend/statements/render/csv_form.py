@@ -221,6 +221,11 @@ def _shared_report(shared: SharingReport) -> list[dict[str, object]]:
     for key in shared.keys:
         text = f"intervals by key {key.version}, {key.mode}"
         rows.append(_amount("sharing", text, str(key.intervals), ""))
+    for each in shared.contradictions:
+        kind = each.kind.replace("_", " ")
+        where = f"{each.meter or 'all meters'}: {kind} in {each.intervals} intervals"
+        rows.append(_amount("contradictions", f"{where} by the files", each.said_kwh, "kWh"))
+        rows.append(_amount("contradictions", f"{where} counted", each.counted_kwh, "kWh"))
     slots = msgspec.structs.asdict(shared.slots)
     return rows + [_amount("allocated", name, str(count), "") for name, count in slots.items()]
 

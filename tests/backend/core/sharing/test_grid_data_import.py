@@ -199,6 +199,29 @@ async def test_a_file_is_journaled_once(api: Api) -> None:
     assert entry.kind == "grid_data"
 
 
+async def test_what_of_a_file_cannot_be_is_told(api: Api) -> None:
+    said = msgspec.structs.replace(GOOD, energies_uwh=[8 * WH])
+    used = msgspec.structs.replace(GOOD, energies_uwh=[5 * WH], quantity="consumption")
+    content = body(said, used)
+    found = [
+        {
+            "kind": kind,
+            "meter": meter,
+            "intervals": 1,
+            "first_ms": GOOD.start_ms,
+            "said_kwh": said_kwh,
+            "counted_kwh": counted_kwh,
+        }
+        for kind, meter, said_kwh, counted_kwh in (
+            ("received_above_consumption", "flat-b", "0.008000000", "0.005000000"),
+            ("received_above_generation", "", "0.005000000", "0.000000000"),
+        )
+    ]
+    for _ in range(2):  # the same file again tells it again
+        answer = await api.post(PATH, content, TOKEN)
+        assert answer.json()["contradictions"] == found
+
+
 @pytest.mark.parametrize(
     ("content", "status", "said"),
     [

@@ -177,6 +177,18 @@ def less_given(outcome: Any) -> Any:
             "earned by sharing in an interval = cost of what was received",
         ),
         ("dynamic", allocation(dearer), REPORT, "price of a shared kWh in an interval = the price"),
+        (
+            "dynamic",
+            allocation(lambda shared: replace(shared, revision=1)),
+            REPORT,
+            "revision of an interval's allocation = the next one",
+        ),
+        (
+            "dynamic",
+            allocation(lambda shared: replace(shared, corrects=1)),
+            REPORT,
+            "entry that an allocation corrects = the one before",
+        ),
         ("dynamic", less_retired, "ben", "received by the key = GRID retired for it"),
         ("dynamic", less_given, "anna", "given by the key = GRID that left for it"),
     ],
