@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsMeter, DlmsPush, DlmsTcp
-from gridtokenx_edge.dlms.last_readings import LastReadings
+from gridtokenx_edge.dlms.last_readings import LastReadings, marks_file
 from gridtokenx_edge.dlms.line import line_baud
 from gridtokenx_edge.dlms.meter_access import DlmsFiles, logical_device_of
 from gridtokenx_edge.dlms.polled_bus import PolledBus
@@ -30,7 +30,8 @@ class DlmsDriver:
         self._files = DlmsFiles(
             folder=surroundings.folder, state=surroundings.state, seed=surroundings.device
         )
-        self._last_readings = LastReadings(surroundings.state / "dlms.marks", surroundings.log)
+        path = marks_file(surroundings.state, surroundings.device)
+        self._last_readings = LastReadings(path, surroundings.log)
 
     def facts(self, bus: DlmsBus) -> BusFacts:
         return BusFacts(
@@ -58,7 +59,7 @@ class DlmsDriver:
         self._last_readings.stored(readings)
 
     def close(self) -> None:
-        self._last_readings.save()
+        self._last_readings.close()
 
 
 def _where(bus: DlmsBus) -> str:

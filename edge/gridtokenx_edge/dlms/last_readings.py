@@ -2,6 +2,11 @@
 
 The file is saved once a minute at most, because a memory card wears. At the start the newest frames
 of the outbox tell what is newer than the file.
+
+The file is named after the gateway's key, because several gateways may keep their files in one
+folder, and it is locked while one of them runs. A gateway whose file is missing looks for its
+meters in those of other keys, and in the one that all shared before 0.3.0: their last readings are
+where a gap begins, whoever stored them.
 """
 
 from __future__ import annotations
@@ -13,11 +18,19 @@ from pathlib import Path
 
 import msgspec
 
+from gridtokenx_edge.file_lock import FileLock, InUseError
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.polling.driver import StoredReadingsError
+from gridtokenx_wire.keys import device_text
 from gridtokenx_wire.reading import Reading
 
 _SAVE_EVERY_S = 60.0
+_OTHERS = "dlms*.marks"
+
+
+def marks_file(folder: Path, device: bytes) -> Path:
+    """Return where the gateway with this key keeps the last readings of its DLMS meters."""
+    return folder / f"dlms-{device_text(device)}.marks"
 
 
 class LastReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +52,7 @@ class LastReadings:
 
     def __init__(self, path: Path, log: Logger) -> None:
         self._path = path
+        self._lock = FileLock(path)
         self._meters: Set[str] = frozenset()
         self._log = log
         self._last_readings: dict[str, LastReading] = {}
@@ -68,7 +82,7 @@ class LastReadings:
         self._meters = meters
         if are_known:
             return
-        for meter, last in self._load().items():
+        for meter, last in self._first_known().items():
             self._take(meter, last)
         try:
             async for reading in stored_readings():
@@ -76,26 +90,46 @@ class LastReadings:
         except StoredReadingsError as error:
             self._log.warning("marks_unreadable", path="outbox", reason=str(error))
 
-    def _load(self) -> dict[str, LastReading]:
+    def _first_known(self) -> dict[str, LastReading]:
+        """Return what the file has, or what other files have of our meters if there is none yet."""
+        if own := self._load(self._path):
+            return own
+        found: dict[str, LastReading] = {}
+        for path in sorted(self._path.parent.glob(_OTHERS)):
+            for meter, last in self._load(path).items():
+                known = found.get(meter)
+                if meter in self._meters and (known is None or last.time_ms > known.time_ms):
+                    found[meter] = last
+        return found
+
+    def _load(self, path: Path) -> dict[str, LastReading]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, LastReading])
+            content = path.read_bytes()
+            # A lock makes the file before anything is saved.
+            return msgspec.json.decode(content or b"{}", type=dict[str, LastReading])
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError) as error:
-            self._log.warning("marks_unreadable", path=str(self._path), reason=str(error))
+            self._log.warning("marks_unreadable", path=str(path), reason=str(error))
             return {}
+
+    def close(self) -> None:
+        """Save the file, and let others use it."""
+        self.save()
+        self._lock.release()
 
     def save(self) -> None:
         """Replace the file. If that fails, it is tried again with a later frame."""
         self._saved_at_s = time.monotonic()
         fresh = self._path.with_name(f"{self._path.name}.new")
         try:
+            self._lock.take()
             with fresh.open("wb") as file:
                 file.write(msgspec.json.encode(self._last_readings))
                 file.flush()
                 os.fsync(file.fileno())
             fresh.rename(self._path)
-        except OSError as error:
+        except (InUseError, OSError) as error:
             self._log.warning("marks_unsaved", path=str(self._path), reason=str(error))
         else:
             self._is_changed = False

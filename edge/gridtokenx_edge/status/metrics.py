@@ -48,6 +48,7 @@ def _many(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> Fami
 
 def _gateway(state: GatewayState) -> list[Family]:
     outbox, uplink, clock = state.outbox, state.uplink, state.clock
+    troubles = [({"name": uplink.trouble.name}, 1)] if uplink.trouble else []
     verdicts = [({"reason": reason}, count) for reason, count in uplink.verdicts.items()]
     return [
         _many("info", "gauge", "Always 1.", [({"version": state.version}, 1)]),
@@ -72,6 +73,7 @@ def _gateway(state: GatewayState) -> list[Family]:
         _one("frames_resent_total", "counter", "Frames sent again.", uplink.frames_resent),
         _one("frames_acked_total", "counter", "Frames that an ack covers.", uplink.frames_acked),
         _one("last_ack_age_seconds", "gauge", "Since the last valid ack.", uplink.last_ack_age_s),
+        _many("trouble", "gauge", "1 for what keeps readings from being acked.", troubles),
         _many("verdicts_total", "counter", "Readings not simply accepted.", verdicts),
     ]  # fmt: skip
 
@@ -102,9 +104,9 @@ def _meters(buses: list[BusState]) -> list[Family]:
               [(labels, meter.age_s) for labels, meter in named if meter.age_s is not None]),
         _many("power_watts", "gauge", "Last power; negative is export.",
               [(labels, meter.power_w) for labels, meter in named if meter.power_w is not None]),
-        _energy("import_kwh", "Last import register.",
+        _energy("import_kwh_total", "Import register, since the meter was made.",
                 [(labels, meter.import_uwh) for labels, meter in named]),
-        _energy("export_kwh", "Last export register.",
+        _energy("export_kwh_total", "Export register, since the meter was made.",
                 [(labels, meter.export_uwh) for labels, meter in named]),
         _many("meter_clock_ahead_seconds", "gauge", "The meter's own clock before the gateway's.",
               [(labels, meter.clock_ahead_ms / 1000) for labels, meter in named
@@ -123,7 +125,7 @@ def _errors(named: list[tuple[Labels, MeterState]]) -> list[Sample]:
 
 def _energy(name: str, meaning: str, samples: list[tuple[Labels, int | None]]) -> Family:
     known = [(labels, uwh / 1e9) for labels, uwh in samples if uwh is not None]
-    return _many(name, "gauge", meaning, known)
+    return _many(name, "counter", meaning, known)
 
 
 def _round_trips(named: list[tuple[Labels, MeterState]]) -> Family:

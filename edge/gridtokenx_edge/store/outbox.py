@@ -20,9 +20,9 @@ from typing import TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gridtokenx_edge.config.edge_config import OutboxConfig
+from gridtokenx_edge.file_lock import FileLock, InUseError
 from gridtokenx_edge.store import outbox_file
 from gridtokenx_edge.store.clock_status import ClockMark
-from gridtokenx_edge.store.file_lock import FileLock, InUseError
 from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.store.outbox_file import StoredChain
 from gridtokenx_edge.store.outbox_schema import StoredFrame, read_frames, read_used_bytes

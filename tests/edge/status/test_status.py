@@ -25,6 +25,7 @@ from gridtokenx_edge.status.state import (
     OutboxState,
     UplinkState,
 )
+from gridtokenx_edge.uplink.troubles import Trouble
 
 GOOD = MeterState(
     id="ABB-1", profile="abb_b23", address=1, poll_every_s=10, readings=12, polls_missed=1,
@@ -84,6 +85,33 @@ STATE = GatewayState(
 )
 
 
+def test_registers_are_counters_as_prometheus_wants_them() -> None:
+    families = {each.name: each for each in text_string_to_metric_families(metrics_text(STATE))}
+    for name in ("import_kwh", "export_kwh"):
+        family = families[f"gridtokenx_edge_{name}"]
+        assert family.type == "counter"
+        assert {sample.name for sample in family.samples} == {f"gridtokenx_edge_{name}_total"}
+
+
+TROUBLED = msgspec.structs.replace(
+    STATE,
+    uplink=msgspec.structs.replace(
+        STATE.uplink,
+        trouble=Trouble(name="revoked", reason="revoked <b>", do="enrol with a new key"),
+    ),
+)
+
+
+def test_what_keeps_readings_from_being_acked_stands_first_on_the_page_and_in_the_metrics() -> None:
+    page = page_html(TROUBLED)
+    assert page.index("revoked &lt;b&gt;") < page.index("Last ack")
+    assert "enrol with a new key" in page
+    assert "<b>revoked" not in page
+    assert 'class="good">connected' not in page, "nothing is green about it"
+    assert samples(TROUBLED)["trouble", (("name", "revoked"),)] == 1
+    assert not [key for key in samples(STATE) if key[0] == "trouble"]
+
+
 def samples(state: GatewayState) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     families = text_string_to_metric_families(metrics_text(state))
     return {
@@ -108,8 +136,8 @@ def test_prometheus_reads_every_metric() -> None:
         ("value_age_seconds", abb): 2.5,
         ("power_watts", abb): -1530,
         ("meter_clock_ahead_seconds", abb): -2.5,
-        ("import_kwh", abb): 1234.567890123,
-        ("export_kwh", abb): 0,
+        ("import_kwh_total", abb): 1234.567890123,
+        ("export_kwh_total", abb): 0,
         ("round_trip_seconds_sum", abb): 0.546,
         ("round_trip_seconds_count", abb): 13,
         ("bus_up", (("bus", "cellar"),)): 1,
