@@ -120,6 +120,7 @@ EDGE: Table = {
 
 WIRE: Table = {
     "errors": "",
+    "plain_text": "",
     "reading": "",
     "release": "",
     "toml_lines": "",

@@ -13,8 +13,11 @@ from litestar.params import FromPath, JSONBody
 from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.enrolment import enrolment_of
-from gridtokenx_backend.api.problems import Problem, enrolment_refused
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
+from gridtokenx_backend.api.problems import ENROLMENT_REFUSALS, enrolment_refused
+from gridtokenx_backend.api.request_errors import unreadable
 from gridtokenx_backend.api.route_options import OPERATOR_COMMAND
+from gridtokenx_backend.api.texts import MAX_SITE, check_text
 from gridtokenx_backend.api.views import AdmissionView, NewTokenView, TokenView
 from gridtokenx_backend.core.messages.device_outcomes import DeviceApproved, DeviceRevoked
 from gridtokenx_backend.core.messages.inputs import (
@@ -36,20 +39,30 @@ _HOUR_MS = 3_600_000
 _ID_CHARS = 16
 
 
-class _NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NewTokenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For which site a token is, and how long it is good."""
+
     site: str
     valid_hours: int = 24
 
 
-class _Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ApprovalBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether the active gateways of the site stay."""
+
     beside: bool = False
 
 
-class _Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeviceReasonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a gateway is revoked, or released."""
+
     reason: str
 
 
-@get("/v1/tokens", guards=[operator_only])
+@get(
+    "/v1/tokens",
+    guards=[operator_only],
+    **operation("list_tokens", "List one-time tokens", Tag.OPERATION, Access.OPERATOR),
+)
 async def tokens(backend: NamedDependency[Backend]) -> list[TokenView]:
     """Return all one-time tokens that are stored, by id; the secret of a token is not stored."""
     now_ms = backend.clock.now_ms()
@@ -70,15 +83,26 @@ def _status(token: Token, now_ms: int) -> TokenStatus | Literal["expired"]:
     return "expired" if token.status == "open" and token.expires_ms <= now_ms else token.status
 
 
-@post("/v1/tokens", **(OPERATOR_COMMAND | {"status_code": 201}))
+@post(
+    "/v1/tokens",
+    **(OPERATOR_COMMAND | {"status_code": 201}),
+    **operation(
+        "create_token",
+        "Make a one-time token",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        ENROLMENT_REFUSALS,
+        {404: ["no_ca"]},
+    ),
+)
 async def create_token(
-    backend: NamedDependency[Backend], data: JSONBody[_NewToken]
+    backend: NamedDependency[Backend], data: JSONBody[NewTokenBody]
 ) -> NewTokenView:
     """Make a token with which one gateway of a site may enrol once. Only this answer shows it."""
-    if not 1 <= len(data.site) <= 200 or not data.site.isprintable():
-        raise _bad_request("expected a site of 1 to 200 characters")
+    check_text("site", data.site, MAX_SITE)
     if not 1 <= data.valid_hours <= MAX_VALID_HOURS:
-        raise _bad_request(f"expected valid_hours of 1 to {MAX_VALID_HOURS}")
+        detail = f"valid_hours: expected 1 to {MAX_VALID_HOURS}, got {data.valid_hours}"
+        raise unreadable(detail, "valid_hours")
     token = make_token(os.urandom(SECRET_BYTES), enrolment_of(backend).authority.der)
     expires_ms = backend.clock.now_ms() + data.valid_hours * _HOUR_MS
     command = TokenCommand(
@@ -90,7 +114,13 @@ async def create_token(
     )
 
 
-@post("/v1/tokens/{token:str}/withdraw", **OPERATOR_COMMAND)
+@post(
+    "/v1/tokens/{token:str}/withdraw",
+    **OPERATOR_COMMAND,
+    **operation(
+        "withdraw_token", "Withdraw a token", Tag.OPERATION, Access.OPERATOR, ENROLMENT_REFUSALS
+    ),
+)
 async def withdraw_token(backend: NamedDependency[Backend], token: FromPath[str]) -> TokenView:
     """Withdraw a token that nobody has used, so that nobody can use it."""
     async with backend.writer.durable_state() as community:
@@ -106,9 +136,15 @@ async def withdraw_token(backend: NamedDependency[Backend], token: FromPath[str]
         )
 
 
-@post("/v1/devices/{device:str}/approve", **OPERATOR_COMMAND)
+@post(
+    "/v1/devices/{device:str}/approve",
+    **OPERATOR_COMMAND,
+    **operation(
+        "approve_device", "Admit a gateway", Tag.OPERATION, Access.OPERATOR, ENROLMENT_REFUSALS
+    ),
+)
 async def approve_device(
-    backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Approval]
+    backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[ApprovalBody]
 ) -> AdmissionView:
     """Admit a pending gateway. The active ones of its site are revoked, unless `beside` is true."""
     command = DeviceCommand(action="approve", device=device, beside=data.beside)
@@ -122,28 +158,48 @@ async def approve_device(
     )
 
 
-@post("/v1/devices/{device:str}/release", **OPERATOR_COMMAND)
+@post(
+    "/v1/devices/{device:str}/release",
+    **OPERATOR_COMMAND,
+    **operation(
+        "release_device",
+        "Take frames of a held gateway again",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        ENROLMENT_REFUSALS,
+    ),
+)
 async def release_device(
-    backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Reason]
+    backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[DeviceReasonBody]
 ) -> AdmissionView:
     """Take frames of a held gateway again. Its chain goes on behind the frames that are stored."""
-    _check_reason(data.reason)
+    check_text("reason", data.reason)
     await _submit(
         backend, device_input(DeviceCommand(action="release", device=device, reason=data.reason))
     )
     return AdmissionView(device=device, status="active", replaced=[], followed_by=[])
 
 
-@post("/v1/devices/{device:str}/revoke", **OPERATOR_COMMAND)
+@post(
+    "/v1/devices/{device:str}/revoke",
+    **OPERATOR_COMMAND,
+    **operation(
+        "revoke_device",
+        "Revoke a gateway for ever",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        ENROLMENT_REFUSALS,
+    ),
+)
 async def revoke_device(
-    backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[_Reason]
+    backend: NamedDependency[Backend], device: FromPath[str], data: JSONBody[DeviceReasonBody]
 ) -> AdmissionView:
     """Revoke a gateway's key and certificates for ever.
 
     Keys that followed this one stay valid. The answer names them, because whoever had this key may
     have made the next one.
     """
-    _check_reason(data.reason)
+    check_text("reason", data.reason)
     result = await _submit(
         backend, device_input(DeviceCommand(action="revoke", device=device, reason=data.reason))
     )
@@ -162,13 +218,3 @@ async def _submit(backend: Backend, input_: Input) -> Result:
     if backend.broker_access is not None:
         backend.broker_access.changed()
     return result
-
-
-def _check_reason(reason: str) -> None:
-    """Raises Problem for a reason that nobody could read."""
-    if not 1 <= len(reason) <= 500 or not reason.isprintable():
-        raise _bad_request("expected a reason of 1 to 500 printable characters")
-
-
-def _bad_request(detail: str) -> Problem:
-    return Problem(status=400, title="The request was refused", detail=detail, reason="bad_request")

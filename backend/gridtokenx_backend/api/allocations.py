@@ -11,6 +11,7 @@ from litestar.params import QueryParameter
 
 from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.core.messages.outcomes import IntervalCleared
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.journal.entry import decode_outcome
@@ -30,7 +31,13 @@ class AllocationsView(msgspec.Struct, frozen=True, kw_only=True):
     more_before_ms: int | None
 
 
-@get("/v1/operator/allocations", guards=[operator_only])
+@get(
+    "/v1/operator/allocations",
+    guards=[operator_only],
+    **operation(
+        "list_allocations", "List allocations of shared energy", Tag.OPERATION, Access.OPERATOR
+    ),
+)
 async def allocations(
     backend: NamedDependency[Backend], before_ms: _Time = _LATEST_MS
 ) -> AllocationsView:

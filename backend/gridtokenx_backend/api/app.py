@@ -7,7 +7,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp
 
 from gridtokenx_backend.api import (
     admission,
@@ -26,7 +26,10 @@ from gridtokenx_backend.api import (
     statements,
 )
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.head_requests import with_head
 from gridtokenx_backend.api.metrics import metrics
+from gridtokenx_backend.api.openapi.document import COMPONENTS, DESCRIPTION, CompletedJson
+from gridtokenx_backend.api.request_errors import respond_http
 from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.errors import JournalUnavailable
 
@@ -82,8 +85,13 @@ _HANDLERS = [
 ]
 
 
-def make_app(backend: Backend) -> Litestar:
+def make_app(backend: Backend) -> ASGIApp:
     """Return the API of a running backend. OpenAPI is at /schema/openapi.json."""
+    return with_head(make_routes(backend))
+
+
+def make_routes(backend: Backend) -> Litestar:
+    """Return the routes of the API, each for its own method."""
     return Litestar(
         route_handlers=_HANDLERS,
         dependencies={"backend": Provide(lambda: backend, sync_to_thread=False)},
@@ -92,14 +100,16 @@ def make_app(backend: Backend) -> Litestar:
             problems.Problem: problems.respond,
             Overloaded: problems.respond_unavailable,
             JournalUnavailable: problems.respond_unavailable,
-            HTTPException: problems.respond_http,
+            HTTPException: respond_http,
         },
         openapi_config=OpenAPIConfig(
             title="GridTokenX",
             version="1",
-            description="Orders, balances, book and trades of one energy community.",
+            description=DESCRIPTION,
             path="/schema",
-            render_plugins=[JsonRenderPlugin()],
+            use_handler_docstrings=True,
+            components=COMPONENTS,
+            render_plugins=[CompletedJson([handler.fn for handler in _HANDLERS])],
         ),
         logging_config=None,
     )

@@ -19,6 +19,8 @@ from gridtokenx_wire.units import format_grx, format_kwh
 
 
 class BookOrderView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that took part in an auction."""
+
     number: int
     wallet: str
     side: Side
@@ -98,6 +100,8 @@ class ClearingView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClearingSummaryView(msgspec.Struct, frozen=True, kw_only=True):
+    """What one zone's auction of an interval came to."""
+
     zone: str
     interval_ms: int
     journal_seq: int

@@ -15,17 +15,18 @@ from gridtokenx_backend.api.clearing_views import (
     clearing_summaries,
     clearing_view,
 )
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.core.messages.outcomes import IntervalCleared
 from gridtokenx_backend.journal.entry import Entry, decode_outcome
 
 _MOST_INTERVALS = 200
-_LATEST_MS = 2**63 - 1
-Before = Annotated[int, Parameter(ge=0, le=_LATEST_MS, description="Start of an interval.")]
+_LATEST_MS = 2**53
+Before = Annotated[int, Parameter(ge=0, le=_LATEST_MS)]
 Intervals = Annotated[int, Parameter(ge=1, le=_MOST_INTERVALS)]
 
 
-@get("/v1/clearings")
+@get("/v1/clearings", **operation("list_clearings", "List interval auctions", Tag.MARKET))
 async def clearings(
     backend: NamedDependency[Backend], limit: Intervals = 20, before_ms: Before = _LATEST_MS
 ) -> ClearingsView:
@@ -37,7 +38,16 @@ async def clearings(
     return ClearingsView(clearings=lines, before_ms=more)
 
 
-@get("/v1/clearings/{zone:str}/{interval_ms:int}")
+@get(
+    "/v1/clearings/{zone:str}/{interval_ms:int}",
+    **operation(
+        "get_clearing",
+        "Show an auction with its whole book",
+        Tag.MARKET,
+        Access.EVERYONE,
+        {404: ["unknown_clearing", "not_found"]},
+    ),
+)
 async def clearing(
     backend: NamedDependency[Backend], zone: FromPath[str], interval_ms: FromPath[int]
 ) -> ClearingView:

@@ -9,8 +9,10 @@ from litestar.params import JSONBody
 
 from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.route_options import OPERATOR_COMMAND
+from gridtokenx_backend.api.texts import check_text
 from gridtokenx_backend.core.messages.clock_records import ClockCommand, ClockConfirmed
 from gridtokenx_backend.core.messages.inputs import clock_input
 from gridtokenx_wire.keys import device_text
@@ -50,7 +52,13 @@ class ClockConfirmedView(msgspec.Struct, frozen=True, kw_only=True):
     journal_seq: int
 
 
-@get("/v1/operator/clock", guards=[operator_only])
+@get(
+    "/v1/operator/clock",
+    guards=[operator_only],
+    **operation(
+        "get_clock", "Show the server's clock and its witnesses", Tag.OPERATION, Access.OPERATOR
+    ),
+)
 async def clock(backend: NamedDependency[Backend]) -> ClockView:
     """Return the server's clock, and what the kernel, the journal and the gateways say of it."""
     writer = backend.writer
@@ -70,19 +78,31 @@ async def clock(backend: NamedDependency[Backend]) -> ClockView:
     )
 
 
-@post("/v1/operator/clock", **OPERATOR_COMMAND)
+@post(
+    "/v1/operator/clock",
+    **OPERATOR_COMMAND,
+    **operation(
+        "confirm_clock",
+        "Confirm the server's clock",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        {409: ["other_time"]},
+    ),
+)
 async def confirm_clock(
     backend: NamedDependency[Backend], data: JSONBody[ClockCommand]
 ) -> ClockConfirmedView:
     """Confirm the server's clock; a community's time that is ahead of it is set back."""
-    if not 1 <= len(data.reason) <= 500 or not data.reason.isprintable():
-        detail = "expected a reason of 1 to 500 printable characters"
-        raise Problem(status=400, title="A reason is needed", detail=detail, reason="bad_request")
+    check_text("reason", data.reason)
     now_ms = backend.clock.now_ms()
     if abs(data.time_ms - now_ms) > _SEEN_MS:
-        detail = f"expected a time_ms near to that of the server's clock, {now_ms}"
+        detail = f"time_ms: expected a time near to that of the server's clock, {now_ms}"
         raise Problem(
-            status=409, title="The clock shows another time", detail=detail, reason="other_time"
+            status=409,
+            title="The clock shows another time",
+            detail=detail,
+            reason="other_time",
+            field="time_ms",
         )
     command = ClockCommand(time_ms=now_ms, reason=data.reason)
     (committed,) = await backend.writer.submit([clock_input(command)])

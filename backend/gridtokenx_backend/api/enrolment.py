@@ -11,7 +11,13 @@ from litestar.di import NamedDependency
 
 from gridtokenx_backend.api.authorisation import address_of
 from gridtokenx_backend.api.backend import Backend
-from gridtokenx_backend.api.problems import Problem, enrolment_refused, too_many_wrong
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
+from gridtokenx_backend.api.problems import (
+    ENROLMENT_REFUSALS,
+    Problem,
+    enrolment_refused,
+    too_many_wrong,
+)
 from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal
 from gridtokenx_backend.engine.writer import Overloaded
@@ -30,13 +36,30 @@ _MAX_BODY_BYTES = MAX_STATEMENT_BYTES + 256
 _body = msgspec.json.Decoder(EnrolmentRequest)
 
 
-@get("/v1/ca", media_type=MediaType.TEXT)
+@get(
+    "/v1/ca",
+    media_type=MediaType.TEXT,
+    **operation(
+        "get_ca", "Show the certificate of the CA", Tag.ENROLMENT, Access.EVERYONE, {404: ["no_ca"]}
+    ),
+)
 async def ca(backend: NamedDependency[Backend]) -> str:
     """Return the community's CA certificate as PEM. A token holds its fingerprint."""
     return enrolment_of(backend).authority.pem
 
 
-@post("/v1/enrolments", status_code=201, request_max_body_size=_MAX_BODY_BYTES)
+@post(
+    "/v1/enrolments",
+    status_code=201,
+    request_max_body_size=_MAX_BODY_BYTES,
+    **operation(
+        "enrol_gateway",
+        "Enrol a gateway with a token",
+        Tag.ENROLMENT,
+        Access.EVERYONE,
+        ENROLMENT_REFUSALS,
+    ),
+)
 async def enrol(request: AnyRequest, backend: NamedDependency[Backend]) -> EnrolmentAnswer:
     """Enrol a gateway: the JSON body holds a token's secret and a statement signed by its key.
 
@@ -55,7 +78,18 @@ async def enrol(request: AnyRequest, backend: NamedDependency[Backend]) -> Enrol
     return await _limited(request, backend, shown, lambda: enrolment.enrol(enrolment_request))
 
 
-@post("/v1/enrolments/rotation", status_code=201, request_max_body_size=_MAX_BODY_BYTES)
+@post(
+    "/v1/enrolments/rotation",
+    status_code=201,
+    request_max_body_size=_MAX_BODY_BYTES,
+    **operation(
+        "rotate_gateway_key",
+        "Let a new key follow the one in use",
+        Tag.ENROLMENT,
+        Access.EVERYONE,
+        ENROLMENT_REFUSALS,
+    ),
+)
 async def rotate(request: AnyRequest, backend: NamedDependency[Backend]) -> EnrolmentAnswer:
     """Let a new key follow the one in use. The body is a compact JWS by the key in use."""
     enrolment = enrolment_of(backend)

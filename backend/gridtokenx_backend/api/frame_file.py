@@ -10,6 +10,7 @@ from litestar.params import FromPath
 
 from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.api.views import FramesTakenView
@@ -28,6 +29,13 @@ MAX_BODY_BYTES = 1 << 20
     status_code=200,
     guards=[operator_only],
     request_max_body_size=MAX_BODY_BYTES,
+    **operation(
+        "import_frames",
+        "Store frames out of a file",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        {400: ["malformed"]},
+    ),
 )
 async def put_frames(
     request: AnyRequest, backend: NamedDependency[Backend], device: FromPath[str]

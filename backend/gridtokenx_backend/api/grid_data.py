@@ -8,7 +8,8 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from gridtokenx_backend.api.backend import Backend
-from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
+from gridtokenx_backend.api.problems import Problem, by_status
 from gridtokenx_backend.api.route_options import OPERATOR_COMMAND
 from gridtokenx_backend.core.messages.grid_data import GridData
 from gridtokenx_backend.core.messages.inputs import grid_data_input
@@ -65,7 +66,17 @@ class GridDataView(msgspec.Struct, frozen=True, kw_only=True):
     contradictions: list[ContradictionView]
 
 
-@post("/v1/operator/grid-data", **(OPERATOR_COMMAND | {"request_max_body_size": MAX_BODY_BYTES}))
+@post(
+    "/v1/operator/grid-data",
+    **(OPERATOR_COMMAND | {"request_max_body_size": MAX_BODY_BYTES}),
+    **operation(
+        "import_grid_data",
+        "Store energies of the grid operator",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        by_status(_STATUS),
+    ),
+)
 async def put_grid_data(
     backend: NamedDependency[Backend], data: JSONBody[GridData]
 ) -> GridDataView:

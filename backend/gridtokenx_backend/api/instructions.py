@@ -7,7 +7,10 @@ from litestar.di import NamedDependency
 
 from gridtokenx_backend.api import problems
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
+from gridtokenx_backend.api.problems import INSTRUCTION_REFUSALS
 from gridtokenx_backend.api.requests import AnyRequest
+from gridtokenx_backend.api.route_options import SIGNED_INSTRUCTION
 from gridtokenx_backend.api.views import (
     AmendView,
     CancelAllView,
@@ -24,7 +27,6 @@ from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.journal.entry import decode_outcome
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.order import (
-    MAX_JWS_BYTES,
     Amend,
     Cancel,
     CancelAll,
@@ -35,7 +37,13 @@ from gridtokenx_wire.order import (
 )
 
 
-@post("/v1/orders", status_code=201, request_max_body_size=MAX_JWS_BYTES + 1)
+@post(
+    "/v1/orders",
+    **(SIGNED_INSTRUCTION | {"status_code": 201}),
+    **operation(
+        "place_order", "Place an order", Tag.INSTRUCTIONS, Access.EVERYONE, INSTRUCTION_REFUSALS
+    ),
+)
 async def submit_order(request: AnyRequest, backend: NamedDependency[Backend]) -> OrderView:
     """Place the order in the body, a compact JWS. A retry gets the same answer as before."""
     view = await carry_out(request, backend, (Order,))
@@ -43,7 +51,17 @@ async def submit_order(request: AnyRequest, backend: NamedDependency[Backend]) -
     return view
 
 
-@post("/v1/cancellations", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
+@post(
+    "/v1/cancellations",
+    **SIGNED_INSTRUCTION,
+    **operation(
+        "cancel_orders",
+        "Cancel an order, or all",
+        Tag.INSTRUCTIONS,
+        Access.EVERYONE,
+        INSTRUCTION_REFUSALS,
+    ),
+)
 async def cancel_order(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> CancelView | CancelAllView:
@@ -53,7 +71,17 @@ async def cancel_order(
     return view
 
 
-@post("/v1/amendments", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
+@post(
+    "/v1/amendments",
+    **SIGNED_INSTRUCTION,
+    **operation(
+        "amend_order",
+        "Change an open order",
+        Tag.INSTRUCTIONS,
+        Access.EVERYONE,
+        INSTRUCTION_REFUSALS,
+    ),
+)
 async def amend_order(request: AnyRequest, backend: NamedDependency[Backend]) -> AmendView:
     """Change the quantity or the price of an open order, completely or not at all."""
     view = await carry_out(request, backend, (Amend,))
@@ -61,7 +89,17 @@ async def amend_order(request: AnyRequest, backend: NamedDependency[Backend]) ->
     return view
 
 
-@post("/v1/standing-orders", status_code=200, request_max_body_size=MAX_JWS_BYTES + 1)
+@post(
+    "/v1/standing-orders",
+    **SIGNED_INSTRUCTION,
+    **operation(
+        "set_standing_order",
+        "Set, change or end a standing order",
+        Tag.INSTRUCTIONS,
+        Access.EVERYONE,
+        INSTRUCTION_REFUSALS,
+    ),
+)
 async def set_standing_order(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> StandingView:

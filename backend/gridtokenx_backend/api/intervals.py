@@ -13,6 +13,7 @@ from litestar.params import FromPath, QueryParameter
 
 from gridtokenx_backend.api.authorisation import reader_wallet
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy, Quality
@@ -55,7 +56,16 @@ class IntervalsView(msgspec.Struct, frozen=True, kw_only=True):
     intervals: list[IntervalView]
 
 
-@get("/v1/meters/{meter:str}/intervals")
+@get(
+    "/v1/meters/{meter:str}/intervals",
+    **operation(
+        "get_intervals",
+        "Show the 15-minute energy of a meter",
+        Tag.ENERGY,
+        Access.OWNER,
+        {404: ["unknown_meter"]},
+    ),
+)
 async def intervals(
     request: AnyRequest,
     backend: NamedDependency[Backend],

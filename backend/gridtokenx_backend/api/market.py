@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.api.paging import Limit
 from gridtokenx_backend.api.problems import Problem
 from gridtokenx_backend.api.settlement_views import standing_order_view
@@ -33,7 +34,7 @@ from gridtokenx_wire.verdict import Reason
 _DEPTH = 50
 
 
-@get("/v1/health")
+@get("/v1/health", **operation("get_health", "Show whether the backend works", Tag.STATE))
 async def health(backend: NamedDependency[Backend]) -> HealthView:
     """Return whether the backend takes readings and orders, and the community's time."""
     return health_of(backend)
@@ -54,7 +55,7 @@ def health_of(backend: Backend) -> HealthView:
     )
 
 
-@get("/v1/summary")
+@get("/v1/summary", **operation("get_summary", "Show totals since the beginning", Tag.STATE))
 async def summary(backend: NamedDependency[Backend]) -> SummaryView:
     """Return totals since the community began."""
     async with backend.writer.durable_state() as community:
@@ -68,6 +69,7 @@ async def summary(backend: NamedDependency[Backend]) -> SummaryView:
             refused={Reason(why).label: count for why, count in sorted(counters.refused.items())},
             quality_permille=counters.quality_permille,
             minted_uwh=counters.minted_uwh,
+            minted_grid=format_kwh(counters.minted_uwh),
             orders=counters.orders,
             trades=counters.trades,
             # Delivery versus payment: every trade is settled in the entry that makes it.
@@ -76,7 +78,16 @@ async def summary(backend: NamedDependency[Backend]) -> SummaryView:
         )
 
 
-@get("/v1/balances/{wallet:str}")
+@get(
+    "/v1/balances/{wallet:str}",
+    **operation(
+        "get_balance",
+        "Show what a wallet owns",
+        Tag.WALLETS,
+        Access.EVERYONE,
+        {404: ["unknown_wallet"]},
+    ),
+)
 async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> BalanceView:
     """Return what a wallet owns, and how much of it is held by open orders."""
     async with backend.writer.durable_state() as community:
@@ -94,7 +105,16 @@ async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> 
         )
 
 
-@get("/v1/orders/{wallet:str}")
+@get(
+    "/v1/orders/{wallet:str}",
+    **operation(
+        "list_open_orders",
+        "List the open orders of a wallet",
+        Tag.WALLETS,
+        Access.EVERYONE,
+        {404: ["unknown_wallet"]},
+    ),
+)
 async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) -> OrdersView:
     """Return a wallet's open orders in both segments, oldest first, and its standing orders."""
     async with backend.writer.durable_state() as community:
@@ -118,7 +138,16 @@ async def open_orders(backend: NamedDependency[Backend], wallet: FromPath[str]) 
         return OrdersView(orders=orders, standing=standing)
 
 
-@get("/v1/book")
+@get(
+    "/v1/book",
+    **operation(
+        "get_book",
+        "Show the order book of a zone",
+        Tag.MARKET,
+        Access.EVERYONE,
+        {404: ["unknown_zone"]},
+    ),
+)
 async def book(backend: NamedDependency[Backend], zone: FromQuery[str] = "") -> BookView:
     """Return the best 50 prices of each side of a zone with all that rests at each of them.
 
@@ -141,7 +170,7 @@ async def book(backend: NamedDependency[Backend], zone: FromQuery[str] = "") -> 
         return BookView(bids=bids, asks=asks)
 
 
-@get("/v1/zones")
+@get("/v1/zones", **operation("list_zones", "List zones and links", Tag.MARKET))
 async def zones(backend: NamedDependency[Backend]) -> ZonesView:
     """Return the zones with their state, and the links with what still fits in this interval."""
     async with backend.writer.durable_state() as community:
@@ -153,7 +182,7 @@ async def zones(backend: NamedDependency[Backend]) -> ZonesView:
         )
 
 
-@get("/v1/trades")
+@get("/v1/trades", **operation("list_trades", "List the newest trades", Tag.MARKET))
 async def trades(backend: NamedDependency[Backend], limit: Limit = 100) -> TradesView:
     """Return the newest trades."""
     rows = await backend.journal.trades(limit)

@@ -13,13 +13,15 @@ from prometheus_client.registry import Collector
 
 from gridtokenx_backend.api.authorisation import metrics_reader_only
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.api.views import standing_of
 from gridtokenx_backend.engine.degradation import DegradedPart
 from gridtokenx_backend.engine.ticks import overdue
 from gridtokenx_wire.keys import device_text
 from gridtokenx_wire.verdict import Reason
 
-_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PROMETHEUS_TEXT = "text/plain; version=0.0.4"
+"""The media type of the text format; Litestar adds the charset."""
 
 
 class _Parts(Collector):
@@ -98,9 +100,13 @@ class _Parts(Collector):
         yield heard
 
 
-@get("/metrics", include_in_schema=False, guards=[metrics_reader_only])
+@get(
+    "/metrics",
+    guards=[metrics_reader_only],
+    **operation("get_metrics", "Show metrics for Prometheus", Tag.STATE, Access.MONITORING),
+)
 async def metrics(backend: NamedDependency[Backend]) -> Response[bytes]:
     """Return all metrics in the text format of Prometheus."""
     registry = CollectorRegistry()
     registry.register(_Parts(backend))
-    return Response(generate_latest(registry), media_type=_CONTENT_TYPE)
+    return Response(generate_latest(registry), media_type=PROMETHEUS_TEXT)

@@ -10,9 +10,11 @@ from litestar.params import FromPath, JSONBody
 from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.market import health_of
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.api.paging import Limit
-from gridtokenx_backend.api.problems import Problem, refused
+from gridtokenx_backend.api.problems import INSTRUCTION_REFUSALS, Problem, refused
 from gridtokenx_backend.api.route_options import OPERATOR_COMMAND
+from gridtokenx_backend.api.texts import check_text
 from gridtokenx_backend.api.views import (
     DeviceView,
     HealthView,
@@ -41,7 +43,11 @@ from gridtokenx_wire.verdict import Reason
 _MAX_FRAMES_READ = 2_000
 
 
-@get("/v1/devices", guards=[operator_only])
+@get(
+    "/v1/devices",
+    guards=[operator_only],
+    **operation("list_devices", "List gateways", Tag.OPERATION, Access.OPERATOR),
+)
 async def devices(backend: NamedDependency[Backend]) -> list[DeviceView]:
     """Return all gateways, where their chains of frames end, and how good their readings were."""
     async with backend.writer.durable_state() as community:
@@ -67,7 +73,17 @@ async def devices(backend: NamedDependency[Backend]) -> list[DeviceView]:
         ]
 
 
-@get("/v1/meters/{meter:str}/readings", guards=[operator_only])
+@get(
+    "/v1/meters/{meter:str}/readings",
+    guards=[operator_only],
+    **operation(
+        "list_readings",
+        "List the newest readings of a meter",
+        Tag.ENERGY,
+        Access.OPERATOR,
+        {404: ["unknown_meter"]},
+    ),
+)
 async def readings(
     backend: NamedDependency[Backend], meter: FromPath[str], limit: Limit = 100
 ) -> ReadingsView:
@@ -126,28 +142,48 @@ def _readings_in(entry: Entry, meter: str) -> list[ReadingView]:
     return views[::-1]
 
 
-class _Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WhyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why the oracle is paused or resumed."""
+
     reason: str
 
 
-@post("/v1/oracle/pause", **OPERATOR_COMMAND)
-async def pause_oracle(backend: NamedDependency[Backend], data: JSONBody[_Why]) -> HealthView:
+@post(
+    "/v1/oracle/pause",
+    **OPERATOR_COMMAND,
+    **operation("pause_oracle", "Take no more readings", Tag.OPERATION, Access.OPERATOR),
+)
+async def pause_oracle(backend: NamedDependency[Backend], data: JSONBody[WhyBody]) -> HealthView:
     """Take no more frames until resumed; the gateways keep theirs and send them again."""
     return await _switch(backend, data.reason, paused=True)
 
 
-@post("/v1/oracle/resume", **OPERATOR_COMMAND)
-async def resume_oracle(backend: NamedDependency[Backend], data: JSONBody[_Why]) -> HealthView:
+@post(
+    "/v1/oracle/resume",
+    **OPERATOR_COMMAND,
+    **operation("resume_oracle", "Take readings again", Tag.OPERATION, Access.OPERATOR),
+)
+async def resume_oracle(backend: NamedDependency[Backend], data: JSONBody[WhyBody]) -> HealthView:
     """Take frames again."""
     return await _switch(backend, data.reason, paused=False)
 
 
-@post("/v1/operator/market", **OPERATOR_COMMAND)
+@post(
+    "/v1/operator/market",
+    **OPERATOR_COMMAND,
+    **operation(
+        "switch_market",
+        "Halt or resume trading",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        INSTRUCTION_REFUSALS,
+    ),
+)
 async def switch_trading(
     backend: NamedDependency[Backend], data: JSONBody[MarketCommand]
 ) -> MarketView:
     """Halt or resume both markets of a zone (or of all), or make them cancel-only."""
-    _check_reason(data.reason)
+    check_text("reason", data.reason)
     (committed,) = await backend.writer.submit([market_input(data)])
     result, seq = committed.result, committed.seq
     if isinstance(result, OrderRefused):
@@ -156,13 +192,7 @@ async def switch_trading(
     return MarketView(zones=result.zones, status=result.status, journal_seq=seq)
 
 
-def _check_reason(reason: str) -> None:
-    if not 1 <= len(reason) <= 500:
-        detail = "expected a reason of 1 to 500 characters"
-        raise Problem(status=400, title="A reason is needed", detail=detail, reason="bad_request")
-
-
 async def _switch(backend: Backend, reason: str, *, paused: bool) -> HealthView:
-    _check_reason(reason)
+    check_text("reason", reason)
     await backend.writer.submit([oracle_input(OracleCommand(paused, reason))])
     return health_of(backend)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from litestar import Response
-from litestar.exceptions import HTTPException
 
 from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import SettlementRefusal
 from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.errors import JournalUnavailable
+from gridtokenx_wire.plain_text import escaped
 
 MEDIA_TYPE = "application/problem+json"
 _STATUS = {
@@ -87,6 +89,32 @@ _SETTLEMENT_STATUS = {
 }
 
 
+def by_status(statuses: Mapping[Any, int]) -> dict[int, list[str]]:
+    """Return the reasons of refusals by their HTTP status, for the OpenAPI document."""
+    found: dict[int, list[str]] = {}
+    for refusal, status in statuses.items():
+        found.setdefault(status, []).append(refusal.value)
+    return found
+
+
+INSTRUCTION_REFUSALS = by_status(_STATUS)
+ENROLMENT_REFUSALS = by_status(_ENROLMENT_STATUS) | {429: ["too_many_tokens", "too_many_guesses"]}
+SETTLEMENT_REFUSALS = by_status(_SETTLEMENT_STATUS)
+
+
+class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What an error answers (RFC 9457), with two members more: `reason`, and `field` if one field
+    or parameter is wrong.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    reason: str
+    field: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class Problem(Exception):
     """Becomes the answer to a request: an HTTP status, a short title, and what was expected.
 
@@ -94,13 +122,22 @@ class Problem(Exception):
     """
 
     def __init__(
-        self, *, status: int, title: str, detail: str, reason: str, retry_after_s: int = 1
+        self,
+        *,
+        status: int,
+        title: str,
+        detail: str,
+        reason: str,
+        field: str = "",
+        retry_after_s: int = 1,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.title = title
         self.detail = detail
         self.reason = reason
+        self.field = field
+        """The one field or parameter that is wrong, or empty."""
         self.retry_after_s = retry_after_s
         """When to try again, where the status (429, 503) says that it may help."""
 
@@ -138,47 +175,32 @@ def enrolment_refused(reason: EnrolmentRefusal, detail: str = "") -> Problem:
     )
 
 
-def settlement_refused(reason: SettlementRefusal, detail: str) -> Problem:
+def settlement_refused(reason: SettlementRefusal, detail: str, *, field: str = "") -> Problem:
     """Return the problem for a command on money, corrections or certificates that was refused."""
     status = _SETTLEMENT_STATUS[reason]
     return Problem(
-        status=status, title="The command was refused", detail=detail, reason=reason.value
+        status=status,
+        title="The command was refused",
+        detail=detail,
+        reason=reason.value,
+        field=field,
     )
 
 
 def respond(_: AnyRequest, problem: Problem) -> Response[bytes]:
     """Return the answer for a Problem; Litestar calls this as its exception handler."""
     body = msgspec.json.encode(
-        {
-            "type": f"urn:gridtokenx:problem:{problem.reason}",
-            "title": problem.title,
-            "status": problem.status,
-            "detail": problem.detail,
-            "reason": problem.reason,
-        }
+        ProblemDocument(
+            type=f"urn:gridtokenx:problem:{problem.reason}",
+            title=problem.title,
+            status=problem.status,
+            detail=escaped(problem.detail),
+            reason=problem.reason,
+            field=escaped(problem.field) or msgspec.UNSET,
+        )
     )
     headers = {"Retry-After": str(problem.retry_after_s)} if problem.status in (429, 503) else None
     return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
-
-
-def respond_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    """Return the answer for what Litestar refuses: an unknown path, a wrong method or parameter."""
-    reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
-    if error.status_code == 401:
-        reason = "unauthorized"
-    title = "The request was refused"
-    return respond(
-        request, Problem(status=error.status_code, title=title, detail=error.detail, reason=reason)
-    )
-
-
-def respond_unreadable(request: AnyRequest, _: Exception) -> Response[bytes]:
-    """Return the answer for a body that is no text, or nested too deeply for its decoder."""
-    detail = "expected JSON in UTF-8"
-    return respond(
-        request,
-        Problem(status=400, title="The request was refused", detail=detail, reason="bad_request"),
-    )
 
 
 def respond_unavailable(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gridtokenx_backend.api.authorisation import operator_only
-from gridtokenx_backend.api.problems import respond_unreadable
+from gridtokenx_backend.api.request_errors import respond_unreadable
 from gridtokenx_wire.order import MAX_JWS_BYTES
 
 OPERATOR_COMMAND: dict[str, Any] = {

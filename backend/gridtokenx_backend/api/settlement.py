@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
-import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -12,11 +12,24 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.instructions import carry_out
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.api.paging import Limit
 from gridtokenx_backend.api.past_owners import owner_by_terms
-from gridtokenx_backend.api.problems import Problem, settlement_refused
+from gridtokenx_backend.api.problems import (
+    INSTRUCTION_REFUSALS,
+    SETTLEMENT_REFUSALS,
+    Problem,
+    settlement_refused,
+)
 from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.api.route_options import OPERATOR_COMMAND, SIGNED_INSTRUCTION
+from gridtokenx_backend.api.settlement_bodies import (
+    CorrectionBody,
+    DepositBody,
+    MonthBody,
+    ReasonBody,
+    ReferenceBody,
+)
 from gridtokenx_backend.api.settlement_views import (
     CertificateChangeView,
     CertificatesView,
@@ -54,39 +67,19 @@ from gridtokenx_wire.order import RecRetire, RecTransfer, Withdraw
 from gridtokenx_wire.units import parse_grx, parse_kwh
 
 _ATTEMPTS = 3
-_LATEST_MS = 2**53
 
 
-class DepositBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    wallet: str
-    amount_grx: str
-    reference: str
-
-
-class ReferenceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    reference: str
-
-
-class ReasonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    reason: str
-
-
-class CorrectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a meter really counted from `from_ms` to `to_ms`, both the starts of intervals."""
-
-    meter: str
-    from_ms: Annotated[int, msgspec.Meta(ge=0, le=_LATEST_MS)]
-    to_ms: Annotated[int, msgspec.Meta(ge=0, le=_LATEST_MS)]
-    import_kwh: str
-    export_kwh: str
-    reason: str
-
-
-class MonthBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    month: str
-
-
-@post("/v1/withdrawals", **SIGNED_INSTRUCTION)
+@post(
+    "/v1/withdrawals",
+    **SIGNED_INSTRUCTION,
+    **operation(
+        "request_withdrawal",
+        "Ask for money to be paid out",
+        Tag.INSTRUCTIONS,
+        Access.EVERYONE,
+        INSTRUCTION_REFUSALS,
+    ),
+)
 async def withdraw(request: AnyRequest, backend: NamedDependency[Backend]) -> WithdrawalView:
     """Set money aside for the operator to pay out."""
     view = await carry_out(request, backend, (Withdraw,))
@@ -94,7 +87,17 @@ async def withdraw(request: AnyRequest, backend: NamedDependency[Backend]) -> Wi
     return view
 
 
-@post("/v1/certificates/transfers", **SIGNED_INSTRUCTION)
+@post(
+    "/v1/certificates/transfers",
+    **SIGNED_INSTRUCTION,
+    **operation(
+        "transfer_certificate",
+        "Give a certificate to another member",
+        Tag.INSTRUCTIONS,
+        Access.EVERYONE,
+        INSTRUCTION_REFUSALS,
+    ),
+)
 async def transfer_certificate(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> CertificateChangeView:
@@ -104,7 +107,17 @@ async def transfer_certificate(
     return view
 
 
-@post("/v1/certificates/retirements", **SIGNED_INSTRUCTION)
+@post(
+    "/v1/certificates/retirements",
+    **SIGNED_INSTRUCTION,
+    **operation(
+        "retire_certificate",
+        "Use a certificate up",
+        Tag.INSTRUCTIONS,
+        Access.EVERYONE,
+        INSTRUCTION_REFUSALS,
+    ),
+)
 async def retire_certificate(
     request: AnyRequest, backend: NamedDependency[Backend]
 ) -> CertificateChangeView:
@@ -114,7 +127,16 @@ async def retire_certificate(
     return view
 
 
-@get("/v1/certificates")
+@get(
+    "/v1/certificates",
+    **operation(
+        "list_certificates",
+        "List certificates",
+        Tag.MARKET,
+        Access.EVERYONE,
+        {404: ["unknown_certificate"]},
+    ),
+)
 async def certificates(
     backend: NamedDependency[Backend],
     wallet: Annotated[str, QueryParameter(max_length=64)] = "",
@@ -141,7 +163,13 @@ async def certificates(
         return CertificatesView(certificates=found[:limit], next=following)
 
 
-@get("/v1/operator/withdrawals", guards=[operator_only])
+@get(
+    "/v1/operator/withdrawals",
+    guards=[operator_only],
+    **operation(
+        "list_open_withdrawals", "List withdrawals that wait", Tag.OPERATION, Access.OPERATOR
+    ),
+)
 async def open_withdrawals(backend: NamedDependency[Backend]) -> list[OpenWithdrawalView]:
     """Return the withdrawals that wait for the operator, oldest first."""
     async with backend.writer.durable_state() as community:
@@ -151,20 +179,37 @@ async def open_withdrawals(backend: NamedDependency[Backend]) -> list[OpenWithdr
         ]
 
 
-@post("/v1/operator/deposits", **OPERATOR_COMMAND)
+@post(
+    "/v1/operator/deposits",
+    **OPERATOR_COMMAND,
+    **operation(
+        "record_deposit",
+        "Credit a payment that came in",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        SETTLEMENT_REFUSALS,
+    ),
+)
 async def deposit(backend: NamedDependency[Backend], data: JSONBody[DepositBody]) -> DepositView:
     """Credit a payment that came in. The same payment again gets the same answer as before."""
-    try:
-        amount_ugrx = parse_grx(data.amount_grx)
-    except ValueError as error:
-        raise settlement_refused(SettlementRefusal.BAD_AMOUNT, str(error)) from None
+    amount_ugrx = _amount("amount_grx", data.amount_grx, parse_grx)
     command = Deposit(wallet=data.wallet, amount_ugrx=amount_ugrx, reference=data.reference)
     view = await operate(backend, command)
     assert isinstance(view, DepositView)
     return view
 
 
-@post("/v1/operator/withdrawals/{number:int}/confirm", **OPERATOR_COMMAND)
+@post(
+    "/v1/operator/withdrawals/{number:int}/confirm",
+    **OPERATOR_COMMAND,
+    **operation(
+        "confirm_withdrawal",
+        "Record that a withdrawal was paid",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        SETTLEMENT_REFUSALS,
+    ),
+)
 async def confirm_withdrawal(
     backend: NamedDependency[Backend], number: FromPath[int], data: JSONBody[ReferenceBody]
 ) -> WithdrawalView:
@@ -174,7 +219,17 @@ async def confirm_withdrawal(
     return view
 
 
-@post("/v1/operator/withdrawals/{number:int}/refuse", **OPERATOR_COMMAND)
+@post(
+    "/v1/operator/withdrawals/{number:int}/refuse",
+    **OPERATOR_COMMAND,
+    **operation(
+        "refuse_withdrawal",
+        "Give the money of a withdrawal back",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        SETTLEMENT_REFUSALS,
+    ),
+)
 async def refuse_withdrawal(
     backend: NamedDependency[Backend], number: FromPath[int], data: JSONBody[ReasonBody]
 ) -> WithdrawalView:
@@ -184,7 +239,17 @@ async def refuse_withdrawal(
     return view
 
 
-@post("/v1/operator/certificates", **OPERATOR_COMMAND)
+@post(
+    "/v1/operator/certificates",
+    **OPERATOR_COMMAND,
+    **operation(
+        "issue_certificates",
+        "Issue the certificates of a month",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        SETTLEMENT_REFUSALS,
+    ),
+)
 async def issue_certificates(
     backend: NamedDependency[Backend], data: JSONBody[MonthBody]
 ) -> IssuedView:
@@ -192,7 +257,8 @@ async def issue_certificates(
     try:
         month = parse_month(data.month)
     except ValueError as error:
-        raise settlement_refused(SettlementRefusal.MONTH_NOT_OVER, str(error)) from None
+        refusal = SettlementRefusal.MONTH_NOT_OVER
+        raise settlement_refused(refusal, f"month: {error}", field="month") from None
     committed = await submit(backend, IssueCertificates(month=month))
     result = committed.result
     match result:
@@ -206,15 +272,23 @@ async def issue_certificates(
     raise AssertionError(result)
 
 
-@post("/v1/operator/corrections", **OPERATOR_COMMAND)
+@post(
+    "/v1/operator/corrections",
+    **OPERATOR_COMMAND,
+    **operation(
+        "correct_meter",
+        "Correct what a meter counted",
+        Tag.OPERATION,
+        Access.OPERATOR,
+        SETTLEMENT_REFUSALS,
+    ),
+)
 async def correct(
     backend: NamedDependency[Backend], data: JSONBody[CorrectionBody]
 ) -> CorrectionView:
     """Correct what a meter counted: the difference is minted or clawed back."""
-    try:
-        import_uwh, export_uwh = parse_kwh(data.import_kwh), parse_kwh(data.export_kwh)
-    except ValueError as error:
-        raise settlement_refused(SettlementRefusal.BAD_AMOUNT, str(error)) from None
+    import_uwh = _amount("import_kwh", data.import_kwh, parse_kwh)
+    export_uwh = _amount("export_kwh", data.export_kwh, parse_kwh)
     for attempt in range(1, _ATTEMPTS + 1):
         span = await _span(backend, data)
         rows = await backend.series.read(data.meter, data.from_ms, data.to_ms)
@@ -240,6 +314,15 @@ async def correct(
         assert isinstance(view, CorrectionView)
         return view
     raise AssertionError("the last attempt returns or raises")
+
+
+def _amount(field: str, text: str, parse: Callable[[str], int]) -> int:
+    """Return an amount of the body in its base unit. Raises Problem."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        refusal = SettlementRefusal.BAD_AMOUNT
+        raise settlement_refused(refusal, f"{field}: {error}", field=field) from None
 
 
 class _Span(NamedTuple):

@@ -37,6 +37,8 @@ class StandingOrderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DepositView(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment that was credited."""
+
     wallet: str
     amount_grx: str
     journal_seq: int

@@ -11,7 +11,9 @@ from litestar.params import FromPath, QueryParameter
 
 from gridtokenx_backend.api.authorisation import operator_only, reader_wallet
 from gridtokenx_backend.api.backend import Backend
-from gridtokenx_backend.api.problems import Problem
+from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
+from gridtokenx_backend.api.problems import Problem, by_status
+from gridtokenx_backend.api.request_errors import undecodable, unreadable
 from gridtokenx_backend.api.requests import AnyRequest
 from gridtokenx_backend.core.messages.inputs import period_input
 from gridtokenx_backend.core.messages.period_records import (
@@ -25,6 +27,7 @@ from gridtokenx_backend.core.model.local_time import parse_month
 from gridtokenx_backend.statements.jobs.statement_jobs import NotMade, StatementJobs
 from gridtokenx_backend.statements.jobs.worker import DocumentTask
 from gridtokenx_backend.statements.render.forms import FORMS, MEDIA_TYPES, Form
+from gridtokenx_wire.units import format_kwh
 
 MAX_STEP_BYTES = 32 * 1024 * 1024
 """A step holds about a hundred bytes for each member."""
@@ -48,7 +51,7 @@ class PeriodView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeriodStepView(msgspec.Struct, frozen=True, kw_only=True):
-    """A step. `fed_in_uwh` is the energy that it moved to the utility out of `wallets` wallets."""
+    """A step. `fed_in_kwh` is the energy that it moved to the utility out of `wallets` wallets."""
 
     month: str
     status: PeriodStatus
@@ -56,10 +59,15 @@ class PeriodStepView(msgspec.Struct, frozen=True, kw_only=True):
     journal_seq: int
     wallets: int
     fed_in_uwh: int
+    fed_in_kwh: str
     cancelled_orders: int
 
 
-@get("/v1/periods", guards=[operator_only])
+@get(
+    "/v1/periods",
+    guards=[operator_only],
+    **operation("list_periods", "List months that are not open", Tag.DOCUMENTS, Access.OPERATOR),
+)
 async def periods(backend: NamedDependency[Backend]) -> list[PeriodView]:
     """Return the months that are no longer open, oldest first."""
     async with backend.writer.durable_state() as community:
@@ -71,17 +79,25 @@ async def periods(backend: NamedDependency[Backend]) -> list[PeriodView]:
     guards=[operator_only],
     status_code=200,
     request_max_body_size=MAX_STEP_BYTES,
+    **operation(
+        "take_period_step",
+        "Journal a step of a month",
+        Tag.DOCUMENTS,
+        Access.OPERATOR,
+        by_status({each: _STATUS.get(each, 409) for each in PeriodRefusal}),
+    ),
 )
 async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> PeriodStepView:
     """Journal a period's step. `gridtokenx-backend period` makes its documents before."""
     body = await request.body()
     try:
         command = msgspec.json.decode(body, type=PeriodCommand)
-        parse_month(command.month)
     except (ValueError, RecursionError) as error:  # msgspec's and Unicode's are ValueErrors
-        raise Problem(
-            status=400, title="The request was refused", detail=str(error), reason="bad_request"
-        ) from None
+        raise undecodable(error, PeriodCommand) from None
+    try:
+        parse_month(command.month)
+    except ValueError as error:
+        raise unreadable(f"month: {error}", "month") from None
     (committed,) = await backend.writer.submit([period_input(command)])
     result, seq = committed.result, committed.seq
     if isinstance(result, PeriodRefused):
@@ -101,11 +117,21 @@ async def take_step(request: AnyRequest, backend: NamedDependency[Backend]) -> P
         journal_seq=seq,
         wallets=len(result.movements),
         fed_in_uwh=fed_in_uwh,
+        fed_in_kwh=format_kwh(fed_in_uwh),
         cancelled_orders=len(result.cancelled),
     )
 
 
-@get("/v1/statements/{wallet:str}/{document:str}")
+@get(
+    "/v1/statements/{wallet:str}/{document:str}",
+    **operation(
+        "get_statement",
+        "Show a statement of a member",
+        Tag.DOCUMENTS,
+        Access.OWNER,
+        {404: ["not_found", "unknown_wallet"]},
+    ),
+)
 async def statement(
     request: AnyRequest,
     backend: NamedDependency[Backend],
@@ -128,7 +154,16 @@ async def statement(
     return await _document(backend, document, revision, reader=reader, wallet=wallet)
 
 
-@get("/v1/reports/{document:str}")
+@get(
+    "/v1/reports/{document:str}",
+    **operation(
+        "get_report",
+        "Show the report of the community",
+        Tag.DOCUMENTS,
+        Access.OWNER,
+        {404: ["not_found", "unknown_wallet"]},
+    ),
+)
 async def report(
     request: AnyRequest,
     backend: NamedDependency[Backend],

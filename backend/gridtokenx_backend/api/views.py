@@ -60,6 +60,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that was cancelled."""
+
     order: str
     status: Literal["cancelled"]
     remaining_kwh: str
@@ -67,6 +69,8 @@ class CancelView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StandingView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a standing order and of its order in the book."""
+
     side: Side
     active: bool
     cancelled_orders: int
@@ -74,6 +78,8 @@ class StandingView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenOrderView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that rests in a book."""
+
     order: str
     side: Side
     price_grx_per_kwh: str
@@ -99,11 +105,15 @@ class AmendView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelAllView(msgspec.Struct, frozen=True, kw_only=True):
+    """How many orders were cancelled."""
+
     cancelled_orders: int
     journal_seq: int
 
 
 class OrdersView(msgspec.Struct, frozen=True, kw_only=True):
+    """The open orders and the standing orders of a wallet."""
+
     orders: list[OpenOrderView]
     standing: list[StandingOrderView]
 
@@ -127,6 +137,8 @@ class BalanceView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LevelView(msgspec.Struct, frozen=True, kw_only=True):
+    """A price in the book, with all that rests at it."""
+
     price_grx_per_kwh: str
     quantity_kwh: str
 
@@ -163,6 +175,8 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
+    """Totals since the community began."""
+
     time_ms: int
     frames: int
     readings_accepted: int
@@ -171,6 +185,7 @@ class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, int]
     quality_permille: int
     minted_uwh: int
+    minted_grid: str
     orders: int
     trades: int
     settlements: int
@@ -250,6 +265,8 @@ class AdmissionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadingView(msgspec.Struct, frozen=True, kw_only=True):
+    """A reading of a meter's registers, with the oracle's verdict."""
+
     time_ms: int
     import_kwh: str
     export_kwh: str

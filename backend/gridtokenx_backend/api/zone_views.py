@@ -41,11 +41,15 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ZonesView(msgspec.Struct, frozen=True, kw_only=True):
+    """The zones of the community and the links between them."""
+
     zones: list[ZoneView]
     links: list[LinkView]
 
 
 class MarketView(msgspec.Struct, frozen=True, kw_only=True):
+    """The zones that were switched, and their new state."""
+
     zones: list[str]
     status: ZoneStatus
     journal_seq: int

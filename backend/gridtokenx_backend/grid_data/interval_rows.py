@@ -12,6 +12,7 @@ from gridtokenx_backend.core.messages.grid_data import QUANTITIES, GridData, Gri
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
 from gridtokenx_backend.grid_data.file_content import BadFile
 from gridtokenx_wire.frame import MAX_METER_ID
+from gridtokenx_wire.plain_text import is_plain
 from gridtokenx_wire.units import MAX_AMOUNT
 
 MAX_ROWS = 200_000
@@ -151,23 +152,26 @@ def check_data(data: GridData) -> str:
 
     Sent data must be as if it had been read from a file here.
     """
-    if not re.fullmatch(r"[0-9a-f]{64}", data.source) or len(data.name) > MAX_NAME:
-        return "expected source to be a SHA-256 in hex, and a name of at most 255 characters"
+    if not re.fullmatch(r"[0-9a-f]{64}", data.source):
+        return "source: expected a SHA-256 in hex"
+    for field, text in (("name", data.name), ("format", data.format)):
+        if text and not is_plain(text, MAX_NAME):
+            return f"{field}: expected at most {MAX_NAME} printable characters in one line"
     values = 0
     for series in data.series:
         energies_uwh = series.energies_uwh
         values += len(energies_uwh)
         if not energies_uwh or values > MAX_ROWS:
-            return f"expected 1 to {MAX_ROWS} energies"
-        if not 1 <= len(series.meter) <= MAX_METER_ID:
-            return f"expected a meter of 1 to {MAX_METER_ID} characters"
+            return f"energies_uwh: expected 1 to {MAX_ROWS} energies"
+        if not is_plain(series.meter, MAX_METER_ID):
+            return f"meter: expected 1 to {MAX_METER_ID} printable characters in one line"
         if series.start_ms < 0 or series.start_ms % INTERVAL_MS:
-            return "expected start_ms to be the start of an interval"
+            return "start_ms: expected the start of an interval"
         if len(series.qualities) != len(energies_uwh) or set(series.qualities) - set("01234"):
-            return "expected a quality, 0 to 4, for each energy"
+            return "qualities: expected a quality, 0 to 4, for each energy"
         for energy_uwh, quality in zip(energies_uwh, series.qualities, strict=True):
             if (energy_uwh is None) != (quality == "0"):
-                return "expected energies without value to be missing, and no others"
+                return "qualities: expected energies without value to be missing, and no others"
             if energy_uwh is not None and not 0 <= energy_uwh <= MAX_AMOUNT:
-                return "expected energies from 0 to 2^63 µWh"
-    return "" if values else "expected at least one series"
+                return "energies_uwh: expected energies from 0 to 2^63 µWh"
+    return "" if values else "series: expected at least one"

@@ -337,11 +337,23 @@ async def test_a_next_key_without_both_signatures_is_refused(api: Api) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "detail"),
     [
-        ("/v1/tokens", b'{"site": ""}', "expected a site of 1 to 200 characters"),
-        ("/v1/tokens", b'{"site": "a\\nb"}', "expected a site of 1 to 200 characters"),
-        ("/v1/tokens", b'{"site": "a", "valid_hours": 0}', "expected valid_hours of 1 to 720"),
-        ("/v1/tokens", b'{"site": "a", "valid_hours": 721}', "expected valid_hours of 1 to 720"),
-        ("/v1/devices/x/revoke", b'{"reason": ""}', "expected a reason of 1 to 500 characters"),
+        ("/v1/tokens", b'{"site": ""}', "site: expected 1 to 200 printable"),
+        (
+            "/v1/tokens",
+            b'{"site": "a\\nb"}',
+            "site: expected 1 to 200 printable",
+        ),
+        ("/v1/tokens", b'{"site": "a", "valid_hours": 0}', "valid_hours: expected 1 to 720, got 0"),
+        (
+            "/v1/tokens",
+            b'{"site": "a", "valid_hours": 721}',
+            "valid_hours: expected 1 to 720",
+        ),
+        (
+            "/v1/devices/x/revoke",
+            b'{"reason": ""}',
+            "reason: expected 1 to 500 printable",
+        ),
     ],
 )
 async def test_a_mistake_of_the_operators_is_told(

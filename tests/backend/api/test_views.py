@@ -96,6 +96,7 @@ async def test_the_summary_counts(api: Api) -> None:
         "refused": {"unbound_meter": 1, "implausible_jump": 1},
         "quality_permille": 500,
         "minted_uwh": 20 * KWH,
+        "minted_grid": "20.000000000",
         "orders": 2,
         "trades": 1,
         "settlements": 1,
@@ -172,6 +173,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
             ("GET", f"/v1/{what}")
             for what in ("health", "summary", "book", "trades", "zones", "ca")
         ),
+        ("GET", "/metrics"),
         *(("GET", f"/v1/{what}/{{wallet}}") for what in ("balances", "orders")),
         *(("POST", f"/v1/{what}") for what in ("orders", "amendments", "cancellations")),
         *(("POST", f"/v1/{what}") for what in ("standing-orders", "withdrawals")),

@@ -117,7 +117,7 @@ def test_a_breakers_pause_is_shown_with_its_end() -> None:
     ("words", "expected"),
     [
         (("halt", "--zone", "west", "--reason", "storm"), "expected one of north, south"),
-        (("halt", "--reason", ""), "expected a reason of 1 to 500 characters"),
+        (("halt", "--reason", ""), "reason: expected 1 to 500 printable characters"),
         (("halt", "--zone", "north"), "Missing option '--reason'"),
     ],
 )
