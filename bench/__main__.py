@@ -76,6 +76,14 @@ _MEANING = {
     "bytes_written_per_reading": "to the disk, by the agent, counted by the kernel",
 }
 
+_WHILE_ATTACKED = {
+    "p50_ms": "another client's call of the health page over a new connection, median",
+    "p99_ms": "the same, 99 of 100",
+    "failed": "calls without an answer",
+    "asked": "calls",
+    "peak_mib": "highest resident memory of the backend",
+}
+
 
 @app.command(epilog="Example: scripts/bench ingest --readings-per-frame 20 --json")
 def ingest(
@@ -206,6 +214,18 @@ def month(*, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: scripts/bench hostile --seconds 8")
+def hostile(
+    seconds: Annotated[float, typer.Option(min=2, max=60, help="For each attack.")] = 8.0,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Measure how others are served while one client of the API is hostile, in ten ways."""
+    from bench import hostile as bench  # noqa: PLC0415
+
+    _print("hostile", bench.run(seconds), as_json=as_json)
+
+
 def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(report) + "\n")
@@ -222,6 +242,9 @@ def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:
 
 def _meaning(key: str) -> str:
     """Return what a figure means; one of a certain line ends in its speed."""
+    attack, _, figure = key.rpartition(":")
+    if attack:
+        return _WHILE_ATTACKED[figure]
     return _MEANING.get(key, "") or _MEANING.get(key.rstrip("0123456789").rstrip("_"), "")
 
 

@@ -43,11 +43,11 @@ def _attacked(backend: BackendProcess, kind: str, seconds: float) -> dict[str, o
     if attacker is not None:
         attacker.wait(seconds + 10)
     return {
-        f"{kind}_p50_ms": round(percentile(took_ms, 50), 2) if took_ms else None,
-        f"{kind}_p99_ms": round(percentile(took_ms, 99), 2) if took_ms else None,
-        f"{kind}_failed": failed,
-        f"{kind}_asked": failed + len(took_ms),
-        f"{kind}_peak_mib": _peak_mib(backend.pid),
+        f"{kind}:p50_ms": round(percentile(took_ms, 50), 2) if took_ms else None,
+        f"{kind}:p99_ms": round(percentile(took_ms, 99), 2) if took_ms else None,
+        f"{kind}:failed": failed,
+        f"{kind}:asked": failed + len(took_ms),
+        f"{kind}:peak_mib": _peak_mib(backend.pid),
     }
 
 

@@ -6,6 +6,8 @@ uvicorn and its parser have none: they keep every header until the head is compl
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Any
 
@@ -63,7 +65,8 @@ class BoundedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self.app = self._answer
         self._connections = connections
         self._place = place
-        self._deadline: asyncio.TimerHandle | None = None
+        self._due_s = math.inf
+        self._watch: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._buffer = bytearray(_READ_BYTES)
         self._head_bytes = 0
@@ -81,7 +84,7 @@ class BoundedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end()
+        self._stop_watching()
         self._was_read()
         self._unset_keepalive_if_required()
         self._connections.leave(self._place)
@@ -120,7 +123,7 @@ class BoundedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        if self._deadline is None and not self._place.is_busy:
+        if self._due_s == math.inf and not self._place.is_busy:
             self._begin()  # even an empty line begins something that must end
         while data and not (self._lingers or self.transport.is_closing()):
             room = self._room()
@@ -199,12 +202,15 @@ class BoundedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     # --- what is answered -----------------------------------------------------------------------
 
-    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
-        """Let the application answer; the connection ends with an answer that comes too early."""
+    def _answer(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        """Let the application answer; the connection ends with an answer that comes too early.
+
+        There is no coroutine of its own around the application's, as each request would pay for it.
+        """
         cycle = scope["extensions"][_CYCLE]
         is_last = False
 
-        async def send_part(message: Any) -> None:
+        def send_part(message: Any) -> Awaitable[None]:
             nonlocal is_last
             if message["type"] == "http.response.start":
                 is_last = cycle.more_body or message["status"] in _TOO_LARGE
@@ -214,9 +220,11 @@ class BoundedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
             elif is_last and not message.get("more_body", False):
                 cycle.keep_alive = True  # else uvicorn closes at once, and the answer is lost
                 self._lingers = True
-            await send(message)
+            sent: Awaitable[None] = send(message)
+            return sent
 
-        await self._app(scope, receive, send_part)
+        answered: Awaitable[None] = self._app(scope, receive, send_part)
+        return answered
 
     def on_response_complete(self) -> None:
         if self._lingers:
@@ -251,23 +259,35 @@ class BoundedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
         """
         self._lingers = True
         self._unset_keepalive_if_required()
-        self._end()
+        self._stop_watching()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()
         is_sent = not self.transport.get_write_buffer_size()
-        self._deadline = self.loop.call_later(
-            _LINGER_S if is_sent else WRITE_TIMEOUT_S, self._abort
-        )
+        wait_s = _LINGER_S if is_sent else WRITE_TIMEOUT_S
+        self._watch = self.loop.call_later(wait_s, self._abort)
 
     def _begin(self) -> None:
-        self._end()
-        self._deadline = self.loop.call_later(REQUEST_TIMEOUT_S, self._abort)
+        self._due_s = self.loop.time() + REQUEST_TIMEOUT_S
+        if self._watch is None:
+            self._watch = self.loop.call_later(REQUEST_TIMEOUT_S, self._look)
 
     def _end(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._due_s = math.inf
+
+    def _look(self) -> None:
+        """Hang up if a request is overdue. A timer for each request would cost more than this."""
+        self._watch = None
+        left_s = self._due_s - self.loop.time()
+        if left_s <= 0:
+            self._abort()
+        elif left_s < math.inf:
+            self._watch = self.loop.call_later(left_s, self._look)
+
+    def _stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     def _wait_for_reader(self) -> None:
         if self._unread is None:

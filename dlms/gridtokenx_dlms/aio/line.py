@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import termios
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -161,6 +162,8 @@ class StreamLine:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self.heard_s = time.monotonic()
+        """When the other side sent something, or connected; by the monotonic clock."""
 
     @classmethod
     async def connect(cls, host: str, port: int) -> StreamLine:
@@ -189,6 +192,7 @@ class StreamLine:
             raise LinkError(f"the connection ended: {error.strerror or error}") from None
         if not data:
             raise LinkError("the connection ended")
+        self.heard_s = time.monotonic()
         return data
 
     async def write(self, data: bytes) -> None:

@@ -162,17 +162,27 @@ class HdlcServer:
 
 
 class TcpListener:
-    """Accepts at most `MAX_CONNECTIONS` connections at once, and runs `talk` for each."""
+    """Accepts at most `MAX_CONNECTIONS` connections at once, and runs `talk` for each.
+
+    One more is refused, as meters do it; or, with `makes_room`, the one that was silent longest is
+    closed for it, so that nobody keeps others out by saying nothing.
+    """
 
     def __init__(
-        self, talk: Callable[[StreamLine], Awaitable[None]], host: str, port: int = 0
+        self,
+        talk: Callable[[StreamLine], Awaitable[None]],
+        host: str,
+        port: int = 0,
+        *,
+        makes_room: bool = False,
     ) -> None:
         self._talk = talk
+        self._makes_room = makes_room
         self._host = host
         self.port = port
         """The port it listens on; where 0 was asked for, a free one after `start`."""
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], StreamLine] = {}
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
@@ -196,11 +206,19 @@ class TcpListener:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._tasks) >= MAX_CONNECTIONS:
-            writer.close()
-            return
-        task = asyncio.get_running_loop().create_task(self._serve(StreamLine(reader, writer)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            if not self._makes_room:
+                writer.close()
+                return
+            silent = min(self._tasks, key=lambda task: self._tasks[task].heard_s)
+            del self._tasks[silent]
+            silent.cancel()
+        line = StreamLine(reader, writer)
+        task = asyncio.get_running_loop().create_task(self._serve(line))
+        self._tasks[task] = line
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
 
     async def _serve(self, line: StreamLine) -> None:
         try:

@@ -221,7 +221,7 @@ class Listener:
             datagrams.close()
 
     async def _listen_on_tcp(self, port: int) -> None:
-        listener = TcpListener(self._talk, "", port)
+        listener = TcpListener(self._talk, "", port, makes_room=True)
         await listener.start()
         self.port = listener.port
         self.is_up = True

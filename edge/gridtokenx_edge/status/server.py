@@ -89,6 +89,7 @@ class StatusServer:
         self._faults = FaultLog(log)
         self._started_s = time.monotonic()
         self._open = 0
+        self._waiting: dict[asyncio.StreamWriter, None] = {}
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
@@ -112,16 +113,20 @@ class StatusServer:
         self._stopped.set()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._open >= _MOST_CONNECTIONS:
-            writer.close()
-            return
+        if len(self._waiting) >= _MOST_CONNECTIONS:  # else eight that wait keep all others out
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            oldest.transport.abort()
+        self._waiting[writer] = None
         self._open += 1
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 await self._respond(reader, writer)
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # a client that is slow, gone or no browser does not matter
+            # a client that is slow, gone or no browser does not matter
+            writer.transport.abort()  # what waits to be read would keep it open
         finally:
+            self._waiting.pop(writer, None)
             self._open -= 1
             writer.close()
 

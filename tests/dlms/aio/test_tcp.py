@@ -175,6 +175,29 @@ async def test_only_so_many_connections_are_held() -> None:
             line.close()
 
 
+async def test_the_connection_that_was_silent_longest_makes_room() -> None:
+    message = WrapperMessage(source=16, destination=1, message=b"?").to_bytes()
+    listener = TcpListener(
+        lambda line: talk_wrapper(line, associate, Conduct, 5.0), HOST, makes_room=True
+    )
+    await listener.start()
+    lines = [await StreamLine.connect(HOST, listener.port) for _ in range(MAX_CONNECTIONS)]
+    for line in (*lines[1:], lines[0]):  # the second is the one that was heard first of all
+        await line.write(message)
+        assert await line.read()
+    one_more = await StreamLine.connect(HOST, listener.port)
+    await one_more.write(message)
+    async with asyncio.timeout(2):
+        assert await one_more.read()
+        with pytest.raises(LinkError, match="the connection ended"):
+            await lines[1].read()
+    await lines[0].write(message)
+    assert await lines[0].read()
+    for line in (*lines, one_more):
+        line.close()
+    await listener.stop()
+
+
 @pytest.mark.parametrize("size", [2, 4])
 async def test_hdlc_passes_through_a_device_server(size: int) -> None:
     stations = [Device(station=Station(address, associate)) for address in (17, 18)]
