@@ -55,8 +55,8 @@ BACKEND: Table = {
     "series": "engine journal core.messages core.model errors memory",
     "replay": ("series signatures journal core.machine core.state core.messages core.model errors"),
     "config": "grid_data core.sharing core.model errors",
-    "enrolment": "config engine signatures core.messages errors",
-    "ingest": "config engine signatures journal core.messages core.model errors",
+    "enrolment": "config engine signatures core.messages errors repeat_log",
+    "ingest": "config engine signatures journal core.messages core.model errors repeat_log",
     # statements
     "statements.model": "errors",
     "statements.fold": "statements.model journal core.sharing core.messages core.model errors",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gridtokenx_backend.config.settings import Settings
@@ -17,6 +16,7 @@ from gridtokenx_backend.engine.writer import Overloaded, Writer
 from gridtokenx_backend.enrolment.authority import Authority
 from gridtokenx_backend.enrolment.tls_certificates import CsrError, requested_key
 from gridtokenx_backend.errors import CannotStart
+from gridtokenx_backend.repeat_log import RepeatLog
 from gridtokenx_backend.signatures.verifier import Verifier
 from gridtokenx_backend.signatures.verify_worker import SignatureJob
 from gridtokenx_wire.enrolment import (
@@ -28,8 +28,6 @@ from gridtokenx_wire.enrolment import (
 )
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.keys import device_id, device_text
-
-log = structlog.get_logger()
 
 
 class NotEnrolled(Exception):
@@ -60,6 +58,7 @@ class EnrolmentService:
         self.authority = authority
         self._broker_host = enrolment.broker_host or broker.host
         self._broker_port = enrolment.broker_port or broker.port
+        self._repeats = RepeatLog()
         self._days = enrolment.certificate_days
         self._writer = writer
         self._verifier = verifier
@@ -118,7 +117,7 @@ class EnrolmentService:
             )
         except (OSError, CannotStart) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            log.error("no certificate can be stored", device=name, error=reason)
+            self._repeats.warn_about("no certificate can be stored", name, error=reason)
             raise Overloaded("the certificate cannot be stored; ask again later") from None
         async with self._writer.durable_state() as community:
             known = community.devices[device]

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
-import structlog
 
 from gridtokenx_backend.core.messages.inputs import FrameInput
 from gridtokenx_backend.core.messages.outcomes import FrameRefused
@@ -21,6 +20,7 @@ from gridtokenx_backend.core.model.registry import Device
 from gridtokenx_backend.engine.writer import ClockInDoubt, Committed, Overloaded
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.ingest.frame_intake import FrameIntake, is_suspect
+from gridtokenx_backend.ingest.frame_log import FrameLog
 from gridtokenx_backend.ingest.mqtt_packets import Publication
 from gridtokenx_backend.ingest.mqtt_source import FrameSource
 from gridtokenx_backend.ingest.state_notices import StateNotices
@@ -30,7 +30,6 @@ from gridtokenx_wire.topics import device_of_frames_topic
 _BATCHES_AHEAD = 2
 _RETRY_S = 0.1
 _SUSPECTS = 256
-log = structlog.get_logger()
 
 
 class _Checking(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +60,7 @@ class MqttIntake:
         self._suspects: asyncio.Queue[tuple[FrameInput, FrameRefused]] = asyncio.Queue(_SUSPECTS)
         self._checking: asyncio.Queue[_Checking] = asyncio.Queue(_BATCHES_AHEAD)
         self._submitted: asyncio.Queue[_Submitted] = asyncio.Queue(_BATCHES_AHEAD)
+        self._log = FrameLog()
         self._heard_ms: dict[bytes, int] = {}
         self.dropped: Counter[FrameRefusal] = Counter()
 
@@ -90,20 +90,22 @@ class MqttIntake:
     async def _submit(self) -> None:
         while True:
             batch = await self._checking.get()
-            inputs = self._accepted(await batch.checked)
+            inputs = self._accepted(batch.messages, await batch.checked)
             committed = await self._enqueue(inputs)
             await self._submitted.put(
                 _Submitted(messages=batch.messages, inputs=inputs, committed=committed)
             )
 
-    def _accepted(self, checked: Sequence[FrameInput | FrameRefusal]) -> list[FrameInput]:
+    def _accepted(
+        self, messages: Sequence[Publication], checked: Sequence[FrameInput | FrameRefusal]
+    ) -> list[FrameInput]:
         """Return the frames that passed the check, and count the others."""
         inputs: list[FrameInput] = []
-        for each in checked:
+        for message, each in zip(messages, checked, strict=True):
             if isinstance(each, FrameRefusal):
                 self.dropped[each] += 1
+                self._log.dropped(each, device_of_frames_topic(message.topic))
             else:
-                _log_left_out(each)
                 inputs.append(each)
         return inputs
 
@@ -139,6 +141,8 @@ class MqttIntake:
             for input_, result in zip(batch.inputs, results, strict=True):
                 if type(result) is FrameRefused:
                     self._note_refused(input_, result)
+                elif input_.frame.gap is not None and input_.frame.left_out:
+                    self._log.left_out(input_.frame)
             for device, ack in self._intake.sealed_acks(results):
                 self._source.send_ack(device, ack)
             self._source.release(batch.messages)
@@ -150,6 +154,7 @@ class MqttIntake:
         wait for that, it is left out: an honest gateway sends its frame again.
         """
         self.dropped[refused.reason] += 1
+        self._log.dropped(refused.reason, device_text(refused.device))
         self._notices.answer(refused)
         if is_suspect(refused):
             with suppress(asyncio.QueueFull):
@@ -162,15 +167,3 @@ class MqttIntake:
                 settled = await self._intake.settle(input_, refused)
                 for device, ack in self._intake.sealed_acks([settled]):
                     self._source.send_ack(device, ack)
-
-
-def _log_left_out(frame_input: FrameInput) -> None:
-    frame = frame_input.frame
-    if frame.left_out:
-        log.warning(
-            "a gateway left readings out",
-            device=device_text(frame.device),
-            first_seq=frame.first_seq,
-            last_seq=frame.seq,
-            readings=frame.left_out,
-        )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from gridtokenx_backend.config.settings import BrokerSection
 from gridtokenx_backend.ingest.mqtt_packets import Publication, encode_puback, encode_publish
 from gridtokenx_backend.ingest.mqtt_socket import BufferedSocket, open_socket
+from gridtokenx_backend.repeat_log import RepeatLog
 from gridtokenx_wire.topics import acks_topic, frames_topic
 
 MAX_BATCH = 512
@@ -29,6 +31,8 @@ _MAX_BATCH_BYTES = 1 << 19
 _PAUSE_ABOVE, _PAUSE_ABOVE_BYTES = 8_192, 64 << 20
 _FIRST_RETRY_S = 0.2
 _LONGEST_RETRY_S = 15.0
+# A connection that lasted so long was a good one: after it, the first pause is short again.
+_STEADY_S = 10.0
 _CONNACK_TIMEOUT_S = 10.0
 log = structlog.get_logger()
 
@@ -73,6 +77,7 @@ class MqttSource:
         self._paused = False
         self._socket: BufferedSocket | None = None
         self.connected = False
+        self._repeats = RepeatLog()
         self._client = self._make_client()
 
     def _make_client(self) -> _Client:
@@ -94,9 +99,11 @@ class MqttSource:
         try:
             while True:
                 if await self._connect():
-                    retry_s = _FIRST_RETRY_S
+                    began_s = time.monotonic()
                     await self._stay_connected()
-                    log.warning("lost the broker; connecting again")
+                    if time.monotonic() - began_s >= _STEADY_S:
+                        retry_s = _FIRST_RETRY_S
+                    self._warn("lost the broker; connecting again")
                 self._drop_connection()
                 await asyncio.sleep(retry_s * random.uniform(0.5, 1.5))  # noqa: S311
                 retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
@@ -111,8 +118,7 @@ class MqttSource:
         try:
             sock = await asyncio.to_thread(open_socket, broker.host, broker.port, self._tls)
         except OSError as error:
-            where = f"{broker.host}:{broker.port}"
-            log.warning("no broker; trying again", broker=where, error=str(error))
+            self._warn("no broker; trying again", error=str(error))
             return False
         self._lost.clear()
         self._socket = BufferedSocket(sock, self._lost.set)
@@ -132,6 +138,10 @@ class MqttSource:
             if not self.connected and asyncio.get_running_loop().time() > deadline:
                 return
 
+    def _warn(self, event: str, **fields: str) -> None:
+        """Log what goes wrong with the broker, once a minute, however often it does."""
+        self._repeats.warn_about(event, f"{self._broker.host}:{self._broker.port}", **fields)
+
     def _drop_connection(self) -> None:
         self.connected = self._paused = False
         if self._socket is not None:
@@ -140,7 +150,7 @@ class MqttSource:
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, *_: Any) -> None:
         if code.is_failure:
-            log.error("the broker refused the connection", reason=str(code))
+            self._warn("the broker refused the connection", reason=str(code))
             self._lost.set()
             return
         self.connected = True
@@ -165,7 +175,7 @@ class MqttSource:
                     self._paused = True
                     break
         except (OSError, ValueError) as error:
-            log.warning("the connection to the broker broke", error=str(error))
+            self._warn("the connection to the broker broke", error=str(error))
             self._lost.set()
         if self._inbox:
             self._arrived.set()
