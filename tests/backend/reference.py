@@ -93,7 +93,7 @@ class Reference:
 
     # --- terms ----------------------------------------------------------------------------------
 
-    def configure(self, document: dict[str, Any]) -> None:
+    def configure(self, document: dict[str, Any], at_ms: int) -> None:
         self.entries += 1
         self.market = document["market"]
         steps = (
@@ -120,7 +120,8 @@ class Reference:
                 continue
             if meter.terms.get("epoch", 0) != terms.get("epoch", 0):
                 meter.epochs.append([])
-            meter.device, meter.owner, meter.terms = terms["device"], terms["owner"], terms
+            meter.give(terms["owner"], at_ms)
+            meter.device, meter.terms = terms["device"], terms
 
     def _pays(self, price: int, lot: int) -> bool:
         return price * lot // KWH > math.ceil(
@@ -235,9 +236,9 @@ class Reference:
     def _mint(self) -> None:
         for meter in self.meters.values():
             fresh = meter.due() - meter.minted
-            if fresh:
-                self.transfers.append(("GRID", "issuer", meter.owner, fresh))
-                meter.minted += fresh
+            for owner, part in meter.parts(fresh):
+                self.transfers.append(("GRID", "issuer", owner, part))
+            meter.minted += fresh
 
     # --- orders ---------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 KWH = 10**9
@@ -44,6 +45,33 @@ class Metered:
     minted: int = 0
     gaps: list[tuple[Point, Point]] = field(default_factory=list)
     opened_ms: int = 0
+    former: tuple[str, int] | None = None
+    """Who owned it before, and up to which bound of intervals."""
+    minted_ms: int = -1
+    """The time of the newest reading when its surplus was minted last."""
+
+    def give(self, owner: str, at_ms: int) -> None:
+        """The interval of the change is the new owner's."""
+        if owner != self.owner:
+            self.former = self.owner, at_ms - at_ms % QUARTER_MS
+            self.owner = owner
+
+    def parts(self, fresh: int) -> list[tuple[str, int]]:
+        """Whose new surplus is, of a meter that does not subtract its import."""
+        accepted = self.epochs[-1]
+        if not accepted:
+            return []
+        before_ms, self.minted_ms = self.minted_ms, max(self.minted_ms, accepted[-1][0])
+        if self.former is None or not before_ms < self.former[1] <= accepted[-1][0]:
+            return [(self.owner, fresh)]
+        name, until_ms = self.former
+        at_change = accepted[0][2]
+        for before, after in pairwise(accepted):
+            if before[0] < until_ms <= after[0]:
+                share = Fraction(until_ms - before[0], after[0] - before[0])
+                at_change = before[2] + int(share * (after[2] - before[2]))
+        later = min(fresh, accepted[-1][2] - at_change)
+        return [(self.owner, later), (name, fresh - later)]
 
     def surplus(self, reading: tuple[int, int, int]) -> int:
         _, imported, exported = reading

@@ -139,7 +139,7 @@ class CoreAgainstReference(RuleBasedStateMachine):
         before = len(self.reference.transfers)
         terms = copy.deepcopy(self.terms)
         self.apply(inputs.configuration_input(convert_terms(core_terms(terms))))
-        self.reference.configure(terms)
+        self.reference.configure(terms, self.at_ms)
         self._moved_as(before)
 
     @rule(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from gridtokenx_backend.core.messages.inputs import FrameInput
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefused
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
-from gridtokenx_backend.core.minting import chain, minting
+from gridtokenx_backend.core.minting import chain, minting, owner_parts
 from gridtokenx_backend.core.model.ledger import Movement
 from gridtokenx_backend.core.model.registry import Device, Meter
 from gridtokenx_backend.core.oracle import registers, validation
@@ -49,7 +47,7 @@ def apply_frame(
             verdicts=known,
         )
     verdicts, accepted = _judge_readings(community, frame, at_ms)
-    movements = _mint(community, accepted.advanced.values(), at_ms)
+    movements = _mint(community, accepted, at_ms)
     if community.active_terms.sharing.is_sharing:
         for name, rows in accepted.intervals.items():
             community.sharing.note(name, rows)
@@ -151,16 +149,20 @@ def _bound_meter(community: Community, sender: Device, name: str) -> Meter | Non
     return meter if community.devices[meter.device].line == sender.line else None
 
 
-def _mint(community: Community, meters: Iterable[Meter], at_ms: int) -> list[Movement]:
-    """Mint each meter's surplus beyond its settled mark to its owner, and move the mark.
+def _mint(community: Community, accepted: AcceptedReadings, at_ms: int) -> list[Movement]:
+    """Mint each meter's surplus beyond its settled mark to its owner of then, and move the mark.
 
     A mint that the ledger refuses (64 bits are full) leaves the mark, so the energy stays due.
     """
     movements: list[Movement] = []
-    for meter in meters:
+    for meter in accepted.advanced.values():
         newest_uwh = registers.surplus_uwh(meter)
         minted_uwh = newest_uwh - meter.settled_uwh
         if minted_uwh <= 0:
+            continue
+        if meter.former_owners:
+            rows = accepted.intervals.get(meter.id, ())
+            movements += owner_parts.mint(community, meter, rows, minted_uwh, at_ms)
             continue
         minted = minting.mint(community, meter, meter.owner, minted_uwh, at_ms)
         if minted is not None:
