@@ -32,6 +32,7 @@ Finding = tuple[str, str]
 """A key path, and what was expected there."""
 
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,3}")
+_NODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SERIAL = re.compile(r"[A-Za-z0-9._/-]+")
 _SUNSPEC_ID = re.compile(r"[A-Z0-9]+-[A-Za-z0-9._/-]+")
 _MOST_INSTANCES = 100
@@ -147,6 +148,8 @@ def _check_home_assistant(config: EdgeConfig, path: Path) -> Iterator[Finding]:
         yield "home_assistant.port", f"expected 1 to 65535, got {home_assistant.port}"
     if not _PREFIX.fullmatch(home_assistant.prefix):
         yield "home_assistant.prefix", "expected letters, digits, - or _, with / between them"
+    if home_assistant.node and not _NODE.fullmatch(home_assistant.node):
+        yield "home_assistant.node", "expected at most 64 letters, digits, - or _"
     if home_assistant.insecure and home_assistant.ca:
         yield "home_assistant.insecure", "expected false where ca is set"
     if home_assistant.password_file and not home_assistant.username:

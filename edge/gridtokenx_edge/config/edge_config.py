@@ -167,7 +167,11 @@ class StatusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[home_assistant]`: the broker of the house itself, never the community's."""
+    """`[home_assistant]`: the broker of the house itself, never the community's.
+
+    `node` is what topics call this gateway. It is needed where two gateways of one site share the
+    broker.
+    """
 
     enabled: bool = False
     host: str = ""
@@ -175,6 +179,7 @@ class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     username: str = ""
     password_file: str = ""
     prefix: str = "homeassistant"
+    node: str = ""
     insecure: bool = False
     ca: str = ""
 

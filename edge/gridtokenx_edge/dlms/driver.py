@@ -73,6 +73,7 @@ def _where(bus: DlmsBus) -> str:
 def _model(meter: DlmsMeter) -> MeterModel:
     profile = load_dlms(meter.profile)
     return MeterModel(
+        name=profile.name,
         address=logical_device_of(meter, profile),
         maker=profile.maker,
         is_contested=profile.confidence == "contested",

@@ -89,6 +89,7 @@ def _where(bus: BusConfig) -> str:
 def _model(meter: MeterConfig) -> MeterModel:
     profile = load_any(meter.profile)
     return MeterModel(
+        name=profile.name,
         address=meter.address,
         maker=profile.maker if isinstance(profile, Profile) else "",
         is_contested=profile.confidence == "contested",

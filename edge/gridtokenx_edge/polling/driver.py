@@ -81,6 +81,8 @@ class MeterModel(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a meter from its config and its profile, for people."""
 
     address: int
+    name: str = ""
+    """As its profile says it, such as `ABB B21 (1-phase)`."""
     maker: str = ""
     """Empty where the profile is that of many makers."""
     is_contested: bool = False

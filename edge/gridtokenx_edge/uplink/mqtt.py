@@ -123,6 +123,7 @@ class MqttConnection:
         client.on_disconnect = self._disconnected
         client.on_message = self._received
         client.on_subscribe = self._subscribed
+        client.on_unsubscribe = self._unsubscribed
         client.on_publish = self._published
         client.on_log = self._logged
         client.on_socket_close = self._socket_closes
@@ -158,6 +159,11 @@ class MqttConnection:
     async def subscribe(self, topic: str) -> None:
         """Subscribe, and wait for the broker's consent. Raises MqttError."""
         code, mid = self._client.subscribe(topic, qos=1)
+        await self._acked(code, mid)
+
+    async def unsubscribe(self, topic: str) -> None:
+        """End a subscription. Raises MqttError."""
+        code, mid = self._client.unsubscribe(topic)
         await self._acked(code, mid)
 
     def publish(self, topic: str, payload: bytes, qos: int) -> None:
@@ -273,6 +279,11 @@ class MqttConnection:
                 ack.set_exception(self._error(BrokerFault.NOT_AUTHORISED, reason))
             else:
                 ack.set_result(None)
+
+    def _unsubscribed(self, _client: Any, _data: Any, mid: int, _codes: Any, _more: Any) -> None:
+        ack = self._acks.get(mid)
+        if ack and not ack.done():
+            ack.set_result(None)
 
     def _published(self, _client: Any, _data: Any, mid: int, code: Any, _more: Any) -> None:
         ack = self._acks.get(mid)

@@ -14,10 +14,21 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gridtokenx_edge.config.edge_config import MeterConfig
-from gridtokenx_edge.home_assistant.discovery import GatewayTopics, sensor_configs, state_message
+from gridtokenx_edge.home_assistant.discovery import (
+    GatewayTopics,
+    gateway_configs,
+    gateway_message,
+    node_name,
+    sensor_configs,
+    state_message,
+)
+from gridtokenx_edge.home_assistant.names import meter_names
+from gridtokenx_edge.meters.profile import load_profile
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
-NAMES = GatewayTopics(prefix="homeassistant", device="quklnhpxgrcyvf6hpnl4bjyxna", version="1.2.3")
+NAMES = GatewayTopics(
+    prefix="homeassistant", node="lane-roof", name="Gateway roof", version="1.2.3"
+)
 METER = MeterConfig(id="ABB-12/3", profile="abb_b23", address=1, poll_every_s=10)
 # https://www.home-assistant.io/integrations/sensor.mqtt/, "Configuration variables", and .../mqtt/
 # for `device` and `origin`: what is not there is refused by Home Assistant.
@@ -36,33 +47,85 @@ DEVICE_FIELDS = {
 
 
 def configs(present: set[str]) -> dict[str, dict[str, Any]]:
-    made = sensor_configs(NAMES, METER, "ABB", 10.0, present)
+    model = load_profile(METER.profile)
+    names = meter_names(METER.id, METER.profile, model.maker, model.name)
+    made = sensor_configs(NAMES, METER, names, 10.0, present)
     return {topic: json.loads(payload) for topic, payload in made.items()}
 
 
 def test_each_value_is_a_sensor_as_home_assistant_wants_it() -> None:
     found = configs({"import_kwh", "export_kwh", "power_w"})
-    node = "homeassistant/sensor/gridtokenx_quklnhpxgrcyvf6hpnl4bjyxna"
+    node = "homeassistant/sensor/gridtokenx_ABB-12_2f_3"
     assert found.keys() == {
-        f"{node}/ABB-12_2f_3_{value}/config" for value in ("import_kwh", "export_kwh", "power_w")
+        f"{node}/{value}/config" for value in ("import_kwh", "export_kwh", "power_w")
     }
     for sensor in found.values():
         assert sensor.keys() <= SENSOR_FIELDS
         assert sensor["device"].keys() <= DEVICE_FIELDS
         assert sensor["device"]["serial_number"] == "12/3"
+        assert sensor["device"]["via_device"] == "gridtokenx_gateway_lane-roof"
+        assert sensor["device"]["name"] == "ABB 12/3"
+        assert sensor["device"]["manufacturer"] == "ABB"
+        assert sensor["device"]["model"] == "B23, B24, A43, A44"
         assert sensor["origin"] == {"name": "GridTokenX", "sw_version": "1.2.3"}
         assert sensor["expire_after"] == 60, "three polls and half a minute"
         assert sensor["availability_topic"] == NAMES.availability
         assert sensor["state_topic"] == NAMES.state("ABB-12/3")
-    energy = found[f"{node}/ABB-12_2f_3_import_kwh/config"]
+    energy = found[f"{node}/import_kwh/config"]
     assert energy["device_class"] == "energy"
     assert energy["state_class"] == "total_increasing"
     assert energy["unit_of_measurement"] == "kWh"
-    power = found[f"{node}/ABB-12_2f_3_power_w/config"]
+    power = found[f"{node}/power_w/config"]
     assert (power["device_class"], power["state_class"]) == ("power", "measurement")
     assert power["unit_of_measurement"] == "W"
     ids = [sensor["unique_id"] for sensor in found.values()]
     assert len(set(ids)) == 3
+
+
+def test_the_gateway_is_a_device_of_its_own() -> None:
+    found = {topic: json.loads(text) for topic, text in gateway_configs(NAMES).items()}
+    assert len(found) == 4
+    for topic, sensor in found.items():
+        assert topic.endswith("/config")
+        fields = SENSOR_FIELDS | {"payload_on", "payload_off"}
+        assert sensor.keys() <= fields
+        assert sensor["device"].keys() <= DEVICE_FIELDS
+        assert sensor["device"]["identifiers"] == ["gridtokenx_gateway_lane-roof"]
+        assert sensor["device"]["sw_version"] == "1.2.3"
+        value = sensor["value_template"].removeprefix("{{ value_json.").removesuffix(" }}")
+        state = gateway_message(is_connected=True, unacked=3, version="1.2.3", trouble="t" * 300)
+        assert len(str(state[value])) <= 255
+    assert {sensor["name"] for sensor in found.values()} == {
+        "Community's broker", "Frames without an ack", "Version", "Trouble",
+    }  # fmt: skip
+
+
+def test_no_topic_or_id_names_the_gateways_key() -> None:
+    assert "device" not in GatewayTopics.__struct_fields__
+    assert node_name("", "lane", "Sonnenweg 3, Dach") == "lane-Sonnenweg-3-Dach"
+    assert node_name("", "lane", "") == "lane"
+    assert node_name("attic", "lane", "roof") == "attic"
+
+
+@pytest.mark.parametrize(
+    ("meter", "profile", "maker", "model", "name"),
+    [
+        ("CARLO-GAVAZZI-7", "cg", "CARLO-GAVAZZI", "Carlo Gavazzi EM340 (3-phase)",
+         "Carlo Gavazzi 7: Carlo Gavazzi EM340"),
+        ("LANDISGYR-LGZ1", "lg", "LANDISGYR", "Landis+Gyr E450",
+         "Landis+Gyr LGZ1: Landis+Gyr E450"),
+        ("BG-ETECH-9", "bg", "BG-ETECH", "B+G e-tech DS100 (3-phase)",
+         "B+G e-tech 9: B+G e-tech DS100"),
+        ("FRONIUS-123", "sunspec_meter", "", "SunSpec meter (models 201 to 204)",
+         "Fronius 123:  SunSpec meter"),
+        ("OWN-5", "own.toml", "OWN", "A meter", "Own 5: Own A meter"),
+    ],
+)  # fmt: skip
+def test_meters_have_names_for_people(
+    meter: str, profile: str, maker: str, model: str, name: str
+) -> None:
+    made = meter_names(meter, profile, maker, model)
+    assert f"{made.name}: {made.maker} {made.model}" == name
 
 
 @pytest.mark.parametrize(
@@ -154,7 +217,7 @@ async def test_the_house_sees_its_meters_and_the_community_does_not(
         assert home.last(availability) == b"online"
 
         later = House(house.port)  # subscribes now: descriptions are there, old values are not
-        await wait_until(lambda: len(later.retained) == 4)
+        await wait_until(lambda: len(later.retained) == 8)
         assert topic not in later.retained
         agent.send_signal(signal.SIGKILL)
         await wait_until(lambda: home.last(availability) == b"offline")
@@ -170,7 +233,11 @@ def states(home: House) -> list[bytes]:
 
 def described(home: House) -> tuple[str, dict[str, dict[str, Any]]]:
     """The state topic, and each sensor by its name."""
-    sensors = [json.loads(payload) for topic, payload in home.messages if topic.endswith("/config")]
+    sensors = [
+        json.loads(payload)
+        for topic, payload in home.messages
+        if topic.endswith("/config") and payload and "gridtokenx_gateway" not in topic
+    ]
     (topic,) = {sensor["state_topic"] for sensor in sensors}
     return topic, {sensor["name"]: sensor for sensor in sensors}
 
