@@ -23,6 +23,7 @@ from gridtokenx_backend.enrolment.broker_access import BrokerAccess
 from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.ingest.acks import AckSigner
+from gridtokenx_backend.ingest.budget import Budgets, OwnersInForce
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
@@ -112,12 +113,14 @@ def _assemble(settings: Settings, resources: Resources, writer: Writer) -> Backe
     source = MqttSource(settings.backend.broker, community, resources.tls)
     notices = StateNotices(intake.devices, signer, resources.clock, source.send_ack)
     writer.followers.append(notices.follow)
+    owners = OwnersInForce(writer.community.meters, lambda: writer.community.active_terms)
+    budgets = Budgets(settings.backend.budget, owners)
     return Backend(
         writer=writer,
         journal=resources.journal,
         verifier=resources.verifier,
         intake=intake,
-        mqtt_intake=MqttIntake(source, intake, notices),
+        mqtt_intake=MqttIntake(source, intake, notices, budgets),
         source=source,
         clock=resources.clock,
         operator_token=resources.operator_token,

@@ -72,9 +72,13 @@ class Link:
 
     def no_ack(self) -> bool:
         """Return whether no ack is among what was received so far."""
+        return not self.has_ack()
+
+    def has_ack(self) -> bool:
+        """Return whether an ack is among what was received so far."""
         answers = [body for kind, body in self._packets if kind & 0xF0 == _PUBLISH]
         sealed = [body[2 + int.from_bytes(body[:2], "big") :] for body in answers]
-        return not any(isinstance(open_answer(each, self._key), Ack) for each in sealed)
+        return any(isinstance(open_answer(each, self._key), Ack) for each in sealed)
 
     async def subscribe(self, topic: str) -> None:
         self._writer.write(subscribe_packet(topic))

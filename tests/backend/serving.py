@@ -13,12 +13,13 @@ from tests.backend.village import NAME, Resident, Village, convert_terms, frame_
 
 from gridtokenx_backend.api.app import make_app
 from gridtokenx_backend.api.backend import Backend
-from gridtokenx_backend.config.settings import BrokerSection, Settings
+from gridtokenx_backend.config.settings import BrokerSection, BudgetSection, Settings
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.enrolment.authority import open_authority
 from gridtokenx_backend.enrolment.enrolment_service import EnrolmentService
 from gridtokenx_backend.ingest.acks import AckSigner
+from gridtokenx_backend.ingest.budget import Budgets, Owners
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
@@ -92,12 +93,13 @@ async def api_on(
         following = asyncio.create_task(series.run())
         clock = StandingClock()
         notices = StateNotices(intake.devices, signer, clock, source.send_ack)
+        budgets = Budgets(BudgetSection(), lambda: Owners(()))
         backend = Backend(
             writer=writer,
             journal=journal,
             verifier=verifier,
             intake=intake,
-            mqtt_intake=MqttIntake(source, intake, notices),
+            mqtt_intake=MqttIntake(source, intake, notices, budgets),
             source=source,
             clock=clock,
             operator_token=TOKEN,

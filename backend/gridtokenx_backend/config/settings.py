@@ -76,11 +76,34 @@ class EnrolmentSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     certificate_days: int = 3650
 
 
+_LEAST_BUDGET = {
+    "device_kib_per_s": 1,
+    "device_burst_mib": 1,
+    "device_readings_per_s": 1,
+    "device_burst_readings": 1000,
+    "member_factor": 1,
+}
+
+
+class BudgetSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one gateway may send for good, and at once. A member may have `member_factor` times it.
+
+    A gateway that sends more is told to slow down, and its frames are left unacked for a while.
+    """
+
+    device_kib_per_s: int = 512
+    device_burst_mib: int = 16
+    device_readings_per_s: int = 10_000
+    device_burst_readings: int = 500_000
+    member_factor: int = 4
+
+
 class BackendConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backend: BackendSection = BackendSection()
     broker: BrokerSection = BrokerSection()
     api: ApiSection = ApiSection()
     enrolment: EnrolmentSection = EnrolmentSection()
+    budget: BudgetSection = BudgetSection()
     clock: ClockConfig = ClockConfig()
 
 
@@ -183,6 +206,9 @@ def _check_backend(config: BackendConfig) -> Iterator[tuple[str, str]]:
         yield "enrolment.broker_port", "expected 1 to 65535, or 0 for that of [broker]"
     if not 1 <= enrolment.certificate_days <= LONGEST_DAYS:
         yield "enrolment.certificate_days", f"expected 1 to {LONGEST_DAYS}"
+    for name, least in _LEAST_BUDGET.items():
+        if getattr(config.budget, name) < least:
+            yield f"budget.{name}", f"expected at least {least}"
     if not 0 <= config.backend.verify_workers <= 64:
         yield "backend.verify_workers", "expected 0 to 64"
     if config.backend.snapshot_every < 1:

@@ -19,6 +19,7 @@ from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.core.model.registry import Device
 from gridtokenx_backend.engine.writer import ClockInDoubt, Committed, Overloaded
 from gridtokenx_backend.errors import JournalUnavailable
+from gridtokenx_backend.ingest.budget import Budgets
 from gridtokenx_backend.ingest.frame_intake import FrameIntake, is_suspect
 from gridtokenx_backend.ingest.frame_log import FrameLog
 from gridtokenx_backend.ingest.mqtt_packets import Publication
@@ -36,6 +37,7 @@ class _Checking(msgspec.Struct, frozen=True, kw_only=True):
     """A batch whose frames are being checked."""
 
     messages: Sequence[Publication]
+    frames: Sequence[Publication]
     checked: asyncio.Task[list[FrameInput | FrameRefusal]]
 
 
@@ -53,10 +55,13 @@ class MqttIntake:
     `dropped` counts the frames that were not stored, by reason.
     """
 
-    def __init__(self, source: FrameSource, intake: FrameIntake, notices: StateNotices) -> None:
+    def __init__(
+        self, source: FrameSource, intake: FrameIntake, notices: StateNotices, budgets: Budgets
+    ) -> None:
         self._source = source
         self._intake = intake
         self._notices = notices
+        self._budgets = budgets
         self._suspects: asyncio.Queue[tuple[FrameInput, FrameRefused]] = asyncio.Queue(_SUSPECTS)
         self._checking: asyncio.Queue[_Checking] = asyncio.Queue(_BATCHES_AHEAD)
         self._submitted: asyncio.Queue[_Submitted] = asyncio.Queue(_BATCHES_AHEAD)
@@ -80,17 +85,26 @@ class MqttIntake:
         devices = self._intake.devices
         while True:
             messages = await self._source.batch()
-            frames = [
-                (devices.get(parse_device(device_of_frames_topic(each.topic))), each.payload)
-                for each in messages
-            ]
+            frames: list[tuple[Device | None, bytes]] = []
+            affordable: list[Publication] = []
+            for message in messages:
+                name = parse_device(device_of_frames_topic(message.topic))
+                if wait_ms := self._budgets.wait_ms(name):
+                    self.dropped[FrameRefusal.OVER_BUDGET] += 1
+                    self._log.dropped(FrameRefusal.OVER_BUDGET, device_text(name))
+                    self._notices.answer(FrameRefusal.OVER_BUDGET, name, wait_ms)
+                    continue
+                affordable.append(message)
+                frames.append((devices.get(name), message.payload))
             checked = tasks.create_task(self._intake.check(frames))
-            await self._checking.put(_Checking(messages=messages, checked=checked))
+            await self._checking.put(
+                _Checking(messages=messages, frames=affordable, checked=checked)
+            )
 
     async def _submit(self) -> None:
         while True:
             batch = await self._checking.get()
-            inputs = self._accepted(batch.messages, await batch.checked)
+            inputs = self._accepted(batch.frames, await batch.checked)
             committed = await self._enqueue(inputs)
             await self._submitted.put(
                 _Submitted(messages=batch.messages, inputs=inputs, committed=committed)
@@ -99,14 +113,20 @@ class MqttIntake:
     def _accepted(
         self, messages: Sequence[Publication], checked: Sequence[FrameInput | FrameRefusal]
     ) -> list[FrameInput]:
-        """Return the frames that passed the check, and count the others."""
+        """Return the frames that passed the check and spend their budget; count the others."""
         inputs: list[FrameInput] = []
+        sizes: Counter[bytes] = Counter()
+        readings: Counter[bytes] = Counter()
         for message, each in zip(messages, checked, strict=True):
             if isinstance(each, FrameRefusal):
                 self.dropped[each] += 1
                 self._log.dropped(each, device_of_frames_topic(message.topic))
             else:
                 inputs.append(each)
+                sizes[each.frame.device] += len(each.raw)
+                readings[each.frame.device] += len(each.frame.time_ms)
+        for device, size in sizes.items():
+            self._budgets.spend(self._intake.devices[device], size, readings[device])
         return inputs
 
     async def _enqueue(self, inputs: list[FrameInput]) -> asyncio.Future[list[Committed]]:
@@ -155,7 +175,7 @@ class MqttIntake:
         """
         self.dropped[refused.reason] += 1
         self._log.dropped(refused.reason, device_text(refused.device))
-        self._notices.answer(refused)
+        self._notices.answer(refused.reason, refused.device)
         if is_suspect(refused):
             with suppress(asyncio.QueueFull):
                 self._suspects.put_nowait((input_, refused))

@@ -18,18 +18,18 @@ from gridtokenx_backend.core.messages.device_outcomes import (
     DeviceReleased,
     DeviceRevoked,
 )
-from gridtokenx_backend.core.messages.outcomes import DevicesRetired, FrameRefused
+from gridtokenx_backend.core.messages.outcomes import DevicesRetired
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.core.model.registry import Device
 from gridtokenx_backend.engine.writer import Committed
 from gridtokenx_backend.ingest.acks import AckSigner
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.keys import device_text
-from gridtokenx_wire.state_notice import MAX_REASON, GatewayState, StateNotice
+from gridtokenx_wire.state_notice import MAX_REASON, MAX_RETRY_MS, GatewayState, StateNotice
 
 EVERY_S = 5.0
-_CLOCK_IN_DOUBT = "nobody knows whether the server's clock is right"
 STATES = {
+    FrameRefusal.OVER_BUDGET: GatewayState.SLOW_DOWN,
     FrameRefusal.PENDING_DEVICE: GatewayState.PENDING,
     FrameRefusal.REVOKED_DEVICE: GatewayState.REVOKED,
     FrameRefusal.HELD_DEVICE: GatewayState.HELD,
@@ -38,6 +38,10 @@ STATES = {
     FrameRefusal.WRONG_CHAIN: GatewayState.OUT_OF_CHAIN,
 }
 """Refusals that are answered with a notice. The others are answered with an ack or not at all."""
+_REASONS = {
+    FrameRefusal.CLOCK_IN_DOUBT: "nobody knows whether the server's clock is right",
+    FrameRefusal.OVER_BUDGET: "more was sent than the budget of this gateway or its member allows",
+}
 log = structlog.get_logger()
 
 
@@ -81,17 +85,18 @@ class StateNotices:
                     for each in devices:
                         self._tell(each)
 
-    def answer(self, refused: FrameRefused) -> None:
+    def answer(self, why: FrameRefusal, device: bytes, retry_ms: int = 0) -> None:
         """Answer a frame that was refused because of how its device stands, not too often."""
-        state = STATES.get(refused.reason)
-        if state is None or refused.device not in self._devices:
+        state = STATES.get(why)
+        if state is None or device not in self._devices:
             return
-        told_s = self._told_s.get(refused.device)
+        told_s = self._told_s.get(device)
         if told_s is None or self._now_s() - told_s >= EVERY_S:
-            in_doubt = refused.reason is FrameRefusal.CLOCK_IN_DOUBT
-            self._tell(refused.device, state, _CLOCK_IN_DOUBT if in_doubt else "")
+            self._tell(device, state, _REASONS.get(why, ""), retry_ms)
 
-    def _tell(self, name: bytes, state: GatewayState | None = None, reason: str = "") -> None:
+    def _tell(
+        self, name: bytes, state: GatewayState | None = None, reason: str = "", retry_ms: int = 0
+    ) -> None:
         device = self._devices.get(name)
         if device is None:
             return
@@ -100,6 +105,7 @@ class StateNotices:
             device=name,
             time_ms=self._clock.now_ms(),
             state=state or state_of(device),
+            retry_ms=min(retry_ms, MAX_RETRY_MS),
             reason=printable(reason or device.why or device.held),
         )
         self._send(device_text(name), self._signer.seal_notice(notice))

@@ -13,7 +13,6 @@ from tests.backend.village import Gateway, Village, device_terms, private_key, r
 
 from gridtokenx_backend.core.messages.device_outcomes import DeviceRevoked
 from gridtokenx_backend.core.messages.inputs import DeviceCommand, device_input
-from gridtokenx_backend.core.messages.outcomes import FrameRefused
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.engine.writer import Committed
 from gridtokenx_backend.ingest.acks import AckSigner
@@ -48,7 +47,7 @@ class Told:
     def refuse(self, gateway: Gateway, reason: FrameRefusal) -> list[GatewayState]:
         """Refuse a frame, and return the states that were told."""
         before = len(self.sent)
-        self.notices.answer(FrameRefused(reason=reason, device=gateway.device))
+        self.notices.answer(reason, gateway.device)
         return [notice.state for _, notice in self.sent[before:]]
 
 

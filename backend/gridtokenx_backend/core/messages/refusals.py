@@ -14,6 +14,8 @@ class FrameRefusal(Enum):
     OVERSIZED = "oversized"
     MALFORMED = "malformed"
     UNKNOWN_DEVICE = "unknown_device"
+    OVER_BUDGET = "over_budget"
+    """The gateway has sent more than its budget: it is told when to send again."""
     BAD_SIGNATURE = "bad_signature"
     WRONG_DEVICE = "wrong_device"
     """One device signed it, and another sent it."""

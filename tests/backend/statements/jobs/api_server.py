@@ -15,8 +15,9 @@ from tests.backend.parts import StandingClock, writer_on
 from gridtokenx_backend.api.app import make_app
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.config.data_folder import prepare_data_folder
-from gridtokenx_backend.config.settings import BrokerSection, Settings, load_settings
+from gridtokenx_backend.config.settings import BrokerSection, BudgetSection, Settings, load_settings
 from gridtokenx_backend.ingest.acks import AckSigner
+from gridtokenx_backend.ingest.budget import Budgets, Owners
 from gridtokenx_backend.ingest.frame_intake import FrameIntake
 from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
@@ -88,6 +89,7 @@ async def _serve(
         intake = FrameIntake(writer, verifier, signer, journal)
         clock = StandingClock(at_ms)
         notices = StateNotices(intake.devices, signer, clock, source.send_ack)
+        budgets = Budgets(BudgetSection(), lambda: Owners(()))
         stored = await open_series("")
         series = SeriesKeeper(stored, journal, writer)
         backend = Backend(
@@ -95,7 +97,7 @@ async def _serve(
             journal=journal,
             verifier=verifier,
             intake=intake,
-            mqtt_intake=MqttIntake(source, intake, notices),
+            mqtt_intake=MqttIntake(source, intake, notices, budgets),
             source=source,
             clock=clock,
             operator_token=settings.operator_token.read_text().strip(),
