@@ -46,7 +46,7 @@ class TrustedProxies:
 def holder_of(address: str) -> str:
     """Return what is counted together: an IPv4 address, or the network of an IPv6 customer."""
     found = _parsed(address)
-    if isinstance(found, ipaddress.IPv6Address):
+    if isinstance(found, ipaddress.IPv6Address) and not found.is_loopback:
         return str(ipaddress.ip_network((found, _HOUSEHOLD_PREFIX), strict=False))
     return str(found) if found is not None else address
 

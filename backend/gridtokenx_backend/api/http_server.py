@@ -42,7 +42,8 @@ def listen(settings: Settings) -> Iterator[socket.socket]:
     """
     api = settings.backend.api
     try:
-        listener = socket.create_server((api.host, api.port), backlog=_BACKLOG)
+        family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
+        listener = socket.create_server((api.host, api.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise CannotStart(f"api: {api.host}:{api.port}: {error.strerror}") from None
     with listener:
@@ -83,8 +84,9 @@ async def serve(
     server = _Server(config, connections, Acceptor(listener, connections, config.ssl))
     serving = asyncio.create_task(server.serve())
     host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
     try:
-        yield f"{'https' if api.cert else 'http'}://{host}:{port}"
+        yield f"{'https' if api.cert else 'http'}://{shown}:{port}"
     finally:
         server.should_exit = True
         await serving

@@ -8,8 +8,11 @@ from gridtokenx_backend.api.authorisation import operator_only
 from gridtokenx_backend.api.request_errors import respond_unreadable
 from gridtokenx_wire.order import MAX_JWS_BYTES
 
+MAX_COMMAND_BYTES = 1 << 20
+
 OPERATOR_COMMAND: dict[str, Any] = {
     "status_code": 200,
+    "request_max_body_size": MAX_COMMAND_BYTES,
     "guards": [operator_only],
     "exception_handlers": {  # what msgspec raises of a body, and Litestar does not expect
         UnicodeDecodeError: respond_unreadable,

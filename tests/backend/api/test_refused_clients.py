@@ -191,3 +191,13 @@ def test_guesses_are_counted_by_the_address_that_a_named_proxy_has_seen(
     wait_for(
         lambda: '"about": "203.0.113.9"' in behind_proxy.stderr.read_text(), "a line of the log"
     )
+
+
+def test_the_api_listens_on_an_address_of_ipv6_as_well(tmp_path: Path) -> None:
+    for backend in started(tmp_path, 'host = "::1"\n'):
+        api = backend.ready()["api"]
+        assert api.startswith("http://[::1]:")
+        assert httpx.get(f"{api}/v1/health").status_code == 200
+        for _ in range(3):
+            assert httpx.get(f"{api}/v1/devices", headers=bearer("x" * 43)).status_code == 401
+        assert len(wrong_credentials(backend, "::1")) == 1
