@@ -34,7 +34,8 @@ BACKEND: Table = {
     "core.settlement": "core.state core.market core.messages core.model",
     "core.orders": "core.settlement core.state core.market core.messages core.model",
     "core.registration": (
-        "core.orders core.sharing core.state core.market core.messages core.oracle core.model"
+        "core.orders core.settlement core.sharing core.state core.market core.messages core.oracle "
+        "core.model"
     ),
     "core.clearing": (
         "core.orders core.settlement core.sharing core.state core.market core.messages core.oracle "

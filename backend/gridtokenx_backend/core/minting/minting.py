@@ -24,7 +24,7 @@ def mint(
         return None
     community.counters.minted_uwh += minted_uwh
     if meter.rules.renewable:
-        certificates.note_minted(community, meter, minted_uwh, at_ms)
+        certificates.note_minted(community, meter, owner, minted_uwh, at_ms)
     member = community.members[owner]
     member.minted_uwh += minted_uwh
     if not member.owed_uwh:
@@ -47,7 +47,7 @@ def claw_back(
     What the owner does not have free now is owed.
     """
     if meter.certified is not None:
-        certificates.note_minted(community, meter, -amount_uwh, at_ms)
+        certificates.note_minted(community, meter, owner, -amount_uwh, at_ms)
     member = community.members[owner]
     taken_uwh = min(amount_uwh, community.ledger.available(owner, GRID))
     member.owed_uwh += amount_uwh - taken_uwh

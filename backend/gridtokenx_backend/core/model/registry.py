@@ -48,13 +48,15 @@ class MonthMinted(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """The surplus of a renewable meter that was minted in a month, less what was clawed back.
 
     `month` is the number yyyymm. Its mints lie between the journal's entries `first_entry` and
-    `last_entry`.
+    `last_entry`. `owner` is the wallet of the former owner for whom it was minted, empty if that is
+    the present one. A month has one of these for each of its owners.
     """
 
     month: int
     minted_uwh: int
     first_entry: int
     last_entry: int
+    owner: str = ""
 
 
 class CertifiedEnergy(msgspec.Struct, array_like=True, gc=False, kw_only=True):

@@ -23,6 +23,7 @@ from gridtokenx_backend.core.model.zones import ONLY_ZONE, LinkRules, ZoneRules,
 from gridtokenx_backend.core.oracle import registers
 from gridtokenx_backend.core.orders import standing_orders
 from gridtokenx_backend.core.registration.enrolment import reset_chain
+from gridtokenx_backend.core.settlement import certificates
 from gridtokenx_backend.core.sharing import key_versions
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.core.state.snapshot import ActiveTerms
@@ -262,6 +263,7 @@ def _change_owner(meter: Meter, owner: str, at_ms: int) -> None:
         meter.owners_from_ms = interval_start_of(at_ms)
     if meter.owner == owner:
         return
+    certificates.leave_to(meter, meter.owner)
     surplus_uwh = registers.surplus_uwh(meter)
     deficit_uwh = max(0, meter.settled_uwh - surplus_uwh)
     meter.settled_uwh -= deficit_uwh

@@ -9,6 +9,7 @@ from 1 on.
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import copy
 
 from gridtokenx_backend.core.messages.outcomes import OrderRefused
@@ -38,20 +39,38 @@ MWH_UWH = 1000 * UWH_PER_KWH
 MAX_BENEFICIARY = 200
 
 
-def note_minted(community: Community, meter: Meter, minted_uwh: int, at_ms: int) -> None:
-    """Count what a renewable meter minted in this entry; below zero it was clawed back."""
+def note_minted(
+    community: Community, meter: Meter, owner: str, minted_uwh: int, at_ms: int
+) -> None:
+    """Count what a renewable meter minted in this entry; below zero it was clawed back.
+
+    `owner` is whose it is: the meter's owner, or a former one.
+    """
+    former = "" if owner == meter.owner else owner
     entry = community.entries + 1
     month = month_at(community.active_terms.time_zone, at_ms)
     if meter.certified is None:
         meter.certified = CertifiedEnergy()
     months = meter.certified.months
-    if months and months[-1].month == month:
+    if months and (months[-1].month, months[-1].owner) == (month, former):
         months[-1].minted_uwh += minted_uwh
         months[-1].last_entry = entry
     else:
         months.append(
-            MonthMinted(month=month, minted_uwh=minted_uwh, first_entry=entry, last_entry=entry)
+            MonthMinted(
+                month=month,
+                minted_uwh=minted_uwh,
+                first_entry=entry,
+                last_entry=entry,
+                owner=former,
+            )
         )
+
+
+def leave_to(meter: Meter, owner: str) -> None:
+    """Let what a meter has minted so far be certified for the owner who leaves it."""
+    for month in meter.certified.months if meter.certified else ():
+        month.owner = month.owner or owner
 
 
 def issue(
@@ -70,13 +89,17 @@ def issue(
         fresh = _due(community, meter, month, at_ms) if meter.certified else []
         if not fresh:
             continue
-        movement = Movement(asset=REC, debit=issuer(REC), credit=meter.owner, amount=len(fresh))
-        if community.ledger.post([movement]) is None:
+        counts = Counter(each.owner for each in fresh)
+        to_owners = [
+            Movement(asset=REC, debit=issuer(REC), credit=owner, amount=count)
+            for owner, count in counts.items()
+        ]
+        if community.ledger.post(to_owners) is None:
             assert meter.certified is not None
             meter.certified.mark_uwh = fresh[-1].to_uwh
             _sum_up(meter.certified)
             issued += fresh
-            movements.append(movement)
+            movements += to_owners
     if not issued:
         return NothingIssued(month)
     community.settlement.certificates |= {each.serial: each for each in issued}
@@ -109,7 +132,7 @@ def _due(community: Community, meter: Meter, up_to: int, at_ms: int) -> list[Cer
                     last_entry=month.last_entry,
                     issued_entry=community.entries + 1,
                     issued_ms=at_ms,
-                    owner=meter.owner,
+                    owner=month.owner or meter.owner,
                 )
             )
             from_uwh, first_entry = to_uwh, month.first_entry

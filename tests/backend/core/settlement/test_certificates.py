@@ -50,6 +50,35 @@ def serials(certificates: list[Certificate]) -> list[str]:
     return [each.serial for each in certificates]
 
 
+def test_a_mwh_is_certified_for_who_owned_the_meter_when_it_was_full(village: Settling) -> None:
+    make(village, 25)
+    meters = [dict(meter) for meter in village.document["meter"]]
+    meters[0] |= {"owner": "cleo"}
+    village.configure(meter=meters)
+    make(village, 20)
+    village.at_ms = JULY_MS
+    found = issue(village)
+    anna, cleo = village.anna.wallet, village.cleo.wallet
+    assert [each.owner for each in found] == [anna, anna, cleo, cleo]
+    assert [village.balance(who, REC) for who in (village.anna, village.cleo)] == [(2, 0)] * 2
+    assert found[2].serial == "lane-2026-06-ABB-1-3"
+
+
+def test_what_a_former_owner_gains_by_a_correction_is_certified_for_them(
+    village: Settling,
+) -> None:
+    make(village, 5)
+    meters = [dict(meter) for meter in village.document["meter"]]
+    meters[0] |= {"owner": "cleo"}
+    village.configure(meter=meters)
+    make(village, 4)
+    said = village.correct("ABB-1", SPAN, (0, 7 * MWH // 10), (0, 5 * MWH // 10))
+    assert isinstance(said, MeterCorrected)
+    village.at_ms = JULY_MS
+    (found,) = issue(village)
+    assert found.owner == village.anna.wallet
+
+
 def test_a_certificate_is_issued_for_each_full_mwh_of_a_month_that_is_over(
     village: Settling,
 ) -> None:
