@@ -6,7 +6,9 @@ so that the energy of any span of time is the difference of two of them.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from enum import IntEnum
+from operator import attrgetter
 
 import msgspec
 
@@ -110,10 +112,14 @@ class EstimatedSpan(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_o
         )
 
 
+_end_of = attrgetter("to_ms")
+
+
 class MeterPast(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """What is kept of a meter's past; most meters need none of it.
 
-    `estimated_spans` are those that a late reading may still split, oldest first.
+    `estimated_spans` are those that a late reading may still split, oldest first. Their ends
+    ascend, so one is found by bisection: a frame may split a span into a thousand.
     `boundary_registers` are the registers at the outer boundaries of their intervals, where no span
     holds them. `revisions` has the revision of each interval that was changed. `offset` is added to
     the registers since the meter was changed; its last reading before the newest change was taken
@@ -122,7 +128,7 @@ class MeterPast(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     offset_import_uwh: int = 0
     offset_export_uwh: int = 0
-    estimated_spans: tuple[EstimatedSpan, ...] = ()
+    estimated_spans: list[EstimatedSpan] = []
     boundary_registers: dict[int, BoundaryRegisters] = {}
     revisions: dict[int, int] = {}
     wrapped_import_uwh: int = 0
@@ -131,7 +137,14 @@ class MeterPast(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     def at(self, interval_end_ms: int, tolerance_ms: int) -> BoundaryRegisters | None:
         """Return the registers at a boundary; None where they were not kept."""
-        for span in self.estimated_spans:
-            if span.from_ms < interval_end_ms <= span.to_ms:
-                return span.at(interval_end_ms, tolerance_ms)
+        spans = self.estimated_spans
+        index = bisect_left(spans, interval_end_ms, key=_end_of)
+        if index < len(spans) and spans[index].from_ms < interval_end_ms:
+            return spans[index].at(interval_end_ms, tolerance_ms)
         return self.boundary_registers.get(interval_end_ms)
+
+    def span_around(self, time_ms: int) -> int:
+        """Return the index of the estimated span that a time lies within; -1 if there is none."""
+        spans = self.estimated_spans
+        index = bisect_right(spans, time_ms, key=_end_of)
+        return index if index < len(spans) and spans[index].from_ms < time_ms else -1

@@ -40,7 +40,7 @@ def remember(meter: Meter, limits: OracleLimits, at_ms: int, span: EstimatedSpan
     start_ms = meter.interval_start_ms
     if past.at(start_ms, limits.boundary_tolerance_ms) is None:
         past.boundary_registers[start_ms] = meter.interval_start
-    past.estimated_spans = (*past.estimated_spans, span)
+    past.estimated_spans.append(span)
     prune(past, limits, at_ms)
 
 
@@ -62,14 +62,15 @@ def open_span(
 
     None if there is no such span, or no interval boundary in it that could become more exact.
     """
-    for span in past.estimated_spans:
-        if span.from_ms < time_ms < span.to_ms:
-            if span.to_ms + limits.late_reading_ms < at_ms:
-                return None
-            open_part = _without_final(span, limits, at_ms)
-            is_wanted = open_part.from_ms < time_ms and _is_open(open_part, limits)
-            return open_part if is_wanted else None
-    return None
+    index = past.span_around(time_ms)
+    if index < 0:
+        return None
+    span = past.estimated_spans[index]
+    if span.to_ms + limits.late_reading_ms < at_ms:
+        return None
+    open_part = _without_final(span, limits, at_ms)
+    is_wanted = open_part.from_ms < time_ms and _is_open(open_part, limits)
+    return open_part if is_wanted else None
 
 
 def first_part(
@@ -100,7 +101,8 @@ class ReopenedIntervals:
         assert past is not None  # without it no late reading is accepted
         self.meter = meter
         self._previous = MeterPast(
-            estimated_spans=past.estimated_spans, boundary_registers=dict(past.boundary_registers)
+            estimated_spans=list(past.estimated_spans),
+            boundary_registers=dict(past.boundary_registers),
         )
         self._from_ms = self._to_ms = 0
 
@@ -111,7 +113,8 @@ class ReopenedIntervals:
         meter, past = self.meter, self.meter.past
         assert past is not None
         spans = past.estimated_spans
-        index = next(n for n, span in enumerate(spans) if span.from_ms < time_ms < span.to_ms)
+        index = past.span_around(time_ms)
+        assert index >= 0
         span = _without_final(spans[index], limits, at_ms)
         if span is not spans[index]:
             past.boundary_registers[span.from_ms] = spans[index].at(
@@ -124,7 +127,7 @@ class ReopenedIntervals:
             from_import_uwh=first.to_import_uwh,
             from_export_uwh=first.to_export_uwh,
         )
-        past.estimated_spans = (*spans[:index], first, second, *spans[index + 1 :])
+        spans[index : index + 1] = [first, second]
         start_ms = meter.interval_start_ms
         self._from_ms = min(self._from_ms or span.first_interval_ms, span.first_interval_ms)
         self._to_ms = max(self._to_ms, min(span.last_interval_end_ms, start_ms))
@@ -224,7 +227,7 @@ def _keep(past: MeterPast, kept: list[EstimatedSpan], tolerance_ms: int) -> None
                 found = known or past.at(boundary_ms, tolerance_ms)
                 if found is not None:
                     boundary_registers[boundary_ms] = found
-    past.estimated_spans, past.boundary_registers = tuple(kept), boundary_registers
+    past.estimated_spans, past.boundary_registers = kept, boundary_registers
 
 
 def _is_open(span: EstimatedSpan, limits: OracleLimits) -> bool:

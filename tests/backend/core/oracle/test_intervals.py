@@ -102,7 +102,7 @@ def test_late_readings_complete_what_had_to_be_interpolated() -> None:
         (3, 600, 0, "measured"),
     ]
     assert {row.revision for row in metered.rows.values()} == {1}  # one frame, one revision
-    assert metered.state.past.estimated_spans == ()
+    assert metered.state.past.estimated_spans == []
 
 
 def test_a_late_reading_mints_nothing_and_counts_no_import() -> None:
