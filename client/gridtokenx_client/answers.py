@@ -13,7 +13,8 @@ import msgspec
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the server. `status` is ok or degraded; `oracle` running or paused.
 
-    `degraded` names the parts that are out of order, and `detail` says why.
+    `degraded` names the parts that are out of order, and `detail` says why. By `time_zone` the
+    community counts days and months; an older server does not tell it.
     """
 
     status: str
@@ -23,6 +24,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     oracle: str
     detail: str = ""
     degraded: list[str] = []
+    time_zone: str = ""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -257,13 +259,17 @@ class MeterReadings(msgspec.Struct, frozen=True):
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
-    """A meter's energy of 15 minutes; None where `quality` is missing."""
+    """A meter's energy of 15 minutes; None where `quality` is missing.
+
+    `start` is its start in the community's time zone; an older server does not tell it.
+    """
 
     start_ms: int
     import_kwh: str | None
     export_kwh: str | None
     quality: str
     revision: int
+    start: str = ""
 
 
 class MeterIntervals(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,7 +76,8 @@ BACKEND: Table = {
         "core.state core.messages core.auction core.model errors repeat_log open_files"
     ),
     "startup": (
-        "enrolment series engine signatures journal config core.sharing core.messages errors"
+        "enrolment series engine signatures journal config core.sharing core.messages core.model "
+        "errors"
     ),
     "server": (
         "api startup statements.jobs enrolment ingest series replay engine config errors memory "

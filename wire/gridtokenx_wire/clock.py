@@ -18,6 +18,9 @@ from gridtokenx_wire.errors import ConfigError
 
 _STEPPED_BYTES = 8
 _LOOK_AGAIN_S = 0.0005
+_LATEST_MS = 4_102_444_800_000
+"""The year 2100."""
+_LARGEST_OFFSET_MS = 100 * 365 * 86_400_000
 
 
 class ClockConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,6 +41,10 @@ class ClockConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         if not 0 < self.speed <= 100_000:
             raise ValueError("expected a speed above 0 and at most 100000")
+        if not all(abs(ms) <= _LATEST_MS for ms in (self.wall_ms, self.community_ms)):
+            raise ValueError("expected wall_ms and community_ms in Unix milliseconds")
+        if abs(self.offset_ms) > _LARGEST_OFFSET_MS:
+            raise ValueError(f"expected an offset_ms of at most {_LARGEST_OFFSET_MS}")
         if self.source == "stepped" and not self.path:
             raise ValueError("expected the path of a file for a stepped clock")
 

@@ -48,6 +48,7 @@ def health_of(backend: Backend) -> HealthView:
         degraded=[part.value for part in writer.degradation.parts],
         community=writer.community.name,
         time_ms=backend.clock.now_ms(),
+        time_zone=writer.community.active_terms.time_zone.name,
         journal_seq=writer.durable_seq,
         oracle="paused" if writer.community.paused else "running",
         broker="connected" if backend.source.connected else "disconnected",

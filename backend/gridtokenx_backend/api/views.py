@@ -160,7 +160,8 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the backend. `status` is ok, or degraded, and then `detail` says why.
 
     `degraded` names the parts that are out of order: the journal, the clock. `overdue_clearings`
-    is how many intervals are due to be cleared and are not yet.
+    is how many intervals are due to be cleared and are not yet. By `time_zone` the community
+    counts days and months.
     """
 
     status: Literal["ok", "degraded"]
@@ -168,6 +169,7 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     degraded: list[str]
     community: str
     time_ms: int
+    time_zone: str
     journal_seq: int
     oracle: Literal["running", "paused"]
     broker: Literal["connected", "disconnected"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import tzinfo
 from typing import Annotated
 
 import typer
 
+from gridtokenx_backend.cli.local_time import community_zone, local_minute
 from gridtokenx_backend.cli.operator_api import operator_api
 from gridtokenx_backend.cli.options import (
     CONFIG,
@@ -38,12 +39,13 @@ def create_token(
 ) -> None:
     """Make a token with which one gateway may enrol once. It is shown only here."""
     body = {"site": site, "valid_hours": valid_hours}
-    made = operator_api(config, url).post("/v1/tokens", body)
+    api = operator_api(config, url)
+    made = api.post("/v1/tokens", body)
     if as_json:
         print_json(made)
         return
     typer.echo(made["token"])
-    until = _time(made["expires_ms"])
+    until = local_minute(made["expires_ms"], community_zone(api))
     typer.echo(f"id {made['id']}, for {site}, once, until {until}", err=True)
 
 
@@ -52,12 +54,20 @@ def list_tokens(
     config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
 ) -> None:
     """Show all tokens that are stored, by id: open, used, withdrawn or expired."""
-    found = operator_api(config, url).get("/v1/tokens")
+    api = operator_api(config, url)
+    found = api.get("/v1/tokens")
     if as_json:
         print_json(found)
         return
+    zone = community_zone(api)
     rows = [
-        (each["id"], each["site"], each["status"], _time(each["expires_ms"]), each["device"])
+        (
+            each["id"],
+            each["site"],
+            each["status"],
+            local_minute(each["expires_ms"], zone),
+            each["device"],
+        )
         for each in found
     ]
     print_table(("id", "site", "status", "expires", "used by"), rows)
@@ -85,29 +95,31 @@ def list_devices(
     config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
 ) -> None:
     """Show all gateways with their status, and when each was last heard."""
-    found = operator_api(config, url).get("/v1/devices")
+    api = operator_api(config, url)
+    found = api.get("/v1/devices")
     if as_json:
         print_json(found)
         return
+    zone = community_zone(api)
     rows = [
         (
             each["device"],
             each["site"],
-            _status(each),
+            _status(each, zone),
             each["origin"],
             str(each["next_seq"]),
-            _time(each["last_heard_ms"]) if each["last_heard_ms"] else "-",
+            local_minute(each["last_heard_ms"], zone) if each["last_heard_ms"] else "-",
         )
         for each in found
     ]
     print_table(("device", "site", "status", "origin", "frames", "last heard"), rows)
 
 
-def _status(device: dict[str, str]) -> str:
+def _status(device: dict[str, str], zone: tzinfo) -> str:
     if device["why"]:
         return f"{device['status']}: {device['why']}"
     if device["retire_ms"]:
-        return f"{device['status']} until {_time(int(device['retire_ms']))}"
+        return f"{device['status']} until {local_minute(int(device['retire_ms']), zone)}"
     return device["status"]
 
 
@@ -174,7 +186,3 @@ def revoke_device(
         typer.echo(
             f"{follower}: active; its key follows the revoked one. Revoke it too, if need be"
         )
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from gridtokenx_backend.cli.local_time import community_zone, local_text
+from gridtokenx_backend.cli.local_time import community_zone, local_second
 from gridtokenx_backend.cli.operator_api import operator_api
 from gridtokenx_backend.cli.options import (
     CONFIG,
@@ -33,7 +33,7 @@ def show(
     if as_json:
         print_json(found)
         return
-    zone = community_zone(api.settings)
+    zone = community_zone(api)
     print_table(("what", "time"), _rows(found, zone))
     typer.echo(found["detail"] or "The clock is believed.")
 
@@ -50,8 +50,8 @@ def confirm(
     api = operator_api(config, url)
     body = {"time_ms": api.get("/v1/operator/clock")["time_ms"], "reason": reason}
     done = api.post("/v1/operator/clock", body)
-    zone = community_zone(api.settings)
-    before, after = (local_text(done[name], zone) for name in ("from_ms", "to_ms"))
+    zone = community_zone(api)
+    before, after = (local_second(done[name], zone) for name in ("from_ms", "to_ms"))
     text = f"confirmed: {after}; the entry before was of {before} (entry {done['journal_seq']})"
     print_answer(done, text, as_json=as_json)
 
@@ -59,9 +59,9 @@ def confirm(
 def _rows(found: dict[str, Any], zone: tzinfo) -> list[tuple[str, str]]:
     service = _SYNCHRONISED[found["synchronised"]]
     rows = [
-        ("server's clock", local_text(found["time_ms"], zone)),
-        ("newest journal entry", local_text(found["journal_ms"], zone)),
+        ("server's clock", local_second(found["time_ms"], zone)),
+        ("newest journal entry", local_second(found["journal_ms"], zone)),
         ("time service", service),
     ]
-    gateways = [(each["device"], local_text(each["time_ms"], zone)) for each in found["gateways"]]
+    gateways = [(each["device"], local_second(each["time_ms"], zone)) for each in found["gateways"]]
     return rows + gateways

@@ -5,22 +5,29 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from gridtokenx_backend.config.settings import Settings
-from gridtokenx_backend.config.terms_file import load_terms
-from gridtokenx_wire.errors import ConfigError
+from gridtokenx_backend.cli.operator_api import OperatorApi
 
 
-def community_zone(settings: Settings) -> tzinfo:
-    """Return the time zone of the community's terms; UTC where the file cannot be used."""
+def community_zone(api: OperatorApi) -> tzinfo:
+    """Return the time zone of the community; UTC where it is not known here."""
     try:
-        return ZoneInfo(load_terms(settings.community).community.time_zone)
-    except ConfigError:
+        return ZoneInfo(api.get("/v1/health")["time_zone"])
+    except (KeyError, ValueError, OSError):
         return UTC
 
 
-def local_text(at_ms: int, zone: tzinfo) -> str:
-    """Return `2026-06-18 12:15 CEST`; a time that no calendar has as its milliseconds."""
+def local_minute(at_ms: int, zone: tzinfo) -> str:
+    """Return `2026-06-18 12:15 CEST`; of a time that no calendar has, its milliseconds."""
+    return _written(at_ms, zone, "%Y-%m-%d %H:%M %Z")
+
+
+def local_second(at_ms: int, zone: tzinfo) -> str:
+    """Return `2026-06-18 12:15:00 CEST`; of a time that no calendar has, its milliseconds."""
+    return _written(at_ms, zone, "%Y-%m-%d %H:%M:%S %Z")
+
+
+def _written(at_ms: int, zone: tzinfo, form: str) -> str:
     try:
-        return f"{datetime.fromtimestamp(at_ms / 1000, zone):%Y-%m-%d %H:%M:%S %Z}"
+        return datetime.fromtimestamp(at_ms / 1000, zone).strftime(form)
     except (ValueError, OverflowError, OSError):
         return f"{at_ms} ms"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import tzinfo
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from gridtokenx_backend.cli.local_time import community_zone, local_second
 from gridtokenx_backend.cli.operator_api import OperatorApi, operator_api
 from gridtokenx_backend.cli.options import (
     CONFIG,
@@ -31,13 +32,15 @@ def status(
     config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
 ) -> None:
     """Show each zone's state, prices and links."""
-    found = operator_api(config, url).get("/v1/zones")
+    api = operator_api(config, url)
+    found = api.get("/v1/zones")
     if as_json:
         print_json(found)
         return
+    local = community_zone(api)
     print_table(
         ("zone", "state", "last GRX/kWh", "floor", "ceiling", "breaker", "why"),
-        [_zone(each) for each in found["zones"]],
+        [_zone(each, local) for each in found["zones"]],
     )
     if found["links"]:
         print_table(
@@ -103,10 +106,10 @@ def _state(status: str) -> str:
     return status.replace("_", "-")
 
 
-def _zone(zone: dict[str, Any]) -> tuple[str, ...]:
+def _zone(zone: dict[str, Any], local: tzinfo) -> tuple[str, ...]:
     state = _state(zone["status"])
     if until_ms := zone["paused_until_ms"]:
-        state += f" until {datetime.fromtimestamp(until_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        state += f" until {local_second(until_ms, local)}"
     breaker = f"{zone['breaker_bps'] / 100:g} %" if zone["breaker_bps"] else "off"
     prices = (zone[f"{name}_grx_per_kwh"] or "-" for name in ("last_price", "floor", "ceiling"))
     return zone["zone"], state, *prices, breaker, zone["reason"]

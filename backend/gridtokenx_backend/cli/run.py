@@ -7,6 +7,7 @@ import sys
 
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption
 from gridtokenx_backend.config.settings import load_settings
+from gridtokenx_backend.config.surroundings import check_surroundings
 
 
 def run(config: ConfigOption = CONFIG) -> None:
@@ -16,6 +17,7 @@ def run(config: ConfigOption = CONFIG) -> None:
     from gridtokenx_backend import logs, server  # noqa: PLC0415
 
     settings = load_settings(config)
+    check_surroundings(settings, config)
     logs.configure()
     uvloop.run(server.run(settings, _print_ready))
 

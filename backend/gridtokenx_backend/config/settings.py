@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,8 @@ from gridtokenx_wire.errors import ConfigError
 
 LONGEST_DAYS = 7300
 """The lifetime of the community's CA; no certificate that it signs can last longer."""
+_LONGEST_HOST = 253
+_HOST = re.compile(r"[A-Za-z0-9_:%-]{1,63}(?:\.[A-Za-z0-9_:%-]{1,63})*\.?", re.ASCII)
 
 MOST_CONNECTIONS = 100_000
 
@@ -175,21 +178,9 @@ def load_settings(path: Path) -> Settings:
     return Settings(backend, path.absolute().parent)
 
 
-def missing_files(settings: Settings, path: Path) -> list[str]:
-    """Return a line for each TLS file that the config names and that does not exist."""
-    sections = (("broker", settings.backend.broker), ("api", settings.backend.api))
-    lines = []
-    for name_of_section, section in sections:
-        for name in ("ca", "cert", "key"):
-            file = getattr(section, name, "")
-            if file and not settings.path(file).is_file():
-                expected = f"expected a file, found none at {settings.path(file)}"
-                lines.append(finding(path, f"{name_of_section}.{name}", expected))
-    return lines
-
-
 def _check_backend(config: BackendConfig) -> Iterator[tuple[str, str]]:
     broker = config.broker
+    yield from _check_texts(config)
     if not 1 <= broker.port <= 65535:
         yield "broker.port", f"expected 1 to 65535, got {broker.port}"
     if not 0 <= config.api.port <= 65535:
@@ -225,3 +216,24 @@ def _check_access(api: ApiSection) -> Iterator[tuple[str, str]]:
     for name in ("max_connections", "max_connections_per_address"):
         if not 16 <= getattr(api, name) <= MOST_CONNECTIONS:
             yield f"api.{name}", f"expected 16 to {MOST_CONNECTIONS}"
+
+
+def _check_texts(config: BackendConfig) -> Iterator[tuple[str, str]]:
+    """Check the addresses, and that every text can be a file's name or a word of a command."""
+    hosts = (
+        ("broker.host", config.broker.host),
+        ("api.host", config.api.host),
+        ("enrolment.broker_host", config.enrolment.broker_host or "unset"),
+    )
+    for key, host in hosts:
+        if len(host) > _LONGEST_HOST or _HOST.fullmatch(host) is None:
+            yield key, "expected a host's name or address alone, such as 127.0.0.1"
+    for section in ("backend", "broker", "api"):
+        values = msgspec.structs.asdict(getattr(config, section))
+        for name, value in values.items():
+            texts = value if isinstance(value, list) else [value]
+            if any(isinstance(text, str) and not text.isprintable() for text in texts):
+                yield f"{section}.{name}", "expected printable characters"
+    for name in ("community", "data"):
+        if not getattr(config.backend, name):
+            yield f"backend.{name}", "expected a path"

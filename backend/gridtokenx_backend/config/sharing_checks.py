@@ -14,6 +14,7 @@ from gridtokenx_wire.units import format_decimal, format_grx
 
 _BY_SHARES = ("static", "time_varying")
 _MOST_KEYS = 1000
+_LARGEST_VERSION = 2**31 - 1
 
 
 def check_sharing(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
@@ -31,7 +32,9 @@ def check_sharing(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     last_version, last_ms = 0, -1
     for index, key in enumerate(sharing.key):
         where = f"sharing.key[{index}]"
-        if key.version <= last_version:
+        if key.version > _LARGEST_VERSION:
+            yield f"{where}.version", f"expected at most {_LARGEST_VERSION}"
+        elif key.version <= last_version:
             yield f"{where}.version", f"expected more than {last_version}, got {key.version}"
         last_version = max(last_version, key.version)
         start_ms = -1
@@ -89,7 +92,9 @@ def _check_key(where: str, key: KeyTerms, mode: str, meters: set[str]) -> Iterat
     yield from _check_shares(shares_at, key.shares_percent, meters)
     if key.hours and mode != "time_varying":
         yield f"{where}.hours", "expected none but in the mode time_varying"
-    if key.table and mode != "time_varying":
+    if not key.table.isprintable():
+        yield f"{where}.table", "expected a file's name of printable characters"
+    elif key.table and mode != "time_varying":
         yield f"{where}.table", "expected none but in the mode time_varying"
     if key.of_table is not None:
         yield f"{where}.of_table", "expected no such key: table names the file"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from gridtokenx_backend.config.settlement_checks import check_settlement
 from gridtokenx_backend.config.sharing_checks import check_sharing
 from gridtokenx_backend.config.tariff_checks import check_tariffs
+from gridtokenx_backend.config.time_zones import look_up
 from gridtokenx_backend.config.zone_checks import check_zones
 from gridtokenx_backend.core.model.terms import CommunityTerms
 from gridtokenx_wire.frame import MAX_METER_ID
@@ -30,6 +31,10 @@ def check_terms(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
     """Yield (key path, what was expected) for each value that the types allow but that is wrong."""
     if not is_community(terms.community.name):
         yield "community.name", COMMUNITY_RULE
+    try:
+        look_up(terms.community.time_zone)
+    except ValueError as error:
+        yield "community.time_zone", str(error)
     if not 0 <= terms.rotation.overlap_hours <= _LONGEST_OVERLAP_HOURS:
         yield "rotation.overlap_hours", f"expected 0 to {_LONGEST_OVERLAP_HOURS}"
     yield from _check_oracle(terms)

@@ -10,6 +10,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gridtokenx_backend.config.settings import Settings
+from gridtokenx_backend.config.tls_context import BadTls, broker_context
 from gridtokenx_backend.enrolment.authority import Authority, open_authority
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.journal.port import Journal
@@ -75,13 +76,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
 def _broker_tls(settings: Settings) -> ssl.SSLContext | None:
     """Return what the connection to the broker is secured with. Raises CannotStart."""
-    broker = settings.backend.broker
-    if broker.insecure:
-        return None
     try:
-        context = ssl.create_default_context(cafile=str(settings.path(broker.ca)))
-        context.load_cert_chain(settings.path(broker.cert), settings.path(broker.key))
-    except OSError as error:  # ssl.SSLError is one
-        reason = error.strerror or str(error)
-        raise CannotStart(f"broker: ca, cert or key cannot be used: {reason}") from None
-    return context
+        return broker_context(settings)
+    except BadTls as error:
+        raise CannotStart(f"broker: {error}") from None

@@ -10,6 +10,7 @@ import structlog
 from gridtokenx_backend.config.terms_file import load_terms, terms_digest
 from gridtokenx_backend.config.time_zones import look_up
 from gridtokenx_backend.core.messages.inputs import ConfigurationInput, configuration_input
+from gridtokenx_backend.core.model.local_time import TimeZone
 from gridtokenx_backend.core.sharing.key_versions import conflicts
 from gridtokenx_backend.engine.writer import ClockInDoubt, Writer
 from gridtokenx_backend.errors import CannotStart
@@ -29,9 +30,7 @@ async def apply_terms(writer: Writer, path: Path) -> asyncio.Task[None] | None:
     """
     source = await asyncio.to_thread(terms_digest, path)
     active_terms = writer.community.active_terms
-    if source == active_terms.source and active_terms.time_zone == look_up(
-        active_terms.time_zone.name
-    ):
+    if source == active_terms.source and _is_zone_the_same(active_terms.time_zone):
         return None
     terms = load_terms(path)
     if active_terms.name not in ("", terms.community.name):
@@ -48,6 +47,14 @@ async def apply_terms(writer: Writer, path: Path) -> asyncio.Task[None] | None:
         return None
     log.warning("new terms wait until the clock is believed")
     return asyncio.create_task(_submit(writer, input_))
+
+
+def _is_zone_the_same(zone: TimeZone) -> bool:
+    """Return whether the tz database still says of a zone what is journaled."""
+    try:
+        return look_up(zone.name) == zone
+    except ValueError:  # this machine does not know it: the journal does
+        return True
 
 
 async def _submit(writer: Writer, input_: ConfigurationInput) -> None:

@@ -12,12 +12,12 @@ from gridtokenx_client.cli.energy_tables import (
     as_csv,
     buckets,
     day_label,
-    day_span,
     energy_table,
     hour_label,
-    month_span,
+    span_of,
     zone_of,
 )
+from gridtokenx_client.cli.tables import community_zone
 from gridtokenx_client.cli.wallet import (
     DEFAULT_API,
     ApiOption,
@@ -44,7 +44,7 @@ def energy(
         typer.Option(
             "--time-zone",
             metavar="ZONE",
-            help="The zone by which days begin. The default is this machine's.",
+            help="The zone by which days begin. The default is the community's.",
         ),
     ] = None,
     key: KeyOption = None,
@@ -69,13 +69,15 @@ def energy(
 
     if (day is None) == (month is None):
         raise Mistake("expected either --day or --month")
-    zone = zone_of(time_zone)
-    from_ms, to_ms = day_span(day, zone) if day else month_span(month or "", zone)
+    zone = zone_of(time_zone) if time_zone is not None else None
+    span_of(day, month, zone)  # a mistake is told before anybody is asked
     secret = read_token(operator_token) if operator_token else None
+    wallet = Wallet.load(key_file(key)) if secret is None else None
     with Api(api, operator_token=secret) as community:
-        token = None
-        if secret is None:
-            token = Wallet.load(key_file(key)).read_token(community.health())
+        health = community.health()
+        zone = zone or community_zone(health)
+        from_ms, to_ms = span_of(day, month, zone)
+        token = wallet.read_token(health) if wallet else None
         found = community.intervals(meter, from_ms, to_ms, token)
     if csv:
         sys.stdout.write(as_csv(found))

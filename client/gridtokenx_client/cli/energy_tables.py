@@ -38,14 +38,17 @@ class Bucket(msgspec.Struct, kw_only=True):
 _ORDER = ("missing", "provisional", "interpolated", "substitute", "measured")
 
 
-def zone_of(name: str | None) -> tzinfo | None:
-    """Return the named IANA time zone; None, this machine's, without a name. Raises Mistake."""
-    if name is None:
-        return None
+def zone_of(name: str) -> tzinfo:
+    """Return the named IANA time zone. Raises Mistake."""
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):
         raise Mistake(f"--time-zone: expected one such as Europe/Vienna, got {name!r}") from None
+
+
+def span_of(day: str | None, month: str | None, zone: tzinfo | None) -> tuple[int, int]:
+    """Return [from, to) in Unix ms of a local day, or of a local month. Raises Mistake."""
+    return day_span(day, zone) if day else month_span(month or "", zone)
 
 
 def day_span(text: str, zone: tzinfo | None) -> tuple[int, int]:

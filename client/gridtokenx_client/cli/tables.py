@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import groupby
+from zoneinfo import ZoneInfo
 
 from rich.console import Group
 from rich.table import Table
@@ -17,6 +18,7 @@ from gridtokenx_client.answers import (
     Cancelled,
     Certificate,
     CertificateChange,
+    Health,
     OpenOrder,
     Orders,
     Placed,
@@ -132,14 +134,22 @@ def standing_line(standing: StandingSet) -> str:
     return one_line(f"standing order to {standing.side}: {state} (entry {standing.journal_seq})")
 
 
-def orders_table(wallet: str, orders: Orders) -> Group:
+def community_zone(health: Health) -> tzinfo | None:
+    """Return the community's time zone; None, this machine's, if it is not told or not known."""
+    try:
+        return ZoneInfo(health.time_zone) if health.time_zone else None
+    except (ValueError, OSError, KeyError):
+        return None
+
+
+def orders_table(wallet: str, orders: Orders, zone: tzinfo | None) -> Group:
     table = _table("order", "side", "placed by", "kWh", "still open", "GRX/kWh", numbers=3)
     for order in orders.orders:
         _add(
             table,
             order.order,
             order.side,
-            _placed_by(order),
+            _placed_by(order, zone),
             short(order.quantity_kwh),
             short(order.remaining_kwh),
             short(order.price_grx_per_kwh),
@@ -150,14 +160,14 @@ def orders_table(wallet: str, orders: Orders) -> Group:
     return _titled(wallet, table)
 
 
-def _placed_by(order: OpenOrder) -> str:
-    """Return `hand, auction, until 2026-06-18 10:15 UTC`."""
+def _placed_by(order: OpenOrder, zone: tzinfo | None) -> str:
+    """Return `hand, auction, until 2026-06-18 12:15 CEST`."""
     parts = ["standing order" if order.standing else "hand"]
     if order.segment == "interval":
         parts.append("auction")
     if order.expires_ms:
-        until = datetime.fromtimestamp(order.expires_ms / 1000, UTC)
-        parts.append(f"until {until:%Y-%m-%d %H:%M} UTC")
+        until = datetime.fromtimestamp(order.expires_ms / 1000, UTC).astimezone(zone)
+        parts.append(f"until {until:%Y-%m-%d %H:%M %Z}")
     return ", ".join(parts)
 
 

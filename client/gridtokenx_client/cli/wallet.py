@@ -134,7 +134,8 @@ def orders(
     owner = address_of(key, wallet)
     with open_api(api) as community:
         found = community.orders(owner)
-    show(found, tables.orders_table(owner, found), as_json=as_json)
+        zone = tables.community_zone(community.health())
+    show(found, tables.orders_table(owner, found, zone), as_json=as_json)
 
 
 def address_of(key: Path | None, wallet: str | None) -> str:

@@ -77,6 +77,7 @@ async def test_health_says_how_it_stands(untouched: Api) -> None:
         "degraded": [],
         "community": "lane",
         "time_ms": START_MS,
+        "time_zone": "UTC",
         "journal_seq": 3,
         "oracle": "running",
         "broker": "disconnected",
@@ -210,7 +211,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
     }
     assert names == {
         *("wallet", "meter", "limit", "token", "device", "zone", "number"),
-        *("document", "revision", "from_ms", "to_ms", "interval_ms", "before_ms", "after"),
+        *("document", "revision", "from_ms", "to_ms", "interval_ms", "before_ms", "after", "month"),
     }
 
 

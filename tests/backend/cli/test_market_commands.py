@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from zoneinfo import ZoneInfo
 
 import pytest
 from bench.rig.community import BackendProcess
@@ -14,6 +15,7 @@ from tests.backend.village import Village
 
 from gridtokenx_backend.cli.market import _zone
 
+VIENNA = ZoneInfo("Europe/Vienna")
 ZONES = [
     {
         "name": "north",
@@ -110,7 +112,7 @@ def test_a_breakers_pause_is_shown_with_its_end() -> None:
         "last_price_grx_per_kwh": "",
         "breaker_bps": 500,
     }
-    assert _zone(zone)[1] == "paused until 2026-06-18 10:01:00 UTC"
+    assert _zone(zone, VIENNA)[1] == "paused until 2026-06-18 12:01:00 CEST"
 
 
 @pytest.mark.parametrize(

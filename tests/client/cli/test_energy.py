@@ -156,9 +156,9 @@ def test_csv_leaves_empty_what_is_missing() -> None:
         intervals=intervals,
     )
     assert list(csv.reader(io.StringIO(as_csv(found)))) == [
-        ["meter", "start_ms", "import_kwh", "export_kwh", "quality", "revision"],
-        ["M-1", "0", "0.1", "0.2", "measured", "3"],
-        ["M-1", "1", "", "", "missing", "0"],
+        ["meter", "start_ms", "import_kwh", "export_kwh", "quality", "revision", "start"],
+        ["M-1", "0", "0.1", "0.2", "measured", "3", ""],
+        ["M-1", "1", "", "", "missing", "0", ""],
     ]
 
 

@@ -14,7 +14,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests.backend.village import Gateway, frame_input, reading
@@ -22,6 +24,7 @@ from tests.backend.village import Gateway, frame_input, reading
 from gridtokenx_backend.config.data_folder import prepare_data_folder
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.config.terms_file import load_terms
+from gridtokenx_backend.config.time_zones import look_up
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.journal.sqlite_journal import open_journal
@@ -65,7 +68,7 @@ def make_community(folder: Path) -> None:
     address = Wallet.create(folder / "anna.key").address
     gateway = Gateway("sonnenweg 3")
     (folder / "community.toml").write_text(
-        '[community]\nname = "sonnenweg"\n'
+        '[community]\nname = "sonnenweg"\ntime_zone = "Europe/Vienna"\n'
         f'[[member]]\nname = "Anna"\nwallet = "{address}"\n'
         f'[[device]]\npublic_key = "{gateway.public_key}"\nsite = "Sonnenweg 3"\n'
         f'[[meter]]\nid = "{METER}"\nsite = "Sonnenweg 3"\nowner = "Anna"\nmax_power_kw = "17"\n'
@@ -86,7 +89,10 @@ async def _store(folder: Path, gateway: Gateway) -> None:
     clock: Clock = _Standing()
     writer = Writer(await rebuild(journal), journal, clock, 10**9)
     running = asyncio.create_task(writer.run())
-    await writer.submit([inputs.configuration_input(load_terms(settings.community))])
+    terms = load_terms(settings.community)
+    await writer.submit(
+        [inputs.configuration_input(terms, zone=look_up(terms.community.time_zone))]
+    )
     await writer.submit([frame_input(gateway.next(day()))])
     writer.stop()
     await running
@@ -116,7 +122,11 @@ def _api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
 def run(api: tuple[Path, str], *arguments: str, code: int = 0) -> str:
     folder, address = api
     command = [str(BIN / "gridtokenx"), "energy", METER, *arguments]
-    environment = os.environ | {"GRIDTOKENX_API": address, "TZ": "Europe/Vienna", "COLUMNS": "110"}
+    environment = os.environ | {
+        "GRIDTOKENX_API": address,
+        "TZ": "Asia/Tokyo",
+        "COLUMNS": "110",
+    }
     done = subprocess.run(
         command,
         capture_output=True,
@@ -139,6 +149,19 @@ def test_a_member_sees_the_day_with_its_picture(api: tuple[Path, str]) -> None:
     assert "interpolated" in lines["11:00"]
     assert "provisional" in lines["16:00"]
     assert "█" in lines["10:00"]
+
+
+@pytest.mark.parametrize(("asked", "days"), [("--month=2026-06", 30), ("--day=2026-06-21", 1)])
+def test_days_and_months_are_the_communitys_wherever_the_member_is(
+    api: tuple[Path, str], asked: str, days: int
+) -> None:
+    found = json.loads(run(api, asked, "--key", "anna.key", "--json"))
+    assert found["to_ms"] - found["from_ms"] == days * 86_400_000
+    start = datetime.fromtimestamp(found["from_ms"] / 1000, ZoneInfo("Europe/Vienna"))
+    assert (start.hour, start.minute) == (0, 0)
+    assert found["intervals"][0]["start"] == start.isoformat(timespec="minutes")
+    shown = run(api, "--day=2026-06-21", "--key", "anna.key")
+    assert "18:00 +0200" in shown
 
 
 def test_json_and_csv_hold_every_interval_and_its_sum(api: tuple[Path, str]) -> None:

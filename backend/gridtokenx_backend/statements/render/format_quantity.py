@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -60,9 +60,9 @@ def local_day(at_ms: int, zone: str) -> str:
     return datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone)).strftime("%d %b")
 
 
-def utc(at_ms: int) -> str:
-    """Return day, hour and minute in UTC."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+def local_moment(at_ms: int, zone: str) -> str:
+    """Return day, hour and minute in a time zone, with the year."""
+    return datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
 
 
 def entries(first: int, last: int, count: int) -> str:

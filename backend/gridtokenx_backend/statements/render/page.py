@@ -103,7 +103,7 @@ def _template(name: str) -> Any:
     )
     environment.filters |= {
         name: getattr(format_quantity, name)
-        for name in ("exact", "rounded", "month_name", "local_time", "utc")
+        for name in ("exact", "rounded", "month_name", "local_time", "local_moment")
     }
     environment.filters["charges"] = _charges
     environment.globals["entries"] = format_quantity.entries
