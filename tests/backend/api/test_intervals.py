@@ -79,6 +79,7 @@ async def test_the_operator_is_told_every_interval_that_has_begun(api: Api) -> N
         "export_kwh": None,
         "quality": "missing",
         "revision": 0,
+        "start": "2026-05-28T18:00+00:00",
     }
     assert {one["import_kwh"] for one in told["intervals"][1:]} == {"0.100000000"}
     assert told["import_kwh"] == told["export_kwh"] == "0.900000000"
@@ -92,10 +93,32 @@ async def test_csv_has_a_line_for_each_interval(api: Api) -> None:
     )
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert list(csv.reader(io.StringIO(answer.text))) == [
-        ["meter", "start_ms", "import_kwh", "export_kwh", "quality", "revision"],
-        ["ABB-1", str(BEGAN - INTERVAL_MS), "", "", "missing", "0"],
-        ["ABB-1", str(BEGAN), "0.100000000", "0.100000000", "measured", "0"],
+        ["meter", "start_ms", "import_kwh", "export_kwh", "quality", "revision", "start"],
+        ["ABB-1", str(BEGAN - INTERVAL_MS), "", "", "missing", "0", "2026-05-28T18:00+00:00"],
+        [
+            "ABB-1",
+            str(BEGAN),
+            "0.100000000",
+            "0.100000000",
+            "measured",
+            "0",
+            "2026-05-28T18:15+00:00",
+        ],
     ]
+
+
+@unchanging
+async def test_a_month_is_the_communitys(api: Api) -> None:
+    told = (await api.get(PATH, params={"month": "2026-05"}, headers=bearer(TOKEN))).json()
+    assert (told["from_ms"], told["to_ms"]) == (1_777_593_600_000, 1_780_272_000_000)
+    assert told["import_kwh"] == "0.900000000"
+    for wrong, said in (
+        ({"month": "May"}, "month: expected a month such as 2026-05"),
+        ({"month": "2026-05", "from_ms": "0"}, "expected either from_ms and to_ms or month"),
+        ({}, "expected either from_ms and to_ms or month"),
+    ):
+        refused = await api.get(PATH, params=wrong, headers=bearer(TOKEN))
+        assert said in problem(refused, 400, "bad_request")
 
 
 @unchanging
