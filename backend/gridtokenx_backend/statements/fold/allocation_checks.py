@@ -11,6 +11,7 @@ An allocation must follow from its own lines, from the key and from the meters:
 - By a key of shares, a share is that part of the offer, to less than 1 µWh, and what is received is
   the share or the consumption, whichever is less. By the key `dynamic`, the smaller of offer and
   consumption is divided in proportion to consumption, to less than 1 µWh.
+- Its revision follows that of the allocation before it, whose entry it names.
 - A kWh has the price of the terms, what is received costs that price, rounded down, and what
   consumers owe is what producers earned, each in proportion to what it gave, to less than 1 µGRX.
   At the first allocation nobody pays more than they owe.
