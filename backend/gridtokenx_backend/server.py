@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -13,8 +12,15 @@ import structlog
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.client_address import TrustedProxies
 from gridtokenx_backend.api.http_server import listen, serve
-from gridtokenx_backend.config.data_folder import lock_data_folder, prepare_data_folder
+from gridtokenx_backend.config.data_folder import (
+    lock_data_folder,
+    make_data_folder,
+    prepare_data_folder,
+)
 from gridtokenx_backend.config.settings import Settings
+from gridtokenx_backend.continuity.head_keeper import HeadKeeper
+from gridtokenx_backend.core.messages.inputs import loss_input
+from gridtokenx_backend.core.messages.loss_records import LossCommand
 from gridtokenx_backend.engine.clock_guard import ClockGuard, TimeSources
 from gridtokenx_backend.engine.degradation import DegradedPart
 from gridtokenx_backend.engine.ticks import clear_when_due, tick_when_due
@@ -32,57 +38,78 @@ from gridtokenx_backend.memory import collect_rarely, give_back
 from gridtokenx_backend.open_files import raise_limit
 from gridtokenx_backend.replay.replay import rebuild
 from gridtokenx_backend.series.keeper import SeriesKeeper
+from gridtokenx_backend.startup.accepted_loss import set_former_community_aside
+from gridtokenx_backend.startup.continuity_check import (
+    ack_keys_of,
+    ca_of,
+    check_journal_is_there,
+)
 from gridtokenx_backend.startup.resources import Resources, open_resources
+from gridtokenx_backend.startup.stop_signal import StopSignal
 from gridtokenx_backend.startup.system_time import guard_of
 from gridtokenx_backend.startup.terms import apply_terms
 from gridtokenx_backend.statements.jobs.statement_jobs import StatementJobs
 from gridtokenx_wire.keys import public_key_text, raw_private_seed, raw_public_key
 
+NO_ROOM = "the disk is full: nothing can be stored until there is room"
 log = structlog.get_logger()
 
 
-async def run(settings: Settings, ready: Callable[[str], None]) -> None:
+async def run(settings: Settings, ready: Callable[[str], None], *, is_new: bool = False) -> None:
     """Run until SIGTERM or SIGINT; call `ready` with the API's address once it serves.
+
+    `is_new` begins a new community where the journal of another one was lost.
 
     Raises ConfigError, CannotStart, KeyFileError, JournalUnavailable, ReplayMismatch, Fenced.
     """
     os.umask(0o077)  # the journal holds what only members and operator may see
-    prepare_data_folder(settings)
+    make_data_folder(settings)
     open_files = raise_limit()
     collect_rarely()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with lock_data_folder(settings.data), listen(settings) as listener:
+    stop = StopSignal()
+    with lock_data_folder(settings.data), listen(settings) as listener, stop.ends_a_start():
+        former = set_former_community_aside(settings) if is_new else ""
+        check_journal_is_there(settings)
+        prepare_data_folder(settings)
         async with (
-            start(settings) as backend,
+            start(settings, former=former) as backend,
             serve(backend, settings, listener, open_files) as address,
         ):
+            stop.is_started = True
             ready(address)
-            await stop.wait()
+            await stop.received.wait()
     log.info("stopped")
 
 
 @asynccontextmanager
-async def start(settings: Settings, times: TimeSources | None = None) -> AsyncIterator[Backend]:
+async def start(
+    settings: Settings, times: TimeSources | None = None, *, former: str = ""
+) -> AsyncIterator[Backend]:
     """Start a backend without its HTTP server; drain and save it at the end.
 
     `times` is what the clock's guard looks at; without them it is the machine, if the clock is the
-    system's.
+    system's. `former` says which community was here whose journal is lost; it is journaled.
     """
     async with open_resources(settings) as resources:
         clock_guard = (
             ClockGuard(times) if times else guard_of(settings.backend.clock, resources.clock)
         )
         writer = await _rebuild_writer(settings, resources, clock_guard)
+        if resources.journal.is_readonly:
+            writer.degradation.enter(DegradedPart.JOURNAL, NO_ROOM)
+            log.error("started without room on the disk; nothing is stored or acked")
         await resources.verifier.start()
         async with asyncio.TaskGroup() as group:
             group.create_task(writer.run())
             waiting = await apply_terms(writer, settings.community)
+            if former:
+                await writer.submit([loss_input(LossCommand(lost=former, reason="run --new"))])
             backend = _assemble(settings, resources, writer)
             tasks = _start_tasks(group, backend)
             if waiting is not None:
                 tasks.append(waiting)
+            head = _head_keeper(settings, resources, writer)
+            tasks.append(group.create_task(head.run()))
             try:
                 yield backend
             finally:
@@ -91,6 +118,7 @@ async def start(settings: Settings, times: TimeSources | None = None) -> AsyncIt
                 writer.stop()
         if not writer.degradation[DegradedPart.JOURNAL]:
             await writer.save_snapshot()
+        await head.write()
 
 
 async def _rebuild_writer(
@@ -102,6 +130,15 @@ async def _rebuild_writer(
     log.info("replayed", entries=community.entries)
     snapshot_every = settings.backend.backend.snapshot_every
     return Writer(community, resources.journal, resources.clock, snapshot_every, guard)
+
+
+def _head_keeper(settings: Settings, resources: Resources, writer: Writer) -> HeadKeeper:
+    known = {"ack": ack_keys_of(settings)[0]}
+    if authority := ca_of(settings):
+        known["ca"] = authority
+    return HeadKeeper(
+        writer, resources.journal, settings.journal_head, resources.ack_keys[0], known
+    )
 
 
 def _assemble(settings: Settings, resources: Resources, writer: Writer) -> Backend:

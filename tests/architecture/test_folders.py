@@ -19,6 +19,7 @@ Table = Mapping[str, str]
 BACKEND: Table = {
     # what has nothing above it
     "errors": "",
+    "atomic_files": "errors",
     "logs": "",
     "memory": "",
     "open_files": "",
@@ -56,7 +57,8 @@ BACKEND: Table = {
     "series": "engine journal core.messages core.model errors memory",
     "replay": ("series signatures journal core.machine core.state core.messages core.model errors"),
     "config": "grid_data core.sharing core.model errors",
-    "enrolment": "config engine signatures core.messages errors repeat_log",
+    "enrolment": "config engine signatures core.messages errors atomic_files repeat_log",
+    "continuity": "engine journal errors atomic_files",
     "ingest": "config engine signatures journal core.messages core.model errors repeat_log",
     # statements
     "statements.model": "errors",
@@ -76,16 +78,16 @@ BACKEND: Table = {
         "core.state core.messages core.auction core.model errors repeat_log open_files"
     ),
     "startup": (
-        "enrolment series engine signatures journal config core.sharing core.messages core.model "
-        "errors"
+        "continuity enrolment replay series engine signatures journal config core.machine "
+        "core.sharing core.messages core.model errors"
     ),
     "server": (
-        "api startup statements.jobs enrolment ingest series replay engine config errors memory "
-        "open_files"
+        "api startup continuity statements.jobs enrolment ingest series replay engine config "
+        "core.messages errors memory open_files"
     ),
     "cli": (
-        "server statements.jobs statements.render statements.documents statements.model enrolment "
-        "replay series grid_data journal config core.state core.messages core.model errors logs"
+        "server startup statements.jobs statements.render statements.documents statements.model "
+        "enrolment replay series grid_data journal config core.state core.messages core.model errors logs"
     ),
     "__main__": "cli errors",
 }

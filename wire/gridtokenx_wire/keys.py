@@ -70,6 +70,8 @@ def write_secret(path: Path, content: bytes) -> None:
 
     Raises FileExistsError if `path` exists, KeyFileError if it cannot be written.
     """
+    if path.exists():  # on a full disk not even a draft can be written
+        raise FileExistsError(f"{path}: expected no file")
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -33,14 +33,21 @@ class SqliteDamaged(SqliteFault):
 
 
 def connect(
-    path: Path | str, *, is_readonly: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S
+    path: Path | str,
+    *,
+    is_readonly: bool = False,
+    is_fixed: bool = False,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
 ) -> sqlite3.Connection:
     """Return a connection that begins no transaction by itself. Raises sqlite3.Error.
 
-    A read-only connection makes no file, and reads beside a program that writes.
+    A read-only connection makes no database, and reads beside a program that writes. A fixed one is
+    read-only too; it needs no files beside the database, which nobody may change meanwhile.
     """
-    name = f"file:{quote(str(path))}?mode=ro" if is_readonly else path
-    return sqlite3.connect(name, isolation_level=None, timeout=busy_timeout_s, uri=is_readonly)
+    is_uri = is_readonly or is_fixed
+    fixed = "&immutable=1" if is_fixed else ""
+    name = f"file:{quote(str(path))}?mode=ro{fixed}" if is_uri else path
+    return sqlite3.connect(name, isolation_level=None, timeout=busy_timeout_s, uri=is_uri)
 
 
 @contextmanager
@@ -68,12 +75,14 @@ class SqliteThread:
         path: Path | str,
         *,
         is_readonly: bool = False,
+        is_fixed: bool = False,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
     ) -> None:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._path = path
         self._is_readonly = is_readonly
+        self._is_fixed = is_fixed
         self._busy_timeout_s = busy_timeout_s
         self._database: sqlite3.Connection | None = None
         self._is_closed = False
@@ -120,7 +129,10 @@ class SqliteThread:
         try:
             if self._database is None:
                 self._database = connect(
-                    self._path, is_readonly=self._is_readonly, busy_timeout_s=self._busy_timeout_s
+                    self._path,
+                    is_readonly=self._is_readonly,
+                    is_fixed=self._is_fixed,
+                    busy_timeout_s=self._busy_timeout_s,
                 )
             return work(self._database)
         except sqlite3.OperationalError as error:

@@ -55,7 +55,7 @@ def rotate(
                 f"{following}: expected the next key; run key rotate without --finish"
             )
         load_private_key(following)
-        former = settings.ack_key.with_name("ack-former.key")
+        former = settings.ack_key_former
         former.unlink(missing_ok=True)
         # A link and not a move, so that the file of `ack_key` is there at every moment.
         former.hardlink_to(settings.ack_key)

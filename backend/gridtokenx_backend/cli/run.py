@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Annotated
+
+import typer
 
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.config.surroundings import check_surroundings
 
 
-def run(config: ConfigOption = CONFIG) -> None:
+def run(
+    config: ConfigOption = CONFIG,
+    *,
+    is_new: Annotated[
+        bool,
+        typer.Option(
+            "--new", help="Begin a new community, though the journal of another one was here."
+        ),
+    ] = False,
+) -> None:
     """Run the community until SIGTERM. Prints one JSON line when it serves."""
     import uvloop  # noqa: PLC0415 - the web server takes a second to import
 
@@ -19,7 +31,7 @@ def run(config: ConfigOption = CONFIG) -> None:
     settings = load_settings(config)
     check_surroundings(settings, config)
     logs.configure()
-    uvloop.run(server.run(settings, _print_ready))
+    uvloop.run(server.run(settings, _print_ready, is_new=is_new))
 
 
 def _print_ready(api: str) -> None:

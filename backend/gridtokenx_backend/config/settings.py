@@ -133,8 +133,16 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "ack-next.key"
 
     @property
+    def ack_key_former(self) -> Path:
+        return self.data / "ack-former.key"
+
+    @property
     def journal(self) -> Path:
         return self.data / "journal.db"
+
+    @property
+    def journal_head(self) -> Path:
+        return self.data / "journal.head"
 
     @property
     def documents(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gridtokenx_backend.core.clearing import interval_clearing
 from gridtokenx_backend.core.messages import inputs
+from gridtokenx_backend.core.messages.loss_records import LossAccepted
 from gridtokenx_backend.core.messages.outcomes import (
     DevicesRetired,
     OracleSwitched,
@@ -93,6 +94,8 @@ def _dispatch(community: Community, input_: inputs.Input, at_ms: int) -> Result:
             return periods.change_period(community, input_.command, at_ms)
         case inputs.ClockInput():
             return community_time.confirm_time(community, input_.command)
+        case inputs.LossInput():
+            return LossAccepted(entries=community.entries)
 
 
 def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Result:

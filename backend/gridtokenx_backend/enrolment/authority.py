@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from gridtokenx_backend.atomic_files import PUBLIC, make_folder, replace
 from gridtokenx_backend.enrolment import tls_certificates
-from gridtokenx_backend.enrolment.atomic_files import PUBLIC, make_folder, replace
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_wire.enrolment import ca_fingerprint
 from gridtokenx_wire.keys import read_secret, write_secret

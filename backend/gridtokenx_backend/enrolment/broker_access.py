@@ -16,9 +16,9 @@ from pathlib import Path
 
 import structlog
 
+from gridtokenx_backend.atomic_files import PUBLIC, replace
 from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.engine.writer import Overloaded, Writer
-from gridtokenx_backend.enrolment.atomic_files import PUBLIC, replace
 from gridtokenx_backend.enrolment.authority import Authority
 from gridtokenx_backend.enrolment.preparation import BACKEND_NAME
 from gridtokenx_wire.keys import device_text

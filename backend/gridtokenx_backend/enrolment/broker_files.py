@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gridtokenx_backend.atomic_files import PRIVATE, PUBLIC, make_folder, replace
 from gridtokenx_backend.config.settings import Settings
-from gridtokenx_backend.enrolment.atomic_files import PRIVATE, PUBLIC, make_folder, replace
 from gridtokenx_backend.enrolment.authority import open_authority
 from gridtokenx_backend.enrolment.broker_access import ACL, CRL, write_access
 from gridtokenx_backend.errors import CannotStart

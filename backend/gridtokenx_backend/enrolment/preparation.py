@@ -13,9 +13,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from gridtokenx_backend.atomic_files import make_folder
 from gridtokenx_backend.config.data_folder import prepare_data_folder
 from gridtokenx_backend.config.settings import Settings
-from gridtokenx_backend.enrolment.atomic_files import make_folder
 from gridtokenx_backend.enrolment.authority import (
     Authority,
     create_authority,

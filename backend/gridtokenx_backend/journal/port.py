@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
@@ -56,6 +56,11 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 class Journal(Protocol):
     """Where entries are durable. Every method may raise JournalUnavailable."""
 
+    @property
+    def is_readonly(self) -> bool:
+        """Whether it was opened without room on the disk, and has not been written to since."""
+        ...
+
     async def append(self, entries: Sequence[Entry], trades: Sequence[TradeRow]) -> None:
         """Stores all of them or none. Raises Fenced if a number is taken by another writer."""
         ...
@@ -101,5 +106,13 @@ class Journal(Protocol):
     async def save_snapshot(self, snapshot: Snapshot) -> None: ...
 
     async def newest_snapshot(self) -> Snapshot | None: ...
+
+    async def known(self) -> dict[str, str]:
+        """What it knows of things outside it, by name: public keys, and that a head is kept."""
+        ...
+
+    async def note_known(self, known: Mapping[str, str]) -> None:
+        """Stores this in place of what was known."""
+        ...
 
     async def close(self) -> None: ...

@@ -6,8 +6,9 @@ The primary key lets no second writer in: an entry's number can be taken once.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from gridtokenx_backend.core.messages.inputs import clearing_input
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.journal.entry import Entry
 from gridtokenx_backend.journal.port import Snapshot, TradeRow
+from gridtokenx_backend.journal.room import has_room
 from gridtokenx_wire.sqlite_thread import SqliteFault, SqliteThread, transaction
 
 T = TypeVar("T")
@@ -61,6 +63,8 @@ CREATE TABLE snapshot (
   digest TEXT NOT NULL
 ) STRICT;
 """
+_KNOWN = "CREATE TABLE IF NOT EXISTS known (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT"
+"""What the journal knows of things outside it; older programs pass the table over."""
 _INSERT = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
 _INSERT_TRADE = "INSERT INTO trade VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _KEPT_SNAPSHOTS = 2
@@ -82,12 +86,35 @@ def faults_as_unavailable() -> Iterator[None]:
 class SqliteJournal:
     """The journal in one SQLite file. Made by `open_journal` or `open_journal_readonly`.
 
-    `reader` sees only what is committed, and never waits for the writer.
+    `reader` sees only what is committed, and never waits for the writer. `unprepared` is the file
+    that the writer has yet to prepare, because there was no room for it: until then only what was
+    stored before can be read.
     """
 
-    def __init__(self, writer: SqliteThread, reader: SqliteThread) -> None:
+    def __init__(
+        self, writer: SqliteThread, reader: SqliteThread, unprepared: Path | None = None
+    ) -> None:
         self._writer = writer
         self._reader = reader
+        self._unprepared = unprepared
+
+    @property
+    def is_readonly(self) -> bool:
+        """Whether nothing can be stored yet: the disk was full at the start."""
+        return self._unprepared is not None
+
+    async def prepare(self) -> None:
+        """Make a journal that was opened on a full disk writable. Raises JournalUnavailable."""
+        path = self._unprepared
+        if path is None:
+            return
+        with faults_as_unavailable():
+            await self._writer.call(_prepare)
+        fixed, self._reader = self._reader, SqliteThread(path)
+        self._unprepared = None
+        await self._all(f"PRAGMA cache_size=-{_READER_CACHE_KIB}")
+        with faults_as_unavailable():
+            await fixed.close()
 
     async def append(self, entries: Sequence[Entry], trades: Sequence[TradeRow]) -> None:
         await self._write(lambda db: _append(db, entries, trades))
@@ -157,6 +184,17 @@ class SqliteJournal:
         row = await self._one("SELECT seq, state, digest FROM snapshot ORDER BY seq DESC LIMIT 1")
         return Snapshot(*row) if row else None
 
+    async def known(self) -> dict[str, str]:
+        query = "SELECT count(*) FROM sqlite_schema WHERE name = 'known'"
+        is_there = await self._one(query)
+        if is_there is None or not is_there[0]:
+            return {}
+        return dict(await self._all("SELECT name, value FROM known"))
+
+    async def note_known(self, known: Mapping[str, str]) -> None:
+        if await self.known() != known:
+            await self._write(lambda db: _note_known(db, known))
+
     async def _one(self, query: str, *values: int | bytes) -> tuple[Any, ...] | None:
         rows = await self._all(query, *values)
         return rows[0] if rows else None
@@ -166,6 +204,7 @@ class SqliteJournal:
             return await self._reader.call(lambda db: db.execute(query, values).fetchall())
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        await self.prepare()
         with faults_as_unavailable():
             return await self._writer.call(work)
 
@@ -195,12 +234,48 @@ def _save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
         )
 
 
+def _note_known(db: sqlite3.Connection, known: Mapping[str, str]) -> None:
+    with transaction(db):
+        db.execute(_KNOWN)
+        db.execute("DELETE FROM known")
+        db.executemany("INSERT INTO known VALUES (?,?)", known.items())
+
+
 async def open_journal(path: Path) -> SqliteJournal:
-    """The journal in `path`, made if it is new. Raises JournalUnavailable saying why not."""
+    """The journal in `path`, made if it is new. Raises JournalUnavailable saying why not.
+
+    On a full disk there is no room for the files that SQLite needs beside it. Then a journal that
+    was closed well is opened as it is, and can be read; it is prepared when there is room.
+    """
     journal = SqliteJournal(SqliteThread(path), SqliteThread(path))
     try:
         await journal._write(_prepare)
         await journal._all(f"PRAGMA cache_size=-{_READER_CACHE_KIB}")
+        await journal.last_seq()
+    except JournalUnavailable as error:
+        await journal.close()
+        if _is_closed_well(path) and not await asyncio.to_thread(has_room, path.parent):
+            return await _open_without_room(path)
+        raise JournalUnavailable(f"{path}: {error}") from None
+    return journal
+
+
+def _is_closed_well(path: Path) -> bool:
+    """Whether all of a journal is in its one file."""
+    log = path.with_name(f"{path.name}-wal")
+    return _size(path) > 0 and _size(log) == 0
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+async def _open_without_room(path: Path) -> SqliteJournal:
+    fixed = SqliteThread(path, is_fixed=True)
+    journal = SqliteJournal(SqliteThread(path), fixed, unprepared=path)
+    try:
+        with faults_as_unavailable():
+            await fixed.call(check_schema)
         await journal.last_seq()
     except JournalUnavailable as error:
         await journal.close()

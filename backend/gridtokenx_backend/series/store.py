@@ -7,6 +7,7 @@ wrong. If it is deleted, it is built again.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import NamedTuple, TypeVar
 
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.errors import JournalUnavailable
+from gridtokenx_backend.journal.room import has_room
 from gridtokenx_backend.journal.sqlite_journal import faults_as_unavailable
 from gridtokenx_backend.series.day import DAY_MS, MeterDay, unpack
 from gridtokenx_wire.sqlite_thread import SqliteThread, transaction
@@ -54,8 +56,10 @@ class StoredDay(NamedTuple):
 class SeriesStore:
     """The open series, made by `open_series`. Every method may raise JournalUnavailable."""
 
-    def __init__(self, thread: SqliteThread) -> None:
+    def __init__(self, thread: SqliteThread, *, is_prepared: bool = True) -> None:
+        """Take the thread that has the file. What is not prepared is so before the first call."""
         self._thread = thread
+        self._is_prepared = is_prepared
 
     async def applied(self) -> int:
         """Return the number of the newest journal entry whose intervals are stored."""
@@ -90,18 +94,23 @@ class SeriesStore:
 
     async def _call(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with faults_as_unavailable():
+            if not self._is_prepared:
+                await self._thread.call(_prepare)
+                self._is_prepared = True
             return await self._thread.call(work)
 
 
 async def open_series(path: Path | str) -> SeriesStore:
     """Open the series in `path`, made if it is new; "" is a file that is deleted at the end.
 
-    Raises JournalUnavailable.
+    A file on a full disk is prepared later, when there is room. Raises JournalUnavailable.
     """
-    store = SeriesStore(SqliteThread(path))
+    store = SeriesStore(SqliteThread(path), is_prepared=False)
     try:
-        await store._call(_prepare)
+        await store.applied()
     except JournalUnavailable as error:
+        if isinstance(path, Path) and not await asyncio.to_thread(has_room, path.parent):
+            return store
         await store.close()
         raise JournalUnavailable(
             f"{path}: {error} (deleted, it is built anew from the journal)"

@@ -17,6 +17,10 @@ from gridtokenx_backend.journal.port import Journal
 from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.series.store import SeriesStore, open_series
 from gridtokenx_backend.signatures.verifier import Verifier
+from gridtokenx_backend.startup.continuity_check import (
+    check_continuity,
+    check_journal_is_there,
+)
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.keys import load_private_key, read_token
 
@@ -46,19 +50,21 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
     The verifier is made but not started. Raises CannotStart, KeyFileError, JournalUnavailable.
     """
-    ack_keys = [load_private_key(settings.ack_key)]
-    if settings.ack_key_next.exists():
-        ack_keys.append(load_private_key(settings.ack_key_next))
-    operator_token = read_token(settings.operator_token)
-    metrics_token = read_token(settings.metrics_token)
-    clock = make_clock(settings.backend.clock)
-    tls = _broker_tls(settings)
-    authority = open_authority(settings.ca)
+    check_journal_is_there(settings)
     async with AsyncExitStack() as opened:
         journal = await open_journal(settings.journal)
         opened.push_async_callback(journal.close)
         series = await open_series(settings.series)
         opened.push_async_callback(series.close)
+        await check_continuity(settings, journal, series)
+        ack_keys = [load_private_key(settings.ack_key)]
+        if settings.ack_key_next.exists():
+            ack_keys.append(load_private_key(settings.ack_key_next))
+        operator_token = read_token(settings.operator_token)
+        metrics_token = read_token(settings.metrics_token)
+        clock = make_clock(settings.backend.clock)
+        tls = _broker_tls(settings)
+        authority = open_authority(settings.ca)
         verifier = Verifier(settings.backend.backend.verify_workers)
         opened.push_async_callback(verifier.close)
         yield Resources(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.journal.entry import Entry
@@ -23,6 +23,16 @@ class HeldJournal:
         self.refusals = 0
         self.doubts = 0
         self._appending = False
+
+    @property
+    def is_readonly(self) -> bool:
+        return self._kept.is_readonly
+
+    async def known(self) -> dict[str, str]:
+        return await self._kept.known()
+
+    async def note_known(self, known: Mapping[str, str]) -> None:
+        await self._kept.note_known(known)
 
     async def append(self, entries: Sequence[Entry], trades: Sequence[TradeRow]) -> None:
         assert not self._appending, "two batches at once"

@@ -12,6 +12,7 @@ import msgspec
 
 from gridtokenx_backend.core.messages.clock_records import ClockCommand
 from gridtokenx_backend.core.messages.grid_data import GridData
+from gridtokenx_backend.core.messages.loss_records import LossCommand
 from gridtokenx_backend.core.messages.period_records import PeriodCommand
 from gridtokenx_backend.core.model.local_time import TimeZone
 from gridtokenx_backend.core.model.settlement import SettlementCommand
@@ -176,6 +177,13 @@ class ClockInput(msgspec.Struct, frozen=True, gc=False):
     command: ClockCommand
 
 
+class LossInput(msgspec.Struct, frozen=True, gc=False):
+    """The operator goes on without something that was lost."""
+
+    raw: bytes
+    command: LossCommand
+
+
 DUE = b"due"
 
 
@@ -205,6 +213,7 @@ Input = (
     | PeriodInput
     | GridDataInput
     | ClockInput
+    | LossInput
 )
 Kind = Literal[
     "frame",
@@ -223,6 +232,7 @@ Kind = Literal[
     "period",
     "grid_data",
     "clock",
+    "loss",
 ]
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
@@ -241,6 +251,7 @@ _KINDS: dict[type, Kind] = {
     PeriodInput: "period",
     GridDataInput: "grid_data",
     ClockInput: "clock",
+    LossInput: "loss",
 }
 
 
@@ -326,6 +337,11 @@ def clock_input(command: ClockCommand) -> ClockInput:
     return ClockInput(msgspec.json.encode(command), command)
 
 
+def loss_input(command: LossCommand) -> LossInput:
+    """Return the input that says what was lost."""
+    return LossInput(msgspec.json.encode(command), command)
+
+
 def parse(kind: str, raw: bytes) -> Input:
     """Return the input that the journal keeps as `raw`.
 
@@ -364,4 +380,6 @@ def parse(kind: str, raw: bytes) -> Input:
             return GridDataInput(raw, msgspec.json.decode(raw, type=GridData))
         case "clock":
             return ClockInput(raw, msgspec.json.decode(raw, type=ClockCommand))
+        case "loss":
+            return LossInput(raw, msgspec.json.decode(raw, type=LossCommand))
     raise ValueError(f"expected a known kind of entry, got {kind!r}")

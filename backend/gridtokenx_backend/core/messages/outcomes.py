@@ -17,6 +17,7 @@ from gridtokenx_backend.core.messages.device_outcomes import (
     DeviceRotated,
     TokenChanged,
 )
+from gridtokenx_backend.core.messages.loss_records import LossAccepted
 from gridtokenx_backend.core.messages.period_records import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal, OrderRefusal
 from gridtokenx_backend.core.messages.settlement_outcomes import (
@@ -287,6 +288,7 @@ Outcome = (
     | PeriodChanged
     | GridDataImported
     | ClockConfirmed
+    | LossAccepted
 )
 
 
