@@ -13,6 +13,7 @@ import typer
 
 from gridtokenx_backend.cli.accept_loss import accept_loss
 from gridtokenx_backend.cli.admission import device, token
+from gridtokenx_backend.cli.backup import backup, restore
 from gridtokenx_backend.cli.check_config import check_config
 from gridtokenx_backend.cli.clock import clock
 from gridtokenx_backend.cli.exit_codes import INTERRUPTED, OPERATOR_MISTAKE
@@ -73,6 +74,8 @@ app.add_typer(device, name="device")
 app.add_typer(grid, name="grid")
 app.command(epilog=example("reconcile march.csv --csv differences.csv"))(reconcile)
 app.command(epilog=example("run --config /etc/gridtokenx/backend.toml"))(run)
+app.command(epilog=example("backup --config backend.toml /backup/sonnenweg.tar"))(backup)
+app.command(epilog=example("restore --config backend.toml /backup/sonnenweg.tar"))(restore)
 app.command(epilog=example('accept-loss --reason "the disk died; backup of 3 May"'))(accept_loss)
 app.command(epilog=example("check-config --config config/backend.toml"))(check_config)
 app.command(epilog=example("replay --verify --config config/backend.toml"))(replay)

@@ -85,9 +85,11 @@ BACKEND: Table = {
         "api startup continuity statements.jobs enrolment ingest series replay engine config "
         "core.messages errors memory open_files"
     ),
+    "backup": "startup continuity replay journal config errors",
     "cli": (
-        "server startup statements.jobs statements.render statements.documents statements.model "
-        "enrolment replay series grid_data journal config core.state core.messages core.model errors logs"
+        "server backup startup statements.jobs statements.render statements.documents "
+        "statements.model enrolment replay series grid_data journal config core.state "
+        "core.messages core.model errors logs"
     ),
     "__main__": "cli errors",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 
 import msgspec
 
@@ -14,7 +15,7 @@ from gridtokenx_backend.core.messages.inputs import loss_input
 from gridtokenx_backend.core.messages.loss_records import LossAccepted, LossCommand
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_backend.journal.entry import SALT_BYTES, make_entry
-from gridtokenx_backend.journal.sqlite_journal import SqliteJournal, open_journal
+from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.replay.replay import rebuild
 from gridtokenx_backend.series.store import open_series
 from gridtokenx_backend.startup.continuity_check import (
@@ -40,39 +41,42 @@ async def accept_loss(settings: Settings, reason: str) -> AcceptedLoss:
     """
     with lock_data_folder(settings.data):
         check_journal_is_there(settings)
-        journal = await open_journal(settings.journal)
-        try:
-            lost = await _losses(settings, journal)
-            if not lost:
-                raise CannotStart(f"{settings.data}: nothing is lost that is known of")
-            await asyncio.to_thread(make_secrets, settings)
-            seq = await _journal_loss(settings, journal, lost, reason)
-            await journal.note_known({})
-        finally:
-            await journal.close()
-        settings.journal_head.unlink(missing_ok=True)
-        remove_series(settings)
+        lost = await _losses(settings)
+        if not lost:
+            raise CannotStart(f"{settings.data}: nothing is lost that is known of")
+        await asyncio.to_thread(make_secrets, settings)
+        seq = await journal_loss(settings, lost, reason)
     return AcceptedLoss(lost=lost, journal_seq=seq)
 
 
-async def _losses(settings: Settings, journal: SqliteJournal) -> list[str]:
-    series = await open_series(settings.series)
-    try:
+async def _losses(settings: Settings) -> list[str]:
+    async with AsyncExitStack() as opened:
+        journal = await open_journal(settings.journal)
+        opened.push_async_callback(journal.close)
+        series = await open_series(settings.series)
+        opened.push_async_callback(series.close)
         return await all_losses(settings, journal, series)
+
+
+async def journal_loss(settings: Settings, lost: list[str], reason: str) -> int:
+    """Append the entry that says what was lost, and return its number. No backend may run.
+
+    The head, what the journal knew of keys, and the series begin anew at the next start.
+    """
+    journal = await open_journal(settings.journal)
+    try:
+        community = await rebuild(journal)
+        at_ms = max(make_clock(settings.backend.clock).now_ms(), community.at_ms)
+        input_ = loss_input(LossCommand(lost="; ".join(lost), reason=reason))
+        outcome = machine.apply(community, input_, at_ms)
+        assert isinstance(outcome, LossAccepted)
+        entry = make_entry(community.entries, at_ms, input_, outcome, os.urandom(SALT_BYTES))
+        await journal.append([entry], [])
+        await journal.note_known({})
     finally:
-        await series.close()
-
-
-async def _journal_loss(
-    settings: Settings, journal: SqliteJournal, lost: list[str], reason: str
-) -> int:
-    community = await rebuild(journal)
-    at_ms = max(make_clock(settings.backend.clock).now_ms(), community.at_ms)
-    input_ = loss_input(LossCommand(lost="; ".join(lost), reason=reason))
-    outcome = machine.apply(community, input_, at_ms)
-    assert isinstance(outcome, LossAccepted)
-    entry = make_entry(community.entries, at_ms, input_, outcome, os.urandom(SALT_BYTES))
-    await journal.append([entry], [])
+        await journal.close()
+    settings.journal_head.unlink(missing_ok=True)
+    remove_series(settings)
     return community.entries
 
 

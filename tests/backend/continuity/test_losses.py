@@ -12,9 +12,7 @@ from gridtokenx_wire.ack import Ack, seal_ack
 from gridtokenx_wire.errors import WireError
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-HEAD = JournalHead(
-    seq=23, leaf_hash=b"\x23" * 32, at_ms=1_782_036_000_000, frames=14, trades=3
-)
+HEAD = JournalHead(seq=23, leaf_hash=b"\x23" * 32, at_ms=1_782_036_000_000, frames=14, trades=3)
 WHOLE = FoundState(
     last_seq=24,
     last_ms=1_782_036_001_000,
