@@ -36,6 +36,7 @@ from gridtokenx_backend.ingest.mqtt_source import MqttSource
 from gridtokenx_backend.ingest.state_notices import StateNotices
 from gridtokenx_backend.memory import collect_rarely, give_back
 from gridtokenx_backend.open_files import raise_limit
+from gridtokenx_backend.replay.background_check import BackgroundCheck
 from gridtokenx_backend.replay.replay import rebuild
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.startup.accepted_loss import set_former_community_aside
@@ -152,7 +153,9 @@ def _assemble(settings: Settings, resources: Resources, writer: Writer) -> Backe
     writer.followers.append(notices.follow)
     owners = OwnersInForce(writer.community.meters, lambda: writer.community.active_terms)
     budgets = Budgets(settings.backend.budget, owners)
+    is_checked = settings.backend.backend.verify_in_background
     return Backend(
+        check=BackgroundCheck(settings.journal, writer, is_on=is_checked),
         writer=writer,
         journal=resources.journal,
         verifier=resources.verifier,
@@ -204,6 +207,7 @@ def _start_tasks(group: asyncio.TaskGroup, backend: Backend) -> list[asyncio.Tas
         backend.mqtt_intake.run(),
         tick_when_due(writer, clock, period_ms, access.changed if access else None),
         backend.series.run(),
+        backend.check.run(),
         clear_when_due(writer, clock),
     ]
     if access is not None:

@@ -55,7 +55,9 @@ BACKEND: Table = {
     "engine": "core.machine core.state core.messages core.model journal errors",
     "grid_data": "core.sharing core.messages core.model errors",
     "series": "engine journal core.messages core.model errors memory",
-    "replay": ("series signatures journal core.machine core.state core.messages core.model errors"),
+    "replay": (
+        "series engine signatures journal core.machine core.state core.messages core.model errors"
+    ),
     "config": "grid_data core.sharing core.model errors",
     "enrolment": "config engine signatures core.messages errors atomic_files repeat_log",
     "continuity": "engine journal errors atomic_files",
@@ -73,9 +75,9 @@ BACKEND: Table = {
     ),
     # what people and programs call
     "api": (
-        "statements.jobs statements.render enrolment ingest series grid_data engine signatures "
-        "journal config core.minting core.registration core.sharing core.oracle core.market "
-        "core.state core.messages core.auction core.model errors repeat_log open_files"
+        "statements.jobs statements.render enrolment ingest replay series grid_data engine "
+        "signatures journal config core.minting core.registration core.sharing core.oracle "
+        "core.market core.state core.messages core.auction core.model errors repeat_log open_files"
     ),
     "startup": (
         "continuity enrolment replay series engine signatures journal config core.machine "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
 from gridtokenx_backend.ingest.state_notices import StateNotices
 from gridtokenx_backend.journal.port import Journal
+from gridtokenx_backend.replay.background_check import BackgroundCheck
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
 from gridtokenx_backend.signatures.verifier import Verifier
@@ -103,6 +105,7 @@ async def api_on(
             source=source,
             clock=clock,
             operator_token=TOKEN,
+            check=BackgroundCheck(Path("journal.db"), writer, is_on=False),
             series=series,
             enrolment=enrolment,
         )

@@ -14,6 +14,7 @@ from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
 from gridtokenx_backend.journal.port import Journal
 from gridtokenx_backend.repeat_log import RepeatLog
+from gridtokenx_backend.replay.background_check import BackgroundCheck
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.signatures.verifier import Verifier
 from gridtokenx_backend.statements.jobs.statement_jobs import StatementJobs
@@ -33,6 +34,7 @@ class Backend:
     clock: Clock
     operator_token: str
     series: SeriesKeeper
+    check: BackgroundCheck
     enrolment: EnrolmentService | None = None
     """None until `gridtokenx-backend init` has made a CA."""
     broker_access: BrokerAccess | None = None

@@ -123,8 +123,8 @@ async def _limited(
     request is no guess: its wrong ones are counted apart, so that whoever guesses from the same
     address keeps no honest gateway out.
     """
-    if backend.writer.degraded:
-        raise Overloaded(backend.writer.degraded)
+    if obstacle := backend.writer.degradation.obstacle:
+        raise Overloaded(obstacle)
     address = address_of(request, backend)
     counted_for = f"{address} {shown}" if shown else address
     if wait_s := backend.wrong_requests.wait_s(counted_for, time.monotonic()):

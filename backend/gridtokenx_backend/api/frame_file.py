@@ -44,8 +44,8 @@ async def put_frames(
 
     Frames that are stored already are counted and change nothing.
     """
-    if backend.writer.degraded:
-        raise Overloaded(backend.writer.degraded)
+    if obstacle := backend.writer.degradation.obstacle:
+        raise Overloaded(obstacle)
     try:
         name = parse_device(device)
         messages = list(read_messages(io.BytesIO(await request.body()), MAX_FRAME_BYTES))

@@ -116,8 +116,8 @@ async def carry_out(
 
     Raises Problem.
     """
-    if backend.writer.degraded:
-        raise Overloaded(backend.writer.degraded)
+    if obstacle := backend.writer.degradation.obstacle:
+        raise Overloaded(obstacle)
     body = await request.body()
     try:
         signed = parse_instruction(body)

@@ -19,6 +19,7 @@ from gridtokenx_backend.api.views import (
     OrdersView,
     SummaryView,
     TradesView,
+    VerificationView,
     open_order_view,
     trade_view,
 )
@@ -53,6 +54,11 @@ def health_of(backend: Backend) -> HealthView:
         oracle="paused" if writer.community.paused else "running",
         broker="connected" if backend.source.connected else "disconnected",
         overdue_clearings=overdue(writer.community, backend.clock.now_ms()),
+        verification=VerificationView(
+            status=backend.check.status.value,
+            checked=backend.check.checked,
+            entries=backend.check.entries,
+        ),
     )
 
 

@@ -75,6 +75,11 @@ class _Parts(Collector):
                 "Intervals due to be cleared.",
                 overdue(writer.community, self._backend.clock.now_ms()),
             ),
+            (
+                "verified_entries",
+                "Entries verified in the background since the start.",
+                self._backend.check.checked,
+            ),
             ("open_orders", "Orders resting in the book.", len(writer.community.book.orders)),
         ):
             yield GaugeMetricFamily(f"gridtokenx_{name}", text, value=value)

@@ -366,8 +366,8 @@ async def operate(backend: Backend, command: SettlementCommand) -> SettlementVie
 
 async def submit(backend: Backend, command: SettlementCommand) -> Committed:
     """Return the durable result of a command. Raises Problem and Overloaded."""
-    if backend.writer.degraded:
-        raise Overloaded(backend.writer.degraded)
+    if obstacle := backend.writer.degradation.obstacle:
+        raise Overloaded(obstacle)
     (committed,) = await backend.writer.submit([settlement_input(command)])
     if isinstance(committed.result, SettlementRefused):
         raise settlement_refused(committed.result.reason, committed.result.detail)

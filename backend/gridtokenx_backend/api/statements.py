@@ -24,7 +24,7 @@ from gridtokenx_backend.core.messages.period_records import (
 )
 from gridtokenx_backend.core.model.billing_periods import Period, PeriodStatus
 from gridtokenx_backend.core.model.local_time import parse_month
-from gridtokenx_backend.statements.jobs.statement_jobs import NotMade, StatementJobs
+from gridtokenx_backend.statements.jobs.statement_jobs import NotMade, NotReadable, StatementJobs
 from gridtokenx_backend.statements.jobs.worker import DocumentTask
 from gridtokenx_backend.statements.render.forms import FORMS, MEDIA_TYPES, Form
 from gridtokenx_wire.units import format_kwh
@@ -215,6 +215,10 @@ async def _document(
     except NotMade as error:
         raise Problem(
             status=404, title="No such document", detail=str(error), reason="not_found"
+        ) from None
+    except NotReadable as error:
+        raise Problem(
+            status=503, title="The document cannot be read", detail=str(error), reason="unavailable"
         ) from None
     kind = f"statement-{wallet[:8]}" if wallet else "report"
     return _response(made, form, f"{kind}-{month}.{form}")

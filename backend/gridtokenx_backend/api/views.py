@@ -156,12 +156,23 @@ class TradesView(msgspec.Struct, frozen=True):
     trades: list[TradeView]
 
 
+class VerificationView(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the verification of the journal in the background is.
+
+    `status` is off, waiting, running, verified, mismatch, or failed if it could not be carried out.
+    """
+
+    status: str
+    checked: int
+    entries: int
+
+
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the backend. `status` is ok, or degraded, and then `detail` says why.
 
-    `degraded` names the parts that are out of order: the journal, the clock. `overdue_clearings`
-    is how many intervals are due to be cleared and are not yet. By `time_zone` the community
-    counts days and months.
+    `degraded` names the parts that are out of order: the journal, the clock, the history.
+    `overdue_clearings` is how many intervals are due to be cleared and are not yet. By `time_zone`
+    the community counts days and months.
     """
 
     status: Literal["ok", "degraded"]
@@ -174,6 +185,7 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     oracle: Literal["running", "paused"]
     broker: Literal["connected", "disconnected"]
     overdue_clearings: int
+    verification: VerificationView
 
 
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):

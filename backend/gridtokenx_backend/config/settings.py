@@ -34,6 +34,7 @@ class BackendSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     data: str = "data"
     verify_workers: int = max(1, (os.cpu_count() or 2) - 1)
     snapshot_every: int = 50_000
+    verify_in_background: bool = True
 
 
 class BrokerSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,6 +12,8 @@ class DegradedPart(StrEnum):
     """Nothing can be stored, for example because the disk is full."""
     CLOCK = "clock"
     """Nobody knows whether the server's clock is right."""
+    HISTORY = "history"
+    """An entry of the journal is not what it was: nothing stops, but it can no longer be proved."""
 
 
 class Degradation:
@@ -29,6 +31,13 @@ class Degradation:
     def __str__(self) -> str:
         """Return all reasons as one text; it is empty if all is well."""
         return "; ".join(self._details[part] for part in self.parts)
+
+    @property
+    def obstacle(self) -> str:
+        """Why no input can be taken now; empty if they can, though a part may be out of order."""
+        return "; ".join(
+            self._details[part] for part in self.parts if part is not DegradedPart.HISTORY
+        )
 
     def __getitem__(self, part: DegradedPart) -> str:
         """Return why a part is out of order; the text is empty if it is not."""

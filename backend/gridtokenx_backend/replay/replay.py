@@ -39,6 +39,7 @@ from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.order import parse_instruction
 
 PROGRESS_EVERY = 10_000
+ALL = 2**63 - 1
 log = structlog.get_logger()
 
 
@@ -165,11 +166,17 @@ def _difference(again: Entry, stored: Entry) -> str:
 
 
 async def verify(
-    journal: Journal, progress: Callable[[int], None], series: SeriesCheck | None = None
+    journal: Journal,
+    progress: Callable[[int], None],
+    series: SeriesCheck | None = None,
+    *,
+    until: int = ALL,
+    progress_every: int = PROGRESS_EVERY,
 ) -> ReplayReport:
     """Replay everything from the first entry on and compare it with what is stored.
 
-    Raises ReplayMismatch at the first difference.
+    It ends with entry `until`, or where the journal ends. Raises ReplayMismatch at the first
+    difference.
     """
     community = Community()
     newest = await journal.newest_snapshot()
@@ -190,8 +197,10 @@ async def verify(
             if community.snapshot() != newest.state:
                 raise ReplayMismatch(f"snapshot {newest.seq}: the replayed state differs")
             snapshots += 1
-        if entry.seq % PROGRESS_EVERY == 0:
+        if entry.seq % progress_every == 0:
             progress(entry.seq)
+        if entry.seq >= until:
+            break
     if (found := await journal.count_trades(community.entries)) != trades:
         raise ReplayMismatch(f"the history of trades has {found} of them, the entries {trades}")
     if series is not None:

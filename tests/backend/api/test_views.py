@@ -82,6 +82,7 @@ async def test_health_says_how_it_stands(untouched: Api) -> None:
         "oracle": "running",
         "broker": "disconnected",
         "overdue_clearings": 0,
+        "verification": {"status": "off", "checked": 0, "entries": 0},
     }
 
 
@@ -236,6 +237,7 @@ async def test_metrics_say_what_the_summary_says(untouched: Api) -> None:
         **{(f"gridtokenx_{name}",): 0 for name in ("oracle_paused", "journal_degraded")},
         **{(f"gridtokenx_{name}",): 0 for name in ("broker_connected", "open_orders")},
         ("gridtokenx_overdue_clearings",): 0,
+        ("gridtokenx_verified_entries",): 0,
         **{("gridtokenx_devices", status): 0 for status in ("pending", "revoked", "held")},
         ("gridtokenx_devices", "active"): 2,
         ("gridtokenx_device_last_heard_seconds", untouched.village.north.name): START_MS / 1000,

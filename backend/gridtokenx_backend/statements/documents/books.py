@@ -27,6 +27,10 @@ class NoBooks(OperatorError):
     """There is no such month, or no community yet."""
 
 
+class NoSuchMonth(NoBooks):
+    """There is no such month. The text names no file, so whoever asked may read it."""
+
+
 class Books:
     """The books of a month, made from the journal at `path` without changing anything."""
 
@@ -44,11 +48,11 @@ class Books:
             self.month = parse_month(month, history[-1].terms.community.time_zone)
         except ValueError as error:
             self._rows.close()
-            raise NoBooks(str(error)) from None
+            raise NoSuchMonth(str(error)) from None
         newest_ms = self._rows.last_at_ms()
         if not (history[0].at_ms < self.month.to_ms and self.month.from_ms <= newest_ms):
             self._rows.close()
-            raise NoBooks(f"expected a month of the community's time so far, got {month}")
+            raise NoSuchMonth(f"expected a month of the community's time so far, got {month}")
         self.roster = Roster(history, self.month)
         self._spool = Spool()
         self.fold = MonthFold(self.month, self._spool, only)

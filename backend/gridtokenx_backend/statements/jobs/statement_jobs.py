@@ -9,19 +9,25 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from gridtokenx_backend.engine.writer import Overloaded
 from gridtokenx_backend.errors import OperatorError
-from gridtokenx_backend.statements.jobs.worker import DocumentTask
+from gridtokenx_backend.statements.jobs.worker import MISTAKE, DocumentTask
 
 TIMEOUT_S = 60.0
 MOST_AT_ONCE = 2
 MOST_WAITING = 16
 MOST_OF_A_MEMBER = 2
+log = structlog.get_logger()
 
 
 class NotMade(OperatorError):
     """The document could not be made; the text says what was expected."""
+
+
+class NotReadable(OperatorError):
+    """The server cannot read what it has stored; its log says why, not the answer."""
 
 
 class StatementJobs:
@@ -34,7 +40,9 @@ class StatementJobs:
         self._waiting: Counter[str] = Counter()
 
     async def make(self, task: DocumentTask, reader: str = "") -> bytes:
-        """Return the document. Raises NotMade, and Overloaded if too many are waited for.
+        """Return the document.
+
+        Raises NotMade, NotReadable, and Overloaded if too many are waited for.
 
         `reader` is the wallet that asks; it is empty for the operator. One member cannot wait for
         many documents, so that there is room for the others.
@@ -70,5 +78,8 @@ async def _run(task: DocumentTask) -> bytes:
             await process.wait()
     if process.returncode:
         lines = errors.decode(errors="replace").strip().splitlines()
-        raise NotMade(lines[-1] if lines else "the process that makes documents ended early")
+        if process.returncode == MISTAKE and lines:
+            raise NotMade(lines[-1])
+        log.error("a document cannot be made", error=lines[-1] if lines else "ended early")
+        raise NotReadable("the server cannot read what it has stored; its operator can help")
     return made

@@ -1,8 +1,9 @@
 """The process that makes one document: `python -m gridtokenx_backend.statements.jobs.worker`.
 
 It is a process of its own, so that the backend does not have to wait while it reads the journal or
-lays out a PDF. The task comes as JSON on stdin, the document goes to stdout. The exit code is 0, or
-2 with one line on stderr.
+lays out a PDF. The task comes as JSON on stdin, the document goes to stdout. The exit code is 0; 2
+with one line on stderr for whoever asked; or 3 with one line for the server's log, which may name
+files of the server.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from gridtokenx_backend.errors import OperatorError
-from gridtokenx_backend.statements.documents.books import Books, NoBooks
+from gridtokenx_backend.errors import CannotStart, OperatorError
+from gridtokenx_backend.statements.documents.books import Books, NoSuchMonth
 from gridtokenx_backend.statements.documents.report import report_of
 from gridtokenx_backend.statements.documents.report_totals import totals_of
 from gridtokenx_backend.statements.documents.statement import statement_of
@@ -23,6 +24,7 @@ from gridtokenx_backend.statements.model.document import canonical, encode
 from gridtokenx_backend.statements.render.forms import Form, report_as, statement_as
 
 MISTAKE = 2
+FAULT = 3
 _LESS_URGENT = 5
 
 
@@ -48,7 +50,7 @@ def carry_out(task: DocumentTask) -> bytes:
         return as_form(task.form, preview(Path(task.journal), task.month, task.wallet))
     document = read_document(Path(task.store), task.sha256)
     if document is None:
-        raise NoBooks(f"{task.store}: expected the document {task.sha256}, found none")
+        raise CannotStart(f"{task.store}: expected the document {task.sha256}, found none")
     return as_form(task.form, document)
 
 
@@ -60,7 +62,7 @@ def preview(journal: Path, month: str, wallet: str) -> bytes:
             statements = (totals_of(books.data(each)) for each in books.wallets)
             return canonical(report_of(books, statements, "open", 0))
         if wallet not in books.roster.names:
-            raise NoBooks(f"expected the wallet of a member of {month}, got {wallet}")
+            raise NoSuchMonth(f"expected the wallet of a member of {month}, got {wallet}")
         books.catch_up()
         return encode(statement_of(books.data(wallet), "open", 0))
 
@@ -71,9 +73,12 @@ def main() -> int:
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=DocumentTask)
     try:
         made = carry_out(task)
-    except OperatorError as error:
+    except NoSuchMonth as error:
         sys.stderr.write(f"{error}\n")
         return MISTAKE
+    except OperatorError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAULT
     sys.stdout.buffer.write(made)
     return 0
 

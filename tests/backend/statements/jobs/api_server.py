@@ -23,6 +23,7 @@ from gridtokenx_backend.ingest.mqtt_intake import MqttIntake
 from gridtokenx_backend.ingest.mqtt_source import MqttSource
 from gridtokenx_backend.ingest.state_notices import StateNotices
 from gridtokenx_backend.journal.sqlite_journal import open_journal
+from gridtokenx_backend.replay.background_check import BackgroundCheck
 from gridtokenx_backend.series.keeper import SeriesKeeper
 from gridtokenx_backend.series.store import open_series
 from gridtokenx_backend.signatures.verifier import Verifier
@@ -101,6 +102,7 @@ async def _serve(
             source=source,
             clock=clock,
             operator_token=settings.operator_token.read_text().strip(),
+            check=BackgroundCheck(settings.journal, writer, is_on=False),
             series=series,
             statements=StatementJobs(settings.journal, settings.documents),
         )

@@ -12,6 +12,7 @@ from gridtokenx_backend.statements.jobs import statement_jobs
 from gridtokenx_backend.statements.jobs.statement_jobs import (
     MOST_OF_A_MEMBER,
     MOST_WAITING,
+    NotReadable,
     StatementJobs,
 )
 from gridtokenx_backend.statements.jobs.worker import DocumentTask
@@ -43,3 +44,27 @@ async def test_one_member_leaves_room_for_the_others(monkeypatch: pytest.MonkeyP
     assert await asyncio.gather(*asked) == [b"made"] * MOST_WAITING
     assert await at.make(TASK, "anna") == b"made"
     assert not at._waiting
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("sha256", ["", "0" * 64], ids=["a preview", "a stored document"])
+@pytest.mark.parametrize("is_there", [False, True], ids=["no file", "another file"])
+async def test_what_the_server_cannot_read_names_no_path_to_whoever_asked(
+    tmp_path: Path, sha256: str, *, is_there: bool
+) -> None:
+    journal, store = tmp_path / "journal.db", tmp_path / "documents.db"
+    if is_there:
+        for path in (journal, store):
+            path.write_bytes(b"no database at all" * 100)
+    task = DocumentTask(
+        journal=str(journal),
+        store=str(store),
+        month="2026-06",
+        wallet="wallet",
+        form="json",
+        sha256=sha256,
+    )
+    with pytest.raises(NotReadable) as refused:
+        await StatementJobs(journal, store).make(task, "wallet")
+    assert str(tmp_path) not in str(refused.value)
+    assert "its operator can help" in str(refused.value)
