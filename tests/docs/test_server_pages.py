@@ -37,6 +37,7 @@ def test_every_metric_is_explained() -> None:
         mqtt_intake=SimpleNamespace(dropped=Counter()),
         source=SimpleNamespace(connected=True),
         clock=SystemClock(),
+        check=SimpleNamespace(checked=0),
     )
     names = {
         f"{metric.name}_total" if metric.type == "counter" else metric.name
