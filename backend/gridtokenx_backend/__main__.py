@@ -23,6 +23,7 @@ from gridtokenx_backend.cli.key import key
 from gridtokenx_backend.cli.market import market
 from gridtokenx_backend.cli.options import example
 from gridtokenx_backend.cli.pki import broker_config, init
+from gridtokenx_backend.cli.reader import reader
 from gridtokenx_backend.cli.replay import replay
 from gridtokenx_backend.cli.run import run
 from gridtokenx_backend.cli.settlement import correct, deposit, rec, withdrawal
@@ -71,6 +72,7 @@ app.add_typer(clock, name="clock")
 app.add_typer(key, name="key")
 app.add_typer(token, name="token")
 app.add_typer(device, name="device")
+app.add_typer(reader, name="reader")
 app.add_typer(grid, name="grid")
 app.command(epilog=example("reconcile march.csv --csv differences.csv"))(reconcile)
 app.command(epilog=example("run --config /etc/gridtokenx/backend.toml"))(run)

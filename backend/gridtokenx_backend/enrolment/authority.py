@@ -3,6 +3,8 @@
     <data>/ca/ca.key                      mode 0600
     <data>/ca/ca.pem
     <data>/ca/issued/<device>-<serial>.pem
+    <data>/ca/issued/reader-<name>-<serial>.pem
+    <data>/ca/issued/reader-<name>.revoked
 
 A certificate is on disk before anyone gets it, so every certificate in use can be revoked.
 """
@@ -31,7 +33,15 @@ from gridtokenx_backend.errors import CannotStart
 from gridtokenx_wire.enrolment import ca_fingerprint
 from gridtokenx_wire.keys import read_secret, write_secret
 
-_SERIAL = re.compile(r"[a-z2-7]+-[0-9a-f]{1,40}").fullmatch
+_SERIAL = re.compile(r"(reader-)?[a-z0-9]+-[0-9a-f]{1,40}").fullmatch
+_READER_NAME = re.compile(r"[a-z0-9]{1,20}", re.ASCII).fullmatch
+_READER = "reader-"
+READER_RULE = "expected 1 to 20 lower-case letters or digits"
+
+
+def is_reader_name(name: str) -> bool:
+    """Return whether an integrator's read-only certificate may have this name."""
+    return _READER_NAME(name) is not None
 
 
 class Authority:
@@ -99,9 +109,13 @@ class Authority:
             return pem.decode()
 
     def revocation_list(self, devices: list[str]) -> bytes:
-        """Return the revocation list, as PEM, of every certificate that these devices ever had."""
+        """Return the revocation list, as PEM, of every certificate that these devices ever had.
+
+        It has those of the revoked readers too.
+        """
         with self._busy:
-            names = [file.stem for device in devices for file in self._files(device)]
+            revoked = [*devices, *self._revoked_readers()]
+            names = [file.stem for name in revoked for file in self._files(name)]
             # The names are enough: a damaged file must not keep a device from being revoked.
             serials = [int(name.rpartition("-")[2], 16) for name in names if _SERIAL(name)]
         now = datetime.now(UTC)
@@ -109,6 +123,35 @@ class Authority:
         return tls_certificates.revocation_list(
             self.certificate, self._key, serials=serials, number=number, now=now
         )
+
+    def readers(self) -> list[str]:
+        """Return the common names of the readers that are not revoked, in order."""
+        with self._busy:
+            names = {file.stem.rpartition("-")[0] for file in self._files("reader-*")}
+            return sorted(names - set(self._revoked_readers()))
+
+    def certify_reader(self, name: str, key: ec.EllipticCurvePublicKey, days: int) -> str:
+        """Return a certificate as PEM with which one may read at the broker, and write nothing.
+
+        Raises CannotStart for a name that was revoked, or that no reader may have.
+        """
+        if not is_reader_name(name):
+            raise CannotStart(f"{name!r}: {READER_RULE}")
+        if self._mark(name).exists():
+            raise CannotStart(f"{name}: this reader was revoked; expected another name")
+        return self.certify_device(_READER + name, key, days)
+
+    def revoke_reader(self, name: str) -> None:
+        """Let the revocation list have all certificates of a reader. Raises CannotStart."""
+        if not is_reader_name(name) or not self._files(_READER + name):
+            raise CannotStart(f"{name!r}: expected the name of a reader; see: reader list")
+        write_public_file(self._mark(name), b"")
+
+    def _mark(self, name: str) -> Path:
+        return self._folder / "issued" / f"{_READER}{name}.revoked"
+
+    def _revoked_readers(self) -> list[str]:
+        return sorted(file.stem for file in (self._folder / "issued").glob("reader-*.revoked"))
 
     def _issued(self, device: str) -> list[x509.Certificate]:
         found = []

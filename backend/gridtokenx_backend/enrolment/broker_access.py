@@ -22,19 +22,21 @@ from gridtokenx_backend.engine.writer import Overloaded, Writer
 from gridtokenx_backend.enrolment.authority import Authority
 from gridtokenx_backend.enrolment.preparation import BACKEND_NAME
 from gridtokenx_wire.keys import device_text
-from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
+from gridtokenx_wire.topics import acks_topic, feed_topic, frames_topic, status_topic
 
 ACL, CRL = "gateways.acl", "revoked.crl"
 _RETRY_S = 1.0
+_LOOK_S = 20.0
 _LONGEST_RETRY_S = 60.0
 _RELOAD_TIMEOUT_S = 4.0
 log = structlog.get_logger()
 
 
-def acl_text(community: str, revoked: Sequence[str]) -> str:
+def acl_text(community: str, revoked: Sequence[str], readers: Sequence[str] = ()) -> str:
     """Return Mosquitto's ACL, where a client's name is the CN of its certificate.
 
-    A gateway writes and reads on its own branch of topics only; a revoked one nowhere.
+    A gateway writes and reads on its own branch of topics only; a revoked one nowhere. A reader
+    reads what is for integrators, and writes nowhere, not even on a branch of its own name.
     """
     lines = [
         "# Written by gridtokenx-backend, anew whenever a gateway is revoked. Do not edit.",
@@ -46,6 +48,15 @@ def acl_text(community: str, revoked: Sequence[str]) -> str:
         f"pattern write {status_topic(community, '%u')}",
         f"pattern read {acks_topic(community, '%u')}",
     ]
+    for reader in readers:
+        lines += [
+            f"user {reader}",
+            f"topic deny {frames_topic(community, reader)}",
+            f"topic deny {status_topic(community, reader)}",
+            f"topic read {status_topic(community, '+')}",
+            f"topic read {acks_topic(community, '+')}",
+            f"topic read {feed_topic(community, '#')}",
+        ]
     for device in sorted(revoked):
         lines += [f"user {device}", "topic deny #"]
     return "\n".join(lines) + "\n"
@@ -55,7 +66,7 @@ def write_access(
     folder: Path, authority: Authority, community: str, revoked: Sequence[str]
 ) -> bool:
     """Write both files if the ACL changes, and return whether it did. Raises OSError."""
-    text = acl_text(community, revoked).encode()
+    text = acl_text(community, revoked, authority.readers()).encode()
     known = (folder / ACL).read_bytes() if (folder / ACL).exists() else b""
     if known == text and (folder / CRL).exists():
         return False
@@ -65,7 +76,10 @@ def write_access(
 
 
 class BrokerAccess:
-    """Writes the broker's files whenever a device is revoked, and makes the broker read them."""
+    """Writes the broker's files whenever who may do what changes, and makes the broker read them.
+
+    A device that is revoked is written at once, and a new or revoked reader within 20 seconds.
+    """
 
     def __init__(self, settings: Settings, authority: Authority, writer: Writer) -> None:
         self._broker = settings.backend.broker
@@ -87,7 +101,8 @@ class BrokerAccess:
         """Work until cancelled; what fails is tried again at growing intervals."""
         retry_s = _RETRY_S
         while True:
-            await self._changed.wait()
+            with suppress(TimeoutError):  # `reader create` and `revoke` change files only
+                await asyncio.wait_for(self._changed.wait(), _LOOK_S)
             self._changed.clear()
             try:
                 await self._publish()

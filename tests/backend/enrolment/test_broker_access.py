@@ -148,9 +148,10 @@ async def test_a_connected_gateway_is_mute_and_shut_out_within_five_seconds_of_i
         writer_on(journal, village.community) as writer,
     ):
         with broker(server.out, server.conf, server.port):
+            # Who listens is not yet who takes signals: a broker that serves clients is.
+            clients = await asyncio.to_thread(_connect, server)
             access = BrokerAccess(server.settings, server.authority, writer)
             task = asyncio.create_task(access.run())
-            clients = await asyncio.to_thread(_connect, server)
             try:
                 revoke = device_input(
                     DeviceCommand(action="revoke", device=EAST.name, reason="stolen")
