@@ -21,6 +21,8 @@ from typing import Any
 
 from bench.rig.community import CHAIN, CLOCK, BackendProcess, write_configs
 from bench.rig.processes import Broker, python
+from gridtokenx_backend.config.data_folder import prepare_data_folder
+from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages.inputs import FrameInput, Input, configuration_input
 from gridtokenx_backend.core.messages.outcomes import NotJournaled
@@ -76,10 +78,10 @@ def run() -> dict[str, object]:
 def _measure(meters: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-") as name:
         folder = Path(name)
-        (folder / "data").mkdir()
         with Broker(folder) as broker:
             assert isinstance(broker, Broker)
             config = write_configs(folder, broker.port, f"# {meters} meters, read before\n")
+            prepare_data_folder(load_settings(config))  # a journal without its keys is not run
             command = python("bench.growth", str(meters), str(folder))
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=300)
             found: dict[str, Any] = json.loads(done.stdout)

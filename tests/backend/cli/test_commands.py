@@ -22,6 +22,8 @@ from tests.backend.replay.test_replay import life, write
 from tests.backend.running import write_configs
 from tests.backend.village import Village
 
+from gridtokenx_backend.config.data_folder import prepare_data_folder
+from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_wire.keys import load_private_key, parse_public_key, public_key_text
 
 
@@ -93,9 +95,9 @@ def test_a_data_folder_that_is_a_file_is_refused(
 
 
 @pytest.fixture(name="journal")
-def _journal(tmp_path: Path) -> Path:
+def _journal(tmp_path: Path, config: Path) -> Path:
     """A short journal: eight entries, five of them signed."""
-    (tmp_path / "data").mkdir(mode=0o700)
+    prepare_data_folder(load_settings(config))
     path = tmp_path / "data" / "journal.db"
     asyncio.run(write(path, life(), snapshot_every=5))
     return path

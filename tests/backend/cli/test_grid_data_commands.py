@@ -22,6 +22,8 @@ from tests.backend.sharing_village import FIRST_MS as NOW_MS
 from tests.backend.sharing_village import WH
 from tests.backend.village import Village, convert_terms, frame_input, meter_terms, reading
 
+from gridtokenx_backend.config.data_folder import prepare_data_folder
+from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
 from gridtokenx_backend.grid_data.reconciliation import HEADINGS
@@ -49,7 +51,7 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
         meter_terms("plant", village.south, village.ben),
     ]
     config = write_configs(folder, village.document, free_port())
-    (folder / "data").mkdir(mode=0o700)
+    prepare_data_folder(load_settings(config))  # a journal without its keys is not run
     flat = [
         reading("flat", FIRST_MS + n * INTERVAL_MS, 0, n * 250 * WH) for n in range(9) if n != 5
     ]
