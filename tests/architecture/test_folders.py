@@ -91,7 +91,8 @@ BACKEND: Table = {
     "cli": (
         "server backup startup statements.jobs statements.render statements.documents "
         "statements.model enrolment replay series grid_data journal config core.state "
-        "core.messages core.model errors logs"
+        "core.messages core.model errors logs "
+        "atomic_files"
     ),
     "__main__": "cli errors",
 }

@@ -32,7 +32,7 @@ def create_reader(
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and a certificate with which one may read at the broker, and write nothing."""
-    from gridtokenx_backend.enrolment.atomic_files import make_folder  # noqa: PLC0415
+    from gridtokenx_backend.atomic_files import make_folder  # noqa: PLC0415
     from gridtokenx_backend.enrolment.authority import (  # noqa: PLC0415
         create_tls_key,
         write_public_file,
