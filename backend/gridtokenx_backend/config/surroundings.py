@@ -23,8 +23,8 @@ from gridtokenx_wire.errors import ConfigError
 def check_surroundings(settings: Settings, path: Path) -> None:
     """Raise ConfigError with a line for each thing that the config at `path` names in vain."""
     lines = [finding(path, key, expected) for key, expected in _missing(settings)]
-    lines += unusable_tokens(settings)
-    if lines := lines or [finding(path, key, expected) for key, expected in _unusable(settings)]:
+    lines = lines or [finding(path, key, expected) for key, expected in _unusable(settings)]
+    if lines := lines or unusable_tokens(settings):
         raise ConfigError(lines)
 
 
@@ -59,7 +59,8 @@ def _unusable(settings: Settings) -> Iterator[tuple[str, str]]:
             yield key, str(error)
     host = settings.backend.api.host
     try:
-        socket.create_server((host, 0)).close()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, 0), family=family).close()
     except OSError as error:
         yield "api.host", f"expected an address of this machine, got {host!r}: {error.strerror}"
     try:

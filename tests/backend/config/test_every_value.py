@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.backend.commands import Command
 from tests.backend.config.nasty_values import file_of, with_nasty_values
@@ -142,45 +143,20 @@ METER = {
     "renewable": True,
     "technology": "solar",
 }
-BACKEND: dict[str, Any] = {
-    "backend": {
-        "community": "community.toml",
-        "data": "data",
-        "verify_workers": 1,
-        "snapshot_every": 50_000,
-    },
-    "broker": {
-        "host": "127.0.0.1",
-        "port": 1883,
-        "qos": 1,
-        "insecure": True,
-        "ca": "",
-        "cert": "",
-        "key": "",
-        "access": "",
-        "pid_file": "",
-        "reload_command": ["true"],
-    },
-    "api": {
-        "host": "127.0.0.1",
-        "port": 0,
-        "cert": "",
-        "key": "",
-        "trusted_proxies": ["10.0.0.0/8"],
-        "public_metrics": False,
-        "max_connections": 100,
-        "max_connections_per_address": 20,
-    },
-    "enrolment": {"broker_host": "", "broker_port": 0, "certificate_days": 3650},
-    "clock": {
-        "source": "system",
-        "wall_ms": 0,
-        "community_ms": 0,
-        "speed": 1,
-        "offset_ms": 0,
-        "path": "",
-    },
+NAMED: dict[str, dict[str, Any]] = {
+    "backend": {"verify_workers": 1},
+    "broker": {"port": 1883, "insecure": True, "reload_command": ["true"]},
+    "api": {"port": 0, "trusted_proxies": ["10.0.0.0/8"]},
 }
+
+
+def backend_document() -> dict[str, Any]:
+    """Return a server's config that has every key."""
+    config = BackendConfig()
+    return {
+        name: msgspec.structs.asdict(getattr(config, name)) | NAMED.get(name, {})
+        for name in config.__struct_fields__
+    }
 
 
 def whole_document(mode: str) -> dict[str, Any]:
@@ -236,12 +212,8 @@ def test_every_value_of_the_terms_is_a_finding_or_can_be_used(tmp_path: Path, mo
 
 def test_every_value_of_the_servers_config_is_a_finding_or_can_be_used(tmp_path: Path) -> None:
     path = tmp_path / "backend.toml"
-    assert {name: set(section) for name, section in BACKEND.items()} == {
-        name: set(getattr(BackendConfig(), name).__struct_fields__)
-        for name in BackendConfig.__struct_fields__
-    }
     used = findings = 0
-    for key, _, changed in with_nasty_values(BACKEND):
+    for key, _, changed in with_nasty_values(backend_document()):
         path.write_text(file_of(changed))
         try:
             settings = load_settings(path)
