@@ -20,6 +20,7 @@ from gridtokenx_wire import (
     WireError,
     acks_topic,
     device_text,
+    escaped,
     open_answer,
     parse_public_key,
     status_topic,
@@ -29,7 +30,7 @@ from gridtokenx_wire import (
 def told(message: MQTTMessage, key: Ed25519PublicKey) -> str:
     """Return what a message says, in one line."""
     if message.topic.endswith("/status"):
-        return f"{message.topic}: {message.payload.decode()}"
+        return f"{message.topic}: {escaped(message.payload.decode(errors='replace'))}"
     try:
         answer = open_answer(bytes(message.payload), key)
     except WireError as error:

@@ -31,6 +31,7 @@ from gridtokenx_backend.cli.statements import period, report, statement
 from gridtokenx_backend.cli.version_option import VersionOption
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_wire.errors import ConfigError, KeyFileError
+from gridtokenx_wire.plain_text import escaped_lines
 
 _MENDABLE = (OperatorError, ConfigError, KeyFileError)
 
@@ -116,7 +117,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 
 
 def _fail(lines: list[str]) -> NoReturn:
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    sys.stderr.write("".join(f"{escaped_lines(line)}\n" for line in lines))
     sys.exit(OPERATOR_MISTAKE)
 
 

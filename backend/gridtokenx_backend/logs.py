@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from typing import Any
 
 import structlog
+
+
+def _json(event: object, **how: Any) -> str:
+    """Return an event in ASCII without any control character; JSON leaves DEL as it is."""
+    return json.dumps(event, **how).replace("\x7f", "\\u007f")
 
 
 def configure() -> None:
@@ -15,14 +22,14 @@ def configure() -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
+        processors=[*shared, structlog.processors.JSONRenderer(serializer=_json)],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processor=structlog.processors.JSONRenderer(), foreign_pre_chain=shared
+            processor=structlog.processors.JSONRenderer(serializer=_json), foreign_pre_chain=shared
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

@@ -88,7 +88,7 @@ class Wallet:
         price = terms.get("price_grx_per_kwh") or "1"
         check_amounts(terms["quantity_kwh"], price)
         if minimum := terms.get("min_quantity_kwh"):
-            check_amounts(minimum, price)
+            check_amount("least quantity in kWh", minimum)
         return self._sign(Order(**self._common(at, id_), **terms))
 
     def amend(self, at: Health, order: str, quantity_kwh: str, price: str, *, id_: str) -> str:
@@ -200,6 +200,11 @@ def check_amounts(quantity_kwh: str, price: str, keep_kwh: str = "0") -> None:
         ("kWh to keep", keep_kwh, parse_kwh, 0),
     ):
         _check(name, text, parse, least)
+
+
+def check_amount(name: str, text: str) -> None:
+    """Raise Mistake, with the amount's name, unless it is an energy above 0 kWh."""
+    _check(name, text, parse_kwh, 1)
 
 
 def _check(name: str, text: str, parse: Callable[[str], int], least: int) -> None:

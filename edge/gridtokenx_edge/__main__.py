@@ -19,6 +19,7 @@ from gridtokenx_edge.cli.scan import scan
 from gridtokenx_edge.cli.terminal import INTERRUPTED, USER_ERROR, example
 from gridtokenx_edge.cli.version_option import VersionOption
 from gridtokenx_edge.cli.watch import watch
+from gridtokenx_wire.plain_text import escaped_lines
 
 app = typer.Typer(
     help="Reads the meters of a site, signs what it read, keeps it safe and sends it.",
@@ -56,7 +57,7 @@ def main() -> None:
         status = app(standalone_mode=False)
     except typer.TyperException as error:
         if message := error.format_message():  # without a message the help has been printed
-            sys.stderr.write(f"gridtokenx-edge: {message}\n")
+            sys.stderr.write(f"gridtokenx-edge: {escaped_lines(message)}\n")
         sys.exit(USER_ERROR)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -48,13 +49,18 @@ class _Stderr:
             sys.stderr.flush()
 
 
+def _json(event: object, **how: Any) -> str:
+    """Return an event in ASCII without any control character; JSON leaves DEL as it is."""
+    return json.dumps(event, **how).replace("\x7f", "\\u007f")
+
+
 def start_logging() -> Logger:
     """Return the log of the process."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),

@@ -15,7 +15,7 @@ PUBLIC: dict[str, str] = {
         Ack Amend Cancel CancelAll ClockStatus ConfigError Frame Gap GatewayState Instruction
         KeyFileError Order ReadToken Reading ReadingFlag Reason RecRetire RecTransfer
         Standing StateNotice Verdict WireError Withdraw acks_topic build_frame create_private_key
-        device_id device_text feed_topic format_grx format_kwh frame_hash frames_topic
+        device_id device_text escaped feed_topic format_grx format_kwh frame_hash frames_topic
         load_private_key open_ack open_answer open_frame open_instruction parse_device parse_grx
         parse_kwh parse_public_key public_key_text read_frames seal_ack seal_frame seal_notice
         sign_instruction sign_read_token status_topic

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         open_instruction,
         sign_instruction,
     )
+    from gridtokenx_wire.plain_text import escaped
     from gridtokenx_wire.read_token import ReadToken, sign_read_token
     from gridtokenx_wire.reading import Reading, ReadingFlag
     from gridtokenx_wire.state_notice import GatewayState, StateNotice, open_answer, seal_notice
@@ -79,6 +80,7 @@ __all__ = [
     "create_private_key",
     "device_id",
     "device_text",
+    "escaped",
     "feed_topic",
     "format_grx",
     "format_kwh",
@@ -146,6 +148,7 @@ _MODULES = {
         "open_instruction",
         "sign_instruction",
     ),
+    "plain_text": ("escaped",),
     "read_token": (
         "ReadToken",
         "sign_read_token",

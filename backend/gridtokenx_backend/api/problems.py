@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_wire.plain_text import escaped
 
 MEDIA_TYPE = "application/problem+json"
+_FIELD = re.compile(r"([a-z_]+): expected ")
 _STATUS = {
     OrderRefusal.MALFORMED: 400,
     OrderRefusal.BAD_SIGNATURE: 401,
@@ -161,6 +163,7 @@ def refused(reason: OrderRefusal, detail: str) -> Problem:
         title="The instruction was refused",
         detail=detail,
         reason=reason.value,
+        field=_field_in(detail),
     )
 
 
@@ -183,8 +186,14 @@ def settlement_refused(reason: SettlementRefusal, detail: str, *, field: str = "
         title="The command was refused",
         detail=detail,
         reason=reason.value,
-        field=field,
+        field=field or _field_in(detail),
     )
+
+
+def _field_in(detail: str) -> str:
+    """Return the field that a detail such as `price: expected ...` begins with, or ""."""
+    found = _FIELD.match(detail)
+    return found[1] if found else ""
 
 
 def respond(_: AnyRequest, problem: Problem) -> Response[bytes]:

@@ -17,7 +17,7 @@ from gridtokenx_backend.cli.options import (
     UrlOption,
     example,
 )
-from gridtokenx_backend.cli.output import print_answer, print_json, print_table
+from gridtokenx_backend.cli.output import print_answer, print_json, print_table, say
 
 DeviceArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The gateway's id, as `device list` shows it.")
@@ -44,9 +44,9 @@ def create_token(
     if as_json:
         print_json(made)
         return
-    typer.echo(made["token"])
+    say(made["token"])
     until = local_minute(made["expires_ms"], community_zone(api))
-    typer.echo(f"id {made['id']}, for {site}, once, until {until}", err=True)
+    say(f"id {made['id']}, for {site}, once, until {until}", err=True)
 
 
 @token.command("list", epilog=example("token list"))
@@ -140,9 +140,9 @@ def approve_device(
     if as_json:
         print_json(done)
         return
-    typer.echo(f"{done['device']}: {done['status']}")
+    say(f"{done['device']}: {done['status']}")
     for former in done["replaced"]:
-        typer.echo(f"{former}: revoked")
+        say(f"{former}: revoked")
 
 
 @device.command(
@@ -181,8 +181,6 @@ def revoke_device(
     if as_json:
         print_json(done)
         return
-    typer.echo(f"{done['device']}: {done['status']}")
+    say(f"{done['device']}: {done['status']}")
     for follower in done["followed_by"]:
-        typer.echo(
-            f"{follower}: active; its key follows the revoked one. Revoke it too, if need be"
-        )
+        say(f"{follower}: active; its key follows the revoked one. Revoke it too, if need be")

@@ -17,7 +17,7 @@ from gridtokenx_backend.cli.options import (
     UrlOption,
     example,
 )
-from gridtokenx_backend.cli.output import print_answer, print_json, print_table
+from gridtokenx_backend.cli.output import print_answer, print_json, print_table, say
 
 clock = typer.Typer(no_args_is_help=True, help="Show and confirm the server's clock.")
 _SYNCHRONISED = {True: "keeps it right", False: "does not keep it right", None: "cannot be asked"}
@@ -35,7 +35,7 @@ def show(
         return
     zone = community_zone(api)
     print_table(("what", "time"), _rows(found, zone))
-    typer.echo(found["detail"] or "The clock is believed.")
+    say(found["detail"] or "The clock is believed.")
 
 
 @clock.command(epilog=example('clock confirm --reason "compared with a radio clock"'))

@@ -15,7 +15,7 @@ import typer
 from gridtokenx_backend.cli.exit_codes import FINDING
 from gridtokenx_backend.cli.operator_api import OperatorApi, operator_api
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption, UrlOption, example
-from gridtokenx_backend.cli.output import print_answer, print_json, print_table, write_file
+from gridtokenx_backend.cli.output import print_answer, print_json, print_table, say, write_file
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_backend.core.messages.grid_data import GridSeries
@@ -76,9 +76,9 @@ def import_file(
         return
     _print_report(file, report)
     state = "journaled as" if answer["is_new"] else "was there before, as"
-    typer.echo(f"{state} entry {answer['entry']}")
+    say(f"{state} entry {answer['entry']}")
     for each in answer["contradictions"]:
-        typer.echo(f"contradiction: {_contradiction(each)}", err=True)
+        say(f"contradiction: {_contradiction(each)}", err=True)
 
 
 def _contradiction(found: dict[str, Any]) -> str:
@@ -172,12 +172,12 @@ def _report(found: ReadFile) -> dict[str, Any]:
 
 
 def _print_report(file: Path, report: dict[str, Any]) -> None:
-    typer.echo(
+    say(
         f"{file}: {report['format']}, {report['series']} series of {report['values']} values, "
         f"{report['missing']} missing; SHA-256 {report['source']}"
     )
     for code, count in report["left_out"].items():
-        typer.echo(f"left out: {count} values of {code or 'no code'}")
+        say(f"left out: {count} values of {code or 'no code'}")
 
 
 def reconcile(

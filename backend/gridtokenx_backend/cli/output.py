@@ -10,8 +10,10 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gridtokenx_backend.errors import OperatorError
+from gridtokenx_wire.plain_text import escaped_lines
 
 _IDS = ("id", "device", "meter", "day", "direction", "verdict")
 
@@ -26,7 +28,12 @@ def print_answer(answer: Any, text: str, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        typer.echo(text)
+        say(text)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print what a person reads, without what would command the terminal."""
+    typer.echo(escaped_lines(text), err=err)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -35,7 +42,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for heading in headings:
         table.add_column(heading, no_wrap=heading in _IDS, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(escaped_lines(cell)) for cell in row))
     Console().print(table)
 
 

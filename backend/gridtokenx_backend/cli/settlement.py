@@ -20,7 +20,7 @@ from gridtokenx_backend.cli.options import (
     UrlOption,
     example,
 )
-from gridtokenx_backend.cli.output import print_answer, print_json, print_table, write_file
+from gridtokenx_backend.cli.output import print_answer, print_json, print_table, say, write_file
 from gridtokenx_backend.core.model.local_time import parse_month
 from gridtokenx_backend.errors import OperatorError
 
@@ -96,11 +96,11 @@ def correct(
         print_json(done)
         return
     for name in ("import", "export", "surplus"):
-        typer.echo(f"{name:>8}  {done[f'{name}_kwh']} kWh")
-    typer.echo(f"{'owed':>8}  {done['owed_kwh']} kWh of the owner's next mints")
-    typer.echo(f"{'owner':>8}  {done['owner']} in this time")
+        say(f"{name:>8}  {done[f'{name}_kwh']} kWh")
+    say(f"{'owed':>8}  {done['owed_kwh']} kWh of the owner's next mints")
+    say(f"{'owner':>8}  {done['owner']} in this time")
     count, entry = done["intervals"], done["journal_seq"]
-    typer.echo(f"{done['meter']}: {count} intervals corrected (entry {entry})", err=True)
+    say(f"{done['meter']}: {count} intervals corrected (entry {entry})", err=True)
 
 
 def _moment(option: str, text: str) -> int:
@@ -189,9 +189,9 @@ def issue(
         print_json(done)
         return
     for each in done["certificates"]:
-        typer.echo(f"{each['serial']}: to {each['owner']}")
+        say(f"{each['serial']}: to {each['owner']}")
     count = len(done["certificates"])
-    typer.echo(f"{done['month']}: {count} certificates issued", err=True)
+    say(f"{done['month']}: {count} certificates issued", err=True)
 
 
 @rec.command("export", epilog=example("rec export --out certificates.csv"))
@@ -231,7 +231,7 @@ def export(
         sys.stdout.write(table)
         return
     write_file(out, table.encode())
-    typer.echo(f"{out}: {len(found)} certificates", err=True)
+    say(f"{out}: {len(found)} certificates", err=True)
 
 
 def _check_month(month: str) -> None:

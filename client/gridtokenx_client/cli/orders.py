@@ -21,7 +21,7 @@ from gridtokenx_client.cli.wallet import (
     show,
 )
 from gridtokenx_client.problem import Mistake
-from gridtokenx_client.wallet import Wallet, check_amounts, new_id
+from gridtokenx_client.wallet import Wallet, check_amount, check_amounts, new_id
 
 order_app = typer.Typer(help="Place, amend and cancel orders.", no_args_is_help=True)
 
@@ -102,6 +102,8 @@ def place(
     if 0 < for_s < _SHORTEST_S:
         raise Mistake(f"--for-s: expected at least {_SHORTEST_S}, a millisecond, got {for_s:g}")
     check_amounts(kwh, price or "1")
+    if minimum:
+        check_amount("--min", minimum)
     terms: dict[str, Any] = {
         "side": side.value,
         "quantity_kwh": kwh,

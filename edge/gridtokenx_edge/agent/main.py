@@ -24,6 +24,7 @@ from gridtokenx_edge.log import start_logging
 from gridtokenx_edge.store.outbox_errors import OutboxRefusedError
 from gridtokenx_wire.errors import ConfigError, KeyFileError
 from gridtokenx_wire.keys import load_private_key
+from gridtokenx_wire.plain_text import escaped_lines
 
 USER_ERROR = 2
 
@@ -68,7 +69,7 @@ def main(arguments: list[str]) -> int:
         paths = resolve_paths(config, path)
         loop.run(run_agent(Setup(path, config, paths), _load_key(paths, path), version))
     except (ConfigError, KeyFileError, OutboxRefusedError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{escaped_lines(str(error))}\n")
         return USER_ERROR
     return 0
 

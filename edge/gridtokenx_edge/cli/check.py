@@ -17,6 +17,7 @@ from gridtokenx_edge.cli.terminal import WIDTH, ProgressLine, fail, finish, load
 from gridtokenx_edge.commissioning.check.finding import Finding, Severity, is_ready, verdict
 from gridtokenx_edge.commissioning.check.site_check import CheckRequest, SiteCheck
 from gridtokenx_edge.config.edge_config import resolve_paths
+from gridtokenx_wire.plain_text import escaped
 from gridtokenx_wire.release import release
 
 _MARKS = {
@@ -100,7 +101,7 @@ def _print(finding: Finding) -> None:
         subsequent_indent=" " * _INDENT,
         break_on_hyphens=False,
     )
-    typer.echo(typer.style(f"{mark:<{_INDENT}}", fg=colour) + lines[0][_INDENT:])
+    typer.echo(typer.style(f"{mark:<{_INDENT}}", fg=colour) + escaped(lines[0][_INDENT:]))
     for line in lines[1:]:
         say(line)
     if finding.do:

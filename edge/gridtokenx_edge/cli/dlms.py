@@ -43,6 +43,7 @@ from gridtokenx_edge.config.edge_config import resolve_paths
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.polling.faults import BusFault
 from gridtokenx_wire.clock import make_clock
+from gridtokenx_wire.plain_text import escaped
 from gridtokenx_wire.units import format_kwh
 
 T = TypeVar("T")
@@ -159,7 +160,7 @@ def _ask(config: Path, meter: str, ask: Asked[T]) -> T:
         answer = ask_meter(bus, chosen, paths, make_clock(loaded.clock), ask)
         return asyncio.run(answer)
     except (BusFault, SecretError, DlmsError) as error:
-        sys.stderr.write(f"{chosen.id}: {error}\n")
+        sys.stderr.write(escaped(f"{chosen.id}: {error}") + "\n")
         raise typer.Exit(FINDING) from None
 
 

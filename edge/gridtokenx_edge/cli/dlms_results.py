@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from rich.table import Table
 
 from gridtokenx_dlms.errors import LinkError
+from gridtokenx_edge.cli.terminal import cells
 from gridtokenx_edge.commissioning.scan.dlms_results import id_of, profiles_of
 from gridtokenx_edge.commissioning.scan.dlms_scan import (
     BAUD_RATES,
@@ -44,7 +45,7 @@ def found_table(found: Sequence[FoundDlms]) -> Table:
         address = "" if one.physical_address is None else str(one.physical_address)
         name = one.name or one.identification
         profiles = "\nor ".join(profiles_of(one))
-        table.add_row(name, one.opening, str(one.baud or ""), address, profiles)
+        table.add_row(*cells(name, one.opening, str(one.baud or ""), address, profiles))
     return table
 
 

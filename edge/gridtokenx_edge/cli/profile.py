@@ -24,7 +24,7 @@ from gridtokenx_edge.cli.meter_place import (
 )
 from gridtokenx_edge.cli.options import JsonOption, RecordOption
 from gridtokenx_edge.cli.profile_new import new
-from gridtokenx_edge.cli.terminal import example, fail, finish, print_json, writing
+from gridtokenx_edge.cli.terminal import cells, example, fail, finish, print_json, writing
 from gridtokenx_edge.commissioning.profile.contact import MeterPlace, open_meter
 from gridtokenx_edge.commissioning.profile.trial import Trial, trial_fields, try_profile
 from gridtokenx_edge.commissioning.scan.prober import Prober
@@ -38,6 +38,7 @@ from gridtokenx_edge.commissioning.scan.recording import (
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.meters.profile import Profile, is_file, load_profile, profile_names
 from gridtokenx_wire.errors import ConfigError
+from gridtokenx_wire.plain_text import escaped
 
 ProfileArgument = Annotated[
     str, typer.Argument(metavar="NAME|FILE", help="The name of a model, or a profile's file.")
@@ -64,7 +65,7 @@ def list_(as_json: JsonOption = False) -> None:
         return
     table = Table("profile", "model", "confidence")
     for name, of in profiles.items():
-        table.add_row(name, of.name, of.confidence)
+        table.add_row(*cells(name, of.name, of.confidence))
     Console().print(table)
 
 
@@ -179,17 +180,16 @@ def _print_trial(trial: Trial) -> None:
     table.add_column("registers")
     for row in trial.rows:
         raw = row.raw if row.words else "refused" if row.is_refused else "no answer"
-        table.add_row(
-            row.name, f"{row.point.fc} 0x{row.point.address:04X}", row.text, row.unit, raw
-        )
+        where = f"{row.point.fc} 0x{row.point.address:04X}"
+        table.add_row(*cells(row.name, where, row.text, row.unit, raw))
     if any(row.words for row in trial.rows):
         console.print(table)
-        console.print(trial.id or "it does not say its serial number", markup=False)
+        console.print(escaped(trial.id) or "it does not say its serial number", markup=False)
     for problem in trial.problems:
-        console.print(problem, markup=False, soft_wrap=True)
+        console.print(escaped(problem), markup=False, soft_wrap=True)
     for finding in trial.findings:
         if finding.weight <= 0:
-            console.print(f"doubtful: {finding.text}", markup=False, soft_wrap=True)
+            console.print(escaped(f"doubtful: {finding.text}"), markup=False, soft_wrap=True)
     if trial.passed:
         console.print("the agent can read this meter; compare the values with its display")
     else:

@@ -17,7 +17,7 @@ from rich.table import Table
 from gridtokenx_edge.agent.loop import run as run_loop
 from gridtokenx_edge.cli.dlms_results import TCP_PORT, found_table, looker, remark_lines
 from gridtokenx_edge.cli.options import JsonOption, RecordOption, WhereArgument
-from gridtokenx_edge.cli.terminal import INTERRUPTED, fail, finish, print_json, writing
+from gridtokenx_edge.cli.terminal import INTERRUPTED, cells, fail, finish, print_json, writing
 from gridtokenx_edge.commissioning.check.ports import with_holders
 from gridtokenx_edge.commissioning.scan.dlms_results import dlms_snippet
 from gridtokenx_edge.commissioning.scan.recording import RecordedMeter, Recorder, recording_text
@@ -54,6 +54,7 @@ from gridtokenx_edge.commissioning.scan.target import (
 )
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
 from gridtokenx_edge.polling.faults import LineDown
+from gridtokenx_wire.plain_text import escaped, escaped_lines
 
 StopBitsOption = Annotated[
     int,
@@ -219,7 +220,7 @@ class _ScanDisplay:
         self._bar.reset(self._task, total=None, description=text)
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(escaped(line), markup=False, soft_wrap=True)
 
 
 def _write_recording(
@@ -267,13 +268,13 @@ def _print(report: ScanReport, *, interrupted: bool, as_json: bool) -> None:
         console.print(_table(report))
     for meter in report.meters:
         for note in notes(meter):
-            console.print(f"address {meter.address}: {note}", markup=False, soft_wrap=True)
+            console.print(escaped(f"address {meter.address}: {note}"), markup=False, soft_wrap=True)
     if report.dlms:
         console.print(found_table(report.dlms))
     for line in remark_lines(report.dlms):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(escaped(line), markup=False, soft_wrap=True)
     for garbled in report.settled_garbled():
-        console.print(garbled_text(garbled), markup=False, soft_wrap=True)
+        console.print(escaped_lines(garbled_text(garbled)), markup=False, soft_wrap=True)
     if not (report.meters or report.dlms or report.settled_garbled()):
         what = "so far" if interrupted else "to anything tried"
         hint = "" if interrupted else "; wiring (A and B)? power? --all tries all settings"
@@ -289,10 +290,9 @@ def _table(report: ScanReport) -> Table:
         table.add_column(heading, overflow="fold")
     table.add_column("how sure")
     for meter in report.meters:
-        cells = [str(meter.settings)] if is_serial else []
+        line = [str(meter.settings)] if is_serial else []
         names = profiles_text(meter) or model_text(meter)
         sure = meter.who.verdict.sureness
-        table.add_row(
-            *cells, str(meter.address), names.replace(" or ", "\nor "), meter.serial, sure
-        )
+        names = names.replace(" or ", "\nor ")
+        table.add_row(*cells(*line, str(meter.address), names, meter.serial, sure))
     return table

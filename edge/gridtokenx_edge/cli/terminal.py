@@ -11,11 +11,13 @@ from typing import Any, NoReturn
 
 import msgspec
 import typer
+from rich.text import Text
 
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import EdgeConfig
 from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.errors import ConfigError
+from gridtokenx_wire.plain_text import escaped, escaped_lines
 
 FINDING = 1
 USER_ERROR = 2
@@ -50,13 +52,18 @@ def print_json(value: Any) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line for a person."""
-    sys.stdout.write(line + "\n")
+    """Print a line for a person, without what would command the terminal."""
+    sys.stdout.write(escaped_lines(line) + "\n")
+
+
+def cells(*texts: str) -> list[Text]:
+    """Return the cells of a table's row: as they are, not as markup, and without commands."""
+    return [Text(escaped_lines(text)) for text in texts]
 
 
 def fail(text: str) -> NoReturn:
     """End the command with what the user can mend."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(escaped_lines(text) + "\n")
     raise typer.Exit(USER_ERROR)
 
 
@@ -84,7 +91,7 @@ class ProgressLine:
     def show(self, text: str) -> None:
         """Show a text that fits into the line, in place of the one before."""
         if self._is_terminal:
-            sys.stderr.write(f"\r\x1b[K{text[: WIDTH - 1]}")
+            sys.stderr.write(f"\r\x1b[K{escaped(text)[: WIDTH - 1]}")
             sys.stderr.flush()
             self._is_shown = True
 

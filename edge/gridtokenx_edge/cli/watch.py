@@ -27,6 +27,7 @@ from gridtokenx_edge.config.dlms_config import DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.edge_config import BusConfig, EdgeConfig, SerialBus, resolve_paths
 from gridtokenx_edge.dlms.meter_access import DlmsFiles
 from gridtokenx_wire.clock import Clock, make_clock
+from gridtokenx_wire.plain_text import escaped
 from gridtokenx_wire.reading import ReadingFlag
 
 _REFRESH_S = 1.0
@@ -135,7 +136,7 @@ def _table(watch: Watch, now_s: float) -> Table:
 
 
 def _faults(watch: Watch) -> Text:
-    lines = [f"{row.meter.id}: {row.last_error}" for row in watch.meters if row.last_error]
+    lines = [escaped(f"{row.meter.id}: {row.last_error}") for row in watch.meters if row.last_error]
     return Text("\n".join([*lines, ""]), style="red")
 
 

@@ -14,26 +14,31 @@ _JWS = (
 )
 _HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
+_TEXT = {"schema": {"type": "string"}}
+_FILE = {"type": "string", "format": "binary"}
+
 
 def _record(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _jws(what: str) -> dict[str, Any]:
+def _jws(what: str, signer: str = "the wallet that it names") -> dict[str, Any]:
     text = {
         "type": "string",
         "description": f"{what}: a compact JWS (RFC 7515) with `alg` Ed25519 (RFC 9864).",
         "pattern": r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$",
-        "maxLength": 4096,
         "examples": [_JWS],
     }
     return {
         "description": (
-            f"{what}, signed by the wallet that it names. docs/wire-format.md has the fields and "
-            "an example; the content type is not looked at."
+            f"{what}, signed by {signer}. docs/wire-format.md has the fields and an example; the "
+            "content type is not looked at."
         ),
         "required": True,
-        "content": {"application/jose": {"schema": text}, "text/plain": {"schema": text}},
+        "content": {
+            "application/jose": {"schema": _FILE | {"description": text["description"]}},
+            "text/plain": {"schema": text},
+        },
     }
 
 
@@ -49,7 +54,7 @@ def _bytes(media_type: str, what: str) -> dict[str, Any]:
     return {
         "description": what,
         "required": True,
-        "content": {media_type: {"schema": {"type": "string", "format": "binary"}}},
+        "content": {media_type: {"schema": _FILE}},
     }
 
 
@@ -61,7 +66,7 @@ RAW_BODIES: dict[str, dict[str, Any]] = {
     "request_withdrawal": _jws("An instruction of kind `withdraw`"),
     "transfer_certificate": _jws("An instruction of kind `rec_transfer`"),
     "retire_certificate": _jws("An instruction of kind `rec_retire`"),
-    "rotate_gateway_key": _jws("The consent of the key in use"),
+    "rotate_gateway_key": _jws("The consent to a new key", "the gateway's key in use"),
     "enrol_gateway": _json("EnrolmentRequest", "A token's secret, and the gateway's statement."),
     "take_period_step": _json("PeriodCommand", "The step, with the hashes of its documents."),
     "import_frames": _bytes(
@@ -70,16 +75,13 @@ RAW_BODIES: dict[str, dict[str, Any]] = {
 }
 """The bodies of the operations whose handlers read them as bytes."""
 
-_TEXT = {"schema": {"type": "string"}}
-_FILE = {"schema": {"type": "string", "format": "binary"}}
-
 RAW_ANSWERS: dict[str, dict[str, Any]] = {
     "get_intervals": {
         "application/json": {"schema": _record("IntervalsView")},
         "text/csv": _TEXT,
     },
     "get_statement": {
-        each.partition(";")[0]: _FILE if each.startswith("application/pdf") else _TEXT
+        each.partition(";")[0]: {"schema": _FILE} if each.startswith("application/pdf") else _TEXT
         for each in MEDIA_TYPES.values()
         if not each.startswith("application/json")
     }

@@ -155,11 +155,13 @@ def _describe_fields(record: str, names: Sequence[str], schema: dict[str, Any]) 
 
 
 def _add_types(schema: Any) -> None:
-    """Say what the values of an enumeration are, which msgspec leaves to its reader."""
+    """Say what the values of an enumeration are, which msgspec leaves to its readers."""
     if isinstance(schema, dict):
         values = schema.get("enum")
         if isinstance(values, list) and "type" not in schema:
             schema["type"] = "integer" if isinstance(values[0], int) else "string"
+        if schema.get("items") is False:  # `maxItems` says it, and some generators stumble over it
+            del schema["items"]
         for inner in schema.values():
             _add_types(inner)
     elif isinstance(schema, list):

@@ -24,16 +24,19 @@ def read_order(community: Community, order: Order, key: str, at_ms: int) -> NewO
     min_quantity_uwh = 0
     try:
         quantity_uwh = order.quantity_uwh
+    except ValueError as error:
+        return OrderRefused(OrderRefusal.BAD_QUANTITY, f"quantity_kwh: {error}")
+    try:
         if order.min_quantity_kwh:
             min_quantity_uwh = order.min_quantity_uwh
     except ValueError as error:
-        return OrderRefused(OrderRefusal.BAD_QUANTITY, str(error))
+        return OrderRefused(OrderRefusal.BAD_QUANTITY, f"min_quantity_kwh: {error}")
     zone = community.members[order.wallet].zone
     if order.type == "limit":
         try:
             price_ugrx = order.price_ugrx
         except ValueError as error:
-            return OrderRefused(OrderRefusal.BAD_PRICE, str(error))
+            return OrderRefused(OrderRefusal.BAD_PRICE, f"price_grx_per_kwh: {error}")
     else:
         price_ugrx = entry_rules.worst_price_ugrx(zone, order.side)
     if not _is_plain(order):
@@ -111,12 +114,12 @@ def read_amendment(
         if amendment.quantity_kwh:
             quantity_uwh = amendment.quantity_uwh
     except ValueError as error:
-        return OrderRefused(OrderRefusal.BAD_QUANTITY, str(error))
+        return OrderRefused(OrderRefusal.BAD_QUANTITY, f"quantity_kwh: {error}")
     try:
         if amendment.price_grx_per_kwh:
             price_ugrx = amendment.price_ugrx
     except ValueError as error:
-        return OrderRefused(OrderRefusal.BAD_PRICE, str(error))
+        return OrderRefused(OrderRefusal.BAD_PRICE, f"price_grx_per_kwh: {error}")
     if refused := community.market.entry_rules.bad_amended_quantity(quantity_uwh, filled_uwh):
         return refused
     return NewOrder(
@@ -138,13 +141,17 @@ def read_standing(community: Community, standing: Standing) -> StandingOrder | O
     try:
         keep_uwh = standing.keep_uwh
     except ValueError as error:
-        return OrderRefused(OrderRefusal.BAD_QUANTITY, str(error))
+        return OrderRefused(OrderRefusal.BAD_QUANTITY, f"keep_kwh: {error}")
     if keep_uwh < 0:
-        return OrderRefused(OrderRefusal.BAD_QUANTITY, "expected keep_kwh from 0 on")
+        return OrderRefused(OrderRefusal.BAD_QUANTITY, "keep_kwh: expected 0 or more")
     try:
-        price_ugrx, curve = standing.price_ugrx, standing.curve_ugrx
+        price_ugrx = standing.price_ugrx
     except ValueError as error:
-        return OrderRefused(OrderRefusal.BAD_PRICE, str(error))
+        return OrderRefused(OrderRefusal.BAD_PRICE, f"price_grx_per_kwh: {error}")
+    try:
+        curve = standing.curve_ugrx
+    except ValueError as error:
+        return OrderRefused(OrderRefusal.BAD_PRICE, f"curve: {error}")
     prices = (price_ugrx, *(price for _, price in curve))
     if not all(map(community.market.entry_rules.is_regular_price, prices)):
         detail = "expected a price within the market's limits"

@@ -46,7 +46,7 @@ def deposit(community: Community, command: Deposit) -> Deposited | SettlementRef
     if command.wallet not in community.members:
         return _refused(SettlementRefusal.UNKNOWN_WALLET, "expected the wallet of a member")
     if command.amount_ugrx <= 0:
-        return _refused(SettlementRefusal.BAD_AMOUNT, "expected an amount above 0 GRX")
+        return _refused(SettlementRefusal.BAD_AMOUNT, "amount_grx: expected an amount above 0 GRX")
     if known := _known(community, command.reference, command):
         return known
     movement = Movement(
@@ -54,7 +54,7 @@ def deposit(community: Community, command: Deposit) -> Deposited | SettlementRef
     )
     if community.ledger.post([movement]):
         most = format_grx(MAX_AMOUNT + community.ledger.posted(issuer(GRX), GRX))
-        return _refused(SettlementRefusal.BAD_AMOUNT, f"expected at most {most} GRX")
+        return _refused(SettlementRefusal.BAD_AMOUNT, f"amount_grx: expected at most {most} GRX")
     _remember(community, command.reference, command)
     return Deposited(command.wallet, command.amount_ugrx, [movement])
 
@@ -64,11 +64,11 @@ def withdraw(community: Community, instruction: Withdraw) -> WithdrawalRequested
     try:
         amount_ugrx = instruction.amount_ugrx
     except ValueError as error:
-        return OrderRefused(OrderRefusal.BAD_AMOUNT, str(error))
+        return OrderRefused(OrderRefusal.BAD_AMOUNT, f"amount_grx: {error}")
     if amount_ugrx <= 0:
-        return OrderRefused(OrderRefusal.BAD_AMOUNT, "expected an amount above 0 GRX")
+        return OrderRefused(OrderRefusal.BAD_AMOUNT, "amount_grx: expected an amount above 0 GRX")
     if not is_text(instruction.reference):
-        return OrderRefused(OrderRefusal.MALFORMED, f"expected a reference of {_TEXT}")
+        return OrderRefused(OrderRefusal.MALFORMED, f"reference: expected {_TEXT}")
     mine = [
         each
         for each in community.settlement.withdrawals.values()
@@ -121,7 +121,7 @@ def refuse(
 ) -> WithdrawalRefused | SettlementRefused:
     """Free the money of a withdrawal that will not be paid."""
     if not is_text(command.reason):
-        return _refused(SettlementRefusal.BAD_TEXT, f"expected a reason of {_TEXT}")
+        return _refused(SettlementRefusal.BAD_TEXT, f"reason: expected {_TEXT}")
     withdrawal = community.settlement.withdrawals.pop(command.number, None)
     if withdrawal is None:
         return _none_open(command.number)
@@ -144,7 +144,7 @@ def _known(
 ) -> SettlementRefused | Repeated | None:
     """Return the answer if the reference is no text or was used before; None if it is new."""
     if not is_text(reference):
-        return _refused(SettlementRefusal.BAD_TEXT, f"expected a reference of {_TEXT}")
+        return _refused(SettlementRefusal.BAD_TEXT, f"reference: expected {_TEXT}")
     references = community.settlement.references
     if known := references.get(reference):
         if known.digest == _digest(command):
