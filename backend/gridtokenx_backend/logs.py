@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -33,3 +34,10 @@ def configure() -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def tell_risks(lines: Iterable[str]) -> None:
+    """Log what the config files allow that is unsafe."""
+    log = structlog.get_logger()
+    for line in lines:
+        log.warning("config_risk", reason=line)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import typer
+
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption
 from gridtokenx_backend.cli.output import print_answer
+from gridtokenx_backend.config.risks import risks
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.config.surroundings import check_surroundings
 from gridtokenx_backend.config.terms_file import load_terms
@@ -22,4 +27,9 @@ def check_config(config: ConfigOption = CONFIG, *, as_json: JsonOption = False) 
     }
     counts = ", ".join(f"{found[name]} {name}" for name in ("members", "devices", "meters"))
     text = f"{config}: ok: community {terms.community.name}: {counts}"
-    print_answer(found, text, as_json=as_json)
+    answer: dict[str, Any] = dict(found)
+    if warnings := risks(settings, config):
+        answer["warnings"] = warnings
+    print_answer(answer, text, as_json=as_json)
+    for line in () if as_json else warnings:
+        typer.echo(f"warning: {line}", err=True)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption
+from gridtokenx_backend.config.risks import risks
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.config.surroundings import check_surroundings
 
@@ -31,6 +32,7 @@ def run(
     settings = load_settings(config)
     check_surroundings(settings, config)
     logs.configure()
+    logs.tell_risks(risks(settings, config))
     uvloop.run(server.run(settings, _print_ready, is_new=is_new))
 
 

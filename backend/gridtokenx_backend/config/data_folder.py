@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gridtokenx_backend.config.risks import open_data
 from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.errors import CannotStart
 from gridtokenx_wire.errors import KeyFileError
@@ -35,6 +36,8 @@ def prepare_data_folder(settings: Settings) -> None:
     not know them. Raises CannotStart.
     """
     make_data_folder(settings)
+    if lines := open_data(settings):
+        raise CannotStart("\n".join(lines))
     if traces_of_a_community(settings) and (lost := lost_secrets(settings)):
         raise CannotStart(f"{settings.data}: {'; '.join(lost)}; {HOW_TO_GO_ON}")
     make_secrets(settings)

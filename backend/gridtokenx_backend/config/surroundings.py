@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gridtokenx_backend.config.data_folder import unusable_tokens
+from gridtokenx_backend.config.risks import open_data
 from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.config.tls_context import BadTls, broker_context, check_api_files
 from gridtokenx_wire.clock import make_clock
@@ -24,7 +25,7 @@ def check_surroundings(settings: Settings, path: Path) -> None:
     """Raise ConfigError with a line for each thing that the config at `path` names in vain."""
     lines = [finding(path, key, expected) for key, expected in _missing(settings)]
     lines = lines or [finding(path, key, expected) for key, expected in _unusable(settings)]
-    if lines := lines or unusable_tokens(settings):
+    if lines := lines or [*unusable_tokens(settings), *open_data(settings)]:
         raise ConfigError(lines)
 
 

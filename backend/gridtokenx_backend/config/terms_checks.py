@@ -10,7 +10,7 @@ from gridtokenx_backend.config.sharing_checks import check_sharing
 from gridtokenx_backend.config.tariff_checks import check_tariffs
 from gridtokenx_backend.config.time_zones import look_up
 from gridtokenx_backend.config.zone_checks import check_zones
-from gridtokenx_backend.core.model.terms import CommunityTerms
+from gridtokenx_backend.core.model.terms import CommunityTerms, MeterTerms
 from gridtokenx_wire.frame import MAX_METER_ID
 from gridtokenx_wire.keys import device_id, device_text
 from gridtokenx_wire.topics import COMMUNITY_RULE, is_community
@@ -23,6 +23,8 @@ _LONGEST_FINALITY_HOURS = 8760
 _LARGEST_TOLERANCE_S = 450
 _LONGEST_GRACE_S = 86_400
 _MOST_OPEN_ORDERS = 1_000_000
+# Large current transformers count in steps of 10 kWh.
+_COARSEST_UWH = 100 * UWH_PER_KWH
 _LARGEST_REGISTER_UWH = 10**9 * UWH_PER_KWH
 _CHAIN = re.compile(r"(?:[0-9a-f]{16})?", re.ASCII)
 
@@ -142,12 +144,21 @@ def _check_meters(terms: CommunityTerms) -> Iterator[tuple[str, str]]:
             yield f"meter[{index}].max_power_kw", "expected more than 0"
         if not 0 <= meter.rollover_kwh <= _LARGEST_REGISTER_UWH:
             yield f"meter[{index}].rollover_kwh", "expected 0 to 1000000000 kWh"
-        if meter.resolution_kwh < 0:
-            yield f"meter[{index}].resolution_kwh", "expected 0 or more"
+        yield from _check_resolution(meter, f"meter[{index}]")
         for name in ("min_interval_s", "max_production_ratio", "epoch"):
             if not 0 <= getattr(meter, name) <= _LARGEST:
                 yield f"meter[{index}].{name}", f"expected 0 to {_LARGEST}"
         ids.add(meter.id)
+
+
+def _check_resolution(meter: MeterTerms, at: str) -> Iterator[tuple[str, str]]:
+    """Yield a mistake where a meter's resolution would let through what it cannot have measured.
+
+    A reading may be off by one step of the register, so a large step is as good as no limit.
+    """
+    most_kwh = _COARSEST_UWH // UWH_PER_KWH
+    if not 0 <= meter.resolution_kwh <= _COARSEST_UWH:
+        yield f"{at}.resolution_kwh", f"expected 0 to {most_kwh} kWh, one step of the register"
 
 
 def _is_meter_id(text: str) -> bool:

@@ -17,6 +17,7 @@ from gridtokenx_edge.agent.stored_readings import stored_readings
 from gridtokenx_edge.agent.watchdog import Watchdog
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths, meter_ids, resolve_paths
+from gridtokenx_edge.config.risks import risks
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.memory import give_back
 from gridtokenx_edge.polling.buses import Buses
@@ -307,6 +308,8 @@ class Gateway:
             self._supervisor.start(name, part)
 
     def _report_start(self) -> None:
+        for risk in risks(self.config, self._setup.path):
+            self._log.warning("config_risk", reason=risk)
         self._log.info(
             "started",
             device=device_text(self.outbox.device),

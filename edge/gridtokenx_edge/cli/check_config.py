@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import typer
@@ -10,6 +11,7 @@ from gridtokenx_edge.cli.options import ConfigOption, JsonOption
 from gridtokenx_edge.cli.terminal import USER_ERROR, load, print_json, say
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import EdgeConfig, meter_ids, resolve_paths
+from gridtokenx_edge.config.risks import risks
 from gridtokenx_wire.errors import ConfigError
 
 
@@ -22,12 +24,16 @@ def check_config(config: ConfigOption, as_json: JsonOption = False) -> None:
     key = "present" if paths.key.is_file() else "missing"
     if paths.is_key_credential:
         key = "credential"
+    warnings = risks(loaded, config)
     if as_json:
-        print_json({"ok": True, "buses": buses, "meters": meters, "key": key})
+        answer = {"ok": True, "buses": buses, "meters": meters, "key": key}
+        print_json(answer | ({"warnings": warnings} if warnings else {}))
         return
     say(f"{config}: ok, {_count(buses, 'bus', 'buses')}, {_count(len(meters), 'meter', 'meters')}")
     if key == "missing":
         say(f"{paths.key}: no device key yet; make it: gridtokenx-edge key --config {config}")
+    for line in warnings:
+        sys.stderr.write(f"warning: {line}\n")
 
 
 def _load_for_json(config: Path) -> EdgeConfig:
