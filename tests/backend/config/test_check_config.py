@@ -190,7 +190,12 @@ COMMUNITY_MISTAKES: list[tuple[str, str, str, str]] = [
     ('"17.25"', '"0"', "meter[1].max_power_kw", "expected more than 0"),
     ('"export"', '"import"', "meter[0].policy", "invalid enum value 'import'; expected one of 'ex"),
     ("_interval_s = 1", "_interval_s = -1", "meter[0].min_interval_s", "expected 0 to 1000000000"),
-    ('"0.1"', '"-0.1"', "meter[0].resolution_kwh", "expected 0 or more"),
+    (
+        '"0.1"',
+        '"-0.1"',
+        "meter[0].resolution_kwh",
+        "expected 0 to 100 kWh, one step of the register",
+    ),
     ("epoch = 0", 'rollover_kwh = "-1"', "meter[0].rollover_kwh", "expected 0 to 1000000000 kWh"),
     ("epoch = 0", 'rollover_kwh = "1e9"', "meter[0].rollover_kwh", "expected a decimal"),
     (
