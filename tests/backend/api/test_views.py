@@ -14,6 +14,7 @@ from tests.backend.parts import journal_at
 from tests.backend.serving import TOKEN, Api, api_on, problem
 from tests.backend.village import HOUR_MS, KWH, START_MS, Village, reading
 
+from gridtokenx_backend.engine.degradation import DegradedPart
 from gridtokenx_backend.journal.sqlite_journal import SqliteJournal
 from gridtokenx_wire.reading import Reading, ReadingFlag
 
@@ -82,7 +83,7 @@ async def test_health_says_how_it_stands(untouched: Api) -> None:
         "oracle": "running",
         "broker": "disconnected",
         "overdue_clearings": 0,
-        "verification": {"status": "off", "checked": 0, "entries": 0},
+        "verification": {"status": "off", "checked": 0, "entries": 1},
     }
 
 
@@ -242,7 +243,7 @@ async def test_metrics_say_what_the_summary_says(untouched: Api) -> None:
         ("gridtokenx_devices", "active"): 2,
         ("gridtokenx_device_last_heard_seconds", untouched.village.north.name): START_MS / 1000,
         ("gridtokenx_device_last_heard_seconds", untouched.village.south.name): 0,
-        **{("gridtokenx_degraded", part): 0 for part in ("journal", "clock")},
+        **{("gridtokenx_degraded", part): 0 for part in DegradedPart},
     }
 
 
