@@ -18,6 +18,7 @@ from gridtokenx_backend.cli.check_config import check_config
 from gridtokenx_backend.cli.clock import clock
 from gridtokenx_backend.cli.exit_codes import INTERRUPTED, OPERATOR_MISTAKE
 from gridtokenx_backend.cli.grid_data import grid, reconcile
+from gridtokenx_backend.cli.held_energy import held
 from gridtokenx_backend.cli.import_frames import import_frames
 from gridtokenx_backend.cli.key import key
 from gridtokenx_backend.cli.market import market
@@ -63,6 +64,7 @@ app.command(
         '--to 2026-06-01T12:45+02:00 --import 0 --export 1.5 --reason "meter stood still"'
     )
 )(correct)
+app.add_typer(held, name="held")
 app.add_typer(withdrawal, name="withdrawal")
 app.add_typer(rec, name="rec")
 app.command(epilog=example("statement 2026-06 --format pdf --out june"))(statement)

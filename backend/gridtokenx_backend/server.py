@@ -21,6 +21,7 @@ from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.continuity.head_keeper import HeadKeeper
 from gridtokenx_backend.core.messages.inputs import loss_input
 from gridtokenx_backend.core.messages.loss_records import LossCommand
+from gridtokenx_backend.engine import held_energy_alert
 from gridtokenx_backend.engine.clock_guard import ClockGuard, TimeSources
 from gridtokenx_backend.engine.degradation import DegradedPart
 from gridtokenx_backend.engine.ticks import clear_when_due, tick_when_due
@@ -130,7 +131,9 @@ async def _rebuild_writer(
     give_back()
     log.info("replayed", entries=community.entries)
     snapshot_every = settings.backend.backend.snapshot_every
-    return Writer(community, resources.journal, resources.clock, snapshot_every, guard)
+    writer = Writer(community, resources.journal, resources.clock, snapshot_every, guard)
+    writer.followers.append(held_energy_alert.alert)
+    return writer
 
 
 def _head_keeper(settings: Settings, resources: Resources, writer: Writer) -> HeadKeeper:

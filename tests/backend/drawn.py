@@ -42,7 +42,7 @@ FIRST_TERMS: dict[str, Any] = {
 }
 METER_TERMS = {
     "max_power_kw": "100",
-    "resolution_kwh": "0.1",
+    "resolution_kwh": "0",  # what a step adds is shown in test_energy_windows
     "min_interval_s": 1,
     "max_production_ratio": 0,
 }

@@ -119,7 +119,7 @@ class Reference:
                 self.meters[name] = Metered(terms["device"], terms["owner"], terms)
                 continue
             if meter.terms.get("epoch", 0) != terms.get("epoch", 0):
-                meter.epochs.append([])
+                meter.begin_anew()
             meter.give(terms["owner"], at_ms)
             meter.device, meter.terms = terms["device"], terms
 
@@ -181,7 +181,6 @@ class Reference:
         time_ms, imported, exported, power_w = reading
         terms, accepted = meter.terms, meter.epochs[-1]
         max_w = int(Decimal(terms["max_power_kw"]) * 1000)
-        step = whole(terms["resolution_kwh"], KWH) or 0
         if not terms.get("active", True):
             return 2
         if time_ms > at_ms + TOLERANCE_MS:
@@ -191,29 +190,35 @@ class Reference:
         if not accepted and time_ms <= meter.changed_ms():
             return 5
         if accepted:
-            before_ms, *before = accepted[-1]
+            before_ms = accepted[-1][0]
             if time_ms <= before_ms:
                 late = (time_ms, imported, exported)
                 return meter.judge_late(late, power_w, synchronised, at_ms)
             if time_ms - before_ms < 1000 * terms["min_interval_s"]:
                 return 6
-            moved = [imported - before[0], exported - before[1]]
-            if min(moved) < 0:
-                return 7
-            possible_uwh = Fraction(max_w * (time_ms - before_ms) * 10, 36)
-            if max(moved) - step > math.ceil(possible_uwh):
-                return 8
+            new = time_ms, imported, exported
+            if reason := meter.judge_registers(accepted[-1], new):
+                is_sound = synchronised and abs(power_w) <= max_w
+                if not (is_sound and meter.doubt(accepted[-1], new)):
+                    return reason
+                first = meter.line[0]
+                meter.begin_anew()
+                meter.steps += 1
+                meter.held_since = meter.held_since or len(meter.epochs) - 1
+                self._accept(meter, first)
+                self._accept(meter, new)
+                return 0
         if abs(power_w) > max_w:
             return 9
         if not synchronised:
             return 64
-        ratio = terms["max_production_ratio"]
-        marks = self._marks(accepted)
-        if ratio and len(marks) >= 2:
-            _, import_then, export_then = marks[-2]
-            if exported - export_then > ratio * (imported - import_then + step):
-                return 65
-        accepted.append((time_ms, imported, exported))
+        self._accept(meter, (time_ms, imported, exported))
+        return 0
+
+    def _accept(self, meter: Metered, reading: tuple[int, int, int]) -> None:
+        accepted, time_ms = meter.epochs[-1], reading[0]
+        meter.line, meter.jumps = [], []
+        accepted.append(reading)
         opened_ms, newest = meter.opened_ms, time_ms - time_ms % QUARTER_MS
         meter.opened_ms = max(opened_ms, newest)
         if len(accepted) > 1:
@@ -221,17 +226,7 @@ class Reference:
             is_long = gap[1][0] - gap[0][0] > QUARTER_MS + 60_000
             if is_long and has_open_bound(*gap) and opened_ms <= gap[0][0]:
                 meter.gaps.append(gap)
-            self.imported[meter.owner] += imported - accepted[-2][1]
-        return 0
-
-    @staticmethod
-    def _marks(accepted: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-        """The first reading of each window; a window begins when the one before it is over."""
-        marks = accepted[:1]
-        for reading in accepted[1:]:
-            if reading[0] - marks[-1][0] >= WINDOW_MS:
-                marks.append(reading)
-        return marks
+            self.imported[meter.owner] += reading[1] - accepted[-2][1]
 
     def _mint(self) -> None:
         for meter in self.meters.values():

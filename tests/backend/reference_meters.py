@@ -35,7 +35,10 @@ def has_open_bound(before: Point, after: Point) -> bool:
 class Metered:
     """`epochs` is a list of lists of the accepted readings: (time, import, export).
 
-    `gaps` are pairs of them between which a late reading is still wanted.
+    `gaps` are pairs of them between which a late reading is still wanted. `line` are the refused
+    readings that go on from each other, and `jumps` what was refused, as (register, movement).
+    From the epoch numbered `held_since` on (if it is not 0) all energy is held: `steps` of it are
+    doubtful.
     """
 
     device: str
@@ -45,6 +48,10 @@ class Metered:
     minted: int = 0
     gaps: list[tuple[Point, Point]] = field(default_factory=list)
     opened_ms: int = 0
+    line: list[Point] = field(default_factory=list)
+    jumps: list[tuple[int, int]] = field(default_factory=list)
+    held_since: int = 0
+    steps: int = 0
     former: tuple[str, int] | None = None
     """Who owned it before, and up to which bound of intervals."""
     minted_ms: int = -1
@@ -79,9 +86,42 @@ class Metered:
 
     def due(self) -> int:
         """All that should have been minted: in each epoch, the highest surplus over the first."""
+        minting = self.epochs[: self.held_since] if self.held_since else self.epochs
         return sum(
-            max(map(self.surplus, epoch)) - self.surplus(epoch[0]) for epoch in self.epochs if epoch
+            max(map(self.surplus, epoch)) - self.surplus(epoch[0]) for epoch in minting if epoch
         )
+
+    def possible(self, elapsed_ms: int) -> int:
+        max_w = int(Decimal(self.terms["max_power_kw"]) * 1000)
+        step = whole(self.terms["resolution_kwh"], KWH) or 0
+        return math.floor(Fraction(max_w * elapsed_ms * 10, 36)) + step
+
+    def judge_registers(self, before: Point, new: Point) -> int:
+        """The verdict on the registers of a reading after the last accepted one."""
+        moved = new[1] - before[1], new[2] - before[2]
+        if min(moved) < 0:
+            return 7
+        far = max(moved) > self.possible(new[0] - before[0])
+        again = any(moved[register] >= least for register, least in self.jumps)
+        return 8 if far or again else 0
+
+    def doubt(self, before: Point, new: Point) -> bool:
+        """Notes a refused reading; whether refused readings have gone on for an interval now."""
+        if self.line and new[0] <= self.line[-1][0]:
+            return False
+        for register in (0, 1):
+            moved = new[register + 1] - before[register + 1]
+            if moved > self.possible(new[0] - before[0]):
+                self.jumps.append((register, moved))
+        first, last = (self.line[0], self.line[-1]) if self.line else (new, new)
+        most = self.possible(new[0] - first[0])
+        goes_on = all(last[n] <= new[n] <= first[n] + most for n in (1, 2))
+        self.line = [*self.line, new] if goes_on else [new]
+        return new[0] - self.line[0][0] >= QUARTER_MS and self.steps < 16
+
+    def begin_anew(self) -> None:
+        self.line, self.jumps = [], []
+        self.epochs.append([])
 
     def changed_ms(self) -> int:
         """The time of the last reading before the newest change of the meter; -1 without one."""
@@ -114,8 +154,7 @@ class Metered:
                 return 7
             max_w = int(Decimal(self.terms["max_power_kw"]) * 1000)
             for first, second in ((since, late), (late, after)):
-                possible = math.ceil(Fraction(max_w * (second[0] - first[0]) * 10, 36))
-                possible += whole(self.terms["resolution_kwh"], KWH) or 0
+                possible = self.possible(second[0] - first[0])
                 if max(second[1] - first[1], second[2] - first[2]) > possible:
                     return 8
             if abs(power_w) > max_w:

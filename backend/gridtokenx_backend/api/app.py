@@ -17,6 +17,7 @@ from gridtokenx_backend.api import (
     enrolment,
     frame_file,
     grid_data,
+    held_energy,
     instructions,
     intervals,
     market,
@@ -82,6 +83,8 @@ _HANDLERS = [
     settlement.refuse_withdrawal,
     settlement.issue_certificates,
     settlement.correct,
+    held_energy.held_energy,
+    held_energy.decide_held_energy,
 ]
 
 

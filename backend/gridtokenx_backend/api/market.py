@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.held_energy import held_meters
 from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.api.paging import Limit
 from gridtokenx_backend.api.problems import Problem
@@ -109,6 +110,7 @@ async def balances(backend: NamedDependency[Backend], wallet: FromPath[str]) -> 
             rec=str(ledger.posted(wallet, REC)),
             grid_bought=format_kwh(member.bought_uwh),
             grid_owed=format_kwh(member.owed_uwh),
+            grid_pending=format_kwh(sum(held.of(wallet) for _, held in held_meters(community))),
         )
 
 

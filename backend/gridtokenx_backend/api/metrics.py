@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from gridtokenx_backend.api.authorisation import metrics_reader_only
 from gridtokenx_backend.api.backend import Backend
+from gridtokenx_backend.api.held_energy import held_meters
 from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.api.views import standing_of
 from gridtokenx_backend.engine.degradation import DegradedPart
@@ -53,6 +54,7 @@ class _Parts(Collector):
             ("frames", "Frames stored.", counters.frames),
             ("readings_thinned", "Readings that gateways left out.", counters.thinned),
             ("minted_uwh", "GRID minted, in µWh.", counters.minted_uwh),
+            ("readings_improbable", "Accepted, with a sign of being wrong.", counters.improbable),
             ("orders", "Orders accepted.", counters.orders),
             ("trades", "Trades settled.", counters.trades),
             ("journal_entries", "Entries of the journal.", writer.durable_seq),
@@ -64,6 +66,7 @@ class _Parts(Collector):
         for part in DegradedPart:
             degraded.add_metric([part.value], int(part in writer.degradation.parts))
         yield degraded
+        held = held_meters(writer.community)
         journal_failed = bool(writer.degradation[DegradedPart.JOURNAL])
         for name, text, value in (
             ("quality_permille", "Accepted readings of a thousand.", counters.quality_permille),
@@ -81,6 +84,8 @@ class _Parts(Collector):
                 self._backend.check.checked,
             ),
             ("open_orders", "Orders resting in the book.", len(writer.community.book.orders)),
+            ("held_meters", "Meters whose energy is held.", len(held)),
+            ("held_uwh", "Surplus that is held, in µWh.", sum(each.total_uwh for _, each in held)),
         ):
             yield GaugeMetricFamily(f"gridtokenx_{name}", text, value=value)
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.messages.held_outcomes import HeldDecided, HeldDecision
 from gridtokenx_backend.core.messages.outcomes import Outcome
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     CertificateMoved,
@@ -85,6 +86,24 @@ class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
     journal_seq: int
 
 
+class OwnerEnergyView(msgspec.Struct, frozen=True, kw_only=True):
+    """Surplus of a meter that is one owner's."""
+
+    owner: str
+    surplus_kwh: str
+
+
+class HeldDecisionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a meter's energy that was held: what was minted and what is void, by owner."""
+
+    meter: str
+    decision: HeldDecision
+    minted: list[OwnerEnergyView]
+    voided: list[OwnerEnergyView]
+    reason: str
+    journal_seq: int
+
+
 class CertificateView(msgspec.Struct, frozen=True, kw_only=True):
     """A certificate of one MWh: the energy from `from_uwh` to `to_uwh` of all that a meter minted.
 
@@ -137,7 +156,9 @@ class CertificateChangeView(msgspec.Struct, frozen=True, kw_only=True):
     journal_seq: int
 
 
-SettlementView = DepositView | WithdrawalView | CorrectionView | CertificateChangeView
+SettlementView = (
+    DepositView | WithdrawalView | CorrectionView | CertificateChangeView | HeldDecisionView
+)
 
 
 def certificate_view(certificate: Certificate) -> CertificateView:
@@ -223,7 +244,24 @@ def settlement_view(outcome: Outcome, seq: int) -> SettlementView:
                 intervals=len(outcome.rows),
                 journal_seq=seq,
             )
+        case HeldDecided():
+            return HeldDecisionView(
+                meter=outcome.meter,
+                decision=outcome.decision,
+                minted=by_owner(outcome.minted_uwh),
+                voided=by_owner(outcome.voided_uwh),
+                reason=outcome.reason,
+                journal_seq=seq,
+            )
     raise AssertionError(outcome)
+
+
+def by_owner(amounts_uwh: dict[str, int]) -> list[OwnerEnergyView]:
+    """Return amounts by owner as the API writes them."""
+    return [
+        OwnerEnergyView(owner=owner, surplus_kwh=format_kwh(amount))
+        for owner, amount in amounts_uwh.items()
+    ]
 
 
 def _withdrawal(

@@ -123,6 +123,7 @@ class BalanceView(msgspec.Struct, frozen=True, kw_only=True):
 
     `grid` is energy, `grx` money, `rec` certificates of a MWh; `_held` is the part in escrow.
     `grid_bought` was bought and is not used yet; `grid_owed` will be taken from the next mints.
+    `grid_pending` is surplus that is held until the operator decides on it: it is in no balance.
     This is public; only the operator's files say whose wallet it is.
     """
 
@@ -134,6 +135,7 @@ class BalanceView(msgspec.Struct, frozen=True, kw_only=True):
     rec: str
     grid_bought: str
     grid_owed: str
+    grid_pending: str
 
 
 class LevelView(msgspec.Struct, frozen=True, kw_only=True):

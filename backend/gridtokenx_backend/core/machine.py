@@ -14,12 +14,13 @@ from gridtokenx_backend.core.messages.outcomes import (
     Ticked,
     is_journaled,
 )
-from gridtokenx_backend.core.minting import corrections, forks
+from gridtokenx_backend.core.minting import corrections, forks, held_energy
 from gridtokenx_backend.core.minting.frames import apply_frame
 from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 from gridtokenx_backend.core.model.settlement import (
     ConfirmWithdrawal,
     Correct,
+    DecideHeld,
     Deposit,
     IssueCertificates,
     RefuseWithdrawal,
@@ -106,6 +107,8 @@ def _settle(community: Community, command: SettlementCommand, at_ms: int) -> Res
             return deposits.confirm(community, command)
         case RefuseWithdrawal():
             return deposits.refuse(community, command)
+        case DecideHeld():
+            return held_energy.decide(community, command, at_ms)
         case Correct():
             return corrections.correct(community, command, at_ms)
         case IssueCertificates():

@@ -26,7 +26,7 @@ class FileOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accepted(self) -> int:
-        return sum(type(result) is FrameAccepted for result in self.results)
+        return sum(isinstance(result, FrameAccepted) for result in self.results)
 
     @property
     def duplicates(self) -> int:

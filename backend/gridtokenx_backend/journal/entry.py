@@ -109,7 +109,7 @@ def make_entry(
                 commitment=commitment,
             )
         )
-    previous = outcome.previous if type(outcome) is FrameAccepted else 0
+    previous = outcome.previous if isinstance(outcome, FrameAccepted) else 0
     return Entry(
         seq=seq,
         at_ms=at_ms,

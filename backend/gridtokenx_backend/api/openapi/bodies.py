@@ -117,6 +117,12 @@ EXAMPLES: dict[str, Any] = {
     "confirm_withdrawal": {"reference": "2026-06-22/4"},
     "refuse_withdrawal": {"reason": "The account is closed."},
     "issue_certificates": {"month": "2026-06"},
+    "decide_held_energy": {
+        "decision": "void",
+        "since_entry": 512,
+        "steps": 1,
+        "reason": "A power cut on 18 June; its display was read.",
+    },
     "correct_meter": {
         "meter": "EASTRON-12345678",
         "from_ms": 1_782_039_600_000,

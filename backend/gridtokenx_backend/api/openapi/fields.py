@@ -82,6 +82,7 @@ FIELDS: dict[str, str] = {
     "rec": "How many certificates the wallet owns, of one MWh each.",
     "grid_bought": "Energy that was bought and is not used yet, in kWh.",
     "grid_owed": "Energy that will be taken from the wallet's next mints, in kWh.",
+    "grid_pending": "Surplus that is held until the operator decides on it, in kWh.",
     # orders
     "order": "The id that the member gave the order.",
     "orders": "Open orders, oldest first.",
@@ -176,6 +177,20 @@ FIELDS: dict[str, str] = {
     "quality": "How well the energy is known, as a number of Quality.",
     "revision": "How often it was changed.",
     "surplus_kwh": "What was minted, or clawed back if below zero, in kWh.",
+    "HeldStepView.surplus_kwh": "What the step would mint, in kWh.",
+    "OwnerEnergyView.surplus_kwh": "How much of it is this owner's, in kWh.",
+    "HeldStepView.reason": "`jump`, `rollback` or `first_reading`.",
+    "HeldEnergyView.steps": "The doubtful steps, oldest first.",
+    "HeldDecisionBody.steps": "How many doubtful steps there were when they were looked up.",
+    "since_entry": "The entry of the journal since which it is held.",
+    "later": "What the meter has counted at its usual pace since, by owner.",
+    "total_kwh": "All that would be minted if it were released, in kWh.",
+    "decision": (
+        "`release`: all is real; `void`: the steps are not, what came later is; "
+        "`void_all`: nothing is."
+    ),
+    "minted": "What was minted, by owner.",
+    "voided": "What was not minted and never will be, by owner.",
     "owed_kwh": "What will be taken from the owner's next mints, in kWh.",
     "CorrectionView.intervals": "How many intervals were changed.",
     # gateways

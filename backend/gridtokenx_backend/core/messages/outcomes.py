@@ -17,6 +17,7 @@ from gridtokenx_backend.core.messages.device_outcomes import (
     DeviceRotated,
     TokenChanged,
 )
+from gridtokenx_backend.core.messages.held_outcomes import HeldSurplus
 from gridtokenx_backend.core.messages.loss_records import LossAccepted
 from gridtokenx_backend.core.messages.period_records import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal, OrderRefusal
@@ -120,6 +121,14 @@ class FrameAccepted(
     verdicts: list[tuple[int, int]]
     movements: list[Movement]
     intervals: list[tuple[str, list[IntervalEnergy]]] = []
+
+
+class FrameHeld(
+    FrameAccepted, kw_only=True, frozen=True, array_like=True, tag="frame_held", gc=False
+):
+    """A frame of which some surplus was not minted but held, see `model.held_energy`."""
+
+    held: list[HeldSurplus] = []
 
 
 class OrderAccepted(
@@ -267,6 +276,7 @@ class IntervalCleared(
 Outcome = (
     FrameAccepted
     | DeviceHeld
+    | FrameHeld
     | OrderAccepted
     | OrderCancelled
     | OrderAmended

@@ -6,6 +6,7 @@ from enum import Enum
 
 import msgspec
 
+from gridtokenx_backend.core.messages.held_outcomes import HeldDecided
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.core.model.ledger import Movement
 from gridtokenx_backend.core.model.settlement import Certificate
@@ -154,6 +155,7 @@ SettlementOutcome = (
     | CertificatesIssued
     | CertificateMoved
     | CertificateRetired
+    | HeldDecided
 )
 Moving = (
     Deposited
@@ -162,5 +164,6 @@ Moving = (
     | CertificatesIssued
     | CertificateMoved
     | CertificateRetired
+    | HeldDecided
 )
 """The outcomes that move tokens."""

@@ -18,6 +18,7 @@ from gridtokenx_backend.core.messages.settlement_outcomes import (
     SettlementRefusal,
     SettlementRefused,
 )
+from gridtokenx_backend.core.model.held_energy import MeterGuard
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
 from gridtokenx_backend.core.model.local_time import utc_text
 from gridtokenx_backend.core.model.ownership import interval_start_of
@@ -54,6 +55,8 @@ def unacceptable_span(
             f"expected a span from {utc_text(first_ms)} on, where the meter was first read, "
             f"got {utc_text(from_ms)}"
         )
+    if meter.guard is not None and (detail := _held_or_released(meter.guard, from_ms, to_ms)):
+        return _bad_span(detail)
     for former in meter.former_owners:
         if from_ms < former.until_ms < to_ms:
             return _bad_span(
@@ -103,6 +106,22 @@ def beyond_rating(community: Community, meter: Meter, command: Correct) -> Settl
             detail = f"expected energy from 0 to {most} kWh, the most that its power allows there"
             return SettlementRefused(SettlementRefusal.BAD_AMOUNT, detail)
     return None
+
+
+def _held_or_released(guard: MeterGuard, from_ms: int, to_ms: int) -> str:
+    """Return what stands in the way where energy of a span is held or was released as a step."""
+    if guard.held is not None and to_ms > (since_ms := guard.held.steps[0].from_ms):
+        return (
+            f"expected a span before {utc_text(since_ms)}, since when the meter's energy is held: "
+            "release or void it first"
+        )
+    for step_from_ms, step_to_ms in guard.released:
+        if from_ms < step_to_ms and step_from_ms < to_ms:
+            return (
+                f"expected a span outside {utc_text(step_from_ms)} to {utc_text(step_to_ms)}, "
+                "whose energy was held and released"
+            )
+    return ""
 
 
 def _bad_span(detail: str) -> SettlementRefused:

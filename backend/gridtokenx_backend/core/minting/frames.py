@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from gridtokenx_backend.core.messages.held_outcomes import HeldSurplus
 from gridtokenx_backend.core.messages.inputs import FrameInput
-from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameRefused
+from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameHeld, FrameRefused
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
-from gridtokenx_backend.core.minting import chain, minting, owner_parts
+from gridtokenx_backend.core.minting import chain, held_energy, minting, owner_parts
 from gridtokenx_backend.core.model.ledger import Movement
 from gridtokenx_backend.core.model.registry import Device, Meter
 from gridtokenx_backend.core.oracle import registers, validation
@@ -21,6 +24,7 @@ REMEMBERED_VERDICTS = 1000
 _ACCEPTED = Reason.ACCEPTED
 _FIRST_QUARANTINE = 64
 _PERHAPS_STORED = frozenset({FrameRefusal.DUPLICATE, FrameRefusal.OLD_NUMBER})
+_REGISTER_REASONS = (Reason.REGISTER_ROLLBACK, Reason.IMPLAUSIBLE_JUMP)
 
 
 def apply_frame(
@@ -47,7 +51,7 @@ def apply_frame(
             verdicts=known,
         )
     verdicts, accepted = _judge_readings(community, frame, at_ms)
-    movements = _mint(community, accepted, at_ms)
+    movements, held = _mint(community, accepted, at_ms)
     if community.active_terms.sharing.is_sharing:
         for name, rows in accepted.intervals.items():
             community.sharing.note(name, rows)
@@ -61,7 +65,7 @@ def apply_frame(
     if device.former:
         enrolment.begin_overlap(community, device, at_ms)
     _count(community, device, frame.seq, len(frame.time_ms), verdicts)
-    return FrameAccepted(
+    outcome = FrameAccepted(
         previous=previous,
         device=frame.device,
         chain=frame.chain,
@@ -71,6 +75,7 @@ def apply_frame(
         movements=movements,
         intervals=list(accepted.intervals.items()),
     )
+    return FrameHeld(**msgspec.structs.asdict(outcome), held=held) if held else outcome
 
 
 def _refusal(community: Community, device: Device, input_: FrameInput) -> FrameRefusal | None:
@@ -102,10 +107,12 @@ def _judge_readings(
     Returns the verdicts that are not `accepted`, as (index, reason), and what was taken.
     """
     verdicts: list[tuple[int, int]] = []
-    accepted = AcceptedReadings(limits=community.limits, at_ms=at_ms, rules=community.rules)
+    version = community.rules
+    accepted = AcceptedReadings(limits=community.limits, at_ms=at_ms, rules=version)
     judge, take = validation.judge, accepted.take
     limits, synchronised = community.limits, frame.clock.synchronised
     members, sender = community.members, community.devices[frame.device]
+    improbable = 0
     meters = [_bound_meter(community, sender, name) for name in frame.meters]
     columns = zip(
         frame.meter_index,
@@ -129,13 +136,28 @@ def _judge_readings(
             export_uwh,
             power_w,
             synchronised=synchronised,
+            version=version,
         )
+        if reason is not _ACCEPTED and version > 1:
+            if reason is Reason.PRODUCTION_RATIO:
+                improbable += 1
+                reason = _ACCEPTED
+            elif (
+                reason in _REGISTER_REASONS
+                and synchronised
+                and time_ms > meter.last_ms
+                and abs(power_w) <= meter.rules.max_power_w
+                and accepted.suspect(meter, time_ms, import_uwh, export_uwh)
+            ):
+                continue
         if reason is not _ACCEPTED:
             verdicts.append((index, reason))
             continue
         members[meter.owner].imported_uwh += take(meter, time_ms, import_uwh, export_uwh)
     if accepted.reopened:
         accepted.revise_reopened()
+    sender.improbable += improbable
+    community.counters.improbable += improbable
     return verdicts, accepted
 
 
@@ -149,13 +171,23 @@ def _bound_meter(community: Community, sender: Device, name: str) -> Meter | Non
     return meter if community.devices[meter.device].line == sender.line else None
 
 
-def _mint(community: Community, accepted: AcceptedReadings, at_ms: int) -> list[Movement]:
+def _mint(
+    community: Community, accepted: AcceptedReadings, at_ms: int
+) -> tuple[list[Movement], list[HeldSurplus]]:
     """Mint each meter's surplus beyond its settled mark to its owner of then, and move the mark.
 
-    A mint that the ledger refuses (64 bits are full) leaves the mark, so the energy stays due.
+    A mint that the ledger refuses (64 bits are full) leaves the mark, so the energy stays due. What
+    is doubtful is held, and so is what its meter counts after it. Returns the transfers, and what
+    was held.
     """
     movements: list[Movement] = []
+    held: list[HeldSurplus] = []
     for meter in accepted.advanced.values():
+        if meter.id in accepted.doubtful or (meter.guard is not None and meter.guard.held):
+            posted, now_held = held_energy.hold(community, meter, accepted, at_ms)
+            movements += posted
+            held += now_held
+            continue
         newest_uwh = registers.surplus_uwh(meter)
         minted_uwh = newest_uwh - meter.settled_uwh
         if minted_uwh <= 0:
@@ -168,7 +200,7 @@ def _mint(community: Community, accepted: AcceptedReadings, at_ms: int) -> list[
         if minted is not None:
             meter.settled_uwh = newest_uwh
             movements += minted
-    return movements
+    return movements, held
 
 
 def _count(

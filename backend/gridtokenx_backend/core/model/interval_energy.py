@@ -74,7 +74,7 @@ class EstimatedSpan(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_o
     """The time between two accepted readings over which boundary registers were estimated.
 
     It has the counted registers at both ends. `base` is what was added at its start to the values
-    that the meter itself showed.
+    that the meter itself showed, and `excess` is that of `MeterGuard` at its start.
     """
 
     from_ms: int
@@ -85,6 +85,8 @@ class EstimatedSpan(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_o
     to_export_uwh: int
     base_import_uwh: int
     base_export_uwh: int
+    excess_import_uwh: int = 0
+    excess_export_uwh: int = 0
 
     @property
     def first_interval_ms(self) -> int:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.model.held_energy import MeterGuard
 from gridtokenx_backend.core.model.interval_energy import (
     INTERVAL_MS,
     BoundaryRegisters,
@@ -29,8 +30,10 @@ MeterPolicy = Literal["export", "net"]
 class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """The terms of a meter as integers. Meters with equal terms share one object.
 
-    `max_production_ratio` and `rollover_uwh` are 0 where the check is off and where the registers
-    never begin again at zero.
+    `max_production_ratio` and `rollover_uwh` are 0 where the sign is off and where the registers
+    never begin again at zero. What the first stretch after a baseline brings beyond
+    `first_energy_uwh` is held, and whatever it brings after a reading of zero, unless the meter
+    `starts_at_zero`.
     """
 
     policy: MeterPolicy
@@ -42,6 +45,8 @@ class MeterRules(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
     rollover_uwh: int = 0
     renewable: bool = False
     technology: str = ""
+    first_energy_uwh: int = 0
+    starts_at_zero: bool = False
 
 
 class MonthMinted(msgspec.Struct, array_like=True, gc=False, kw_only=True):
@@ -86,8 +91,11 @@ class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     `first_ms` is the time of the first accepted reading that there ever was, -1 where it is not
     known. `former_owners` are in order of time, and who owned an interval is known for certain from
     `owners_from_ms` on; -1 is never. The terms named the meter from `listed_ms` on, and up to
-    `unlisted_ms` if that is not 0. All of this came with rules version 2.
+    `unlisted_ms` if that is not 0. `guard` is what bounds, doubts or holds the meter's energy; most
+    meters need none. All of this came with rules version 2.
     """
+
+    # Fields are only added at the end, with a default: see `state.version_3`.
 
     id: str
     device: bytes
@@ -118,6 +126,7 @@ class Meter(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     former_owners: tuple[FormerOwner, ...] = ()
     listed_ms: int = 0
     unlisted_ms: int = 0
+    guard: MeterGuard | None = None
 
     def is_listed_at(self, interval_ms: int) -> bool:
         """Return whether the terms named the meter in an interval."""
@@ -186,7 +195,8 @@ class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     `recent` has the heads of its newest frames, see `core.minting.chain`, and `newest_ms` is when
     the newest one was stored. `held` says why an active device is held: nothing of it is taken
-    until the operator releases or revokes it.
+    until the operator releases or revokes it. `improbable` counts the accepted readings that have a
+    sign of being wrong.
     """
 
     id: bytes
@@ -210,6 +220,7 @@ class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     recent: bytearray | None = None
     newest_ms: int = 0
     held: str = ""
+    improbable: int = 0
 
     @property
     def line(self) -> bytes:
@@ -218,9 +229,9 @@ class Device(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     @property
     def quality_permille(self) -> int:
-        """Accepted readings of a thousand; 1000 before the first."""
+        """Accepted readings of a thousand without a sign of being wrong; 1000 before the first."""
         total = self.accepted + self.rejected + self.quarantined
-        return 1000 * self.accepted // total if total else 1000
+        return 1000 * (self.accepted - self.improbable) // total if total else 1000
 
 
 class Token(msgspec.Struct, array_like=True, gc=False, kw_only=True):

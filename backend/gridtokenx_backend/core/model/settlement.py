@@ -125,6 +125,20 @@ class Correct(_Command, frozen=True, tag="correct"):
     counted_from_ms: int = -1
 
 
+class DecideHeld(_Command, frozen=True, tag="decide_held"):
+    """The operator's decision on what is held of a meter's energy, with a reason.
+
+    `entry` is the journal's entry since which it is held, and `steps` how many of its steps are
+    doubtful: if either has changed since they were looked up, the decision is refused.
+    """
+
+    meter: str
+    entry: int
+    steps: int
+    decision: Literal["release", "void", "void_all"]
+    reason: str
+
+
 class IssueCertificates(_Command, frozen=True, tag="issue_certificates"):
     """The issue of certificates for surplus that has none yet.
 
@@ -134,4 +148,6 @@ class IssueCertificates(_Command, frozen=True, tag="issue_certificates"):
     month: int
 
 
-SettlementCommand = Deposit | ConfirmWithdrawal | RefuseWithdrawal | Correct | IssueCertificates
+SettlementCommand = (
+    Deposit | ConfirmWithdrawal | RefuseWithdrawal | Correct | IssueCertificates | DecideHeld
+)

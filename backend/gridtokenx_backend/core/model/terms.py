@@ -172,9 +172,9 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     resolution_kwh: Kwh = Kwh(100_000_000)
     """The size of one step of the coarser of the meter's two registers."""
     max_production_ratio: int = 50
-    """The ratio of exported to imported energy above which readings are quarantined.
+    """The ratio of exported to imported energy above which readings count as improbable.
 
-    The value 0 switches the check off.
+    It is a sign of quality and protects nothing. The value 0 switches it off.
     """
     rollover_kwh: Kwh = Kwh(0)
     """What the registers count before they begin again at zero. At 0 they never do."""
@@ -192,6 +192,16 @@ class MeterTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Whether certificates are issued for its surplus, one for each MWh."""
     technology: str = ""
     """What produces the energy, such as "solar". Certificates name it."""
+    first_energy_kwh: Kwh = Kwh(10_000_000_000)
+    """The most energy from a meter's first reading to its second that is believed.
+
+    More than that is held until the operator releases or voids it.
+    """
+    starts_at_zero: bool = False
+    """Whether the meter is new, so that a first reading of zero is believed.
+
+    Else its energy is held: some meters show zero for a while after a power cut.
+    """
 
 
 class CommunityTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -152,6 +152,8 @@ def _prepare_for_late_readings(
         to_export_uwh=last.export_uwh,
         base_import_uwh=previous.base_import_uwh,
         base_export_uwh=previous.base_export_uwh,
+        excess_import_uwh=previous.excess_import_uwh,
+        excess_export_uwh=previous.excess_export_uwh,
     )
     if is_awaited:
         assert meter.past is not None

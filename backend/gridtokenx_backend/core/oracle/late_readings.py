@@ -7,7 +7,7 @@ The energy of the whole span stays the same: it was settled when the reading at 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,8 @@ from gridtokenx_backend.core.model.interval_energy import (
     MeterPast,
     Quality,
 )
+from gridtokenx_backend.core.oracle import energy_window
+from gridtokenx_backend.core.oracle.registers import counted_registers
 
 if TYPE_CHECKING:
     from gridtokenx_backend.core.model.oracle_limits import OracleLimits
@@ -91,6 +93,94 @@ def first_part(
     )
 
 
+Excess = tuple[int, int]
+"""The excess of import and of export at a reading, see `MeterGuard`."""
+
+
+class Excesses(NamedTuple):
+    """What the excess is after a late reading was put between others.
+
+    At the `start` of the open part of its estimated span, at the `late` reading, at the start of
+    the kept spans after it as far as it has changed there, and at the meter's `last` reading, which
+    is None if it has not changed.
+    """
+
+    start: Excess
+    late: Excess
+    later: list[Excess]
+    last: Excess | None
+
+
+def excesses(meter: Meter, first: EstimatedSpan) -> Excesses | None:
+    """Return what the excess is after a late reading; `first` is the open part of a span up to it.
+
+    None if one is beyond a resolution: some window would hold more than the meter's power allows.
+    """
+    past, power_w, most_uwh = meter.past, meter.rules.max_power_w, meter.rules.resolution_uwh
+    assert past is not None
+    spans = past.estimated_spans
+    index = past.span_around(first.to_ms)
+    span = spans[index]
+    at = _start_of(span)
+    excess = (span.excess_import_uwh, span.excess_export_uwh)
+    found: list[Excess] = []
+    for vertex in (
+        _start_of(first),
+        _end_of(first),
+        _end_of(span),
+    ):
+        excess = at.excess_at(vertex, excess, power_w, (0, 0))
+        if max(excess) > most_uwh:
+            return None
+        found.append(excess)
+        at = vertex
+    later: list[Excess] = []
+    for number in range(index + 1, len(spans)):
+        after = spans[number]
+        known = (after.excess_import_uwh, after.excess_export_uwh)
+        vertex = _start_of(after)
+        excess = at.excess_at(vertex, excess, power_w, known)
+        if max(excess) > most_uwh:
+            return None
+        if excess == known:  # and so it is in all that follow
+            return Excesses(start=found[0], late=found[1], later=later, last=None)
+        later.append(excess)
+        at = vertex
+    last = counted_registers(meter)
+    known = (last.excess_import_uwh, last.excess_export_uwh)
+    vertex = _Vertex(time_ms=last.time_ms, import_uwh=last.import_uwh, export_uwh=last.export_uwh)
+    excess = at.excess_at(vertex, excess, power_w, known)
+    if max(excess) > most_uwh:
+        return None
+    return Excesses(start=found[0], late=found[1], later=later, last=excess)
+
+
+class _Vertex(NamedTuple):
+    """The counted registers at a time."""
+
+    time_ms: int
+    import_uwh: int
+    export_uwh: int
+
+    def excess_at(self, to: _Vertex, excess: Excess, power_w: int, known: Excess) -> Excess:
+        """Return the excess at a later reading, which is at least what is known of it."""
+        possible = energy_window.possible_uwh(power_w, to.time_ms - self.time_ms)
+        return (
+            max(known[0], excess[0] + to.import_uwh - self.import_uwh - possible),
+            max(known[1], excess[1] + to.export_uwh - self.export_uwh - possible),
+        )
+
+
+def _start_of(span: EstimatedSpan) -> _Vertex:
+    return _Vertex(
+        time_ms=span.from_ms, import_uwh=span.from_import_uwh, export_uwh=span.from_export_uwh
+    )
+
+
+def _end_of(span: EstimatedSpan) -> _Vertex:
+    return _Vertex(time_ms=span.to_ms, import_uwh=span.to_import_uwh, export_uwh=span.to_export_uwh)
+
+
 class ReopenedIntervals:
     """The intervals of one meter that the late readings of one frame have opened again."""
 
@@ -107,9 +197,19 @@ class ReopenedIntervals:
         self._from_ms = self._to_ms = 0
 
     def split(
-        self, limits: OracleLimits, at_ms: int, time_ms: int, import_uwh: int, export_uwh: int
+        self,
+        limits: OracleLimits,
+        at_ms: int,
+        time_ms: int,
+        import_uwh: int,
+        export_uwh: int,
+        *,
+        is_bounded: bool,
     ) -> None:
-        """Split the estimated span that an accepted late reading falls into, at the reading."""
+        """Split the estimated span that an accepted late reading falls into, at the reading.
+
+        `is_bounded` says that the excess of the readings after it is kept.
+        """
         meter, past = self.meter, self.meter.past
         assert past is not None
         spans = past.estimated_spans
@@ -127,6 +227,14 @@ class ReopenedIntervals:
             from_import_uwh=first.to_import_uwh,
             from_export_uwh=first.to_export_uwh,
         )
+        if is_bounded:
+            found = excesses(meter, first)
+            assert found is not None, "the reading was judged to be acceptable"
+            first, second = _with_excess(first, found.start), _with_excess(second, found.late)
+            for number, excess in enumerate(found.later, index + 1):
+                spans[number] = _with_excess(spans[number], excess)
+            if found.last is not None:
+                energy_window.set_excess(meter, found.last)
         spans[index : index + 1] = [first, second]
         start_ms = meter.interval_start_ms
         self._from_ms = min(self._from_ms or span.first_interval_ms, span.first_interval_ms)
@@ -148,6 +256,12 @@ class ReopenedIntervals:
                 rows.append(msgspec.structs.replace(energy, revision=revision))
         prune(past, limits, at_ms)
         return rows
+
+
+def _with_excess(span: EstimatedSpan, excess: Excess) -> EstimatedSpan:
+    if excess == (span.excess_import_uwh, span.excess_export_uwh):
+        return span
+    return msgspec.structs.replace(span, excess_import_uwh=excess[0], excess_export_uwh=excess[1])
 
 
 def next_revision(past: MeterPast, interval_ms: int) -> int:

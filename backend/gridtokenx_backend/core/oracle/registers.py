@@ -17,7 +17,8 @@ from gridtokenx_backend.core.model.registry import Meter
 class CountedRegisters(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The counted registers of an accepted reading, and the time at which it was taken.
 
-    `base` is what was added to the values that the meter itself showed.
+    `base` is what was added to the values that the meter itself showed. `excess` is that of
+    `MeterGuard`.
     """
 
     time_ms: int
@@ -25,6 +26,8 @@ class CountedRegisters(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     export_uwh: int
     base_import_uwh: int
     base_export_uwh: int
+    excess_import_uwh: int = 0
+    excess_export_uwh: int = 0
 
 
 def counted_registers(meter: Meter) -> CountedRegisters:
@@ -33,12 +36,15 @@ def counted_registers(meter: Meter) -> CountedRegisters:
     if (past := meter.past) is not None:
         base_import_uwh = past.offset_import_uwh + past.wrapped_import_uwh
         base_export_uwh = past.offset_export_uwh + past.wrapped_export_uwh
+    guard = meter.guard
     return CountedRegisters(
         time_ms=meter.last_ms,
         import_uwh=base_import_uwh + meter.last_import_uwh,
         export_uwh=base_export_uwh + meter.last_export_uwh,
         base_import_uwh=base_import_uwh,
         base_export_uwh=base_export_uwh,
+        excess_import_uwh=guard.excess_import_uwh if guard is not None else 0,
+        excess_export_uwh=guard.excess_export_uwh if guard is not None else 0,
     )
 
 
@@ -106,3 +112,5 @@ def begin_anew(meter: Meter) -> None:
     meter.mark_ms = meter.last_import_uwh = meter.last_export_uwh = meter.settled_uwh = 0
     if meter.past is not None:
         meter.past.wrapped_import_uwh = meter.past.wrapped_export_uwh = 0
+    if meter.guard is not None:
+        meter.guard.baseline_ms, meter.guard.suspect = -1, None

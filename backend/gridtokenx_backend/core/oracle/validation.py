@@ -1,15 +1,18 @@
 """The oracle's verdict on a reading: whether it is possible, and whether it is probable.
 
 Reasons to reject a reading come first and reasons to quarantine it after them, each in the order of
-`Reason`. A reading that is not accepted changes nothing of the meter's state, so it never makes
-the next one look better or worse.
+`Reason`. By rules of version 1 each reading is judged against the last accepted one, and what was
+refused is forgotten. Since version 2 a meter's energy is bounded over every window of time, see
+`energy_window`, and no jump that was refused is accepted because time has passed.
 """
 
 from __future__ import annotations
 
+from gridtokenx_backend.core.model.held_energy import MeterGuard
 from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Meter, MeterRules
-from gridtokenx_backend.core.oracle import late_readings
+from gridtokenx_backend.core.oracle import discontinuities, late_readings
+from gridtokenx_backend.core.oracle.energy_window import possible_uwh
 from gridtokenx_wire.units import energy_limit_uwh
 from gridtokenx_wire.verdict import Reason
 
@@ -26,12 +29,13 @@ def judge(
     power_w: int,
     *,
     synchronised: bool,
+    version: int,
 ) -> Reason:
     """Return the verdict on one reading of a meter that is bound to the device that sent it.
 
-    `at_ms` is the backend's time; `synchronised` says whether the gateway's clock was. A reading
-    that was taken before the last accepted one is a late reading: it is accepted where it makes an
-    estimated span more exact.
+    `at_ms` is the backend's time; `synchronised` says whether the gateway's clock was; `version` is
+    that of the rules: PRODUCTION_RATIO refuses by version 1 only. A reading from before the last
+    accepted one is late: it is accepted where it makes an estimated span more exact.
     """
     rules, last_ms = meter.rules, meter.last_ms
     if not rules.active:
@@ -45,17 +49,16 @@ def judge(
         if meter.past is not None and time_ms <= meter.past.changed_ms:
             return Reason.NOT_AFTER_LAST
     elif time_ms <= last_ms:
-        reason = _judge_late(meter, limits, at_ms, time_ms, import_uwh, export_uwh)
+        reason = _judge_late(meter, limits, at_ms, time_ms, import_uwh, export_uwh, version)
         if reason is not _ACCEPTED:
             return reason
     else:
         elapsed_ms = time_ms - last_ms
         if elapsed_ms < rules.min_interval_ms:
             return Reason.TOO_FREQUENT
-        # The checks of the registers stand here and not in a function of their own: almost every
-        # reading passes them, and the call would cost 5 % of the verdict on it.
-        # A register may have been about to step when it was last read.
-        limit_uwh = energy_limit_uwh(rules.max_power_w, elapsed_ms) + rules.resolution_uwh
+        # A call for what follows would cost 5 % of a verdict. A register may have been about to step.
+        limit_of = possible_uwh if version > 1 else energy_limit_uwh
+        limit_uwh = limit_of(rules.max_power_w, elapsed_ms) + rules.resolution_uwh
         imported_uwh = import_uwh - meter.last_import_uwh
         exported_uwh = export_uwh - meter.last_export_uwh
         if imported_uwh < 0:
@@ -66,6 +69,9 @@ def judge(
             return Reason.REGISTER_ROLLBACK
         if imported_uwh > limit_uwh or exported_uwh > limit_uwh:
             return Reason.IMPLAUSIBLE_JUMP
+        guard = meter.guard
+        if guard is not None and _is_too_far(guard, imported_uwh, exported_uwh, limit_uwh):
+            return Reason.IMPLAUSIBLE_JUMP
     if not -rules.max_power_w <= power_w <= rules.max_power_w:
         return Reason.IMPLAUSIBLE_POWER
     if not synchronised:
@@ -73,6 +79,15 @@ def judge(
     if rules.max_production_ratio and meter.older_ms >= 0 and time_ms > last_ms:
         return _judge_ratio(meter, import_uwh, export_uwh)
     return _ACCEPTED
+
+
+def _is_too_far(guard: MeterGuard, imported_uwh: int, exported_uwh: int, limit_uwh: int) -> bool:
+    """Return whether registers cannot move so far, after what moved before and what was refused."""
+    return (
+        imported_uwh > limit_uwh - guard.excess_import_uwh
+        or exported_uwh > limit_uwh - guard.excess_export_uwh
+        or discontinuities.is_refused_jump(guard, imported_uwh, exported_uwh)
+    )
 
 
 def _judge_ratio(meter: Meter, import_uwh: int, export_uwh: int) -> Reason:
@@ -97,7 +112,13 @@ def _judge_ratio(meter: Meter, import_uwh: int, export_uwh: int) -> Reason:
 
 
 def _judge_late(
-    meter: Meter, limits: OracleLimits, at_ms: int, time_ms: int, import_uwh: int, export_uwh: int
+    meter: Meter,
+    limits: OracleLimits,
+    at_ms: int,
+    time_ms: int,
+    import_uwh: int,
+    export_uwh: int,
+    version: int,
 ) -> Reason:
     """Return whether a late reading fits between the two readings around its estimated span."""
     past, rules = meter.past, meter.rules
@@ -122,6 +143,8 @@ def _judge_late(
         limit_uwh = energy_limit_uwh(rules.max_power_w, elapsed_ms) + rules.resolution_uwh
         if max(moved_uwh) > limit_uwh:
             return Reason.IMPLAUSIBLE_JUMP
+    if version > 1 and late_readings.excesses(meter, first) is None:
+        return Reason.IMPLAUSIBLE_JUMP
     return _ACCEPTED
 
 

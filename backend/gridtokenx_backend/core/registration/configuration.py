@@ -299,4 +299,6 @@ def _rules(terms: MeterTerms) -> MeterRules:
         rollover_uwh=int(terms.rollover_kwh),
         renewable=terms.renewable,
         technology=terms.technology,
+        first_energy_uwh=int(terms.first_energy_kwh),
+        starts_at_zero=terms.starts_at_zero,
     )

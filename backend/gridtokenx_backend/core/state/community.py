@@ -47,7 +47,7 @@ class Community:
     each wallet. Instructions issued before `forgotten_ms` may have been carried out and forgotten.
     `cleared_ms` is the start of the interval to be cleared next; 0 if there is none. `rules` is the
     version of the rules by which the present input is decided, `newest_rules` that of the newest
-    entry.
+    entry. `held_meters` are the ids of the meters whose energy is held.
     """
 
     def __init__(self) -> None:
@@ -61,6 +61,7 @@ class Community:
         self.members: dict[str, Member] = {}
         self.devices: dict[bytes, Device] = {}
         self.meters: dict[str, Meter] = {}
+        self.held_meters: set[str] = set()
         self.completed_instructions: dict[str, CompletedInstruction] = {}
         self.completed_by_wallet: Counter[str] = Counter()
         self.forgotten_ms = 0
@@ -145,6 +146,9 @@ def restore(snapshot: bytes) -> Community:
     community.members = {member.wallet: member for member in state.members}
     community.devices = {device.id: device for device in state.devices}
     community.meters = {meter.id: meter for meter in meters}
+    community.held_meters = {
+        meter.id for meter in meters if meter.guard is not None and meter.guard.held is not None
+    }
     community.completed_instructions = state.completed_instructions
     community.completed_by_wallet = Counter(
         key.partition(":")[0] for key in state.completed_instructions

@@ -41,7 +41,8 @@ class CompletedInstruction(msgspec.Struct, frozen=True, array_like=True, gc=Fals
 class Counters(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """Totals since the community began. `refused` counts refused readings by Reason.
 
-    `thinned` counts the readings that gateways left out of their frames, as summaries tell.
+    `thinned` counts the readings that gateways left out of their frames, as summaries tell, and
+    `improbable` the accepted readings that have a sign of being wrong.
     """
 
     frames: int = 0
@@ -53,12 +54,13 @@ class Counters(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     orders: int = 0
     trades: int = 0
     thinned: int = 0
+    improbable: int = 0
 
     @property
     def quality_permille(self) -> int:
-        """How many of a thousand readings were accepted; 1000 before the first reading."""
+        """Accepted readings of a thousand without a sign of being wrong; 1000 before the first."""
         total = self.accepted + self.rejected + self.quarantined
-        return 1000 * self.accepted // total if total else 1000
+        return 1000 * (self.accepted - self.improbable) // total if total else 1000
 
 
 class ActiveTerms(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):

@@ -198,6 +198,7 @@ def quality_counts(metered: MeteredSpan) -> QualityCounts:
 
 
 def _account(asset: Asset, wallet: WalletMonth, spool: Spool, address: str) -> Account:
+    held_uwh = wallet.held_uwh if asset == GRID else 0
     part: SpoolPart = "GRX" if asset == GRX else "GRID" if asset == GRID else "REC"
     opening = wallet.before[asset]
     sums = [
@@ -217,4 +218,5 @@ def _account(asset: Asset, wallet: WalletMonth, spool: Spool, address: str) -> A
         sums=sums,
         closing=spell(asset, opening + wallet.within[asset]),
         postings=spool.lines(address, part),
+        pending=spell(asset, held_uwh) if held_uwh else msgspec.UNSET,
     )

@@ -58,6 +58,7 @@ from gridtokenx_backend.statements.fold.metering_points import MeteringPoints
 from gridtokenx_backend.statements.fold.month_contradictions import MonthContradictions
 from gridtokenx_backend.statements.fold.operator_figures import OperatorFigures
 from gridtokenx_backend.statements.fold.posting_kinds import (
+    held_changes,
     is_of_trades,
     is_wallet,
     kinds_of,
@@ -309,6 +310,9 @@ class MonthFold:
             self.put_energy(meter, rows)
         for retirement in retirements_of(outcome):
             self._retire(retirement)
+        for owner, amount_uwh in held_changes(outcome) if row.at_ms < self.month.to_ms else ():
+            self.wallet(owner).held_uwh += amount_uwh
+            self.touched.add(owner)
         if self.month.has(row.at_ms):
             self._count(row, outcome)
         if isinstance(outcome, IntervalCleared) and outcome.shared:

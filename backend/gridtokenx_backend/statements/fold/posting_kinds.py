@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from gridtokenx_backend.core.messages.outcomes import Outcome
+from gridtokenx_backend.core.messages.held_outcomes import HeldDecided
+from gridtokenx_backend.core.messages.outcomes import FrameHeld, Outcome
 from gridtokenx_backend.core.messages.settlement_outcomes import MeterCorrected
 from gridtokenx_backend.core.model.ledger import (
     CONGESTION,
@@ -83,10 +84,22 @@ def reason_of(kind: str, command: bytes | None, outcome: Outcome | None) -> str:
     """
     if isinstance(outcome, MeterCorrected):
         return f"correction of {outcome.meter}: {outcome.reason}"
+    if isinstance(outcome, HeldDecided):
+        return f"held energy of {outcome.meter}: {outcome.reason}"
     if kind != "settlement" or not command:
         return ""
     decoded = _command.decode(command)
     return decoded.reference if isinstance(decoded, Deposit | ConfirmWithdrawal) else ""
+
+
+def held_changes(outcome: Outcome) -> list[tuple[str, int]]:
+    """Return by how much more or less surplus is held for whom after an outcome."""
+    if isinstance(outcome, FrameHeld):
+        return [(each.owner, each.surplus_uwh) for each in outcome.held]
+    if isinstance(outcome, HeldDecided):
+        decided = (outcome.minted_uwh, outcome.voided_uwh)
+        return [(owner, -amount) for part in decided for owner, amount in part.items()]
+    return []
 
 
 def spell(asset: str, amount: int) -> str:

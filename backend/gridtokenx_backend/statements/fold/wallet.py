@@ -38,7 +38,8 @@ class WalletMonth:
 
     `before`, `within` and `later` are what the leaves moved before, in and after the month, by
     asset. `bought_uwh` is GRID that was bought and is still there. `retired` is by interval of the
-    month; `fed_in_uwh` left for the utility when this month became final.
+    month; `fed_in_uwh` left for the utility when this month became final. `held_uwh` is surplus
+    that was held at the month's end, in place of being minted.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class WalletMonth:
         "bought",
         "bought_uwh",
         "fed_in_uwh",
+        "held_uwh",
         "later",
         "minted_later_uwh",
         "minted_uwh",
@@ -67,6 +69,7 @@ class WalletMonth:
         self.sold = TradeSums()
         self.retired: array[int] | None = None
         self.fed_in_uwh = 0
+        self.held_uwh = 0
 
     @property
     def minted_by_end_uwh(self) -> int:

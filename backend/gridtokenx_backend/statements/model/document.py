@@ -125,13 +125,18 @@ class PostingSum(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """The member's account of one asset: balances, sums by kind of movement, and each posting."""
+    """The member's account of one asset: balances, sums by kind of movement, and each posting.
+
+    `pending` is surplus that is held until the operator decides on it. It is in no balance, and it
+    is left out where nothing is held.
+    """
 
     asset: str
     opening: str
     sums: list[PostingSum]
     closing: str
     postings: list[msgspec.Raw] = []
+    pending: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class QualityCounts(msgspec.Struct, frozen=True, kw_only=True):

@@ -93,6 +93,8 @@ def _rows(statement: Statement) -> list[dict[str, object]]:
             row = _balance(account.asset, posting.kind, posting.amount)
             rows.append(row | _entries(posting.entry) | {"time_ms": posting.time_ms})
         rows.append(_balance(account.asset, "closing balance", account.closing))
+        if account.pending is not msgspec.UNSET:
+            rows.append(_balance(account.asset, "held", account.pending))
     for note in statement.notes:
         rows.append(
             {

@@ -284,7 +284,7 @@ def test_the_smallest_energy_there_is_is_minted_exactly(village: Village) -> Non
 
 def test_what_64_bits_do_not_hold_stays_due() -> None:
     village = Village()
-    huge = {"max_power_kw": f"{10**15}"}
+    huge = {"max_power_kw": f"{10**15}", "first_energy_kwh": "9223372036.854775807"}
     village.configure(
         meter=[
             meter_terms("ABB-1", village.north, village.anna, **huge),

@@ -35,6 +35,8 @@ def meter(name: str = "ABB-1") -> Meter:
         resolution_uwh=1,
         max_production_ratio=0,
         rollover_uwh=1_000_000,
+        first_energy_uwh=1_000_000,
+        starts_at_zero=True,
     )
     return Meter(id=name, device=bytes(16), owner="owner", rules=rules, epoch=0)
 

@@ -45,7 +45,7 @@ def meter(import_uwh: int, export_uwh: int, rollover_uwh: int = ROUND, **rules: 
 
 def judge(of: Meter, import_uwh: int, export_uwh: int, time_ms: int = START_MS) -> Reason:
     return validation.judge(
-        of, LIMITS, time_ms, time_ms, import_uwh, export_uwh, 0, synchronised=True
+        of, LIMITS, time_ms, time_ms, import_uwh, export_uwh, 0, synchronised=True, version=2
     )
 
 

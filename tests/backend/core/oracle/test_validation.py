@@ -8,6 +8,7 @@ import pytest
 
 from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Meter, MeterRules
+from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 from gridtokenx_backend.core.oracle import registers, validation
 from gridtokenx_wire.units import UWH_PER_KWH
 from gridtokenx_wire.verdict import Reason
@@ -57,6 +58,7 @@ def judge(of: Meter, **changed: Any) -> Reason:
         "export_uwh": EXPORT_UWH,
         "power_w": 0,
         "synchronised": True,
+        "version": RULES_VERSION,
     }
     return validation.judge(of, LIMITS, NOW_MS, **(said | changed))
 
@@ -158,18 +160,18 @@ def test_every_reason_hides_those_after_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_power_w", "elapsed_ms", "resolution_uwh", "most_uwh"),
+    ("max_power_w", "elapsed_ms", "resolution_uwh", "most_uwh", "before_uwh"),
     [
-        (1, 1, 0, 1),  # 0.27… µWh, rounded up
-        (1, 36, 0, 10),
-        (10_000, 1, 0, 2_778),
-        (10_000, HOUR_MS, 0, 10 * KWH),
-        (10_000, HOUR_MS, KWH, 11 * KWH),
-        (0, HOUR_MS, 5, 5),
+        (1, 1, 0, 0, 1),  # 0.27… µWh, rounded down; by rules of version 1 it was rounded up
+        (1, 36, 0, 10, 10),
+        (10_000, 1, 0, 2_777, 2_778),
+        (10_000, HOUR_MS, 0, 10 * KWH, 10 * KWH),
+        (10_000, HOUR_MS, KWH, 11 * KWH, 11 * KWH),
+        (0, HOUR_MS, 5, 5, 5),
     ],
 )
 def test_energy_is_bounded_by_power_times_time(
-    max_power_w: int, elapsed_ms: int, resolution_uwh: int, most_uwh: int
+    max_power_w: int, elapsed_ms: int, resolution_uwh: int, most_uwh: int, before_uwh: int
 ) -> None:
     of = meter(
         last_ms=NOW_MS - elapsed_ms,
@@ -177,8 +179,10 @@ def test_energy_is_bounded_by_power_times_time(
         min_interval_ms=0,
         resolution_uwh=resolution_uwh,
     )
-    assert judge(of, export_uwh=EXPORT_UWH + most_uwh) is Reason.ACCEPTED
-    assert judge(of, export_uwh=EXPORT_UWH + most_uwh + 1) is Reason.IMPLAUSIBLE_JUMP
+    for version, bound_uwh in ((2, most_uwh), (1, before_uwh)):
+        most = EXPORT_UWH + bound_uwh
+        assert judge(of, export_uwh=most, version=version) is Reason.ACCEPTED
+        assert judge(of, export_uwh=most + 1, version=version) is Reason.IMPLAUSIBLE_JUMP
 
 
 @pytest.mark.parametrize(
