@@ -202,6 +202,7 @@ def _terms(keys: list[bytes], meters: int) -> CommunityTerms:
                 id=f"METER-{index}",
                 owner=f"member{index}",
                 max_power_kw=Kilowatt(20_000),
+                starts_at_zero=True,
                 device=names[index // METERS_PER_GATEWAY],
             )
             for index in range(meters)

@@ -160,6 +160,7 @@ def _community(
         lines.append(
             f'[[meter]]\nid = "{history.meter}"\ndevice = "{gateway.name}"\n'
             f'owner = "{member.name}"\nmax_power_kw = "30"\nmax_production_ratio = 0\n'
+            "starts_at_zero = true\n"
             + ('renewable = true\ntechnology = "solar"' if history.is_prosumer else "")
         )
     return "\n".join(lines) + "\n"

@@ -1,11 +1,9 @@
 """Watch a community: python watch_community.py HOST PORT COMMUNITY BACKEND-KEY
 
-It subscribes to what is published over MQTT today: the state of every gateway (retained JSON) and
-the backend's signed answers, which are acks and state notices. Topics under `feed/` are reserved
-and nothing is published there yet; trades, prices and clearings are read over HTTP. BACKEND-KEY is
-what `gridtokenx-backend key` prints: an answer that this key did not sign is shown as forged.
-It needs `pip install gridtokenx 'paho-mqtt>=2.1'`. The broker here speaks plain TCP; call
-`client.tls_set` for one that speaks TLS.
+It shows the state of every gateway (retained JSON) and the backend's signed answers: acks and state
+notices. Trades, prices and clearings are read over HTTP. BACKEND-KEY is what `gridtokenx-backend
+key` prints: an answer that it did not sign is shown as forged. It needs `pip install gridtokenx
+'paho-mqtt>=2.1'`; call `client.tls_set` for a broker that speaks TLS.
 """
 
 import sys
@@ -39,16 +37,14 @@ def told(message: MQTTMessage, key: Ed25519PublicKey) -> str:
     if isinstance(answer, StateNotice):
         return f"{device}: {answer.state.label} {answer.reason}".rstrip()
     refused = [f"reading {v.index} of frame {v.seq}: {v.reason.name}" for v in answer.verdicts]
-    stored = f"every frame below {answer.next_seq} is stored"
-    return f"{device}: {'; '.join([stored, *refused])}"
+    return f"{device}: {'; '.join([f'all below {answer.next_seq} is stored', *refused])}"
 
 
 def main(host: str, port: str, community: str, backend_key: str) -> None:
     key = Ed25519PublicKey.from_public_bytes(parse_public_key(backend_key))
     client = Client(CallbackAPIVersion.VERSION2)
 
-    def subscribe(client: Client, *_: Any) -> None:
-        # Done at every connection, so that a lost one is made up for.
+    def subscribe(client: Client, *_: Any) -> None:  # at every connection
         topics = [status_topic(community, "+"), acks_topic(community, "+")]
         client.subscribe([(topic, 1) for topic in topics])
 

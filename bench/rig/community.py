@@ -89,7 +89,8 @@ def community_toml(
         lines.append(f'[[device]]\npublic_key = "{public_key_text(gateway.key.public_key())}"')
         lines += [
             f'[[meter]]\nid = "{meter}"\ndevice = "{gateway.name}"\nowner = "{owner}"\n'
-            'max_power_kw = "100000"\nmin_interval_s = 0\nmax_production_ratio = 0'
+            'max_power_kw = "100000"\nmin_interval_s = 0\nmax_production_ratio = 0\n'
+            'starts_at_zero = true\nfirst_energy_kwh = "1000000"'
             for meter, owner in zip(gateway.meters, gateway.owners, strict=True)
         ]
     return "\n".join(lines) + "\n"

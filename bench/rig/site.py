@@ -139,7 +139,7 @@ def _community_toml(device: dict[str, str], wallet: str, plan: SitePlan) -> str:
     ]
     lines += [
         f'[[meter]]\nid = "{meter}"\ndevice = "{device["device"]}"\nowner = "one"\n'
-        'max_power_kw = "20"'
+        'max_power_kw = "20"\nstarts_at_zero = true'
         for meter in plan.meters
     ]
     return "\n".join(lines) + "\n"

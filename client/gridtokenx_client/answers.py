@@ -53,6 +53,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     rec: str
     grid_bought: str = "0"
     grid_owed: str = "0"
+    grid_pending: str = "0"
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):

@@ -159,7 +159,7 @@ def device_terms(gateway: Gateway, **other: Any) -> dict[str, Any]:
 def meter_terms(meter: str, device: Gateway, of: Resident, **other: Any) -> dict[str, Any]:
     terms = {"id": meter, "device": device.name, "owner": of.name, "max_power_kw": "10"}
     terms["max_production_ratio"] = 0  # what it does is shown in test_oracle
-    terms |= {"starts_at_zero": True, "first_energy_kwh": "1000000"}  # see test_held_energy
+    terms |= {"starts_at_zero": True, "first_energy_kwh": "1000"}  # see test_held_energy
     return terms | other
 
 

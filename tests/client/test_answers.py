@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 import pytest
@@ -32,6 +32,9 @@ PAIRS: list[tuple[type[msgspec.Struct], type[msgspec.Struct]]] = [
 
 def without_choices(kind: Any) -> Any:
     """Return the type of a Literal's values: a client takes values that a later API adds."""
+    if get_origin(kind) is Union:  # of two Literals
+        (found,) = {without_choices(each) for each in get_args(kind)}
+        return found
     if get_origin(kind) is not Literal:
         return kind
     (found,) = {type(value) for value in get_args(kind)}

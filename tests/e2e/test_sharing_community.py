@@ -72,7 +72,7 @@ def community() -> str:
     devices = [f'[[device]]\npublic_key = "{each.public_key}"\n' for each in (NORTH, SOUTH)]
     meters = [
         f'[[meter]]\nid = "{meter}"\ndevice = "{gateway.name}"\nowner = "{owner.name}"\n'
-        'max_power_kw = "10"\nmax_production_ratio = 0\n'
+        'max_power_kw = "10"\nmax_production_ratio = 0\nstarts_at_zero = true\n'
         for meter, gateway, owner in METERS
     ]
     return COMMUNITY + "".join([*devices, *meters])

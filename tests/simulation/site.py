@@ -126,6 +126,8 @@ class Backend:
             "max_power_kw": "5",
             "rollover_kwh": "1000",
             "max_production_ratio": 0,
+            "starts_at_zero": True,
+            "first_energy_kwh": "1000",
         }
         terms = {
             "community": {"name": NAME},

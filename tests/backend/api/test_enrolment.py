@@ -337,22 +337,22 @@ async def test_a_next_key_without_both_signatures_is_refused(api: Api) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "detail"),
     [
-        ("/v1/tokens", b'{"site": ""}', "site: expected 1 to 200 printable"),
+        ("/v1/tokens", b'{"site": ""}', "site: expected 1 to 200 printable characters in one line"),
         (
             "/v1/tokens",
             b'{"site": "a\\nb"}',
-            "site: expected 1 to 200 printable",
+            "site: expected 1 to 200 printable characters in one line",
         ),
         ("/v1/tokens", b'{"site": "a", "valid_hours": 0}', "valid_hours: expected 1 to 720, got 0"),
         (
             "/v1/tokens",
             b'{"site": "a", "valid_hours": 721}',
-            "valid_hours: expected 1 to 720",
+            "valid_hours: expected 1 to 720, got 721",
         ),
         (
             "/v1/devices/x/revoke",
             b'{"reason": ""}',
-            "reason: expected 1 to 500 printable",
+            "reason: expected 1 to 500 printable characters in one line",
         ),
     ],
 )

@@ -74,6 +74,7 @@ async def test_an_order_that_rests_is_in_the_book_and_in_escrow(api: Api) -> Non
         "rec": "0",
         "grid_bought": "0.000000000",
         "grid_owed": "0.000000000",
+        "grid_pending": "0.000000000",
     }
 
 

@@ -187,6 +187,7 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
         *((method, "/v1/periods") for method in ("GET", "POST")),
         ("GET", "/v1/certificates"),
         *((method, "/v1/operator/clock") for method in ("GET", "POST")),
+        *(("GET", "/v1/operator/held"), ("POST", "/v1/operator/held/{meter}")),
         *(("POST", f"/v1/certificates/{what}") for what in ("transfers", "retirements")),
         *(("POST", f"/v1/enrolments{of}") for of in ("", "/rotation")),
         *((method, "/v1/tokens") for method in ("GET", "POST")),
@@ -235,6 +236,8 @@ async def test_metrics_say_what_the_summary_says(untouched: Api) -> None:
         ("gridtokenx_journal_entries_total",): 3,
         ("gridtokenx_quality_permille",): 500,
         **{(f"gridtokenx_{name}_total",): 0 for name in ("readings_thinned", "orders", "trades")},
+        ("gridtokenx_readings_improbable_total",): 0,
+        **{(f"gridtokenx_{name}",): 0 for name in ("held_meters", "held_uwh")},
         **{(f"gridtokenx_{name}",): 0 for name in ("oracle_paused", "journal_degraded")},
         **{(f"gridtokenx_{name}",): 0 for name in ("broker_connected", "open_orders")},
         ("gridtokenx_overdue_clearings",): 0,
@@ -258,6 +261,8 @@ OPERATORS = [
     ("POST", "/v1/oracle/resume"),
     ("GET", "/v1/operator/clock"),
     ("POST", "/v1/operator/clock"),
+    ("GET", "/v1/operator/held"),
+    ("POST", "/v1/operator/held/ABB-1"),
 ]
 
 

@@ -56,7 +56,7 @@ def judge(
         elapsed_ms = time_ms - last_ms
         if elapsed_ms < rules.min_interval_ms:
             return Reason.TOO_FREQUENT
-        # A call for what follows would cost 5 % of a verdict. A register may have been about to step.
+        # A call for this would cost 5 % of a verdict. A register may have been about to step.
         limit_of = possible_uwh if version > 1 else energy_limit_uwh
         limit_uwh = limit_of(rules.max_power_w, elapsed_ms) + rules.resolution_uwh
         imported_uwh = import_uwh - meter.last_import_uwh
