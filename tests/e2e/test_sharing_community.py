@@ -27,7 +27,7 @@ from tests.backend.village import KWH, Gateway, Resident, reading
 from gridtokenx_backend.config.settings import Settings, load_settings
 from gridtokenx_backend.core.model.interval_energy import Quality
 from gridtokenx_wire.keys import load_private_key
-from gridtokenx_wire.read_token import ReadToken, sign_read_token
+from gridtokenx_wire.read_token import LONGEST_MS, ReadToken, sign_read_token
 from gridtokenx_wire.reading import Reading
 
 SPEED = 3600
@@ -184,14 +184,20 @@ def now(api: str) -> int:
 
 
 def fetched(api: str, who: Resident) -> Any:
-    """Return the member's statement, with a token that they signed."""
-    now_ms = now(api)
-    token = ReadToken(
-        v=1, community="lane", wallet=who.wallet, issued_ms=now_ms, expires_ms=now_ms + 600_000
-    )
-    headers = {"Authorization": f"Bearer {sign_read_token(token, who.key)}"}
-    response = httpx.get(
-        f"{api}/v1/statements/{who.wallet}/{MONTH}.json", headers=headers, timeout=30
-    )
+    """Return the member's statement, with a token that they signed.
+
+    The token is good for a quarter of a second of ours, so nothing is set up in between.
+    """
+    with httpx.Client(base_url=api, timeout=30) as client:
+        now_ms = client.get("/v1/health").json()["time_ms"]
+        token = ReadToken(
+            v=1,
+            community="lane",
+            wallet=who.wallet,
+            issued_ms=now_ms,
+            expires_ms=now_ms + LONGEST_MS,
+        )
+        headers = {"Authorization": f"Bearer {sign_read_token(token, who.key)}"}
+        response = client.get(f"/v1/statements/{who.wallet}/{MONTH}.json", headers=headers)
     assert response.status_code == 200, response.text
     return response.json()

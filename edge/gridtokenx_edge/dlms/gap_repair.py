@@ -163,6 +163,7 @@ class GapRepair:
 
     def _release(self) -> None:
         self._gap = None
+        self._found.clear()  # readings that came meanwhile have set it again
         while self._held:
             self._pass_on(self._held.popleft())
 

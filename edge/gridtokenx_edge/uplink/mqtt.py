@@ -154,7 +154,13 @@ class MqttConnection:
         self._loop.add_reader(self._socket, self._read)
         self._update_writer()
         self._keep_house()
-        await self._await(self._accepted)
+        try:
+            await self._await(self._accepted)
+        except MqttError as error:  # some brokers do not even answer what they do not know
+            is_5 = self._client.protocol == paho.MQTTv5
+            if error.fault is not BrokerFault.SILENT or not is_5:
+                raise
+            raise MqttError(str(error), error.fault, is_other_version=True) from None
 
     async def subscribe(self, topic: str) -> None:
         """Subscribe, and wait for the broker's consent. Raises MqttError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.edge.dlms.dlms_meter import METER, PERIOD_MS, TestedMeter
 from gridtokenx_dlms.aio.server import Conduct
 from gridtokenx_edge.agent.stored_readings import stored_readings
 from gridtokenx_edge.config.dlms_config import DlmsMeter
-from gridtokenx_edge.dlms.gap_repair import Gap, chunks, find_gap, fitting
+from gridtokenx_edge.dlms.gap_repair import Gap, GapRepair, chunks, find_gap, fitting
 from gridtokenx_edge.dlms.last_readings import LastReading, LastReadings
 from gridtokenx_edge.dlms.meter_access import DlmsFiles, access_of
 from gridtokenx_edge.meters.load_profile import Capture
@@ -215,6 +216,50 @@ def test_rows_fit_between_two_readings_or_are_left_out(tmp_path: Path) -> None:
         Reading(meter=METER, time_ms=2000, import_uwh=20, export_uwh=2),
     )
     assert [(one.time_ms, one.import_uwh) for one in found] == [(1200, 11), (1300, 11)]
+
+
+class SlowReader:
+    """A reader whose meter says, when it is let, that its load profile has no registers."""
+
+    clock_drift_ms = 0
+
+    def __init__(self) -> None:
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+
+    async def columns(self) -> None:
+        self.asked.set()
+        await self.answers.wait()
+
+
+class Kept(list[Reading]):
+    """A sink that keeps the readings."""
+
+    add = list.append
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
+async def test_readings_that_come_during_a_repair_do_not_ask_for_another(tmp_path: Path) -> None:
+    meter = DlmsMeter(
+        id=METER, profile="iskraemeco_am550", authentication="none", protection="none"
+    )
+    access = access_of(meter, DlmsFiles(folder=tmp_path, state=tmp_path))
+    reader, sink = SlowReader(), Kept()
+    last = LastReading(time_ms=START_MS, import_uwh=0, export_uwh=0)
+    log = structlog.get_logger()
+    repair = GapRepair(reader, access, sink, last, log)  # type: ignore[arg-type]
+    running = asyncio.create_task(repair.run())
+    first_ms = START_MS + HOUR_MS
+    repair.add(reading_at(first_ms))
+    await reader.asked.wait()
+    repair.add(reading_at(first_ms + 1000))
+    reader.answers.set()
+    done, _ = await asyncio.wait([running], timeout=0.2)
+    assert not done, "the repair goes on waiting for the next gap"
+    assert [one.time_ms for one in sink] == [first_ms, first_ms + 1000]
+    running.cancel()
 
 
 async def test_the_last_reading_is_known_after_a_crash_from_the_outbox(
