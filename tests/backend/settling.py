@@ -21,10 +21,11 @@ MWH = 1000 * KWH
 
 def roof_meters() -> list[dict[str, Any]]:
     """10 MW at each site, so that certificates come soon; anna's is renewable."""
-    roof = {"max_power_kw": "10000", "renewable": True, "technology": "solar"}
+    large = {"max_power_kw": "10000", "first_energy_kwh": "1000000"}
+    roof = large | {"renewable": True, "technology": "solar"}
     return [
         meter_terms("ABB-1", Gateway("north"), Resident("anna"), **roof),
-        meter_terms("ABB-2", Gateway("south"), Resident("ben"), max_power_kw="10000"),
+        meter_terms("ABB-2", Gateway("south"), Resident("ben"), **large),
     ]
 
 
