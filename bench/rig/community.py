@@ -97,13 +97,23 @@ def community_toml(
 
 
 def write_configs(
-    folder: Path, broker_port: int, community: str, *, qos: int = 1, after: str = ""
+    folder: Path,
+    broker_port: int,
+    community: str,
+    *,
+    qos: int = 1,
+    broker: str = "",
+    after: str = "",
 ) -> Path:
-    """Return both config files; the path of backend.toml, which ends with `after`."""
+    """Return both config files; the path of backend.toml, which ends with `after`.
+
+    `broker` are more lines of its section [broker].
+    """
     (folder / "community.toml").write_text(community)
     path = folder / "backend.toml"
     path.write_text(
-        f"[broker]\nport = {broker_port}\nqos = {qos}\ninsecure = true\n[api]\nport = 0\n{after}"
+        f"[broker]\nport = {broker_port}\nqos = {qos}\ninsecure = true\n{broker}"
+        f"[api]\nport = 0\n{after}"
     )
     return path
 

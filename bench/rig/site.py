@@ -26,7 +26,8 @@ speed = {speed}
 class SitePlan:
     """Lines of SDM630 meters with 6 kWp each; `clock` is a [clock] section or empty.
 
-    `faults` are [[bus.meter.fault]] sections for the simulator, by the meter's number from 0.
+    `broker` are more lines of the section [broker] of both configs. `faults` are
+    [[bus.meter.fault]] sections for the simulator, by the meter's number from 0.
     """
 
     lines: int = 2
@@ -34,6 +35,7 @@ class SitePlan:
     poll_every_s: int = 10
     clock: str = ""
     start: str = "2026-06-01T00:00:00Z"
+    broker: str = ""
     uplink: str = ""
     edge_clock: str = ""
     community_extra: str = ""
@@ -74,7 +76,7 @@ class Site:
     def _write_configs(self) -> str:
         """Write backend.toml, edge.toml and community.toml; the member's wallet address."""
         plan, folder = self.plan, self.folder
-        config = write_configs(folder, self.broker.port, "", after=plan.clock)
+        config = write_configs(folder, self.broker.port, "", broker=plan.broker, after=plan.clock)
         key = _command("gridtokenx_backend", "key", "--config", str(config), "--json")
         edge = folder / "edge.toml"
         edge.write_text(_edge_toml(folder, plan, self.broker.port, key["ack_key"]))
@@ -82,7 +84,7 @@ class Site:
         new_wallet = ("wallet", "new", "--key", str(self.wallet_key), "--json")
         wallet = _command("gridtokenx_client", *new_wallet)["wallet"]
         community = _community_toml(device, wallet, plan)
-        write_configs(folder, self.broker.port, community, after=plan.clock)
+        write_configs(folder, self.broker.port, community, broker=plan.broker, after=plan.clock)
         return wallet
 
 
@@ -116,7 +118,7 @@ def _edge_toml(folder: Path, plan: SitePlan, broker_port: int, ack_key: str) -> 
         '[device]\nkey = "device.key"\noutbox = "outbox.db"\n'
         f'[backend]\nack_key = "{ack_key}"\n'
         f'[broker]\nhost = "127.0.0.1"\nport = {broker_port}\ninsecure = true\n'
-        f"{plan.uplink}",
+        f"{plan.broker}{plan.uplink}",
         plan.edge_clock or plan.clock,
     ]
     for line in range(plan.lines):

@@ -30,6 +30,7 @@ def fast_plan(**other: Any) -> SitePlan:
     return SitePlan(
         poll_every_s=20,
         start="2026-06-21T00:00:00Z",
+        broker="longest_retry_s = 1\n",
         uplink="[uplink]\nack_timeout_s = 1\nseal_after_s = 0\n",
         community_extra="[market]\ntick_s = 60\n",
         **{"lines": 2, "meters_a_line": 2, "clock": morning_clock(), **other},

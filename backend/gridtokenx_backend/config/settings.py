@@ -41,7 +41,8 @@ class BrokerSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The connection to the broker: TLS with a client certificate, or plain text if `insecure`.
 
     `access` is the folder that `broker-config` wrote. Revoked devices are entered there; then the
-    broker is made to read it by SIGHUP to the process in `pid_file`, or by `reload_command`.
+    broker is made to read it by SIGHUP to the process in `pid_file`, or by `reload_command`. Waits
+    before another attempt to connect grow up to `longest_retry_s`, about.
     """
 
     host: str = "127.0.0.1"
@@ -54,6 +55,7 @@ class BrokerSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     access: str = ""
     pid_file: str = ""
     reload_command: list[str] = []
+    longest_retry_s: float = 15.0
 
 
 class ApiSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -192,6 +194,9 @@ def _check_backend(config: BackendConfig) -> Iterator[tuple[str, str]]:
     yield from _check_texts(config)
     if not 1 <= broker.port <= 65535:
         yield "broker.port", f"expected 1 to 65535, got {broker.port}"
+    if not 1 <= broker.longest_retry_s <= 3600:
+        got = f"{broker.longest_retry_s:g}"
+        yield "broker.longest_retry_s", f"expected 1 to 3600, got {got}"
     if not 0 <= config.api.port <= 65535:
         yield "api.port", f"expected 0 (take a free one) to 65535, got {config.api.port}"
     if not broker.insecure and not (broker.ca and broker.cert and broker.key):

@@ -30,7 +30,6 @@ MAX_BATCH = 512
 _MAX_BATCH_BYTES = 1 << 19
 _PAUSE_ABOVE, _PAUSE_ABOVE_BYTES = 8_192, 64 << 20
 _FIRST_RETRY_S = 0.2
-_LONGEST_RETRY_S = 15.0
 # A connection that lasted so long was a good one: after it, the first pause is short again.
 _STEADY_S = 10.0
 _CONNACK_TIMEOUT_S = 10.0
@@ -106,7 +105,7 @@ class MqttSource:
                     self._warn("lost the broker; connecting again")
                 self._drop_connection()
                 await asyncio.sleep(retry_s * random.uniform(0.5, 1.5))  # noqa: S311
-                retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
+                retry_s = min(2 * retry_s, self._broker.longest_retry_s)
         finally:
             if self.connected:
                 self._client.disconnect()

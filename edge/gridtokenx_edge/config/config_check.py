@@ -116,6 +116,9 @@ def _check_broker(broker: BrokerConfig) -> Iterator[Finding]:
         yield "broker.port", f"expected 1 to 65535, got {broker.port}"
     if broker.insecure and (broker.ca or broker.cert or broker.key):
         yield "broker.insecure", "expected false where ca, cert or key are set"
+    if not 1 <= broker.longest_retry_s <= 3600:
+        got = f"{broker.longest_retry_s:g}"
+        yield "broker.longest_retry_s", f"expected 1 to 3600, got {got}"
 
 
 def _check_tls_files(config: EdgeConfig, path: Path) -> Iterator[Finding]:

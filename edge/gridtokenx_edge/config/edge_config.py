@@ -54,7 +54,10 @@ class BackendConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[broker]`: MQTT over TLS with files relative to the config file, or `insecure`."""
+    """`[broker]`: MQTT over TLS with files relative to the config file, or `insecure`.
+
+    `longest_retry_s` is real time: waits before another attempt to connect grow up to it.
+    """
 
     host: str
     port: int = 8883
@@ -63,6 +66,7 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ca: str = ""
     cert: str = ""
     key: str = ""
+    longest_retry_s: float = 60.0
 
 
 class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

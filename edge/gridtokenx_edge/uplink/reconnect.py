@@ -12,17 +12,18 @@ from gridtokenx_edge.uplink.troubles import CALM_AFTER_S
 # nothing: a broker may take one frame and hang up.
 STEADY_S = 10.0
 _BASE_S = 1.0
-_CAP_S = 60.0
 # Another program that has our key connects again, too. Each that waits longer disturbs less.
 _RIVAL_BASE_S = 60.0
 _RIVAL_CAP_S = 600.0
 
 
 class Reconnect:
-    """Waits that grow from fault to fault, and more so where another program has our key."""
+    """Waits that grow from fault to fault up to `longest_s`, and to more where another program has
+    our key.
+    """
 
-    def __init__(self, entropy: Callable[[], float]) -> None:
-        self._backoff = Backoff(_BASE_S, _CAP_S, entropy)
+    def __init__(self, longest_s: float, entropy: Callable[[], float]) -> None:
+        self._backoff = Backoff(_BASE_S, longest_s, entropy)
         self._rival_backoff = Backoff(_RIVAL_BASE_S, _RIVAL_CAP_S, entropy)
 
     def wait_s(self, fault: BrokerFault, lasted_s: float) -> float:

@@ -73,6 +73,7 @@ class Uplink:
         self._clock = clock
         self._log = log
         self._qos = config.broker.qos
+        self._longest_retry_s = config.broker.longest_retry_s
         self._broker = Broker(
             host=config.broker.host, port=config.broker.port, tls=_tls(config, paths)
         )
@@ -136,7 +137,7 @@ class Uplink:
         self._window.restore(self._outbox.oldest_seq, self._outbox.next_seq)
         self._highest_sent = self._outbox.oldest_seq
         self._look_if_drained()
-        reconnect = Reconnect(random.random)
+        reconnect = Reconnect(self._longest_retry_s, random.random)
         while not self._is_stopping:
             self._beat()
             await self._take_ack_file()

@@ -229,6 +229,12 @@ BACKEND_MISTAKES: list[tuple[str, str, str, str]] = [
     ("= 1883", "= 65536", "broker.port", "expected 1 to 65535, got 65536"),
     ("port = 0", "port = -1", "api.port", "expected 0 (take a free one) to 65535, got -1"),
     ("port = 0", "port = 65536", "api.port", "expected 0 (take a free one) to 65535, got 65536"),
+    (
+        "qos = 1",
+        "longest_retry_s = 3601",
+        "broker.longest_retry_s",
+        "expected 1 to 3600, got 3601",
+    ),
     ("qos = 1", "qos = 2", "broker.qos", "invalid enum value 2; expected one of 0, 1"),
     ("= 1\n", "= -1\n", "backend.verify_workers", "expected 0 to 64"),
     ("= 1\n", "= 65\n", "backend.verify_workers", "expected 0 to 64"),

@@ -66,6 +66,22 @@ async def test_a_copy_of_a_key_holds_the_device_and_the_real_gateway_is_told(
     assert decode_outcome(entry.outcome).seq == 0  # type: ignore[union-attr]
 
 
+async def test_a_frame_that_follows_another_one_than_is_stored_holds_the_device(
+    site: Site,
+) -> None:
+    await site.start()
+    north = site.village.north
+    link = await site.link(north)
+    await link.publish(north.next([at(0)]))
+    await link.acked(1)
+    await link.publish(north.seal([at(1)], prev=b"x" * 32))
+    notice = await link.notice()
+    assert (notice.state, notice.reason) == (GatewayState.HELD, "two frames of number 0")
+    await link.publish(north.next([at(1)]))
+    await until(lambda: site.dropped() == {"broken_chain": 1, "held_device": 1})
+    assert link.no_ack()
+
+
 async def test_a_released_gateway_is_told_at_once_and_goes_on(site: Site) -> None:
     await site.start()
     north, copy = site.village.north, Gateway("north")

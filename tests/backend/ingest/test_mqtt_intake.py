@@ -98,7 +98,6 @@ BAD: list[tuple[str, Sealed, str]] = [
         "wrong_device",
     ),
     ("of another chain", lambda v: v.north.seal([at(0)], chain=b"chain-02"), "wrong_chain"),
-    ("out of the chain", lambda v: v.north.seal([at(0)], prev=b"x" * 32), "broken_chain"),
 ]
 
 

@@ -77,6 +77,11 @@ SLIPS = [
     ('key = "edge.key"', 'key = ""', "6: device.key: expected a file name"),
     ("ack_key = ", "ackkey = ", "10: backend.ackkey: unknown key"),
     ("FVen3X669x", "0Ven3X669x", "10: backend.ack_key: expected a Base58 Ed25519 public key"),
+    (
+        "insecure = true",
+        "insecure = true\nlongest_retry_s = 0",
+        "15: broker.longest_retry_s: expected 1 to 3600, got 0",
+    ),
     ("insecure = true", "", "12: broker: expected ca, cert and key .TLS., or insecure = true"),
     ('host = "broker"', 'host = ""', "13: broker.host: expected a host"),
     ("insecure = true", "insecure = true\nport = 0", "15: broker.port: expected 1 to 65535, got 0"),

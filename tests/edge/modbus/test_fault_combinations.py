@@ -109,19 +109,32 @@ async def poll(path: str, meters: list[SimMeter], sink: Readings) -> None:
             tasks.create_task(MeterPoller(config, polled, clock, log).run())
 
 
-def assert_true(reading: Reading, seen: list[tuple[int, int]]) -> None:
-    """The registers of `reading` are some that this meter showed or held."""
-    assert any(
-        abs(reading.import_uwh - import_uwh) <= TOLERANCE_UWH
-        and abs(reading.export_uwh - export_uwh) <= TOLERANCE_UWH
-        for import_uwh, export_uwh in seen
-    ), f"{reading} is none of {seen}"
+class Span:
+    """What a meter truly counted and what it showed while nobody changed its faults."""
+
+    def __init__(self, meter: SimMeter) -> None:
+        self._meter = meter
+        self._ranges = [(each, each) for each in (meter.registers(), meter.shown())]
+
+    def end(self) -> Span:
+        """The meter's counters only rise between two changes, so two looks are the ends."""
+        now = (self._meter.registers(), self._meter.shown())
+        self._ranges = [(first, last) for (first, _), last in zip(self._ranges, now, strict=True)]
+        return self
+
+    def has(self, reading: Reading) -> bool:
+        return any(
+            _is_between(first.import_uwh, reading.import_uwh, last.import_uwh)
+            and _is_between(first.export_uwh, reading.export_uwh, last.export_uwh)
+            for first, last in self._ranges
+        )
+
+    def __repr__(self) -> str:
+        return repr(self._ranges)
 
 
-def registers(meter: SimMeter) -> list[tuple[int, int]]:
-    """What it truly counted and what it shows with its faults."""
-    true, shown = meter.registers(), meter.shown()
-    return [(true.import_uwh, true.export_uwh), (shown.import_uwh, shown.export_uwh)]
+def _is_between(first_uwh: int, value_uwh: int, last_uwh: int) -> bool:
+    return first_uwh - TOLERANCE_UWH <= value_uwh <= last_uwh + TOLERANCE_UWH
 
 
 async def try_out(
@@ -133,24 +146,30 @@ async def try_out(
     """Puts faults in, watches, takes them away, and waits until every meter is read again."""
     healthy = [meter for meter in meters if not faults.get(meter)]
     before = {meter: sink.count(meter) for meter in meters}
-    seen = {meter: registers(meter) for meter in meters}
+    spans = {meter: [Span(meter)] for meter in meters}
     for meter, of_meter in faults.items():
         for fault in of_meter:
+            spans[meter].append(Span(meter))
             meter.inject(fault)
-    seen = {meter: seen[meter] + registers(meter) for meter in meters}
+    for meter in meters:
+        spans[meter].append(Span(meter))
     await until(lambda: all(sink.count(meter) >= before[meter] + 3 for meter in healthy))
     for meter, of_meter in faults.items():
         if any(isinstance(fault, MUTE) for fault in of_meter):
             # One poll may have been under way when the fault came.
             assert sink.count(meter) <= before[meter] + 1, f"a reading of {meter.id} in spite of it"
-    seen = {meter: seen[meter] + registers(meter) for meter in meters}
     for meter in meters:
+        spans[meter][-1].end()
         meter.clear_faults()
+        spans[meter].append(Span(meter))
     again = {meter: sink.count(meter) for meter in meters}
     await until(lambda: all(sink.count(meter) > again[meter] for meter in meters))
     for meter in meters:
+        spans[meter][-1].end()
         for reading in sink.of[meter.id][before[meter] :]:
-            assert_true(reading, seen[meter] + registers(meter))
+            assert any(span.has(reading) for span in spans[meter]), (
+                f"{reading} is in none of {spans[meter]}"
+            )
 
 
 @pytest.mark.timeout(180)
