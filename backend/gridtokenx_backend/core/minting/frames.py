@@ -109,11 +109,12 @@ def _judge_readings(
     verdicts: list[tuple[int, int]] = []
     version = community.rules
     accepted = AcceptedReadings(limits=community.limits, at_ms=at_ms, rules=version)
-    judge, take = validation.judge, accepted.take
+    judge, take, take_calm = validation.judge, accepted.take, accepted.take_calm
     limits, synchronised = community.limits, frame.clock.synchronised
-    members, sender = community.members, community.devices[frame.device]
+    sender = community.devices[frame.device]
     improbable = 0
     meters = [_bound_meter(community, sender, name) for name in frame.meters]
+    imported_uwh = [0] * len(meters)
     columns = zip(
         frame.meter_index,
         frame.time_ms,
@@ -138,6 +139,9 @@ def _judge_readings(
             synchronised=synchronised,
             version=version,
         )
+        if reason is None:
+            imported_uwh[which] += take_calm(meter, time_ms, import_uwh, export_uwh)
+            continue
         if reason is not _ACCEPTED and version > 1:
             if reason is Reason.PRODUCTION_RATIO:
                 improbable += 1
@@ -153,9 +157,12 @@ def _judge_readings(
         if reason is not _ACCEPTED:
             verdicts.append((index, reason))
             continue
-        members[meter.owner].imported_uwh += take(meter, time_ms, import_uwh, export_uwh)
+        imported_uwh[which] += take(meter, time_ms, import_uwh, export_uwh)
     if accepted.reopened:
         accepted.revise_reopened()
+    for meter, of_meter_uwh in zip(meters, imported_uwh, strict=True):
+        if meter is not None:
+            community.members[meter.owner].imported_uwh += of_meter_uwh
     sender.improbable += improbable
     community.counters.improbable += improbable
     return verdicts, accepted

@@ -38,20 +38,7 @@ class AcceptedReadings(msgspec.Struct, gc=False, kw_only=True):
         late reading: its energy was counted when the reading after it came.
         """
         last_ms = meter.last_ms
-        if self.rules > 1 and 0 <= last_ms < time_ms:
-            # `possible_uwh` without the call, which is made for each reading
-            possible = meter.rules.max_power_w * (time_ms - last_ms) * 10 // 36
-            # Most meters need no guard, and their readings are far from what is possible.
-            if (
-                meter.guard is not None
-                or not 0 <= import_uwh - meter.last_import_uwh <= possible
-                or not 0 <= export_uwh - meter.last_export_uwh <= possible
-            ) and self._is_doubtful(meter, import_uwh, export_uwh, possible):
-                self._begin_at(meter, time_ms, import_uwh, export_uwh, "first_reading")
-                return 0
-        if 0 <= last_ms < time_ms < meter.interval_end_ms:  # most readings end no interval
-            imported_uwh = registers.advance(meter, self.limits, time_ms, import_uwh, export_uwh)
-        elif time_ms <= last_ms:
+        if time_ms <= last_ms:
             self._reopen(meter).split(
                 self.limits,
                 self.at_ms,
@@ -61,12 +48,25 @@ class AcceptedReadings(msgspec.Struct, gc=False, kw_only=True):
                 is_bounded=self.rules > 1,
             )
             return 0
-        else:
-            self._revise(meter)
-            previous = registers.counted_registers(meter)
-            imported_uwh = registers.advance(meter, self.limits, time_ms, import_uwh, export_uwh)
-            self._close(meter, previous)
+        if last_ms >= 0 and self.rules > 1:
+            possible = energy_window.possible_uwh(meter.rules.max_power_w, time_ms - last_ms)
+            if self._is_doubtful(meter, import_uwh, export_uwh, possible):
+                self._begin_at(meter, time_ms, import_uwh, export_uwh, "first_reading")
+                return 0
+        return self.take_calm(meter, time_ms, import_uwh, export_uwh)
+
+    def take_calm(self, meter: Meter, time_ms: int, import_uwh: int, export_uwh: int) -> int:
+        """Take a reading that is newer than its meter's last one and calm, as `take` does.
+
+        The meter's energy window has nothing to note of it.
+        """
         self.advanced[meter.id] = meter
+        if meter.last_ms >= 0 and time_ms < meter.interval_end_ms:  # most readings end no interval
+            return registers.advance(meter, self.limits, time_ms, import_uwh, export_uwh)
+        self._revise(meter)
+        previous = registers.counted_registers(meter)
+        imported_uwh = registers.advance(meter, self.limits, time_ms, import_uwh, export_uwh)
+        self._close(meter, previous)
         return imported_uwh
 
     def suspect(self, meter: Meter, time_ms: int, import_uwh: int, export_uwh: int) -> bool:

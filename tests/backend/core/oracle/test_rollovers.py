@@ -44,9 +44,10 @@ def meter(import_uwh: int, export_uwh: int, rollover_uwh: int = ROUND, **rules: 
 
 
 def judge(of: Meter, import_uwh: int, export_uwh: int, time_ms: int = START_MS) -> Reason:
-    return validation.judge(
+    reason = validation.judge(
         of, LIMITS, time_ms, time_ms, import_uwh, export_uwh, 0, synchronised=True, version=2
     )
+    return reason or Reason.ACCEPTED
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def judge(of: Meter, **changed: Any) -> Reason:
         "synchronised": True,
         "version": RULES_VERSION,
     }
-    return validation.judge(of, LIMITS, NOW_MS, **(said | changed))
+    return validation.judge(of, LIMITS, NOW_MS, **(said | changed)) or Reason.ACCEPTED
 
 
 @pytest.mark.parametrize(
