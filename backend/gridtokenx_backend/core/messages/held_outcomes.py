@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from gridtokenx_backend.core.model.held_energy import HoldReason
+from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.core.model.ledger import Movement
 
 HeldDecision = Literal["release", "void", "void_all"]
@@ -35,7 +36,8 @@ class HeldDecided(
 ):
     """The operator's decision on the energy of a meter that was held since the entry `entry`.
 
-    `minted_uwh` was minted, by owner, and `voided_uwh` was not.
+    `minted_uwh` was minted, by owner, and `voided_uwh` was not. `rows` are the intervals of a
+    community that shares which have other energy now: with released steps, or without what is void.
     """
 
     meter: str
@@ -45,3 +47,4 @@ class HeldDecided(
     minted_uwh: dict[str, int]
     voided_uwh: dict[str, int]
     movements: list[Movement]
+    rows: list[IntervalEnergy] = []

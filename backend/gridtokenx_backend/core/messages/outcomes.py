@@ -17,7 +17,7 @@ from gridtokenx_backend.core.messages.device_outcomes import (
     DeviceRotated,
     TokenChanged,
 )
-from gridtokenx_backend.core.messages.held_outcomes import HeldSurplus
+from gridtokenx_backend.core.messages.held_outcomes import HeldDecided, HeldSurplus
 from gridtokenx_backend.core.messages.loss_records import LossAccepted
 from gridtokenx_backend.core.messages.period_records import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal, OrderRefusal
@@ -362,10 +362,10 @@ def trades_of(outcome: Outcome) -> list[Trade]:
 
 
 def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
-    """Return the intervals that an outcome closed, revised or corrected, by meter, in order."""
+    """Return the intervals that an outcome closed or changed, by meter, in order."""
     match outcome:
         case FrameAccepted():
             return outcome.intervals
-        case MeterCorrected():
+        case MeterCorrected() | HeldDecided():
             return [(outcome.meter, outcome.rows)]
     return []

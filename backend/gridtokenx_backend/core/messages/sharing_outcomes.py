@@ -53,7 +53,8 @@ class Allocation(msgspec.Struct, kw_only=True, frozen=True, array_like=True, gc=
     `revision` counts from 0. A later revision corrects the allocation in the journal's entry
     `corrects`. `uncovered_uwh` is what a grid operator allocated beyond what known producers
     offered. `waiting_uwh` is allocated but not minted yet: the ledger moves it at a later clearing.
-    Meters that are known to have neither produced nor consumed anything are left out.
+    Meters that are known to have neither produced nor consumed anything are left out. Energy of a
+    producer that is held is not offered, and the producer's quality is then provisional.
     """
 
     interval_ms: int

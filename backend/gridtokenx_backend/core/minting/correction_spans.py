@@ -55,7 +55,7 @@ def unacceptable_span(
             f"expected a span from {utc_text(first_ms)} on, where the meter was first read, "
             f"got {utc_text(from_ms)}"
         )
-    if meter.guard is not None and (detail := _held_or_released(meter.guard, from_ms, to_ms)):
+    if meter.guard is not None and (detail := _held_or_decided(meter.guard, from_ms, to_ms)):
         return _bad_span(detail)
     for former in meter.former_owners:
         if from_ms < former.until_ms < to_ms:
@@ -108,8 +108,8 @@ def beyond_rating(community: Community, meter: Meter, command: Correct) -> Settl
     return None
 
 
-def _held_or_released(guard: MeterGuard, from_ms: int, to_ms: int) -> str:
-    """Return what stands in the way where energy of a span is held or was released as a step."""
+def _held_or_decided(guard: MeterGuard, from_ms: int, to_ms: int) -> str:
+    """Return what stands in the way where energy of a span is held, or was decided on."""
     if guard.held is not None and to_ms > (since_ms := guard.held.steps[0].from_ms):
         return (
             f"expected a span before {utc_text(since_ms)}, since when the meter's energy is held: "
@@ -119,7 +119,7 @@ def _held_or_released(guard: MeterGuard, from_ms: int, to_ms: int) -> str:
         if from_ms < step_to_ms and step_from_ms < to_ms:
             return (
                 f"expected a span outside {utc_text(step_from_ms)} to {utc_text(step_to_ms)}, "
-                "whose energy was held and released"
+                "whose energy was held, and then released or void"
             )
     return ""
 

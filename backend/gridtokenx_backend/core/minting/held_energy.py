@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gridtokenx_backend.core.messages.held_outcomes import HeldDecided, HeldSurplus
+from gridtokenx_backend.core.messages.held_outcomes import (
+    HeldDecided,
+    HeldDecision,
+    HeldSurplus,
+)
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     SettlementRefusal,
     SettlementRefused,
 )
-from gridtokenx_backend.core.minting import minting, owner_parts
+from gridtokenx_backend.core.minting import held_intervals, minting, owner_parts
 from gridtokenx_backend.core.model.held_energy import HeldEnergy, HeldStep, HoldReason, MeterGuard
 from gridtokenx_backend.core.model.ledger import GRID, Movement, issuer
 from gridtokenx_backend.core.model.local_time import utc_text
@@ -27,7 +31,7 @@ from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.units import MAX_AMOUNT, format_kwh
 
 RELEASED_KEPT = 64
-"""The released steps of a meter that are remembered, so that none is counted again."""
+"""The times of decided energy of a meter that are remembered, so that none is counted again."""
 
 
 def hold(
@@ -110,11 +114,11 @@ def decide(
     for owner, amount_uwh in minted_uwh.items():
         movements += minting.mint(community, meter, owner, amount_uwh, at_ms) or []
     assert meter.guard is not None
+    rows = held_intervals.decide(community, meter, held, command.decision)
     meter.guard.held = None
     community.held_meters.discard(meter.id)
-    if command.decision == "release":
-        spans = (*meter.guard.released, *((step.from_ms, step.to_ms) for step in held.steps))
-        meter.guard.released = spans[-RELEASED_KEPT:]
+    spans = (*meter.guard.released, *_decided_spans(held, meter, command.decision))
+    meter.guard.released = spans[-RELEASED_KEPT:]
     if meter.guard.is_empty:
         meter.guard = None
     return HeldDecided(
@@ -125,7 +129,19 @@ def decide(
         minted_uwh=minted_uwh,
         voided_uwh=voided_uwh,
         movements=movements,
+        rows=rows,
     )
+
+
+def _decided_spans(held: HeldEnergy, meter: Meter, decision: HeldDecision) -> list[tuple[int, int]]:
+    """Return the times whose energy no correction may count again, or take back."""
+    match decision:
+        case "release":
+            return [(step.from_ms, step.to_ms) for step in held.steps]
+        case "void":
+            return []
+        case "void_all":
+            return [(held.steps[0].from_ms, max(held.steps[-1].to_ms, meter.last_ms))]
 
 
 def _impossible(meter: Meter, steps: list[HeldStep]) -> SettlementRefused | None:

@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
+
 HoldReason = Literal["jump", "rollback", "first_reading"]
 """Why the energy of a step is doubtful.
 
@@ -41,7 +43,9 @@ class HeldStep(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=T
     """A step of a meter's registers that is doubtful, and the surplus that it would mint.
 
     It lies between the readings at `from_ms` and `to_ms`. `owner` is the wallet of the meter's
-    owner then.
+    owner then. `import_uwh` and `export_uwh` are what its registers moved, 0 if one has fallen.
+    What the meter exports after it belongs to the interval `interval_ms`, which has exported
+    `free_uwh` before, and to those that follow.
     """
 
     reason: HoldReason
@@ -49,6 +53,15 @@ class HeldStep(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=T
     to_ms: int
     owner: str
     surplus_uwh: int
+    import_uwh: int = 0
+    export_uwh: int = 0
+    interval_ms: int = 0
+    free_uwh: int = 0
+
+    @property
+    def first_interval_ms(self) -> int:
+        """The start of the first interval that the step has a part in."""
+        return self.from_ms - self.from_ms % INTERVAL_MS
 
 
 class HeldEnergy(msgspec.Struct, array_like=True, gc=False, kw_only=True):
@@ -71,6 +84,17 @@ class HeldEnergy(msgspec.Struct, array_like=True, gc=False, kw_only=True):
         steps = sum(step.surplus_uwh for step in self.steps if step.owner == owner)
         return steps + self.later_uwh.get(owner, 0)
 
+    def concerns(self, interval_ms: int) -> bool:
+        """Return whether an interval is not known for certain until the operator has decided."""
+        return interval_ms >= self.steps[0].first_interval_ms
+
+    def unheld_uwh(self, interval_ms: int, export_uwh: int) -> int:
+        """Return how much of what the meter exported in an interval is not held."""
+        first = self.steps[0]
+        if interval_ms < first.interval_ms:
+            return export_uwh
+        return min(export_uwh, first.free_uwh) if interval_ms == first.interval_ms else 0
+
 
 class MeterGuard(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """What keeps a meter from minting more than its power allows; most meters need none.
@@ -78,8 +102,8 @@ class MeterGuard(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     `excess` is how much more each register has moved, over the window for which that is most, than
     the meter's power allows in that time. It never grows beyond one resolution. `baseline_ms` is
     the time of a baseline after which no energy was counted yet, and -1 after that. `released` are
-    the newest steps that were released, as (from_ms, to_ms): no interval shows their energy, and no
-    correction counts it again.
+    the newest times, as (from_ms, to_ms), of which held energy was released as a step, or was all
+    void: no correction counts it again, or takes back what was never minted.
     """
 
     excess_import_uwh: int = 0

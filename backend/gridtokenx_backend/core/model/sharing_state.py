@@ -95,6 +95,19 @@ class SharingState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         for row in rows:
             self.new_readings.setdefault(row.interval_ms, {})[meter] = row
 
+    def readings_of(self, meter: str, from_ms: int) -> dict[int, IntervalEnergy]:
+        """Return what is known of a meter's intervals from `from_ms` on, by their start.
+
+        Intervals that are final are forgotten.
+        """
+        found = {}
+        for interval_ms in sorted({*self.stored_intervals, *self.new_readings}):
+            if interval_ms >= from_ms:
+                row = self.known_of(interval_ms).readings.get(meter)
+                if row is not None:
+                    found[interval_ms] = row
+        return found
+
     def take(self, interval_ms: int) -> SharedInterval:
         """Return an interval together with what was reported of it since it was allocated last.
 

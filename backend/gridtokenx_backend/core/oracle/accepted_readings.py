@@ -8,7 +8,13 @@ from gridtokenx_backend.core.model.held_energy import HeldStep, HoldReason, Mete
 from gridtokenx_backend.core.model.interval_energy import IntervalEnergy
 from gridtokenx_backend.core.model.oracle_limits import OracleLimits
 from gridtokenx_backend.core.model.registry import Meter
-from gridtokenx_backend.core.oracle import discontinuities, energy_window, intervals, registers
+from gridtokenx_backend.core.oracle import (
+    discontinuities,
+    energy_window,
+    intervals,
+    late_readings,
+    registers,
+)
 from gridtokenx_backend.core.oracle.late_readings import ReopenedIntervals
 
 
@@ -115,14 +121,7 @@ class AcceptedReadings(msgspec.Struct, gc=False, kw_only=True):
         if counted_uwh > meter.settled_uwh:
             self.before[meter.id] = self.before.get(meter.id, 0) + counted_uwh - meter.settled_uwh
             meter.settled_uwh = counted_uwh
-        step = HeldStep(
-            reason=reason,
-            from_ms=meter.last_ms,
-            to_ms=time_ms,
-            owner=meter.owner,
-            surplus_uwh=_surplus_of_step(meter, import_uwh, export_uwh),
-        )
-        self.doubtful.setdefault(meter.id, []).append(step)
+        step = _step(meter, time_ms, import_uwh, export_uwh, reason)
         guard = meter.guard or MeterGuard()
         if reason != "first_reading":  # what the step may have moved is in the excess there
             power_w, elapsed_ms = meter.rules.max_power_w, time_ms - meter.last_ms
@@ -131,7 +130,21 @@ class AcceptedReadings(msgspec.Struct, gc=False, kw_only=True):
         registers.advance(meter, self.limits, time_ms, import_uwh, export_uwh)
         meter.guard = None if guard.is_empty else guard
         self._add(meter, _begin_baseline(meter, self.limits))
+        self._doubt(meter, step)
         self.advanced[meter.id] = meter
+
+    def _doubt(self, meter: Meter, step: HeldStep) -> None:
+        """Note a doubtful step, and what its meter exported before it in the open interval."""
+        open_ms, past = meter.interval_start_ms, meter.past
+        assert past is not None  # the registers began anew
+        late_readings.drop(past, self.limits, open_ms, meter.interval_end_ms)
+        counted_uwh = registers.counted_registers(meter).export_uwh
+        noted = msgspec.structs.replace(
+            step,
+            interval_ms=open_ms,
+            free_uwh=max(0, counted_uwh - meter.interval_start_export_uwh),
+        )
+        self.doubtful.setdefault(meter.id, []).append(noted)
 
     def _reopen(self, meter: Meter) -> ReopenedIntervals:
         if meter.id not in self.reopened:
@@ -179,13 +192,28 @@ def _begin_guard(meter: Meter) -> None:
         energy_window.drain(guard, meter.rules.max_power_w, elapsed_ms)
 
 
-def _surplus_of_step(meter: Meter, import_uwh: int, export_uwh: int) -> int:
-    """Return the surplus that a step from a meter's last reading would mint; 0 if it fell."""
+def _step(
+    meter: Meter, time_ms: int, import_uwh: int, export_uwh: int, reason: HoldReason
+) -> HeldStep:
+    """Return the step from a meter's last reading, and the surplus that it would mint.
+
+    Where a register fell, nobody knows what it counted, and the step brings nothing.
+    """
     exported_uwh = export_uwh - meter.last_export_uwh
     imported_uwh = import_uwh - meter.last_import_uwh
     if exported_uwh < 0 or imported_uwh < 0:
-        return 0
-    if meter.rules.policy == "net":
+        exported_uwh = imported_uwh = surplus_uwh = 0
+    elif meter.rules.policy == "net":
         unsettled_uwh = registers.surplus_uwh(meter) - meter.settled_uwh
-        return max(0, exported_uwh - imported_uwh + unsettled_uwh)
-    return exported_uwh
+        surplus_uwh = max(0, exported_uwh - imported_uwh + unsettled_uwh)
+    else:
+        surplus_uwh = exported_uwh
+    return HeldStep(
+        reason=reason,
+        from_ms=meter.last_ms,
+        to_ms=time_ms,
+        owner=meter.owner,
+        surplus_uwh=surplus_uwh,
+        import_uwh=imported_uwh,
+        export_uwh=exported_uwh,
+    )

@@ -1,10 +1,10 @@
 """Allocates intervals by the community's key when they are cleared, and moves what follows from it.
 
 An interval is allocated at its own clearing, and again at the next clearing after something of it
-became known or changed: a late reading, a correction, the grid operator's file. The new allocation
-takes the place of the old one and names the entry that it corrects, and the ledger moves the
-difference. What a producer cannot give because its GRID is not minted yet waits for the next
-clearing.
+became known or changed: a late reading, a correction, the operator's decision on energy that was
+held, the grid operator's file. The new allocation takes the place of the old one and names the
+entry that it corrects, and the ledger moves the difference. What a producer cannot give because its
+GRID is not minted yet waits for the next clearing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gridtokenx_backend.core.messages.sharing_outcomes import (
     ProducerAllocation,
 )
 from gridtokenx_backend.core.model import sharing_price
-from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, Quality
+from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy, Quality
 from gridtokenx_backend.core.model.ledger import GRID, GRX, Movement
 from gridtokenx_backend.core.model.local_time import offset_ms
 from gridtokenx_backend.core.model.registry import Meter
@@ -147,6 +147,8 @@ def _flows(
     A meter that is not in use is not missing, nor is one that was not listed yet. But what the grid
     operator says of a meter is of a time when it was in use, and counts. By rules version 1 it did
     not, and what was listed later was missing.
+
+    Energy that is held is not offered until the operator has decided: it may never have been there.
     """
     is_dated = community.rules >= 2
     reported = interval.operators if is_dated else {}
@@ -167,12 +169,12 @@ def _flows(
         ceiling_uwh = energy_limit_uwh(rules.max_power_w, INTERVAL_MS) + rules.resolution_uwh
         quality = Quality.MISSING if reading is None else Quality(reading.quality)
         imported_uwh = None if reading is None else reading.import_uwh
-        exported_uwh = None if reading is None else reading.export_uwh
+        offered_uwh, offer_quality = _offer(meter, reading)
         producers.append(
             MeteredFlow(
                 id=meter.id,
-                energy_uwh=exported_uwh,
-                quality=quality,
+                energy_uwh=offered_uwh,
+                quality=offer_quality,
                 factor_ppm=factor_ppm,
                 ceiling_uwh=ceiling_uwh,
             )
@@ -187,6 +189,16 @@ def _flows(
             )
         )
     return producers, consumers
+
+
+def _offer(meter: Meter, reading: IntervalEnergy | None) -> tuple[int | None, Quality]:
+    """Return what a meter exported in an interval and is not held, and how well that is known."""
+    if reading is None:
+        return None, Quality.MISSING
+    held = meter.guard.held if meter.guard is not None else None
+    if held is None or not held.concerns(reading.interval_ms):
+        return reading.export_uwh, Quality(reading.quality)
+    return held.unheld_uwh(reading.interval_ms, reading.export_uwh), Quality.PROVISIONAL
 
 
 def _generated(flow: MeteredFlow, reported: GridOperatorEnergy | None) -> MeteredFlow | None:
@@ -290,7 +302,7 @@ def _priced(
             quality=line.quality,
         )
         for line, earned in zip(allocated.producers, earned_ugrx, strict=True)
-        if line.offered_uwh != 0
+        if line.offered_uwh != 0 or (line.quality == Quality.PROVISIONAL and community.rules >= 2)
     ]
     return lines_out, lines_in
 

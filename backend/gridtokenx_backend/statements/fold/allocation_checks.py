@@ -5,6 +5,7 @@ An allocation must follow from its own lines, from the key and from the meters:
 - It is by the version of the key that is in force, in the mode of that version.
 - Each metering point stands under its owner of then. Where its interval was never revised, what it
   offered or consumed is the part of its metered energy that takes part.
+- Energy that is held, or void by the operator's decision, is not offered.
 - What a producer offered is given, held back or surplus. What consumers received, as far as known
   producers cover it, is what producers gave, each in proportion to its offer, to less than 1 µWh.
   Nobody received more than they consumed.
@@ -50,6 +51,7 @@ from gridtokenx_backend.core.sharing.allocation_pairs import covered_of
 from gridtokenx_backend.statements.fold.allocations import AllocatedSlot
 from gridtokenx_backend.statements.fold.energy import MeterMonth, slot_of
 from gridtokenx_backend.statements.fold.findings import COMMUNITY, Finding
+from gridtokenx_backend.statements.fold.held_spans import HeldSpans
 from gridtokenx_backend.statements.model.months import INTERVAL_MS, Month
 from gridtokenx_wire.keys import public_key_text
 from gridtokenx_wire.units import UWH_PER_KWH, format_grx, format_kwh
@@ -65,6 +67,7 @@ class SharingAgreement:
         """By meter: until when who owned it, as far as rules from version 2 on changed that."""
         self._participation: dict[str, list[Participation]] = {}
         self._price = sharing_price.CommunityPrice()
+        self.held = HeldSpans()
 
     def apply_terms(self, terms: CommunityTerms, at_ms: int, rules: int) -> None:
         """Take terms that come into force; versions of the key that are known stay.
@@ -215,10 +218,7 @@ class AllocationCheck:
         if offered_uwh != parts_uwh:
             text = f"{out.meter}: offered in an interval = given + held back + surplus"
             yield self._energy(wallet, text, offered_uwh, parts_uwh)
-        metered_uwh = self._metered_uwh(out.meter, is_consumer=False)
-        if out.offered_uwh is not None and metered_uwh not in (None, offered_uwh):
-            text = f"{out.meter}: offered in an interval = the part of its export that takes part"
-            yield self._energy(wallet, text, offered_uwh, metered_uwh or 0)
+        yield from self._offer(out)
         part_uwh = _near_part(out.given_uwh, self._given_uwh, offered_uwh, self._offered_uwh)
         if out.given_uwh != part_uwh:
             text = f"{out.meter}: given in an interval = its part by what it offered"
@@ -227,6 +227,23 @@ class AllocationCheck:
         if out.earned_ugrx != part_ugrx:
             text = f"{out.meter}: earned in an interval = its part by what it gave"
             yield self._money(wallet, text, out.earned_ugrx, part_ugrx)
+
+    def _offer(self, out: ProducerAllocation) -> Iterator[Finding]:
+        """What is offered is metered, and neither held nor void; in part, it is less than that."""
+        held, interval_ms = self._agreement.held, self._allocation.interval_ms
+        if out.offered_uwh is None or self._allocation.mode == "imported":
+            return
+        if held.has_all_of(out.meter, interval_ms):
+            if out.offered_uwh:
+                text = f"{out.meter}: offered in an interval of energy that is held or void"
+                yield self._energy(out.wallet, text, out.offered_uwh, 0)
+            return
+        metered_uwh = self._metered_uwh(out.meter, is_consumer=False)
+        if metered_uwh is None or metered_uwh == out.offered_uwh:
+            return
+        if out.offered_uwh > metered_uwh or not held.has_some_of(out.meter, interval_ms):
+            text = f"{out.meter}: offered in an interval = the part of its export that takes part"
+            yield self._energy(out.wallet, text, out.offered_uwh, metered_uwh)
 
     def _consumer(self, line: ConsumerAllocation, covered_uwh: int) -> Iterator[Finding]:
         received_uwh, consumed_uwh, wallet = line.received_uwh or 0, line.consumed_uwh, line.wallet

@@ -122,8 +122,7 @@ class MonthFold:
         self.final_entry = 0
         self.touched: set[str] = set()
         """Accounts and meters that an entry concerned since this was last emptied."""
-        self._agreement = SharingAgreement()
-        self._points = MeteringPoints()
+        self._agreement, self._points = SharingAgreement(), MeteringPoints()
         self._at_ms = 0
         self._is_bought_exact = True
         self._is_every_clearing_known = True
@@ -306,6 +305,7 @@ class MonthFold:
 
     def _take_outcome(self, row: DecodedRow, outcome: Outcome) -> None:
         """Take what an outcome says of intervals: energy, what covered it, how it was shared."""
+        self._agreement.held.take(outcome)
         for meter, rows in intervals_of(outcome):
             self.put_energy(meter, rows)
         for retirement in retirements_of(outcome):
