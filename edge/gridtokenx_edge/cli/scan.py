@@ -215,7 +215,7 @@ class _ScanDisplay:
 
     def looking(self, text: str) -> None:
         if not self._has_looked:
-            self._say("looking for DLMS meters")
+            self._say("looking for other meters")
             self._has_looked = True
         self._bar.reset(self._task, total=None, description=text)
 
@@ -275,7 +275,9 @@ def _print(report: ScanReport, *, interrupted: bool, as_json: bool) -> None:
         console.print(escaped(line), markup=False, soft_wrap=True)
     for garbled in report.settled_garbled():
         console.print(escaped_lines(garbled_text(garbled)), markup=False, soft_wrap=True)
-    if not (report.meters or report.dlms or report.settled_garbled()):
+    if report.sender:
+        console.print(escaped(f"{report.target}: {report.sender}"), markup=False, soft_wrap=True)
+    elif not (report.meters or report.dlms or report.settled_garbled()):
         what = "so far" if interrupted else "to anything tried"
         hint = "" if interrupted else "; wiring (A and B)? power? --all tries all settings"
         console.print(f"{report.target}: nobody answered {what}{hint}", markup=False)

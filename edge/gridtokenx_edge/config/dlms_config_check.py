@@ -147,7 +147,7 @@ def _check_with_profile(
 
 def _is_unproven(profile: DlmsProfile) -> bool:
     """Return whether this model encrypts what it sends without proving who sent it."""
-    return profile.association.protection == "encrypted"
+    return profile.push_protection == "encrypted"
 
 
 _UNPROVEN = (

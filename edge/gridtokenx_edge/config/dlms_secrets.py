@@ -92,12 +92,24 @@ def needs_keys(mechanism: Mechanism, protection: Protection) -> bool:
 
 def wanted_secrets(meter: DlmsMeter, profile: DlmsProfile, bus: DlmsBus) -> tuple[str, ...]:
     """Return the keys of the config without which this meter cannot be read."""
-    if isinstance(bus, DlmsPush):  # a meter that sends in the open, or ciphered if there is a key
-        return ()
+    if isinstance(bus, DlmsPush):
+        return pushed_secrets(meter.protection or profile.push_protection)
     defaults = profile.association
     return _secrets_of(
         meter.authentication or defaults.authentication, meter.protection or defaults.protection
     )
+
+
+def pushed_secrets(protection: Protection) -> tuple[str, ...]:
+    """Return the keys of the config without which messages that a meter sends by itself cannot be
+    opened. Nobody logs in on such a line, so there is no password.
+    """
+    match protection:
+        case "none":
+            return ()
+        case "encrypted":
+            return KEY_NAMES[:1]
+    return KEY_NAMES
 
 
 def wanted_secrets_of(profile: DlmsProfile) -> tuple[str, ...]:

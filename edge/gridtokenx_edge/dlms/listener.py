@@ -6,16 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from gridtokenx_dlms.aio.datagram import Address, listen
 from gridtokenx_dlms.aio.line import SerialLine, StreamLine
 from gridtokenx_dlms.aio.server import TcpListener
 from gridtokenx_dlms.errors import DlmsError, LinkError, MalformedError, SecurityError
-from gridtokenx_dlms.hdlc.frame import FrameKind, FrameReader
-from gridtokenx_dlms.hdlc.llc import without_llc
 from gridtokenx_dlms.security import Protection, ReplayGuard, unprotect
 from gridtokenx_dlms.wrapper import WrapperReader, parse_datagram
 from gridtokenx_dlms.xdlms.ciphered_message import is_ciphered, parse_ciphered
@@ -24,13 +21,14 @@ from gridtokenx_dlms.xdlms.notification import parse_data_notification
 from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.config.dlms_config import UDP, DlmsMeter, DlmsPush
 from gridtokenx_edge.dlms.meter_access import DlmsFiles, MeterAccess, usable_access
+from gridtokenx_edge.dlms.pushed_frames import EvenLine, PushedFrames
 from gridtokenx_edge.log import FaultLog, Logger
-from gridtokenx_edge.meters.dlms_push import Pushed, decode_push
-from gridtokenx_edge.meters.mbus import MbusReader
+from gridtokenx_edge.meters.dlms_push import Pushed, contents_text, decode_push
+from gridtokenx_edge.meters.foreign_bytes import recognise
 from gridtokenx_edge.meters.pushed_clock import PushedClock
 from gridtokenx_edge.meters.site_reading import Quantities, site_reading
 from gridtokenx_edge.polling.clock_report import ClockReport
-from gridtokenx_edge.polling.faults import BusFault, MeterGarbled
+from gridtokenx_edge.polling.faults import BusFault, MeterGarbled, ValueMissing
 from gridtokenx_edge.polling.reading_sink import ReadingSink
 from gridtokenx_wire.clock import Clock
 from gridtokenx_wire.reading import Reading, ReadingFlag
@@ -39,8 +37,10 @@ _RETRY_BASE_S = 0.5
 _RETRY_CAP_S = 30.0
 _SILENCE_S = 600.0
 _KEEP_NEWEST_EVERY_S = 60.0
-_LONGEST_MESSAGE = 4096
+_REGISTERS_WITHIN_S = 2 * 3600.0
 _SENDERS = 16
+# So many of the bytes that make no message are shown.
+_SHOWN = 32
 
 
 class PushedMeter:
@@ -59,6 +59,9 @@ class PushedMeter:
         self._meter_clock = PushedClock()
         self.failed: Callable[[BusFault], None] = lambda _fault: None
         """What is told of each message that was of no use."""
+        self.lacks_registers: str = ""
+        """What the last message held, where it was not the import register."""
+        self._read_at_s = float("-inf")
 
     @property
     def clock_drift_ms(self) -> int | None:
@@ -75,7 +78,10 @@ class PushedMeter:
                 raise SecurityError("expected a ciphered message, got one in the open")
             return message
         if access.keys is None:
-            raise SecurityError("expected keys for a ciphered message")
+            raise SecurityError(
+                "expected a message in the open, got a ciphered one: give protection and"
+                " encryption_key (the grid operator has the key)"
+            )
         ciphered = parse_ciphered(message)
         opened = unprotect(ciphered.protected, access.keys, ciphered.title)
         if opened.protection.value & access.protection.value != access.protection.value:
@@ -103,8 +109,11 @@ class PushedMeter:
         pushed = decode_push(notification, self._access.profile, self._access.zone, near_ms)
         if pushed.meter not in (None, self.id):
             raise MalformedError(f"expected {self.id}, but the meter says it is {pushed.meter}")
+        self.lacks_registers = ""
         if pushed.import_uwh is None:
+            self.lacks_registers = contents_text(notification)
             return None
+        self._read_at_s = time.monotonic()
         time_ms, flags = self._stamp(pushed)
         slot = time_ms // self._access.meter.every_ms
         if slot == self._last_slot:
@@ -117,6 +126,13 @@ class PushedMeter:
         )
         invert = self._access.meter.invert
         return site_reading(self.id, said, time_ms=time_ms, invert=invert, flags=flags)
+
+    @property
+    def waits_for_registers(self) -> bool:
+        """Whether no message with registers has come for so long that it is not normal. Some
+        meters send power every few seconds, and registers once an hour.
+        """
+        return time.monotonic() - self._read_at_s > _REGISTERS_WITHIN_S
 
     def _stamp(self, pushed: Pushed) -> tuple[int, ReadingFlag]:
         now_ms = self._clock.now_ms()
@@ -160,13 +176,17 @@ class Listener:
         self._clocks: dict[str, ClockReport] = {}
         self._log = log
         self._faults = FaultLog(log)
+        self._not_understood = ""
+        """What the bytes look like that make no message, once that was told."""
+        self._lacking: set[str] = set()
+        """The meters whose messages without registers were told."""
         self.port = 0
         """The TCP port, once it listens."""
         self.is_up = False
 
     def open_meter(self, meter: DlmsMeter, sink: ReadingSink) -> PushedMeter:
         """Take the messages of this meter from now on. Raises MeterUnusableError."""
-        access = usable_access(meter, self._files)
+        access = usable_access(meter, self._files, is_pushed=True)
         pushed = PushedMeter(access, self._clock, self._is_synchronised)
         self._meters[meter.id] = pushed, sink
         self._clocks[meter.id] = ClockReport(self._log, meter=meter.id, bus=self._config.name)
@@ -176,6 +196,7 @@ class Listener:
         """Take no more messages of this meter."""
         self._meters.pop(meter, None)
         self._clocks.pop(meter, None)
+        self._lacking.discard(meter)
 
     async def run(self) -> None:
         """Listen until cancelled. A line that goes down is opened again."""
@@ -212,8 +233,8 @@ class Listener:
                     del senders[next(iter(senders))]
                 try:
                     message = parse_datagram(datagram).message
-                except DlmsError as error:
-                    self._refuse(str(error))
+                except DlmsError:
+                    self._tell_foreign(datagram)
                 else:
                     self._block_received(blocks, message)
         finally:
@@ -236,8 +257,12 @@ class Listener:
         while True:
             async with asyncio.timeout(_SILENCE_S):
                 data = await line.read()
-            for wrapped in reader.feed(data):
-                self._block_received(blocks, wrapped.message)
+            try:
+                for wrapped in reader.feed(data):
+                    self._block_received(blocks, wrapped.message)
+            except MalformedError:
+                self._tell_foreign(data)
+                raise
 
     async def _listen_on_port(self, backoff: Backoff) -> None:
         config = self._config
@@ -252,12 +277,15 @@ class Listener:
                 self._faults.over("line_down", self._config.name)
                 for message in frames.feed(data):
                     self._block_received(blocks, message)
+                if foreign := frames.foreign():
+                    self._tell_foreign(foreign)
         finally:
             self.is_up = False
             line.close()
 
     def _block_received(self, blocks: BlockAssembler, message: bytes) -> None:
         """Take a part of a message: some meters cut what they send into general blocks."""
+        self._not_understood = ""
         try:
             whole = blocks.receive(message)
         except DlmsError as error:
@@ -279,43 +307,47 @@ class Listener:
             self._clocks[meter.id].tell(meter.clock_drift_ms)
             if reading:
                 sink.add(reading)
+            elif meter.lacks_registers:
+                self._tell_lack(meter)
             return
         self._refuse(reason)
         if len(self._meters) == 1:  # nobody else can have meant it
             for meter, _ in self._meters.values():
                 meter.failed(MeterGarbled(reason))
 
+    def _tell_lack(self, meter: PushedMeter) -> None:
+        """Tell once what a meter's messages hold instead of the registers of its profile."""
+        if meter.id not in self._lacking:
+            self._lacking.add(meter.id)
+            self._log.info(
+                "push_without_registers",
+                meter=meter.id,
+                bus=self._config.name,
+                holds=meter.lacks_registers,
+            )
+        if meter.waits_for_registers:
+            meter.failed(
+                ValueMissing(
+                    "messages come, but none with the import register of the profile: they hold"
+                    f" {meter.lacks_registers}; right profile? some send it once an hour only"
+                )
+            )
+
+    def _tell_foreign(self, data: bytes) -> None:
+        """Tell what bytes look like that make no message: in the log once, in the status always."""
+        seen = recognise(data)
+        if seen.what != self._not_understood:
+            self._not_understood = seen.what
+            heard = data[:_SHOWN].hex(" ")
+            self._log.warning(
+                "push_not_understood",
+                bus=self._config.name,
+                what=seen.what,
+                do=seen.do,
+                heard=heard,
+            )
+        for meter, _ in self._meters.values():
+            meter.failed(MeterGarbled(str(seen)))
+
     def _refuse(self, reason: str) -> None:
         self._faults.warn("push_refused", self._config.name, bus=self._config.name, reason=reason)
-
-
-class EvenLine(SerialLine):
-    """A serial port at 8E1, where the driver of the port must know of the parity."""
-
-    def _make_raw(self, baud: int) -> None:
-        super()._make_raw(baud)
-        attributes = termios.tcgetattr(self._fd)
-        attributes[2] |= termios.PARENB
-        termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
-
-
-class PushedFrames:
-    """Finds messages in the bytes of a serial port: in HDLC frames, or in those of wired M-Bus."""
-
-    def __init__(self) -> None:
-        self._hdlc = FrameReader()
-        self._mbus = MbusReader()
-        self._segments = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the messages that `data` completes."""
-        for frame in self._hdlc.feed(data):
-            if frame.kind not in {FrameKind.UI, FrameKind.INFORMATION}:
-                continue
-            self._segments += frame.information
-            if frame.segmented and len(self._segments) <= _LONGEST_MESSAGE:
-                continue
-            message = without_llc(bytes(self._segments))
-            self._segments.clear()
-            yield message
-        yield from self._mbus.feed(data)

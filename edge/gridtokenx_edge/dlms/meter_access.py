@@ -14,7 +14,6 @@ from gridtokenx_edge.config.dlms_secrets import (
     TITLE_DIGITS,
     SecretError,
     key_bytes,
-    needs_keys,
     password_bytes,
     read_secret,
 )
@@ -83,30 +82,25 @@ class DlmsFiles(msgspec.Struct, frozen=True, kw_only=True):
     seed: bytes = b""
 
 
-def access_of(meter: DlmsMeter, files: DlmsFiles) -> MeterAccess:
-    """Return how a meter is addressed and opened. Raises SecretError, and ConfigError for the
-    profile.
+def access_of(meter: DlmsMeter, files: DlmsFiles, *, is_pushed: bool = False) -> MeterAccess:
+    """Return how a meter is addressed and opened. Nobody logs in at one whose messages are pushed.
+
+    Raises SecretError, and ConfigError for the profile.
     """
     profile = load_dlms(meter.profile)
     defaults = profile.association
     mechanism = _MECHANISMS[meter.authentication or defaults.authentication]
     protection = _PROTECTIONS[meter.protection or defaults.protection]
+    if is_pushed:
+        mechanism = Mechanism.NONE
+        protection = _PROTECTIONS[meter.protection or profile.push_protection]
     password = b""
     if mechanism is Mechanism.LOW:
         password = password_bytes("password", _secret(meter.password, "password", files))
     keys = None
     title = system_title(meter, files.seed)
-    if needs_keys(
-        meter.authentication or defaults.authentication,
-        meter.protection or defaults.protection,
-    ):
-        # Without authentication nothing depends on its key.
-        is_unneeded = protection is Protection.ENCRYPTED and not meter.authentication_key
-        encryption = _key(meter, "encryption_key", files)
-        authentication = bytes(KEY_BYTES)
-        if mechanism is Mechanism.HIGH_GMAC or not is_unneeded:
-            authentication = _key(meter, "authentication_key", files)
-        keys = Keys(encryption=encryption, authentication=authentication)
+    if mechanism is Mechanism.HIGH_GMAC or protection is not Protection.NONE:
+        keys = _keys(meter, mechanism, protection, files)
     return MeterAccess(
         meter=meter,
         profile=profile,
@@ -140,10 +134,10 @@ def is_wrapped(config: DlmsBus) -> bool:
     return isinstance(config, DlmsTcp) and config.framing == "wrapper"
 
 
-def usable_access(meter: DlmsMeter, files: DlmsFiles) -> MeterAccess:
+def usable_access(meter: DlmsMeter, files: DlmsFiles, *, is_pushed: bool = False) -> MeterAccess:
     """Return the access of a meter that the agent is to read. Raises MeterUnusableError."""
     try:
-        return access_of(meter, files)
+        return access_of(meter, files, is_pushed=is_pushed)
     except SecretError as error:
         raise MeterUnusableError(str(error)) from None
 
@@ -155,6 +149,16 @@ def logical_device_of(meter: DlmsMeter, profile: DlmsProfile) -> int:
 
 def _first(chosen: int | None, default: int) -> int:
     return default if chosen is None else chosen
+
+
+def _keys(meter: DlmsMeter, mechanism: Mechanism, protection: Protection, files: DlmsFiles) -> Keys:
+    # Without authentication nothing depends on its key.
+    is_unneeded = protection is Protection.ENCRYPTED and not meter.authentication_key
+    encryption = _key(meter, "encryption_key", files)
+    authentication = bytes(KEY_BYTES)
+    if mechanism is Mechanism.HIGH_GMAC or not is_unneeded:
+        authentication = _key(meter, "authentication_key", files)
+    return Keys(encryption=encryption, authentication=authentication)
 
 
 def _key(meter: DlmsMeter, name: str, files: DlmsFiles) -> bytes:

@@ -116,7 +116,8 @@ class PushTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     `lists` are the meter's lists; the one with as many elements as came is used. Scalers are used
     where the meter sends none: 0 stands for Wh and W. `identity_place` is where the meter's name
-    stands among all values if it comes without its code; -1 is the last one.
+    stands among all values if it comes without its code; -1 is the last one. `protection` is how
+    the model mostly sends, where it differs from how it is asked.
     """
 
     layout: Literal["self_describing", "positional"]
@@ -125,6 +126,7 @@ class PushTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     energy_scaler: int = 0
     power_scaler: int = 0
     identity_place: int | None = None
+    protection: Protection | None = None
 
     def __post_init__(self) -> None:
         if (self.layout == "positional") != bool(self.lists):
@@ -170,6 +172,12 @@ class DlmsProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise ValueError("expected at least one provenance")
         if ("push" in self.transports) != (self.push is not None):
             raise ValueError("expected a push template where the transports have push")
+
+    @property
+    def push_protection(self) -> Protection:
+        """How the model's own messages mostly are protected."""
+        told = self.push.protection if self.push else None
+        return told or self.association.protection
 
     def is_needed(self, code: str) -> bool:
         """Return whether there is no reading without this register."""

@@ -30,6 +30,7 @@ _VALUE = 2
 # OBIS value groups A (medium) of electricity and of abstract objects.
 _ELECTRICITY = (0, 1)
 _F_IS_ANY = 255
+_MOST_CODES = 12
 
 
 class Pushed(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +79,18 @@ def decode_push(
         export_uwh=_energy(found.get("energy_export"), template.energy_scaler),
         power_w=_power(found, template.power_scaler),
     )
+
+
+def contents_text(notification: DataNotification) -> str:
+    """Return what a notification holds, for a person: its codes, or how many values it has."""
+    value = notification.value
+    is_list = type(value.value) is tuple
+    codes = [str(code) for item in _leaves(value, 0) if (code := _obis(item))]
+    listed = [str(column.obis) for column in _captures(value)] if is_list else []
+    if found := list(dict.fromkeys(listed or codes)):
+        more = f" and {len(found) - _MOST_CODES} more" if len(found) > _MOST_CODES else ""
+        return f"the codes {', '.join(found[:_MOST_CODES])}{more}"
+    return f"{len(value.items())} values without codes" if is_list else "one value without a code"
 
 
 def _energy(found: Valued | None, scaler: int) -> int | None:
@@ -134,7 +147,9 @@ def _by_code(value: Data, profile: DlmsProfile) -> dict[str, Valued]:
     name, is_due = "", False
     leaves = list(_leaves(value, 0))
     place = profile.push.identity_place
-    if place is not None and -len(leaves) <= place < len(leaves):
+    # Another list of the meter may end with a number, which names nobody.
+    is_there = place is not None and -len(leaves) <= place < len(leaves)
+    if place is not None and is_there and type(leaves[place].value) is bytes:
         found["identity"] = Valued(leaves[place])
     for item in leaves:
         code = None if is_due and name == "identity" else _obis(item)

@@ -21,9 +21,13 @@ _LONGEST_MESSAGE = 4096
 
 
 class MbusReader:
-    """Finds messages in a stream of bytes. Damaged frames are left out."""
+    """Finds messages in a stream of bytes. Damaged frames are left out.
+
+    `segments` counts the frames that were parts of messages.
+    """
 
     def __init__(self) -> None:
+        self.segments = 0
         self._buffer = bytearray()
         self._message = bytearray()
         self._next = 0
@@ -59,6 +63,7 @@ class MbusReader:
             return
         if not number:
             self._message.clear()
+        self.segments += 1
         self._message += data
         self._next = (number + 1) & _NUMBER
         if ci & _LAST or len(self._message) > _LONGEST_MESSAGE:

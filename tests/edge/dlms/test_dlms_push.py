@@ -48,7 +48,7 @@ def setting(tmp_path: Path) -> DlmsFiles:
 def t210d(tmp_path: Path, **more: Any) -> MeterAccess:
     given = {"encryption_key": "ek", "protection": "encrypted"} | more
     config = DlmsMeter(id="SAGEMCOM-178210015165", profile="sagemcom_t210d", **given)
-    return access_of(config, setting(tmp_path))
+    return access_of(config, setting(tmp_path), is_pushed=True)
 
 
 def pushed_now(late_ms: int = 0) -> bytes:
@@ -190,7 +190,12 @@ encryption_key = "ek"
     ("port", "more", "finding"),
     [
         ("udp:4059", 'protection = "encrypted"', None),
-        ("tcp:4059", 'protection = "authenticated_encrypted"', None),
+        ("tcp:4059", 'protection = "authenticated_encrypted"\nauthentication_key = "ak"', None),
+        (
+            "tcp:4059",
+            'protection = "authenticated_encrypted"',
+            "authentication_key: expected where the secret is",
+        ),
         ("/dev/ttyUSB0", "", r'meter\[0\]\.protection: expected "encrypted", to take messages'),
         ("udp:0", 'protection = "encrypted"', r'port: expected a port such as "tcp:4059" or'),
         ("tcp:http", 'protection = "encrypted"', "port: expected a port such as"),

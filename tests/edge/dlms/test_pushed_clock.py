@@ -63,17 +63,16 @@ def e450(folder: Path) -> MeterAccess:
     meter = DlmsMeter(
         id="LANDISGYR-LGZ1020700000001",
         profile="landisgyr_e450",
-        authentication="none",
         zone="Asia/Nicosia",
     )
-    return access_of(meter, DlmsFiles(folder=folder, state=folder))
+    return access_of(meter, DlmsFiles(folder=folder, state=folder), is_pushed=True)
 
 
 def t210d(folder: Path, zone: str = "") -> MeterAccess:
     meter = DlmsMeter(
         id="SAGEMCOM-178210015165", profile="sagemcom_t210d", protection="none", zone=zone
     )
-    return access_of(meter, DlmsFiles(folder=folder, state=folder))
+    return access_of(meter, DlmsFiles(folder=folder, state=folder), is_pushed=True)
 
 
 def pushed(meter_ms: int) -> bytes:

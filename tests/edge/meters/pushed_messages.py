@@ -55,3 +55,21 @@ E450 = bytes.fromhex(
     "30303031090852415445320000000600361F58060036C67E0600018EB306002778D506006CE5D6060029"
     "0788060004C70D060027145916017D587E"
 )
+
+# The same repository, issue 988: what an Aidon meter sends every 2.5 s, power alone.
+AIDON = bytes.fromhex("0F40000000 00 0101 0203 09060100010700FF 060000016F 0202 0F00 161B")
+
+# --- what is no DLMS --------------------------------------------------------------------------
+
+# A whole SML file by the form of BSI TR-03109-1, with no values in it.
+SML = bytes.fromhex(
+    "1b1b1b1b01010101"
+    "7605 00000001 6200 6200 7263 0101 7601 01 05 00000002 0b 0a01454d480000000001 01 01 63 1234 00"
+    "7605 00000003 6200 6200 7263 0201 71 01 63 5678 00"
+    "1b1b1b1b1a00abcd"
+)
+# DSMR 5.0.2 P1: a header, lines of codes and values, and a checksum.
+P1 = (
+    b"/GTX5\\2TEST-METER\r\n\r\n1-3:0.2.8(50)\r\n0-0:1.0.0(261201120000W)\r\n"
+    b"1-0:1.8.1(001234.567*kWh)\r\n1-0:1.7.0(00.345*kW)\r\n!4F2A\r\n"
+)

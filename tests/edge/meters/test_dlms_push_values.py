@@ -48,7 +48,7 @@ def test_a_grid_operators_example_telegram_is_opened_with_its_example_key(tmp_pa
     )
     (message,) = PushedFrames().feed(MA309M)
     meter = PushedMeter(
-        access_of(config, DlmsFiles(folder=tmp_path, state=tmp_path)), SystemClock()
+        access_of(config, DlmsFiles(folder=tmp_path, state=tmp_path), is_pushed=True), SystemClock()
     )
     notification = parse_data_notification(meter.open(message))
     pushed = decode_push(notification, load_dlms("kaifa_ma309m"), MeterZone())

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gridtokenx_edge.commissioning.check.finding import Finding, error, note, ok, warning
 from gridtokenx_edge.commissioning.check.format_quantity import kwh
 from gridtokenx_edge.commissioning.check.pushed_meter import PushedMeterStatus
@@ -45,7 +47,10 @@ def judge_pushed(meter: str, seen: PushedMeterStatus | None) -> Iterator[Finding
     if seen.age_s is None or seen.is_late:
         heard = seen.error or "the agent hears nothing of it"
         do = "is the cable in, is the interface switched on, are id, profile and keys right?"
-        last = f"; the last value is {seen.text()}" if seen.age_s is not None else ""
+        last = ""
+        if seen.age_s is not None:
+            values = msgspec.structs.replace(seen, error="").text()
+            last = f"; the last value is {values}"
         yield error("no_value", meter, f"no value of now: {heard}{last}", do)
     else:
         yield ok("identity", meter, f"it sends by itself; the agent has {seen.text()}")

@@ -30,7 +30,8 @@ class PushedMeterStatus(msgspec.Struct, kw_only=True):
         if self.clock_ahead_ms is not None:
             where = "behind" if self.clock_ahead_ms < 0 else "ahead"
             parts.append(f"its clock {abs(self.clock_ahead_ms) / 1000:.1f} s {where}")
-        return ", ".join(parts)
+        values = ", ".join(parts)
+        return f"{values}; since then: {self.error}" if values and self.error else values
 
 
 class _BusStatus(msgspec.Struct):

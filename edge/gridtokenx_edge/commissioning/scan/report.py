@@ -28,6 +28,7 @@ def report_fields(report: ScanReport, *, interrupted: bool) -> dict[str, Any]:
             }
             for of in report.settled_garbled()
         ],
+        "sender": report.sender or None,
         "notices": report.notices,
         "requests": report.requests,
     }

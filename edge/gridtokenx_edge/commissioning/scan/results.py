@@ -72,6 +72,8 @@ class ScanReport(msgspec.Struct, kw_only=True):
     meters: list[FoundMeter] = []
     dlms: list[FoundDlms] = []
     garbled: list[Garbled] = []
+    sender: str = ""
+    """What sends by itself on the line, where that explains why nobody answers."""
     notices: list[str] = []
     requests: int = 0
     complete: bool = False
@@ -87,5 +89,7 @@ class ScanReport(msgspec.Struct, kw_only=True):
 
         It explains noise at settings at which nobody answered, if somebody did at others.
         """
+        if self.sender:
+            return []
         spoken = {meter.settings for meter in self.meters}
         return [of for of in self.garbled if not spoken or of.settings in spoken]

@@ -16,6 +16,7 @@ import msgspec
 from gridtokenx_edge.commissioning.scan.dlms_scan import FoundDlms
 from gridtokenx_edge.commissioning.scan.identification import Profiles, identify
 from gridtokenx_edge.commissioning.scan.line_noise import ByteRecorder, ResponseKind
+from gridtokenx_edge.commissioning.scan.listening import HeardSender, listen_for_senders
 from gridtokenx_edge.commissioning.scan.prober import Prober
 from gridtokenx_edge.commissioning.scan.results import FoundMeter, Garbled, ScanReport
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
@@ -40,6 +41,8 @@ _ALIKE = 3
 
 LookForDlms = Callable[[Callable[[str], None]], Awaitable[list[FoundDlms]]]
 """It looks for DLMS meters where Modbus meters were looked for, and tells what it tries."""
+HearSenders = Callable[[SerialTarget], Awaitable[HeardSender | None]]
+"""It listens for what sends by itself."""
 Wrap = Callable[[LineSettings | None, int, Source], Source]
 
 
@@ -89,6 +92,7 @@ class Scan:
         watcher: ScanObserver,
         wrap: Wrap = as_it_is,
         dlms: LookForDlms | None = None,
+        hear: HearSenders = listen_for_senders,
     ) -> None:
         self.report = ScanReport(target=target)
         self._target = target
@@ -97,10 +101,12 @@ class Scan:
         self._watcher = watcher
         self._wrap = wrap
         self._dlms = dlms
+        self._hear_senders = hear
         self._unfit: set[LineSettings | None] = set()
         self._round_trips_s: dict[LineSettings | None, list[float]] = {}
         self._ear = ByteRecorder()
         self._one_for_all = False
+        self._has_garbled = False
 
     async def run(self) -> ScanReport:
         """Scan. Raises LineDown if the port cannot be opened or goes away."""
@@ -111,6 +117,9 @@ class Scan:
             if isinstance(self._target, SerialTarget) or not await self._look_for_dlms():
                 raise
             self._notice(str(fault))
+            return self.report
+        if not self.report.meters and await self._listen():
+            self.report.complete = True
             return self.report
         plan = self._plan
         has_others = await self._look_for_dlms() and not self.report.meters
@@ -128,6 +137,20 @@ class Scan:
             return False
         self.report.dlms = await self._dlms(self._watcher.looking)
         return bool(self.report.dlms)
+
+    async def _listen(self) -> bool:
+        """Return whether something sends by itself, which explains why nobody answers."""
+        target = self._target
+        if not isinstance(target, SerialTarget) or not self._has_garbled:
+            return False
+        self._watcher.looking("listening for meters that send by themselves")
+        heard = await self._hear_senders(target)
+        if heard is None or not heard.seen.has_form:
+            if heard:
+                self._notice(heard.text)
+            return False
+        self.report.sender = heard.text
+        return True
 
     async def _usual_addresses(self) -> None:
         plan = self._plan
@@ -209,6 +232,7 @@ class Scan:
                     return ResponseKind.NOTHING
             except (MeterSilent, MeterGarbled) as fault:
                 heard = ResponseKind.NOTHING if line.is_numbered else self._ear.judge().kind
+                self._has_garbled |= heard is ResponseKind.GARBLED
                 if heard is ResponseKind.GARBLED and isinstance(fault, MeterSilent):
                     continue
                 if heard is ResponseKind.ECHO:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from tests.edge.conftest import free_port
-from tests.edge.meters.pushed_messages import T210D
+from tests.edge.meters.pushed_messages import SML, T210D
 
 from gridtokenx_dlms.date_time import CosemDateTime
 from gridtokenx_dlms.wrapper import WrapperMessage
@@ -65,6 +65,13 @@ async def test_what_the_agent_hears_is_told_by_status_check_read_and_watch(
         return dict(meter)
 
     await wait_until(lambda: site.has_log() and site.events("broker_connected"))
+    with socket.create_connection(("127.0.0.1", push), 5) as line:
+        line.sendall(SML)
+        await wait_until(lambda: site.events("push_not_understood"))
+        assert "SML" in heard()["error"]
+        for command in (("check", "--duration", "5"), ("read",), ("watch",)):
+            text = await asyncio.to_thread(told, site, *command)
+            assert "no DLMS message: SML telegrams" in " ".join(text.split()), text
     with socket.create_connection(("127.0.0.1", push), 5) as line:
         line.sendall(pushed_now())
         await wait_until(lambda: site.events("meter_clock"))

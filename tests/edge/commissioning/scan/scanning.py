@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from gridtokenx_edge.commissioning.scan.listening import HeardSender, listen_for_senders
 from gridtokenx_edge.commissioning.scan.results import FoundMeter, ScanReport
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.commissioning.scan.sweep import Scan, ScanPlan
-from gridtokenx_edge.commissioning.scan.target import Target
+from gridtokenx_edge.commissioning.scan.target import SerialTarget, Target
 from gridtokenx_edge.meters.profile import load_profile, profile_names
 
 # Without rests between requests: simulated meters need none.
@@ -46,13 +47,21 @@ class Heard:
     def notice(self, text: str) -> None:
         self.notices.append(text)
 
+    def looking(self, text: str) -> None: ...
+
+
+async def hear_shortly(target: SerialTarget) -> HeardSender | None:
+    """Listen to a line of the test's own, on which a sender begins at once."""
+    return await listen_for_senders(target, silence_s=0.3)
+
 
 async def scanned(
     target: Target, *settings: LineSettings, only: str = "", **plan: Any
 ) -> tuple[ScanReport, Heard]:
     heard = Heard()
     profiles = {only: ALL[only]} if only else PROFILES
-    report = await Scan(target, ScanPlan(settings=settings, **plan), profiles, heard).run()
+    scan = Scan(target, ScanPlan(settings=settings, **plan), profiles, heard, hear=hear_shortly)
+    report = await scan.run()
     assert report.notices == heard.notices
     return report, heard
 

@@ -33,7 +33,7 @@ async def test_meters_on_a_port_are_found_and_described_for_the_config(tmp_path:
     async with serve(config(tmp_path, line | {"meter": [AM550, E450]})):
         code, output, errors = await edge("scan", str(tmp_path / "tty"), "--baud", "9600", "--json")
         assert code == 0, errors
-        assert "looking for DLMS meters" in errors
+        assert "looking for other meters" in errors
         report = json.loads(output)
         assert (report["meters"], report["complete"]) == ([], True)
         assert [each["name"] for each in report["dlms"]] == ["ISK40012345", "LGZ1030655933"]
@@ -63,7 +63,7 @@ async def test_beside_modbus_meters_dlms_ones_are_looked_for_if_wanted(tmp_path:
         code, _, errors = await edge(*arguments, "--parity", "N")
         assert (code, "DLMS" in errors) == (0, False)
         code, output, errors = await edge(*arguments, "--parity", "N", "--dlms", "--json")
-    assert (code, "looking for DLMS" in errors) == (0, True)
+    assert (code, "looking for other meters" in errors) == (0, True)
     report = json.loads(output)
     assert (len(report["meters"]), report["dlms"]) == (1, [])
 
