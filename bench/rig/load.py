@@ -11,9 +11,10 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from bench.rig.community import NAME, Gateway
+from bench.rig.community import CHAIN, NAME, Gateway
 from gridtokenx_wire import cose
 from gridtokenx_wire.ack import decode_ack
+from gridtokenx_wire.hello import Hello, seal_hello
 from gridtokenx_wire.topics import acks_topic, frames_topic
 
 WINDOW = 64
@@ -63,7 +64,10 @@ class LoadedGateway:
 
 
 def prepare(gateway: Gateway, frames: list[bytes], port: int, qos: int) -> LoadedGateway:
-    """Connect a gateway and make its packets; blocks until the broker has subscribed it."""
+    """Connect a gateway and make its packets; blocks until the broker has subscribed it.
+
+    It says hello, as the real agent does, so its acks name the head.
+    """
     topic = frames_topic(NAME, gateway.name)
     packets = deque(
         publish_packet(topic, frame, qos, 1 + index % 65_535) for index, frame in enumerate(frames)
@@ -74,6 +78,8 @@ def prepare(gateway: Gateway, frames: list[bytes], port: int, qos: int) -> Loade
     _expect(sock, 0x20, 4)
     sock.sendall(subscribe_packet(acks_topic(NAME, gateway.name)))
     _expect(sock, 0x90, 5)
+    hello = Hello(device=gateway.device, chain=CHAIN)
+    sock.sendall(publish_packet(topic, seal_hello(hello, gateway.key), 0, 0))
     sock.setblocking(False)
     return LoadedGateway(gateway=gateway, packets=packets, sock=sock)
 

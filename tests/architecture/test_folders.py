@@ -152,6 +152,7 @@ WIRE: Table = {
     "frame": "keys frame_layout cose cbor reading errors",
     "ack": "frame keys cose cbor verdict errors",
     "state_notice": "ack keys cose cbor errors",
+    "hello": "frame keys cose cbor errors",
     "message_file": "frame keys cose cbor errors",
     # how the gateway and the backend keep what they may not lose
     "sqlite_thread": "",

@@ -43,6 +43,7 @@ from gridtokenx_wire.enrolment import (
     Succeed,
 )
 from gridtokenx_wire.frame import build_frame, frame_hash, open_frame, seal_frame
+from gridtokenx_wire.hello import Hello, open_hello, seal_hello
 from gridtokenx_wire.keys import device_id, device_text, public_key_text, raw_public_key
 from gridtokenx_wire.message_file import FileType, Header, encode_header, read_header
 from gridtokenx_wire.order import (
@@ -156,6 +157,22 @@ def test_the_ack_opens_and_is_written_again_byte_for_byte() -> None:
         1,
         [(0, 1, Reason.IMPLAUSIBLE_JUMP)],
     )
+
+
+def test_the_ack_with_a_head_opens_and_is_written_again_byte_for_byte() -> None:
+    message = hex_of(block(PAGE, "hex ack with a head"))
+    ack = open_ack(message, BACKEND.public_key())
+    assert seal_ack(ack, BACKEND) == message
+    assert (ack.next_seq, ack.head) == (1, frame_hash(FRAME))
+
+
+def test_the_hello_opens_and_is_written_again_byte_for_byte() -> None:
+    message = hex_of(block(PAGE, "hex hello"))
+    hello = open_hello(message, GATEWAY.public_key())
+    assert hello == Hello(
+        device=device_id(GATEWAY.public_key()), chain=bytes.fromhex("0102030405060708")
+    )
+    assert seal_hello(hello, GATEWAY) == message
 
 
 def test_the_notice_opens_and_is_written_again_byte_for_byte() -> None:

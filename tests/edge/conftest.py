@@ -25,9 +25,11 @@ from tests.edge.commissioning.check.checked_site import clock_table
 
 from gridtokenx_sim.config.sim_config import MeterConfig, SerialBus, SimConfig, Site, TcpBus
 from gridtokenx_sim.simulation import Simulation, serve
+from gridtokenx_wire import cose
 from gridtokenx_wire.ack import Ack, seal_ack
 from gridtokenx_wire.clock import ClockConfig
 from gridtokenx_wire.frame import Frame, frame_hash, open_frame
+from gridtokenx_wire.hello import Hello, is_hello, open_hello
 from gridtokenx_wire.keys import create_private_key, device_id, device_text, public_key_text
 from gridtokenx_wire.reading import Reading
 from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
@@ -215,6 +217,7 @@ class Backend:
         self.device = device_id(self.device_key)
         self.frames: list[Frame] = []
         self.received = 0
+        self.hellos: list[Hello] = []
         self.head = bytes(32)
         self.statuses: list[dict[str, Any]] = []
         self.is_mute = False
@@ -256,6 +259,9 @@ class Backend:
         if message.topic.endswith("/status"):
             self.statuses.append(json.loads(message.payload))
             return
+        if is_hello(cose.split(message.payload)[2]):
+            self.hellos.append(open_hello(message.payload, self.device_key))
+            return  # as backends of version 0.2 and before do with what they cannot read
         self.received += 1
         frame = open_frame(message.payload, self.device_key)
         if frame.seq in self.lose_seqs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import cbor2
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
@@ -40,6 +41,7 @@ verdicts = st.builds(
         chain=st.binary(min_size=8, max_size=8),
         next_seq=st.integers(0, 2**63 - 1),
         verdicts=st.lists(verdicts, max_size=20),
+        head=st.sampled_from([b"", bytes(32), bytes(range(32))]),
     )
 )
 def test_an_ack_comes_back_as_it_was(ack: Ack) -> None:
@@ -91,6 +93,29 @@ def test_a_well_formed_map_that_is_no_ack_is_refused(key: int, value: object) ->
     assert decode_ack(cbor2.dumps(FIELDS)) == ACK
     with pytest.raises(WireError):
         decode_ack(cbor2.dumps(FIELDS | {key: value}))
+
+
+def test_an_ack_without_a_head_is_written_as_ever_and_one_with_it_is_of_version_2() -> None:
+    """Gateways of version 0.2 and before take exactly the keys 1 to 6, and version 1."""
+    assert (FIELDS[2], list(FIELDS)) == (1, list(range(1, 7)))
+    fields = cbor2.loads(encode_ack(msgspec.structs.replace(ACK, head=bytes(32))))
+    assert fields == FIELDS | {2: 2, 7: bytes(32)}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param(FIELDS | {7: bytes(32)}, id="a head in version 1"),
+        pytest.param(FIELDS | {2: 2}, id="no head in version 2"),
+        pytest.param(FIELDS | {2: 2, 7: bytes(31)}, id="a short head"),
+        pytest.param(FIELDS | {2: 2, 7: b""}, id="an empty head"),
+        pytest.param(FIELDS | {2: 2, 7: "0" * 32}, id="a head as text"),
+        pytest.param(FIELDS | {2: 3, 7: bytes(32)}, id="a later version"),
+    ],
+)
+def test_an_ack_has_a_head_in_version_2_alone(fields: dict[int, Any]) -> None:
+    with pytest.raises(WireError):
+        decode_ack(cbor2.dumps(fields))
 
 
 def test_an_ack_that_a_gateway_would_refuse_is_not_sealed() -> None:

@@ -28,6 +28,7 @@ from gridtokenx_wire.frame import (
     open_frame,
     seal_frame,
 )
+from gridtokenx_wire.hello import Hello, decode_hello, encode_hello, open_hello, seal_hello
 from gridtokenx_wire.keys import public_key_text
 from gridtokenx_wire.order import Order, open_instruction, parse_instruction, sign_instruction
 from gridtokenx_wire.reading import Reading
@@ -73,6 +74,8 @@ ACK = Ack(
     next_seq=1,
     verdicts=[Verdict(seq=0, index=0, reason=Reason.STALE_TIME)],
 )
+ACK_WITH_HEAD = msgspec.structs.replace(ACK, head=bytes(32))
+HELLO = Hello(device=bytes(16), chain=bytes(8), newest_ack=seal_ack(ACK, KEY))
 NOTICE = StateNotice(
     device=bytes(16),
     time_ms=1_782_036_000_000,
@@ -94,14 +97,19 @@ MESSAGES: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "frame": (lambda message: open_frame(message, PUBLIC), seal_frame(FRAME, KEY)),
     "summary": (lambda message: open_frame(message, PUBLIC), seal_frame(SUMMARY, KEY)),
     "ack": (lambda message: open_ack(message, PUBLIC), seal_ack(ACK, KEY)),
+    "ack with a head": (
+        lambda message: open_ack(message, PUBLIC),
+        seal_ack(ACK_WITH_HEAD, KEY),
+    ),
+    "hello": (lambda message: open_hello(message, PUBLIC), seal_hello(HELLO, KEY)),
     "notice": (lambda message: open_answer(message, PUBLIC), seal_notice(NOTICE, KEY)),
     "order": (open_instruction, sign_instruction(ORDER, KEY).encode()),
 }
 MESSAGE = pytest.mark.parametrize(("read", "message"), MESSAGES.values(), ids=MESSAGES)
 DECODER = pytest.mark.parametrize(
     "decode",
-    [decode_frame, decode_ack, decode_notice, parse_instruction],
-    ids=["frame", "ack", "notice", "order"],
+    [decode_frame, decode_ack, decode_hello, decode_notice, parse_instruction],
+    ids=["frame", "ack", "hello", "notice", "order"],
 )
 
 Reader = Callable[[bytes], Any]
@@ -109,7 +117,7 @@ Reader = Callable[[bytes], Any]
 
 @MESSAGE
 def test_the_untouched_message_is_read(read: Reader, message: bytes) -> None:
-    assert read(message) in (FRAME, SUMMARY, ACK, NOTICE, ORDER)
+    assert read(message) in (FRAME, SUMMARY, ACK, ACK_WITH_HEAD, HELLO, NOTICE, ORDER)
 
 
 @MESSAGE
@@ -145,6 +153,8 @@ def test_every_byte_too_many_or_missing_is_refused(read: Reader, message: bytes)
         pytest.param(encode_frame(FRAME), decode_frame, id="frame"),
         pytest.param(encode_frame(SUMMARY), decode_frame, id="summary"),
         pytest.param(encode_ack(ACK), decode_ack, id="ack"),
+        pytest.param(encode_ack(ACK_WITH_HEAD), decode_ack, id="ack with a head"),
+        pytest.param(encode_hello(HELLO), decode_hello, id="hello"),
         pytest.param(encode_notice(NOTICE), decode_notice, id="notice"),
     ],
 )

@@ -1,7 +1,9 @@
 """An ack: the backend's signed receipt, the only thing that lets a gateway forget a frame.
 
-Its payload is a CBOR map: 1 type (2), 2 version (1), 3 device id, 4 chain id, 5 next_seq,
-6 verdicts, each [seq, index, reason] for a reading that was not simply accepted.
+Its payload is a CBOR map: 1 type (2), 2 version (1 or 2), 3 device id, 4 chain id, 5 next_seq,
+6 verdicts, each [seq, index, reason] for a reading that was not simply accepted. Version 2 has
+7 head besides: the hash of the last frame that it covers, so that a gateway sees whether it is its
+own. Gateways of version 0.2 and before take version 1 only; the others say so in a `hello`.
 """
 
 from __future__ import annotations
@@ -16,28 +18,32 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 
 from gridtokenx_wire import cbor, cose
 from gridtokenx_wire.errors import WireError
-from gridtokenx_wire.frame import CHAIN_ID_BYTES, MAX_READINGS_PER_FRAME
+from gridtokenx_wire.frame import CHAIN_ID_BYTES, HASH_BYTES, MAX_READINGS_PER_FRAME
 from gridtokenx_wire.keys import DEVICE_ID_BYTES
 from gridtokenx_wire.verdict import Reason, Verdict
 
 MAX_VERDICTS = 10_000
 _TYPE = 2
-_VERSION = 1
+_VERSION, _VERSION_WITH_HEAD = 1, 2
 _KEYS = frozenset(range(1, 7))
-_HEAD = bytes((0xA0 | len(_KEYS), 1, _TYPE, 2, _VERSION))
+_KEYS_WITH_HEAD = frozenset(range(1, 8))
+_BEGINNING = bytes((0xA0 | len(_KEYS), 1, _TYPE, 2, _VERSION))
+_BEGINNING_WITH_HEAD = bytes((0xA0 | len(_KEYS_WITH_HEAD), 1, _TYPE, 2, _VERSION_WITH_HEAD))
 _REASONS = frozenset(map(int, Reason))
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Every frame of `chain` with a seq below `next_seq` is stored for good.
 
-    `verdicts` speak of the frames that this ack is the first to cover.
+    `verdicts` speak of the frames that this ack is the first to cover. `head` is what the frame
+    `next_seq` has to name as `prev`; it is empty in an ack of version 1.
     """
 
     device: bytes
     chain: bytes
     next_seq: int
     verdicts: list[Verdict]
+    head: bytes = b""
 
 
 def encode_ack(ack: Ack) -> bytes:
@@ -48,16 +54,24 @@ def encode_ack(ack: Ack) -> bytes:
     if len(ack.verdicts) > MAX_VERDICTS:
         raise WireError(f"expected at most {MAX_VERDICTS} verdicts in an ack")
     verdicts = [[verdict.seq, verdict.index, int(verdict.reason)] for verdict in ack.verdicts]
-    return cbor.encode(
-        {1: _TYPE, 2: _VERSION, 3: ack.device, 4: ack.chain, 5: ack.next_seq, 6: verdicts}
-    )
+    version = _VERSION_WITH_HEAD if ack.head else _VERSION
+    fields = {1: _TYPE, 2: version, 3: ack.device, 4: ack.chain, 5: ack.next_seq, 6: verdicts}
+    if ack.head:
+        fields[7] = ack.head
+    return cbor.encode(fields)
 
 
 def decode_ack(payload: bytes) -> Ack:
     """Return the content of a payload whose signature has been verified. Raises WireError."""
-    if not payload.startswith(_HEAD):
-        raise WireError("expected an ack of version 1")
-    fields = cbor.decode_map(payload, _KEYS)
+    if payload.startswith(_BEGINNING):
+        fields, head = cbor.decode_map(payload, _KEYS), b""
+    elif payload.startswith(_BEGINNING_WITH_HEAD):
+        fields = cbor.decode_map(payload, _KEYS_WITH_HEAD)
+        head = fields[7]
+        if type(head) is not bytes or len(head) != HASH_BYTES:
+            raise WireError("expected a head")
+    else:
+        raise WireError("expected an ack of version 1 or 2")
     device, chain, next_seq, verdicts = fields[3], fields[4], fields[5], fields[6]
     if type(device) is not bytes or len(device) != DEVICE_ID_BYTES:
         raise WireError("expected a device id")
@@ -72,6 +86,7 @@ def decode_ack(payload: bytes) -> Ack:
         chain=chain,
         next_seq=next_seq,
         verdicts=[_verdict(entry) for entry in verdicts],
+        head=head,
     )
 
 

@@ -60,5 +60,5 @@ async def put_frames(
         duplicates=outcome.duplicates,
         refused=outcome.refusal.value if outcome.refusal else "",
         next_seq=known.next_seq if known else 0,
-        acks=[ack.hex() for _, ack in backend.intake.sealed_acks(outcome.results)],
+        acks=[backend.intake.seal(ack).hex() for ack in outcome.acks()],
     )

@@ -91,7 +91,7 @@ def put(
     """
     header, readings, thinned = check_file(path)
     device = device_text(header.device)
-    frames = accepted = duplicates = next_seq = 0
+    frames = accepted = duplicates = next_seq = acked = 0
     receipts: list[bytes] = []
     try:
         with path.open("rb") as stream:
@@ -102,13 +102,13 @@ def put(
                 frames += len(batch)
                 accepted += answer["accepted"]
                 duplicates += answer["duplicates"]
-                next_seq = answer["next_seq"]
+                next_seq, acked = answer["next_seq"], min(answer["next_seq"], reached)
                 if answer["refused"]:
                     raise ImportRefused(f"{path}: refused by the backend: {answer['refused']}")
                 progress(reached, header.next_seq)
     finally:
         if receipts:
-            _write_acks(acks, header, next_seq, receipts)
+            _write_acks(acks, header, acked, receipts)
     return ImportReport(
         device=device,
         frames=frames,

@@ -19,8 +19,10 @@ from gridtokenx_backend.journal.port import Journal
 from gridtokenx_backend.signatures.verifier import Verifier
 from gridtokenx_backend.signatures.verify_worker import SignatureJob
 from gridtokenx_wire import cose
+from gridtokenx_wire.ack import Ack
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.frame import MAX_FRAME_BYTES, decode_frame
+from gridtokenx_wire.hello import Hello, decode_hello, is_hello
 from gridtokenx_wire.keys import device_text
 
 
@@ -54,6 +56,7 @@ class FrameIntake:
         self._writer = writer
         self._verifier = verifier
         self._signer = signer
+        self._with_head: set[bytes] = set()
 
     @property
     def devices(self) -> Mapping[bytes, Device]:
@@ -62,11 +65,11 @@ class FrameIntake:
 
     async def check(
         self, frames: Sequence[tuple[Device | None, bytes]]
-    ) -> list[FrameInput | FrameRefusal]:
+    ) -> list[FrameInput | Hello | FrameRefusal]:
         """Return for each frame, in order, the input for the core or why it cannot be one.
 
-        A frame comes with the device that it is said to be of, None if nobody knows it. Signatures
-        are checked beside the event loop.
+        A frame comes with the device that it is said to be of, None if nobody knows it. Among the
+        frames may be a gateway's hello. Signatures are checked beside the event loop.
         """
         found = [_candidate(device, message) for device, message in frames]
         jobs = [each.job for each in found if isinstance(each, _Candidate)]
@@ -78,14 +81,16 @@ class FrameIntake:
             for each in found
         ]
 
-    def _dated(self, decoded: FrameInput | FrameRefusal) -> FrameInput | FrameRefusal:
+    def _dated(
+        self, decoded: FrameInput | Hello | FrameRefusal
+    ) -> FrameInput | Hello | FrameRefusal:
         """Return what was decoded, unless it contradicts a clock that nobody vouches for.
 
         Readings that are refused for their time are acked, and the gateway deletes them. Where it
         may be this server that is wrong, they have to stay.
         """
         guard = self._writer.guard
-        if guard is None or isinstance(decoded, FrameRefusal):
+        if guard is None or not isinstance(decoded, FrameInput):
             return decoded
         frame = decoded.frame
         times = frame.time_ms
@@ -100,6 +105,10 @@ class FrameIntake:
         latest_ms = now_ms + limits.future_tolerance_ms
         is_timely = earliest_ms <= min(times) and max(times) <= latest_ms
         return decoded if is_timely else FrameRefusal.CLOCK_IN_DOUBT
+
+    def greet(self, hello: Hello) -> None:
+        """Take what a gateway says of itself: from here on its acks name the head."""
+        self._with_head.add(hello.device)
 
     def enqueue(self, inputs: Sequence[FrameInput]) -> asyncio.Future[list[Committed]]:
         """Return what becomes of these inputs once it is durable. Raises Overloaded at once."""
@@ -121,9 +130,19 @@ class FrameIntake:
         await self._writer.submit([ForkInput(input_.raw, input_.frame)])
         return refused
 
-    def sealed_acks(self, results: Iterable[Result]) -> list[tuple[str, bytes]]:
-        """Return the signed acks that these results call for, each with its device's name."""
-        return [(device_text(ack.device), self._signer.seal(ack)) for ack in acks_of(results)]
+    def sealed_acks(
+        self, results: Iterable[Result], inputs: Iterable[FrameInput]
+    ) -> list[tuple[str, bytes]]:
+        """Return the signed acks that these results call for, each with its device's name.
+
+        `inputs` are those of the results, in their order.
+        """
+        acks = acks_of(results, inputs, self._with_head)
+        return [(device_text(ack.device), self._signer.seal(ack)) for ack in acks]
+
+    def seal(self, ack: Ack) -> bytes:
+        """Return an ack, signed."""
+        return self._signer.seal(ack)
 
 
 def _candidate(device: Device | None, message: bytes) -> _Candidate | FrameRefusal:
@@ -139,11 +158,14 @@ def _candidate(device: Device | None, message: bytes) -> _Candidate | FrameRefus
     return _Candidate(device=device.id, message=message, payload=payload, job=job)
 
 
-def _decode(candidate: _Candidate, *, is_valid: bool) -> FrameInput | FrameRefusal:
+def _decode(candidate: _Candidate, *, is_valid: bool) -> FrameInput | Hello | FrameRefusal:
     """Return the input of a frame whose signature was checked, or why it cannot be one."""
     if not is_valid:
         return FrameRefusal.BAD_SIGNATURE
     try:
+        if is_hello(candidate.payload):
+            hello = decode_hello(candidate.payload)
+            return hello if hello.device == candidate.device else FrameRefusal.WRONG_DEVICE
         frame = decode_frame(candidate.payload)
     except WireError:
         return FrameRefusal.MALFORMED

@@ -25,6 +25,7 @@ from gridtokenx_backend.ingest.frame_log import FrameLog
 from gridtokenx_backend.ingest.mqtt_packets import Publication
 from gridtokenx_backend.ingest.mqtt_source import FrameSource
 from gridtokenx_backend.ingest.state_notices import StateNotices
+from gridtokenx_wire.hello import Hello
 from gridtokenx_wire.keys import device_text, parse_device
 from gridtokenx_wire.topics import device_of_frames_topic
 
@@ -38,7 +39,7 @@ class _Checking(msgspec.Struct, frozen=True, kw_only=True):
 
     messages: Sequence[Publication]
     frames: Sequence[Publication]
-    checked: asyncio.Task[list[FrameInput | FrameRefusal]]
+    checked: asyncio.Task[list[FrameInput | Hello | FrameRefusal]]
 
 
 class _Submitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,9 +112,12 @@ class MqttIntake:
             )
 
     def _accepted(
-        self, messages: Sequence[Publication], checked: Sequence[FrameInput | FrameRefusal]
+        self, messages: Sequence[Publication], checked: Sequence[FrameInput | Hello | FrameRefusal]
     ) -> list[FrameInput]:
-        """Return the frames that passed the check and spend their budget; count the others."""
+        """Return the frames that passed the check and spend their budget; count the others.
+
+        A hello is taken at once, so that the acks of the frames behind it are as it wants them.
+        """
         inputs: list[FrameInput] = []
         sizes: Counter[bytes] = Counter()
         readings: Counter[bytes] = Counter()
@@ -121,6 +125,9 @@ class MqttIntake:
             if isinstance(each, FrameRefusal):
                 self.dropped[each] += 1
                 self._log.dropped(each, device_of_frames_topic(message.topic))
+            elif isinstance(each, Hello):
+                self._intake.greet(each)
+                sizes[each.device] += len(message.payload)
             else:
                 inputs.append(each)
                 sizes[each.frame.device] += len(each.raw)
@@ -163,7 +170,7 @@ class MqttIntake:
                     self._note_refused(input_, result)
                 elif input_.frame.gap is not None and input_.frame.left_out:
                     self._log.left_out(input_.frame)
-            for device, ack in self._intake.sealed_acks(results):
+            for device, ack in self._intake.sealed_acks(results, batch.inputs):
                 self._source.send_ack(device, ack)
             self._source.release(batch.messages)
 
@@ -185,5 +192,5 @@ class MqttIntake:
             input_, refused = await self._suspects.get()
             with suppress(JournalUnavailable, Overloaded):  # the gateway sends it again
                 settled = await self._intake.settle(input_, refused)
-                for device, ack in self._intake.sealed_acks([settled]):
+                for device, ack in self._intake.sealed_acks([settled], [input_]):
                     self._source.send_ack(device, ack)

@@ -293,8 +293,7 @@ class Gateway:
 
     async def _replace_uplink(self, uplink: Uplink) -> None:
         await self._supervisor.stop("uplink", _STOP_UPLINK_S)
-        uplink.counts = self.uplink.counts
-        uplink.acked_at_s = self.uplink.acked_at_s
+        uplink.go_on_from(self.uplink)
         self.uplink = uplink
         self._start_uplink()
 

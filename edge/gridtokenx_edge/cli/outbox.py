@@ -32,6 +32,7 @@ from gridtokenx_edge.store.outbox_errors import (
 )
 from gridtokenx_edge.store.outbox_reader import OutboxSnapshot, Progress, open_snapshot
 from gridtokenx_edge.uplink.ack_file import leave_acks, read_acks
+from gridtokenx_wire.ack import Ack
 from gridtokenx_wire.errors import KeyFileError, WireError
 from gridtokenx_wire.keys import device_id, device_text, load_private_key
 
@@ -136,14 +137,15 @@ def acked(
     ack_keys = [Ed25519PublicKey.from_public_bytes(each) for each in loaded.backend.ack_key]
     try:
         content = file.read_bytes()
-        next_seq = max(ack.next_seq for ack in read_acks(file, ack_keys, device, chain))
+        newest = max(read_acks(file, ack_keys, device, chain), key=lambda ack: ack.next_seq)
     except OSError as error:
         fail(f"{file}: cannot be read: {error.strerror}")
     except WireError as error:
         fail(f"{file}: {error}")
+    next_seq = newest.next_seq
     if next_seq > before:
         fail(f"{file}: expected acks of this outbox up to {before}, got {next_seq}")
-    handed_over = not asyncio.run(_discard(paths, key, next_seq))
+    handed_over = not asyncio.run(_discard(paths, key, newest))
     if handed_over:
         try:
             leave_acks(paths.outbox, content)
@@ -194,12 +196,14 @@ def _report_broken(paths: Paths, reason: str, *, as_json: bool) -> NoReturn:
     raise typer.Exit(FINDING)
 
 
-async def _discard(paths: Paths, key: Ed25519PrivateKey, next_seq: int) -> bool:
+async def _discard(paths: Paths, key: Ed25519PrivateKey, ack: Ack) -> bool:
     """Delete the frames that are acked. Returns False if an agent has the outbox open."""
     outbox = Outbox(paths.outbox, key)
     try:
         await outbox.open()
-        await outbox.discard_below(next_seq)
+        if ack.head and ack.head != await outbox.head_before(ack.next_seq):
+            fail(f"expected an ack of this outbox's own frame {ack.next_seq - 1}")
+        await outbox.discard_below(ack.next_seq)
     except OutboxUnavailableError as fault:
         fail(str(fault))
     except OutboxRefusedError as refusal:

@@ -34,6 +34,7 @@ from gridtokenx_wire.frame import (
     frame_hash,
     seal_frame,
 )
+from gridtokenx_wire.hello import Hello, seal_hello
 from gridtokenx_wire.keys import device_id
 from gridtokenx_wire.reading import Reading
 from gridtokenx_wire.sqlite_thread import SqliteDamaged, SqliteFault, SqliteThread
@@ -124,6 +125,22 @@ class Outbox:
             except OutboxUnavailableError:
                 await self._give_up()
                 raise
+
+    async def head_before(self, seq: int) -> bytes:
+        """Return what the frame `seq` names, or has to name, as `prev`; empty if nobody knows.
+
+        It is known of the frames that are stored, but not within a summary. Raises
+        OutboxUnavailableError, OutboxRefusedError.
+        """
+        async with self._busy:
+            if seq == self.next_seq:
+                return self._prev
+            thread = await self._open()
+            return await self._call(thread, lambda db: outbox_file.read_head_before(db, seq))
+
+    def hello(self) -> bytes:
+        """Return what this gateway says when it has connected, signed."""
+        return seal_hello(Hello(device=self.device, chain=self.chain), self._key)
 
     async def discard_below(self, next_seq: int) -> None:
         """Let go of the frames that a verified ack covers: those below `next_seq`.

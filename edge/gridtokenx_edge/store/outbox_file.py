@@ -17,7 +17,14 @@ from gridtokenx_edge.store import outbox_schema as schema
 from gridtokenx_edge.store.clock_status import ClockMark
 from gridtokenx_edge.store.outbox_errors import OutboxRefusedError
 from gridtokenx_edge.store.outbox_schema import read_frames
-from gridtokenx_wire.frame import CHAIN_ID_BYTES, GENESIS_PREV, frame_hash
+from gridtokenx_wire import cose
+from gridtokenx_wire.frame import (
+    CHAIN_ID_BYTES,
+    GENESIS_PREV,
+    decode_frame,
+    frame_hash,
+    head_after,
+)
 from gridtokenx_wire.keys import device_text
 from gridtokenx_wire.sqlite_thread import transaction
 
@@ -79,6 +86,19 @@ def read_chain(database: sqlite3.Connection, path: Path) -> StoredChain:
         head_hash=frame_hash(head.message),
         clock_mark=mark,
     )
+
+
+def read_head_before(database: sqlite3.Connection, seq: int) -> bytes:
+    """Return what the frame `seq` names, or has to name, as `prev`; empty if no frame tells."""
+    for frame in read_frames(database, seq - 1, 1):
+        if frame.seq == seq - 1 and frame.first_seq == frame.seq:
+            return frame_hash(frame.message)
+        opened = decode_frame(cose.split(frame.message)[2])
+        if frame.seq == seq - 1:
+            return head_after(opened, frame.message)
+        if frame.first_seq == seq:
+            return opened.prev
+    return b""
 
 
 def insert_frame(

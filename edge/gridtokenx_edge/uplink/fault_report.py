@@ -71,6 +71,16 @@ class FaultReport:
         do = BrokerFault.NOT_AUTHORISED.do
         self.faults.warn("status_denied", reason=str(error), do=do)
 
+    def forked(self, seq: int) -> None:
+        """Tell that the backend acks another frame than this gateway has. Nothing is deleted."""
+        trouble = self.troubles.forked(seq)
+        self.faults.error("forked", reason=trouble.reason, do=trouble.do, seq=seq)
+
+    def unforked(self, next_seq: int) -> None:
+        """Note that the backend has this gateway's own frames below `next_seq`."""
+        if self.troubles.unforked(next_seq):
+            self.faults.over("forked")
+
     def acked(self, ack: Ack, effect: AckEffect) -> bool:
         """Tell what an ack says that does not simply cover more frames. Return whether it says that
         the gateway is active again.
@@ -86,7 +96,10 @@ class FaultReport:
                     self.faults.over("ack_overdue", silence.name)
                 for fault in ("backend_ahead", "backend_behind"):
                     self.faults.over(fault)
+                if not ack.head:
+                    self.unforked(ack.next_seq)
             case AckEffect.BEYOND_HEAD:
+                self.troubles.ahead(ack.next_seq - 1)
                 self.faults.error(
                     "backend_ahead",
                     reason="expected an ack of this outbox; was an old copy put back?",

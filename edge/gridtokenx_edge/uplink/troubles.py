@@ -26,6 +26,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     do: str
 
 
+FORKED = "forked"
 FRAMES_DENIED = Trouble(
     name="frames_denied",
     reason="the broker drops this gateway's frames: its access list does not allow them",
@@ -44,6 +45,10 @@ NO_ACK = Trouble(
         " broker's access list keeps the acks from this device: ask the operator"
     ),
 )
+_COPIED = (
+    "is another gateway or agent running with a copy of this key, or was an old outbox put back?"
+    " Stop it, and ask the operator. The frames are kept"
+)
 SILENCES = (FRAMES_DENIED, NOBODY_LISTENS, NO_ACK)
 
 
@@ -55,10 +60,36 @@ class Troubles:
         self._calm_after_s = 0.0
         self._silence: Trouble | None = None
         self._puback: int | None = None
+        self._fork: Trouble | None = None
+        self._fork_seq = 0
 
     @property
     def current(self) -> Trouble | None:
-        return self._broker or self._silence
+        return self._fork or self._broker or self._silence
+
+    def forked(self, seq: int) -> Trouble:
+        """Note that the backend acks another frame `seq` than this gateway has."""
+        reason = f"the backend has another frame {seq} under this gateway's key, not this gateway's"
+        return self._note_fork(seq, reason)
+
+    def ahead(self, seq: int) -> Trouble:
+        """Note that the backend acks a frame `seq` that this gateway never made."""
+        reason = f"the backend has a frame {seq} under this gateway's key that it never made"
+        return self._note_fork(seq, reason)
+
+    def unforked(self, next_seq: int) -> bool:
+        """Note that the backend has this gateway's frames below `next_seq`. Return whether that
+        ends a fork.
+        """
+        if self._fork is None or next_seq <= self._fork_seq:
+            return False
+        self._fork = None
+        return True
+
+    def _note_fork(self, seq: int, reason: str) -> Trouble:
+        self._fork = Trouble(name=FORKED, reason=reason, do=_COPIED)
+        self._fork_seq = seq
+        return self._fork
 
     def broker_lost(self, fault: BrokerFault, reason: str, steady_s: float) -> Trouble:
         """Note that the connection was lost or not made. A later one must last for `steady_s`

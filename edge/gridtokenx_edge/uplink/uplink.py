@@ -7,11 +7,9 @@ import random
 import secrets
 import ssl
 import time
-from collections import Counter
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gridtokenx_edge.config.edge_config import EdgeConfig, Paths
@@ -20,7 +18,7 @@ from gridtokenx_edge.progress import Beat, no_beat
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.store.outbox_schema import StoredFrame
-from gridtokenx_edge.uplink.ack_file import open_answer_by_any, read_acks, waiting_acks
+from gridtokenx_edge.uplink.ack_intake import AckIntake, UplinkCounts
 from gridtokenx_edge.uplink.broker_faults import BrokerFault
 from gridtokenx_edge.uplink.fault_report import FaultReport
 from gridtokenx_edge.uplink.mqtt import (
@@ -33,26 +31,15 @@ from gridtokenx_edge.uplink.presence import Presence
 from gridtokenx_edge.uplink.reconnect import Reconnect
 from gridtokenx_edge.uplink.troubles import Trouble
 from gridtokenx_edge.uplink.window import Window
-from gridtokenx_wire.ack import Ack
 from gridtokenx_wire.clock import Clock
-from gridtokenx_wire.errors import ConfigError, WireError
+from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.keys import device_text
-from gridtokenx_wire.state_notice import StateNotice
 from gridtokenx_wire.topics import acks_topic, frames_topic, status_topic
 
 # So many frames are in memory at a time on their way to the broker.
 _READ_AHEAD = 16
 # This is the longest wait. After it the loop comes round, which shows that it is not stuck.
 _LONGEST_WAIT_S = 15.0
-
-
-class UplinkCounts(msgspec.Struct, kw_only=True):
-    """What happened since the start, for the log and the status page."""
-
-    sent: int = 0
-    acked: int = 0
-    resent: int = 0
-    verdicts: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 class Uplink:
@@ -77,10 +64,11 @@ class Uplink:
         self._broker = Broker(
             host=config.broker.host, port=config.broker.port, tls=_tls(config, paths)
         )
-        self._ack_keys = [Ed25519PublicKey.from_public_bytes(key) for key in config.backend.ack_key]
         self._max_unacked = config.uplink.max_unacked_frames
         self._window = Window(self._max_unacked, config.uplink.ack_timeout_s, random.random)
         self._report = FaultReport(log, self._window)
+        keys = [Ed25519PublicKey.from_public_bytes(key) for key in config.backend.ack_key]
+        self._acks = AckIntake(outbox, paths.outbox, keys, self._window, self._report)
         self._device = device_text(outbox.device)
         self._frames_topic = frames_topic(config.site.community, self._device)
         self._acks_topic = acks_topic(config.site.community, self._device)
@@ -95,12 +83,8 @@ class Uplink:
         self.drained = asyncio.Event()
         """It is set once every frame that the outbox then held was acked."""
         self._highest_sent = 0
-        self._ack_file = waiting_acks(paths.outbox)
-        self.counts = UplinkCounts()
         self.is_connected = False
         self._connected_at_s = 0.0
-        self.acked_at_s: float | None = None
-        """When the last valid ack came, in monotonic seconds."""
 
     def sealed(self, head: int) -> None:
         """Note that the outbox holds frames up to `head` - 1."""
@@ -111,6 +95,21 @@ class Uplink:
         """End `run` soon. What may be sent is sent first, and the status says offline."""
         self._is_stopping = True
         self._wake.set()
+
+    def go_on_from(self, former: Uplink) -> None:
+        """Count on from an uplink of the same outbox that this one replaces."""
+        self._acks.counts = former.counts
+        self._acks.acked_at_s = former.acked_at_s
+
+    @property
+    def counts(self) -> UplinkCounts:
+        """What happened since the start."""
+        return self._acks.counts
+
+    @property
+    def acked_at_s(self) -> float | None:
+        """When the last valid ack came, in monotonic seconds."""
+        return self._acks.acked_at_s
 
     @property
     def unacked(self) -> int:
@@ -140,11 +139,14 @@ class Uplink:
         reconnect = Reconnect(self._longest_retry_s, random.random)
         while not self._is_stopping:
             self._beat()
-            await self._take_ack_file()
+            await self._acks.take_file()
+            await self._discard()
             connection = self._connection()
             try:
                 await connection.open()
+                self._acks.connected()
                 await connection.subscribe(self._acks_topic)
+                self._say_hello(connection)
                 await self._look_for_rival(connection)
                 await self._say(connection, self._presence.birth(self._clock.now_ms()))
                 self._report_connected()
@@ -152,6 +154,7 @@ class Uplink:
                 await self._say(connection, self._presence.farewell)
                 await connection.disconnect()
             except MqttError as error:
+                await self._acks.work()  # what came before the end counts
                 self._presence.ended(was_connected=self.is_connected)
                 self._report.standing.disconnected()
                 fault = self._report.lost(error, self._lasted_s)
@@ -186,6 +189,10 @@ class Uplink:
         except PublicationDeniedError as error:
             self._report.status_denied(error)
 
+    def _say_hello(self, connection: MqttConnection) -> None:
+        """Tell the backend which acks this gateway takes. Raises MqttError."""
+        connection.publish(self._frames_topic, self._outbox.hello(), self._qos)
+
     @property
     def _lasted_s(self) -> float:
         """For how long there has been a connection; 0 where there is none."""
@@ -217,6 +224,7 @@ class Uplink:
             self._beat()
             self._wake.clear()
             self._report.troubles.lasted(self._lasted_s)
+            await self._take_acks(connection)
             if self._window.expire(time.monotonic()):
                 self._report.overdue()
             await self._send(connection)
@@ -248,6 +256,7 @@ class Uplink:
     async def _send(self, connection: MqttConnection) -> None:
         """Send what there is room for now. When acks come meanwhile, there is room for more."""
         for _ in range(0, self._window.room, _READ_AHEAD):
+            await self._take_acks(connection)
             if not (count := min(_READ_AHEAD, self._window.room)):
                 return
             if not (frames := await self._frames(self._window.sent, count)):
@@ -262,6 +271,10 @@ class Uplink:
                     self.counts.resent += frame.seq < self._highest_sent
                     self._highest_sent = max(self._highest_sent, frame.seq + 1)
 
+    async def _take_acks(self, connection: MqttConnection) -> None:
+        if await self._acks.work():
+            self._say_hello(connection)
+
     async def _frames(self, first_seq: int, count: int) -> list[StoredFrame]:
         """Read frames from the disk. What cannot be read now is sent after the ack's time-out."""
         try:
@@ -272,7 +285,7 @@ class Uplink:
 
     async def _discard(self) -> None:
         try:
-            await self._outbox.discard_below(self._window.base)
+            await self._outbox.discard_below(self._acks.covered)
         except (OutboxUnavailableError, OutboxRefusedError) as fault:
             self._report.faults.error("outbox_unavailable", reason=str(fault))
         self._window.discarded(self._outbox.oldest_seq)
@@ -292,59 +305,8 @@ class Uplink:
             self._report.rival()
         if topic != self._acks_topic:
             return
-        try:
-            ack = open_answer_by_any(payload, self._ack_keys)
-        except WireError as error:
-            self._report.faults.warn("ack_ignored", reason=str(error))
-            return
-        if isinstance(ack, StateNotice):
-            self._take_notice(ack)
-            return
-        if ack.device != self._outbox.device or ack.chain != self._outbox.chain:
-            self._report.faults.warn(
-                "ack_ignored", reason="expected an ack for this device and chain"
-            )
-            return
-        self.acked_at_s = time.monotonic()
-        self._apply(ack)
+        self._acks.take_message(payload)
         self._wake.set()
-
-    def _take_notice(self, notice: StateNotice) -> None:
-        """Take what the backend says of this gateway. It lets go of no frame."""
-        standing = self._report.standing
-        if notice.device != self._outbox.device or not standing.take(notice):
-            return
-        if standing.trouble:
-            self._window.hold(time.monotonic() + standing.wait_s)
-        else:
-            self._window.release()
-        self._report.stands()
-        self._wake.set()
-
-    async def _take_ack_file(self) -> None:
-        """Take the acks of an ack file, which `outbox acked` has put beside the outbox."""
-        path, outbox = self._ack_file, self._outbox
-        if not path.exists():
-            return
-        try:
-            acks = read_acks(path, self._ack_keys, outbox.device, outbox.chain)
-            path.unlink()
-        except (WireError, OSError) as error:
-            self._report.faults.warn("carried_acks_ignored", reason=str(error))
-            return
-        for ack in acks:
-            self._apply(ack)
-        self._log.info("carried_acks_taken", next_seq=acks[-1].next_seq, unacked=self.unacked)
-        await self._discard()
-
-    def _apply(self, ack: Ack) -> None:
-        window = self._window
-        before = window.base
-        effect = window.acked(ack.next_seq, time.monotonic())
-        self.counts.acked += max(0, window.base - before)
-        if self._report.acked(ack, effect):
-            window.release()
-        self._report.verdicts(ack, self.counts.verdicts)
 
 
 def _tls(config: EdgeConfig, paths: Paths) -> ssl.SSLContext | None:

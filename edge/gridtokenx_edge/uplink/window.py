@@ -95,6 +95,11 @@ class Window:
             self._held_until_s = None
             self._end_probing()
 
+    def ask(self) -> None:
+        """Send the oldest frame again by itself, so that an ack answers it."""
+        self._go_back(self.base)
+        self._is_probing = True
+
     @property
     def wake_s(self) -> float | None:
         """When `expire` is to be asked next, or None if only an event can change anything."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.backend.village import private_key
+from tests.backend.village import NTP, private_key
 
+from gridtokenx_backend.core.messages.inputs import FrameInput
 from gridtokenx_backend.core.messages.outcomes import (
     FrameAccepted,
     FrameRefused,
@@ -15,7 +16,9 @@ from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.ingest.acks import AckSigner, acks_of
 from gridtokenx_wire.ack import MAX_VERDICTS, Ack, open_ack
 from gridtokenx_wire.errors import WireError
+from gridtokenx_wire.frame import build_frame, frame_hash
 from gridtokenx_wire.keys import raw_private_seed, raw_public_key
+from gridtokenx_wire.reading import Reading
 from gridtokenx_wire.verdict import Reason, Verdict
 
 A, B = b"A" * 16, b"B" * 16
@@ -153,6 +156,47 @@ def test_many_duplicates_are_told_their_verdicts_once() -> None:
     remembered = [(seq, index, 1) for seq in range(16) for index in range(100)]
     acks = acks_of([refused(DUPLICATE, A, 16, *remembered) for _ in range(20)])
     assert sum(len(ack.verdicts) for ack in acks) == len(remembered)
+
+
+def frame_of(device: bytes, seq: int) -> FrameInput:
+    readings = [Reading(meter="A-1", time_ms=seq, import_uwh=0, export_uwh=0)]
+    frame = build_frame(device, CHAIN, seq, bytes(32), NTP, readings)
+    return FrameInput(b"signed %d" % seq, frame)
+
+
+def with_head(reason: FrameRefusal, device: bytes, next_seq: int, head: bytes) -> FrameRefused:
+    return FrameRefused(reason=reason, device=device, chain=CHAIN, next_seq=next_seq, head=head)
+
+
+def test_who_said_hello_is_told_the_head_of_the_newest_frame() -> None:
+    results = [stored(A, 4), stored(B, 7), stored(A, 5)]
+    inputs = [frame_of(A, 4), frame_of(B, 7), frame_of(A, 5)]
+    of_a, of_b = acks_of(results, inputs, {A})
+    assert (of_a.next_seq, of_a.head) == (6, frame_hash(b"signed 5"))
+    assert (of_b.next_seq, of_b.head) == (8, b"")
+
+
+def test_a_gap_is_told_with_the_head() -> None:
+    (ack,) = acks_of([with_head(GAP, A, 3, b"h" * 32)], [frame_of(A, 9)], {A})
+    assert (ack.next_seq, ack.head) == (3, b"h" * 32)
+
+
+def test_what_is_sent_again_is_acked_with_and_without_the_head() -> None:
+    """An older version of the gateway's program takes no ack with a head."""
+    again = with_head(DUPLICATE, A, 3, b"h" * 32)
+    acks = acks_of([again, again], [frame_of(A, 1), frame_of(A, 2)], {A})
+    assert [(ack.next_seq, ack.head) for ack in acks] == [(3, b"h" * 32), (3, b"")]
+    assert len(acks_of([again], [frame_of(A, 1)], set())) == 1
+
+
+def test_the_head_is_that_of_the_furthest_frame_whatever_the_order() -> None:
+    results = [with_head(DUPLICATE, A, 4, b"h" * 32), stored(A, 4)]
+    named, _ = acks_of(results, [frame_of(A, 3), frame_of(A, 4)], {A})
+    assert (named.next_seq, named.head) == (5, frame_hash(b"signed 4"))
+    many = [stored(A, seq, *((index, 1) for index in range(1000))) for seq in range(12)]
+    acks = acks_of(many, [frame_of(A, seq) for seq in range(12)], {A})
+    for ack in acks:
+        assert ack.head == frame_hash(b"signed %d" % (ack.next_seq - 1))
 
 
 def signer() -> AckSigner:

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 from tests.backend.parts import until
 from tests.backend.running import Site, site_in
-from tests.backend.village import Gateway, reading
+from tests.backend.village import CHAIN, Gateway, reading
 
 from gridtokenx_backend.api.views import standing_of
 from gridtokenx_backend.core.messages.inputs import DeviceCommand, device_input
+from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.core.minting.chain import KEPT_HEADS
 from gridtokenx_backend.ingest.frame_file import store_frames
 from gridtokenx_backend.journal.entry import decode_outcome
 from gridtokenx_backend.replay.replay import verify
+from gridtokenx_wire import cose
+from gridtokenx_wire.hello import Hello, encode_hello, seal_hello
 from gridtokenx_wire.reading import Reading
 from gridtokenx_wire.state_notice import GatewayState
 
@@ -31,6 +34,10 @@ def at(second: int, export_uwh: int = 0) -> Reading:
 async def _site(tmp_path: Path) -> AsyncIterator[Site]:
     async with site_in(tmp_path) as site:
         yield site
+
+
+def hello_of(gateway: Gateway) -> bytes:
+    return seal_hello(Hello(device=gateway.device, chain=CHAIN), gateway.key)
 
 
 def status_of(site: Site, gateway: Gateway) -> str:
@@ -80,6 +87,78 @@ async def test_a_frame_that_follows_another_one_than_is_stored_holds_the_device(
     await link.publish(north.next([at(1)]))
     await until(lambda: site.dropped() == {"broken_chain": 1, "held_device": 1})
     assert link.no_ack()
+
+
+async def test_an_ack_names_the_head_so_that_the_real_gateway_sees_that_it_is_not_its_own(
+    site: Site,
+) -> None:
+    """The copy is first, and the real gateway hears the ack of it on its own topic."""
+    await site.start()
+    north, copy = site.village.north, Gateway("north")
+    link = await site.link(north)
+    await link.publish(hello_of(north))
+    await link.publish(copy.next([at(0, export_uwh=9)]))
+    north.next([at(0)])
+    ack = await link.acked(1)
+    assert ack.head == copy.prev != north.prev
+
+
+async def test_who_says_no_hello_gets_acks_as_ever(site: Site) -> None:
+    await site.start()
+    north, south = site.village.north, site.village.south
+    link, other = await site.link(north), await site.link(south)
+    await other.publish(hello_of(south))
+    await link.publish(north.next([at(0)]))
+    assert (await link.acked(1)).head == b""
+    assert site.dropped() == {}
+
+
+async def test_after_a_restart_of_the_backend_acks_name_no_head_before_the_next_hello(
+    site: Site,
+) -> None:
+    await site.start()
+    north = site.village.north
+    link = await site.link(north)
+    await link.publish(hello_of(north))
+    await link.publish(north.next([at(0)]))
+    assert (await link.acked(1)).head == north.prev
+    await site.stop()
+    await site.start()
+    await link.publish(north.next([at(1)]))
+    assert (await link.acked(2)).head == b""
+    await link.publish(hello_of(north))
+    await link.publish(north.sent[-1])
+    assert [(await link.ack()).head for _ in range(2)] == [north.prev, b""]
+
+
+async def test_a_hello_that_another_device_signed_or_that_is_cut_off_says_nothing(
+    site: Site,
+) -> None:
+    await site.start()
+    north, south = site.village.north, site.village.south
+    link = await site.link(north)
+    stranger = seal_hello(Hello(device=north.device, chain=CHAIN), south.key)
+    wrong = seal_hello(Hello(device=south.device, chain=CHAIN), north.key)
+    cut_off = cose.sign(encode_hello(Hello(device=north.device, chain=CHAIN))[:-1], north.key)
+    for message in (stranger, wrong, cut_off):
+        await link.publish(message)
+    await link.publish(north.next([at(0)]))
+    assert (await link.acked(1)).head == b""
+    assert site.dropped() == {"bad_signature": 1, "wrong_device": 1, "malformed": 1}
+
+
+async def test_acks_of_a_file_cover_its_own_frames_alone(site: Site) -> None:
+    """The copy has gone on behind the frames that were in the file."""
+    backend = await site.start()
+    north, copy = site.village.north, Gateway("north")
+    device = backend.intake.devices[north.device]
+    shared = [north.next([at(second)]) for second in range(3)]
+    copy.seq, copy.prev = north.seq, north.prev
+    await store_frames([*shared, copy.next([at(3, export_uwh=9)])], device, backend.intake)
+    again = await store_frames(shared, device, backend.intake)
+    assert [ack.next_seq for ack in again.acks()] == [3]
+    behind = await store_frames([copy.seal([at(9)], seq=9)], device, backend.intake)
+    assert (behind.refusal, behind.acks()) == (FrameRefusal.GAP, [])
 
 
 async def test_a_released_gateway_is_told_at_once_and_goes_on(site: Site) -> None:
@@ -135,7 +214,7 @@ async def test_a_forked_file_is_refused_and_holds_the_device(site: Site) -> None
     forked = await store_frames([north.next([at(0)])], device, backend.intake)
     assert forked.refusal is not None
     assert forked.refusal.value == "forked"
-    assert not backend.intake.sealed_acks(forked.results)
+    assert not forked.acks()
     assert status_of(site, north) == "held"
 
 

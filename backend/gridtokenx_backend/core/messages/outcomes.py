@@ -46,9 +46,9 @@ ZoneStatus = Literal["open", "halted", "cancel_only"]
 class FrameRefused(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A frame that changed nothing and is not journaled.
 
-    `next_seq` is the number that the backend expects next in the device's chain. For a duplicate,
-    `verdicts` has the verdicts of the stored frames from its number on, as (seq, index, reason), in
-    case their ack was lost.
+    `next_seq` is the number that the backend expects next in the device's chain, and `head` is what
+    that frame has to name as `prev`. For a duplicate, `verdicts` has the verdicts of the stored
+    frames from its number on, as (seq, index, reason), in case their ack was lost.
     """
 
     reason: FrameRefusal
@@ -56,6 +56,7 @@ class FrameRefused(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     chain: bytes = b""
     next_seq: int = 0
     verdicts: list[tuple[int, int, int]] = []
+    head: bytes = b""
 
 
 class OrderRefused(msgspec.Struct, frozen=True, gc=False):

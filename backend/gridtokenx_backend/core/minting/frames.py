@@ -49,6 +49,7 @@ def apply_frame(
             chain=device.chain,
             next_seq=device.next_seq,
             verdicts=known,
+            head=device.prev,
         )
     verdicts, accepted = _judge_readings(community, frame, at_ms)
     movements, held = _mint(community, accepted, at_ms)

@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException
 import msgspec
 
 from gridtokenx_edge.commissioning.check.finding import NAMES, Finding, error, note, ok
-from gridtokenx_edge.uplink.troubles import Trouble
+from gridtokenx_edge.uplink.troubles import FORKED, Trouble
 from gridtokenx_wire.state_notice import GatewayState
 
 _TIMEOUT_S = 5.0
@@ -58,6 +58,8 @@ def finding_of(trouble: Trouble) -> str:
     """Return the name of the finding on a trouble of the agent."""
     if trouble.name in _STATES:
         return "not_taken"
+    if trouble.name == FORKED:
+        return "chain"
     return trouble.name if trouble.name in NAMES else "broker_mqtt"
 
 

@@ -21,7 +21,7 @@ from gridtokenx_edge.store.clock_status import ClockWatch
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.uplink.standing import Standing
-from gridtokenx_edge.uplink.troubles import NO_ACK, Trouble
+from gridtokenx_edge.uplink.troubles import FORKED, NO_ACK, Trouble
 from gridtokenx_edge.uplink.uplink import Uplink
 from gridtokenx_wire.ack import Ack
 from gridtokenx_wire.clock import make_clock
@@ -67,6 +67,7 @@ class _UplinkEvents:
             "broker_lost": heard.lost,
             "backend_ahead": heard.ahead,
             "backend_behind": heard.ahead,
+            "forked": heard.ahead,
         }.get(event)
         if kept is not None:
             kept.append(str(fields.get("reason", event)))
@@ -177,6 +178,8 @@ def judge_receipt(heard: UplinkResult, community: str, wait_s: float) -> list[Fi
         return [error("ack_key", "", seen, do)]
     if heard.ahead:
         do = "an old copy is in use on one side: the operator approves a new chain"
+        if heard.trouble and heard.trouble.name == FORKED:
+            do = heard.trouble.do
         return [error("chain", "", heard.ahead[0], do)]
     if heard.lost:
         do = heard.trouble.do if heard.trouble else "the broker ended the connection: see its log"

@@ -104,6 +104,7 @@ def test_a_refusal_says_where_the_chain_stands(
         chain=village.north.chain,
         next_seq=1,
         verdicts=[],
+        head=village.north.prev,
     )
 
 
