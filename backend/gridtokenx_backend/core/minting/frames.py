@@ -161,12 +161,18 @@ def _judge_readings(
         imported_uwh[which] += take(meter, time_ms, import_uwh, export_uwh)
     if accepted.reopened:
         accepted.revise_reopened()
-    for meter, of_meter_uwh in zip(meters, imported_uwh, strict=True):
-        if meter is not None:
-            community.members[meter.owner].imported_uwh += of_meter_uwh
+    _book_imports(community, meters, imported_uwh)
     sender.improbable += improbable
     community.counters.improbable += improbable
     return verdicts, accepted
+
+
+def _book_imports(
+    community: Community, meters: list[Meter | None], imported_uwh: list[int]
+) -> None:
+    for meter, of_meter_uwh in zip(meters, imported_uwh, strict=True):
+        if meter is not None:
+            community.members[meter.owner].imported_uwh += of_meter_uwh
 
 
 def _bound_meter(community: Community, sender: Device, name: str) -> Meter | None:
