@@ -82,6 +82,12 @@ _WHILE_ATTACKED = {
     "failed": "calls without an answer",
     "asked": "calls",
     "peak_mib": "highest resident memory of the backend",
+    "frames_per_s": "frames of a thousand refused readings that were stored and acked",
+    "entry_bytes": "of the journal, for each of them",
+    "mb_written_per_s": "to the disk, by the backend, counted by the kernel",
+    "order_p50_ms": "from another member's order to its durable answer, median",
+    "order_p99_ms": "the same, 99 of 100",
+    "orders": "another member's orders",
 }
 
 
@@ -224,6 +230,18 @@ def hostile(
     from bench import hostile as bench  # noqa: PLC0415
 
     _print("hostile", bench.run(seconds), as_json=as_json)
+
+
+@app.command(epilog="Example: scripts/bench refused --seconds 8")
+def refused(
+    seconds: Annotated[float, typer.Option(min=2, max=60, help="For each case.")] = 8.0,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Measure what frames of a thousand refused readings cost the disk and other members."""
+    from bench import refused as bench  # noqa: PLC0415
+
+    _print("refused", bench.run(seconds), as_json=as_json)
 
 
 def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:

@@ -252,11 +252,28 @@ class MeterReading(msgspec.Struct, frozen=True, kw_only=True):
     journal_seq: int
 
 
+class RefusedFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """A large frame of which every reading was refused: the journal has its hash and verdicts.
+
+    `verdicts` counts its readings by reason; `sha256` is that of the whole signed frame, in hex.
+    """
+
+    journal_seq: int
+    device: str
+    readings: int
+    verdicts: dict[str, int]
+    sha256: str
+
+
 class MeterReadings(msgspec.Struct, frozen=True):
-    """A meter's readings, newest first."""
+    """A meter's readings, newest first, and the frames of its gateways that are kept by their hash.
+
+    An older server keeps all frames whole and tells none.
+    """
 
     meter: str
     readings: list[MeterReading]
+    refused_frames: list[RefusedFrame] = []
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):

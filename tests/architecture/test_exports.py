@@ -34,8 +34,8 @@ PUBLIC: dict[str, str] = {
         AllCancelled Amended Api ApiProblem Balance Book BookOrder Cancelled Certificate
         CertificateChange Clearing ClearingLink ClearingSummary ClearingTrade Clearings
         Comparison Device Health Interval Level MeterIntervals MeterReading MeterReadings
-        Mistake OpenOrder Orders Placed StandingOrder StandingSet Step Summary Trade Trades
-        Wallet Withdrawal check_auction check_coupling new_id read_clearings
+        Mistake OpenOrder Orders Placed RefusedFrame StandingOrder StandingSet Step Summary
+        Trade Trades Wallet Withdrawal check_auction check_coupling new_id read_clearings
     """,
     # Applications: their commands, formats and config are public, and none of their names.
     "gridtokenx_edge": "",

@@ -7,7 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import msgspec
 import pytest
 
-from gridtokenx_backend.api import views
+from gridtokenx_backend.api import reading_views, views
 from gridtokenx_client import answers
 
 PAIRS: list[tuple[type[msgspec.Struct], type[msgspec.Struct]]] = [
@@ -25,8 +25,9 @@ PAIRS: list[tuple[type[msgspec.Struct], type[msgspec.Struct]]] = [
     (answers.StandingOrder, views.StandingOrderView),
     (answers.Orders, views.OrdersView),
     (answers.Device, views.DeviceView),
-    (answers.MeterReading, views.ReadingView),
-    (answers.MeterReadings, views.ReadingsView),
+    (answers.MeterReading, reading_views.ReadingView),
+    (answers.RefusedFrame, reading_views.RefusedFrameView),
+    (answers.MeterReadings, reading_views.ReadingsView),
 ]
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.backend.core.minting.test_refused_frames import Double
 from tests.docs.markdown import DOCS, block
 from tests.docs.test_wire_format import FRAME, GATEWAY, MEMBER, WALLET
 
@@ -157,3 +158,25 @@ def test_what_was_changed_is_found(journal: Path, statement: str, found: str) ->
 
 def test_the_operators_command_leaves_nothing_but_leaves() -> None:
     assert ERASE in PAGE
+
+
+def test_the_hashes_of_refused_frames_are_those_of_the_frames(tmp_path: Path) -> None:
+    double = Double()
+    double.apply(double.sender.first())
+    double.apply(double.sender.frame("stale"))
+
+    async def store() -> None:
+        opened = await open_journal(tmp_path / "journal.db")
+        await opened.append(double.entries, [])
+        await opened.close()
+
+    asyncio.run(store())
+    program = tmp_path / "refused.py"
+    program.write_text(block(PAGE, "python refused"))
+    command = [sys.executable, "-I", str(program), str(tmp_path / "journal.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    seq, message = double.entries[1].seq, double.sender.gateway.sent[1]
+    assert done.stdout == (
+        f"entry {seq}: frame 1 of chain {double.sender.gateway.chain.hex()}, {len(message)} bytes: "
+        f"{frame_hash(message).hex()}\n"
+    )

@@ -18,7 +18,10 @@ from gridtokenx_backend.core.messages import outcomes, settlement_outcomes
 from gridtokenx_backend.core.messages.inputs import FrameInput, configuration_input
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, Trade
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal, OrderRefusal
+from gridtokenx_backend.core.messages.refused_frames import RefusedFrame, SummaryPlace
 from gridtokenx_backend.core.messages.settlement_outcomes import SettlementRefusal
+from gridtokenx_backend.core.minting.refused_frames import SMALLEST_BYTES
+from gridtokenx_backend.core.model.held_energy import SuspectRegisters
 from gridtokenx_backend.core.model.settlement import Certificate
 from gridtokenx_backend.core.model.terms import (
     CommunitySection,
@@ -346,7 +349,7 @@ def test_leaf_hash_and_commitment_follow_from_what_the_page_shows() -> None:
 
 
 def test_the_fields_of_leaves_and_outcomes_are_those_of_the_code() -> None:
-    fields, shapes = tables(section(PAGE, "Journal entry"))
+    fields, shapes, *_ = tables(section(PAGE, "Journal entry"))
     assert [code(row[0]) for row in fields] == [*Leaf.__struct_fields__]
     told = {code(row[0]): [code(name) for name in row[1].split(", ")] for row in shapes}
     assert len(told) == len(shapes)
@@ -356,3 +359,14 @@ def test_the_fields_of_leaves_and_outcomes_are_those_of_the_code() -> None:
     }
     for kind in (Trade, settlement_outcomes.Retirement, Certificate):
         assert f"`[{', '.join(kind.__struct_fields__)}]`" in PAGE
+
+
+def test_the_fields_of_a_refused_frame_are_those_of_the_code() -> None:
+    rows = table(section(PAGE, "A refused frame"))
+    told = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    assert told == [*RefusedFrame.__struct_fields__]
+    meanings = {row[0]: row[1] for row in rows}
+    suspect = ", ".join(SuspectRegisters.__struct_fields__)
+    assert f"`[meter, [{suspect}]]`" in meanings["`suspects`"]
+    assert f"`[{', '.join(SummaryPlace.__struct_fields__)}]`" in meanings["`summary`"]
+    assert f"{SMALLEST_BYTES:,} bytes" in section(PAGE, "A refused frame")

@@ -48,6 +48,18 @@ def test_an_ack_comes_back_as_it_was(ack: Ack) -> None:
     assert open_ack(seal_ack(ack, KEY), KEY.public_key()) == ack
 
 
+@pytest.mark.parametrize("head", [b"", bytes(range(32))])
+@given(st.integers(0, 2**63 - 1), st.lists(verdicts, max_size=300))
+def test_an_ack_is_encoded_as_any_cbor_encoder_would(
+    head: bytes, next_seq: int, told: list[Verdict]
+) -> None:
+    ack = Ack(device=bytes(16), chain=bytes(8), next_seq=next_seq, verdicts=told, head=head)
+    plain = [[each.seq, each.index, int(each.reason)] for each in told]
+    version, more = (2, {7: head}) if head else (1, {})
+    fields = {1: 2, 2: version, 3: ack.device, 4: ack.chain, 5: next_seq, 6: plain, **more}
+    assert encode_ack(ack) == cbor2.dumps(fields, canonical=True)
+
+
 def test_an_ack_by_another_key_is_refused() -> None:
     with pytest.raises(WireError, match="signature by the known key"):
         open_ack(seal_ack(ACK, Ed25519PrivateKey.generate()), KEY.public_key())

@@ -30,6 +30,10 @@ _KEYS_WITH_HEAD = frozenset(range(1, 8))
 _BEGINNING = bytes((0xA0 | len(_KEYS), 1, _TYPE, 2, _VERSION))
 _BEGINNING_WITH_HEAD = bytes((0xA0 | len(_KEYS_WITH_HEAD), 1, _TYPE, 2, _VERSION_WITH_HEAD))
 _REASONS = frozenset(map(int, Reason))
+_MAP_HEADS = [cbor.encode_head(cbor.MAP, len(keys)) for keys in (_KEYS, _KEYS_WITH_HEAD)]
+_VERDICT_HEAD = cbor.encode_head(cbor.ARRAY, 3)
+_NUMBERS = [cbor.encode_head(cbor.UNSIGNED, number) for number in range(MAX_READINGS_PER_FRAME)]
+"""Indices and reasons, encoded."""
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -53,12 +57,24 @@ def encode_ack(ack: Ack) -> bytes:
     """
     if len(ack.verdicts) > MAX_VERDICTS:
         raise WireError(f"expected at most {MAX_VERDICTS} verdicts in an ack")
-    verdicts = [[verdict.seq, verdict.index, int(verdict.reason)] for verdict in ack.verdicts]
     version = _VERSION_WITH_HEAD if ack.head else _VERSION
-    fields = {1: _TYPE, 2: version, 3: ack.device, 4: ack.chain, 5: ack.next_seq, 6: verdicts}
+    first = cbor.encode({1: _TYPE, 2: version, 3: ack.device, 4: ack.chain, 5: ack.next_seq})
+    parts = [_MAP_HEADS[bool(ack.head)], first[1:], b"\x06", _encode_verdicts(ack.verdicts)]
     if ack.head:
-        fields[7] = ack.head
-    return cbor.encode(fields)
+        parts += (b"\x07", cbor.encode_head(cbor.BYTES, len(ack.head)), ack.head)
+    return b"".join(parts)
+
+
+def _encode_verdicts(verdicts: list[Verdict]) -> bytes:
+    """Return the verdicts as CBOR. There may be a thousand of a frame, so it is done by a table."""
+    parts = [cbor.encode_head(cbor.ARRAY, len(verdicts))]
+    seq, start = -1, b""
+    for verdict in verdicts:
+        if verdict.seq != seq:
+            seq = verdict.seq
+            start = _VERDICT_HEAD + cbor.encode_head(cbor.UNSIGNED, seq)
+        parts += (start, _NUMBERS[verdict.index], _NUMBERS[verdict.reason])
+    return b"".join(parts)
 
 
 def decode_ack(payload: bytes) -> Ack:

@@ -12,6 +12,12 @@ import cbor2
 
 from gridtokenx_wire.errors import WireError
 
+# RFC 8949 §3.1, major types.
+UNSIGNED = 0
+BYTES = 2
+ARRAY = 4
+MAP = 5
+
 # RFC 8746 §2.1, little endian: tag → struct format.
 UINT8 = 64
 UINT16 = 69
@@ -28,6 +34,16 @@ def encode(fields: dict[int, Any]) -> bytes:
     """
     assert list(fields) == sorted(fields)
     return cbor2.dumps(fields)
+
+
+def encode_head(major: int, number: int) -> bytes:
+    """Return the head of an item (RFC 8949 §3): a type from 0 to 7 with a number from 0 on."""
+    if number < 24:
+        return bytes((major << 5 | number,))
+    for more, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
+        if number < 1 << 8 * size:
+            return bytes((major << 5 | more,)) + number.to_bytes(size, "big")
+    raise WireError("expected a number below 2^64")
 
 
 def decode_map(payload: bytes, keys: frozenset[int]) -> dict[int, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
@@ -13,13 +15,12 @@ from gridtokenx_backend.api.market import health_of
 from gridtokenx_backend.api.openapi.operations import Access, Tag, operation
 from gridtokenx_backend.api.paging import Limit
 from gridtokenx_backend.api.problems import INSTRUCTION_REFUSALS, Problem, refused
+from gridtokenx_backend.api.reading_views import ReadingsView, ReadingView, RefusedFrameView
 from gridtokenx_backend.api.route_options import OPERATOR_COMMAND
 from gridtokenx_backend.api.texts import check_text
 from gridtokenx_backend.api.views import (
     DeviceView,
     HealthView,
-    ReadingsView,
-    ReadingView,
     standing_of,
 )
 from gridtokenx_backend.api.zone_views import MarketView
@@ -30,6 +31,7 @@ from gridtokenx_backend.core.messages.inputs import (
     oracle_input,
 )
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, MarketSwitched, OrderRefused
+from gridtokenx_backend.core.messages.refused_frames import parse_refused_frame
 from gridtokenx_backend.core.model.registry import Device, Meter
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.journal.entry import Entry, decode_outcome
@@ -90,7 +92,8 @@ async def readings(
     """Return a meter's newest readings with their verdicts, out of the frames as they were signed.
 
     Each entry of a frame names the device's entry before it. These chains are followed backwards,
-    for all devices together that may send readings of the meter.
+    for all devices together that may send readings of the meter. A large frame of which every
+    reading was refused is kept by its hash, and listed in `refused_frames`.
     """
     async with backend.writer.durable_state() as community:
         known = community.meters.get(meter)
@@ -103,14 +106,18 @@ async def readings(
             )
         heads = [device.last_entry for device in _senders(community, known)]
     found: list[ReadingView] = []
+    refused_frames: list[RefusedFrameView] = []
     for _ in range(_MAX_FRAMES_READ):
         newest = max(heads, default=0)
         entry = await backend.journal.entry(newest) if newest else None
-        if entry is None or len(found) >= limit:
+        if entry is None or max(len(found), len(refused_frames)) >= limit:
             break
-        found += _readings_in(entry, meter)
+        if entry.kind == "refused":
+            refused_frames.append(_refused_frame_in(entry))
+        else:
+            found += _readings_in(entry, meter)
         heads[heads.index(newest)] = entry.previous
-    return ReadingsView(meter=meter, readings=found[:limit])
+    return ReadingsView(meter=meter, readings=found[:limit], refused_frames=refused_frames)
 
 
 def _senders(community: Community, meter: Meter) -> list[Device]:
@@ -140,6 +147,20 @@ def _readings_in(entry: Entry, meter: str) -> list[ReadingView]:
         if reading.meter == meter
     ]
     return views[::-1]
+
+
+def _refused_frame_in(entry: Entry) -> RefusedFrameView:
+    frame = parse_refused_frame(entry.input).frame
+    verdicts: Counter[str] = Counter()
+    for reason, count in frame.verdicts:
+        verdicts[Reason(reason).label] += count
+    return RefusedFrameView(
+        journal_seq=entry.seq,
+        device=device_text(frame.device),
+        readings=frame.readings,
+        verdicts=dict(verdicts),
+        sha256=frame.frame_hash.hex(),
+    )
 
 
 class WhyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

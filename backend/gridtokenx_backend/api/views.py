@@ -280,24 +280,6 @@ class AdmissionView(msgspec.Struct, frozen=True, kw_only=True):
     followed_by: list[str]
 
 
-class ReadingView(msgspec.Struct, frozen=True, kw_only=True):
-    """A reading of a meter's registers, with the oracle's verdict."""
-
-    time_ms: int
-    import_kwh: str
-    export_kwh: str
-    power_w: int | None
-    verdict: str
-    journal_seq: int
-
-
-class ReadingsView(msgspec.Struct, frozen=True, kw_only=True):
-    """A meter's readings, newest first."""
-
-    meter: str
-    readings: list[ReadingView]
-
-
 def client_id(key: str) -> str:
     """Return the member's own id of an order, out of the core's key `wallet:id`."""
     return key.partition(":")[2]

@@ -126,7 +126,8 @@ def _head_of(journal: Path) -> JournalHead:
     with closing(connect(journal, is_readonly=True)) as db:
         last = db.execute("SELECT seq, leaf_hash, at_ms FROM journal ORDER BY seq DESC LIMIT 1")
         seq, leaf_hash, at_ms = last.fetchone() or (0, bytes(32), 0)
-        (frames,) = db.execute("SELECT count(*) FROM journal WHERE kind = 'frame'").fetchone()
+        counted = db.execute("SELECT count(*) FROM journal WHERE kind IN ('frame', 'refused')")
+        (frames,) = counted.fetchone()
         (trades,) = db.execute("SELECT count(*) FROM trade").fetchone()
     return JournalHead(seq=seq, leaf_hash=leaf_hash, at_ms=at_ms, frames=frames, trades=trades)
 

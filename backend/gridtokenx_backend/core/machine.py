@@ -7,14 +7,17 @@ from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.messages.loss_records import LossAccepted
 from gridtokenx_backend.core.messages.outcomes import (
     DevicesRetired,
+    FrameAccepted,
     OracleSwitched,
     OrderAccepted,
     OrderAmended,
+    Outcome,
     Result,
     Ticked,
     is_journaled,
 )
-from gridtokenx_backend.core.minting import corrections, forks, held_energy
+from gridtokenx_backend.core.messages.refused_frames import RefusedFrameInput
+from gridtokenx_backend.core.minting import corrections, forks, held_energy, refused_frames
 from gridtokenx_backend.core.minting.frames import apply_frame
 from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 from gridtokenx_backend.core.model.settlement import (
@@ -57,10 +60,25 @@ def apply(
     return outcome
 
 
+def kept_form(
+    community: Community, input_: inputs.Input, outcome: Outcome
+) -> tuple[inputs.Input, Outcome]:
+    """Return the input and the outcome that the journal keeps of what was applied last.
+
+    They are those that were applied, but for a large frame of which nothing was accepted: it is
+    kept by its hash. Applied in place of the frame, what is kept leads to the same state.
+    """
+    if isinstance(input_, inputs.FrameInput) and isinstance(outcome, FrameAccepted):
+        return refused_frames.keep_hash(community, input_, outcome) or (input_, outcome)
+    return input_, outcome
+
+
 def _dispatch(community: Community, input_: inputs.Input, at_ms: int) -> Result:
     match input_:
         case inputs.FrameInput():
             return apply_frame(community, input_, at_ms)
+        case RefusedFrameInput():
+            return refused_frames.apply_refused_frame(community, input_, at_ms)
         case inputs.ForkInput():
             return forks.hold(community, input_)
         case inputs.OrderInput():

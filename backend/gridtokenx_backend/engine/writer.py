@@ -33,6 +33,8 @@ from gridtokenx_backend.journal.port import Journal, Snapshot, TradeRow, trade_r
 from gridtokenx_wire.clock import Clock
 
 MAX_BATCH = 512
+MAX_BATCH_BYTES = 1 << 17
+"""A batch of more bytes would keep the core busy for long, and all others waiting."""
 MAX_QUEUED = 20_000
 _FIRST_RETRY_S = 0.1
 _LONGEST_RETRY_S = 5.0
@@ -53,7 +55,7 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The durable result of an input.
 
     `seq` is the number of its journal entry, 0 if the input changed nothing. `at_ms` is the time
-    at which the input was applied.
+    at which the input was applied. The entry may have a shorter form of both, see `kept_form`.
     """
 
     result: Result
@@ -64,12 +66,13 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class _Submission:
     """Inputs that were submitted together, and the future that gets their results."""
 
-    __slots__ = ("done", "inputs", "results")
+    __slots__ = ("done", "inputs", "results", "size")
 
     def __init__(self, inputs: Sequence[Input], done: asyncio.Future[list[Committed]]) -> None:
         self.inputs = inputs
         self.done = done
         self.results: list[Committed] = []
+        self.size = sum(len(each.raw) for each in inputs)
 
 
 class Writer:
@@ -209,18 +212,26 @@ class Writer:
     def _next_batch(self) -> list[_Submission]:
         """Remove whole submissions from the queue: at least one, else up to MAX_BATCH inputs.
 
-        What sets the clock is a batch of its own: a batch has one time.
+        They have no more than MAX_BATCH_BYTES, so that large frames keep nobody waiting. What sets
+        the clock is a batch of its own: a batch has one time.
         """
         batch: list[_Submission] = []
-        size = 0
-        while self._queue and (not batch or size + len(self._queue[0].inputs) <= MAX_BATCH):
+        count = size = 0
+        while self._queue and (not batch or self._fits(self._queue[0], count, size)):
             if batch and (_sets_clock(batch[0].inputs) or _sets_clock(self._queue[0].inputs)):
                 break
             submission = self._queue.popleft()
             batch.append(submission)
-            size += len(submission.inputs)
-        self._queued -= size
+            count += len(submission.inputs)
+            size += submission.size
+        self._queued -= count
         return batch
+
+    @staticmethod
+    def _fits(submission: _Submission, count: int, size: int) -> bool:
+        """Return whether a submission may join so many inputs and bytes in one batch."""
+        fits = count + len(submission.inputs) <= MAX_BATCH
+        return fits and size + submission.size <= MAX_BATCH_BYTES
 
     def look_at_clock(self) -> bool:
         """Return whether the clock can be believed; note it where that has changed."""
@@ -277,7 +288,8 @@ class Writer:
             seq = community.entries
             offset = len(entries) * SALT_BYTES
             salt = salts[offset : offset + SALT_BYTES]
-            entries.append(make_entry(seq, at_ms, input_, result, salt))
+            kept, outcome = machine.kept_form(community, input_, result)
+            entries.append(make_entry(seq, at_ms, kept, outcome, salt))
             trades.extend(trade_rows(seq, at_ms, result))
             return Committed(result=result, seq=seq, at_ms=at_ms)
 

@@ -21,6 +21,8 @@ from gridtokenx_wire.verdict import Reason, Verdict
 _ANSWERED = frozenset({FrameRefusal.DUPLICATE, FrameRefusal.GAP})
 """Refused frames that are answered with the end of the chain, so that the gateway goes on there."""
 
+_REASONS = {int(reason): reason for reason in Reason}
+
 
 def acks_of(
     results: Iterable[Result],
@@ -93,7 +95,8 @@ class _Acks:
     def accept(self, frame: FrameAccepted, input_: FrameInput | None) -> None:
         """Add the verdicts of a frame that is stored now."""
         verdicts = [
-            Verdict(seq=frame.seq, index=index, reason=Reason(why)) for index, why in frame.verdicts
+            Verdict(seq=frame.seq, index=index, reason=_REASONS[why])
+            for index, why in frame.verdicts
         ]
         self._add(frame, frame.seq + 1, verdicts, input_)
 
@@ -108,7 +111,7 @@ class _Acks:
             if (frame.device, seq) not in self._repeated:
                 self._repeated.add((frame.device, seq))
                 verdicts = [
-                    Verdict(seq=seq, index=index, reason=Reason(why)) for _, index, why in known
+                    Verdict(seq=seq, index=index, reason=_REASONS[why]) for _, index, why in known
                 ]
                 self._add(frame, seq + 1, verdicts, None)
         self._add(frame, frame.next_seq, [], frame.head or None)

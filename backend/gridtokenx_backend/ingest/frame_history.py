@@ -13,6 +13,7 @@ from enum import Enum
 import msgspec
 
 from gridtokenx_backend.core.messages.inputs import ForkInput, FrameInput
+from gridtokenx_backend.core.messages.refused_frames import parse_refused_frame
 from gridtokenx_backend.journal.entry import Entry
 from gridtokenx_backend.journal.port import Journal
 from gridtokenx_wire import cose
@@ -112,6 +113,8 @@ class FrameHistory:
 
 def _head(entry: Entry) -> bytes:
     """Return what the frame after this one names as `prev`."""
+    if entry.kind == "refused":
+        return parse_refused_frame(entry.input).frame.head
     try:
         return head_after(decode_frame(cose.split(entry.input)[2]), entry.input)
     except WireError:

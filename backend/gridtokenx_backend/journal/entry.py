@@ -22,6 +22,7 @@ import msgspec
 
 from gridtokenx_backend.core.messages.inputs import Input, kind_of
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, Outcome, movements_of
+from gridtokenx_backend.core.messages.refused_frames import RefusedFrameStored
 from gridtokenx_backend.core.model.ledger import Movement
 from gridtokenx_backend.core.model.rules_version import RULES_VERSION
 
@@ -109,7 +110,7 @@ def make_entry(
                 commitment=commitment,
             )
         )
-    previous = outcome.previous if isinstance(outcome, FrameAccepted) else 0
+    previous = outcome.previous if isinstance(outcome, FrameAccepted | RefusedFrameStored) else 0
     return Entry(
         seq=seq,
         at_ms=at_ms,

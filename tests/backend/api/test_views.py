@@ -331,7 +331,11 @@ async def test_readings_of_a_meter_are_shown_newest_first_with_their_verdicts(ap
     jump = _view(START_MS - 1000, "0.000000000", "500.000000000", "implausible_jump", 3)
     first = _view(START_MS - 2 * HOUR_MS, "0.000000000", "0.000000000", "accepted", 2)
     body = (await api.ask("/v1/meters/ABB-1/readings")).json()
-    assert body == {"meter": "ABB-1", "readings": [newest, jump, first]}
+    assert body == {
+        "meter": "ABB-1",
+        "readings": [newest, jump, first],
+        "refused_frames": [],
+    }
     body = (await api.ask("/v1/meters/ABB-1/readings?limit=2")).json()
     assert body["readings"] == [newest, jump]
 
@@ -339,7 +343,7 @@ async def test_readings_of_a_meter_are_shown_newest_first_with_their_verdicts(ap
 @unchanging
 async def test_a_meter_without_readings_has_none(untouched: Api) -> None:
     body = (await untouched.ask("/v1/meters/ABB-2/readings")).json()
-    assert body == {"meter": "ABB-2", "readings": []}
+    assert body == {"meter": "ABB-2", "readings": [], "refused_frames": []}
 
 
 @pytest.mark.parametrize("meter", ["ABB-9", "a%2Fb", "%00"])

@@ -169,6 +169,10 @@ FIELDS: dict[str, str] = {
     "power_w": "The power when the reading was taken, in W; null if the meter says none.",
     "verdict": "`accepted`, or why the reading was refused.",
     "readings": "The readings, newest first.",
+    "refused_frames": "Large frames of its gateways of which every reading was refused.",
+    "RefusedFrameView.readings": "How many readings it had.",
+    "RefusedFrameView.verdicts": "How many of them were refused, by reason.",
+    "sha256": "The SHA-256 of the whole signed frame, in hex.",
     "missing": "How many intervals are missing.",
     "IntervalsView.intervals": "The intervals, in order.",
     "IntervalView.quality": (

@@ -14,6 +14,7 @@ from gridtokenx_backend.core.messages.clock_records import ClockCommand
 from gridtokenx_backend.core.messages.grid_data import GridData
 from gridtokenx_backend.core.messages.loss_records import LossCommand
 from gridtokenx_backend.core.messages.period_records import PeriodCommand
+from gridtokenx_backend.core.messages.refused_frames import RefusedFrameInput, parse_refused_frame
 from gridtokenx_backend.core.model.local_time import TimeZone
 from gridtokenx_backend.core.model.settlement import SettlementCommand
 from gridtokenx_backend.core.model.terms import CommunityTerms
@@ -198,6 +199,7 @@ class TickInput(msgspec.Struct, frozen=True, gc=False):
 
 Input = (
     FrameInput
+    | RefusedFrameInput
     | ForkInput
     | OrderInput
     | ConfigurationInput
@@ -217,6 +219,7 @@ Input = (
 )
 Kind = Literal[
     "frame",
+    "refused",
     "fork",
     "order",
     "configure",
@@ -236,6 +239,7 @@ Kind = Literal[
 ]
 _KINDS: dict[type, Kind] = {
     FrameInput: "frame",
+    RefusedFrameInput: "refused",
     ForkInput: "fork",
     OrderInput: "order",
     ConfigurationInput: "configure",
@@ -350,6 +354,8 @@ def parse(kind: str, raw: bytes) -> Input:
     match kind:
         case "frame":
             return FrameInput(raw, decode_frame(cose.split(raw)[2]))
+        case "refused":
+            return parse_refused_frame(raw)
         case "fork":
             return ForkInput(raw, decode_frame(cose.split(raw)[2]))
         case "order":

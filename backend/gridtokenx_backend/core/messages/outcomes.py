@@ -21,6 +21,7 @@ from gridtokenx_backend.core.messages.held_outcomes import HeldDecided, HeldSurp
 from gridtokenx_backend.core.messages.loss_records import LossAccepted
 from gridtokenx_backend.core.messages.period_records import PeriodChanged, PeriodRefused
 from gridtokenx_backend.core.messages.refusals import EnrolmentRefusal, FrameRefusal, OrderRefusal
+from gridtokenx_backend.core.messages.refused_frames import RefusedFrameStored
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     MeterCorrected,
     Moving,
@@ -278,6 +279,7 @@ Outcome = (
     FrameAccepted
     | DeviceHeld
     | FrameHeld
+    | RefusedFrameStored
     | OrderAccepted
     | OrderCancelled
     | OrderAmended
@@ -370,3 +372,13 @@ def intervals_of(outcome: Outcome) -> list[tuple[str, list[IntervalEnergy]]]:
         case MeterCorrected() | HeldDecided():
             return [(outcome.meter, outcome.rows)]
     return []
+
+
+def reading_counts(outcome: Outcome) -> tuple[int, int]:
+    """Return how many readings of an outcome's frame were accepted, and how many were not."""
+    match outcome:
+        case FrameAccepted():
+            return outcome.readings - len(outcome.verdicts), len(outcome.verdicts)
+        case RefusedFrameStored():
+            return 0, outcome.readings
+    return 0, 0

@@ -9,24 +9,29 @@ can be told apart here. For older frames the journal is asked.
 
 from __future__ import annotations
 
+from gridtokenx_backend.core.messages.inputs import ForkInput, FrameInput
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
+from gridtokenx_backend.core.messages.refused_frames import RefusedFrameInput
 from gridtokenx_backend.core.model.registry import Device
-from gridtokenx_wire.frame import Frame, head_after
+from gridtokenx_wire.frame import head_after
 
 KEPT_HEADS = 128
 HEAD_BYTES = 16
 _KEPT_BYTES = KEPT_HEADS * HEAD_BYTES
+PlacedInput = FrameInput | ForkInput | RefusedFrameInput
+"""An input with a frame, or what is kept of one."""
 
 
-def place_refusal(device: Device, frame: Frame, message: bytes) -> FrameRefusal | None:
+def place_refusal(device: Device, input_: PlacedInput) -> FrameRefusal | None:
     """Return why a frame is not the next one of its device's chain; None if it is."""
+    frame = input_.frame
     if device.chain and frame.chain != device.chain:
         return FrameRefusal.WRONG_CHAIN
     if frame.seq < device.next_seq:
         known = kept_head(device, frame.seq)
         if not known:
             return FrameRefusal.OLD_NUMBER
-        is_same = head_after(frame, message)[:HEAD_BYTES] == known
+        is_same = head_of(input_)[:HEAD_BYTES] == known
         return FrameRefusal.DUPLICATE if is_same else FrameRefusal.FORKED
     first_seq = frame.first_seq
     if first_seq > device.next_seq:
@@ -51,18 +56,32 @@ def kept_head(device: Device, seq: int) -> bytes:
     return bytes(recent[start : start + HEAD_BYTES])
 
 
-def advance(device: Device, frame: Frame, message: bytes) -> None:
+def head_of(input_: PlacedInput) -> bytes:
+    """Return what the frame after this one names as `prev`."""
+    if isinstance(input_, RefusedFrameInput):
+        return input_.frame.head
+    return head_after(input_.frame, input_.raw)
+
+
+def advance(device: Device, input_: FrameInput | RefusedFrameInput) -> None:
     """Note that a frame is the newest of its device's chain now."""
+    frame = input_.frame
     device.chain = frame.chain
     device.next_seq = frame.seq + 1
-    device.prev = head_after(frame, message)
+    device.prev = head_of(input_)
 
 
-def remember(device: Device, frame: Frame) -> None:
-    """Keep the head of the newest frame, which is `frame`, and forget what is too old."""
+def remember(device: Device, input_: FrameInput | RefusedFrameInput) -> None:
+    """Keep the head of the newest frame, which is this one, and forget what is too old."""
     recent = device.recent
-    if recent is None or frame.gap is not None:
+    if recent is None or _is_summary(input_):
         recent = device.recent = bytearray()
     recent += device.prev[:HEAD_BYTES]
     if len(recent) > _KEPT_BYTES:
         del recent[:HEAD_BYTES]
+
+
+def _is_summary(input_: FrameInput | RefusedFrameInput) -> bool:
+    if isinstance(input_, RefusedFrameInput):
+        return input_.frame.summary is not None
+    return input_.frame.gap is not None

@@ -45,5 +45,5 @@ def _refusal(device: Device, input_: ForkInput) -> FrameRefusal | None:
         return FrameRefusal.HELD_DEVICE
     if not device.next_seq:
         return FrameRefusal.BROKEN_CHAIN
-    place = place_refusal(device, input_.frame, input_.raw)
+    place = place_refusal(device, input_)
     return None if place in EVIDENCE else place or FrameRefusal.DUPLICATE

@@ -7,24 +7,18 @@ import msgspec
 from gridtokenx_backend.core.messages.held_outcomes import HeldSurplus
 from gridtokenx_backend.core.messages.inputs import FrameInput
 from gridtokenx_backend.core.messages.outcomes import FrameAccepted, FrameHeld, FrameRefused
-from gridtokenx_backend.core.messages.refusals import FrameRefusal
-from gridtokenx_backend.core.minting import chain, held_energy, minting, owner_parts
+from gridtokenx_backend.core.minting import frame_receipt, held_energy, minting, owner_parts
 from gridtokenx_backend.core.model.ledger import Movement
 from gridtokenx_backend.core.model.registry import Device, Meter
 from gridtokenx_backend.core.oracle import registers, validation
 from gridtokenx_backend.core.oracle.accepted_readings import AcceptedReadings
-from gridtokenx_backend.core.registration import enrolment
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_wire.frame import Frame
 from gridtokenx_wire.verdict import Reason
 
-REMEMBERED_FRAMES = 16
-REMEMBERED_VERDICTS = 1000
-"""The most that a device's state keeps of frames with refused readings, for acks that were lost."""
 _ACCEPTED = Reason.ACCEPTED
-_FIRST_QUARANTINE = 64
-_PERHAPS_STORED = frozenset({FrameRefusal.DUPLICATE, FrameRefusal.OLD_NUMBER})
-_REGISTER_REASONS = (Reason.REGISTER_ROLLBACK, Reason.IMPLAUSIBLE_JUMP)
+REGISTER_REASONS = (Reason.REGISTER_ROLLBACK, Reason.IMPLAUSIBLE_JUMP)
+"""Refusals of registers. What was refused is kept, see `oracle.discontinuities`."""
 
 
 def apply_frame(
@@ -37,67 +31,29 @@ def apply_frame(
     next one wherever it continues the chain, even if some of the frames that it stands for were
     applied: their acks were lost, and readings that were taken are not taken again.
     """
+    refused = frame_receipt.refusal(community, input_)
+    if refused is not None:
+        return refused
     frame = input_.frame
-    device = community.devices.get(frame.device)
-    if device is None:
-        return FrameRefused(reason=FrameRefusal.UNKNOWN_DEVICE, device=frame.device)
-    if refusal := _refusal(community, device, input_):
-        known = _verdicts_from(device, frame.seq) if refusal in _PERHAPS_STORED else []
-        return FrameRefused(
-            reason=refusal,
-            device=frame.device,
-            chain=device.chain,
-            next_seq=device.next_seq,
-            verdicts=known,
-            head=device.prev,
-        )
+    device = community.devices[frame.device]
     verdicts, accepted = _judge_readings(community, frame, at_ms)
     movements, held = _mint(community, accepted, at_ms)
     if community.active_terms.sharing.is_sharing:
         for name, rows in accepted.intervals.items():
             community.sharing.note(name, rows)
-    chain.advance(device, frame, input_.raw)
-    if community.rules >= 2:
-        chain.remember(device, frame)
-        device.newest_ms = at_ms
-    device.thinned += frame.left_out
-    community.counters.thinned += frame.left_out
-    previous, device.last_entry = device.last_entry, community.entries + 1
-    if device.former:
-        enrolment.begin_overlap(community, device, at_ms)
-    _count(community, device, frame.seq, len(frame.time_ms), verdicts)
+    readings = len(frame.time_ms)
+    previous = frame_receipt.note(community, device, input_, at_ms, readings, verdicts)
     outcome = FrameAccepted(
         previous=previous,
         device=frame.device,
         chain=frame.chain,
         seq=frame.seq,
-        readings=len(frame.time_ms),
+        readings=readings,
         verdicts=verdicts,
         movements=movements,
         intervals=list(accepted.intervals.items()),
     )
     return FrameHeld(**msgspec.structs.asdict(outcome), held=held) if held else outcome
-
-
-def _refusal(community: Community, device: Device, input_: FrameInput) -> FrameRefusal | None:
-    if device.status == "pending":
-        return FrameRefusal.PENDING_DEVICE
-    if device.status == "revoked":
-        return FrameRefusal.REVOKED_DEVICE
-    if device.held:
-        return FrameRefusal.HELD_DEVICE
-    if community.paused:
-        return FrameRefusal.ORACLE_PAUSED
-    return chain.place_refusal(device, input_.frame, input_.raw)
-
-
-def _verdicts_from(device: Device, seq: int) -> list[tuple[int, int, int]]:
-    return [
-        (stored, index, reason)
-        for stored, verdicts in (device.verdicts or {}).items()
-        if stored >= seq
-        for index, reason in verdicts
-    ]
 
 
 def _judge_readings(
@@ -114,7 +70,7 @@ def _judge_readings(
     limits, synchronised = community.limits, frame.clock.synchronised
     sender = community.devices[frame.device]
     improbable = 0
-    meters = [_bound_meter(community, sender, name) for name in frame.meters]
+    meters = [bound_meter(community, sender, name) for name in frame.meters]
     imported_uwh = [0] * len(meters)
     columns = zip(
         frame.meter_index,
@@ -148,7 +104,7 @@ def _judge_readings(
                 improbable += 1
                 reason = _ACCEPTED
             elif (
-                reason in _REGISTER_REASONS
+                reason in REGISTER_REASONS
                 and synchronised
                 and time_ms > meter.last_ms
                 and abs(power_w) <= meter.rules.max_power_w
@@ -175,7 +131,7 @@ def _book_imports(
             community.members[meter.owner].imported_uwh += of_meter_uwh
 
 
-def _bound_meter(community: Community, sender: Device, name: str) -> Meter | None:
+def bound_meter(community: Community, sender: Device, name: str) -> Meter | None:
     """Return the meter with this id if the sender may send its readings."""
     meter = community.meters.get(name)
     if meter is None or meter.device == sender.id:
@@ -215,33 +171,3 @@ def _mint(
             meter.settled_uwh = newest_uwh
             movements += minted
     return movements, held
-
-
-def _count(
-    community: Community,
-    device: Device,
-    seq: int,
-    readings: int,
-    verdicts: list[tuple[int, int]],
-) -> None:
-    counters = community.counters
-    counters.frames += 1
-    accepted = readings - len(verdicts)
-    counters.accepted += accepted
-    device.accepted += accepted
-    if not verdicts:
-        return
-    for _, reason in verdicts:
-        counters.refused[reason] = counters.refused.get(reason, 0) + 1
-    quarantined = sum(reason >= _FIRST_QUARANTINE for _, reason in verdicts)
-    rejected = len(verdicts) - quarantined
-    counters.quarantined += quarantined
-    device.quarantined += quarantined
-    counters.rejected += rejected
-    device.rejected += rejected
-    kept = device.verdicts = device.verdicts or {}
-    kept[seq] = verdicts
-    remembered = sum(map(len, kept.values()))
-    while len(kept) > REMEMBERED_FRAMES or remembered > REMEMBERED_VERDICTS:
-        oldest = next(iter(kept))
-        remembered -= len(kept.pop(oldest))

@@ -17,13 +17,13 @@ import msgspec
 from gridtokenx_backend.core.messages.inputs import GridDataInput, parse
 from gridtokenx_backend.core.messages.outcomes import (
     DevicesRetired,
-    FrameAccepted,
     IntervalCleared,
     Outcome,
     Ticked,
     Trade,
     intervals_of,
     movements_of,
+    reading_counts,
 )
 from gridtokenx_backend.core.messages.period_records import PeriodCommand
 from gridtokenx_backend.core.messages.settlement_outcomes import Retirement
@@ -322,9 +322,9 @@ class MonthFold:
         """Take what belongs to the month of the entry's time."""
         if isinstance(outcome, IntervalCleared):
             self.trading.welfare_ugrx += sum(zone.welfare_ugrx for zone in outcome.zones)
-        if isinstance(outcome, FrameAccepted):
-            self.readings.accepted += outcome.readings - len(outcome.verdicts)
-            self.readings.refused += len(outcome.verdicts)
+        accepted, refused = reading_counts(outcome)
+        self.readings.accepted += accepted
+        self.readings.refused += refused
         leaf_findings = balance_checks.wrong_leaf(movements_of(outcome), row.movements, row.seq)
         self.findings.add_all(leaf_findings)
         if not (isinstance(outcome, IntervalCleared) and outcome.shared):

@@ -117,11 +117,11 @@ class Evidence:
 
     @cached_property
     def frames(self) -> dict[bytes, list[Entry]]:
-        """Entries of kind `frame`, by the device that the frame names."""
+        """Entries that stand for frames, by the device that the frame names."""
         found: dict[bytes, list[Entry]] = {}
         for entry in self.entries:
-            if entry.kind == "frame":
-                found.setdefault(entry.frame.device, []).append(entry)
+            if entry.is_frame:
+                found.setdefault(entry.any_frame.device, []).append(entry)
         return found
 
     @cached_property

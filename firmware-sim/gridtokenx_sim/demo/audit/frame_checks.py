@@ -7,6 +7,7 @@ import hashlib
 from gridtokenx_sim.demo.audit.evidence import Evidence, Outbox
 from gridtokenx_sim.demo.audit.finding import Violation
 from gridtokenx_sim.demo.audit.records import Entry, FrameOutcome
+from gridtokenx_sim.demo.audit.refused_frames import RefusedOutcome
 from gridtokenx_sim.demo.audit.signed_messages import device_text, frame_is_signed, read_frame
 
 _GENESIS = bytes(32)
@@ -16,15 +17,19 @@ _REASONS = range(1, 128)
 
 
 def frames_are_signed(evidence: Evidence) -> str:
-    """Every frame's COSE signature is valid under its device's key in community.toml."""
+    """Every frame's COSE signature is valid under its device's key in community.toml.
+
+    What is kept by its hash is vouched for by the frame behind it, which is signed and names it.
+    """
     for device, entries in evidence.frames.items():
         key = evidence.device_keys.get(device)
         if key is None:
             raise Violation(f"entry {entries[0].seq}: expected a device of community.toml")
         for entry in entries:
-            if not frame_is_signed(entry.input, key):
+            if entry.kind == "frame" and not frame_is_signed(entry.input, key):
                 raise Violation(f"entry {entry.seq}: its frame is not signed by its device")
-    return f"{_count(evidence)} signatures of {len(evidence.frames)} devices"
+    whole = sum(entry.kind == "frame" for entry in evidence.entries)
+    return f"{whole} signatures of {len(evidence.frames)} devices"
 
 
 def frame_chains_are_gapless(evidence: Evidence) -> str:
@@ -32,16 +37,16 @@ def frame_chains_are_gapless(evidence: Evidence) -> str:
     it.
     """
     for entries in evidence.frames.values():
-        chain, prev, previous = entries[0].frame.chain, _GENESIS, 0
+        chain, prev, previous = entries[0].any_frame.chain, _GENESIS, 0
         for seq, entry in enumerate(entries):
-            frame = entry.frame
+            frame = entry.any_frame
             if (frame.chain, frame.seq) != (chain, seq):
                 raise Violation(f"entry {entry.seq}: expected the chain's frame {seq}")
             if frame.prev != prev:
                 raise Violation(f"entry {entry.seq}: its frame does not follow the one before it")
             if entry.previous != previous:
                 raise Violation(f"entry {entry.seq}: expected entry {previous} as its predecessor")
-            prev, previous = hashlib.sha256(entry.input).digest(), entry.seq
+            prev, previous = entry.frame_hash, entry.seq
     return f"{len(evidence.frames)} chains, {_count(evidence)} frames"
 
 
@@ -50,9 +55,9 @@ def no_frame_is_stored_twice(evidence: Evidence) -> str:
     frames: set[tuple[bytes, bytes, int]] = set()
     readings: set[tuple[str, int]] = set()
     for entry in evidence.entries:
-        if entry.kind != "frame":
+        if not entry.is_frame:
             continue
-        name = entry.frame.device, entry.frame.chain, entry.frame.seq
+        name = entry.any_frame.device, entry.any_frame.chain, entry.any_frame.seq
         if name in frames:
             raise Violation(f"entry {entry.seq}: its frame was stored before")
         frames.add(name)
@@ -66,7 +71,7 @@ def no_frame_is_stored_twice(evidence: Evidence) -> str:
 
 def readings_are_accounted_for(evidence: Evidence) -> str:
     """Readings received are those accepted, rejected and quarantined, as the API says too."""
-    received = sum(entry.frame.readings for entry in evidence.entries if entry.kind == "frame")
+    received = sum(entry.any_frame.readings for entry in evidence.entries if entry.is_frame)
     counted = verdict_counts(evidence)
     if received != sum(counted):
         raise Violation(f"expected {received} verdicts, found {sum(counted)}")
@@ -108,8 +113,8 @@ def outboxes_hold_the_rest(evidence: Evidence) -> str:
 
 def _waiting(outbox: Outbox, stored: list[Entry]) -> int:
     """Return how many of its frames the journal does not have yet."""
-    known = [entry.input for entry in stored]
-    prev = hashlib.sha256(known[-1]).digest() if known else _GENESIS
+    known = [entry.frame_hash for entry in stored]
+    prev = known[-1] if known else _GENESIS
     name = f"outbox of {device_text(outbox.device)}"
     if not outbox.frames and not known:
         return 0
@@ -124,7 +129,7 @@ def _waiting(outbox: Outbox, stored: list[Entry]) -> int:
         )
     for seq, message in outbox.frames:
         if seq < len(known):
-            if message != known[seq]:
+            if hashlib.sha256(message).digest() != known[seq]:
                 raise Violation(f"{name}: its frame {seq} is another than the journal's")
             continue
         frame = read_frame(message)
@@ -135,14 +140,16 @@ def _waiting(outbox: Outbox, stored: list[Entry]) -> int:
 
 
 def accepted(entry: Entry) -> list[int]:
-    """Return the indices of the accepted readings of an entry of kind `frame`."""
+    """Return the indices of the accepted readings of an entry that stands for a frame."""
     refused = {index for index, _ in verdicts(entry)}
-    return [index for index in range(entry.frame.readings) if index not in refused]
+    return [index for index in range(entry.any_frame.readings) if index not in refused]
 
 
 def verdicts(entry: Entry) -> list[tuple[int, int]]:
     """Return (index, reason) of the readings that were not accepted."""
     outcome = entry.outcome
+    if entry.kind == "refused":
+        return _refused_verdicts(entry)
     if not isinstance(outcome, FrameOutcome) or outcome.readings != entry.frame.readings:
         raise Violation(f"entry {entry.seq}: its outcome is not that of its frame")
     indices = [index for index, _ in outcome.verdicts]
@@ -153,13 +160,23 @@ def verdicts(entry: Entry) -> list[tuple[int, int]]:
     return outcome.verdicts
 
 
+def _refused_verdicts(entry: Entry) -> list[tuple[int, int]]:
+    frame, outcome = entry.refused_frame, entry.outcome
+    if not isinstance(outcome, RefusedOutcome) or outcome.readings != frame.readings:
+        raise Violation(f"entry {entry.seq}: its outcome is not that of its frame")
+    if any(reason not in _REASONS or count < 1 for reason, count in frame.verdicts):
+        raise Violation(f"entry {entry.seq}: expected a verdict's reason for each reading")
+    reasons = [reason for reason, count in frame.verdicts for _ in range(count)]
+    return list(enumerate(reasons))
+
+
 def verdict_counts(evidence: Evidence) -> tuple[int, int, int]:
     """Return how many readings were accepted, rejected and quarantined, as the journal has them."""
     total = rejected = quarantined = 0
     for entry in evidence.entries:
-        if entry.kind == "frame":
+        if entry.is_frame:
             reasons = [reason for _, reason in verdicts(entry)]
-            total += entry.frame.readings
+            total += entry.any_frame.readings
             quarantined += sum(reason >= _FIRST_QUARANTINE for reason in reasons)
             rejected += sum(reason < _FIRST_QUARANTINE for reason in reasons)
     return total - rejected - quarantined, rejected, quarantined

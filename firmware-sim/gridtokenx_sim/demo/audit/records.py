@@ -5,12 +5,18 @@ Nothing is decoded before a check asks for it; what cannot be decoded raises Evi
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
 
+from gridtokenx_sim.demo.audit.refused_frames import (
+    RefusedFrame,
+    RefusedOutcome,
+    read_refused_frame,
+)
 from gridtokenx_sim.demo.audit.signed_messages import EvidenceError, Frame, read_frame
 
 T = TypeVar("T")
@@ -251,6 +257,7 @@ class GridDataOutcome(msgspec.Struct, frozen=True, array_like=True, tag="grid_da
 
 Outcome = (
     FrameOutcome
+    | RefusedOutcome
     | OrderOutcome
     | AmendOutcome
     | TickOutcome
@@ -306,6 +313,30 @@ class Entry:
             return read_frame(self.input)
         except EvidenceError as error:
             raise EvidenceError(f"entry {self.seq}: {error}") from None
+
+    @cached_property
+    def refused_frame(self) -> RefusedFrame:
+        """What an entry of kind `refused` has of its frame."""
+        try:
+            return read_refused_frame(self.input)
+        except EvidenceError as error:
+            raise EvidenceError(f"entry {self.seq}: {error}") from None
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether it stands for a frame, which it has whole or by its hash."""
+        return self.kind in ("frame", "refused")
+
+    @property
+    def any_frame(self) -> Frame | RefusedFrame:
+        """The frame that it stands for, as far as it has it."""
+        return self.refused_frame if self.kind == "refused" else self.frame
+
+    @property
+    def frame_hash(self) -> bytes:
+        """The SHA-256 of the frame that it stands for."""
+        kept = self.refused_frame.frame_hash if self.kind == "refused" else b""
+        return kept or hashlib.sha256(self.input).digest()
 
     @property
     def orders(self) -> list[OrderOutcome]:
