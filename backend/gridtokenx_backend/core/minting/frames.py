@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from gridtokenx_backend.core.messages.held_outcomes import HeldSurplus
@@ -72,15 +74,7 @@ def _judge_readings(
     improbable = 0
     meters = [bound_meter(community, sender, name) for name in frame.meters]
     imported_uwh = [0] * len(meters)
-    columns = zip(
-        frame.meter_index,
-        frame.time_ms,
-        frame.import_uwh,
-        frame.export_uwh,
-        frame.power_w,
-        strict=True,
-    )
-    for index, (which, time_ms, import_uwh, export_uwh, power_w) in enumerate(columns):
+    for index, (which, time_ms, import_uwh, export_uwh, power_w) in enumerate(_rows(frame)):
         meter = meters[which]
         if meter is None:
             verdicts.append((index, Reason.UNBOUND_METER))
@@ -129,6 +123,18 @@ def _book_imports(
     for meter, of_meter_uwh in zip(meters, imported_uwh, strict=True):
         if meter is not None:
             community.members[meter.owner].imported_uwh += of_meter_uwh
+
+
+def _rows(frame: Frame) -> Iterable[tuple[int, int, int, int, int]]:
+    """Return for each reading the index of its meter, its time, its registers, and its power."""
+    return zip(
+        frame.meter_index,
+        frame.time_ms,
+        frame.import_uwh,
+        frame.export_uwh,
+        frame.power_w,
+        strict=True,
+    )
 
 
 def bound_meter(community: Community, sender: Device, name: str) -> Meter | None:

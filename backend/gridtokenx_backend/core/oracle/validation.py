@@ -75,12 +75,8 @@ def judge(
         return Reason.IMPLAUSIBLE_POWER
     if not synchronised:
         return Reason.CLOCK_UNSYNCHRONISED
-    if (
-        rules.max_production_ratio
-        and meter.older_ms >= 0
-        and time_ms > last_ms
-        and _is_improbable(meter, import_uwh, export_uwh)
-    ):
+    is_compared = rules.max_production_ratio and meter.older_ms >= 0 and time_ms > last_ms
+    if is_compared and _is_improbable(meter, import_uwh, export_uwh):
         return Reason.PRODUCTION_RATIO
     return None if is_calm else _ACCEPTED
 
