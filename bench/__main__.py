@@ -255,7 +255,7 @@ def _print(name: str, report: dict[str, object], *, as_json: bool) -> None:
     for key, value in report.items():
         shown = f"{value:,}" if isinstance(value, int | float) else str(value)
         table.add_row(key, shown, _meaning(key))
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _meaning(key: str) -> str:

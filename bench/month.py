@@ -195,9 +195,9 @@ def _live(rig: MonthRig, clock: Path, journal: Path) -> int:
 
 
 def _progress(days: int) -> Progress:
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     told = Progress(
-        TextColumn("{task.completed}/{task.total} days"),
+        TextColumn("{task.completed}/{task.total} days", markup=False),
         BarColumn(),
         TimeElapsedColumn(),
         console=console,

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 # package → the folder that it lives in
 ROOTS = {
     "gridtokenx_wire": "wire",
+    "gridtokenx_terminal": "terminal",
     "gridtokenx_dlms": "dlms",
     "gridtokenx_edge": "edge",
     "gridtokenx_backend": "backend",

@@ -39,6 +39,7 @@ PUBLIC: dict[str, str] = {
     """,
     # Applications: their commands, formats and config are public, and none of their names.
     "gridtokenx_edge": "",
+    "gridtokenx_terminal": "",
     "gridtokenx_backend": "",
     "gridtokenx_sim": "",
 }

@@ -181,6 +181,8 @@ DLMS: Table = {
     "aio": "xdlms wrapper mode_e hdlc errors",
 }
 
+TERMINAL: Table = {"table": ""}
+
 CLIENT: Table = {
     "answers": "",
     "problem": "",
@@ -230,6 +232,7 @@ SIM: Table = {
 
 TABLES: Mapping[str, Table] = {
     "gridtokenx_wire": WIRE,
+    "gridtokenx_terminal": TERMINAL,
     "gridtokenx_dlms": DLMS,
     "gridtokenx_edge": EDGE,
     "gridtokenx_backend": BACKEND,

@@ -15,16 +15,18 @@ from tests.architecture.source import ROOT, imports, sources
 # package → what of ours it may import
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "gridtokenx_wire": frozenset(),
+    "gridtokenx_terminal": frozenset({"gridtokenx_wire"}),
     "gridtokenx_dlms": frozenset(),
-    "gridtokenx_edge": frozenset({"gridtokenx_wire", "gridtokenx_dlms"}),
-    "gridtokenx_backend": frozenset({"gridtokenx_wire"}),
-    "gridtokenx_client": frozenset({"gridtokenx_wire"}),
+    "gridtokenx_edge": frozenset({"gridtokenx_wire", "gridtokenx_terminal", "gridtokenx_dlms"}),
+    "gridtokenx_backend": frozenset({"gridtokenx_wire", "gridtokenx_terminal"}),
+    "gridtokenx_client": frozenset({"gridtokenx_wire", "gridtokenx_terminal"}),
     # The simulator must not share the edge's mistakes: units, clock and version, no more.
     "gridtokenx_sim": frozenset(
         {
             "gridtokenx_wire.units",
             "gridtokenx_wire.clock",
             "gridtokenx_wire.release",
+            "gridtokenx_terminal",
             "gridtokenx_dlms",
         }
     ),
@@ -33,6 +35,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 # package → the extra that installs what it imports ("" is the base installation)
 EXTRA = {
     "gridtokenx_wire": "",
+    "gridtokenx_terminal": "client",
     "gridtokenx_dlms": "",
     "gridtokenx_edge": "edge",
     "gridtokenx_backend": "backend",

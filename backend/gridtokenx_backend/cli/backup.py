@@ -76,7 +76,7 @@ def restore(
     """
     from gridtokenx_backend.backup.restoration import restore_backup  # noqa: PLC0415
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("verifying", total=None)
         done = asyncio.run(

@@ -9,13 +9,13 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from gridtokenx_backend.errors import OperatorError
+from gridtokenx_terminal.table import Column, TerminalTable
 from gridtokenx_wire.plain_text import escaped_lines
 
-_IDS = ("id", "device", "meter", "day", "direction", "verdict")
+_WRAPPED = frozenset({"member", "reference", "why", "reason", "site", "used by", "what"})
+"""Headings of columns whose words may stand on several lines."""
 
 
 def print_json(value: Any) -> None:
@@ -37,13 +37,11 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table. Columns of ids are not wrapped, so that an id can be copied whole."""
-    table = Table()
-    for heading in headings:
-        table.add_column(heading, no_wrap=heading in _IDS, overflow="fold")
+    """Print a table. Ids and amounts are whole in it, so that they can be copied."""
+    table = TerminalTable([Column(heading, wraps=heading in _WRAPPED) for heading in headings])
     for row in rows:
-        table.add_row(*(Text(escaped_lines(cell)) for cell in row))
-    Console().print(table)
+        table.add(*row)
+    Console(markup=False).print(table)
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -52,7 +52,7 @@ async def _series_check(path: Path | None) -> AsyncIterator[SeriesCheck | None]:
 
 
 async def _verify(journal: SqliteJournal, series: SeriesCheck | None) -> dict[str, str | int]:
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=Console(stderr=True, markup=False), transient=True) as progress:
         task = progress.add_task("replaying", total=await journal.last_seq())
         report = await verify_journal(
             journal, lambda seq: progress.update(task, completed=seq), series

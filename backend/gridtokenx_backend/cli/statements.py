@@ -211,7 +211,7 @@ def _report(settings: Settings, books: Books, progress: Callable[[int, int], Non
 @contextmanager
 def _progress_bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     """Yield what starts a bar on stderr with a text; what it returns takes (done, total)."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
 
         def begin(text: str) -> Callable[[int, int], None]:

@@ -6,20 +6,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import msgspec
-from rich.console import Group
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
 
 from gridtokenx_client.answers import Interval, MeterIntervals
 from gridtokenx_client.problem import Mistake, one_line
+from gridtokenx_terminal.table import Column, TerminalTable
 from gridtokenx_wire.units import format_kwh, parse_kwh
 
-_BAR = 24
+_WIDEST_BAR, _SHORTEST_BAR = 24, 4
+_WIDTH_BESIDE_BARS = 11 + 2 * 10 + 16 + 19  # time, two amounts, quality and the lines between
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _MISSING = "missing"
 
@@ -112,40 +113,53 @@ def day_label(zone: tzinfo | None) -> Callable[[int], str]:
     return lambda at_ms: _local(at_ms, zone).strftime("%a %d %b")
 
 
-def energy_table(found: MeterIntervals, rows: list[Bucket], what: str) -> Group:
-    """Return a row for each bucket with bars, both directions on one scale."""
-    table = Table()
-    for name, justify in (("", "left"), ("import kWh", "right"), ("export kWh", "right")):
-        table.add_column(name, justify="right" if justify == "right" else "left")
-    table.add_column("import", no_wrap=True)
-    table.add_column("export", no_wrap=True)
-    table.add_column("quality")
-    most_uwh = max([1, *(max(row.import_uwh, row.export_uwh) for row in rows)])
-    for row in rows:
-        if not row.known:
-            table.add_row(row.label, "", "", "", "", _MISSING)
-            continue
-        quality = (
-            row.worst if not row.missing else f"{row.missing} of {row.known + row.missing} missing"
-        )
-        table.add_row(
-            row.label,
-            _short(row.import_uwh),
-            _short(row.export_uwh),
-            Text(bar(row.import_uwh, most_uwh), "red"),
-            Text(bar(row.export_uwh, most_uwh), "green"),
-            quality,
-        )
+class EnergyTable:
+    """A row for each bucket with bars, both directions on one scale, as wide as there is room."""
+
+    def __init__(self, rows: Sequence[Bucket]) -> None:
+        self._rows = rows
+        self._most_uwh = max([1, *(max(row.import_uwh, row.export_uwh) for row in rows)])
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        yield self._table(min(_WIDEST_BAR, (options.max_width - _WIDTH_BESIDE_BARS) // 2))
+
+    def _table(self, bar_width: int) -> TerminalTable:
+        has_bars = bar_width >= _SHORTEST_BAR
+        bars = [Column("import"), Column("export")] if has_bars else []
+        numbers = [Column(name, is_number=True) for name in ("import kWh", "export kWh")]
+        table = TerminalTable([Column("time"), *numbers, *bars, Column("quality", wraps=True)])
+        for row in self._rows:
+            if not row.known:
+                table.add(row.label, "", "", *("" for _ in bars), _MISSING)
+                continue
+            drawn = (
+                Text(bar(row.import_uwh, self._most_uwh, bar_width), "red"),
+                Text(bar(row.export_uwh, self._most_uwh, bar_width), "green"),
+            )
+            quality = row.worst
+            if row.missing:
+                quality = f"{row.missing} of {row.known + row.missing} missing"
+            amounts = (_short(row.import_uwh), _short(row.export_uwh))
+            table.add(row.label, *amounts, *(drawn if has_bars else ()), quality)
+        return table
+
+
+def energy_table(found: MeterIntervals, rows: Sequence[Bucket], what: str) -> Group:
+    """Return a meter's table between its title and its sums."""
     total = (
         f"import {_plain(found.import_kwh)} kWh, export {_plain(found.export_kwh)} kWh"
         f"{f', {found.missing} intervals missing' if found.missing else ''}"
     )
-    return Group(Text(one_line(f"{found.meter}, {what}")), table, Text(total))
+    return Group(Text(one_line(f"{found.meter}, {what}")), EnergyTable(rows), Text(total))
 
 
-def bar(value: int, most: int) -> str:
-    """Return a bar in eighths of a character. Anything above zero is visible."""
-    eighths = -(-value * _BAR * 8 // most)
+def bar(value: int, most: int, width: int) -> str:
+    """Return a bar in eighths of a character; `most` fills the width. Anything above zero is
+    visible.
+    """
+    eighths = -(-value * width * 8 // most)
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 

@@ -8,7 +8,6 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from gridtokenx_client.answers import (
@@ -28,6 +27,7 @@ from gridtokenx_client.answers import (
     Withdrawal,
 )
 from gridtokenx_client.problem import one_line
+from gridtokenx_terminal.table import Column, TerminalTable
 from gridtokenx_wire.units import format_grx, format_kwh, parse_grx, parse_kwh
 
 
@@ -36,21 +36,27 @@ def short(amount: str) -> str:
     return amount.rstrip("0").rstrip(".") if "." in amount else amount
 
 
-def _table(*columns: str, numbers: int) -> Table:
+_WRAPPED = frozenset({"", "placed by", "technology", "beneficiary"})
+"""Headings of columns whose words may stand on several lines."""
+
+
+def _table(*headings: str, numbers: int) -> TerminalTable:
     """Return an empty table whose last `numbers` columns are aligned to the right."""
-    table = Table()
-    for position, name in enumerate(columns):
-        is_number = position >= len(columns) - numbers
-        table.add_column(name, justify="right" if is_number else "left")
-    return table
+    first_number = len(headings) - numbers
+    return TerminalTable(
+        [
+            Column(heading, wraps=heading in _WRAPPED, is_number=position >= first_number)
+            for position, heading in enumerate(headings)
+        ]
+    )
 
 
-def _titled(title: str, table: Table) -> Group:
+def _titled(title: str, table: TerminalTable) -> Group:
     return Group(Text(one_line(title)), table)
 
 
-def _add(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(one_line(cell)) for cell in cells))
+def _add(table: TerminalTable, *cells: str) -> None:
+    table.add(*(Text(one_line(cell)) for cell in cells))
 
 
 def balance_table(balance: Balance) -> Group:

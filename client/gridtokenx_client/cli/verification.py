@@ -10,7 +10,6 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gridtokenx_client.cli.wallet import DEFAULT_API, ApiOption, JsonOption
@@ -18,6 +17,7 @@ from gridtokenx_client.problem import Mistake, one_line
 from gridtokenx_client.verification.auction_check import Comparison, check_auction
 from gridtokenx_client.verification.clearing_document import Clearing, read_clearings
 from gridtokenx_client.verification.coupling_check import check_coupling
+from gridtokenx_terminal.table import Column, TerminalTable
 
 DIFFERS = 1
 _WIDEST = 60
@@ -117,15 +117,14 @@ def _show(comparisons: Sequence[Comparison], *, as_json: bool) -> None:
         }
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
         return
-    table = Table(title_justify="left")
-    for name in ("zone", "check", "computed", "verdict"):
-        table.add_column(name)
+    texts = [Column(name, wraps=True) for name in ("check", "computed", "verdict")]
+    table = TerminalTable([Column("zone"), *texts])
     for each in comparisons:
         said = "holds" if each.holds else f"differs: {_short(each.published)} is published"
-        table.add_row(
+        table.add(
             *(Text(one_line(text)) for text in (each.zone, each.check, _short(each.computed), said))
         )
-    Console().print(table)
+    Console(markup=False).print(table)
     wrong = sum(not each.holds for each in comparisons)
     sys.stdout.write(f"{len(comparisons)} checks, {wrong} differ\n")
 

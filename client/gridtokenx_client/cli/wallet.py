@@ -72,7 +72,7 @@ def show(answer: Any, pretty: Group | str, *, as_json: bool) -> None:
     elif isinstance(pretty, str):
         sys.stdout.write(pretty + "\n")
     else:
-        Console().print(pretty)
+        Console(markup=False).print(pretty)
 
 
 @wallet_app.command(epilog="Example: gridtokenx wallet new --key anna.key")

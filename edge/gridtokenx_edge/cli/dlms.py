@@ -101,7 +101,7 @@ def objects(config: ConfigOption, meter: MeterOption = "", as_json: JsonOption =
     table = Table("OBIS code", "class", "version")
     for one in listed:
         table.add_row(one.obis, str(one.class_id), str(one.version))
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @app.command(epilog=example("dlms clock --config config/edge.toml"))
@@ -146,7 +146,7 @@ def profile(
     for row in rows:
         exported = "" if row.export_uwh is None else format_kwh(row.export_uwh)
         table.add_row(_moment(row.time_ms), format_kwh(row.import_uwh), exported)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _ask(config: Path, meter: str, ask: Asked[T]) -> T:
@@ -190,7 +190,7 @@ def _show_found(where: str, found: list[FoundDlms]) -> None:
     if not found:
         say(f"{where}: no DLMS meter answered")
         return
-    Console().print(found_table(found))
+    Console(markup=False).print(found_table(found))
     for line in remark_lines(found):
         say(line)
 

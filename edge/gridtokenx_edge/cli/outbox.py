@@ -225,7 +225,7 @@ def _time(time_ms: int | None) -> str:
 def _progress(what: str) -> Iterator[Progress]:
     """Show a bar on stderr if the work takes more than a second."""
     started = time.monotonic()
-    with Bar(console=Console(stderr=True), transient=True, disable=False) as bar:
+    with Bar(console=Console(stderr=True, markup=False), transient=True, disable=False) as bar:
         task = bar.add_task(what, visible=False)
 
         def show(done: int, of: int) -> None:

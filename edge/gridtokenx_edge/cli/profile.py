@@ -66,7 +66,7 @@ def list_(as_json: JsonOption = False) -> None:
     table = Table("profile", "model", "confidence")
     for name, of in profiles.items():
         table.add_row(*cells(name, of.name, of.confidence))
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @app.command(epilog=example("profile show eastron_sdm630"))
@@ -76,7 +76,7 @@ def show(profile: ProfileArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(msgspec.to_builtins(of))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(f"{of.name}: {of.confidence}, ids begin with {of.maker}-", markup=False)
     table = Table("quantity", "function", "address", "type", "word order", "unit", "scale")
     for name, point in of.all_points().items():
@@ -173,7 +173,7 @@ def _try_recording(profile: Profile, file: str, address: str) -> Trial:
 
 
 def _print_trial(trial: Trial) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     table = Table("quantity", "address")
     table.add_column("value", justify="right")
     table.add_column("")

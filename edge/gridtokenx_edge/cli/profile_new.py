@@ -271,7 +271,7 @@ async def _read(
     at: MeterPlace, places: dict[int, list[int]], wait_s: float = 0.0
 ) -> dict[tuple[int, int], int]:
     await asyncio.sleep(wait_s)
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     total = sum(map(len, places.values()))
     if not console.is_terminal:
         console.print(f"reading up to {total * CHUNK} registers")

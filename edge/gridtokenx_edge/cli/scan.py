@@ -176,11 +176,11 @@ class _ScanDisplay:
     """Shows a scan on standard error: a bar on a terminal, lines elsewhere."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, markup=False)
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.completed}/{task.total}", markup=False),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
@@ -263,7 +263,7 @@ def _print(report: ScanReport, *, interrupted: bool, as_json: bool) -> None:
     if as_json:
         print_json(report_fields(report, interrupted=interrupted))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if report.meters:
         console.print(_table(report))
     for meter in report.meters:

@@ -94,7 +94,7 @@ async def _as_json(watches: Sequence[Watch], rounds: int) -> None:
 
 
 async def _as_table(watches: Sequence[Watch], rounds: int) -> None:
-    with Live(_picture(watches), console=Console(), auto_refresh=False) as live:
+    with Live(_picture(watches), console=Console(markup=False), auto_refresh=False) as live:
 
         def show(_watch: Watch | None = None) -> None:
             live.update(_picture(watches), refresh=True)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from gridtokenx_sim.demo.audit.audit import Finding, audit
 from gridtokenx_sim.demo.files.folder import NAME, Folder, FolderError, open_folder
 from gridtokenx_sim.demo.processes.broker import BrokerChoice, NoBroker, choose_broker
 from gridtokenx_sim.demo.screen.progress import progress_line
 from gridtokenx_sim.demo.session import Interrupted, Mode, RunFailed, Session
+from gridtokenx_terminal.table import Column, TerminalTable
 
 DONE = 0
 FAILED = 1
@@ -88,11 +89,14 @@ def _check(folder: Folder, started: float, *, as_json: bool) -> int:
 
 
 def _print_table(findings: list[Finding], result: dict[str, int | float]) -> None:
-    table = Table("", "check", "looked at", title="What was stored, checked by other code")
+    table = TerminalTable(
+        [Column(""), Column("check", wraps=True), Column("looked at", wraps=True)]
+    )
     for finding in findings:
-        mark = "[green]✓[/green]" if finding.passed else "[bold red]✗[/bold red]"
-        table.add_row(mark, finding.name.replace("_", " "), finding.detail)
-    console = Console()
+        mark = Text("✓", style="green") if finding.passed else Text("✗", style="bold red")
+        table.add(mark, finding.name.replace("_", " "), finding.detail)
+    console = Console(markup=False)
+    console.print("What was stored, checked by other code:")
     console.print(table)
     console.print(", ".join(f"{name} {value}" for name, value in result.items()))
 

@@ -98,7 +98,7 @@ class Session:
         self._say(progress_line(self._scene()))
 
     async def _show(self, observer: Observer) -> None:
-        console = Console()
+        console = Console(markup=False)
         with Live(console=console, screen=True, auto_refresh=False) as live:
             looking = asyncio.create_task(_keep_looking(observer))
             try:

@@ -138,7 +138,7 @@ def test_what_is_missing_is_neither_zero_nor_hidden() -> None:
     ],
 )
 def test_a_bar_is_as_long_as_its_share(value: int, most: int, expected: str) -> None:
-    assert bar(value, most) == expected
+    assert bar(value, most, 24) == expected
 
 
 def test_csv_leaves_empty_what_is_missing() -> None:
