@@ -109,7 +109,7 @@ def _api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
         (folder / "backend.log").open("wb") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
     ):
-        watchdog = threading.Timer(60, process.kill)
+        watchdog = threading.Timer(300, process.kill)
         watchdog.start()
         assert process.stdout is not None
         address = json.loads(process.stdout.readline())["api"]
