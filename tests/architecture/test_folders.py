@@ -19,7 +19,7 @@ Table = Mapping[str, str]
 BACKEND: Table = {
     # what has nothing above it
     "errors": "",
-    "atomic_files": "errors",
+    "folders": "errors",
     "logs": "",
     "memory": "",
     "open_files": "",
@@ -59,8 +59,8 @@ BACKEND: Table = {
         "series engine signatures journal core.machine core.state core.messages core.model errors"
     ),
     "config": "grid_data core.sharing core.model errors",
-    "enrolment": "config engine signatures core.messages errors atomic_files repeat_log",
-    "continuity": "engine journal errors atomic_files",
+    "enrolment": "config engine signatures core.messages errors folders repeat_log",
+    "continuity": "engine journal errors",
     "ingest": "config engine signatures journal core.messages core.model errors repeat_log",
     # statements
     "statements.model": "errors",
@@ -92,7 +92,7 @@ BACKEND: Table = {
         "server backup startup statements.jobs statements.render statements.documents "
         "statements.model enrolment replay series grid_data journal config core.state "
         "core.messages core.model errors logs "
-        "atomic_files"
+        "folders"
     ),
     "__main__": "cli errors",
 }
@@ -136,9 +136,11 @@ WIRE: Table = {
     "topics": "",
     "units": "",
     "verdict": "",
+    "atomic_file": "",
+    "exposure": "",
     "choices": "toml_lines",
     "clock": "errors",
-    "keys": "errors",
+    "keys": "atomic_file errors",
     "config": "keys choices units toml_lines errors",
     # signed JSON
     "jws": "errors",

@@ -13,7 +13,6 @@ import hashlib
 import io
 import os
 import re
-import secrets
 import stat
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from gridtokenx_wire.atomic_file import PRIVATE, create_file
 from gridtokenx_wire.errors import KeyFileError
 
 DEVICE_ID_BYTES = 16
@@ -72,22 +72,8 @@ def write_secret(path: Path, content: bytes) -> None:
     """
     if path.exists():  # on a full disk not even a draft can be written
         raise FileExistsError(f"{path}: expected no file")
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(draft, path)  # unlike a rename, a link never replaces a file
-        finally:
-            draft.unlink()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        create_file(path, content, PRIVATE)
     except FileExistsError:
         raise
     except OSError as error:

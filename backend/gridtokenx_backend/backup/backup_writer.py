@@ -27,6 +27,7 @@ from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_backend.continuity.journal_head import JournalHead, seal_head
 from gridtokenx_backend.errors import CannotStart
+from gridtokenx_wire.atomic_file import synchronise_folder
 from gridtokenx_wire.errors import KeyFileError
 from gridtokenx_wire.keys import load_private_key
 from gridtokenx_wire.release import release
@@ -52,7 +53,7 @@ def make_backup(settings: Settings, config: Path, out: Path) -> Manifest:
                 _pack(draft, out)
             else:
                 draft.rename(out)
-            _synchronise(out.parent)
+            synchronise_folder(out.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except (OSError, sqlite3.Error) as error:
@@ -164,11 +165,3 @@ def _pack(folder: Path, out: Path) -> None:
         packed.rename(out)
     finally:
         packed.unlink(missing_ok=True)
-
-
-def _synchronise(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

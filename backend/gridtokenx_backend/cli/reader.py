@@ -32,11 +32,11 @@ def create_reader(
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and a certificate with which one may read at the broker, and write nothing."""
-    from gridtokenx_backend.atomic_files import make_folder  # noqa: PLC0415
     from gridtokenx_backend.enrolment.authority import (  # noqa: PLC0415
         create_tls_key,
         write_public_file,
     )
+    from gridtokenx_backend.folders import make_folder  # noqa: PLC0415
 
     settings = load_settings(config)
     authority = _authority(settings)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from gridtokenx_backend.config.settings import Settings
 from gridtokenx_wire.config import finding
+from gridtokenx_wire.exposure import is_open_to_all, is_this_machine, open_file_text
 
 
 def risks(settings: Settings, path: Path) -> list[str]:
@@ -53,21 +52,4 @@ def _files(settings: Settings, path: Path) -> Iterator[tuple[str, str]]:
         ("backend.data", settings.data.parent),
     ):
         if is_open_to_all(file):
-            yield key, f"unsafe: everybody on this machine may change {file}; chmod o-w {file}"
-
-
-def is_open_to_all(file: Path) -> bool:
-    """Return whether everybody may write there. A sticky folder protects what others made."""
-    try:
-        mode = file.stat().st_mode
-    except OSError:
-        return False
-    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
-
-
-def is_this_machine(host: str) -> bool:
-    """Return whether a host is this machine itself: what is sent there leaves no network card."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+            yield key, open_file_text(file)

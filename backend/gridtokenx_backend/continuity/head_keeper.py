@@ -12,11 +12,11 @@ from pathlib import Path
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gridtokenx_backend.atomic_files import PRIVATE, replace
 from gridtokenx_backend.continuity.journal_head import JournalHead, seal_head
 from gridtokenx_backend.engine.writer import Overloaded, Writer
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.journal.port import Journal
+from gridtokenx_wire.atomic_file import PRIVATE, replace_file
 
 EVERY_S = 1.0
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class HeadKeeper:
             seq=seq, leaf_hash=entry.leaf_hash, at_ms=at_ms, frames=frames, trades=trades
         )
         sealed = seal_head(head, self._key)
-        await asyncio.to_thread(replace, self._path, sealed, PRIVATE)
+        await asyncio.to_thread(replace_file, self._path, sealed, PRIVATE)
         if not self.written_seq and not self._journal.is_readonly:
             await self._journal.note_known({**self._known, "head": "kept"})
         self.written_seq = seq

@@ -27,9 +27,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from gridtokenx_backend.atomic_files import PUBLIC, make_folder, replace
 from gridtokenx_backend.enrolment import tls_certificates
 from gridtokenx_backend.errors import CannotStart
+from gridtokenx_backend.folders import make_folder
+from gridtokenx_wire.atomic_file import PUBLIC, replace_file
 from gridtokenx_wire.enrolment import ca_fingerprint
 from gridtokenx_wire.keys import read_secret, write_secret
 
@@ -105,7 +106,7 @@ class Authority:
             pem = fresh.public_bytes(Encoding.PEM)
             make_folder(self._folder / "issued", 0o700)
             name = f"{device}-{fresh.serial_number:x}.pem"
-            replace(self._folder / "issued" / name, pem, PUBLIC)
+            replace_file(self._folder / "issued" / name, pem, PUBLIC)
             return pem.decode()
 
     def revocation_list(self, devices: list[str]) -> bytes:
@@ -228,6 +229,6 @@ def load_certificate(path: Path) -> x509.Certificate:
 def write_public_file(path: Path, content: bytes) -> None:
     """Write a file that everyone may read. Raises CannotStart."""
     try:
-        replace(path, content, PUBLIC)
+        replace_file(path, content, PUBLIC)
     except OSError as error:
         raise CannotStart(f"{path}: cannot be written: {error.strerror}") from None

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import structlog
 
-from gridtokenx_backend.atomic_files import PUBLIC, replace
 from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.engine.writer import Overloaded, Writer
 from gridtokenx_backend.enrolment.authority import Authority
 from gridtokenx_backend.enrolment.preparation import BACKEND_NAME
+from gridtokenx_wire.atomic_file import PUBLIC, replace_file
 from gridtokenx_wire.keys import device_text
 from gridtokenx_wire.topics import acks_topic, feed_topic, frames_topic, status_topic
 
@@ -70,8 +70,8 @@ def write_access(
     known = (folder / ACL).read_bytes() if (folder / ACL).exists() else b""
     if known == text and (folder / CRL).exists():
         return False
-    replace(folder / CRL, authority.revocation_list(list(revoked)), PUBLIC)
-    replace(folder / ACL, text, PUBLIC)
+    replace_file(folder / CRL, authority.revocation_list(list(revoked)), PUBLIC)
+    replace_file(folder / ACL, text, PUBLIC)
     return True
 
 

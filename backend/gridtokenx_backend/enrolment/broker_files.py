@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gridtokenx_backend.atomic_files import PRIVATE, PUBLIC, make_folder, replace
 from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.enrolment.authority import open_authority
 from gridtokenx_backend.enrolment.broker_access import ACL, CRL, write_access
 from gridtokenx_backend.errors import CannotStart
+from gridtokenx_backend.folders import make_folder
+from gridtokenx_wire.atomic_file import PRIVATE, PUBLIC, replace_file
 
 _CONF = """\
 # Mosquitto for the community {community!r}. Written by gridtokenx-backend broker-config.
@@ -71,7 +72,7 @@ def write_broker_files(
     ]
     try:
         for name, content, mode in contents:
-            replace(folder / name, content, mode)
+            replace_file(folder / name, content, mode)
         if not (folder / ACL).exists():
             write_access(folder, authority, community, [])
     except OSError as error:

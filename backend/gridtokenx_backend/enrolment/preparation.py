@@ -13,7 +13,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gridtokenx_backend.atomic_files import make_folder
 from gridtokenx_backend.config.data_folder import prepare_data_folder
 from gridtokenx_backend.config.settings import Settings
 from gridtokenx_backend.enrolment.authority import (
@@ -24,6 +23,7 @@ from gridtokenx_backend.enrolment.authority import (
     write_public_file,
 )
 from gridtokenx_backend.enrolment.tls_certificates import hosts_of
+from gridtokenx_backend.folders import make_folder
 
 BACKEND_NAME = "backend"
 """The CN of the backend's certificate, by which the broker's ACL knows the backend."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from gridtokenx_edge.config.dlms_config import DlmsPush
 from gridtokenx_edge.config.edge_config import EdgeConfig, resolve_paths
 from gridtokenx_wire.config import finding
+from gridtokenx_wire.exposure import is_open_to_all, is_this_machine, open_file_text
 
 _HOUSE_NAMES = (".local", ".lan", ".home", ".internal", ".fritz.box", ".home.arpa")
 
@@ -61,25 +61,8 @@ def _files(config: EdgeConfig, path: Path) -> Iterator[tuple[str, str]]:
         ("site", path.resolve().parent),
     ):
         if file not in seen and is_open_to_all(file):
-            yield key, f"unsafe: everybody on this machine may change {file}; chmod o-w {file}"
+            yield key, open_file_text(file)
         seen.add(file)
-
-
-def is_open_to_all(file: Path) -> bool:
-    """Return whether everybody may write there. A sticky folder protects what others made."""
-    try:
-        mode = file.stat().st_mode
-    except OSError:
-        return False
-    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
-
-
-def is_this_machine(host: str) -> bool:
-    """Return whether a host is this machine itself: what is sent there leaves no network card."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def is_in_the_house(host: str) -> bool:

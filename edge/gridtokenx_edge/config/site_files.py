@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 import msgspec
@@ -11,6 +9,7 @@ import msgspec
 from gridtokenx_edge.config.edge_config import EdgeConfig
 from gridtokenx_edge.config.toml_edit import CannotEdit, append_table, set_values
 from gridtokenx_edge.errors import CannotEnrol
+from gridtokenx_wire.atomic_file import PUBLIC, replace_file
 from gridtokenx_wire.config import load_toml
 from gridtokenx_wire.enrolment import EnrolmentAnswer
 
@@ -145,22 +144,8 @@ def rotated_text(
 
 def store(path: Path, content: str) -> None:
     """Write a file durably and in one step. A config keeps its mode. Raises CannotEnrol."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        try:
-            with draft.open("x") as file:
-                os.fchmod(file.fileno(), mode)
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        mode = path.stat().st_mode & 0o777 if path.exists() else PUBLIC
+        replace_file(path, content.encode(), mode)
     except OSError as error:
         raise CannotEnrol(f"{path}: cannot be written: {error.strerror}") from None

@@ -16,6 +16,7 @@ import msgspec
 from gridtokenx_dlms.errors import SecurityError
 from gridtokenx_dlms.security import MAX_COUNTER, Keys
 from gridtokenx_dlms.session import Ciphering
+from gridtokenx_wire.atomic_file import PRIVATE, replace_file
 
 # Enough for some 40 readings of a meter. A memory card writes a page for each range.
 RANGE = 1000
@@ -85,20 +86,8 @@ class CounterFile:
 
     def _store(self, kept: _StoredCounters) -> None:
         """Replace the file. The content is safe on the disk when this returns."""
-        fresh = self._path.with_name(f"{self._path.name}.new")
         try:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            try:
-                os.write(descriptor, msgspec.json.encode(kept))
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            fresh.rename(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_file(self._path, msgspec.json.encode(kept), PRIVATE)
         except OSError as error:
             raise SecurityError(
                 f"{self._path}: invocation counters cannot be kept: {error.strerror}"

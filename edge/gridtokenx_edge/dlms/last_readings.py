@@ -11,7 +11,6 @@ where a gap begins, whoever stored them.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Set
 from pathlib import Path
@@ -21,6 +20,7 @@ import msgspec
 from gridtokenx_edge.file_lock import FileLock, InUseError
 from gridtokenx_edge.log import Logger
 from gridtokenx_edge.polling.driver import StoredReadingsError
+from gridtokenx_wire.atomic_file import PRIVATE, replace_file
 from gridtokenx_wire.keys import device_text
 from gridtokenx_wire.reading import Reading
 
@@ -121,14 +121,9 @@ class LastReadings:
     def save(self) -> None:
         """Replace the file. If that fails, it is tried again with a later frame."""
         self._saved_at_s = time.monotonic()
-        fresh = self._path.with_name(f"{self._path.name}.new")
         try:
             self._lock.take()
-            with fresh.open("wb") as file:
-                file.write(msgspec.json.encode(self._last_readings))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.rename(self._path)
+            replace_file(self._path, msgspec.json.encode(self._last_readings), PRIVATE)
         except (InUseError, OSError) as error:
             self._log.warning("marks_unsaved", path=str(self._path), reason=str(error))
         else:

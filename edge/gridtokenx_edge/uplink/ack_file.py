@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gridtokenx_wire.ack import Ack, open_ack
+from gridtokenx_wire.atomic_file import PRIVATE, replace_file
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.message_file import MAX_ACK_BYTES, FileType, read_header, read_messages
 from gridtokenx_wire.state_notice import StateNotice, open_answer
@@ -57,11 +57,4 @@ def waiting_acks(outbox: Path) -> Path:
 
 def leave_acks(outbox: Path, content: bytes) -> None:
     """Put an ack file there, whole or not at all. Raises OSError."""
-    path = waiting_acks(outbox)
-    draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    replace_file(waiting_acks(outbox), content, PRIVATE)

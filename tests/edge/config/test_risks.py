@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gridtokenx_edge.config.risks import is_in_the_house, is_this_machine
+from gridtokenx_edge.config.risks import is_in_the_house
+from gridtokenx_wire.exposure import is_this_machine
 from gridtokenx_wire.keys import create_private_key, public_key_text
 
 SITE = """\
