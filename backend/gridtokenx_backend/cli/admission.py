@@ -7,17 +7,13 @@ from typing import Annotated
 
 import typer
 
-from gridtokenx_backend.cli.local_time import community_zone, local_minute
-from gridtokenx_backend.cli.operator_api import operator_api
+from gridtokenx_backend.cli.local_time import local_minute
+from gridtokenx_backend.cli.operator_command import OperatorCall, with_operator_api
 from gridtokenx_backend.cli.options import (
-    CONFIG,
-    ConfigOption,
-    JsonOption,
     ReasonOption,
-    UrlOption,
     example,
 )
-from gridtokenx_backend.cli.output import print_answer, print_json, print_table, say
+from gridtokenx_backend.cli.output import print_json, print_table, say
 
 DeviceArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The gateway's id, as `device list` shows it.")
@@ -29,37 +25,32 @@ device = typer.Typer(no_args_is_help=True, help="List, approve, release and revo
 
 
 @token.command("create", epilog=example('token create --site "Sonnenweg 3"'))
+@with_operator_api
 def create_token(
+    call: OperatorCall,
     site: Annotated[str, typer.Option(help="The site whose gateway may enrol with it.")],
     valid_hours: Annotated[int, typer.Option(help="How many hours it may be used, 1 to 720.")] = 24,
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Make a token with which one gateway may enrol once. It is shown only here."""
     body = {"site": site, "valid_hours": valid_hours}
-    api = operator_api(config, url)
-    made = api.post("/v1/tokens", body)
-    if as_json:
+    made = call.api.post("/v1/tokens", body)
+    if call.as_json:
         print_json(made)
         return
     say(made["token"])
-    until = local_minute(made["expires_ms"], community_zone(api))
+    until = local_minute(made["expires_ms"], call.zone())
     say(f"id {made['id']}, for {site}, once, until {until}", err=True)
 
 
 @token.command("list", epilog=example("token list"))
-def list_tokens(
-    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
-) -> None:
+@with_operator_api
+def list_tokens(call: OperatorCall) -> None:
     """Show all tokens that are stored, by id: open, used, withdrawn or expired."""
-    api = operator_api(config, url)
-    found = api.get("/v1/tokens")
-    if as_json:
+    found = call.api.get("/v1/tokens")
+    if call.as_json:
         print_json(found)
         return
-    zone = community_zone(api)
+    zone = call.zone()
     rows = [
         (
             each["id"],
@@ -74,33 +65,29 @@ def list_tokens(
 
 
 @token.command("revoke", epilog=example("token revoke 5f2b6c0a11d04e97"))
+@with_operator_api
 def withdraw_token(
+    call: OperatorCall,
     identifier: Annotated[
         str, typer.Argument(metavar="ID", help="The token's id, as `token list` shows it.")
     ],
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Withdraw a token that nobody has used, so that nobody can use it."""
     path = f"/v1/tokens/{identifier}/withdraw"
-    withdrawn = operator_api(config, url).post(path)
+    withdrawn = call.api.post(path)
     text = f"token {withdrawn['id']} for {withdrawn['site']}: {withdrawn['status']}"
-    print_answer(withdrawn, text, as_json=as_json)
+    call.tell(withdrawn, text)
 
 
 @device.command("list", epilog=example("device list"))
-def list_devices(
-    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
-) -> None:
+@with_operator_api
+def list_devices(call: OperatorCall) -> None:
     """Show all gateways with their status, and when each was last heard."""
-    api = operator_api(config, url)
-    found = api.get("/v1/devices")
-    if as_json:
+    found = call.api.get("/v1/devices")
+    if call.as_json:
         print_json(found)
         return
-    zone = community_zone(api)
+    zone = call.zone()
     rows = [
         (
             each["device"],
@@ -124,20 +111,19 @@ def _status(device: dict[str, str], zone: tzinfo) -> str:
 
 
 @device.command("approve", epilog=example("device approve pijlp4oeg2eyo5okbnohpaizb4"))
+@with_operator_api
 def approve_device(
+    call: OperatorCall,
     identifier: DeviceArgument,
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
     *,
     beside: Annotated[
         bool, typer.Option("--beside", help="Let the site's other gateways go on working.")
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Admit a pending gateway in place of the one that its site has, which is revoked."""
     path = f"/v1/devices/{identifier}/approve"
-    done = operator_api(config, url).post(path, {"beside": beside})
-    if as_json:
+    done = call.api.post(path, {"beside": beside})
+    if call.as_json:
         print_json(done)
         return
     say(f"{done['device']}: {done['status']}")
@@ -149,36 +135,24 @@ def approve_device(
     "release",
     epilog=example('device release pijlp4oeg2eyo5okbnohpaizb4 --reason "the copy is destroyed"'),
 )
-def release_device(
-    identifier: DeviceArgument,
-    reason: ReasonOption,
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
-) -> None:
+@with_operator_api
+def release_device(call: OperatorCall, identifier: DeviceArgument, reason: ReasonOption) -> None:
     """Take frames of a held gateway again, behind those that are stored."""
     path = f"/v1/devices/{identifier}/release"
-    done = operator_api(config, url).post(path, {"reason": reason})
-    print_answer(done, f"{done['device']}: {done['status']}", as_json=as_json)
+    done = call.api.post(path, {"reason": reason})
+    call.tell(done, f"{done['device']}: {done['status']}")
 
 
 @device.command(
     "revoke",
     epilog=example("device revoke pijlp4oeg2eyo5okbnohpaizb4 --reason stolen"),
 )
-def revoke_device(
-    identifier: DeviceArgument,
-    reason: ReasonOption,
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
-) -> None:
+@with_operator_api
+def revoke_device(call: OperatorCall, identifier: DeviceArgument, reason: ReasonOption) -> None:
     """Revoke a gateway's key and certificates for ever; it takes a few seconds."""
     path = f"/v1/devices/{identifier}/revoke"
-    done = operator_api(config, url).post(path, {"reason": reason})
-    if as_json:
+    done = call.api.post(path, {"reason": reason})
+    if call.as_json:
         print_json(done)
         return
     say(f"{done['device']}: {done['status']}")

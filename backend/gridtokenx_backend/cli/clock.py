@@ -7,53 +7,41 @@ from typing import Any
 
 import typer
 
-from gridtokenx_backend.cli.local_time import community_zone, local_second
-from gridtokenx_backend.cli.operator_api import operator_api
+from gridtokenx_backend.cli.local_time import local_second
+from gridtokenx_backend.cli.operator_command import OperatorCall, with_operator_api
 from gridtokenx_backend.cli.options import (
-    CONFIG,
-    ConfigOption,
-    JsonOption,
     ReasonOption,
-    UrlOption,
     example,
 )
-from gridtokenx_backend.cli.output import print_answer, print_json, print_table, say
+from gridtokenx_backend.cli.output import print_json, print_table, say
 
 clock = typer.Typer(no_args_is_help=True, help="Show and confirm the server's clock.")
 _SYNCHRONISED = {True: "keeps it right", False: "does not keep it right", None: "cannot be asked"}
 
 
 @clock.command(epilog=example("clock show"))
-def show(
-    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
-) -> None:
+@with_operator_api
+def show(call: OperatorCall) -> None:
     """Show the server's clock, and what the kernel, the journal and the gateways say of it."""
-    api = operator_api(config, url)
-    found = api.get("/v1/operator/clock")
-    if as_json:
+    found = call.api.get("/v1/operator/clock")
+    if call.as_json:
         print_json(found)
         return
-    zone = community_zone(api)
+    zone = call.zone()
     print_table(("what", "time"), _rows(found, zone))
     say(found["detail"] or "The clock is believed.")
 
 
 @clock.command(epilog=example('clock confirm --reason "compared with a radio clock"'))
-def confirm(
-    reason: ReasonOption,
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
-) -> None:
+@with_operator_api
+def confirm(call: OperatorCall, reason: ReasonOption) -> None:
     """Say that the server's clock is right now; a community's time ahead of it is set back."""
-    api = operator_api(config, url)
-    body = {"time_ms": api.get("/v1/operator/clock")["time_ms"], "reason": reason}
-    done = api.post("/v1/operator/clock", body)
-    zone = community_zone(api)
+    body = {"time_ms": call.api.get("/v1/operator/clock")["time_ms"], "reason": reason}
+    done = call.api.post("/v1/operator/clock", body)
+    zone = call.zone()
     before, after = (local_second(done[name], zone) for name in ("from_ms", "to_ms"))
     text = f"confirmed: {after}; the entry before was of {before} (entry {done['journal_seq']})"
-    print_answer(done, text, as_json=as_json)
+    call.tell(done, text)
 
 
 def _rows(found: dict[str, Any], zone: tzinfo) -> list[tuple[str, str]]:

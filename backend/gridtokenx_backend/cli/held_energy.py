@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from gridtokenx_backend.cli.local_time import community_zone, local_minute
-from gridtokenx_backend.cli.operator_api import operator_api
+from gridtokenx_backend.cli.local_time import local_minute
+from gridtokenx_backend.cli.operator_command import OperatorCall, with_operator_api
 from gridtokenx_backend.cli.options import (
-    CONFIG,
-    ConfigOption,
-    JsonOption,
     ReasonOption,
-    UrlOption,
     example,
 )
-from gridtokenx_backend.cli.output import print_answer, print_json, print_table
+from gridtokenx_backend.cli.output import print_json, print_table
 from gridtokenx_backend.errors import OperatorError
 
 held = typer.Typer(
@@ -36,16 +31,14 @@ MeterArgument = Annotated[
 
 
 @held.command("list", epilog=example("held list"))
-def list_held(
-    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
-) -> None:
+@with_operator_api
+def list_held(call: OperatorCall) -> None:
     """Show the doubtful steps of meters, and what these meters have counted since."""
-    api = operator_api(config, url)
-    found = api.get("/v1/operator/held")
-    if as_json:
+    found = call.api.get("/v1/operator/held")
+    if call.as_json:
         print_json(found)
         return
-    zone = community_zone(api)
+    zone = call.zone()
     rows = []
     for each in found:
         for step in each["steps"]:
@@ -58,43 +51,33 @@ def list_held(
 
 
 @held.command("release", epilog=example('held release ABB-1 --reason "new meter, photo of 1 June"'))
-def release(
-    meter: MeterArgument,
-    reason: ReasonOption,
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
-) -> None:
+@with_operator_api
+def release(call: OperatorCall, meter: MeterArgument, reason: ReasonOption) -> None:
     """Say that all of it is real: it is minted to who owned the meter then."""
-    _decide("release", meter, reason, config, url, as_json=as_json)
+    _decide(call, "release", meter, reason)
 
 
 @held.command("void", epilog=example('held void ABB-1 --reason "meter was replaced"'))
+@with_operator_api
 def void(
+    call: OperatorCall,
     meter: MeterArgument,
     reason: ReasonOption,
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
     *,
     everything: Annotated[
         bool, typer.Option("--all", help="Void what was counted after the steps as well.")
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Say that the doubtful steps are not real: the registers begin after them.
 
     What the meter has counted since is minted.
     """
     decision = "void_all" if everything else "void"
-    _decide(decision, meter, reason, config, url, as_json=as_json)
+    _decide(call, decision, meter, reason)
 
 
-def _decide(
-    decision: str, meter: str, reason: str, config: Path, url: str, *, as_json: bool
-) -> None:
-    api = operator_api(config, url)
-    known: list[dict[str, Any]] = api.get("/v1/operator/held")
+def _decide(call: OperatorCall, decision: str, meter: str, reason: str) -> None:
+    known: list[dict[str, Any]] = call.api.get("/v1/operator/held")
     seen = next((each for each in known if each["meter"] == meter), None)
     if seen is None:
         raise OperatorError(f"METER: expected a meter whose energy is held, got {meter!r}")
@@ -104,8 +87,8 @@ def _decide(
         "steps": len(seen["steps"]),
         "reason": reason,
     }
-    done = api.post(f"/v1/operator/held/{quote(meter, safe='')}", body)
+    done = call.api.post(f"/v1/operator/held/{quote(meter, safe='')}", body)
     lines = [f"{each['surplus_kwh']} kWh minted to {each['owner']}" for each in done["minted"]]
     lines += [f"{each['surplus_kwh']} kWh void for {each['owner']}" for each in done["voided"]]
     text = "; ".join(lines) or "nothing to mint"
-    print_answer(done, f"{done['meter']}: {text} (entry {done['journal_seq']})", as_json=as_json)
+    call.tell(done, f"{done['meter']}: {text} (entry {done['journal_seq']})")

@@ -8,17 +8,13 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from gridtokenx_backend.cli.local_time import community_zone, local_second
-from gridtokenx_backend.cli.operator_api import OperatorApi, operator_api
+from gridtokenx_backend.cli.local_time import local_second
+from gridtokenx_backend.cli.operator_command import OperatorCall, with_operator_api
 from gridtokenx_backend.cli.options import (
-    CONFIG,
-    ConfigOption,
-    JsonOption,
     ReasonOption,
-    UrlOption,
     example,
 )
-from gridtokenx_backend.cli.output import print_answer, print_json, print_table
+from gridtokenx_backend.cli.output import print_json, print_table
 from gridtokenx_backend.core.messages.inputs import MarketCommand
 
 ZoneOption = Annotated[
@@ -28,16 +24,14 @@ market = typer.Typer(no_args_is_help=True, help="Halt and resume trading.")
 
 
 @market.command(epilog=example("market status"))
-def status(
-    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
-) -> None:
+@with_operator_api
+def status(call: OperatorCall) -> None:
     """Show each zone's state, prices and links."""
-    api = operator_api(config, url)
-    found = api.get("/v1/zones")
-    if as_json:
+    found = call.api.get("/v1/zones")
+    if call.as_json:
         print_json(found)
         return
-    local = community_zone(api)
+    local = call.zone()
     print_table(
         ("zone", "state", "last GRX/kWh", "floor", "ceiling", "breaker", "why"),
         [_zone(each, local) for each in found["zones"]],
@@ -50,55 +44,49 @@ def status(
 
 
 @market.command(epilog=example('market halt --zone north --reason "works on the feeder"'))
+@with_operator_api
 def halt(
+    call: OperatorCall,
     reason: ReasonOption,
     zone: ZoneOption = "",
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Stop everything but expiry: nobody places, amends, cancels or trades."""
     command = MarketCommand(action="halt", zone=zone, reason=reason)
-    _switch(command, operator_api(config, url), as_json=as_json)
+    _switch(call, command)
 
 
 @market.command(
     "cancel-only",
     epilog=example('market cancel-only --reason "prices of a faulty meter"'),
 )
+@with_operator_api
 def cancel_only(
+    call: OperatorCall,
     reason: ReasonOption,
     zone: ZoneOption = "",
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Stop trading, but let members withdraw their orders."""
     command = MarketCommand(action="cancel_only", zone=zone, reason=reason)
-    _switch(command, operator_api(config, url), as_json=as_json)
+    _switch(call, command)
 
 
 @market.command(epilog=example('market resume --reason "feeder works again"'))
+@with_operator_api
 def resume(
+    call: OperatorCall,
     reason: ReasonOption,
     zone: ZoneOption = "",
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Trade again, after a halt, after cancel-only, or before a breaker's pause is over."""
     command = MarketCommand(action="resume", zone=zone, reason=reason)
-    _switch(command, operator_api(config, url), as_json=as_json)
+    _switch(call, command)
 
 
-def _switch(command: MarketCommand, api: OperatorApi, *, as_json: bool) -> None:
-    done = api.post("/v1/operator/market", msgspec.to_builtins(command))
+def _switch(call: OperatorCall, command: MarketCommand) -> None:
+    done = call.api.post("/v1/operator/market", msgspec.to_builtins(command))
     state, entry = _state(done["status"]), done["journal_seq"]
     text = f"{', '.join(done['zones'])}: {state} (entry {entry})"
-    print_answer(done, text, as_json=as_json)
+    call.tell(done, text)
 
 
 def _state(status: str) -> str:

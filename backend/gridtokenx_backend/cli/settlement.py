@@ -12,6 +12,7 @@ import typer
 
 from gridtokenx_backend.cli.certificate_file import as_csv
 from gridtokenx_backend.cli.operator_api import operator_api
+from gridtokenx_backend.cli.operator_command import OperatorCall, with_operator_api
 from gridtokenx_backend.cli.options import (
     CONFIG,
     ConfigOption,
@@ -118,12 +119,11 @@ def _moment(option: str, text: str) -> int:
 
 
 @withdrawal.command("list", epilog=example("withdrawal list"))
-def list_withdrawals(
-    config: ConfigOption = CONFIG, url: UrlOption = "", *, as_json: JsonOption = False
-) -> None:
+@with_operator_api
+def list_withdrawals(call: OperatorCall) -> None:
     """Show the withdrawals that wait to be paid out."""
-    found = operator_api(config, url).get("/v1/operator/withdrawals")
-    if as_json:
+    found = call.api.get("/v1/operator/withdrawals")
+    if call.as_json:
         print_json(found)
         return
     rows = [
@@ -136,56 +136,44 @@ def list_withdrawals(
     "confirm",
     epilog=example('withdrawal confirm 17 --reference "SEPA 2026-07-01/3"'),
 )
+@with_operator_api
 def confirm_withdrawal(
-    number: NumberArgument,
-    reference: ReferenceOption,
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
+    call: OperatorCall, number: NumberArgument, reference: ReferenceOption
 ) -> None:
     """Say that a withdrawal was paid."""
     path = f"/v1/operator/withdrawals/{number}/confirm"
-    done = operator_api(config, url).post(path, {"reference": reference})
-    _show_withdrawal(done, as_json=as_json)
+    done = call.api.post(path, {"reference": reference})
+    _show_withdrawal(call, done)
 
 
 @withdrawal.command(
     "refuse",
     epilog=example('withdrawal refuse 17 --reason "no bank account known"'),
 )
-def refuse_withdrawal(
-    number: NumberArgument,
-    reason: ReasonOption,
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
-) -> None:
+@with_operator_api
+def refuse_withdrawal(call: OperatorCall, number: NumberArgument, reason: ReasonOption) -> None:
     """Give the money back to the member's wallet."""
     path = f"/v1/operator/withdrawals/{number}/refuse"
-    done = operator_api(config, url).post(path, {"reason": reason})
-    _show_withdrawal(done, as_json=as_json)
+    done = call.api.post(path, {"reason": reason})
+    _show_withdrawal(call, done)
 
 
-def _show_withdrawal(done: dict[str, Any], *, as_json: bool) -> None:
+def _show_withdrawal(call: OperatorCall, done: dict[str, Any]) -> None:
     what = f"withdrawal {done['number']}: {done['amount_grx']} GRX {done['status']}"
-    print_answer(done, f"{what} (entry {done['journal_seq']})", as_json=as_json)
+    call.tell(done, f"{what} (entry {done['journal_seq']})")
 
 
 @rec.command("issue", epilog=example("rec issue 2026-06"))
+@with_operator_api
 def issue(
+    call: OperatorCall,
     month: Annotated[
         str, typer.Argument(metavar="MONTH", help="A month that is over, such as 2026-06.")
     ],
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Issue a certificate for each full MWh that renewable meters minted up to a month's end."""
-    done = operator_api(config, url).post("/v1/operator/certificates", {"month": month})
-    if as_json:
+    done = call.api.post("/v1/operator/certificates", {"month": month})
+    if call.as_json:
         print_json(done)
         return
     for each in done["certificates"]:
@@ -195,7 +183,9 @@ def issue(
 
 
 @rec.command("export", epilog=example("rec export --out certificates.csv"))
+@with_operator_api
 def export(
+    call: OperatorCall,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The file to write instead of standard output."),
@@ -206,24 +196,19 @@ def export(
             metavar="MONTH", help="Take only the certificates of this month, such as 2026-06."
         ),
     ] = "",
-    config: ConfigOption = CONFIG,
-    url: UrlOption = "",
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Write all certificates as CSV for a registry."""
     _check_month(month)
-    api = operator_api(config, url)
     found: list[dict[str, Any]] = []
     after = ""
     while True:
         path = f"/v1/certificates?limit=1000&after={quote(after, safe='')}"
-        page = api.get(path)
+        page = call.api.get(path)
         found += [each for each in page["certificates"] if month in ("", each["month"])]
         after = page["next"]
         if not after:
             break
-    if as_json:
+    if call.as_json:
         print_json(found)
         return
     table = as_csv(found)
