@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
-
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption
-from gridtokenx_backend.cli.output import print_answer
+from gridtokenx_backend.cli.output import print_answer, say
 from gridtokenx_backend.config.risks import risks
 from gridtokenx_backend.config.settings import load_settings
 from gridtokenx_backend.config.surroundings import check_surroundings
@@ -32,4 +30,4 @@ def check_config(config: ConfigOption = CONFIG, *, as_json: JsonOption = False) 
         answer["warnings"] = warnings
     print_answer(answer, text, as_json=as_json)
     for line in () if as_json else warnings:
-        typer.echo(f"warning: {line}", err=True)
+        say(f"warning: {line}", err=True)

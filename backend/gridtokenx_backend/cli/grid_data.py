@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -13,6 +13,7 @@ import msgspec
 import typer
 
 from gridtokenx_backend.cli.exit_codes import FINDING
+from gridtokenx_backend.cli.local_time import community_zone, local_minute
 from gridtokenx_backend.cli.operator_api import OperatorApi, operator_api
 from gridtokenx_backend.cli.options import CONFIG, ConfigOption, JsonOption, UrlOption, example
 from gridtokenx_backend.cli.output import print_answer, print_json, print_table, say, write_file
@@ -21,7 +22,6 @@ from gridtokenx_backend.config.terms_file import load_terms
 from gridtokenx_backend.core.messages.grid_data import GridSeries
 from gridtokenx_backend.core.messages.sharing_outcomes import Allocation
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
-from gridtokenx_backend.core.model.local_time import utc_text
 from gridtokenx_backend.errors import OperatorError
 from gridtokenx_backend.grid_data import reconciliation
 from gridtokenx_backend.grid_data.file_reader import ReadFile, read_file
@@ -77,16 +77,17 @@ def import_file(
     _print_report(file, report)
     state = "journaled as" if answer["is_new"] else "was there before, as"
     say(f"{state} entry {answer['entry']}")
+    local = community_zone(api) if answer["contradictions"] else UTC
     for each in answer["contradictions"]:
-        say(f"contradiction: {_contradiction(each)}", err=True)
+        say(f"contradiction: {_contradiction(each, local)}", err=True)
 
 
-def _contradiction(found: dict[str, Any]) -> str:
+def _contradiction(found: dict[str, Any], local: tzinfo) -> str:
     """Return in words what the operator's figures say that cannot be."""
     limit = "it consumed" if found["meter"] else "known producers generated"
     return (
         f"{found['meter'] or 'all meters together'} received more than {limit} in "
-        f"{found['intervals']} intervals from {utc_text(found['first_ms'])} on: "
+        f"{found['intervals']} intervals from {local_minute(found['first_ms'], local)} on: "
         f"{found['said_kwh']} kWh, of which {found['counted_kwh']} kWh count"
     )
 

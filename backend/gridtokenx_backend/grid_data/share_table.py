@@ -31,6 +31,7 @@ from gridtokenx_backend.core.model.sharing_keys import WHOLE_PPM
 from gridtokenx_backend.core.model.sharing_terms import ShareTable
 from gridtokenx_backend.core.sharing.key_versions import moment_ms
 from gridtokenx_backend.grid_data.file_content import BadFile, decode_text, read_bytes, separator_of
+from gridtokenx_backend.grid_data.file_writer import local_text
 from gridtokenx_backend.grid_data.interval_rows import BadValue
 from gridtokenx_backend.grid_data.local_time import FileTimes, unix_ms
 from gridtokenx_wire.units import format_decimal, parse_decimal
@@ -60,7 +61,7 @@ def read_share_table(
     content = read_bytes(path)
     text = decode_text(str(path), content)
     shares, step_ms = _read(path, text, names, zone, valid_from)
-    return _table(path, hashlib.sha256(content).hexdigest(), shares, step_ms)
+    return _table(path, hashlib.sha256(content).hexdigest(), shares, step_ms, zone)
 
 
 def _read(
@@ -182,7 +183,9 @@ def _ppm(text: str, decimals: int, *, decimal_comma: bool) -> int:
     return ppm
 
 
-def _table(path: Path, source: str, shares: Iterable[_Share], step_ms: int) -> ShareTable:
+def _table(
+    path: Path, source: str, shares: Iterable[_Share], step_ms: int, zone: ZoneInfo
+) -> ShareTable:
     """Return all shares by step and meter. Raises BadFile if one is missing, or beyond 100 %."""
     found: dict[int, dict[str, int]] = {}
     meters: dict[str, None] = {}
@@ -204,13 +207,15 @@ def _table(path: Path, source: str, shares: Iterable[_Share], step_ms: int) -> S
     for number, start_ms in enumerate(starts):
         if start_ms != starts[0] + number * step_ms:
             missing_ms = starts[0] + number * step_ms
-            raise BadFile(f"{path}: expected shares for {_utc(missing_ms)}, found none")
+            raise BadFile(f"{path}: expected shares for {local_text(missing_ms, zone)}, found none")
         step = found[start_ms]
         if lacking := [name for name in names if name not in step]:
-            raise BadFile(f"{path}: expected a share of {lacking[0]} for {_utc(start_ms)}")
+            raise BadFile(
+                f"{path}: expected a share of {lacking[0]} for {local_text(start_ms, zone)}"
+            )
         if (total := sum(step.values())) > WHOLE_PPM:
             raise BadFile(
-                f"{path}: expected at most 100 percent together for {_utc(start_ms)},"
+                f"{path}: expected at most 100 percent together for {local_text(start_ms, zone)},"
                 f" got {format_decimal(total, 4)}"
             )
         packed.extend(step[name] for name in names)
@@ -225,10 +230,6 @@ def _table(path: Path, source: str, shares: Iterable[_Share], step_ms: int) -> S
 
 def _little_endian(packed: array[int]) -> bytes:
     return b"".join(ppm.to_bytes(4, "little") for ppm in packed)
-
-
-def _utc(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%MZ")
 
 
 def names_of(meters: Sequence[tuple[str, str]]) -> dict[str, str]:

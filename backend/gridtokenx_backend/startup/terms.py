@@ -15,6 +15,7 @@ from gridtokenx_backend.core.sharing.key_versions import conflicts
 from gridtokenx_backend.engine.degradation import DegradedPart
 from gridtokenx_backend.engine.writer import ClockInDoubt, Writer
 from gridtokenx_backend.errors import CannotStart
+from gridtokenx_backend.startup.unbound_meters import unbound_meters, warn
 from gridtokenx_wire.config import finding
 from gridtokenx_wire.errors import ConfigError
 
@@ -41,9 +42,11 @@ async def apply_terms(writer: Writer, path: Path) -> asyncio.Task[None] | None:
             f"{path}: expected the community {active_terms.name!r}, whose journal this is, "
             f"got {terms.community.name!r}"
         )
-    if found := list(conflicts(writer.community.sharing, terms)):
-        raise ConfigError([finding(path, key, expected) for key, expected in found])
     zone = look_up(terms.community.time_zone)
+    if found := list(conflicts(writer.community.sharing, terms, zone)):
+        raise ConfigError([finding(path, key, expected) for key, expected in found])
+    community = writer.community
+    warn(unbound_meters(community.meters, community.devices, terms), zone)
     input_ = configuration_input(terms, source, zone)
     submitting = asyncio.create_task(_submit(writer, input_))
     if not writer.look_at_clock():

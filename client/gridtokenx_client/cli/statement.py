@@ -11,7 +11,7 @@ from urllib.parse import quote
 import typer
 
 from gridtokenx_client.cli.wallet import DEFAULT_API, ApiOption, KeyOption, key_file
-from gridtokenx_client.problem import Mistake
+from gridtokenx_client.problem import Mistake, one_line
 from gridtokenx_client.wallet import Wallet
 from gridtokenx_wire.keys import parse_public_key, read_token
 
@@ -104,4 +104,4 @@ def _write(document: bytes, out: str) -> None:
         Path(out).write_bytes(document)
     except OSError as error:
         raise Mistake(f"{out}: cannot be written: {error.strerror}") from None
-    typer.echo(out)
+    typer.echo(one_line(out))

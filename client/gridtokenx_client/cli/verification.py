@@ -93,7 +93,7 @@ def _comparisons(clearings: Sequence[Clearing]) -> list[Comparison]:
     comparisons: list[Comparison] = []
     for each in clearings:
         if len(each.book) > _TAKES_A_WHILE:
-            sys.stderr.write(f"{each.zone}: {len(each.book)} orders ...\n")
+            sys.stderr.write(f"{one_line(each.zone)}: {len(each.book)} orders ...\n")
         comparisons += check_auction(each)
     for interval_ms in sorted({each.interval_ms for each in clearings}):
         together = [each for each in clearings if each.interval_ms == interval_ms]

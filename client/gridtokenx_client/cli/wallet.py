@@ -15,6 +15,7 @@ from gridtokenx_client.cli import tables
 from gridtokenx_client.problem import Mistake
 from gridtokenx_client.wallet import Side, Wallet, check_amounts, new_id, read_curve
 from gridtokenx_wire.keys import parse_public_key
+from gridtokenx_wire.plain_text import escaped_lines
 
 if TYPE_CHECKING:
     from gridtokenx_client.api import Api
@@ -70,7 +71,7 @@ def show(answer: Any, pretty: Group | str, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     elif isinstance(pretty, str):
-        sys.stdout.write(pretty + "\n")
+        sys.stdout.write(escaped_lines(pretty) + "\n")
     else:
         Console(markup=False).print(pretty)
 

@@ -13,6 +13,7 @@ from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import EdgeConfig, meter_ids, resolve_paths
 from gridtokenx_edge.config.risks import risks
 from gridtokenx_wire.errors import ConfigError
+from gridtokenx_wire.plain_text import escaped_lines
 
 
 def check_config(config: ConfigOption, as_json: JsonOption = False) -> None:
@@ -33,7 +34,7 @@ def check_config(config: ConfigOption, as_json: JsonOption = False) -> None:
     if key == "missing":
         say(f"{paths.key}: no device key yet; make it: gridtokenx-edge key --config {config}")
     for line in warnings:
-        sys.stderr.write(f"warning: {line}\n")
+        sys.stderr.write(escaped_lines(f"warning: {line}") + "\n")
 
 
 def _load_for_json(config: Path) -> EdgeConfig:

@@ -38,7 +38,7 @@ from gridtokenx_edge.commissioning.scan.recording import (
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.meters.profile import Profile, is_file, load_profile, profile_names
 from gridtokenx_wire.errors import ConfigError
-from gridtokenx_wire.plain_text import escaped
+from gridtokenx_wire.plain_text import escaped, escaped_lines
 
 ProfileArgument = Annotated[
     str, typer.Argument(metavar="NAME|FILE", help="The name of a model, or a profile's file.")
@@ -77,12 +77,13 @@ def show(profile: ProfileArgument, as_json: JsonOption = False) -> None:
         print_json(msgspec.to_builtins(of))
         return
     console = Console(highlight=False, markup=False)
-    console.print(f"{of.name}: {of.confidence}, ids begin with {of.maker}-", markup=False)
+    said = f"{of.name}: {of.confidence}, ids begin with {of.maker}-"
+    console.print(escaped(said), markup=False)
     table = Table("quantity", "function", "address", "type", "word order", "unit", "scale")
     for name, point in of.all_points().items():
         order = point.word_order if point.count > 1 else ""
         where = (str(point.fc), f"0x{point.address:04X}")
-        table.add_row(name, *where, point.type, order, point.unit, point.scale)
+        table.add_row(*cells(name, *where, point.type, order, point.unit, point.scale))
     if of.identity:
         where = (str(of.identity.fc), f"0x{of.identity.address:04X}")
         table.add_row("serial number", *where, of.identity.type)
@@ -90,7 +91,7 @@ def show(profile: ProfileArgument, as_json: JsonOption = False) -> None:
             table.add_row("type code", str(model.fc), f"0x{model.address:04X}", model.type)
     console.print(table)
     for note in of.notes:
-        console.print(note, markup=False)
+        console.print(escaped_lines(note), markup=False)
 
 
 @app.command("test", epilog=example("profile test my_meter.toml --port /dev/ttyUSB0 --address 5"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from tests.backend.commands import Command
 from tests.backend.running import write_configs
 from tests.backend.sharing_village import SharingVillage
 
+from gridtokenx_backend.cli.local_time import local_minute
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
-from gridtokenx_backend.core.model.local_time import utc_text
+from gridtokenx_backend.core.model.local_time import TimeZone, local_text
 
 KEY = """
 [[sharing.key]]
@@ -45,7 +47,8 @@ def test_an_import_tells_what_is_not_counted(
     config, api = site
     now_ms = time.time_ns() // 1_000_000
     first_ms = now_ms - now_ms % INTERVAL_MS - 8 * INTERVAL_MS
-    starts = [utc_text(first_ms + number * INTERVAL_MS) for number in range(3)]
+    starts = [local_text(TimeZone(), first_ms + number * INTERVAL_MS) for number in range(3)]
+    first = local_minute(first_ms, UTC)
     file = tmp_path / "day.csv"
     lines = [HEADING]
     lines += [f"flat-b,received,{start},0.8,L1" for start in starts]
@@ -55,7 +58,7 @@ def test_an_import_tells_what_is_not_counted(
     arguments = ("grid", "import", str(file), "-c", str(config), "--api", api)
     ran = command(*arguments)
     assert ran.status == 0
-    span = f"in 3 intervals from {starts[0]} on"
+    span = f"in 3 intervals from {first} on"
     assert ran.lines == [
         f"contradiction: flat-b received more than it consumed {span}: "
         "2.400000000 kWh, of which 1.500000000 kWh count",

@@ -40,6 +40,7 @@ from gridtokenx_backend.core.minting.corrections import revision_of
 from gridtokenx_backend.core.model import queues
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS, IntervalEnergy
 from gridtokenx_backend.core.model.ledger import ASSETS, FED_IN, GRID, REC, RETIRED, issuer
+from gridtokenx_backend.core.model.local_time import TimeZone
 from gridtokenx_backend.core.model.settlement import Correct
 from gridtokenx_backend.core.settlement.certificates import MWH_UWH
 from gridtokenx_backend.core.settlement.periods import unsold_uwh as unsold_uwh_of
@@ -118,7 +119,7 @@ class WholeMarket:
         """New terms, if the operator could bring them."""
         document = self.document | changed
         terms = convert_terms(document)
-        if list(check_terms(terms)) or list(conflicts(self.core.sharing, terms)):
+        if list(check_terms(terms)) or list(conflicts(self.core.sharing, terms, TimeZone())):
             return
         self.document = document
         self.apply(inputs.configuration_input(terms))

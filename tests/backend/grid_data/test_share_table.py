@@ -16,7 +16,7 @@ from gridtokenx_backend.config.terms_file import load_terms, terms_digest
 from gridtokenx_backend.config.time_zones import look_up
 from gridtokenx_backend.core.messages import inputs
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
-from gridtokenx_backend.core.model.local_time import HOUR_MS
+from gridtokenx_backend.core.model.local_time import HOUR_MS, TimeZone
 from gridtokenx_backend.core.model.sharing_terms import ShareTable
 from gridtokenx_backend.core.sharing.key_versions import conflicts
 from gridtokenx_backend.core.state import community as communities
@@ -82,11 +82,15 @@ def test_the_doubled_hour_in_autumn_is_two_hours_by_the_files_order(tmp_path: Pa
 @pytest.mark.parametrize(
     ("there", "instead", "said"),
     [
-        ("ABB-2,2026-06-01T12:15+02:00,0\n", "", "expected a share of ABB-2 for 2026-06-01T10:15Z"),
+        (
+            "ABB-2,2026-06-01T12:15+02:00,0\n",
+            "",
+            "expected a share of ABB-2 for 2026-06-01T12:15:00+02:00",
+        ),
         (
             ",60\n",
             ",60.0001\n",
-            "expected at most 100 percent together for 2026-06-01T10:00Z, got 100.0001",
+            "expected at most 100 percent together for 2026-06-01T12:00:00+02:00, got 100.0001",
         ),
         (
             ",60\n",
@@ -135,8 +139,8 @@ def test_a_file_with_a_mistake_is_refused_with_one_line(
     [
         ("ABB-1;0000;1\n", "row 1: expected an hour of the year, 1 to 8784, got '0000'"),
         ("ABB-1;1;1,5\n", "row 1: expected a share from 0 to 1 with at most 6 decimals, got '1,5'"),
-        ("ABB-1;1;1\nABB-1;3;1\n", "expected shares for 2026-01-01T00:00Z, found none"),
-        ("ABB-1;1;1\nABB-2;2;1\n", "expected a share of ABB-2 for 2025-12-31T23:00Z"),
+        ("ABB-1;1;1\nABB-1;3;1\n", "expected shares for 2026-01-01T01:00:00+01:00, found none"),
+        ("ABB-1;1;1\nABB-2;2;1\n", "expected a share of ABB-2 for 2026-01-01T00:00:00+01:00"),
         ("", "row 1: expected the columns meter, start, share_percent, or"),
     ],
 )
@@ -212,6 +216,6 @@ def test_an_interval_of_the_table_is_shared_by_it_and_one_after_it_by_the_key() 
 
 def test_a_changed_table_under_the_same_version_is_a_conflict() -> None:
     village, other = TableVillage(100_000, 900_000), TableVillage(100_001, 899_999)
-    found = list(conflicts(village.community.sharing, convert_terms(other.document)))
+    found = list(conflicts(village.community.sharing, convert_terms(other.document), TimeZone()))
     said = "expected version 1 as it was: add a new version instead"
     assert found == [("sharing.key[0]", said)]

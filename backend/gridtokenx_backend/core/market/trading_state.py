@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from gridtokenx_backend.core.market.book import BUY, NEVER_MS
 from gridtokenx_backend.core.market.market_rules import MarketRules
 from gridtokenx_backend.core.messages.outcomes import ZoneStatus
+from gridtokenx_backend.core.model.local_time import TimeZone, local_text
 from gridtokenx_backend.core.model.zones import LinkRules, ZoneRules, interval_of
 from gridtokenx_wire.order import Side
 
@@ -76,9 +76,13 @@ class PriceBand(msgspec.Struct, kw_only=True, gc=False):
 
 
 class TradingState:
-    """The states of the zones and the use of the links, under the active rules."""
+    """The states of the zones and the use of the links, under the active rules.
+
+    `time_zone` is that in which people read times.
+    """
 
     def __init__(self, rules: MarketRules) -> None:
+        self.time_zone = TimeZone()
         self.zones: dict[str, ZoneState] = {}
         self.uses: dict[tuple[str, str], LinkUse] = {}
         self.apply_terms(rules)
@@ -112,8 +116,8 @@ class TradingState:
         if state.status != OPEN:
             return f"zone {zone!r} is {state.status.replace('_', '-')}: {state.reason}"
         if at_ms < state.paused_until_ms:
-            until = datetime.fromtimestamp(state.paused_until_ms / 1000, UTC)
-            return f"zone {zone!r} is paused by its breaker until {until:%Y-%m-%d %H:%M:%S} UTC"
+            until = local_text(self.time_zone, state.paused_until_ms, "%Y-%m-%dT%H:%M:%S")
+            return f"zone {zone!r} is paused by its breaker until {until}"
         return ""
 
     def frozen(self, zone: str) -> str:

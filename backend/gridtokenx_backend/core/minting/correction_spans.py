@@ -14,13 +14,16 @@ what the readings were allowed in the whole span and in that next to it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from gridtokenx_backend.core.messages.settlement_outcomes import (
     SettlementRefusal,
     SettlementRefused,
 )
 from gridtokenx_backend.core.model.held_energy import MeterGuard
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
-from gridtokenx_backend.core.model.local_time import utc_text
+from gridtokenx_backend.core.model.local_time import local_text
 from gridtokenx_backend.core.model.ownership import interval_start_of
 from gridtokenx_backend.core.model.registry import Meter
 from gridtokenx_backend.core.model.settlement import Correct
@@ -37,6 +40,7 @@ def unacceptable_span(
     if meter is None:
         detail = "expected the id of a meter"
         return SettlementRefused(SettlementRefusal.UNKNOWN_METER, detail)
+    at = partial(local_text, community.active_terms.time_zone)
     if from_ms % INTERVAL_MS or to_ms % INTERVAL_MS:
         return _bad_span("expected a span from and to the start of a 15-minute interval")
     if not meter.interval_end_ms:
@@ -45,23 +49,23 @@ def unacceptable_span(
     if from_ms < 0 or to_ms > closed_ms or not 0 < to_ms - from_ms <= LONGEST_MS:
         return _bad_span(
             "expected a span of at most 31 days that ends at "
-            f"{utc_text(max(0, closed_ms))} or before: later intervals of the meter are not closed"
+            f"{at(max(0, closed_ms))} or before: later intervals of the meter are not closed"
         )
     if community.rules < 2:
         return None
     first_ms = interval_start_of(meter.first_ms) if meter.first_ms >= 0 else 0
     if from_ms < first_ms:
         return _bad_span(
-            f"expected a span from {utc_text(first_ms)} on, where the meter was first read, "
-            f"got {utc_text(from_ms)}"
+            f"expected a span from {at(first_ms)} on, where the meter was first read, "
+            f"got {at(from_ms)}"
         )
-    if meter.guard is not None and (detail := _held_or_decided(meter.guard, from_ms, to_ms)):
+    if meter.guard is not None and (detail := _held_or_decided(meter.guard, from_ms, to_ms, at)):
         return _bad_span(detail)
     for former in meter.former_owners:
         if from_ms < former.until_ms < to_ms:
             return _bad_span(
                 f"expected a span of one owner: the meter has another from "
-                f"{utc_text(former.until_ms)} on, correct the time before and after it apart"
+                f"{at(former.until_ms)} on, correct the time before and after it apart"
             )
     return None
 
@@ -108,17 +112,17 @@ def beyond_rating(community: Community, meter: Meter, command: Correct) -> Settl
     return None
 
 
-def _held_or_decided(guard: MeterGuard, from_ms: int, to_ms: int) -> str:
+def _held_or_decided(guard: MeterGuard, from_ms: int, to_ms: int, at: Callable[[int], str]) -> str:
     """Return what stands in the way where energy of a span is held, or was decided on."""
     if guard.held is not None and to_ms > (since_ms := guard.held.steps[0].from_ms):
         return (
-            f"expected a span before {utc_text(since_ms)}, since when the meter's energy is held: "
+            f"expected a span before {at(since_ms)}, since when the meter's energy is held: "
             "release or void it first"
         )
     for step_from_ms, step_to_ms in guard.released:
         if from_ms < step_to_ms and step_from_ms < to_ms:
             return (
-                f"expected a span outside {utc_text(step_from_ms)} to {utc_text(step_to_ms)}, "
+                f"expected a span outside {at(step_from_ms)} to {at(step_to_ms)}, "
                 "whose energy was held, and then released or void"
             )
     return ""

@@ -20,7 +20,7 @@ from gridtokenx_backend.core.messages.settlement_outcomes import (
 from gridtokenx_backend.core.minting import held_intervals, minting, owner_parts
 from gridtokenx_backend.core.model.held_energy import HeldEnergy, HeldStep, HoldReason, MeterGuard
 from gridtokenx_backend.core.model.ledger import GRID, Movement, issuer
-from gridtokenx_backend.core.model.local_time import utc_text
+from gridtokenx_backend.core.model.local_time import TimeZone, local_text
 from gridtokenx_backend.core.model.registry import Meter
 from gridtokenx_backend.core.model.settlement import DecideHeld
 from gridtokenx_backend.core.oracle import registers
@@ -103,7 +103,9 @@ def decide(
     if (command.entry, command.steps) != (held.entry, len(held.steps)):
         detail = "expected what is held of the meter now; it has changed since it was looked up"
         return SettlementRefused(SettlementRefusal.OUTDATED, detail)
-    if command.decision == "release" and (refused := _impossible(meter, held.steps)):
+    if command.decision == "release" and (
+        refused := _impossible(meter, held.steps, community.active_terms.time_zone)
+    ):
         return refused
     minted_uwh, voided_uwh = _shares(held, command)
     issued_uwh = -community.ledger.posted(issuer(GRID), GRID)
@@ -144,7 +146,7 @@ def _decided_spans(held: HeldEnergy, meter: Meter, decision: HeldDecision) -> li
             return [(held.steps[0].from_ms, max(held.steps[-1].to_ms, meter.last_ms))]
 
 
-def _impossible(meter: Meter, steps: list[HeldStep]) -> SettlementRefused | None:
+def _impossible(meter: Meter, steps: list[HeldStep], zone: TimeZone) -> SettlementRefused | None:
     """Return why a step cannot be real: the meter's power does not allow it in that time.
 
     A resolution less than that, because the readings before and after it may each have used one.
@@ -155,10 +157,10 @@ def _impossible(meter: Meter, steps: list[HeldStep]) -> SettlementRefused | None
         most_uwh = possible_uwh(meter.rules.max_power_w, step.to_ms - step.from_ms)
         most_uwh = max(0, most_uwh - meter.rules.resolution_uwh)
         if step.surplus_uwh > most_uwh:
+            since, until = (local_text(zone, at_ms) for at_ms in (step.from_ms, step.to_ms))
             detail = (
-                f"expected at most {format_kwh(most_uwh)} kWh from {utc_text(step.from_ms)} to "
-                f"{utc_text(step.to_ms)}, which is what max_power_kw allows: raise it if the meter "
-                "can carry more, or void the step"
+                f"expected at most {format_kwh(most_uwh)} kWh from {since} to {until}, which is "
+                "what max_power_kw allows: raise it if the meter can carry more, or void the step"
             )
             return SettlementRefused(SettlementRefusal.BAD_AMOUNT, detail)
     return None

@@ -70,7 +70,7 @@ def month_text(month: int) -> str:
     return f"{month // 100:04d}-{month % 100:02d}"
 
 
-def local_text(zone: TimeZone, at_ms: int) -> str:
+def local_text(zone: TimeZone, at_ms: int, form: str = "%Y-%m-%dT%H:%M") -> str:
     """Return a moment with its offset, such as 2026-06-30T22:00+02:00; its number if it is late."""
     if at_ms > _LAST_MS:
         return str(at_ms)
@@ -78,14 +78,7 @@ def local_text(zone: TimeZone, at_ms: int) -> str:
     minutes = abs(ahead_ms) // 60_000
     sign = "-" if ahead_ms < 0 else "+"
     local = datetime.fromtimestamp((at_ms + ahead_ms) / 1000, UTC)
-    return f"{local:%Y-%m-%dT%H:%M}{sign}{minutes // 60:02d}:{minutes % 60:02d}"
-
-
-def utc_text(at_ms: int) -> str:
-    """Return a moment for people, such as 2026-06-30T22:00Z; after the year 9999, its number."""
-    if at_ms > _LAST_MS:
-        return str(at_ms)
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%MZ}"
+    return f"{local:{form}}{sign}{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def parse_month(text: str) -> int:

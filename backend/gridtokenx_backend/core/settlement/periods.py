@@ -18,7 +18,7 @@ from gridtokenx_backend.core.messages.period_records import (
 )
 from gridtokenx_backend.core.model.billing_periods import Period, PeriodStatus
 from gridtokenx_backend.core.model.ledger import FED_IN, GRID, Movement
-from gridtokenx_backend.core.model.local_time import utc_text
+from gridtokenx_backend.core.model.local_time import local_text
 
 if TYPE_CHECKING:
     from gridtokenx_backend.core.model.registry import Member
@@ -87,7 +87,8 @@ def _refusal(
         detail = f"expected the bounds {period.from_ms} and {period.to_ms} that it had before"
         return PeriodRefused(PeriodRefusal.BAD_PERIOD, detail)
     if at_ms < command.to_ms:
-        detail = f"expected a month that is over; {command.month} ends at {utc_text(command.to_ms)}"
+        end = local_text(community.active_terms.time_zone, command.to_ms)
+        detail = f"expected a month that is over; {command.month} ends at {end}"
         return PeriodRefused(PeriodRefusal.NOT_ENDED, detail)
     now = period.status if period else "open"
     if now not in _BEFORE[command.status]:

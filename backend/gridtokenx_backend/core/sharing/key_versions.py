@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from gridtokenx_backend.core.model.interval_energy import INTERVAL_MS
+from gridtokenx_backend.core.model.local_time import TimeZone, local_text
 from gridtokenx_backend.core.model.sharing_keys import HourShares, Participation, SharingKey
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice
 from gridtokenx_backend.core.model.sharing_state import SharingRules, SharingState
@@ -97,10 +98,13 @@ def add(state: SharingState, terms: CommunityTerms) -> None:
     state.participation.sort(key=lambda entry: (entry.meter, entry.valid_from_ms))
 
 
-def conflicts(state: SharingState, terms: CommunityTerms) -> Iterator[tuple[str, str]]:
+def conflicts(
+    state: SharingState, terms: CommunityTerms, zone: TimeZone
+) -> Iterator[tuple[str, str]]:
     """Yield (key path, what is expected) where terms would change what was agreed before.
 
-    Nothing new can hold before the end of the newest interval that was allocated.
+    Nothing new can hold before the end of the newest interval that was allocated. `zone` is that in
+    which people read times.
     """
     cleared_ms = max(state.stored_intervals, default=-INTERVAL_MS) + INTERVAL_MS
     known = {key.version: key for key in state.keys}
@@ -108,7 +112,7 @@ def conflicts(state: SharingState, terms: CommunityTerms) -> Iterator[tuple[str,
         former = known.get(key.version)
         where = f"sharing.key[{index}]"
         if former is None and key.valid_from_ms < cleared_ms:
-            yield f"{where}.valid_from", _too_early(cleared_ms)
+            yield f"{where}.valid_from", _too_early(cleared_ms, zone)
         elif former is not None and former != key:
             yield where, f"expected version {key.version} as it was: add a new version instead"
     factors = {(entry.meter, entry.valid_from_ms): entry for entry in state.participation}
@@ -121,11 +125,10 @@ def conflicts(state: SharingState, terms: CommunityTerms) -> Iterator[tuple[str,
         agreed = factors.get((entry.meter, entry.valid_from_ms))
         where = f"sharing.participation[{index}]"
         if agreed is None and entry.valid_from_ms < cleared_ms:
-            yield f"{where}.valid_from", _too_early(cleared_ms)
+            yield f"{where}.valid_from", _too_early(cleared_ms, zone)
         elif agreed is not None and agreed != entry:
             yield where, "expected it as it was: add one with a later valid_from instead"
 
 
-def _too_early(cleared_ms: int) -> str:
-    at = datetime.fromtimestamp(cleared_ms / 1000, UTC)
-    return f"expected {at:%Y-%m-%dT%H:%M:%SZ} or later: intervals before it are cleared"
+def _too_early(cleared_ms: int, zone: TimeZone) -> str:
+    return f"expected {local_text(zone, cleared_ms)} or later: intervals before it are cleared"

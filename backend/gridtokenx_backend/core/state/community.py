@@ -83,6 +83,7 @@ class Community:
         self.limits = terms.limits
         self.order_window_ms = terms.order_window_ms
         self.market.apply_terms(terms.rules)
+        self.market.trading.time_zone = terms.time_zone
 
     @property
     def due_ms(self) -> int:

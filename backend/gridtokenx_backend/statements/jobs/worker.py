@@ -22,6 +22,7 @@ from gridtokenx_backend.statements.documents.statement import statement_of
 from gridtokenx_backend.statements.jobs.document_store import read_document
 from gridtokenx_backend.statements.model.document import canonical, encode
 from gridtokenx_backend.statements.render.forms import Form, report_as, statement_as
+from gridtokenx_wire.plain_text import escaped_lines
 
 MISTAKE = 2
 FAULT = 3
@@ -74,10 +75,10 @@ def main() -> int:
     try:
         made = carry_out(task)
     except NoSuchMonth as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{escaped_lines(str(error))}\n")
         return MISTAKE
     except OperatorError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{escaped_lines(str(error))}\n")
         return FAULT
     sys.stdout.buffer.write(made)
     return 0

@@ -118,7 +118,7 @@ def test_a_wrong_year_is_refused(village: Settling, years: int) -> None:
     span = (ANNAS[0] - earlier_ms, ANNAS[1] - earlier_ms)
     outcome = village.correct("ABB-1", span, (0, 3 * KWH), (0, 0))
     assert why(outcome) == "bad_span"
-    assert "from 2026-06-01T12:00Z on, where the meter was first read" in str(outcome)
+    assert "from 2026-06-01T12:00+00:00 on, where the meter was first read" in str(outcome)
 
 
 def test_a_net_meter_mints_no_more_than_its_surplus_after_a_correction() -> None:

@@ -11,6 +11,7 @@ from tests.backend.config.test_check_config import COMMUNITY, write
 from tests.backend.sharing_village import FIRST_MS, WH, SharingVillage, key
 from tests.backend.village import KWH, convert_terms
 
+from gridtokenx_backend.core.model.local_time import TimeZone
 from gridtokenx_backend.core.model.sharing_keys import HourShares, Participation, SharingKey
 from gridtokenx_backend.core.model.sharing_price import CommunityPrice
 from gridtokenx_backend.core.sharing.key_versions import conflicts
@@ -184,7 +185,7 @@ def test_the_core_keeps_terms_as_integers() -> None:
 
 def conflicting(village: SharingVillage, **sharing: Any) -> list[tuple[str, str]]:
     document = village.document | {"sharing": village.document["sharing"] | sharing}
-    return list(conflicts(village.community.sharing, convert_terms(document)))
+    return list(conflicts(village.community.sharing, convert_terms(document), TimeZone()))
 
 
 FIRST = key("static", shares_percent={"flat-b": "50"})
@@ -207,7 +208,7 @@ def test_nothing_new_holds_for_what_was_allocated() -> None:
     village.quarter(0, plant=1 * WH, flat_b=1 * KWH // 10, flat_c=0)
     village.clear(0)
     late = key("static", 2, valid_from="2026-02-01T00:00:00Z", shares_percent={"flat-c": "9"})
-    said = "expected 2026-05-28T20:30:00Z or later: intervals before it are cleared"
+    said = "expected 2026-05-28T20:30+00:00 or later: intervals before it are cleared"
     assert conflicting(village, key=[FIRST, late]) == [("sharing.key[1].valid_from", said)]
     half = {"meter": "plant", "valid_from": "2026-02-01T00:00:00Z", "percent": "50"}
     assert conflicting(village, participation=[half]) == [
