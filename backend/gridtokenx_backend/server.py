@@ -18,6 +18,7 @@ from gridtokenx_backend.config.data_folder import (
     prepare_data_folder,
 )
 from gridtokenx_backend.config.settings import Settings
+from gridtokenx_backend.continuity.ack_evidence import AckEvidence
 from gridtokenx_backend.continuity.head_keeper import HeadKeeper
 from gridtokenx_backend.core.messages.inputs import loss_input
 from gridtokenx_backend.core.messages.loss_records import LossCommand
@@ -46,6 +47,7 @@ from gridtokenx_backend.startup.continuity_check import (
     ca_of,
     check_journal_is_there,
 )
+from gridtokenx_backend.startup.gateway_acks import LOSS, ack_evidence, check_gateway_acks
 from gridtokenx_backend.startup.resources import Resources, open_resources
 from gridtokenx_backend.startup.stop_signal import StopSignal
 from gridtokenx_backend.startup.system_time import guard_of
@@ -104,13 +106,15 @@ async def start(
         async with asyncio.TaskGroup() as group:
             group.create_task(writer.run())
             waiting = await apply_terms(writer, settings.community)
+            evidence = ack_evidence(settings, writer, await resources.journal.known())
             if former:
-                await writer.submit([loss_input(LossCommand(lost=former, reason="run --new"))])
-            backend = _assemble(settings, resources, writer)
+                loss = loss_input(LossCommand(lost=former, reason="run --new"))
+                evidence.loss_entry = (await writer.submit([loss]))[0].seq
+            backend = _assemble(settings, resources, writer, evidence)
             tasks = _start_tasks(group, backend)
             if waiting is not None:
                 tasks.append(waiting)
-            head = _head_keeper(settings, resources, writer)
+            head = _head_keeper(settings, resources, writer, evidence)
             tasks.append(group.create_task(head.run()))
             try:
                 yield backend
@@ -130,14 +134,19 @@ async def _rebuild_writer(
     community = await rebuild(resources.journal)
     give_back()
     log.info("replayed", entries=community.entries)
+    check_gateway_acks(settings, community.devices)
     snapshot_every = settings.backend.backend.snapshot_every
     writer = Writer(community, resources.journal, resources.clock, snapshot_every, guard)
     writer.followers.append(held_energy_alert.alert)
     return writer
 
 
-def _head_keeper(settings: Settings, resources: Resources, writer: Writer) -> HeadKeeper:
+def _head_keeper(
+    settings: Settings, resources: Resources, writer: Writer, evidence: AckEvidence
+) -> HeadKeeper:
     known = {"ack": ack_keys_of(settings)[0]}
+    if evidence.loss_entry:
+        known[LOSS] = str(evidence.loss_entry)
     if authority := ca_of(settings):
         known["ca"] = authority
     return HeadKeeper(
@@ -145,11 +154,15 @@ def _head_keeper(settings: Settings, resources: Resources, writer: Writer) -> He
     )
 
 
-def _assemble(settings: Settings, resources: Resources, writer: Writer) -> Backend:
+def _assemble(
+    settings: Settings, resources: Resources, writer: Writer, evidence: AckEvidence
+) -> Backend:
     """Return the parts of a backend, joined together. Raises CannotStart."""
     key = resources.ack_keys[0]
     signer = AckSigner(seed=raw_private_seed(key), public_key=raw_public_key(key.public_key()))
-    intake = FrameIntake(writer, resources.verifier, signer, resources.journal)
+    intake = FrameIntake(
+        writer, resources.verifier, signer, resources.journal, on_newest_ack=evidence.take
+    )
     community = writer.community.active_terms.name
     source = MqttSource(settings.backend.broker, community, resources.tls)
     notices = StateNotices(intake.devices, signer, resources.clock, source.send_ack)

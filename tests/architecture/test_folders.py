@@ -60,7 +60,7 @@ BACKEND: Table = {
     ),
     "config": "grid_data core.sharing core.model errors",
     "enrolment": "config engine signatures core.messages errors folders repeat_log",
-    "continuity": "engine journal errors",
+    "continuity": "engine journal core.model errors",
     "ingest": "config engine signatures journal core.messages core.model errors repeat_log",
     # statements
     "statements.model": "errors",

@@ -1,7 +1,7 @@
 """A hello: what a gateway says of itself when it has connected, before its frames.
 
 It is sent on the topic of the frames, signed by the gateway's key. Its payload is a CBOR map:
-1 type (7), 2 version (1), 3 device id, 4 chain id, 5 the newest ack that the gateway has, signed as
+1 type (8), 2 version (1), 3 device id, 4 chain id, 5 the newest ack that the gateway has, signed as
 it came, or nothing.
 
 Who says hello takes acks with a head. Backends of version 0.2 and before take a hello for a frame
@@ -24,7 +24,7 @@ from gridtokenx_wire.keys import DEVICE_ID_BYTES
 
 MAX_NEWEST_ACK = 1024
 """A gateway keeps no ack that is longer, as one with many verdicts is."""
-_TYPE = 7
+_TYPE = 8
 _VERSION = 1
 _KEYS = frozenset(range(1, 6))
 _MARK = bytes((1, _TYPE, 2, _VERSION))

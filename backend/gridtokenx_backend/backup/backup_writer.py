@@ -33,7 +33,7 @@ from gridtokenx_wire.keys import load_private_key
 from gridtokenx_wire.release import release
 from gridtokenx_wire.sqlite_thread import connect
 
-_NOT_COPIED = ("lock", "journal.head")
+_NOT_COPIED = ("lock", "journal.head", "lost.acks")
 _ONE_FILE = ".tar"
 
 

@@ -148,6 +148,14 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "journal.head"
 
     @property
+    def lost_acks(self) -> Path:
+        return self.data / "lost.acks"
+
+    @property
+    def accepted_acks(self) -> Path:
+        return self.data / "accepted.acks"
+
+    @property
     def documents(self) -> Path:
         return self.data / "documents.db"
 

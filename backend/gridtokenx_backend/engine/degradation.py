@@ -13,7 +13,10 @@ class DegradedPart(StrEnum):
     CLOCK = "clock"
     """Nobody knows whether the server's clock is right."""
     HISTORY = "history"
-    """An entry of the journal is not what it was: nothing stops, but it can no longer be proved."""
+    """An entry of the journal is not what it was: nothing stops, but it can no longer be proved.
+
+    Or a gateway has an ack of frames that the journal lacks: then nothing is taken.
+    """
 
 
 class Degradation:
@@ -24,6 +27,7 @@ class Degradation:
 
     def __init__(self) -> None:
         self._details: dict[DegradedPart, str] = {}
+        self._stopping: set[DegradedPart] = set()
 
     def __bool__(self) -> bool:
         return bool(self._details)
@@ -35,9 +39,11 @@ class Degradation:
     @property
     def obstacle(self) -> str:
         """Why no input can be taken now; empty if they can, though a part may be out of order."""
-        return "; ".join(
-            self._details[part] for part in self.parts if part is not DegradedPart.HISTORY
-        )
+        return "; ".join(self._details[part] for part in self.parts if part in self._stopping)
+
+    def stops(self, part: DegradedPart) -> bool:
+        """Return whether a part is out of order and keeps everything from being taken."""
+        return part in self._stopping
 
     def __getitem__(self, part: DegradedPart) -> str:
         """Return why a part is out of order; the text is empty if it is not."""
@@ -48,12 +54,20 @@ class Degradation:
         """The parts that are out of order, in the order of their enum."""
         return [part for part in DegradedPart if part in self._details]
 
-    def enter(self, part: DegradedPart, detail: str) -> bool:
-        """Note that a part is out of order; return whether that is news."""
+    def enter(self, part: DegradedPart, detail: str, *, stops: bool = True) -> bool:
+        """Note that a part is out of order; return whether that is news.
+
+        What does not stop everything never takes the place of what does.
+        """
+        if self.stops(part) and not stops:
+            return False
         is_news = self._details.get(part) != detail
         self._details[part] = detail
+        if stops:
+            self._stopping.add(part)
         return is_news
 
     def end(self, part: DegradedPart) -> bool:
         """Note that a part works again; return whether that is news."""
+        self._stopping.discard(part)
         return self._details.pop(part, None) is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import structlog
 
@@ -41,7 +40,7 @@ async def tick_when_due(
             passed = reached
             await asyncio.sleep(_LONGEST_SLEEP_S)
             continue
-        with suppress(Overloaded):  # the next tick does the same
+        try:
             if reached != passed:
                 passed = reached
                 (committed,) = await writer.submit([TickInput()])
@@ -50,6 +49,8 @@ async def tick_when_due(
                     on_retired()
             elif writer.community.due_ms <= clock.now_ms():
                 await writer.submit([])  # the writer does what is due before any input
+        except Overloaded:  # the next tick does the same
+            await asyncio.sleep(_LONGEST_SLEEP_S)
 
 
 async def _sleep_until_due(writer: Writer, clock: Clock, period_ms: int) -> None:

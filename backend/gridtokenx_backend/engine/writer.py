@@ -51,6 +51,10 @@ class ClockInDoubt(Overloaded):
     """Nobody knows what time it is, so nothing is taken: the caller should try again later."""
 
 
+class HistoryLost(Overloaded):
+    """The journal lacks what was acked once, so nothing is taken before the operator decides."""
+
+
 class Committed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The durable result of an input.
 
@@ -116,8 +120,10 @@ class Writer:
     def enqueue(self, inputs: Sequence[Input]) -> asyncio.Future[list[Committed]]:
         """Return a future with the results, in order, once they are durable.
 
-        Raises Overloaded if too many inputs are waiting already, and ClockInDoubt.
+        Raises Overloaded if too many inputs are waiting already, ClockInDoubt and HistoryLost.
         """
+        if self.degradation.stops(DegradedPart.HISTORY):
+            raise HistoryLost(self.degradation[DegradedPart.HISTORY])
         if self.degradation[DegradedPart.CLOCK] and not _sets_clock(inputs):
             raise ClockInDoubt(self.degradation[DegradedPart.CLOCK])
         if self._queued + len(inputs) > MAX_QUEUED:

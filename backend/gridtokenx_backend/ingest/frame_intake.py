@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 import msgspec
@@ -50,8 +50,15 @@ class FrameIntake:
     """Checks frames, puts them to the writer, and seals the acks that answer them."""
 
     def __init__(
-        self, writer: Writer, verifier: Verifier, signer: AckSigner, journal: Journal
+        self,
+        writer: Writer,
+        verifier: Verifier,
+        signer: AckSigner,
+        journal: Journal,
+        on_newest_ack: Callable[[Device, bytes], None] | None = None,
     ) -> None:
+        """`on_newest_ack` is told the newest ack that a gateway has of this backend."""
+        self._on_newest_ack = on_newest_ack
         self._history = FrameHistory(journal)
         self._writer = writer
         self._verifier = verifier
@@ -109,6 +116,8 @@ class FrameIntake:
     def greet(self, hello: Hello) -> None:
         """Take what a gateway says of itself: from here on its acks name the head."""
         self._with_head.add(hello.device)
+        if self._on_newest_ack is not None and hello.newest_ack:
+            self._on_newest_ack(self.devices[hello.device], hello.newest_ack)
 
     def enqueue(self, inputs: Sequence[FrameInput]) -> asyncio.Future[list[Committed]]:
         """Return what becomes of these inputs once it is durable. Raises Overloaded at once."""

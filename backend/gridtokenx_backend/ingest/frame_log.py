@@ -15,6 +15,7 @@ _USUAL = frozenset(
         FrameRefusal.DUPLICATE,
         FrameRefusal.GAP,
         FrameRefusal.CLOCK_IN_DOUBT,
+        FrameRefusal.HISTORY_LOST,
         FrameRefusal.ORACLE_PAUSED,
     }
 )

@@ -17,7 +17,7 @@ from gridtokenx_backend.core.messages.inputs import FrameInput
 from gridtokenx_backend.core.messages.outcomes import FrameRefused
 from gridtokenx_backend.core.messages.refusals import FrameRefusal
 from gridtokenx_backend.core.model.registry import Device
-from gridtokenx_backend.engine.writer import ClockInDoubt, Committed, Overloaded
+from gridtokenx_backend.engine.writer import ClockInDoubt, Committed, HistoryLost, Overloaded
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.ingest.budget import Budgets
 from gridtokenx_backend.ingest.frame_intake import FrameIntake, is_suspect
@@ -141,7 +141,7 @@ class MqttIntake:
         while True:
             try:
                 return self._intake.enqueue(inputs)
-            except ClockInDoubt as doubt:
+            except (ClockInDoubt, HistoryLost) as doubt:
                 refused: asyncio.Future[list[Committed]] = asyncio.Future()
                 refused.set_exception(doubt)
                 return refused
@@ -153,12 +153,13 @@ class MqttIntake:
             batch = await self._submitted.get()
             try:
                 committed = await batch.committed
-            except ClockInDoubt:  # the gateways have no ack, so they send these frames again
+            except (ClockInDoubt, HistoryLost) as doubt:  # no ack, so the frames come again
+                is_clock = isinstance(doubt, ClockInDoubt)
+                reason = FrameRefusal.CLOCK_IN_DOUBT if is_clock else FrameRefusal.HISTORY_LOST
                 for input_ in batch.inputs:
-                    doubt = FrameRefused(
-                        reason=FrameRefusal.CLOCK_IN_DOUBT, device=input_.frame.device
+                    self._note_refused(
+                        input_, FrameRefused(reason=reason, device=input_.frame.device)
                     )
-                    self._note_refused(input_, doubt)
                 self._source.release(batch.messages)
                 continue
             results = [each.result for each in committed]

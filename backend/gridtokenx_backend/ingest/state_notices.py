@@ -34,12 +34,14 @@ STATES = {
     FrameRefusal.REVOKED_DEVICE: GatewayState.REVOKED,
     FrameRefusal.HELD_DEVICE: GatewayState.HELD,
     FrameRefusal.CLOCK_IN_DOUBT: GatewayState.PAUSED,
+    FrameRefusal.HISTORY_LOST: GatewayState.PAUSED,
     FrameRefusal.ORACLE_PAUSED: GatewayState.PAUSED,
     FrameRefusal.WRONG_CHAIN: GatewayState.OUT_OF_CHAIN,
 }
 """Refusals that are answered with a notice. The others are answered with an ack or not at all."""
 _REASONS = {
     FrameRefusal.CLOCK_IN_DOUBT: "nobody knows whether the server's clock is right",
+    FrameRefusal.HISTORY_LOST: "the server has lost what it had acked; the operator decides",
     FrameRefusal.OVER_BUDGET: "more was sent than the budget of this gateway or its member allows",
 }
 log = structlog.get_logger()

@@ -75,7 +75,7 @@ class BackgroundCheck:
         if line.mismatch:
             self.status = CheckStatus.MISMATCH
             self._writer.degradation.enter(
-                DegradedPart.HISTORY, f"the journal was changed: {line.mismatch}"
+                DegradedPart.HISTORY, f"the journal was changed: {line.mismatch}", stops=False
             )
             log.error("the journal was changed", error=line.mismatch)
         elif line.fault:

@@ -24,6 +24,7 @@ from gridtokenx_backend.startup.continuity_check import (
     lost_journal,
     read_head,
 )
+from gridtokenx_backend.startup.gateway_acks import LOSS, accept_gateway_acks, gateway_losses
 from gridtokenx_wire.clock import make_clock
 
 
@@ -55,13 +56,18 @@ async def _losses(settings: Settings) -> list[str]:
         opened.push_async_callback(journal.close)
         series = await open_series(settings.series)
         opened.push_async_callback(series.close)
-        return await all_losses(settings, journal, series)
+        community = await rebuild(journal)
+        return [
+            *await all_losses(settings, journal, series),
+            *gateway_losses(settings, community.devices),
+        ]
 
 
 async def journal_loss(settings: Settings, lost: list[str], reason: str) -> int:
     """Append the entry that says what was lost, and return its number. No backend may run.
 
-    The head, what the journal knew of keys, and the series begin anew at the next start.
+    The head, what the journal knew of keys, and the series begin anew at the next start. What
+    gateways have proved to be lost counts as accepted.
     """
     journal = await open_journal(settings.journal)
     try:
@@ -72,9 +78,10 @@ async def journal_loss(settings: Settings, lost: list[str], reason: str) -> int:
         assert isinstance(outcome, LossAccepted)
         entry = make_entry(community.entries, at_ms, input_, outcome, os.urandom(SALT_BYTES))
         await journal.append([entry], [])
-        await journal.note_known({})
+        await journal.note_known({LOSS: str(entry.seq)})
     finally:
         await journal.close()
+    accept_gateway_acks(settings)
     settings.journal_head.unlink(missing_ok=True)
     remove_series(settings)
     return community.entries

@@ -34,7 +34,7 @@ from gridtokenx_wire.frame import (
     frame_hash,
     seal_frame,
 )
-from gridtokenx_wire.hello import Hello, seal_hello
+from gridtokenx_wire.hello import MAX_NEWEST_ACK, Hello, seal_hello
 from gridtokenx_wire.keys import device_id
 from gridtokenx_wire.reading import Reading
 from gridtokenx_wire.sqlite_thread import SqliteDamaged, SqliteFault, SqliteThread
@@ -74,6 +74,8 @@ class Outbox:
         self._prev = GENESIS_PREV
         self._in_doubt = b""
         self._acked_seq = 0
+        self.newest_ack = b""
+        """The newest ack, as it was signed: it shows what the backend had once."""
         self._thread: SqliteThread | None = None
         self._lock = FileLock(path)
         self._busy = asyncio.Lock()
@@ -140,7 +142,16 @@ class Outbox:
 
     def hello(self) -> bytes:
         """Return what this gateway says when it has connected, signed."""
-        return seal_hello(Hello(device=self.device, chain=self.chain), self._key)
+        hello = Hello(device=self.device, chain=self.chain, newest_ack=self.newest_ack)
+        return seal_hello(hello, self._key)
+
+    def note_ack(self, message: bytes) -> None:
+        """Keep an ack as the newest one; on the disk with the next frames that are deleted.
+
+        One with very many verdicts is too long for a hello, and is passed over.
+        """
+        if len(message) <= MAX_NEWEST_ACK:
+            self.newest_ack = message
 
     async def discard_below(self, next_seq: int) -> None:
         """Let go of the frames that a verified ack covers: those below `next_seq`.
@@ -225,6 +236,7 @@ class Outbox:
         self.oldest_seq, self.next_seq = stored.oldest_seq, stored.next_seq
         self._prev = stored.head_hash
         self.clock_mark = stored.clock_mark
+        self.newest_ack = self.newest_ack or stored.newest_ack
 
     async def _was_stored(self, thread: SqliteThread) -> bool:
         """Look up what became of the frame whose insertion failed or was left."""
@@ -243,7 +255,7 @@ class Outbox:
             return
         first_kept = min(self._acked_seq, self.next_seq - 1)
         self.oldest_seq = await self._call(
-            thread, lambda db: outbox_file.delete_frames_below(db, first_kept)
+            thread, lambda db: outbox_file.delete_frames_below(db, first_kept, self.newest_ack)
         )
 
     async def _call(self, thread: SqliteThread, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -32,13 +32,15 @@ from gridtokenx_wire.sqlite_thread import transaction
 class StoredChain(msgspec.Struct, frozen=True, kw_only=True):
     """The frames `oldest_seq` to `next_seq` - 1 that a file holds, and the newest one's hash.
 
-    `clock_mark` is the clock as the newest reported step left it.
+    `clock_mark` is the clock as the newest reported step left it, `newest_ack` the signed ack by
+    which frames were deleted last.
     """
 
     oldest_seq: int
     next_seq: int
     head_hash: bytes
     clock_mark: ClockMark | None
+    newest_ack: bytes = b""
 
 
 def prepare_file(database: sqlite3.Connection, path: Path, device: bytes, chain: bytes) -> bytes:
@@ -85,6 +87,7 @@ def read_chain(database: sqlite3.Connection, path: Path) -> StoredChain:
         next_seq=newest + 1,
         head_hash=frame_hash(head.message),
         clock_mark=mark,
+        newest_ack=read_newest_ack(database),
     )
 
 
@@ -114,9 +117,22 @@ def insert_frame(
         database.execute("INSERT OR REPLACE INTO clock VALUES (1, ?, ?)", values)
 
 
-def delete_frames_below(database: sqlite3.Connection, seq: int) -> int:
-    """Delete the frames below `seq`, and return the first seq that is stored then."""
+def read_newest_ack(database: sqlite3.Connection) -> bytes:
+    """Return the ack by which frames were deleted last; empty if none is kept."""
+    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'newest_ack'").fetchall():
+        return b""
+    rows = database.execute("SELECT message FROM newest_ack").fetchall()
+    return bytes(rows[0][0]) if rows else b""
+
+
+def delete_frames_below(database: sqlite3.Connection, seq: int, ack: bytes) -> int:
+    """Delete the frames below `seq`, keep the ack that allows it if there is one, and return the
+    first seq that is stored then.
+    """
     with transaction(database):
+        if ack:
+            database.execute(schema.NEWEST_ACK)
+            database.execute("INSERT OR REPLACE INTO newest_ack VALUES (1, ?)", (ack,))
         database.execute("DELETE FROM frame WHERE seq < ?", (seq,))
         database.execute("DELETE FROM span WHERE seq < ?", (seq,))
     return _read_oldest_seq(database)

@@ -2,7 +2,7 @@
 
 chain    whose outbox it is                thinned  how far frames were thinned to an interval
 frame    signed frames by their seq        clock    the clock as the newest step left it
-span     first_seq of a summary, by seq
+span     first_seq of a summary, by seq    newest_ack  the ack by which frames were deleted last
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ _SINCE_VERSION_2 = (
     "CREATE TABLE thinned (every_ms INTEGER PRIMARY KEY, next_seq INTEGER NOT NULL) STRICT",
     "CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 1), boot TEXT NOT NULL,"
     " offset_ms INTEGER NOT NULL) STRICT",
+)
+# A later table of the same version: an older agent passes it over, and may be installed again.
+NEWEST_ACK = (
+    "CREATE TABLE IF NOT EXISTS newest_ack (id INTEGER PRIMARY KEY CHECK (id = 1),"
+    " message BLOB NOT NULL) STRICT"
 )
 CREATE = (*_VERSION_1, *_SINCE_VERSION_2)
 UPGRADES: dict[int, tuple[str, ...]] = {

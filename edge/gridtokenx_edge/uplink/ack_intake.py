@@ -15,18 +15,23 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.store.outbox import Outbox
 from gridtokenx_edge.store.outbox_errors import OutboxRefusedError, OutboxUnavailableError
 from gridtokenx_edge.uplink.ack_file import open_answer_by_any, read_acks, waiting_acks
 from gridtokenx_edge.uplink.fault_report import FaultReport
 from gridtokenx_edge.uplink.head_demand import AckUse, HeadDemand
 from gridtokenx_edge.uplink.window import AckEffect, Window
-from gridtokenx_wire.ack import Ack
+from gridtokenx_wire import cose
+from gridtokenx_wire.ack import Ack, decode_ack
 from gridtokenx_wire.errors import WireError
 from gridtokenx_wire.state_notice import StateNotice
 
 # Acks are cumulative: of those that wait, the newest ones say all but some verdicts.
 _MOST_WAITING = 256
+# A backend that has forgotten what it acked is shown it again after such a wait.
+_FIRST_SHOW_S = 5.0
+_LONGEST_SHOW_S = 3600.0
 _GREETING = {AckUse.ASK, AckUse.TAKE_AND_GREET}
 _COVERING = {AckEffect.PROGRESS, AckEffect.REPEATED, AckEffect.WENT_BACK}
 
@@ -57,7 +62,10 @@ class AckIntake:
         self._window = window
         self._report = report
         self._demand = HeadDemand(random.random)
-        self._waiting: deque[Ack] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[tuple[Ack, bytes]] = deque(maxlen=_MOST_WAITING)
+        self._shows = Backoff(_FIRST_SHOW_S, _LONGEST_SHOW_S, random.random)
+        self._show_at_s = 0.0
+        self._is_first = True
         self.counts = UplinkCounts()
         self.covered = 0
         """Frames below it may be deleted."""
@@ -65,8 +73,14 @@ class AckIntake:
         """When the last valid ack came, in monotonic seconds."""
 
     def connected(self) -> None:
-        """Note a new connection."""
-        self._demand.connected(time.monotonic())
+        """Note a new connection, which begins with a hello."""
+        now_s = time.monotonic()
+        if self._is_first and self._newest.head:
+            self._demand.named_before()
+        self._is_first = False
+        self._demand.connected(now_s)
+        self._shows.reset()
+        self._show_at_s = now_s + self._shows.next_s()
 
     def take_message(self, payload: bytes) -> None:
         """Take an answer of the backend: a notice at once, an ack when `work` is called."""
@@ -81,7 +95,7 @@ class AckIntake:
         elif ack.device != outbox.device or ack.chain != outbox.chain:
             faults.warn("ack_ignored", reason="expected an ack for this device and chain")
         else:
-            self._waiting.append(ack)
+            self._waiting.append((ack, payload))
 
     def _take_notice(self, notice: StateNotice) -> None:
         """Take what the backend says of this gateway. It lets go of no frame."""
@@ -98,14 +112,31 @@ class AckIntake:
         """Take the acks that came. Return whether the gateway is to say hello."""
         is_hello_due = False
         while self._waiting:
-            ack = self._waiting.popleft()
+            ack, message = self._waiting.popleft()
             use = self._demand.use_of(ack, time.monotonic())
             is_hello_due |= use in _GREETING
             if use is AckUse.ASK:
                 self._window.ask()
             elif use is not AckUse.IGNORE:
-                await self._take(ack)
+                await self._take(ack, message)
+                is_hello_due |= self._is_to_show(ack)
         return is_hello_due
+
+    def _is_to_show(self, ack: Ack) -> bool:
+        """Return whether the backend is to be shown that it has acked more than it says now."""
+        now_s = time.monotonic()
+        if ack.next_seq >= self._newest.next_seq or now_s < self._show_at_s:
+            return False
+        self._show_at_s = now_s + self._shows.next_s()
+        return True
+
+    @property
+    def _newest(self) -> Ack:
+        """The ack that covers most of what was ever acked to this outbox."""
+        message = self._outbox.newest_ack
+        if not message:
+            return Ack(device=b"", chain=b"", next_seq=0, verdicts=[])
+        return decode_ack(cose.split(message)[2])
 
     async def take_file(self) -> None:
         """Take the acks of an ack file, which `outbox acked` has put beside the outbox.
@@ -122,12 +153,12 @@ class AckIntake:
             self._report.faults.warn("carried_acks_ignored", reason=str(error))
             return
         for ack in acks:
-            await self._take(ack)
+            await self._take(ack, b"")
         window = self._window
         unacked = window.head - window.base
         self._report.faults.info("carried_acks_taken", next_seq=acks[-1].next_seq, unacked=unacked)
 
-    async def _take(self, ack: Ack) -> None:
+    async def _take(self, ack: Ack, message: bytes) -> None:
         """Take an ack, unless the frame that it ends with is another one than the outbox has.
 
         Where an ack ends within a summary, the frame there is gone. Then it moves the window, and
@@ -149,6 +180,8 @@ class AckIntake:
         effect = self._apply(ack)
         if is_own and effect in _COVERING:
             self.covered = max(self.covered, ack.next_seq)
+            if message and ack.next_seq >= self._newest.next_seq:
+                self._outbox.note_ack(message)
 
     def _apply(self, ack: Ack) -> AckEffect:
         window = self._window

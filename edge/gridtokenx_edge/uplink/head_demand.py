@@ -41,11 +41,10 @@ class AckUse(Enum):
 class HeadDemand:
     """Remembers whether the backend names heads, and how long it has not."""
 
-    def __init__(self, entropy: Callable[[], float], *, is_named: bool = False) -> None:
-        """`is_named` says that this backend has named a head before."""
+    def __init__(self, entropy: Callable[[], float]) -> None:
         self._waits = Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S, entropy)
         self._waits_older = Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_OLDER_S, entropy)
-        self._is_named = is_named
+        self._is_named = False
         self._named = (0, float("-inf"))
         self._missing_since_s: float | None = None
         self._hellos = 0
@@ -55,6 +54,10 @@ class HeadDemand:
     def is_named(self) -> bool:
         """Whether acks without a head are not taken."""
         return self._is_named
+
+    def named_before(self) -> None:
+        """Note that this backend has named a head before this start."""
+        self._is_named = True
 
     def connected(self, now_s: float) -> None:
         """Note a new connection, which begins with a hello."""

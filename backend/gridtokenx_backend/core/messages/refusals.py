@@ -21,6 +21,8 @@ class FrameRefusal(Enum):
     """One device signed it, and another sent it."""
     CLOCK_IN_DOUBT = "clock_in_doubt"
     """Nobody knows whether the server's clock or the gateway's is wrong: it is to come again."""
+    HISTORY_LOST = "history_lost"
+    """The journal lacks what was acked once: nothing is taken before the operator decides."""
 
     PENDING_DEVICE = "pending_device"
     REVOKED_DEVICE = "revoked_device"
