@@ -7,10 +7,10 @@ stepped clock, as a demo or a test has it, is moved on purpose and has no guard.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import msgspec
 
+from gridtokenx_backend.core.model.local_time import TimeZone, local_text
 from gridtokenx_backend.engine.clock_judgement import (
     STEP_MS,
     ClockEvidence,
@@ -46,12 +46,14 @@ class ClockDoubt(msgspec.Struct, frozen=True):
 class ClockGuard:
     """Says at any moment whether the server's clock can be believed.
 
-    `doubt` is the newest judgement. `gateways` takes the times that gateways sign.
+    `doubt` is the newest judgement. `gateways` takes the times that gateways sign. `time_zone` is
+    that in which the operator reads times.
     """
 
     def __init__(self, sources: TimeSources) -> None:
         self.doubt: ClockDoubt | None = None
         self.gateways = GatewayTimes()
+        self.time_zone = TimeZone()
         self._sources = sources
         self._trusted_ms: int | None = None
         self._is_confirmed = False
@@ -120,7 +122,7 @@ class ClockGuard:
         self._is_vouched_for = evidence.is_synchronised or gateways_confirm(evidence)
         fault = judge_clock(evidence)
         if fault is not None:
-            self.doubt = ClockDoubt(fault, _explain(fault, evidence, elapsed_ms))
+            self.doubt = ClockDoubt(fault, _explain(fault, evidence, elapsed_ms, self.time_zone))
             return
         self.doubt = None
         if trusted_ms is None or is_step or evidence.is_synchronised:
@@ -132,7 +134,7 @@ class ClockGuard:
 _HINT = "if the server's clock is right, run: gridtokenx-backend clock confirm"
 
 
-def _explain(fault: ClockFault, evidence: ClockEvidence, elapsed_ms: int) -> str:
+def _explain(fault: ClockFault, evidence: ClockEvidence, elapsed_ms: int, zone: TimeZone) -> str:
     """Return the sentence for the operator; times in it do not move on while nothing changes."""
     match fault:
         case ClockFault.STEPPED:
@@ -141,11 +143,11 @@ def _explain(fault: ClockFault, evidence: ClockEvidence, elapsed_ms: int) -> str
             what = f"it was set {_span(step_ms)}, and nobody confirms that"
         case ClockFault.BEHIND_JOURNAL:
             assert evidence.newest_ms is not None
-            newest = _text(evidence.newest_ms + elapsed_ms)
+            newest = local_text(zone, evidence.newest_ms + elapsed_ms, "%Y-%m-%dT%H:%M:%S")
             what = f"it is behind the journal's newest entry, which is of {newest}"
         case ClockFault.UNCONFIRMED_START:
             assert evidence.newest_ms is not None
-            newest = _text(evidence.newest_ms + elapsed_ms)
+            newest = local_text(zone, evidence.newest_ms + elapsed_ms, "%Y-%m-%dT%H:%M:%S")
             what = f"the journal's newest entry is of {newest}, and nobody confirms the time since"
         case ClockFault.GATEWAYS_AHEAD:
             what = "most gateways sign later times, and no time service keeps it right"
@@ -160,10 +162,3 @@ def _span(step_ms: int) -> str:
     count = size_s // unit_s
     plural = "" if count == 1 else "s"
     return f"{count} {name}{plural} {'forward' if step_ms > 0 else 'back'}"
-
-
-def _text(at_ms: int) -> str:
-    try:
-        return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (ValueError, OverflowError, OSError):
-        return f"{at_ms} ms"

@@ -259,6 +259,7 @@ class Writer:
         """Return the clock's time; None if it cannot be believed, which health says then."""
         if self.guard is None:
             return self._clock.now_ms()
+        self.guard.time_zone = self.community.active_terms.time_zone
         now_ms = self.guard.read_ms(self.community.at_ms)
         if self.guard.doubt is not None:
             if self.degradation.enter(DegradedPart.CLOCK, self.guard.doubt.detail):
