@@ -24,6 +24,8 @@ _READS = (3, 4)
 _LONGEST_RTU = 256
 _LONGEST_HEARD = 2 * _LONGEST_RTU
 _MBAP = struct.Struct(">HHHB")
+_TRY_RTU = "set rtu_over_tcp = true"
+_TRY_MBAP = "set rtu_over_tcp = false"
 _MBAP_LENGTHS = range(3, 255)  # address, function code and at least one byte
 
 
@@ -50,6 +52,9 @@ class NonAnswer(msgspec.Struct, frozen=True):
 
     text: str = ""
     is_reply: bool = False
+    is_out_of_step: bool = False
+    """The server's replies carry other numbers than the requests: on this connection it will go on
+    so."""
 
 
 class NotModbus(Exception):
@@ -114,6 +119,8 @@ class RtuCodec:
 
     def give_up(self) -> NonAnswer:
         request, self._request = self._request, b""
+        if _is_mbap(bytes(self._received)):
+            return NonAnswer(f"Modbus TCP: {_TRY_MBAP}")
         if not self._received:
             return NonAnswer("only the echo of the request" if self.is_echoed else "")
         return _what_is(bytes(self._received), request, self._dropped)
@@ -147,12 +154,14 @@ class MbapCodec:
         self._block = Block(fc=3, address=0, count=1)
         self._buffer = bytearray()
         self._received = NonAnswer()
+        self._other_number: int | None = None
 
     def ask(self, address: int, block: Block) -> bytes:
         self._number = self._number % 0xFFFF + 1
         self._is_asking = True
         self._address, self._block = address, block
         self._received = NonAnswer()
+        self._other_number = None
         pdu = struct.pack(">BHH", block.fc, block.address, block.count)
         return _MBAP.pack(self._number, 0, len(pdu) + 1, address) + pdu
 
@@ -163,7 +172,8 @@ class MbapCodec:
             number, protocol, length, address = _MBAP.unpack_from(self._buffer)
             if protocol or length not in _MBAP_LENGTHS:
                 start = bytes(self._buffer[: _MBAP.size]).hex(" ")
-                raise NotModbus(f"expected Modbus TCP, got {start}")
+                what = f"RTU frames: {_TRY_RTU}" if _is_rtu(bytes(self._buffer)) else start
+                raise NotModbus(f"expected Modbus TCP, got {what}")
             end = _MBAP.size - 1 + length
             if len(self._buffer) < end:
                 break
@@ -171,11 +181,21 @@ class MbapCodec:
             del self._buffer[:end]
             if self._is_asking and number == self._number:
                 answer = self._judge(address, pdu)
+            elif self._is_asking:
+                self._other_number = number
         return answer
 
     def give_up(self) -> NonAnswer:
         self._is_asking = False
-        return self._received
+        other = self._other_number
+        if other is None or self._received.text:
+            return self._received
+        if other == self._number - 1:
+            why = "the server is a step behind"
+        else:
+            why = "the server does not repeat the request's number"
+        text = f"replies with number {other} to request {self._number}: {why}"
+        return NonAnswer(text=text, is_out_of_step=True)
 
     def _judge(self, address: int, pdu: bytes) -> Answer | None:
         fc, count = self._block.shape
@@ -190,6 +210,23 @@ class MbapCodec:
         else:
             self._received = _other_reply(pdu[0], pdu[1])
         return None
+
+
+def _is_rtu(data: bytes) -> bool:
+    """Return whether `data` begins with a whole RTU reply to a read, with its checksum."""
+    if len(data) < _REFUSAL_BYTES or data[1] & ~_EXCEPTION not in _READS:
+        return False
+    length = _REFUSAL_BYTES + (0 if data[1] & _EXCEPTION else data[2])
+    frame = data[:length]
+    return len(frame) == length and crc16(frame[:-2]) == frame[-2:]
+
+
+def _is_mbap(data: bytes) -> bool:
+    """Return whether `data` is one whole message of Modbus TCP."""
+    if len(data) < _MBAP.size:
+        return False
+    _, protocol, length, _ = _MBAP.unpack_from(data)
+    return bool(protocol == 0 and length in _MBAP_LENGTHS and len(data) == _MBAP.size - 1 + length)
 
 
 def _framed(data: bytearray, head: bytes, length: int) -> bytes | None:

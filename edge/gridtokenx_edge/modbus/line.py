@@ -233,7 +233,7 @@ class Line:
         instead = self._codec.give_up()
         self._last_byte_at_s = time.monotonic()
         self._silent += 1
-        if self._silent >= _SILENT_BEFORE_REOPEN:
+        if self._silent >= _SILENT_BEFORE_REOPEN or instead.is_out_of_step:
             self.close()
         if instead.is_reply:
             fc, count = block.shape

@@ -16,6 +16,9 @@ from gridtokenx_edge.modbus.late_replies import Owed, is_alike
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.polling.faults import MeterSilent
 
+# A busy meter holds the line for others about as long as the time-out of a silent one.
+_BUSY_PAUSES_S = (0.05, 0.1, 0.2)
+
 
 class Unit:
     """Asks one address. The meter's own gap and time-out in the config come before the model's and
@@ -46,7 +49,20 @@ class Unit:
         await asyncio.sleep(max(0.0, self._asked_at_s + self._gap_s - time.monotonic()))
 
     async def read(self, block: Block) -> list[int]:
-        """Return the registers of a block. Hold the line while calling it. Raises BusFault."""
+        """Return the registers of a block. Hold the line while calling it. Raises BusFault.
+
+        A meter that is busy is asked again a few times, after growing pauses.
+        """
+        for pause_s in _BUSY_PAUSES_S:
+            try:
+                return await self._read(block)
+            except MeterRefused as refusal:
+                if not refusal.is_busy:
+                    raise
+            await asyncio.sleep(max(pause_s, self._gap_s))
+        return await self._read(block)
+
+    async def _read(self, block: Block) -> list[int]:
         wire_s = self.line.wire_s(block)
         try:
             words = await self.line.read(

@@ -16,6 +16,7 @@ from gridtokenx_edge.commissioning.check.line_exchanges import (
     ListeningLine,
 )
 from gridtokenx_edge.commissioning.check.register_series import Sample
+from gridtokenx_edge.commissioning.check.tcp_framing import why_silent
 from gridtokenx_edge.commissioning.check.visit import site_view, values_beside
 from gridtokenx_edge.commissioning.check.wiring import RequestStatistics
 from gridtokenx_edge.config.edge_config import BusConfig, MeterConfig
@@ -39,6 +40,7 @@ _FEWEST_ROUNDS = 10
 _MOST_TIMES_LONGER = 3
 _MOST_RECONNECTS = 3
 _MOST_SAMPLES = 20_000
+_MOST_REASONS = 8
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +82,8 @@ class MeterSamples(msgspec.Struct, kw_only=True):
     silent_polls: int = 0
     values: dict[str, int | None] = {}
     values_power_w: int | None = None
+    heard: set[str] = set()
+    """Why requests of it failed, each reason once."""
     says: str = ""
     refusal: str = ""
     fits: tuple[str, ...] = ()
@@ -139,6 +143,8 @@ class MeterSamples(msgspec.Struct, kw_only=True):
         passed = [each for each in exchanges if each.outcome is not ExchangeOutcome.LINE_DOWN]
         for exchange in passed:
             self.statistics.add(exchange)
+            if exchange.error and len(self.heard) < _MOST_REASONS:
+                self.heard.add(exchange.error)
         if isinstance(self.profile, Profile):
             asked = [exchange for exchange in passed if exchange.block.points]
             sample = _sample_of(self.profile, asked)
@@ -155,11 +161,14 @@ class MeterSamples(msgspec.Struct, kw_only=True):
 
 
 class BusSamples(msgspec.Struct):
-    """A bus after its check. `down` is why the line could not be used."""
+    """A bus after its check. `down` is why the line could not be used, `hint` is what to do where
+    nobody answers, if that is known.
+    """
 
     bus: BusConfig
     meters: list[MeterSamples]
     down: str = ""
+    hint: str = ""
 
 
 async def sample_bus(
@@ -184,7 +193,10 @@ async def sample_bus(
         return BusSamples(bus, found, str(fault))
     finally:
         line.close()
-    return BusSamples(bus, found)
+    hint = ""
+    if not any(each.statistics.heard for each in found):
+        hint = await why_silent(bus, meters, [text for each in found for text in each.heard])
+    return BusSamples(bus, found, hint=hint)
 
 
 async def _sample(

@@ -155,7 +155,11 @@ class SiteCheck:
             self._say([judge_down(sampled.bus, sampled.down)])
             return
         self._say(
-            judge_bus(sampled.bus, [(each.meter.id, each.statistics) for each in sampled.meters])
+            judge_bus(
+                sampled.bus,
+                [(each.meter.id, each.statistics) for each in sampled.meters],
+                sampled.hint,
+            )
         )
         for each in sampled.meters:
             is_sound = self._say(_meter_findings(each, self._wanted.flow))

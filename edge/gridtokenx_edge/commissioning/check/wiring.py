@@ -50,27 +50,32 @@ class RequestStatistics(msgspec.Struct):
 
 
 def judge_bus(
-    bus: BusConfig, statistics_of_meters: Sequence[tuple[str, RequestStatistics]]
+    bus: BusConfig,
+    statistics_of_meters: Sequence[tuple[str, RequestStatistics]],
+    hint: str = "",
 ) -> Iterator[Finding]:
-    """Yield findings on each meter, or one on the bus if no meter of it answered."""
+    """Yield findings on each meter, or one on the bus if no meter of it answered.
+
+    `hint` is what is known of a bus on which nobody answers.
+    """
     asked = [
         (meter, statistics) for meter, statistics in statistics_of_meters if statistics.requests
     ]
     if len(asked) > 1 and not any(statistics.heard for _, statistics in asked):
         noise = sum(statistics.outcomes[ExchangeOutcome.NOISE] for _, statistics in asked)
         requests = sum(statistics.requests for _, statistics in asked)
-        yield _dead_bus(bus, requests, noise)
+        yield _dead_bus(bus, requests, noise, hint)
         return
     for meter, statistics in asked:
-        yield _judge_meter(bus, meter, statistics)
+        yield _judge_meter(bus, meter, statistics, hint)
 
 
-def _dead_bus(bus: BusConfig, requests: int, noise: int) -> Finding:
+def _dead_bus(bus: BusConfig, requests: int, noise: int, hint: str) -> Finding:
     seen = f"no meter of this bus answers: {requests} requests, {noise} times noise"
-    return error("silent_bus", bus.name, seen, _silence_hint(bus, is_noisy=noise > 0))
+    return error("silent_bus", bus.name, seen, hint or _silence_hint(bus, is_noisy=noise > 0))
 
 
-def _judge_meter(bus: BusConfig, meter: str, statistics: RequestStatistics) -> Finding:
+def _judge_meter(bus: BusConfig, meter: str, statistics: RequestStatistics, hint: str) -> Finding:
     silent, noise = (
         statistics.outcomes[ExchangeOutcome.SILENT],
         statistics.outcomes[ExchangeOutcome.NOISE],
@@ -78,7 +83,7 @@ def _judge_meter(bus: BusConfig, meter: str, statistics: RequestStatistics) -> F
     counted = f"{statistics.requests} requests: {silent} without reply, {noise} with noise"
     if not statistics.heard:
         name = "noise" if noise else "silent_meter"
-        return error(name, meter, counted, _silence_hint(bus, is_noisy=noise > 0))
+        return error(name, meter, counted, hint or _silence_hint(bus, is_noisy=noise > 0))
     errors = silent + noise
     if errors >= _FEWEST_ERRORS and 100 * errors >= _WARNING_PERCENT * statistics.requests:
         is_bad = 100 * errors >= _ERROR_PERCENT * statistics.requests

@@ -54,12 +54,15 @@ class ByteRecorder:
     def __init__(self) -> None:
         self.request = b""
         self.heard = b""
+        self.count = 0
+        """How many bytes ever came."""
 
     def __call__(self, is_request: bool, data: bytes) -> None:  # noqa: FBT001 (a Line calls it)
         if is_request:
             self.request, self.heard = data, b""
         else:
             self.heard += data
+            self.count += len(data)
 
     def judge(self) -> LineResponse:
         return judge_bytes(self.request, self.heard)

@@ -7,6 +7,7 @@ import time
 from typing import Protocol
 
 from gridtokenx_edge.meters.plan import Block
+from gridtokenx_edge.modbus.faults import MeterRefused
 from gridtokenx_edge.modbus.line import Line
 from gridtokenx_edge.polling.faults import LineDown, MeterGarbled, MeterSilent
 
@@ -22,7 +23,9 @@ class Source(Protocol):
 
 
 class LineSource:
-    """The meter at `address` of a line. A request without a valid reply is made once more."""
+    """The meter at `address` of a line. A request without a valid reply, or to a meter
+    that is busy, is made once more.
+    """
 
     def __init__(self, line: Line, address: int, rest_s: float = _REST_S) -> None:
         self._line = line
@@ -33,10 +36,14 @@ class LineSource:
     async def read(self, block: Block) -> list[int]:
         try:
             return await self._read(block)
+        except MeterRefused as refusal:
+            if not refusal.is_busy:
+                raise
         except (MeterSilent, MeterGarbled):
-            # A late reply must not be taken for the next one's, so it gets time to come.
-            await asyncio.sleep(self._line.timeout_s)
-            return await self._read(block)
+            pass
+        # A late reply must not be taken for the next one's, so it gets time to come.
+        await asyncio.sleep(self._line.timeout_s)
+        return await self._read(block)
 
     async def _read(self, block: Block) -> list[int]:
         rest_s = self._asked_at_s + self._rest_s - time.monotonic()

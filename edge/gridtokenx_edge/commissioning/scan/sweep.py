@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -113,8 +114,11 @@ class Scan:
         try:
             await self._usual_addresses()
         except LineDown as fault:
+            if isinstance(self._target, SerialTarget):
+                raise
+            await self._try_other_framing()
             # A device that does not speak Modbus may speak DLMS, on another port of the host.
-            if isinstance(self._target, SerialTarget) or not await self._look_for_dlms():
+            if not self.report.meters and not await self._look_for_dlms():
                 raise
             self._notice(str(fault))
             return self.report
@@ -123,6 +127,8 @@ class Scan:
             return self.report
         plan = self._plan
         has_others = await self._look_for_dlms() and not self.report.meters
+        if not self.report.meters and not has_others:
+            await self._try_other_framing()
         if (not self.report.meters and not has_others) or plan.everything:
             await self._look_again(plan.settings or [None])
         self.report.complete = True
@@ -137,6 +143,20 @@ class Scan:
             return False
         self.report.dlms = await self._dlms(self._watcher.looking)
         return bool(self.report.dlms)
+
+    async def _try_other_framing(self) -> None:
+        """Ask the usual addresses of a host in the other framing, if it is silent in this one."""
+        target = self._target
+        if isinstance(target, SerialTarget) or self._ear.count:
+            return
+        other = msgspec.structs.replace(target, rtu_over_tcp=not target.rtu_over_tcp)
+        self._target = self.report.target = other
+        with suppress(LineDown):
+            await self._sweep(None, self._plan.first, _PROBES[0])
+        if self.report.meters:
+            self._notice(f"answers with rtu_over_tcp = {str(other.rtu_over_tcp).lower()} only")
+        else:
+            self._target = self.report.target = target
 
     async def _listen(self) -> bool:
         """Return whether something sends by itself, which explains why nobody answers."""

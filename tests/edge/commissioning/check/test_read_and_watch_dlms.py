@@ -222,7 +222,7 @@ async def test_lines_that_only_send_are_not_watched(tmp_path: Path) -> None:
     push = (
         '[[dlms]]\nname = "head"\nkind = "push"\nport = "tcp:4060"\n'
         '[[dlms.meter]]\nid = "KAIFA-1"\nprofile = "kaifa_ma309m"\n'
-        'protection = "encrypted"\n'
+        'protection = "encrypted"\nencryption_key = "ek"\n'
     )
     (tmp_path / "edge.toml").write_text(head.format() + push)
     code, output, errors = await edge("watch", "--config", str(tmp_path / "edge.toml"))
