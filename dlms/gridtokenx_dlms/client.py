@@ -72,6 +72,10 @@ CHALLENGE_BYTES = (8, 64)
 # Confirmed service, high priority; the low bits number the requests.
 _INVOKE = 0xC0
 MAX_VALUE_BYTES = 16 << 20
+# The shortest message that may be agreed on has 64 bytes (Green Book 9.4.4), so whole blocks are
+# longer than this. One byte at a time would take a line for minutes.
+LEAST_BLOCK_BYTES = 16
+_FEWEST_JUDGED_BLOCKS = 4
 
 
 class Authentication(msgspec.Struct, frozen=True, kw_only=True):
@@ -307,6 +311,11 @@ class ClientAssociation:
                 return bytes(content)
             if not response.content:  # such blocks could go on for ever
                 raise MalformedError("expected a block with a part of the value")
+            if expected >= _FEWEST_JUDGED_BLOCKS and len(content) < LEAST_BLOCK_BYTES * expected:
+                raise MalformedError(
+                    f"expected blocks of {LEAST_BLOCK_BYTES} bytes or more, got"
+                    f" {len(content)} bytes in {expected}"
+                )
             request = get_service.GetNextRequest(invoke=invoke, block=expected).to_bytes()
             reply = get_service.parse_get_response((yield from self._ask(request)))
             if isinstance(reply, get_service.GetResponse) and isinstance(reply.value, int):

@@ -53,15 +53,23 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
-async def run_service(exchange: Generator[bytes, bytes, T], transport: Transport) -> T:
-    """Drive a service of `ClientAssociation` over a transport; gives what it returns."""
+async def run_service(
+    exchange: Generator[bytes, bytes, T], transport: Transport, within_s: float | None = None
+) -> T:
+    """Drive a service of `ClientAssociation` over a transport; gives what it returns.
+
+    All its messages together may take `within_s`. Raises LinkError beyond it.
+    """
     try:
-        request = next(exchange)
-        while True:
-            request = exchange.send(await transport.exchange(request))
+        async with asyncio.timeout(within_s):
+            request = next(exchange)
+            while True:
+                request = exchange.send(await transport.exchange(request))
     except StopIteration as done:
         result: T = done.value
         return result
+    except TimeoutError:
+        raise LinkError(f"no whole answer within {within_s:g} s") from None
     finally:
         exchange.close()
 

@@ -38,6 +38,8 @@ _EXCHANGE_S = 60.0
 _GAP_S = 0.2
 # A reading head or another gateway may have used counters with these keys too.
 _COUNTER_MARGIN = 1
+# A few values take a second or two, at 300 baud ten. More would be the other meters' time.
+_SERVICE_S = 20.0
 
 
 class MeterAssociation:
@@ -95,14 +97,19 @@ class MeterAssociation:
             await self._drop(error)
             raise self._fault(error) from None
 
-    async def ask(self, exchange: Generator[bytes, bytes, T]) -> T:
-        """Run a service and return its result.
+    async def ask(self, exchange: Generator[bytes, bytes, T], within_s: float | None = None) -> T:
+        """Run a service and return its result; it may take `within_s`, by default as long as a few
+        values need.
 
         A refusal leaves the association open; any other fault closes it.
         """
         assert self._transport
+        config = self._line.config
+        silence_s = (1 + config.retries) * config.timeout_ms / 1000
         try:
-            answer = await run_service(exchange, self._transport)
+            answer = await run_service(
+                exchange, self._transport, max(within_s or _SERVICE_S, 2 * silence_s)
+            )
         except DlmsError as error:
             if not isinstance(error, RefusedError):
                 await self._drop(error)

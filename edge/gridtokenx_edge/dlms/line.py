@@ -18,9 +18,12 @@ from gridtokenx_edge.backoff import Backoff
 from gridtokenx_edge.config.dlms_config import DlmsBus, DlmsSerial, DlmsTcp
 from gridtokenx_edge.meters.dlms import load_dlms
 from gridtokenx_edge.polling.faults import LineDown
+from gridtokenx_edge.polling.silent_meter_budget import SilentMeterBudget
 
 _RECONNECT_BASE_S = 0.5
 _RECONNECT_CAP_S = 30.0
+# So much of the line meters may take that do not answer, all of them together.
+_SILENT_SHARE_PERCENT = 10
 
 
 def line_baud(bus: DlmsBus) -> int:
@@ -49,22 +52,26 @@ class DlmsLine:
         self.on_bytes: Callable[[bool, bytes], None] | None = None
         """Told the bytes that are sent (true) and that come (false)."""
         self._is_hidden = False
+        self.silent_meters = SilentMeterBudget(_SILENT_SHARE_PERCENT)
 
     opens_on_demand = True
-    silent_meters = None
 
     async def until_up(self) -> None:
         """Return at once: a contact opens the line."""
 
     @asynccontextmanager
-    async def hold(self) -> AsyncIterator[None]:
-        """Have the line for oneself. Callers get it in the order of asking."""
+    async def hold(self, number: int = 0) -> AsyncIterator[None]:
+        """Have the line for oneself, for the meter of this number. Callers get it in the order of
+        asking.
+        """
         async with self._lock:
             began_s = time.monotonic()
             try:
                 yield
             finally:
-                self.asked(time.monotonic() - began_s)
+                held_s = time.monotonic() - began_s
+                self.silent_meters.held(number, held_s)
+                self.asked(held_s)
 
     async def connect(self) -> None:
         """Open the line unless it is open. Raises LineDown."""

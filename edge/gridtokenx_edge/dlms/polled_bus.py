@@ -34,6 +34,8 @@ class PolledBus:
         self._line = DlmsLine(config, line_baud(config))
         self._line.asked = watch.asked
         self._readers: dict[str, DlmsReader] = {}
+        self._opened = 0
+        """Numbers the meters for the line's budget."""
 
     @property
     def is_up(self) -> bool:
@@ -49,10 +51,15 @@ class PolledBus:
     def open_meter(self, meter: DlmsMeter, sink: ReadingSink) -> PolledMeter:
         around = self._surroundings
         access = usable_access(meter, self._files)
-        reader = DlmsReader(self._line, access, around.clock, around.is_synchronised)
+        self._opened += 1
+        reader = DlmsReader(
+            self._line, access, around.clock, around.is_synchronised, number=self._opened
+        )
         repair = GapRepair(reader, access, sink, self._last_readings.last(meter.id), around.log)
         self._readers[meter.id] = reader
-        return PolledMeter(line=self._line, reader=reader, sink=repair, beside=repair.run)
+        return PolledMeter(
+            line=self._line, reader=reader, sink=repair, address=self._opened, beside=repair.run
+        )
 
     async def close_meter(self, meter: str) -> None:
         """Release the association. A meter whose client just goes away refuses the next one for

@@ -39,6 +39,8 @@ from gridtokenx_wire.reading import Reading, ReadingFlag
 T = TypeVar("T")
 _DATA_CLASS, _REGISTER_CLASS = 1, 3
 _VALUE, _SCALER_UNIT, _TIME, _BUFFER, _CAPTURED, _PERIOD = 2, 3, 2, 2, 3, 4
+# A day of rows is some ten kilobytes, which take a minute at 2,400 baud.
+_ROWS_WITHIN_S = 120.0
 Answers = dict[str, Data | None]
 """Values by their OBIS codes; None where the meter does not have the object."""
 
@@ -64,8 +66,11 @@ class DlmsReader:
         access: MeterAccess,
         clock: Clock,
         is_synchronised: Callable[[], bool] = lambda: True,
+        number: int = 0,
     ) -> None:
+        """`number` is what the line's budget for silent meters knows this meter by."""
         self.association = MeterAssociation(line, access)
+        self._number = number
         self.retries = 0  # the link repeats by itself
         self._line = line
         self._access = access
@@ -115,7 +120,7 @@ class DlmsReader:
 
     async def close(self) -> None:
         """Release the association."""
-        async with self._line.hold():
+        async with self._line.hold(self._number):
             await self.association.close()
 
     async def connected(self) -> MeterAssociation:
@@ -137,7 +142,7 @@ class DlmsReader:
         """Hold the line for a contact. An association that has ended unnoticed is opened again,
         once.
         """
-        async with self._line.hold():
+        async with self._line.hold(self._number):
             was_open = self.association.is_open
             try:
                 return await self._once(contact)
@@ -268,7 +273,7 @@ class DlmsReader:
         exchange = self.association.association.get(
             Attribute(PROFILE_CLASS, obis, _BUFFER), selection
         )
-        buffer = await self.association.ask(exchange)
+        buffer = await self.association.ask(exchange, _ROWS_WITHIN_S)
         reader = RowReader(self._profile, columns, self._scales, zone, keeps_flag=self._keeps_flag)
         rows = reader.read(buffer)
         return [row for row in rows if first_ms <= row.time_ms <= last_ms]

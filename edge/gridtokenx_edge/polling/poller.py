@@ -4,10 +4,10 @@ Each meter of a bus has its own poller; they meet at the line's lock, which is f
 served. A meter that has gone silent is asked at growing intervals. Two things differ between
 lines, and each line says them itself (see PolledLine in polling/driver.py):
 
-- A line with a budget for silent meters (Modbus, `silent_share_percent`) has them asked once and
-  without retries, after the others of their grid point, one at a time, and no more often than the
-  budget allows. Without a budget (DLMS, whose meters share a line rarely) a silent meter is polled
-  as any other.
+- A line with a budget for silent meters has them asked once and without retries, after the others
+  of their grid point, one at a time, and no more often than the budget allows: a share that the
+  config declares on Modbus (`silent_share_percent`), a tenth on DLMS. Without a budget a silent
+  meter is polled as any other.
 - A line that is kept connected by its bus (Modbus) reports that it is down, and its meters wait
   for it and are not to blame. A line that is opened on demand (DLMS, whose associations are opened
   when they are wanted) is down for the meter that asked: its poll has failed, and it says so.
