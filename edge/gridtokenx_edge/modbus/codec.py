@@ -44,7 +44,7 @@ class Refusal(msgspec.Struct, frozen=True):
 Answer = Words | Refusal
 
 
-class NonAnswer(msgspec.Struct, frozen=True):
+class NonAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What came instead of an answer; the text is empty if nothing came.
 
     `is_reply`: it was a sound reply of this meter, but to another request.
@@ -120,9 +120,9 @@ class RtuCodec:
     def give_up(self) -> NonAnswer:
         request, self._request = self._request, b""
         if _is_mbap(bytes(self._received)):
-            return NonAnswer(f"Modbus TCP: {_TRY_MBAP}")
+            return NonAnswer(text=f"Modbus TCP: {_TRY_MBAP}")
         if not self._received:
-            return NonAnswer("only the echo of the request" if self.is_echoed else "")
+            return NonAnswer(text="only the echo of the request" if self.is_echoed else "")
         return _what_is(bytes(self._received), request, self._dropped)
 
     def _drop_echo(self) -> None:
@@ -200,7 +200,7 @@ class MbapCodec:
     def _judge(self, address: int, pdu: bytes) -> Answer | None:
         fc, count = self._block.shape
         if address != self._address:
-            self._received = NonAnswer(f"a reply of address {address}")
+            self._received = NonAnswer(text=f"a reply of address {address}")
         elif pdu[0] == fc | _EXCEPTION and len(pdu) == 2:
             self._is_asking = False
             return Refusal(pdu[1])
@@ -247,21 +247,21 @@ def _what_is(received: bytes, request: bytes, dropped: int) -> NonAnswer:
         frame = received[at : at + length]
         if len(frame) == length and crc16(frame[:-2]) == frame[-2:]:
             if frame[0] != request[0]:
-                return NonAnswer(f"a reply of address {frame[0]}")
+                return NonAnswer(text=f"a reply of address {frame[0]}")
             return _other_reply(frame[1], frame[2])
     expected = _REFUSAL_BYTES + 2 * int.from_bytes(request[4:6], "big")
     count = len(received) + dropped
     if received[:3] != request[:2] + bytes((expected - _REFUSAL_BYTES,)):
-        return NonAnswer(f"{count} bytes that are no reply")
+        return NonAnswer(text=f"{count} bytes that are no reply")
     if count < expected:
-        return NonAnswer(f"only {count} bytes of a reply of {expected}")
-    return NonAnswer("a reply with a wrong checksum")
+        return NonAnswer(text=f"only {count} bytes of a reply of {expected}")
+    return NonAnswer(text="a reply with a wrong checksum")
 
 
 def _other_reply(fc: int, byte_count: int) -> NonAnswer:
     if fc in _READS:
-        return NonAnswer(f"{byte_count // 2} with function code {fc}", is_reply=True)
-    return NonAnswer(f"a reply with function code {fc:#04x}", is_reply=True)
+        return NonAnswer(text=f"{byte_count // 2} with function code {fc}", is_reply=True)
+    return NonAnswer(text=f"a reply with function code {fc:#04x}", is_reply=True)
 
 
 def _table() -> tuple[int, ...]:

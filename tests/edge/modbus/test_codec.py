@@ -103,14 +103,14 @@ def test_what_is_left_of_one_request_answers_no_other(rtu: Frame) -> None:
     ("bytes_", "heard"),
     [
         ("", NonAnswer()),
-        ("echo", NonAnswer("only the echo of the request")),
-        ("02 04 04 44 9a 52 25 +", NonAnswer("a reply of address 2")),
-        ("01 04 02 44 9a +", NonAnswer("1 with function code 4", is_reply=True)),
-        ("01 03 04 44 9a 52 25 +", NonAnswer("2 with function code 3", is_reply=True)),
-        ("01 83 02 +", NonAnswer("a reply with function code 0x83", is_reply=True)),
-        ("01 04 04 44 9a 52 25 00 00", NonAnswer("a reply with a wrong checksum")),
-        ("01 04 04 44 9a 52", NonAnswer("only 6 bytes of a reply of 9")),
-        ("00 00 00 00 00 00 00 00 00", NonAnswer("9 bytes that are no reply")),
+        ("echo", NonAnswer(text="only the echo of the request")),
+        ("02 04 04 44 9a 52 25 +", NonAnswer(text="a reply of address 2")),
+        ("01 04 02 44 9a +", NonAnswer(text="1 with function code 4", is_reply=True)),
+        ("01 03 04 44 9a 52 25 +", NonAnswer(text="2 with function code 3", is_reply=True)),
+        ("01 83 02 +", NonAnswer(text="a reply with function code 0x83", is_reply=True)),
+        ("01 04 04 44 9a 52 25 00 00", NonAnswer(text="a reply with a wrong checksum")),
+        ("01 04 04 44 9a 52", NonAnswer(text="only 6 bytes of a reply of 9")),
+        ("00 00 00 00 00 00 00 00 00", NonAnswer(text="9 bytes that are no reply")),
     ],
 )
 def test_what_was_heard_instead_is_named(rtu: Frame, bytes_: str, heard: NonAnswer) -> None:
@@ -213,11 +213,11 @@ def test_a_late_tcp_reply_may_end_in_the_next_request() -> None:
 @pytest.mark.parametrize(
     ("address", "pdu", "heard"),
     [
-        (2, "04 04 00 00 00 01", NonAnswer("a reply of address 2")),
-        (1, "04 02 00 01", NonAnswer("1 with function code 4", is_reply=True)),
-        (1, "04 04 00 01", NonAnswer("2 with function code 4", is_reply=True)),
-        (1, "03 04 00 00 00 01", NonAnswer("2 with function code 3", is_reply=True)),
-        (1, "83 02", NonAnswer("a reply with function code 0x83", is_reply=True)),
+        (2, "04 04 00 00 00 01", NonAnswer(text="a reply of address 2")),
+        (1, "04 02 00 01", NonAnswer(text="1 with function code 4", is_reply=True)),
+        (1, "04 04 00 01", NonAnswer(text="2 with function code 4", is_reply=True)),
+        (1, "03 04 00 00 00 01", NonAnswer(text="2 with function code 3", is_reply=True)),
+        (1, "83 02", NonAnswer(text="a reply with function code 0x83", is_reply=True)),
     ],
 )
 def test_a_tcp_reply_that_answers_something_else_is_named(

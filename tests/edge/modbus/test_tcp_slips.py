@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -48,6 +48,7 @@ class Server:
 
     def __init__(self) -> None:
         self.connections = 0
+        self.writers: list[asyncio.StreamWriter] = []
         self.requests = 0
         self.is_rtu = False
         self.always_one = False
@@ -64,10 +65,9 @@ class Server:
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        try:
+        self.writers.append(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
             await (self._rtu if self.is_rtu else self._mbap)(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
 
     async def _rtu(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         received = b""
@@ -77,7 +77,6 @@ class Server:
                 reply = received[:1] + self.answer(received[1:6])
                 writer.write(reply + crc16(reply))
                 received = b""
-        writer.close()
 
     async def _mbap(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         is_behind, before = self.behind(self.connections), b""
@@ -106,6 +105,14 @@ async def serving(timeout_ms: int = 150, **how: Any) -> AsyncIterator[tuple[Serv
         )
     finally:
         server.close()
+        await closed(meter.writers)
+
+
+async def closed(writers: list[asyncio.StreamWriter]) -> None:
+    for writer in writers:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -216,7 +223,10 @@ async def test_check_tells_of_numbers_that_do_not_fit() -> None:
 
 
 async def test_rtu_frames_from_a_server_of_modbus_tcp_are_named() -> None:
+    writers: list[asyncio.StreamWriter] = []
+
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         writer.write(bytes.fromhex("010404449a5225") + crc16(bytes.fromhex("010404449a5225")))
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
@@ -231,6 +241,7 @@ async def test_rtu_frames_from_a_server_of_modbus_tcp_are_named() -> None:
     finally:
         line.close()
         server.close()
+        await closed(writers)
 
 
 # --- busy --------------------------------------------------------------------------------------

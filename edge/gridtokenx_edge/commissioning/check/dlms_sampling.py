@@ -44,7 +44,7 @@ async def sample_dlms(
 ) -> DlmsSamples:
     """Poll for the pace's duration. It never raises BusFault: what fails is told."""
     asking = DlmsSession(bus, meters, files, clock)
-    sampled = DlmsSamples(BusSamples(as_bus(bus), []), [])
+    sampled = DlmsSamples(BusSamples(bus=as_bus(bus), meters=[]), [])
     try:
         polled = []
         for meter, reader in zip(meters, asking.readers, strict=True):

@@ -160,7 +160,7 @@ class MeterSamples(msgspec.Struct, kw_only=True):
         self.polls_us += sum(exchange.took_us for exchange in asked)
 
 
-class BusSamples(msgspec.Struct):
+class BusSamples(msgspec.Struct, kw_only=True):
     """A bus after its check. `down` is why the line could not be used, `hint` is what to do where
     nobody answers, if that is known.
     """
@@ -190,13 +190,13 @@ async def sample_bus(
             if each.refusal and not each.says:
                 each.fits = await _fitting_profiles(line, each)
     except LineDown as fault:
-        return BusSamples(bus, found, str(fault))
+        return BusSamples(bus=bus, meters=found, down=str(fault))
     finally:
         line.close()
     hint = ""
     if not any(each.statistics.heard for each in found):
         hint = await why_silent(bus, meters, [text for each in found for text in each.heard])
-    return BusSamples(bus, found, hint=hint)
+    return BusSamples(bus=bus, meters=found, hint=hint)
 
 
 async def _sample(
