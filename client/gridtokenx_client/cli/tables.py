@@ -66,7 +66,11 @@ def balance_table(balance: Balance) -> Group:
     _add(table, "GRID (kWh)", short(balance.grid), short(balance.grid_held), short(free_grid))
     _add(table, "GRX", short(balance.grx), short(balance.grx_held), short(free_grx))
     _add(table, "REC", short(balance.rec), "0", short(balance.rec))
-    return _titled(balance.wallet, table)
+    group = _titled(balance.wallet, table)
+    if parse_kwh(balance.grid_pending):
+        waits = f"{short(balance.grid_pending)} kWh wait until the operator has decided on them"
+        group.renderables.append(Text(one_line(waits)))
+    return group
 
 
 def placed_table(placed: Placed, segment: str = "realtime") -> Group:
