@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tests.edge.meters.pushed_messages import MA309M, MA309M_KEY, OMNIPOWER, T210D
 
 from gridtokenx_dlms import data
 from gridtokenx_dlms.date_time import UNSPECIFIED_DEVIATION, CosemDateTime
+from gridtokenx_dlms.errors import MalformedError
 from gridtokenx_dlms.obis import Obis
 from gridtokenx_dlms.objects.selection import CaptureObject
 from gridtokenx_dlms.xdlms.notification import DataNotification, parse_data_notification
@@ -52,8 +54,22 @@ def test_a_grid_operators_example_telegram_is_opened_with_its_example_key(tmp_pa
     )
     notification = parse_data_notification(meter.open(message))
     pushed = decode_push(notification, load_dlms("kaifa_ma309m"), MeterZone())
-    assert (pushed.meter, pushed.power_w) == (None, 0)  # its number has no code
+    assert (pushed.meter, pushed.power_w) == ("KAIFA-181220000009", 0)  # its number has no code
     assert (pushed.import_uwh, pushed.export_uwh) == (12_937 * 10**6, 0)
+
+
+def test_the_meter_of_another_flat_is_refused_though_the_key_is_right(tmp_path: Path) -> None:
+    for name in ("ek", "ak"):
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text(MA309M_KEY)
+    neighbour = DlmsMeter(
+        id="KAIFA-181220000010", profile="kaifa_ma309m", encryption_key="ek", protection="encrypted"
+    )
+    files = DlmsFiles(folder=tmp_path, state=tmp_path)
+    meter = PushedMeter(access_of(neighbour, files, is_pushed=True), SystemClock())
+    (message,) = PushedFrames().feed(MA309M)
+    with pytest.raises(MalformedError, match="the meter says it is KAIFA-181220000009"):
+        meter.reading(meter.open(message))
 
 
 def test_a_list_without_codes_is_read_by_its_length() -> None:

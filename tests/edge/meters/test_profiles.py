@@ -293,3 +293,11 @@ def test_a_slip_in_a_profile_is_found_when_it_is_loaded(
     broken.write_text(text.replace(old, new, 1))
     with pytest.raises(ConfigError, match=expected):
         load_toml(broken, Profile)
+
+
+def test_an_se_mtr_is_read_by_the_counters_that_nobody_can_set_over_the_bus() -> None:
+    # mbmd, meters/rs485/semtr3y.go: 0x03EE and 0x045A are "non-reset", 0x03EA and 0x0458 are not.
+    profile = load_profile("solaredge_se_mtr_3y")
+    assert profile.energy_export
+    assert (profile.energy_import.address, profile.energy_export.address) == (0x03EE, 0x045A)
+    assert any("cannot be set or reset" in note for note in profile.notes)
