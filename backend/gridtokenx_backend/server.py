@@ -12,6 +12,7 @@ import structlog
 from gridtokenx_backend.api.backend import Backend
 from gridtokenx_backend.api.client_address import TrustedProxies
 from gridtokenx_backend.api.http_server import listen, serve
+from gridtokenx_backend.api.open_connections import OpenConnections
 from gridtokenx_backend.config.data_folder import (
     lock_data_folder,
     make_data_folder,
@@ -170,6 +171,8 @@ def _assemble(
     owners = OwnersInForce(writer.community.meters, lambda: writer.community.active_terms)
     budgets = Budgets(settings.backend.budget, owners)
     is_checked = settings.backend.backend.verify_in_background
+    api = settings.backend.api
+    proxies = TrustedProxies(api.trusted_proxies)
     return Backend(
         check=BackgroundCheck(settings.journal, writer, is_on=is_checked),
         writer=writer,
@@ -185,8 +188,13 @@ def _assemble(
         broker_access=_broker_access(settings, resources, writer),
         statements=StatementJobs(settings.journal, settings.documents),
         metrics_token=resources.metrics_token,
-        has_public_metrics=settings.backend.api.public_metrics,
-        proxies=TrustedProxies(settings.backend.api.trusted_proxies),
+        has_public_metrics=api.public_metrics,
+        proxies=proxies,
+        connections=OpenConnections(
+            most=api.max_connections,
+            most_each=api.max_connections_per_address,
+            is_exempt=proxies.__contains__,
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from tests.docs.markdown import DOCS, block, section, table
 
 from gridtokenx_backend.api.app import _HANDLERS
 from gridtokenx_backend.api.metrics import _Parts
+from gridtokenx_backend.api.open_connections import OpenConnections
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_wire.clock import SystemClock
@@ -38,6 +39,7 @@ def test_every_metric_is_explained() -> None:
         source=SimpleNamespace(connected=True),
         clock=SystemClock(),
         check=SimpleNamespace(checked=0),
+        connections=OpenConnections(most=1, most_each=1),
     )
     names = {
         f"{metric.name}_total" if metric.type == "counter" else metric.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gridtokenx_backend.api.client_address import TrustedProxies
+from gridtokenx_backend.api.open_connections import OpenConnections
 from gridtokenx_backend.api.rate_limit import MAX_WRONG_CREDENTIALS, WrongRequests
 from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.enrolment.broker_access import BrokerAccess
@@ -47,4 +48,8 @@ class Backend:
     wrong_credentials: WrongRequests = field(
         default_factory=lambda: WrongRequests(MAX_WRONG_CREDENTIALS)
     )
+    connections: OpenConnections = field(
+        default_factory=lambda: OpenConnections(most=0, most_each=0)
+    )
+    """Those of the API. None are taken where it is not served over HTTP."""
     repeats: RepeatLog = field(default_factory=RepeatLog)

@@ -239,6 +239,7 @@ class BoundedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Answer by itself, if no other answer is due before, and end the connection."""
+        self._connections.bad_requests += 1
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             is_another_due = not cycle.more_body or cycle.response_started or self.pipeline
@@ -280,6 +281,7 @@ class BoundedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._watch = None
         left_s = self._due_s - self.loop.time()
         if left_s <= 0:
+            self._connections.late_requests += 1
             self._abort()
         elif left_s < math.inf:
             self._watch = self.loop.call_later(left_s, self._look)
@@ -291,7 +293,11 @@ class BoundedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _wait_for_reader(self) -> None:
         if self._unread is None:
-            self._unread = self.loop.call_later(WRITE_TIMEOUT_S, self._abort)
+            self._unread = self.loop.call_later(WRITE_TIMEOUT_S, self._hang_up_unread)
+
+    def _hang_up_unread(self) -> None:
+        self._connections.unread_answers += 1
+        self._abort()
 
     def _was_read(self) -> None:
         if self._unread is not None:

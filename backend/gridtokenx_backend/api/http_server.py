@@ -75,11 +75,8 @@ async def serve(
         ssl_keyfile=settings.path(api.key) if api.key else None,
     )
     _load(config)
-    connections = OpenConnections(
-        most=max(_FEWEST, min(api.max_connections, open_files - RESERVED_FILES)),
-        most_each=api.max_connections_per_address,
-        is_exempt=backend.proxies.__contains__,
-    )
+    connections = backend.connections
+    connections.most = max(_FEWEST, min(connections.most, open_files - RESERVED_FILES))
     log.info("limits", open_files=open_files, connections=connections.most)
     server = _Server(config, connections, Acceptor(listener, connections, config.ssl))
     serving = asyncio.create_task(server.serve())

@@ -50,6 +50,14 @@ class _Parts(Collector):
             dropped.add_metric([reason.value], count)
         yield dropped
         yield from self._devices()
+        closed = CounterMetricFamily(
+            "gridtokenx_http_connections_closed",
+            "Connections that the API closed, or had no room for, since the start.",
+            labels=["reason"],
+        )
+        for reason_closed, count in self._backend.connections.closed_by_reason().items():
+            closed.add_metric([reason_closed], count)
+        yield closed
         for name, text, total in (
             ("frames", "Frames stored.", counters.frames),
             ("readings_thinned", "Readings that gateways left out.", counters.thinned),
@@ -83,6 +91,7 @@ class _Parts(Collector):
                 "Entries verified in the background since the start.",
                 self._backend.check.checked,
             ),
+            ("http_connections", "Open connections.", self._backend.connections.count),
             ("open_orders", "Orders resting in the book.", len(writer.community.book.orders)),
             ("held_meters", "Meters whose energy is held.", len(held)),
             ("held_uwh", "Surplus that is held, in µWh.", sum(each.total_uwh for _, each in held)),

@@ -27,6 +27,9 @@ class OpenConnections:
     Where there is no room, the new connection takes the place of the one that has waited longest
     without a request: of its own address if that has all it may have, else of the address that has
     most. So one client can keep out neither others nor the honest ones behind its own address.
+
+    `count` are open now. The other numbers count, since the start, those that were closed for
+    others, had no room (`refused`), or were closed for what their client did or did not do.
     """
 
     most: int
@@ -36,7 +39,20 @@ class OpenConnections:
     count: int = 0
     closed_for_others: int = 0
     refused: int = 0
+    late_requests: int = 0
+    unread_answers: int = 0
+    bad_requests: int = 0
     _places: dict[str, dict[Place, None]] = field(default_factory=dict)
+
+    def closed_by_reason(self) -> dict[str, int]:
+        """Return how many the server has closed or not taken since the start, by why."""
+        return {
+            "no_room": self.refused,
+            "for_others": self.closed_for_others,
+            "late_request": self.late_requests,
+            "unread_answer": self.unread_answers,
+            "bad_request": self.bad_requests,
+        }
 
     def take(self, holder: str) -> Place | None:
         """Return a place for a connection of an address; None if all are busy."""

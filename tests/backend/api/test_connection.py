@@ -79,9 +79,15 @@ async def talk(port: int, *parts: bytes) -> bytes:
     ids=["nothing", "half a head", "an empty line", "half a body", "half a chunk"],
 )
 async def test_who_does_not_finish_a_request_is_hung_up_on(
-    port: int, parts: tuple[bytes, ...]
+    port: int, connections: OpenConnections, parts: tuple[bytes, ...]
 ) -> None:
     assert await talk(port, *parts) == b""
+    assert counted(connections) == {"late_request": 1}
+
+
+def counted(connections: OpenConnections) -> dict[str, int]:
+    """Return what the metrics tell of connections that were closed."""
+    return {why: count for why, count in connections.closed_by_reason().items() if count}
 
 
 @pytest.mark.parametrize("part", [HEAD, b"\r\n"], ids=["half a head", "an empty line"])
@@ -98,6 +104,7 @@ async def test_who_does_not_read_an_answer_is_hung_up_on(
     writer.write(b"GET /long HTTP/1.1\r\nHost: lane\r\n\r\n")
     await until(lambda: connections.count == 1)
     await until(lambda: connections.count == 0)
+    assert counted(connections) == {"unread_answer": 1}
     writer.close()
 
 
@@ -120,13 +127,15 @@ async def test_an_answer_before_the_end_of_the_body_is_read_and_the_last(port: i
 
 
 async def test_requests_behind_one_another_are_answered_in_turn_and_too_many_are_not(
-    port: int,
+    port: int, connections: OpenConnections
 ) -> None:
     early = b"GET /early HTTP/1.1\r\nHost: lane\r\n\r\n"
     last = early.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     assert (await talk(port, early * 9 + last)).count(b"200 OK") == 10
+    assert counted(connections) == {}
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(early * 5000)
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         await asyncio.wait_for(reader.readexactly(1 << 20), 3)
+    assert counted(connections) == {"bad_request": 1}
     writer.close()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import resource
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from bench.hostile import ask_health
 from bench.rig.community import BackendProcess
@@ -80,3 +83,28 @@ def test_after_an_attack_the_files_are_free_again(backend: BackendProcess) -> No
     while len(list(Path(f"/proc/{backend.pid}/fd").iterdir())) > 64:
         assert time.monotonic() < deadline
         ask_health(api, 0.1)
+
+
+def test_open_and_closed_connections_are_counted_by_the_metrics(backend: BackendProcess) -> None:
+    before = metrics_of(backend)
+    address = urlsplit(backend.ready()["api"])
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(b"\x00 is no HTTP\r\n\r\n")
+        assert b" 400 " in connection.recv(4096)
+        after = metrics_of(backend)
+    assert after[OPEN] >= 2.0  # this one lingers, and the one that asks
+    assert after[BAD] == before[BAD] + 1
+
+
+OPEN = "gridtokenx_http_connections"
+BAD = 'gridtokenx_http_connections_closed_total{reason="bad_request"}'
+
+
+def metrics_of(backend: BackendProcess) -> dict[str, float]:
+    token = {"Authorization": f"Bearer {backend.metrics_token()}"}
+    answer = httpx.get(f"{backend.ready()['api']}/metrics", headers=token, timeout=10)
+    lines = answer.raise_for_status().text.splitlines()
+    return {
+        name: float(value)
+        for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")
+    }

@@ -218,6 +218,9 @@ async def test_openapi_describes_every_door(untouched: Api) -> None:
     }
 
 
+CLOSED = ("no_room", "for_others", "late_request", "unread_answer", "bad_request")
+
+
 @unchanging
 async def test_metrics_say_what_the_summary_says(untouched: Api) -> None:
     response = await untouched.ask("/metrics")
@@ -228,6 +231,8 @@ async def test_metrics_say_what_the_summary_says(untouched: Api) -> None:
         for sample in family.samples
     }
     assert samples == {
+        ("gridtokenx_http_connections",): 0,
+        **{("gridtokenx_http_connections_closed_total", why): 0 for why in CLOSED},
         ("gridtokenx_readings_total", "accepted"): 2,
         ("gridtokenx_readings_total", "unbound_meter"): 1,
         ("gridtokenx_readings_total", "implausible_jump"): 1,
