@@ -31,7 +31,8 @@ from gridtokenx_backend.core import machine
 from gridtokenx_backend.core.messages.inputs import FrameInput, OrderInput, configuration_input
 from gridtokenx_backend.core.messages.outcomes import NotJournaled
 from gridtokenx_backend.core.state.community import Community
-from gridtokenx_backend.engine.writer import MAX_BATCH, Writer
+from gridtokenx_backend.engine.waiting_inputs import MAX_BATCH
+from gridtokenx_backend.engine.writer import Writer
 from gridtokenx_backend.journal.sqlite_journal import open_journal
 from gridtokenx_backend.memory import collect_rarely
 from gridtokenx_wire.clock import SystemClock

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -27,14 +26,12 @@ from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.core.state.snapshot import digest
 from gridtokenx_backend.engine.clock_guard import ClockGuard
 from gridtokenx_backend.engine.degradation import Degradation, DegradedPart
+from gridtokenx_backend.engine.waiting_inputs import WaitingInputs, sets_clock
 from gridtokenx_backend.errors import JournalUnavailable
 from gridtokenx_backend.journal.entry import SALT_BYTES, Entry, make_entry
 from gridtokenx_backend.journal.port import Journal, Snapshot, TradeRow, trade_rows
 from gridtokenx_wire.clock import Clock
 
-MAX_BATCH = 512
-MAX_BATCH_BYTES = 1 << 17
-"""A batch of more bytes would keep the core busy for long, and all others waiting."""
 MAX_QUEUED = 20_000
 _FIRST_RETRY_S = 0.1
 _LONGEST_RETRY_S = 5.0
@@ -105,8 +102,7 @@ class Writer:
         self.guard = guard
         self._snapshot_every = snapshot_every
         self._snapshot_seq = community.entries
-        self._queue: deque[_Submission] = deque()
-        self._queued = 0
+        self._queue: WaitingInputs[_Submission] = WaitingInputs()
         self._wake = asyncio.Event()
         self._ahead = asyncio.Lock()  # held while the core is ahead of the journal
         self._readers = 0
@@ -124,13 +120,12 @@ class Writer:
         """
         if self.degradation.stops(DegradedPart.HISTORY):
             raise HistoryLost(self.degradation[DegradedPart.HISTORY])
-        if self.degradation[DegradedPart.CLOCK] and not _sets_clock(inputs):
+        if self.degradation[DegradedPart.CLOCK] and not sets_clock(inputs):
             raise ClockInDoubt(self.degradation[DegradedPart.CLOCK])
-        if self._queued + len(inputs) > MAX_QUEUED:
+        if self._queue.count + len(inputs) > MAX_QUEUED:
             raise Overloaded("expected fewer inputs waiting")
         submission = _Submission(inputs, asyncio.get_running_loop().create_future())
-        self._queue.append(submission)
-        self._queued += len(inputs)
+        self._queue.add(submission)
         self._wake.set()
         return submission.done
 
@@ -183,11 +178,11 @@ class Writer:
         stored = True
         storing: asyncio.Task[bool] | None = None
         while self._queue and stored and not (storing and (self._readers or self._snapshot_due)):
-            at_ms = self._time_of(self._queue[0].inputs)
+            at_ms = self._time_of(self._queue.first.inputs)
             if at_ms is None:
                 self._refuse_queued()
                 continue
-            batch = self._next_batch()
+            batch = self._queue.next_batch()
             entries, trades = self._apply(batch, at_ms)
             if storing:
                 stored = await storing
@@ -215,30 +210,6 @@ class Writer:
                 submission.done.set_result(submission.results)
         return True
 
-    def _next_batch(self) -> list[_Submission]:
-        """Remove whole submissions from the queue: at least one, else up to MAX_BATCH inputs.
-
-        They have no more than MAX_BATCH_BYTES, so that large frames keep nobody waiting. What sets
-        the clock is a batch of its own: a batch has one time.
-        """
-        batch: list[_Submission] = []
-        count = size = 0
-        while self._queue and (not batch or self._fits(self._queue[0], count, size)):
-            if batch and (_sets_clock(batch[0].inputs) or _sets_clock(self._queue[0].inputs)):
-                break
-            submission = self._queue.popleft()
-            batch.append(submission)
-            count += len(submission.inputs)
-            size += submission.size
-        self._queued -= count
-        return batch
-
-    @staticmethod
-    def _fits(submission: _Submission, count: int, size: int) -> bool:
-        """Return whether a submission may join so many inputs and bytes in one batch."""
-        fits = count + len(submission.inputs) <= MAX_BATCH
-        return fits and size + submission.size <= MAX_BATCH_BYTES
-
     def look_at_clock(self) -> bool:
         """Return whether the clock can be believed; note it where that has changed."""
         return self._now_ms() is not None
@@ -248,7 +219,7 @@ class Writer:
 
         It never runs backwards, unless the operator sets it back.
         """
-        if _sets_clock(inputs):
+        if sets_clock(inputs):
             (input_,) = inputs
             assert isinstance(input_, ClockInput)
             return input_.command.time_ms
@@ -274,12 +245,9 @@ class Writer:
 
     def _refuse_queued(self) -> None:
         """Refuse what has not been applied: nobody knows at what time to apply it."""
-        kept = deque(each for each in self._queue if _sets_clock(each.inputs))
-        for submission in self._queue:
-            if not _sets_clock(submission.inputs) and not submission.done.done():
+        for submission in self._queue.remove_all():
+            if not submission.done.done():
                 submission.done.set_exception(ClockInDoubt(self.degradation[DegradedPart.CLOCK]))
-        self._queue = kept
-        self._queued = sum(len(each.inputs) for each in kept)
 
     def _apply(self, batch: list[_Submission], at_ms: int) -> tuple[list[Entry], list[TradeRow]]:
         """Apply a batch to the core and note its results; return what is to be stored."""
@@ -300,13 +268,13 @@ class Writer:
             trades.extend(trade_rows(seq, at_ms, result))
             return Committed(result=result, seq=seq, at_ms=at_ms)
 
-        if community.due_ms <= at_ms and not _sets_clock(
+        if community.due_ms <= at_ms and not sets_clock(
             batch[0].inputs
         ):  # first of all, so that no order outlives its time
             apply(TickInput(DUE))
         for submission in batch:
             submission.results.extend(map(apply, submission.inputs))
-        if _sets_clock(batch[0].inputs) and self.guard is not None:
+        if sets_clock(batch[0].inputs) and self.guard is not None:
             self.guard.confirm()
             self.look_at_clock()
         return entries, trades
@@ -341,8 +309,3 @@ class Writer:
             await self._journal.save_snapshot(snapshot)
         except JournalUnavailable as error:
             log.warning("no snapshot was stored; the next start replays more", error=str(error))
-
-
-def _sets_clock(inputs: Sequence[Input]) -> bool:
-    """Return whether inputs are the operator's command that confirms or sets back the time."""
-    return len(inputs) == 1 and type(inputs[0]) is ClockInput

@@ -17,7 +17,8 @@ from gridtokenx_backend.core.messages.outcomes import OrderAccepted, OrderRefuse
 from gridtokenx_backend.core.messages.refusals import OrderRefusal
 from gridtokenx_backend.core.state.community import Community
 from gridtokenx_backend.engine import writer as writer_module
-from gridtokenx_backend.engine.writer import MAX_BATCH, Committed, Overloaded, Writer
+from gridtokenx_backend.engine.waiting_inputs import MAX_BATCH
+from gridtokenx_backend.engine.writer import Committed, Overloaded, Writer
 from gridtokenx_backend.errors import Fenced, JournalUnavailable
 from gridtokenx_backend.journal.port import Snapshot
 from gridtokenx_backend.journal.sqlite_journal import open_journal
