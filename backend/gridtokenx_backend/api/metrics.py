@@ -50,14 +50,7 @@ class _Parts(Collector):
             dropped.add_metric([reason.value], count)
         yield dropped
         yield from self._devices()
-        closed = CounterMetricFamily(
-            "gridtokenx_http_connections_closed",
-            "Connections that the API closed, or had no room for, since the start.",
-            labels=["reason"],
-        )
-        for reason_closed, count in self._backend.connections.closed_by_reason().items():
-            closed.add_metric([reason_closed], count)
-        yield closed
+        yield self._closed_connections()
         for name, text, total in (
             ("frames", "Frames stored.", counters.frames),
             ("readings_thinned", "Readings that gateways left out.", counters.thinned),
@@ -97,6 +90,16 @@ class _Parts(Collector):
             ("held_uwh", "Surplus that is held, in µWh.", sum(each.total_uwh for _, each in held)),
         ):
             yield GaugeMetricFamily(f"gridtokenx_{name}", text, value=value)
+
+    def _closed_connections(self) -> Metric:
+        closed = CounterMetricFamily(
+            "gridtokenx_http_connections_closed",
+            "Connections that the API closed, or had no room for, since the start.",
+            labels=["reason"],
+        )
+        for reason, count in self._backend.connections.closed_by_reason().items():
+            closed.add_metric([reason], count)
+        return closed
 
     def _devices(self) -> Iterator[Metric]:
         devices = self._backend.writer.community.devices.values()
