@@ -9,30 +9,37 @@ import sys
 from collections.abc import Iterator
 from typing import NoReturn
 
-import typer
-
-from gridtokenx_backend.cli.accept_loss import accept_loss
-from gridtokenx_backend.cli.admission import device, token
-from gridtokenx_backend.cli.backup import backup, restore
-from gridtokenx_backend.cli.check_config import check_config
-from gridtokenx_backend.cli.clock import clock
-from gridtokenx_backend.cli.exit_codes import INTERRUPTED, OPERATOR_MISTAKE
-from gridtokenx_backend.cli.grid_data import grid, reconcile
-from gridtokenx_backend.cli.held_energy import held
-from gridtokenx_backend.cli.import_frames import import_frames
-from gridtokenx_backend.cli.key import key
-from gridtokenx_backend.cli.market import market
-from gridtokenx_backend.cli.options import example
-from gridtokenx_backend.cli.pki import broker_config, init
-from gridtokenx_backend.cli.reader import reader
-from gridtokenx_backend.cli.replay import replay
-from gridtokenx_backend.cli.run import run
-from gridtokenx_backend.cli.settlement import correct, deposit, rec, withdrawal
-from gridtokenx_backend.cli.statements import period, report, statement
-from gridtokenx_backend.cli.version_option import VersionOption
-from gridtokenx_backend.errors import OperatorError
-from gridtokenx_wire.errors import ConfigError, KeyFileError
+from gridtokenx_terminal.program import begin, end_for_file, end_without
 from gridtokenx_wire.plain_text import escaped_lines
+
+_NAME = "gridtokenx-backend"
+
+try:
+    import typer
+
+    from gridtokenx_backend.cli.accept_loss import accept_loss
+    from gridtokenx_backend.cli.admission import device, token
+    from gridtokenx_backend.cli.backup import backup, restore
+    from gridtokenx_backend.cli.check_config import check_config
+    from gridtokenx_backend.cli.clock import clock
+    from gridtokenx_backend.cli.exit_codes import INTERRUPTED, OPERATOR_MISTAKE
+    from gridtokenx_backend.cli.grid_data import grid, reconcile
+    from gridtokenx_backend.cli.held_energy import held
+    from gridtokenx_backend.cli.import_frames import import_frames
+    from gridtokenx_backend.cli.key import key
+    from gridtokenx_backend.cli.market import market
+    from gridtokenx_backend.cli.options import example
+    from gridtokenx_backend.cli.pki import broker_config, init
+    from gridtokenx_backend.cli.reader import reader
+    from gridtokenx_backend.cli.replay import replay
+    from gridtokenx_backend.cli.run import run
+    from gridtokenx_backend.cli.settlement import correct, deposit, rec, withdrawal
+    from gridtokenx_backend.cli.statements import period, report, statement
+    from gridtokenx_backend.cli.version_option import VersionOption
+    from gridtokenx_backend.errors import OperatorError
+    from gridtokenx_wire.errors import ConfigError, KeyFileError
+except ModuleNotFoundError as missing:
+    end_without(_NAME, "backend", missing)
 
 _MENDABLE = (OperatorError, ConfigError, KeyFileError)
 
@@ -88,6 +95,7 @@ app.command(epilog=example("replay --verify --config config/backend.toml"))(repl
 
 def main() -> None:
     """Run the command and exit with its code. A mistake of the operator's has no traceback."""
+    begin(_NAME)
     try:
         status = app(standalone_mode=False)
     except typer.TyperException as error:
@@ -101,10 +109,10 @@ def main() -> None:
         if mendable is None or others is not None:
             raise  # a bug of ours: the traceback is for us
         _fail([str(error) for error in _leaves(mendable)])
-    except ModuleNotFoundError as error:
-        _fail(
-            [f"gridtokenx-backend: {error.name} is missing; run: pip install gridtokenx[backend]"]
-        )
+    except OSError as error:
+        end_for_file(_NAME, error)
+    except ModuleNotFoundError as missing:  # some are imported by the command that needs them
+        end_without(_NAME, "backend", missing)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     sys.exit(status)

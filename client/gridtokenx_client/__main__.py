@@ -9,22 +9,12 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from gridtokenx_terminal.program import begin, end_for_file, end_without
 from gridtokenx_wire.errors import KeyFileError
 
 REFUSED = 1
 USER_MISTAKE = 2
-
-
-def _refuse_without(package: str | None) -> NoReturn:
-    """End the command, saying which extra to install: it comes with every extra, and what it needs
-    only with its own.
-    """
-    sys.stderr.write(
-        f"gridtokenx: expected the package {package}, found none;"
-        " run: pip install 'gridtokenx[client]'\n"
-    )
-    sys.exit(USER_MISTAKE)
-
+_NAME = "gridtokenx"
 
 try:
     import typer
@@ -38,7 +28,7 @@ try:
     from gridtokenx_client.cli.wallet import wallet_app
     from gridtokenx_client.problem import ApiProblem, Mistake, one_line
 except ModuleNotFoundError as missing:
-    _refuse_without(missing.name)
+    end_without(_NAME, "client", missing)
 
 INTERRUPTED = 130
 
@@ -69,6 +59,7 @@ app.command(epilog="Example: gridtokenx statement 2026-06 --key anna.key")(state
 
 def main() -> None:
     """Run the command; what a user can mend is one line on stderr."""
+    begin(_NAME)
     try:
         status = app(standalone_mode=False)
     except typer.TyperException as error:
@@ -79,8 +70,10 @@ def main() -> None:
         _fail(str(error), USER_MISTAKE)
     except ApiProblem as error:
         _fail(str(error), REFUSED)
+    except OSError as error:
+        end_for_file(_NAME, error)
     except ModuleNotFoundError as missing:  # some are imported by the command that needs them
-        _refuse_without(missing.name)
+        end_without(_NAME, "client", missing)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     sys.exit(status)

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import sys
 
-import typer
+from gridtokenx_terminal.program import begin, end_for_file, end_without
 
-from gridtokenx_edge.cli import outbox
-from gridtokenx_edge.cli.check import check
-from gridtokenx_edge.cli.check_config import check_config
-from gridtokenx_edge.cli.dlms import app as dlms
-from gridtokenx_edge.cli.enrol import enrol, rotate
-from gridtokenx_edge.cli.key import key
-from gridtokenx_edge.cli.profile import app as profile
-from gridtokenx_edge.cli.read import read
-from gridtokenx_edge.cli.run import run
-from gridtokenx_edge.cli.scan import scan
-from gridtokenx_edge.cli.terminal import INTERRUPTED, USER_ERROR, example
-from gridtokenx_edge.cli.version_option import VersionOption
-from gridtokenx_edge.cli.watch import watch
-from gridtokenx_wire.plain_text import escaped_lines
+USER_ERROR = 2
+_NAME = "gridtokenx-edge"
+
+try:
+    import typer
+
+    from gridtokenx_edge.cli import outbox
+    from gridtokenx_edge.cli.check import check
+    from gridtokenx_edge.cli.check_config import check_config
+    from gridtokenx_edge.cli.dlms import app as dlms
+    from gridtokenx_edge.cli.enrol import enrol, rotate
+    from gridtokenx_edge.cli.key import key
+    from gridtokenx_edge.cli.profile import app as profile
+    from gridtokenx_edge.cli.read import read
+    from gridtokenx_edge.cli.run import run
+    from gridtokenx_edge.cli.scan import scan
+    from gridtokenx_edge.cli.terminal import INTERRUPTED, example
+    from gridtokenx_edge.cli.version_option import VersionOption
+    from gridtokenx_edge.cli.watch import watch
+    from gridtokenx_wire.plain_text import escaped_lines
+except ModuleNotFoundError as missing:
+    end_without(_NAME, "edge", missing)
 
 app = typer.Typer(
     help="Reads the meters of a site, signs what it read, keeps it safe and sends it.",
@@ -53,12 +61,17 @@ app.add_typer(outbox.app, name="outbox")
 
 def main() -> None:
     """Run the console script. A mistake in the options is one line, as everywhere else."""
+    begin(_NAME)
     try:
         status = app(standalone_mode=False)
     except typer.TyperException as error:
         if message := error.format_message():  # without a message the help has been printed
             sys.stderr.write(f"gridtokenx-edge: {escaped_lines(message)}\n")
         sys.exit(USER_ERROR)
+    except OSError as error:
+        end_for_file(_NAME, error)
+    except ModuleNotFoundError as missing:  # some are imported by the command that needs them
+        end_without(_NAME, "edge", missing)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     sys.exit(status)

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+
+from gridtokenx_terminal.program import begin, end_for_file, end_without
 
 USER_MISTAKE = 2
-
-
-def _refuse_without(package: str | None) -> NoReturn:
-    """End the command, saying which extra to install: it comes with every extra, and what it needs
-    only with its own.
-    """
-    sys.stderr.write(
-        f"gridtokenx-sim: expected the package {package}, found none;"
-        " run: pip install 'gridtokenx[sim]'\n"
-    )
-    sys.exit(USER_MISTAKE)
-
+_NAME = "gridtokenx-sim"
 
 try:
     import typer
@@ -27,7 +17,7 @@ try:
     from gridtokenx_sim.run import run
     from gridtokenx_sim.version_option import VersionOption
 except ModuleNotFoundError as missing:
-    _refuse_without(missing.name)
+    end_without(_NAME, "sim", missing)
 
 INTERRUPTED = 130
 
@@ -51,14 +41,17 @@ app.command("broker", hidden=True)(broker)
 
 def main() -> None:
     """Run the command; what a user can mend is one line on stderr."""
+    begin(_NAME)
     try:
         status = app(standalone_mode=False)
     except typer.TyperException as error:
         if message := error.format_message():  # without a message the help has been printed
             sys.stderr.write(f"gridtokenx-sim: {message}\n")
         sys.exit(USER_MISTAKE)
+    except OSError as error:
+        end_for_file(_NAME, error)
     except ModuleNotFoundError as missing:  # some are imported by the command that needs them
-        _refuse_without(missing.name)
+        end_without(_NAME, "sim", missing)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     sys.exit(status)

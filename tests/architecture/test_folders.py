@@ -183,7 +183,7 @@ DLMS: Table = {
     "aio": "xdlms wrapper mode_e hdlc errors",
 }
 
-TERMINAL: Table = {"table": ""}
+TERMINAL: Table = {"table": "", "program": ""}
 
 CLIENT: Table = {
     "answers": "",

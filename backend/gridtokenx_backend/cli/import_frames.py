@@ -61,7 +61,7 @@ def import_frames(
     For a site that never comes online. Frames that are stored already change nothing, so that it
     may be done again. Give the acks to the gateway: gridtokenx-edge outbox acked FILE.
     """
-    receipts = acks or file.with_name(f"{file.name}.acks")
+    receipts = acks or file.parent / f"{file.name}.acks"
     report = put(file, operator_api(config, url), receipts, _show_progress)
     text = (
         f"{file}: {report.frames} frames with {report.readings} readings of {report.device}: "

@@ -23,6 +23,7 @@ _WIDEST_BAR, _SHORTEST_BAR = 24, 4
 _WIDTH_BESIDE_BARS = 11 + 2 * 10 + 16 + 19  # time, two amounts, quality and the lines between
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _MISSING = "missing"
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 
 class Bucket(msgspec.Struct, kw_only=True):
@@ -57,21 +58,28 @@ def day_span(text: str, zone: tzinfo | None) -> tuple[int, int]:
 
     Raises Mistake.
     """
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise Mistake(f"--day: expected a date such as 2026-06-21, got {text!r}") from None
+    day = _date_of(text)
+    if day is None:
+        raise Mistake(f"--day: expected a date such as 2026-06-21, got {text!r}")
     return _start(day, zone), _start(day + timedelta(days=1), zone)
 
 
 def month_span(text: str, zone: tzinfo | None) -> tuple[int, int]:
     """Return [from, to) in Unix ms of a local month. Raises Mistake."""
-    try:
-        first = date.fromisoformat(f"{text}-01")
-    except ValueError:
-        raise Mistake(f"--month: expected a month such as 2026-06, got {text!r}") from None
+    first = _date_of(f"{text}-01")
+    if first is None:
+        raise Mistake(f"--month: expected a month such as 2026-06, got {text!r}")
     following = (first + timedelta(days=31)).replace(day=1)
     return _start(first, zone), _start(following, zone)
+
+
+def _date_of(text: str) -> date | None:
+    """Return a date; None if it is none, or so far away that its time has no number."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if _FIRST_YEAR <= day.year <= _LAST_YEAR else None
 
 
 def _start(day: date, zone: tzinfo | None) -> int:

@@ -50,6 +50,7 @@ class Segment(StrEnum):
 
 
 _SHORTEST_S = 0.001
+_LONGEST_S = 100 * 366 * 86_400
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="The id of an open order.")]
 Price = Annotated[
     str,
@@ -99,8 +100,9 @@ def place(
     """Buy or sell at a price, or at any price that the zone allows."""
     if for_s and (tif is not None or not price):
         raise Mistake("expected --for-s with a --price and without --tif")
-    if 0 < for_s < _SHORTEST_S:
-        raise Mistake(f"--for-s: expected at least {_SHORTEST_S}, a millisecond, got {for_s:g}")
+    if for_s and not _SHORTEST_S <= for_s <= _LONGEST_S:
+        expected = f"{_SHORTEST_S}, a millisecond, to {_LONGEST_S}, about a century"
+        raise Mistake(f"--for-s: expected {expected}, got {for_s:g}")
     check_amounts(kwh, price or "1")
     if minimum:
         check_amount("--min", minimum)

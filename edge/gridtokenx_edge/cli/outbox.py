@@ -99,7 +99,7 @@ def export(
     The operator's `gridtokenx-backend import` takes it and gives acks back, for `outbox acked`.
     """
     _, paths = _site(config)
-    draft = file.with_name(file.name + ".part")
+    draft = file.parent / f"{file.name}.part"
     with _snapshot(paths) as snapshot, _progress("copying") as progress:
         with writing(file):
             draft.touch(0o600)
