@@ -101,8 +101,7 @@ def place(
     if for_s and (tif is not None or not price):
         raise Mistake("expected --for-s with a --price and without --tif")
     if for_s and not _SHORTEST_S <= for_s <= _LONGEST_S:
-        expected = f"{_SHORTEST_S}, a millisecond, to {_LONGEST_S}, about a century"
-        raise Mistake(f"--for-s: expected {expected}, got {for_s:g}")
+        raise Mistake(f"--for-s: expected {_SHORTEST_S} to {_LONGEST_S}, got {for_s:g}")
     check_amounts(kwh, price or "1")
     if minimum:
         check_amount("--min", minimum)
