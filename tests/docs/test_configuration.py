@@ -95,7 +95,9 @@ def documented(file: str) -> dict[tuple[str, str], str]:
     parts = re.split(r"^### (.*)$", chapter, flags=re.M)
     for heading, text in zip(parts[1::2], parts[2::2], strict=True):
         for row in next(tables(text)):
-            found[heading.replace("`", ""), row[0].strip("`")] = row[2]
+            name = heading.replace("`", ""), row[0].strip("`")
+            assert name not in found, f"{name} stands there twice"
+            found[name] = row[2]
     return found
 
 

@@ -87,6 +87,11 @@ def test_a_file_may_say_which_format_it_has(file: Path) -> None:
     assert load_toml(file, Config).bus[0].port == "/dev/ttyUSB0"
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(file: Path) -> None:
+    file.write_text(BUS, encoding="utf-8-sig")
+    assert load_toml(file, Config).bus[0].port == "/dev/ttyUSB0"
+
+
 def test_amounts_are_decimal_strings_and_become_integer_units(file: Path) -> None:
     file.write_text(
         SITE + f'price = "0.25"\nkeep = "1.5"\nkey = "{KEY}"\n\n[[bus]]\nkind = "tcp"\nhost = "h"\n'

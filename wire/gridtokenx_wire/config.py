@@ -59,7 +59,7 @@ def load_toml(path: Path, kind: type[T]) -> T:
     Raises ConfigError with the file, the line and what was expected.
     """
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")  # editors of Windows begin a file with a mark
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:

@@ -119,6 +119,8 @@ def export_file(
     from_ms, to_ms = _first_ms("--from", since, zone), _LATEST_MS
     if until:
         to_ms = _first_ms("--to", until, zone, days=1)
+        if to_ms <= from_ms:
+            raise BadOption(f"--to: expected {since} or a later day, got {until}")
     allocations = _allocations(OperatorApi(settings, url), from_ms, to_ms)
     lines = allocation_lines(allocations, zone)
     write_file(file, as_xlsx(lines) if file.suffix == ".xlsx" else as_csv(lines))

@@ -98,7 +98,7 @@ def config_text(
 
     Raises CannotEnrol.
     """
-    text = path.read_text() if path.exists() else _FRESH.format(name=path.name)
+    text = path.read_text("utf-8-sig") if path.exists() else _FRESH.format(name=path.name)
     ack_key = answer.ack_keys if len(answer.ack_keys) > 1 else answer.ack_keys[0]
     try:
         text = set_values(text, "site", {"community": answer.community, "name": site})

@@ -29,7 +29,7 @@ class ConfigError(Exception):
 def load_config(path: Path) -> SimConfig:
     """Read `path`; links are relative to its folder. Raises ConfigError."""
     try:
-        document = tomllib.loads(path.read_bytes().decode())
+        document = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError([f"{path}: expected a readable file: {error.strerror}"]) from None
     except UnicodeDecodeError:

@@ -171,3 +171,17 @@ def test_what_reconcile_cannot_do_is_told_in_one_line(
     ran = command("reconcile", str(file), "-c", str(config), "--api", api, *options)
     assert (ran.status, ran.out, len(ran.lines)) == (2, "", 1), ran
     assert ran.err.startswith(said)
+
+
+def test_an_export_whose_days_are_the_wrong_way_round_is_refused(
+    site: tuple[Path, str], tmp_path: Path, command: Command
+) -> None:
+    config, api = site
+    out = tmp_path / "out.csv"
+    days = ("--from", "2026-03-02", "--to", "2026-03-01")
+    ran = command("grid", "export", str(out), "-c", str(config), "--api", api, *days)
+    assert (ran.status, ran.lines) == (
+        2,
+        ["--to: expected 2026-03-02 or a later day, got 2026-03-01"],
+    )
+    assert not out.exists()
