@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from gridtokenx_dlms.errors import DlmsError, LinkError
 from gridtokenx_edge.cli.dlms_results import TCP_PORT, found_table, remark_lines
@@ -42,6 +41,7 @@ from gridtokenx_edge.config.dlms_secrets import SecretError
 from gridtokenx_edge.config.edge_config import resolve_paths
 from gridtokenx_edge.dlms.reader import DlmsReader
 from gridtokenx_edge.polling.faults import BusFault
+from gridtokenx_terminal.table import Column, TerminalTable
 from gridtokenx_wire.clock import make_clock
 from gridtokenx_wire.plain_text import escaped
 from gridtokenx_wire.units import format_kwh
@@ -98,9 +98,9 @@ def objects(config: ConfigOption, meter: MeterOption = "", as_json: JsonOption =
     if as_json:
         print_json({"objects": listed})
         return
-    table = Table("OBIS code", "class", "version")
+    table = TerminalTable([Column(name) for name in ("OBIS code", "class", "version")])
     for one in listed:
-        table.add_row(one.obis, str(one.class_id), str(one.version))
+        table.add(one.obis, str(one.class_id), str(one.version))
     Console(markup=False).print(table)
 
 
@@ -140,12 +140,11 @@ def profile(
     if as_json:
         print_json({"rows": rows})
         return
-    table = Table("time (UTC)")
-    for heading in ("import kWh", "export kWh"):
-        table.add_column(heading, justify="right")
+    amounts = [Column(name, is_number=True) for name in ("import kWh", "export kWh")]
+    table = TerminalTable([Column("time (UTC)"), *amounts])
     for row in rows:
         exported = "" if row.export_uwh is None else format_kwh(row.export_uwh)
-        table.add_row(_moment(row.time_ms), format_kwh(row.import_uwh), exported)
+        table.add(_moment(row.time_ms), format_kwh(row.import_uwh), exported)
     Console(markup=False).print(table)
 
 

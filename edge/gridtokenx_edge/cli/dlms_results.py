@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from rich.table import Table
-
 from gridtokenx_dlms.errors import LinkError
-from gridtokenx_edge.cli.terminal import cells
 from gridtokenx_edge.commissioning.scan.dlms_results import id_of, profiles_of
 from gridtokenx_edge.commissioning.scan.dlms_scan import (
     BAUD_RATES,
@@ -17,6 +14,7 @@ from gridtokenx_edge.commissioning.scan.dlms_scan import (
     scan_tcp,
 )
 from gridtokenx_edge.commissioning.scan.target import SerialTarget, Target
+from gridtokenx_terminal.table import Column, TerminalTable
 
 TCP_PORT = 4059
 
@@ -37,15 +35,15 @@ def looker(
     return look
 
 
-def found_table(found: Sequence[FoundDlms]) -> Table:
-    table = Table("DLMS meter", "opening", "baud")
-    table.add_column("physical\naddress", justify="right")
-    table.add_column("profile", overflow="fold")
+def found_table(found: Sequence[FoundDlms]) -> TerminalTable:
+    names = [Column(name) for name in ("DLMS meter", "opening", "baud")]
+    address_column = Column("address", is_number=True)  # the physical one
+    table = TerminalTable([*names, address_column, Column("profile")])
     for one in found:
         address = "" if one.physical_address is None else str(one.physical_address)
         name = one.name or one.identification
         profiles = "\nor ".join(profiles_of(one))
-        table.add_row(*cells(name, one.opening, str(one.baud or ""), address, profiles))
+        table.add(name, one.opening, str(one.baud or ""), address, profiles)
     return table
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from gridtokenx_edge.agent.loop import run as run_loop
 from gridtokenx_edge.cli.meter_place import (
@@ -24,7 +23,7 @@ from gridtokenx_edge.cli.meter_place import (
 )
 from gridtokenx_edge.cli.options import JsonOption, RecordOption
 from gridtokenx_edge.cli.profile_new import new
-from gridtokenx_edge.cli.terminal import cells, example, fail, finish, print_json, writing
+from gridtokenx_edge.cli.terminal import example, fail, finish, print_json, writing
 from gridtokenx_edge.commissioning.profile.contact import MeterPlace, open_meter
 from gridtokenx_edge.commissioning.profile.trial import Trial, trial_fields, try_profile
 from gridtokenx_edge.commissioning.scan.prober import Prober
@@ -37,6 +36,7 @@ from gridtokenx_edge.commissioning.scan.recording import (
 )
 from gridtokenx_edge.commissioning.scan.settings import LineSettings
 from gridtokenx_edge.meters.profile import Profile, is_file, load_profile, profile_names
+from gridtokenx_terminal.table import Column, TerminalTable
 from gridtokenx_wire.errors import ConfigError
 from gridtokenx_wire.plain_text import escaped, escaped_lines
 
@@ -63,9 +63,9 @@ def list_(as_json: JsonOption = False) -> None:
             }
         )
         return
-    table = Table("profile", "model", "confidence")
+    table = TerminalTable([Column("profile"), Column("model", wraps=True), Column("confidence")])
     for name, of in profiles.items():
-        table.add_row(*cells(name, of.name, of.confidence))
+        table.add(name, of.name, of.confidence)
     Console(markup=False).print(table)
 
 
@@ -79,16 +79,18 @@ def show(profile: ProfileArgument, as_json: JsonOption = False) -> None:
     console = Console(highlight=False, markup=False)
     said = f"{of.name}: {of.confidence}, ids begin with {of.maker}-"
     console.print(escaped(said), markup=False)
-    table = Table("quantity", "function", "address", "type", "word order", "unit", "scale")
+    numbers = ("function", "address", "type", "word order", "unit", "scale")
+    table = TerminalTable([Column("quantity", wraps=True), *map(Column, numbers)])
     for name, point in of.all_points().items():
         order = point.word_order if point.count > 1 else ""
         where = (str(point.fc), f"0x{point.address:04X}")
-        table.add_row(*cells(name, *where, point.type, order, point.unit, point.scale))
+        table.add(name, *where, point.type, order, point.unit, point.scale)
     if of.identity:
         where = (str(of.identity.fc), f"0x{of.identity.address:04X}")
-        table.add_row("serial number", *where, of.identity.type)
+        table.add("serial number", *where, of.identity.type, "", "", "")
         if model := of.identity.model:
-            table.add_row("type code", str(model.fc), f"0x{model.address:04X}", model.type)
+            where = (str(model.fc), f"0x{model.address:04X}")
+            table.add("type code", *where, model.type, "", "", "")
     console.print(table)
     for note in of.notes:
         console.print(escaped_lines(note), markup=False)
@@ -175,14 +177,19 @@ def _try_recording(profile: Profile, file: str, address: str) -> Trial:
 
 def _print_trial(trial: Trial) -> None:
     console = Console(highlight=False, markup=False)
-    table = Table("quantity", "address")
-    table.add_column("value", justify="right")
-    table.add_column("")
-    table.add_column("registers")
+    table = TerminalTable(
+        [
+            Column("quantity", wraps=True),
+            Column("address"),
+            Column("value", is_number=True),
+            Column("unit"),
+            Column("registers", wraps=True),
+        ]
+    )
     for row in trial.rows:
         raw = row.raw if row.words else "refused" if row.is_refused else "no answer"
         where = f"{row.point.fc} 0x{row.point.address:04X}"
-        table.add_row(*cells(row.name, where, row.text, row.unit, raw))
+        table.add(row.name, where, row.text, row.unit, raw)
     if any(row.words for row in trial.rows):
         console.print(table)
         console.print(escaped(trial.id) or "it does not say its serial number", markup=False)

@@ -12,12 +12,11 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from gridtokenx_edge.agent.loop import run as run_loop
 from gridtokenx_edge.cli.dlms_results import TCP_PORT, found_table, looker, remark_lines
 from gridtokenx_edge.cli.options import JsonOption, RecordOption, WhereArgument
-from gridtokenx_edge.cli.terminal import INTERRUPTED, cells, fail, finish, print_json, writing
+from gridtokenx_edge.cli.terminal import INTERRUPTED, fail, finish, print_json, writing
 from gridtokenx_edge.commissioning.check.ports import with_holders
 from gridtokenx_edge.commissioning.scan.dlms_results import dlms_snippet
 from gridtokenx_edge.commissioning.scan.recording import RecordedMeter, Recorder, recording_text
@@ -54,6 +53,7 @@ from gridtokenx_edge.commissioning.scan.target import (
 )
 from gridtokenx_edge.meters.profile import Profile, load_profile, profile_names
 from gridtokenx_edge.polling.faults import LineDown
+from gridtokenx_terminal.table import Column, TerminalTable
 from gridtokenx_wire.plain_text import escaped, escaped_lines
 
 StopBitsOption = Annotated[
@@ -285,16 +285,15 @@ def _print(report: ScanReport, *, interrupted: bool, as_json: bool) -> None:
         console.print("stopped before everything was tried", markup=False)
 
 
-def _table(report: ScanReport) -> Table:
+def _table(report: ScanReport) -> TerminalTable:
     is_serial = isinstance(report.target, SerialTarget)
-    table = Table(*(["line"] if is_serial else []), "address")
-    for heading in ("profile", "serial number"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("how sure")
+    where = [*(["line"] if is_serial else []), "address"]
+    said = [Column("profile"), Column("serial number"), Column("how sure", wraps=True)]
+    table = TerminalTable([*map(Column, where), *said])
     for meter in report.meters:
         line = [str(meter.settings)] if is_serial else []
         names = profiles_text(meter) or model_text(meter)
         sure = meter.who.verdict.sureness
         names = names.replace(" or ", "\nor ")
-        table.add_row(*cells(*line, str(meter.address), names, meter.serial, sure))
+        table.add(*line, str(meter.address), names, meter.serial, sure)
     return table

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import msgspec
 import typer
-from rich.text import Text
 
 from gridtokenx_edge.config.config_check import load_config
 from gridtokenx_edge.config.edge_config import EdgeConfig
@@ -54,11 +53,6 @@ def print_json(value: Any) -> None:
 def say(line: str) -> None:
     """Print a line for a person, without what would command the terminal."""
     sys.stdout.write(escaped_lines(line) + "\n")
-
-
-def cells(*texts: str) -> list[Text]:
-    """Return the cells of a table's row: as they are, not as markup, and without commands."""
-    return [Text(escaped_lines(text)) for text in texts]
 
 
 def fail(text: str) -> NoReturn:

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from gridtokenx_edge.cli.options import ConfigOption, JsonOption
@@ -26,6 +25,7 @@ from gridtokenx_edge.commissioning.check.watch import Watch, WatchedMeter
 from gridtokenx_edge.config.dlms_config import DlmsPush, DlmsSerial, DlmsTcp
 from gridtokenx_edge.config.edge_config import BusConfig, EdgeConfig, SerialBus, resolve_paths
 from gridtokenx_edge.dlms.meter_access import DlmsFiles
+from gridtokenx_terminal.table import Column, TerminalTable
 from gridtokenx_wire.clock import Clock, make_clock
 from gridtokenx_wire.plain_text import escaped
 from gridtokenx_wire.reading import ReadingFlag
@@ -125,13 +125,12 @@ def _head(watch: Watch) -> Text:
     return text
 
 
-def _table(watch: Watch, now_s: float) -> Table:
-    table = Table("meter", box=None, padding=(0, 1), pad_edge=False)
-    table.columns[0].overflow = "fold"
-    for heading in ("import kWh", "export kWh", "power W", "age s", "errors", "ms last/avg"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _table(watch: Watch, now_s: float) -> TerminalTable:
+    numbers = ("import kWh", "export kWh", "power W", "age s", "errors", "ms last/avg")
+    columns = [Column("meter"), *(Column(name, is_number=True) for name in numbers)]
+    table = TerminalTable(columns, has_frame=False)
     for row in watch.meters:
-        table.add_row(*_cells(watch, row, now_s))
+        table.add(*_cells(watch, row, now_s))
     return table
 
 
