@@ -190,7 +190,7 @@ def _correction(api: str, anna: str, operator: Run) -> None:
     assert (again["surplus_kwh"], again["intervals"]) == ("0.000000000", 4)
     refused(operator(api, "correct", "ABB-9", *span, *moved), 2, "the id of a meter")
     late = ("--from", "2026-06-01T12:00Z", "--to", "2026-06-01T14:00Z")
-    refused(operator(api, "correct", "ABB-1", *late, *moved), 2, "ends at 2026-06-01T13:45Z")
+    refused(operator(api, "correct", "ABB-1", *late, *moved), 2, "ends at 2026-06-01T15:45+02:00")
     local = ("--from", "2026-06-01T12:00", "--to", "2026-06-01T13:00Z")
     refused(operator(api, "correct", "ABB-1", *local, *moved), 2, "a time with its offset")
     for year, expected in (("2025", "where the meter was first read"), ("0026", "after 1970")):

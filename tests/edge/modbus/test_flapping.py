@@ -11,7 +11,8 @@ CONNACK, SUBACK = b"\x20\x02\x00\x00", b"\x90\x03"
 
 
 async def hot_and_cold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """CONNECT, SUBSCRIBE and the first PUBLISH are answered (MQTT 3.1.1), then it hangs up."""
+    """CONNECT, SUBSCRIBE, the hello and the status are answered (MQTT 3.1.1), then it hangs up."""
+    published = 0
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
             kind = (await reader.readexactly(1))[0] >> 4
@@ -31,7 +32,9 @@ async def hot_and_cold(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
                 at = 2 + int.from_bytes(body[:2])
                 writer.write(b"\x40\x02" + body[at : at + 2])
                 await writer.drain()
-                break
+                published += 1
+                if published == 2:
+                    break
     writer.close()
 
 
