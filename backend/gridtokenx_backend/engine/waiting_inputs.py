@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from gridtokenx_backend.core.messages.inputs import ClockInput, FrameInput, Input
 
 MAX_BATCH = 512
-MAX_BATCH_BYTES = 1 << 17
+MAX_BATCH_BYTES = 1 << 18
 """A batch of more bytes would keep the core busy for long, and all others waiting."""
 
 

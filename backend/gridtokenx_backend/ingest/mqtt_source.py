@@ -26,8 +26,8 @@ from gridtokenx_backend.repeat_log import RepeatLog
 from gridtokenx_wire.topics import acks_topic, frames_topic
 
 MAX_BATCH = 512
-# About 4,000 readings, which keep the core busy for 10 ms; nobody else is answered meanwhile.
-_MAX_BATCH_BYTES = 1 << 17
+# About 8,000 readings, which keep the core busy for 20 ms; nobody else is answered meanwhile.
+_MAX_BATCH_BYTES = 1 << 18
 _PAUSE_ABOVE, _PAUSE_ABOVE_BYTES = 8_192, 64 << 20
 _FIRST_RETRY_S = 0.2
 # A connection that lasted so long was a good one: after it, the first pause is short again.
