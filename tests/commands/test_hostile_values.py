@@ -185,3 +185,13 @@ def test_a_terminal_without_our_characters_gets_others(program: str, encoding: s
     done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"--help" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["wallet", "address", "--key", "a.key"], ["--help"]])
+def test_a_reader_that_has_enough_of_the_output_brings_no_traceback(words: list[str]) -> None:
+    command = [sys.executable, "-m", "gridtokenx_client", *words]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(writer)
+    assert done.stderr == b""

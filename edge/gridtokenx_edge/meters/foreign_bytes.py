@@ -45,13 +45,15 @@ class ForeignBytes(msgspec.Struct, frozen=True, kw_only=True):
         return f"bytes come, but no DLMS message: {self.what}; {self.do}"
 
 
+_NOT_READ = "such a meter is not read: let its operator switch DLMS on, or read a meter of your own"
+_WRAPPER_ONLY = "a network port takes it in the wrapper of TCP and UDP only: set the meter so"
 _SML = ForeignBytes(
     what="SML telegrams",
-    do="such a meter is not read: let its operator switch DLMS on, or read a meter of your own",
+    do=_NOT_READ,
 )
 _TEXT = ForeignBytes(
     what="a telegram in text, such as DSMR P1",
-    do="such a meter is not read: let its operator switch DLMS on, or read a meter of your own",
+    do=_NOT_READ,
 )
 _TEXT_OF_SEVEN_BITS = ForeignBytes(
     what="text of seven bits with parity (7E1), as meters send it by IEC 62056-21",
@@ -63,12 +65,12 @@ _MBUS_RECORDS = ForeignBytes(
 )
 _DLMS_IN_HDLC = ForeignBytes(
     what="DLMS in HDLC frames",
-    do="a network port takes it in the wrapper of TCP and UDP only: set the meter so",
+    do=_WRAPPER_ONLY,
     is_dlms=True,
 )
 _DLMS_IN_MBUS = ForeignBytes(
     what="DLMS in M-Bus frames",
-    do="a network port takes it in the wrapper of TCP and UDP only: set the meter so",
+    do=_WRAPPER_ONLY,
     is_dlms=True,
 )
 _CONVERSATION = ForeignBytes(
